@@ -1,0 +1,57 @@
+/** What kind of failure an {@link OstrataError} is; stable, for programs. */
+export type ErrorCode =
+  | 'USAGE' // the caller's arguments contradict each other or are out of range (exit code 2)
+  | 'NOT_FOUND' // a named thing does not exist: repository, ref, object, tag, file
+  | 'AMBIGUOUS' // a name fits several things
+  | 'CORRUPT' // bytes break their format or do not match their checksum
+  | 'UNSUPPORTED' // well-formed, but of a kind this version does not read or write
+  | 'LIMIT' // a named bound is exceeded
+  | 'PLUGIN' // a plugin cannot be loaded, or broke its contract
+  | 'IO' // the operating system refused
+  | 'CANCELLED'; // the caller's AbortSignal fired
+
+/**
+ * The one error type of this library. The message reads from the outside in,
+ * each step a gerund: `reading rpmdb: page 3: expected type 8, got 9 (offset 12288)`.
+ */
+export class OstrataError extends Error {
+  override readonly name = 'OstrataError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+const NOT_FOUND_ERRNOS = new Set(['ENOENT', 'ENOTDIR']);
+
+/** `error` with `context` in front of its message; keeps the code of an OstrataError, else derives one. */
+export function wrapError(context: string, error: unknown): OstrataError {
+  if (error instanceof OstrataError)
+    return new OstrataError(error.code, `${context}: ${error.message}`, { cause: error });
+  const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error) };
+  if (error instanceof Error && error.name === 'AbortError')
+    return new OstrataError('CANCELLED', `${context}: cancelled`, { cause: error });
+  return new OstrataError(code && NOT_FOUND_ERRNOS.has(code) ? 'NOT_FOUND' : 'IO', `${context}: ${message}`, {
+    cause: error,
+  });
+}
+
+/** Runs `body`; whatever it throws is wrapped with `context`. */
+export function inContext<T>(context: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw wrapError(context, error);
+  }
+}
+
+/** {@link inContext} for a promise. */
+export async function inContextAsync<T>(context: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    throw wrapError(context, error);
+  }
+}

@@ -1,0 +1,11 @@
+/** Where library code reports to; it never prints. Every method must return quickly and must not throw. */
+export interface Logger {
+  /** Something the user did not ask for was done or ignored; the result is still valid. */
+  warn(message: string): void;
+  /** A step of interest to a user who asked for `--verbose`. */
+  info(message: string): void;
+  /** `done` of `total` units of long work, e.g. bytes; `what` is a gerund phrase that stays the same for one piece of work. */
+  progress(what: string, done: number, total: number): void;
+}
+
+export const silentLogger: Logger = { warn() {}, info() {}, progress() {} };

@@ -1,0 +1,61 @@
+import { compareUtf8 } from '../bytes/text.js';
+import { OstrataError } from '../errors.js';
+import type { FileEntry, TreePath } from './tree.js';
+
+/** As many symlinks as Linux follows in one path resolution (path_resolution(7)). */
+const MAX_SYMLINKS = 40;
+
+/** The entries of a tree in byte order of their paths, with look-up and resolution through symlinks. Immutable. */
+export class FileMap implements Iterable<FileEntry> {
+  readonly #entries: ReadonlyMap<string, FileEntry>;
+
+  /** @param entries in any order; a path given twice is an error */
+  constructor(entries: Iterable<FileEntry>) {
+    const sorted = [...entries].sort((a, b) => compareUtf8(a.path, b.path));
+    this.#entries = new Map(sorted.map((entry) => [entry.path, entry]));
+    if (this.#entries.size !== sorted.length) throw new OstrataError('CORRUPT', 'a path occurs twice in the tree');
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+  [Symbol.iterator](): Iterator<FileEntry> {
+    return this.#entries.values();
+  }
+  get(path: string): FileEntry | undefined {
+    return this.#entries.get(path);
+  }
+
+  /**
+   * The entry that `path` names after symlinks in its directories are followed (and the last component too, with
+   * `followLast`); undefined where nothing is. Absolute targets are taken from the root of the tree.
+   */
+  resolve(path: string, followLast = false): FileEntry | undefined {
+    const pending = path.split('/').reverse();
+    let at = '';
+    for (let links = 0; pending.length > 0; ) {
+      const name = pending.pop() as string;
+      if (name === '' || name === '.') continue;
+      if (name === '..') {
+        at = at.slice(0, Math.max(0, at.lastIndexOf('/')));
+        continue;
+      }
+      const entry = this.#entries.get(`${at}/${name}`);
+      if (entry === undefined) return undefined;
+      const isLast = pending.every((rest) => rest === '');
+      if (entry.type !== 'symlink' || (isLast && !followLast)) {
+        at = entry.path;
+        continue;
+      }
+      if (++links > MAX_SYMLINKS) return undefined;
+      if (entry.target.startsWith('/')) at = '';
+      pending.push(...entry.target.split('/').reverse());
+    }
+    return this.#entries.get(at === '' ? '/' : at);
+  }
+}
+
+/** The directory that holds `path`; `/` for a top-level path. */
+export function parentPath(path: TreePath): TreePath {
+  return (path.slice(0, Math.max(1, path.lastIndexOf('/'))) || '/') as TreePath;
+}

@@ -1,0 +1,52 @@
+import type { FileMap } from './filemap.js';
+
+/** An absolute, canonical path: no `.`, `..`, empty component or trailing slash; valid UTF-8 (ostree requires it). `/` is the root. */
+export type TreePath = `/${string}`;
+
+/** Extended attributes by name (no NUL), values as raw bytes; iteration is in byte order of the names. */
+export type Xattrs = ReadonlyMap<string, Uint8Array>;
+
+interface EntryBase {
+  readonly path: TreePath;
+  /** `st_mode` with its type bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly xattrs: Xattrs;
+}
+export interface RegularFile extends EntryBase {
+  readonly type: 'file';
+  /** Content length in bytes. */
+  readonly size: number;
+  /** The ostree content object (64 hex digits): two paths with one checksum are one object. */
+  readonly checksum: string;
+}
+export interface Symlink extends EntryBase {
+  readonly type: 'symlink';
+  readonly size: 0;
+  readonly target: string;
+  readonly checksum: string;
+}
+export interface Directory extends EntryBase {
+  readonly type: 'directory';
+}
+export type FileEntry = RegularFile | Symlink | Directory;
+/** What has content of its own and is put into a layer. */
+export type ContentEntry = RegularFile | Symlink;
+
+/** A file's content, in order; small files arrive synchronously. Iterating may throw `CORRUPT` when the checksum does not match. */
+export type ByteStream = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** A file system tree, read-only. Implementations hold metadata in memory and read content on demand. */
+export interface Tree {
+  /** What the tree is called in messages, e.g. `commit 1234abcd`. */
+  readonly name: string;
+  readonly files: FileMap;
+  /** Streams a regular file; `NOT_FOUND` if the path is none. */
+  read(path: TreePath): ByteStream;
+  /** All bytes of a regular file, symlinks followed; `NOT_FOUND` if there is none, `LIMIT` above MAX_WHOLE_FILE. */
+  bytes(path: TreePath): Promise<Uint8Array>;
+}
+
+/** The largest file that {@link Tree.bytes} holds in memory: several times the largest rpmdb seen (200 MB). */
+export const MAX_WHOLE_FILE = 1 << 30;
