@@ -76,7 +76,7 @@ export interface Layout {
   readonly layers: readonly LayoutLayer[];
 }
 export interface LayoutLayer {
-  /** Component ids, sorted by bytes. */
+  /** Component ids, sorted by bytes. None: a place kept for later builds; it takes no blob, but counts as a layer. */
   readonly components: readonly string[];
 }
 
@@ -90,15 +90,20 @@ export interface ChangeCount {
 /** By component id. */
 export type ChangeHistory = ReadonlyMap<string, ChangeCount>;
 
+/** A layer of the previous image; ids that are gone have been removed, a layer that lost all stays in place, empty. */
+export interface PriorLayer extends LayoutLayer {
+  /** Clients fetch this content again whatever the plan: a component of it changed or is gone. */
+  readonly dirty: boolean;
+}
+
 export interface LayoutLimits {
   /** Layers for the given components, at least 1. */
   readonly maxLayers: number;
   /** Bytes of content that a layer should not exceed unless one component alone does. */
   readonly maxLayerSize?: number;
-  /** The layout of the previous image; ids that are gone have been removed, empty layers stay in place. */
-  readonly prior?: Layout;
-  /** Ids that are new or changed since the previous image: their layers are fetched anyway. */
-  readonly changed?: ReadonlySet<string>;
+  /** The layers of the previous image, in its order; there may be more than `maxLayers` of them. */
+  readonly prior?: readonly PriorLayer[];
+  /** Counts up to and with the update from the previous image to this one. */
   readonly history?: ChangeHistory;
 }
 

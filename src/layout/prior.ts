@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import type { ChangeCount, ChangeHistory, Component, LayoutLayer, PriorLayer } from '../plugin.js';
+
+/** A layer of a planned or recorded image. */
+export interface PlannedLayer extends LayoutLayer {
+  /** Holds only components that asked for layers of their own; strategies never see it. */
+  readonly exclusive?: boolean;
+  /** What the layer's blob is known by (see `recordOf`); only recorded layers have one. */
+  readonly key?: string;
+}
+
+/** What is known of the image that clients have when they fetch the one being planned. */
+export interface PriorBuild {
+  readonly layers: readonly PlannedLayer[];
+  /** {@link fingerprint} of each component's version; a component without one counts as unchanged. */
+  readonly versions?: ReadonlyMap<string, string>;
+  readonly history?: ChangeHistory;
+  /** Another tool wrote it: no layer blob of ours can equal one of its, so all of it is fetched again. */
+  readonly foreign?: boolean;
+}
+
+/**
+ * Share of the components known in both builds from which on an update is a rebase: a new release of the
+ * distribution, a mass rebuild. Ordinary updates of a distribution change up to about a third, rebases nearly all.
+ */
+const REBASE_SHARE = 0.5;
+/** Counts are halved above this, so that a component whose habits change is re-learnt within as many builds. */
+const MAX_COUNTED_UPDATES = 128;
+const FINGERPRINT_LENGTH = 6;
+
+/** Six base64url characters (36 bits) of the SHA-256 of a version: a collision costs a few bytes of download, no harm. */
+export function fingerprint(version: string): string {
+  return createHash('sha256').update(version).digest('base64url').slice(0, FINGERPRINT_LENGTH);
+}
+
+/** Whether each component known in both builds changed between them; components of unknown version are left out. */
+export function changesSince(prior: PriorBuild, components: readonly Component[]): Map<string, boolean> {
+  const changes = new Map<string, boolean>();
+  for (const { id, version } of components) {
+    const before = prior.versions?.get(id);
+    if (before !== undefined) changes.set(id, before !== fingerprint(version));
+  }
+  return changes;
+}
+
+/**
+ * The history that the build of `components` on `prior` adds up to, for exactly these components. A rebuild in which
+ * nothing changed and a rebase in which nearly everything did say nothing of ordinary updates, and are not counted.
+ */
+export function historySince(prior: PriorBuild, components: readonly Component[]): ChangeHistory {
+  const changes = changesSince(prior, components);
+  const changed = [...changes.values()].filter(Boolean).length;
+  const counts = changed > 0 && changed < REBASE_SHARE * changes.size;
+  const history = new Map<string, ChangeCount>();
+  for (const { id } of components) {
+    const before = prior.history?.get(id) ?? { updates: 0, changes: 0 };
+    const change = counts ? changes.get(id) : undefined;
+    const after =
+      change === undefined ? before : { updates: before.updates + 1, changes: before.changes + Number(change) };
+    if (after.updates > 0) history.set(id, after.updates > MAX_COUNTED_UPDATES ? halved(after) : after);
+  }
+  return history;
+}
+
+function halved({ updates, changes }: ChangeCount): ChangeCount {
+  return { updates: Math.round(updates / 2), changes: Math.min(Math.round(changes / 2), Math.round(updates / 2)) };
+}
+
+/** The layers of `prior` as a strategy sees them that is to place exactly `components`. */
+export function priorLayers(prior: PriorBuild, components: readonly Component[]): PriorLayer[] {
+  const wanted = new Set(components.map(({ id }) => id));
+  const changes = changesSince(prior, components);
+  return prior.layers.flatMap((layer) => {
+    // An id listed twice (a damaged record) stays where it is listed first.
+    const kept = layer.components.filter((id) => wanted.delete(id));
+    if (layer.exclusive && kept.length === 0) return [];
+    const lost = kept.length < layer.components.length;
+    return [{ components: kept, dirty: prior.foreign === true || lost || kept.some((id) => changes.get(id) === true) }];
+  });
+}
