@@ -1,0 +1,204 @@
+/**
+ * The rpm header ("header blob") as the package database stores it: without the 8-byte magic and version of a .rpm file.
+ * Spec: https://rpm-software-management.github.io/rpm/manual/format_header.html; the region rules are those of
+ * rpm's lib/header.c (hdrblobInit, hdrblobImport).
+ *
+ *   u32 index count il, u32 data length dl, il index entries of 16 bytes (u32 tag, u32 type, i32 offset, u32 count),
+ *   dl bytes of data. All integers are big-endian; offsets count from the start of the data.
+ *
+ * A first entry of tag 62 or 63 opens a region: its offset points to a 16-byte trailer in the data whose own offset is
+ * minus 16 times the number of index entries that belong to the region (what was built and signed). Entries after the
+ * region ("dribbles": install time, file states, ...) were added on installation and override entries of the region.
+ */
+import { Cursor } from '../../../src/bytes/cursor.js';
+import { decodeUtf8 } from '../../../src/bytes/text.js';
+import { OstrataError } from '../../../src/errors.js';
+import { Tag, TagType } from './tags.js';
+
+/** rpm's own bounds (hdrchkTags, hdrchkData). */
+const MAX_INDEX_ENTRIES = 0xffff;
+const MAX_DATA_BYTES = (1 << 28) - 1;
+/** The largest header blob there can be; a database entry that claims more is corrupt. */
+export const MAX_HEADER_BYTES = 8 + 16 * MAX_INDEX_ENTRIES + MAX_DATA_BYTES;
+
+const INDEX_START = 8;
+const INDEX_ENTRY_SIZE = 16;
+
+/** Bytes of one element by type; 0 where the length is in the data (strings). */
+const ELEMENT_SIZE: Readonly<Record<number, number>> = {
+  [TagType.CHAR]: 1,
+  [TagType.INT8]: 1,
+  [TagType.INT16]: 2,
+  [TagType.INT32]: 4,
+  [TagType.INT64]: 8,
+  [TagType.STRING]: 0,
+  [TagType.BIN]: 1,
+  [TagType.STRING_ARRAY]: 0,
+  [TagType.I18NSTRING]: 0,
+};
+
+interface IndexEntry {
+  readonly type: number;
+  /** From the start of the blob. */
+  readonly start: number;
+  readonly count: number;
+}
+
+/** One rpm header: typed access by tag. Entries are decoded when asked for; a broken one throws `CORRUPT` then. */
+export class RpmHeader {
+  readonly #bytes: Uint8Array;
+  readonly #index: ReadonlyMap<number, IndexEntry>;
+
+  private constructor(bytes: Uint8Array, index: ReadonlyMap<number, IndexEntry>) {
+    this.#bytes = bytes;
+    this.#index = index;
+  }
+
+  /** Reads the index and checks counts, bounds and the region; `bytes` is kept, not copied. Throws `CORRUPT` or `LIMIT`. */
+  static parse(bytes: Uint8Array): RpmHeader {
+    const cursor = new Cursor(bytes, 'rpm header');
+    const entries = cursor.u32();
+    const dataLength = cursor.u32();
+    if (entries < 1) throw cursor.error('no index entries', 0);
+    if (entries > MAX_INDEX_ENTRIES) throw limit('index entries', entries, MAX_INDEX_ENTRIES);
+    if (dataLength > MAX_DATA_BYTES) throw limit('bytes of data', dataLength, MAX_DATA_BYTES);
+    const dataStart = INDEX_START + entries * INDEX_ENTRY_SIZE;
+    if (bytes.length < dataStart + dataLength)
+      throw cursor.error(`${entries} entries and ${dataLength} bytes of data in ${bytes.length} bytes`, 0);
+    const regionEntries = readRegion(cursor, entries, dataStart, dataLength);
+    const index = new Map<number, IndexEntry>();
+    for (let i = 0; i < entries; i++) {
+      const at = INDEX_START + i * INDEX_ENTRY_SIZE;
+      cursor.seek(at);
+      const tag = cursor.u32();
+      const type = cursor.u32();
+      const offset = cursor.u32();
+      const count = cursor.u32();
+      if (tag < Tag.HEADERI18NTABLE) continue;
+      if (offset > dataLength) throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
+      // In the region the first entry of a tag counts; a dribble replaces what came before it.
+      if (i < regionEntries && index.has(tag)) continue;
+      if (i >= regionEntries && tag === Tag.BASENAMES) index.delete(Tag.OLDFILENAMES);
+      index.set(tag, { type, start: dataStart + offset, count });
+    }
+    return new RpmHeader(bytes.subarray(0, dataStart + dataLength), index);
+  }
+
+  /** Tags in the order of the index, regions left out. */
+  tags(): IterableIterator<number> {
+    return this.#index.keys();
+  }
+  has(tag: number): boolean {
+    return this.#index.has(tag);
+  }
+  /** The data type of `tag` (a value of TagType), undefined where the header has no such tag. */
+  type(tag: number): number | undefined {
+    return this.#index.get(tag)?.type;
+  }
+
+  /** Integers of `tag`, unsigned; undefined where the header has none. 64-bit values beyond 2^53 throw `LIMIT`. */
+  numbers(tag: number): readonly number[] | undefined {
+    const entry = this.#index.get(tag);
+    if (entry === undefined) return undefined;
+    const cursor = this.#elements(tag, entry);
+    const values = new Array<number>(entry.count);
+    for (let i = 0; i < entry.count; i++) {
+      switch (entry.type) {
+        case TagType.CHAR:
+        case TagType.INT8:
+          values[i] = cursor.u8();
+          break;
+        case TagType.INT16:
+          values[i] = cursor.u16();
+          break;
+        case TagType.INT32:
+          values[i] = cursor.u32();
+          break;
+        case TagType.INT64:
+          values[i] = toNumber(cursor.u64(), tag);
+          break;
+        default:
+          throw cursor.error(`tag ${tag}: type ${entry.type} holds no integers`);
+      }
+    }
+    return values;
+  }
+  /** The first integer of `tag`. */
+  number(tag: number): number | undefined {
+    return this.numbers(tag)?.[0];
+  }
+
+  /** Raw strings of `tag` without their NULs (a translated string: one per locale, the untranslated one first). Views. */
+  strings(tag: number): readonly Uint8Array[] | undefined {
+    const entry = this.#index.get(tag);
+    if (entry === undefined) return undefined;
+    const cursor = this.#elements(tag, entry);
+    if (entry.type !== TagType.STRING && entry.type !== TagType.STRING_ARRAY && entry.type !== TagType.I18NSTRING)
+      throw cursor.error(`tag ${tag}: type ${entry.type} holds no strings`);
+    const values = new Array<Uint8Array>(entry.count);
+    for (let i = 0; i < entry.count; i++) values[i] = cursor.untilNul();
+    return values;
+  }
+  /** The first string of `tag` as text; bytes that are not UTF-8 become U+FFFD. */
+  text(tag: number): string | undefined {
+    const first = this.strings(tag)?.[0];
+    return first && lossyText(first);
+  }
+
+  /** The bytes of a BIN entry, a view. */
+  binary(tag: number): Uint8Array | undefined {
+    const entry = this.#index.get(tag);
+    if (entry === undefined) return undefined;
+    const cursor = this.#elements(tag, entry);
+    if (entry.type !== TagType.BIN) throw cursor.error(`tag ${tag}: type ${entry.type} is not binary`);
+    return cursor.take(entry.count);
+  }
+
+  /** A cursor at the data of `entry`, once its count is known to fit into the bytes there are. */
+  #elements(tag: number, entry: IndexEntry): Cursor {
+    const cursor = new Cursor(this.#bytes, 'rpm header', entry.start);
+    const size = ELEMENT_SIZE[entry.type];
+    if (size === undefined) throw cursor.error(`tag ${tag}: unknown type ${entry.type}`);
+    if (entry.type === TagType.STRING && entry.count !== 1)
+      throw cursor.error(`tag ${tag}: ${entry.count} values of type string, expected 1`);
+    // A string takes at least its NUL.
+    if (entry.count * Math.max(1, size) > cursor.remaining)
+      throw cursor.error(`tag ${tag}: ${entry.count} values of type ${entry.type} in ${cursor.remaining} bytes`);
+    return cursor;
+  }
+}
+
+/** How many index entries belong to the region, the region's own among them; 0 where the header has none (rpm before 4). */
+function readRegion(cursor: Cursor, entries: number, dataStart: number, dataLength: number): number {
+  cursor.seek(INDEX_START);
+  const tag = cursor.u32();
+  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE) return 0;
+  const type = cursor.u32();
+  const offset = cursor.u32();
+  const count = cursor.u32();
+  if (type !== TagType.BIN || count !== INDEX_ENTRY_SIZE)
+    throw cursor.error(`region of type ${type}, count ${count}, expected type 7, count 16`, INDEX_START);
+  // Headers converted from rpm 3 carry a region of all entries, without trailer.
+  if (offset === 0) return entries;
+  if (offset + INDEX_ENTRY_SIZE > dataLength)
+    throw cursor.error(`region trailer at ${offset} of ${dataLength} bytes`, INDEX_START);
+  cursor.seek(dataStart + offset + 8);
+  const inRegion = -(cursor.u32() | 0) / INDEX_ENTRY_SIZE;
+  if (!Number.isInteger(inRegion) || inRegion < 1 || inRegion > entries)
+    throw cursor.error(`region of ${inRegion} index entries in a header of ${entries}`, dataStart + offset);
+  return inRegion;
+}
+
+/** Text of `bytes`; what is not UTF-8 becomes U+FFFD. */
+export function lossyText(bytes: Uint8Array): string {
+  return decodeUtf8(bytes) ?? new TextDecoder().decode(bytes);
+}
+
+function toNumber(value: bigint, tag: number): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw limit(`the value of tag ${tag}`, value, Number.MAX_SAFE_INTEGER);
+  return Number(value);
+}
+
+function limit(what: string, value: number | bigint, max: number): OstrataError {
+  return new OstrataError('LIMIT', `rpm header: ${what}: ${value}, at most ${max}`);
+}

@@ -1,0 +1,74 @@
+import { OstrataError } from '../../../src/errors.js';
+import { type RpmFile, readFiles } from './file.js';
+import { RpmHeader } from './header.js';
+import { formatNevra, type Nevra, sourceNameOf } from './nevra.js';
+import { Tag } from './tags.js';
+
+/** One installed package. Holds its header; everything is decoded when asked for, and a broken entry throws `CORRUPT` then. */
+export class RpmPackage implements Nevra {
+  /** The package number: unique in the database, growing with every installation. */
+  readonly number: number;
+  /** Everything else the database knows, by tag. */
+  readonly header: RpmHeader;
+  readonly name: string;
+  readonly epoch: number | undefined;
+  readonly version: string;
+  readonly release: string;
+  /** Undefined for `gpg-pubkey` entries. */
+  readonly arch: string | undefined;
+
+  /** Reads a header blob; throws `CORRUPT` where it is none, or has no name, version or release. */
+  constructor(number: number, bytes: Uint8Array) {
+    this.number = number;
+    const header = RpmHeader.parse(bytes);
+    this.header = header;
+    this.name = required(header, Tag.NAME, 'name');
+    this.version = required(header, Tag.VERSION, 'version');
+    this.release = required(header, Tag.RELEASE, 'release');
+    this.epoch = header.number(Tag.EPOCH);
+    this.arch = header.text(Tag.ARCH);
+  }
+
+  /** As `rpm -qa --qf '%{NEVRA}'` prints it. */
+  get nevra(): string {
+    return formatNevra(this);
+  }
+  /** File name of the source package it was built from, e.g. `bash-5.2-1.src.rpm`; undefined for what was not built from one. */
+  get sourceRpm(): string | undefined {
+    return this.header.text(Tag.SOURCERPM);
+  }
+  /** Name of the source package, e.g. `bash`; undefined where {@link sourceRpm} is none or of another form. */
+  get sourceName(): string | undefined {
+    return sourceNameOf(this.sourceRpm ?? '');
+  }
+  /** Bytes installed, as packaged. */
+  get size(): number {
+    return this.header.number(Tag.LONGSIZE) ?? this.header.number(Tag.SIZE) ?? 0;
+  }
+  /** Seconds since 1970. */
+  get buildTime(): number | undefined {
+    return this.header.number(Tag.BUILDTIME);
+  }
+  /** Seconds since 1970. */
+  get installTime(): number | undefined {
+    return this.header.number(Tag.INSTALLTIME);
+  }
+  /** Seconds since 1970 of every changelog entry, in the header's order: newest first. */
+  get changelogTimes(): readonly number[] {
+    return this.header.numbers(Tag.CHANGELOGTIME) ?? [];
+  }
+  /** The module it belongs to, `name:stream:version:context`. */
+  get modularityLabel(): string | undefined {
+    return this.header.text(Tag.MODULARITYLABEL);
+  }
+  /** Its file entries in the header's order, directories and ghosts among them. */
+  files(): Iterable<RpmFile> {
+    return { [Symbol.iterator]: () => readFiles(this.header) };
+  }
+}
+
+function required(header: RpmHeader, tag: number, what: string): string {
+  const value = header.text(tag);
+  if (value === undefined) throw new OstrataError('CORRUPT', `rpm header: no ${what}`);
+  return value;
+}

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compareVersions, formatNevra, sourceNameOf } from '../../../../plugins/rpm/rpmdb/index.js';
+
+test('NEVRA has an epoch only where there is one, and an architecture only where there is one', () => {
+  const base = { name: 'a-b', version: '1', release: '2' };
+  assert.equal(formatNevra({ ...base, arch: 'noarch' }), 'a-b-1-2.noarch');
+  assert.equal(formatNevra({ ...base, epoch: 0, arch: 'x86_64' }), 'a-b-0:1-2.x86_64');
+  assert.equal(formatNevra(base), 'a-b-1-2');
+});
+
+test('the source name is what is left of version and release', () => {
+  assert.equal(sourceNameOf('gcc-toolset-12-12.0-6.el9.src.rpm'), 'gcc-toolset-12');
+  assert.equal(sourceNameOf('a-1-2.nosrc.rpm'), 'a');
+  assert.equal(sourceNameOf('(none)'), undefined);
+  assert.equal(sourceNameOf(''), undefined);
+});
+
+test('versions are ordered as rpm orders them', () => {
+  const ascending = [
+    '~',
+    '',
+    '1~rc1',
+    '1',
+    '1^git1',
+    '1.a',
+    '1.0',
+    '1.1',
+    '1.1a',
+    '1.1.1',
+    '1.2',
+    '1.10',
+    '02.0',
+    '2.0.1',
+    '10',
+  ];
+  // From rpm's tests/rpmvercmp.at: equal although written differently.
+  for (const [a, b] of [
+    ['1.0', '1_0'],
+    ['1.01', '1.1'],
+    ['2.0.1', '2_0_1'],
+    ['1.', '1'],
+  ] as const)
+    assert.equal(compareVersions(a, b), 0, `${a} ${b}`);
+  for (let i = 0; i < ascending.length; i++)
+    for (let j = 0; j < ascending.length; j++) {
+      const [a, b] = [ascending[i] as string, ascending[j] as string];
+      assert.equal(Math.sign(compareVersions(a, b)), Math.sign(i - j), `${a} ${b}`);
+    }
+});
