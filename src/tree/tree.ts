@@ -1,10 +1,12 @@
+import type { ByteStream } from '../bytes/stream.js';
+import type { Xattrs } from '../bytes/xattrs.js';
 import type { FileMap } from './filemap.js';
+
+export type { ByteStream } from '../bytes/stream.js';
+export type { Xattrs } from '../bytes/xattrs.js';
 
 /** An absolute, canonical path: no `.`, `..`, empty component or trailing slash; valid UTF-8 (ostree requires it). `/` is the root. */
 export type TreePath = `/${string}`;
-
-/** Extended attributes by name (no NUL), values as raw bytes; iteration is in byte order of the names. */
-export type Xattrs = ReadonlyMap<string, Uint8Array>;
 
 interface EntryBase {
   readonly path: TreePath;
@@ -34,15 +36,12 @@ export type FileEntry = RegularFile | Symlink | Directory;
 /** What has content of its own and is put into a layer. */
 export type ContentEntry = RegularFile | Symlink;
 
-/** A file's content, in order; small files arrive synchronously. Iterating may throw `CORRUPT` when the checksum does not match. */
-export type ByteStream = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
-
 /** A file system tree, read-only. Implementations hold metadata in memory and read content on demand. */
 export interface Tree {
   /** What the tree is called in messages, e.g. `commit 1234abcd`. */
   readonly name: string;
   readonly files: FileMap;
-  /** Streams a regular file; `NOT_FOUND` if the path is none. */
+  /** Streams a regular file; `NOT_FOUND` if the path is none. Iterating throws `CORRUPT` where bytes do not match their checksum. */
   read(path: TreePath): ByteStream;
   /** All bytes of a regular file, symlinks followed; `NOT_FOUND` if there is none, `LIMIT` above MAX_WHOLE_FILE. */
   bytes(path: TreePath): Promise<Uint8Array>;

@@ -1,0 +1,71 @@
+/** How a repository keeps its content objects: the seam between {@link OstreeRepo} and its modes. */
+import type { Hash } from 'node:crypto';
+import type { ByteStream } from '../bytes/stream.js';
+import { OstrataError } from '../errors.js';
+import { type FileHeader, type FileInfo, startFileChecksum } from './file.js';
+
+export interface ContentStore {
+  /** What is known of an object without its bytes; undefined where it is not there. Not verified. */
+  info(checksum: string): FileInfo | undefined;
+  /** The bytes of a regular file, not verified. */
+  read(checksum: string, info: FileInfo): ByteStream;
+}
+
+/** Largest chunk that reading a content object yields: larger ones gain nothing, smaller ones cost per call. */
+export const CHUNK_SIZE = 1 << 20;
+
+/** Passes `content` on and fails at its end unless it has the size and the checksum of the object. */
+export function verified(content: ByteStream, info: FileHeader, checksum: string): ByteStream {
+  const check = new ContentCheck(info, checksum);
+  return Symbol.iterator in content ? verifiedSync(content, check) : verifiedAsync(content, check);
+}
+
+/** Fails unless a symlink, which is nothing but a header, has its checksum. */
+export function verifySymlink(info: FileHeader, checksum: string): void {
+  new ContentCheck(info, checksum).finish();
+}
+
+function* verifiedSync(content: Iterable<Uint8Array>, check: ContentCheck): Iterable<Uint8Array> {
+  for (const chunk of content) {
+    check.update(chunk);
+    yield chunk;
+  }
+  check.finish();
+}
+
+async function* verifiedAsync(content: AsyncIterable<Uint8Array>, check: ContentCheck): AsyncIterable<Uint8Array> {
+  for await (const chunk of content) {
+    check.update(chunk);
+    yield chunk;
+  }
+  check.finish();
+}
+
+class ContentCheck {
+  readonly #hash: Hash;
+  readonly #size: number;
+  readonly #checksum: string;
+  #seen = 0;
+
+  constructor(info: FileHeader, checksum: string) {
+    this.#hash = startFileChecksum(info);
+    this.#size = info.size;
+    this.#checksum = checksum;
+  }
+
+  update(chunk: Uint8Array): void {
+    this.#seen += chunk.length;
+    if (this.#seen > this.#size) throw this.#error(`has more than the ${this.#size} bytes of its header`);
+    this.#hash.update(chunk);
+  }
+
+  finish(): void {
+    if (this.#seen !== this.#size) throw this.#error(`has ${this.#seen} bytes, its header says ${this.#size}`);
+    const computed = this.#hash.digest('hex');
+    if (computed !== this.#checksum) throw this.#error(`has the checksum ${computed}`);
+  }
+
+  #error(rule: string): OstrataError {
+    return new OstrataError('CORRUPT', `content object ${this.#checksum} ${rule}`);
+  }
+}

@@ -1,0 +1,119 @@
+/** The tree of an ostree commit. */
+import { collect } from '../bytes/stream.js';
+import { OstrataError } from '../errors.js';
+import { type Logger, silentLogger } from '../log.js';
+import type { Commit } from '../ostree/commit.js';
+import type { Dirmeta } from '../ostree/dirmeta.js';
+import type { Dirtree } from '../ostree/dirtree.js';
+import type { FileInfo } from '../ostree/file.js';
+import type { Loaded, OstreeRepo } from '../ostree/repo.js';
+import { FileMap } from './filemap.js';
+import { type FileEntry, MAX_WHOLE_FILE, type Tree, type TreePath } from './tree.js';
+
+/** Directories deeper than this have paths longer than PATH_MAX. */
+const MAX_TREE_DEPTH = 2048;
+/** Bounds what a small repository can expand to by naming one dirtree in many places; ten times a large desktop system. */
+const MAX_ENTRIES = 10_000_000;
+
+/** A directory of a commit with its two objects. */
+export interface CommitDirectory {
+  readonly path: TreePath;
+  readonly dirtree: string;
+  readonly dirmeta: string;
+}
+
+export interface CommitTree extends Tree {
+  readonly repo: OstreeRepo;
+  readonly commit: Loaded<Commit>;
+  /**
+   * All directories depth first, `/` first, each directory before what is in it, siblings in byte order of their
+   * names: the order in which a commit layer holds them (not that of the paths: `/a/b` comes before `/a-b`).
+   */
+  readonly directories: readonly CommitDirectory[];
+}
+
+/** Reads all metadata of the commit (not the content of its files) into memory. */
+export function openCommitTree(repo: OstreeRepo, checksum: string, log: Logger = silentLogger): CommitTree {
+  const commit = repo.loadCommit(checksum);
+  const walk = new Walk(repo);
+  walk.run({ path: '/', dirtree: commit.parsed.dirtree, dirmeta: commit.parsed.dirmeta });
+  const files = new FileMap(walk.entries);
+  log.info(`commit ${checksum}: ${files.size} entries, ${walk.directories.length} of them directories`);
+  const regularFile = (path: TreePath, entry: FileEntry | undefined) => {
+    if (entry?.type !== 'file') throw new OstrataError('NOT_FOUND', `no regular file ${path} in commit ${checksum}`);
+    return entry;
+  };
+  return {
+    name: `commit ${checksum}`,
+    repo,
+    commit,
+    files,
+    directories: walk.directories,
+    read: (path) => repo.readFile(regularFile(path, files.get(path)).checksum),
+    bytes: async (path) => {
+      const { checksum: object, size } = regularFile(path, files.resolve(path, true));
+      if (size > MAX_WHOLE_FILE)
+        throw new OstrataError('LIMIT', `${path} has ${size} bytes, at most ${MAX_WHOLE_FILE} are held in memory`);
+      return collect(repo.readFile(object), size);
+    },
+  };
+}
+
+/** One depth-first pass; objects named in several places are loaded once. */
+class Walk {
+  readonly entries: FileEntry[] = [];
+  readonly directories: CommitDirectory[] = [];
+  readonly #repo: OstreeRepo;
+  readonly #dirtrees = new Map<string, Dirtree>();
+  readonly #dirmetas = new Map<string, Dirmeta>();
+  readonly #files = new Map<string, FileInfo>();
+
+  constructor(repo: OstreeRepo) {
+    this.#repo = repo;
+  }
+
+  run(root: CommitDirectory): void {
+    const pending: { readonly directory: CommitDirectory; readonly depth: number }[] = [{ directory: root, depth: 0 }];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const { directory, depth } = next;
+      if (depth > MAX_TREE_DEPTH)
+        throw new OstrataError('LIMIT', `directories nested more than ${MAX_TREE_DEPTH} deep: ${directory.path}`);
+      const { files, dirs } = this.#enter(directory);
+      const prefix = directory.path === '/' ? '/' : (`${directory.path}/` as const);
+      for (const { name, checksum } of files) this.#add(this.#fileEntry(`${prefix}${name}`, checksum));
+      for (const { name, dirtree, dirmeta } of dirs.toReversed()) // the last pushed is taken first
+        pending.push({ directory: { path: `${prefix}${name}`, dirtree, dirmeta }, depth: depth + 1 });
+    }
+  }
+
+  #enter(directory: CommitDirectory): Dirtree {
+    const { uid, gid, mode, xattrs } = remembered(
+      this.#dirmetas,
+      directory.dirmeta,
+      (checksum) => this.#repo.loadDirmeta(checksum).parsed,
+    );
+    this.#add({ type: 'directory', path: directory.path, mode, uid, gid, xattrs });
+    this.directories.push(directory);
+    return remembered(this.#dirtrees, directory.dirtree, (checksum) => this.#repo.loadDirtree(checksum).parsed);
+  }
+
+  #fileEntry(path: TreePath, checksum: string): FileEntry {
+    const { type, mode, uid, gid, xattrs, size, target } = remembered(this.#files, checksum, (each) =>
+      this.#repo.fileInfo(each),
+    );
+    if (type === 'file') return { type, path, mode, uid, gid, xattrs, size, checksum };
+    return { type, path, mode, uid, gid, xattrs, size: 0, target: target as string, checksum };
+  }
+
+  #add(entry: FileEntry): void {
+    if (this.entries.length === MAX_ENTRIES)
+      throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+    this.entries.push(entry);
+  }
+}
+
+function remembered<T>(known: Map<string, T>, key: string, load: (key: string) => T): T {
+  const value = known.get(key) ?? load(key);
+  known.set(key, value);
+  return value;
+}
