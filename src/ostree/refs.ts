@@ -1,58 +1,68 @@
 /** From a name to a commit: refs (`refs/heads/`, `refs/remotes/`), commit ids and their unique beginnings, `^`. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OstrataError, wrapError } from '../errors.js';
 import { isChecksum } from './objects.js';
 import type { OstreeRepo } from './repo.js';
 
-/** Components of a ref name, as ostree_validate_rev takes them; a leading dot, and so `..`, is not among them. */
-const REF_NAME = /^[\w\d][-._\w\d]*(\/[\w\d][-._\w\d]*)*$/;
-const REMOTE_NAME = /^[\w\d][-._\w\d]*$/;
+/** Components of a ref or remote name, as ostree_validate_rev takes them; no leading dot, so no `..` either. */
+const REF_NAME = /^[\p{L}\p{N}_][-.\p{L}\p{N}_]*(\/[\p{L}\p{N}_][-.\p{L}\p{N}_]*)*$/u;
 const ABBREVIATED_ID = /^[0-9a-f]{1,63}$/;
+/** What reading a ref that is not there, or is a folder of refs, can meet. */
+const NOT_A_REF = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
 
 /** See {@link OstreeRepo.resolve}. A ref comes before an abbreviated id that reads the same. */
 export function resolveRev(repo: OstreeRepo, rev: string): string {
-  if (rev.endsWith('^')) {
-    const child = resolveRev(repo, rev.slice(0, -1));
-    const { parent } = repo.loadCommit(child).parsed;
-    if (parent === undefined) throw new OstrataError('NOT_FOUND', `commit ${child} in ${repo.path} has no parent`);
-    return parent;
+  const name = rev.replace(/\^+$/, '');
+  const found = resolveName(repo, name);
+  if (found === undefined)
+    throw new OstrataError('NOT_FOUND', `no ref or commit ${JSON.stringify(name)} in ostree repository ${repo.path}`);
+  let checksum: string = found;
+  for (let steps = rev.length - name.length; steps > 0; steps--) {
+    const { parent } = repo.loadCommit(checksum).parsed;
+    if (parent === undefined) throw new OstrataError('NOT_FOUND', `commit ${checksum} in ${repo.path} has no parent`);
+    checksum = parent;
   }
-  if (isChecksum(rev)) {
-    if (commitsStartingWith(repo, rev).size === 0) throw notFound(repo, rev);
-    return rev;
-  }
-  const checksum = resolveRef(repo, rev) ?? resolveAbbreviated(repo, rev);
-  if (checksum === undefined) throw notFound(repo, rev);
   return checksum;
 }
 
-function notFound(repo: OstreeRepo, rev: string): OstrataError {
-  return new OstrataError('NOT_FOUND', `no ref or commit ${JSON.stringify(rev)} in ostree repository ${repo.path}`);
+function resolveName(repo: OstreeRepo, name: string): string | undefined {
+  if (isChecksum(name)) return [...commitsStartingWith(repo, name)][0];
+  return resolveRef(repo, name) ?? resolveAbbreviated(repo, name);
 }
 
+/** A name without a remote is taken from `refs/heads`, else from the remotes that have it. */
 function resolveRef(repo: OstreeRepo, rev: string): string | undefined {
   const colon = rev.indexOf(':');
+  const remote = colon < 0 ? undefined : rev.slice(0, colon);
   const ref = rev.slice(colon + 1);
-  if (!REF_NAME.test(ref) || (colon >= 0 && !REMOTE_NAME.test(rev.slice(0, colon)))) return undefined;
-  const places = colon >= 0 ? [`remotes/${rev.slice(0, colon)}/${ref}`] : [`heads/${ref}`, `remotes/${ref}`];
-  for (const place of places) {
-    const text = readRef(join(repo.path, 'refs', place));
-    if (text === undefined) continue;
-    if (!isChecksum(text))
-      throw new OstrataError('CORRUPT', `ref ${rev} in ${repo.path} holds ${JSON.stringify(text.slice(0, 80))}`);
-    return text;
+  if (!REF_NAME.test(ref) || (remote !== undefined && (!REF_NAME.test(remote) || remote.includes('/'))))
+    return undefined;
+  const remotes = join(repo.path, 'refs', 'remotes');
+  const local = remote === undefined ? readRef(repo, `heads/${ref}`) : readRef(repo, `remotes/${remote}/${ref}`);
+  if (local !== undefined) return local;
+  if (remote === undefined) {
+    const fromRemotes = namesIfThere(remotes).map((name) => readRef(repo, `remotes/${name}/${ref}`));
+    const found = new Set(fromRemotes.filter((checksum) => checksum !== undefined));
+    if (found.size > 1)
+      throw new OstrataError('AMBIGUOUS', `${found.size} remotes of ${repo.path} have different commits as ${rev}`);
+    if (found.size === 1) return [...found][0];
   }
   return repo.parent && resolveRef(repo.parent, rev);
 }
 
-function readRef(path: string): string | undefined {
+/** The commit a file below `refs/` names; undefined where there is no such file. */
+function readRef(repo: OstreeRepo, place: string): string | undefined {
+  const path = join(repo.path, 'refs', place);
+  let text: string;
   try {
-    if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return undefined;
-    return readFileSync(path, 'utf8').trimEnd();
+    text = readFileSync(path, 'utf8').trimEnd();
   } catch (error) {
+    if (NOT_A_REF.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw wrapError(`reading ${path}`, error);
   }
+  if (!isChecksum(text)) throw new OstrataError('CORRUPT', `${path} holds ${JSON.stringify(text.slice(0, 80))}`);
+  return text;
 }
 
 function resolveAbbreviated(repo: OstreeRepo, rev: string): string | undefined {
@@ -65,9 +75,10 @@ function resolveAbbreviated(repo: OstreeRepo, rev: string): string | undefined {
 
 function commitsStartingWith(repo: OstreeRepo, start: string): Set<string> {
   const found = repo.parent ? commitsStartingWith(repo.parent, start) : new Set<string>();
-  for (const folder of names(join(repo.path, 'objects'))) {
+  const objects = join(repo.path, 'objects');
+  for (const folder of namesIfThere(objects)) {
     if (folder.length !== 2 || !folder.startsWith(start.slice(0, 2))) continue;
-    for (const name of names(join(repo.path, 'objects', folder))) {
+    for (const name of namesIfThere(join(objects, folder))) {
       const checksum = folder + name.replace(/\.commit$/, '');
       if (isChecksum(checksum) && checksum.startsWith(start)) found.add(checksum);
     }
@@ -75,10 +86,11 @@ function commitsStartingWith(repo: OstreeRepo, start: string): Set<string> {
   return found;
 }
 
-function names(path: string): string[] {
+function namesIfThere(path: string): string[] {
   try {
-    return readdirSync(path);
+    return readdirSync(path).sort();
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw wrapError(`listing ${path}`, error);
   }
 }
