@@ -35,11 +35,15 @@ function evr(version) {
 /** [{seconds, who, version, lines}] of the newest entries. */
 function readChangelog(name) {
   const doc = join(debs, name, 'usr/share/doc', name);
-  const file = ['changelog.Debian.gz', 'changelog.Debian.amd64.gz', 'changelog.gz'].find((f) => existsSync(join(doc, f)));
+  const file = ['changelog.Debian.gz', 'changelog.Debian.amd64.gz', 'changelog.gz'].find((f) =>
+    existsSync(join(doc, f)),
+  );
   if (!file || lstatSync(join(doc, file)).isSymbolicLink()) return [];
   const entries = [];
   let version, lines;
-  for (const line of gunzipSync(readFileSync(join(doc, file))).toString('utf8').split('\n')) {
+  for (const line of gunzipSync(readFileSync(join(doc, file)))
+    .toString('utf8')
+    .split('\n')) {
     const head = /^\S+ \(([^)]+)\) /.exec(line);
     const tail = /^ -- (.*?) {2}(.*)$/.exec(line);
     if (head) [version, lines] = [head[1], []];
@@ -54,10 +58,15 @@ function readChangelog(name) {
 }
 
 function formatChangelog(entries) {
-  const date = (seconds) => new Date(seconds * 1000).toUTCString().replace(/^(\w+), (\d+) (\w+) (\d+).*/, '$1 $3 $2 $4');
+  const date = (seconds) =>
+    new Date(seconds * 1000).toUTCString().replace(/^(\w+), (\d+) (\w+) (\d+).*/, '$1 $3 $2 $4');
   return entries.flatMap(({ seconds, who, version, lines }) => {
     const { epoch, version: v, release } = evr(version);
-    return [`* ${date(seconds)} ${escape(who)} - ${epoch && `${epoch}:`}${v}-${release}`, ...lines.map((l) => `- ${escape(l)}`), ''];
+    return [
+      `* ${date(seconds)} ${escape(who)} - ${epoch && `${epoch}:`}${v}-${release}`,
+      ...lines.map((l) => `- ${escape(l)}`),
+      '',
+    ];
   });
 }
 
@@ -70,22 +79,35 @@ function* walk(dir, prefix = '') {
   }
 }
 
-const packages = readdirSync(debs).sort().map((name) => {
-  const control = readControl(name);
-  const [, source, sourceVersion] = /^(\S+)(?: \((\S+)\))?$/.exec(control.get('Source') ?? name);
-  const conffiles = existsSync(join(debs, name, 'DEBIAN/conffiles')) ? readFileSync(join(debs, name, 'DEBIAN/conffiles'), 'utf8').split('\n') : [];
-  return { name, control, source, sourceVersion: sourceVersion ?? control.get('Version'), conffiles: new Set(conffiles), entries: [...walk(join(debs, name))] };
-});
+const packages = readdirSync(debs)
+  .sort()
+  .map((name) => {
+    const control = readControl(name);
+    const [, source, sourceVersion] = /^(\S+)(?: \((\S+)\))?$/.exec(control.get('Source') ?? name);
+    const conffiles = existsSync(join(debs, name, 'DEBIAN/conffiles'))
+      ? readFileSync(join(debs, name, 'DEBIAN/conffiles'), 'utf8').split('\n')
+      : [];
+    return {
+      name,
+      control,
+      source,
+      sourceVersion: sourceVersion ?? control.get('Version'),
+      conffiles: new Set(conffiles),
+      entries: [...walk(join(debs, name))],
+    };
+  });
 const directoryOwners = new Map();
 for (const { entries } of packages)
-  for (const { path, isDirectory } of entries) if (isDirectory) directoryOwners.set(path, (directoryOwners.get(path) ?? 0) + 1);
+  for (const { path, isDirectory } of entries)
+    if (isDirectory) directoryOwners.set(path, (directoryOwners.get(path) ?? 0) + 1);
 
 function fileList({ name, conffiles, entries }) {
   const quote = (path) => (/\s/.test(path) ? `"${escape(path)}"` : escape(path).replace(/[[\]{}*?]/g, '?'));
   const lines = ['%defattr(-,-,-,-)'];
   for (const { path, isDirectory } of entries)
     if (!isDirectory) lines.push(`${conffiles.has(path) ? '%config(noreplace) ' : ''}${quote(path)}`);
-    else if (!MERGED.has(path) && (name === 'base-files' || directoryOwners.get(path) === 1)) lines.push(`%dir ${quote(path)}`);
+    else if (!MERGED.has(path) && (name === 'base-files' || directoryOwners.get(path) === 1))
+      lines.push(`%dir ${quote(path)}`);
   return lines;
 }
 
@@ -102,12 +124,29 @@ for (const [source, items] of sources) {
   const spec = [`Name: ${source}`, `Version: ${version}`, `Release: ${release}`];
   if (epoch) spec.push(`Epoch: ${epoch}`);
   if (items.every(isNoarch)) spec.push('BuildArch: noarch');
-  spec.push(`Summary: ${main ? summary(main) : `Debian source ${source}`}`, 'License: Various', 'Vendor: Debian', 'AutoReqProv: no', '%description', source, '');
-  spec.push('%install', ...items.map((item) => `cp -a ${join(debs, item.name)}/. %{buildroot}/; rm -rf %{buildroot}/DEBIAN`), '');
+  spec.push(
+    `Summary: ${main ? summary(main) : `Debian source ${source}`}`,
+    'License: Various',
+    'Vendor: Debian',
+    'AutoReqProv: no',
+    '%description',
+    source,
+    '',
+  );
+  spec.push(
+    '%install',
+    ...items.map((item) => `cp -a ${join(debs, item.name)}/. %{buildroot}/; rm -rf %{buildroot}/DEBIAN`),
+    '',
+  );
   for (const item of items) {
     if (item !== main) {
       const sub = evr(item.control.get('Version'));
-      spec.push(`%package -n ${item.name}`, `Summary: ${summary(item)}`, `Version: ${sub.version}`, `Release: ${sub.release}`);
+      spec.push(
+        `%package -n ${item.name}`,
+        `Summary: ${summary(item)}`,
+        `Version: ${sub.version}`,
+        `Release: ${sub.release}`,
+      );
       if (sub.epoch || epoch) spec.push(`Epoch: ${sub.epoch || '0'}`);
       if (isNoarch(item)) spec.push('BuildArch: noarch');
       spec.push('AutoReqProv: no', `%description -n ${item.name}`, item.name, '');

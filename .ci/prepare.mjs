@@ -1,0 +1,113 @@
+// node .ci/prepare.mjs [--tools]
+// Makes a checkout ready to run: installs the npm dependencies and compiles, each only if it is due. With --tools also
+// the Debian programs that end-to-end tests use: installed with apt as root, else named. Plain JavaScript without
+// dependencies: it runs before there are any. Exit codes: 0 ready, 1 something could not be installed or compiled.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const inCi = process.env.CI === 'true';
+
+function fail(message) {
+  console.error(`prepare: ${message}`);
+  process.exit(1);
+}
+
+/** Runs a program with its output shown; returns whether it succeeded. */
+function run(program, args, options = {}) {
+  console.error(`$ ${[program, ...args].join(' ')}`);
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  if (error) console.error(`prepare: ${program}: ${error.message}`);
+  return status === 0;
+}
+
+function checkNode() {
+  const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const required = engines.node.match(/\d+/g).map(Number);
+  const present = process.versions.node.split('.').map(Number);
+  const at = required.findIndex((part, index) => part !== present[index]);
+  if (at >= 0 && present[at] < required[at])
+    fail(`Node ${engines.node} is needed, this is ${process.versions.node}; see https://nodejs.org/en/download`);
+}
+
+/** Whether node_modules holds what package-lock.json asks for. Optional packages may rightly be absent. */
+function dependenciesAreInstalled() {
+  const installed = join(root, 'node_modules/.package-lock.json');
+  if (!existsSync(installed)) return false;
+  const read = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
+  const have = read(installed);
+  return Object.entries(read(join(root, 'package-lock.json'))).every(
+    ([path, { version, optional }]) => path === '' || (have[path] ? have[path].version === version : optional),
+  );
+}
+
+function installDependencies() {
+  if (dependenciesAreInstalled()) return;
+  console.error('prepare: node_modules is missing or does not match package-lock.json');
+  if (!run('npm', ['ci', '--no-audit', '--no-fund'])) fail('npm ci failed: see above; it needs the npm registry');
+}
+
+function newestSource(path) {
+  const stats = lstatSync(path);
+  if (!stats.isDirectory()) return stats.mtimeMs;
+  // A directory's own time tells of files that were removed.
+  return Math.max(stats.mtimeMs, ...readdirSync(path).map((name) => newestSource(join(path, name))));
+}
+
+/** Compiles if a source is newer than the last compilation. Stale output goes first: a removed test must not run. */
+function compile() {
+  const sources = ['src', 'plugins', 'test'];
+  const inputs = [...sources, 'tsconfig.json', 'package-lock.json'].map((name) => join(root, name)).filter(existsSync);
+  const outputs = ['src/index.js', 'test/demo.js'].map((name) => join(root, 'dist', name));
+  const compiled = Math.min(...outputs.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0)));
+  if (compiled > Math.max(...inputs.map(newestSource))) return;
+  for (const name of sources) rmSync(join(root, 'dist', name), { recursive: true, force: true });
+  if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmitOnError']))
+    fail('the sources do not compile');
+}
+
+function isOnPath(program) {
+  // Some of the programs are for the system administrator, whose directories are not on everyone's path.
+  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return directories.some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function missingTools() {
+  const tools = Object.values(JSON.parse(readFileSync(join(root, '.ci/tools.json'), 'utf8')));
+  return tools.filter(({ programs }) => !programs.every(isOnPath));
+}
+
+function installTools() {
+  let missing = missingTools();
+  if (missing.length === 0) return;
+  const packages = (system) => missing.map((tool) => tool[system]).join(' ');
+  console.error(
+    `prepare: missing programs: ${missing.flatMap((tool) => tool.programs.filter((p) => !isOnPath(p))).join(' ')}`,
+  );
+  if (process.getuid?.() === 0 && isOnPath('apt-get')) {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    run('apt-get', ['update', '-qq'], { env });
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages('debian').split(' ')], { env });
+    missing = missingTools();
+    if (missing.length === 0) return;
+  }
+  console.error('prepare: for the end-to-end tests install, as root,');
+  console.error(`prepare:   Debian, Ubuntu: apt-get install ${packages('debian')}`);
+  console.error(`prepare:   Fedora:         dnf install ${packages('fedora')}`);
+  if (inCi) fail('in CI no test may be skipped for want of a program');
+  console.error('prepare: tests that need them will be skipped');
+}
+
+checkNode();
+installDependencies();
+compile();
+if (process.argv.includes('--tools')) installTools();
