@@ -7,7 +7,7 @@ export interface HeaderRecord {
 }
 
 /**
- * One on-disk format of the package database, opened. Contract, held by every implementation (test/contract/):
+ * One on-disk format of the package database, opened. Contract, held by every implementation (fixtures.test.ts runs it over every fixture):
  * records come in ascending package number and can be walked any number of times; an entry that breaks the format
  * throws `CORRUPT` or `LIMIT` naming its place, nothing is skipped; the database's bytes are never written; memory
  * beyond the database itself (and one copy of it for sqlite) stays within the largest header.

@@ -1,5 +1,7 @@
 import { inContext, inContextAsync, OstrataError } from '../../../src/errors.js';
 import type { Backend } from './backend.js';
+import { detectBdb, openBdb } from './bdb.js';
+import { NDB_MAGIC, openNdb } from './ndb.js';
 import { RpmPackage } from './package.js';
 import { openSqlite, SQLITE_MAGIC } from './sqlite.js';
 
@@ -40,6 +42,10 @@ export async function openRpmdb(files: RpmdbFiles): Promise<Rpmdb> {
 
 async function openBackend({ database, wal, journal }: RpmdbFiles): Promise<Backend> {
   if (startsWith(database, SQLITE_MAGIC)) return openSqlite(database, wal, journal);
+  if (startsWith(database, NDB_MAGIC)) return openNdb(database);
+  const bdb = detectBdb(database);
+  if (bdb === 'hash') return openBdb(database);
+  if (bdb === 'btree') throw new OstrataError('UNSUPPORTED', 'a bdb tree: rpm keeps packages in a bdb hash');
   if (database.length === 0) throw new OstrataError('CORRUPT', 'the file is empty');
   throw new OstrataError('CORRUPT', `neither sqlite, ndb nor bdb: starts with ${hex(database.subarray(0, 16))}`);
 }

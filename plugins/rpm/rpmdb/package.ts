@@ -35,7 +35,9 @@ export class RpmPackage implements Nevra {
   }
   /** File name of the source package it was built from, e.g. `bash-5.2-1.src.rpm`; undefined for what was not built from one. */
   get sourceRpm(): string | undefined {
-    return this.header.text(Tag.SOURCERPM);
+    const file = this.header.text(Tag.SOURCERPM);
+    // Literally so in the headers that rpm makes of keys.
+    return file === '(none)' ? undefined : file;
   }
   /** Name of the source package, e.g. `bash`; undefined where {@link sourceRpm} is none or of another form. */
   get sourceName(): string | undefined {

@@ -54,7 +54,8 @@ function prepareImage(database: Uint8Array, wal: Uint8Array | undefined): Uint8A
   if (pages * pageSize > image.length)
     throw cursor.error(`${pages} pages of ${pageSize} bytes in ${image.length} bytes: truncated`, 28);
   if (image[WRITE_VERSION_OFFSET] === ROLLBACK_MODE && image[READ_VERSION_OFFSET] === ROLLBACK_MODE) return image;
-  const copy = image === database ? image.slice() : image;
+  // Not slice(): on a Buffer that is a view of the input.
+  const copy = image === database ? new Uint8Array(image) : image;
   copy[WRITE_VERSION_OFFSET] = ROLLBACK_MODE;
   copy[READ_VERSION_OFFSET] = ROLLBACK_MODE;
   return copy;

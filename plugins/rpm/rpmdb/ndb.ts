@@ -1,0 +1,126 @@
+/**
+ * The ndb backend of rpm (`Packages.db`, the default of openSUSE). No spec but rpm's lib/backend/ndb/rpmpkg.c.
+ * All integers are little-endian u32.
+ *
+ *   header (32 bytes): magic `RpmP`, version 0, generation, slot pages, next package number, 12 bytes unused
+ *   slots (16 bytes each, from offset 32 to the end of the last 4 KiB slot page): magic `Slot`, package number,
+ *     block offset, block count; a free slot has offset 0
+ *   blobs, in blocks of 16 bytes: head `BlbS`, package number, generation, length; the header blob; zeros up to a whole
+ *     block with the tail; tail: adler32 over all before it, length, `BlbE`
+ */
+import { Cursor } from '../../../src/bytes/cursor.js';
+import type { Backend, HeaderRecord } from './backend.js';
+
+export const NDB_MAGIC = Buffer.from('RpmP', 'latin1');
+const SLOT_MAGIC = 0x746f6c53; // Slot
+const BLOB_START_MAGIC = 0x53626c42; // BlbS
+const BLOB_END_MAGIC = 0x45626c42; // BlbE
+const VERSION = 0;
+
+const HEADER_SIZE = 32;
+const SLOT_PAGE_SIZE = 4096;
+const SLOT_SIZE = 16;
+const BLOCK_SIZE = 16;
+const BLOB_HEAD_SIZE = 16;
+const BLOB_TAIL_SIZE = 12;
+const WHAT = 'ndb database';
+
+interface Slot {
+  readonly number: number;
+  /** In blocks. */
+  readonly offset: number;
+  /** In blocks. */
+  readonly count: number;
+}
+
+/** Opens the image of a `Packages.db`; reads its slots. Throws `CORRUPT`. */
+export function openNdb(database: Uint8Array): Backend {
+  const slots = readSlots(database);
+  return { name: 'ndb', records: () => readBlobs(database, slots), close() {} };
+}
+
+/** The slots in use, by ascending package number; checked to lie in the file and not to overlap. */
+function readSlots(database: Uint8Array): Slot[] {
+  const cursor = new Cursor(database, WHAT, NDB_MAGIC.length);
+  const version = cursor.u32(true);
+  if (version !== VERSION) throw cursor.error(`version ${version}, expected ${VERSION}`, 4);
+  cursor.u32(true); // the generation is for writers
+  const slotPages = cursor.u32(true);
+  if (slotPages < 1 || slotPages * SLOT_PAGE_SIZE > database.length)
+    throw cursor.error(`${slotPages} slot pages of ${SLOT_PAGE_SIZE} bytes in ${database.length} bytes`, 12);
+  const firstBlock = (slotPages * SLOT_PAGE_SIZE) / BLOCK_SIZE;
+  const slots: Slot[] = [];
+  for (let at = HEADER_SIZE; at < slotPages * SLOT_PAGE_SIZE; at += SLOT_SIZE) {
+    cursor.seek(at);
+    if (cursor.u32(true) !== SLOT_MAGIC) throw cursor.error('no slot magic', at);
+    const slot = { number: cursor.u32(true), offset: cursor.u32(true), count: cursor.u32(true) };
+    if (slot.offset === 0) continue;
+    if (slot.number === 0) throw cursor.error('slot in use without package number', at);
+    if (slot.offset < firstBlock || (slot.offset + slot.count) * BLOCK_SIZE > database.length)
+      throw cursor.error(
+        `package ${slot.number}: blocks ${slot.offset} to ${slot.offset + slot.count} ` +
+          `of a file with blobs in ${firstBlock} to ${Math.floor(database.length / BLOCK_SIZE)}`,
+        at,
+      );
+    slots.push(slot);
+  }
+  checkNoOverlap(slots, cursor);
+  return slots.sort((a, b) => a.number - b.number);
+}
+
+/** Blobs that lie in each other would let a small file unfold to a huge one. */
+function checkNoOverlap(slots: Slot[], cursor: Cursor): void {
+  slots.sort((a, b) => a.offset - b.offset);
+  const numbers = new Set<number>();
+  let end = 0;
+  for (const { number, offset, count } of slots) {
+    if (offset < end) throw cursor.error(`package ${number}: overlaps the blob before it`, offset * BLOCK_SIZE);
+    if (numbers.has(number)) throw cursor.error(`package ${number}: has two slots`, offset * BLOCK_SIZE);
+    numbers.add(number);
+    end = offset + count;
+  }
+}
+
+function* readBlobs(database: Uint8Array, slots: readonly Slot[]): Generator<HeaderRecord> {
+  for (const slot of slots) yield { number: slot.number, bytes: readBlob(database, slot) };
+}
+
+function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
+  const start = slot.offset * BLOCK_SIZE;
+  const cursor = new Cursor(database, `${WHAT}: package ${slot.number}`, start);
+  if (cursor.u32(true) !== BLOB_START_MAGIC) throw cursor.error('no blob magic', start);
+  const number = cursor.u32(true);
+  if (number !== slot.number) throw cursor.error(`the blob is of package ${number}`, start);
+  cursor.u32(true); // generation
+  const length = cursor.u32(true);
+  const blocks = Math.ceil((BLOB_HEAD_SIZE + length + BLOB_TAIL_SIZE) / BLOCK_SIZE);
+  if (blocks !== slot.count) throw cursor.error(`blob of ${length} bytes in ${slot.count} blocks`, start);
+  const bytes = cursor.take(length);
+  const tail = start + blocks * BLOCK_SIZE - BLOB_TAIL_SIZE;
+  cursor.seek(tail);
+  const expected = cursor.u32(true);
+  if (cursor.u32(true) !== length || cursor.u32(true) !== BLOB_END_MAGIC) throw cursor.error('no blob tail', tail);
+  const actual = adler32(database.subarray(start, tail));
+  if (actual !== expected)
+    throw cursor.error(`checksum ${actual.toString(16)}, expected ${expected.toString(16)}`, tail);
+  return bytes;
+}
+
+/** RFC 1950 section 8. */
+export function adler32(bytes: Uint8Array): number {
+  const modulus = 65521;
+  /** As many additions as cannot exceed 2^32 before the modulus is taken (zlib's NMAX). */
+  const batch = 5552;
+  let a = 1;
+  let b = 0;
+  for (let i = 0; i < bytes.length; ) {
+    const end = Math.min(i + batch, bytes.length);
+    for (; i < end; i++) {
+      a += bytes[i] as number;
+      b += a;
+    }
+    a %= modulus;
+    b %= modulus;
+  }
+  return ((b << 16) | a) >>> 0;
+}
