@@ -87,12 +87,14 @@ export class BareStore implements ContentStore {
   }
 }
 
+/** Attributes without a value are left out, as libostree (libglnx, read_xattr_name_array) does. */
 function inodeXattrs(path: string): Xattrs {
-  const xattrs = listXattrs(path).map(([bytes, value]): [string, Uint8Array] => {
+  const xattrs: [string, Uint8Array][] = [];
+  for (const [bytes, value] of listXattrs(path)) {
     const name = decodeUtf8(bytes);
     if (name === undefined) throw new OstrataError('UNSUPPORTED', `${path} has an xattr whose name is not UTF-8`);
-    return [name, value];
-  });
+    if (value.length > 0) xattrs.push([name, value]);
+  }
   return new Map(xattrs.sort(([a], [b]) => compareUtf8(a, b)));
 }
 

@@ -10,7 +10,7 @@ import { checksumFromBytes, checksumToBytes } from './objects.js';
 const COMMIT_TYPE = '(a{sv}aya(say)sstayay)';
 const METADATA_TYPE = 'a{sv}';
 
-/** The `a{sv}` of a commit or of its detached metadata. Integers are in the writer's order, usually little-endian. */
+/** The `a{sv}` of a commit or of its detached metadata. Integers are in the order of the writer's machine: read as little-endian. */
 export type Metadata = ReadonlyMap<string, Variant>;
 
 type MetadataEntries = readonly (readonly [key: string, value: Variant])[];

@@ -169,7 +169,8 @@ function encodeFixed(type: GVariantType, value: GVariantValue): Uint8Array {
 const NUL = new Uint8Array(1);
 
 function decodeString(type: GVariantType, bytes: Uint8Array): string {
-  if (bytes.length === 0 || bytes.indexOf(0) !== bytes.length - 1) throw fail(type, `${bytes.length} bytes without one NUL at the end`);
+  if (bytes.length === 0 || bytes.indexOf(0) !== bytes.length - 1)
+    throw fail(type, `${bytes.length} bytes without one NUL at the end`);
   const text = decodeUtf8(bytes.subarray(0, -1));
   if (text === undefined) throw fail(type, 'not valid UTF-8');
   return text;
