@@ -1,7 +1,7 @@
 /** How a repository keeps its content objects: the seam between {@link OstreeRepo} and its modes. */
 import type { Hash } from 'node:crypto';
 import type { ByteStream } from '../bytes/stream.js';
-import { OstrataError } from '../errors.js';
+import { OstrataError, wrapError } from '../errors.js';
 import { type FileHeader, type FileInfo, startFileChecksum } from './file.js';
 
 export interface ContentStore {
@@ -14,10 +14,13 @@ export interface ContentStore {
 /** Largest chunk that reading a content object yields: larger ones gain nothing, smaller ones cost per call. */
 export const CHUNK_SIZE = 1 << 20;
 
-/** Passes `content` on and fails at its end unless it has the size and the checksum of the object. */
-export function verified(content: ByteStream, info: FileHeader, checksum: string): ByteStream {
+/**
+ * Passes `content` on and fails at its end unless it has the size and the checksum of the object.
+ * @param context what errors begin with, e.g. `reading file object 1234 of /repo`
+ */
+export function verified(content: ByteStream, info: FileHeader, checksum: string, context: string): ByteStream {
   const check = new ContentCheck(info, checksum);
-  return Symbol.iterator in content ? verifiedSync(content, check) : verifiedAsync(content, check);
+  return Symbol.iterator in content ? verifiedSync(content, check, context) : verifiedAsync(content, check, context);
 }
 
 /** Fails unless a symlink, which is nothing but a header, has its checksum. */
@@ -25,20 +28,32 @@ export function verifySymlink(info: FileHeader, checksum: string): void {
   new ContentCheck(info, checksum).finish();
 }
 
-function* verifiedSync(content: Iterable<Uint8Array>, check: ContentCheck): Iterable<Uint8Array> {
-  for (const chunk of content) {
-    check.update(chunk);
-    yield chunk;
+function* verifiedSync(content: Iterable<Uint8Array>, check: ContentCheck, context: string): Iterable<Uint8Array> {
+  try {
+    for (const chunk of content) {
+      check.update(chunk);
+      yield chunk;
+    }
+    check.finish();
+  } catch (error) {
+    throw wrapError(context, error);
   }
-  check.finish();
 }
 
-async function* verifiedAsync(content: AsyncIterable<Uint8Array>, check: ContentCheck): AsyncIterable<Uint8Array> {
-  for await (const chunk of content) {
-    check.update(chunk);
-    yield chunk;
+async function* verifiedAsync(
+  content: AsyncIterable<Uint8Array>,
+  check: ContentCheck,
+  context: string,
+): AsyncIterable<Uint8Array> {
+  try {
+    for await (const chunk of content) {
+      check.update(chunk);
+      yield chunk;
+    }
+    check.finish();
+  } catch (error) {
+    throw wrapError(context, error);
   }
-  check.finish();
 }
 
 class ContentCheck {
@@ -55,17 +70,17 @@ class ContentCheck {
 
   update(chunk: Uint8Array): void {
     this.#seen += chunk.length;
-    if (this.#seen > this.#size) throw this.#error(`has more than the ${this.#size} bytes of its header`);
+    if (this.#seen > this.#size) throw corrupt(`more content than the ${this.#size} bytes that its header states`);
     this.#hash.update(chunk);
   }
 
   finish(): void {
-    if (this.#seen !== this.#size) throw this.#error(`has ${this.#seen} bytes, its header says ${this.#size}`);
+    if (this.#seen !== this.#size) throw corrupt(`${this.#seen} bytes of content, its header states ${this.#size}`);
     const computed = this.#hash.digest('hex');
-    if (computed !== this.#checksum) throw this.#error(`has the checksum ${computed}`);
+    if (computed !== this.#checksum) throw corrupt(`its bytes have the checksum ${computed}`);
   }
+}
 
-  #error(rule: string): OstrataError {
-    return new OstrataError('CORRUPT', `content object ${this.#checksum} ${rule}`);
-  }
+function corrupt(rule: string): OstrataError {
+  return new OstrataError('CORRUPT', rule);
 }

@@ -116,3 +116,18 @@ function fixedTupleSize(members: readonly GVariantType[], alignment: number): nu
 export function alignUp(offset: number, alignment: number): number {
   return Math.ceil(offset / alignment) * alignment;
 }
+
+/** The type of the member at `index` of a container. */
+export function memberType(type: GVariantType, index: number): GVariantType {
+  return type.members[type.kind === 'tuple' ? index : 0] as GVariantType;
+}
+
+/** An input that is no normal form of `type`. */
+export function fail(type: GVariantType, rule: string): OstrataError {
+  return new OstrataError('CORRUPT', `GVariant ${type.signature}: ${rule}`);
+}
+
+/** A value that does not fit its type is a mistake of the caller, not of input. */
+export function misuse(type: GVariantType, rule: string): TypeError {
+  return new TypeError(`GVariant ${type.signature} ${rule}`);
+}

@@ -108,8 +108,9 @@ export class OstreeRepo {
     const located =
       info !== undefined && this.parent === undefined ? { repo: this as OstreeRepo, info } : this.#locate(checksum);
     if (located.info.type !== 'file') throw new OstrataError('NOT_FOUND', `content object ${checksum} is a symlink`);
-    return inContext(this.#name(checksum, 'file'), () =>
-      verified(located.repo.#content.read(checksum, located.info), located.info, checksum),
+    const context = located.repo.#name(checksum, 'file');
+    return inContext(context, () =>
+      verified(located.repo.#content.read(checksum, located.info), located.info, checksum, context),
     );
   }
 
@@ -132,7 +133,7 @@ export class OstreeRepo {
     }
     return inContext(this.#name(checksum, kind), () => {
       const computed = sha256Hex(bytes);
-      if (computed !== checksum) throw new OstrataError('CORRUPT', `has the checksum ${computed}`);
+      if (computed !== checksum) throw new OstrataError('CORRUPT', `its bytes have the checksum ${computed}`);
       return { checksum, bytes, parsed: parse(bytes) };
     });
   }

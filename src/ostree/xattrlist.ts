@@ -9,7 +9,7 @@ import { decode, encode } from './gvariant.js';
 
 const XATTRS_TYPE = 'a(ayay)';
 
-/** All attributes of one file together, as importers bound them (formats.md of bootc: 1 MiB). */
+/** All attributes of one file together; importers of encapsulated images (bootc) have the same bound. */
 export const MAX_XATTRS_SIZE = 1 << 20;
 
 export const NO_XATTRS: Xattrs = new Map();

@@ -12,8 +12,11 @@ import { type FileEntry, MAX_WHOLE_FILE, type Tree, type TreePath } from './tree
 
 /** Directories deeper than this have paths longer than PATH_MAX. */
 const MAX_TREE_DEPTH = 2048;
-/** Bounds what a small repository can expand to by naming one dirtree in many places; ten times a large desktop system. */
-const MAX_ENTRIES = 10_000_000;
+/**
+ * Bounds what a small repository can expand to by naming one dirtree in many places: several times the largest desktop
+ * systems, and at 200 bytes an entry still well below Node's default heap.
+ */
+const MAX_ENTRIES = 4_000_000;
 
 /** A directory of a commit with its two objects. */
 export interface CommitDirectory {

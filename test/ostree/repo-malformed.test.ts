@@ -67,7 +67,7 @@ test('a metadata object with other bytes than its checksum, or too many', () => 
   const repo = openRepo(built.path);
   assert.throws(() => repo.loadDirtree(tree), {
     code: 'CORRUPT',
-    message: new RegExp(`reading dirtree object ${tree} of .*: has the checksum [0-9a-f]{64}`),
+    message: new RegExp(`reading dirtree object ${tree} of .*: its bytes have the checksum [0-9a-f]{64}`),
   });
   truncateSync(path, (10 << 20) + 1);
   assert.throws(() => repo.loadDirtree(tree), { code: 'LIMIT', message: /10485761 bytes, at most 10485760/ });
@@ -131,7 +131,7 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     else chmodSync(object(right), 0o644);
     await assert.rejects(drain(built, right), {
       code: 'CORRUPT',
-      message: `content object ${right} has the checksum ${wrong}`,
+      message: `reading file object ${right} of ${built.path}: its bytes have the checksum ${wrong}`,
     });
   });
 
@@ -146,7 +146,7 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     }
     assert.throws(() => openRepo(built.path).fileInfo(link), {
       code: 'CORRUPT',
-      message: new RegExp(`content object ${link} has the checksum`),
+      message: new RegExp(`reading file object ${link} of .*: its bytes have the checksum`),
     });
   });
 }
@@ -172,6 +172,22 @@ test('archive: a file that ends within its header', () => {
     truncateSync(path, size);
     assert.throws(() => openRepo(built.path).fileInfo(checksum), { code: 'CORRUPT' }, `${size} bytes`);
     writeFileSync(path, Buffer.from('0000002000000000', 'hex'));
+  }
+});
+
+test('an object that goes away before it is read', async () => {
+  for (const mode of ['archive', 'bare-split-xattrs'] as const) {
+    const built = builder(mode);
+    const checksum = built.file({ content: 'x' });
+    const repo = openRepo(built.path);
+    const info = repo.fileInfo(checksum);
+    rmSync(join(built.path, 'objects', objectPath(checksum, mode === 'archive' ? 'filez' : 'file')));
+    await assert.rejects(
+      async () => {
+        for await (const _ of repo.readFile(checksum, info));
+      },
+      { code: 'NOT_FOUND', message: new RegExp(`reading file object ${checksum} of ${built.path}: ENOENT`) },
+    );
   }
 });
 

@@ -82,7 +82,7 @@ test('the same content in several places is one object', () => {
   assert.equal(new Set(checksums).size, 1);
 });
 
-test('a small repository that expands without end stops at a named bound', () => {
+test('directories nested without end stop at a named depth', () => {
   const built = builder();
   let tree = built.tree(dir({}));
   const dirmeta = built.dirmeta();
@@ -91,6 +91,19 @@ test('a small repository that expands without end stops at a named bound', () =>
   assert.throws(() => openCommitTree(openRepo(built.path), built.commit(tree)), {
     code: 'LIMIT',
     message: /nested more than 2048 deep/,
+  });
+});
+
+test('a small repository that expands to 100 million files stops at a named number', () => {
+  const built = builder();
+  const names = Array.from({ length: 100 }, (_, index) => `n${index + 100}`);
+  const [checksum, dirmeta] = [built.file({}), built.dirmeta()];
+  let tree = built.dirtree({ files: names.map((name) => ({ name, checksum })), dirs: [] });
+  for (let level = 0; level < 3; level++)
+    tree = built.dirtree({ files: [], dirs: names.map((name) => ({ name, dirtree: tree, dirmeta })) });
+  assert.throws(() => openCommitTree(openRepo(built.path), built.commit(tree)), {
+    code: 'LIMIT',
+    message: /more than 4000000 files and directories/,
   });
 });
 
