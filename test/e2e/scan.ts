@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { run } from './run.js';
+
+/** What is at one path of a tree. */
+export interface Found {
+  readonly type: 'directory' | 'file' | 'symlink' | 'other';
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** sha256 of a file's bytes; a symlink's target. */
+  readonly content: string;
+  readonly size: bigint;
+  readonly inode: bigint;
+  /** `name=0xvalue`, sorted. */
+  readonly xattrs: readonly string[];
+}
+/** By path relative to the root (`''` is the root itself), bytes as Latin-1. */
+export type Scan = Map<string, Found>;
+
+const typeOf = (stats: BigIntStats) =>
+  stats.isDirectory() ? 'directory' : stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'symlink' : 'other';
+
+const decodeName = (text: string) =>
+  text.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8)));
+
+function readXattrs(root: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const listing = run('getfattr', ['-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '.'], { cwd: root });
+  for (const block of listing.split('\n\n')) {
+    const [head, ...lines] = block.split('\n').filter((line) => line !== '');
+    if (head) found.set(decodeName(head.replace(/^# file: (\.$)?/, '')), lines.map(decodeName).sort());
+  }
+  return found;
+}
+
+/** Everything below `root`, but for what is below a path in `except`. */
+export function scan(root: string, except: readonly string[] = []): Scan {
+  const xattrs = readXattrs(root);
+  const found: Scan = new Map();
+  const visit = (path: string) => {
+    const absolute = Buffer.from(path === '' ? root : `${root}/${path}`, 'latin1');
+    const stats = lstatSync(absolute, { bigint: true });
+    const type = typeOf(stats);
+    let content = '';
+    if (type === 'file') content = createHash('sha256').update(readFileSync(absolute)).digest('hex');
+    if (type === 'symlink') content = readlinkSync(absolute, 'latin1');
+    const { size, ino: inode } = stats;
+    const mode = Number(stats.mode & 0o7777n);
+    found.set(path, {
+      ...{ type, mode, uid: Number(stats.uid), gid: Number(stats.gid) },
+      ...{ content, size, inode, xattrs: xattrs.get(path) ?? [] },
+    });
+    if (type !== 'directory' || except.includes(path)) return;
+    for (const name of readdirSync(absolute, 'latin1')) visit(path === '' ? name : `${path}/${name}`);
+  };
+  visit('');
+  return found;
+}
+
+/** One line for each difference in type, mode, owner, content or xattrs; inodes are not compared. */
+export function differences(actual: Scan, expected: Scan): string[] {
+  const text = (entry: Found | undefined) => {
+    if (!entry) return 'nothing';
+    const { type, mode, uid, gid, content, xattrs } = entry;
+    return JSON.stringify({ type, mode: mode.toString(8), uid, gid, content, xattrs });
+  };
+  return [...new Set([...actual.keys(), ...expected.keys()])]
+    .filter((path) => text(actual.get(path)) !== text(expected.get(path)))
+    .map((path) => `${path}: is ${text(actual.get(path))}, should be ${text(expected.get(path))}`);
+}

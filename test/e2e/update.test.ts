@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { needs } from '../tools.js';
+import { type Build, blobPath, encapsulate, namesOf } from './image.js';
+import { ostrata, tryOstrata } from './run.js';
+import { type World, world, worldNeeds } from './world.js';
+
+/** What differs between the two commits: one package updated, one added, and the database that says so. */
+const CHANGED = ['added', 'hard-links', 'rpmdb'];
+
+const digests = ({ image }: Build) => new Set(image.manifest.layers.map(({ digest }) => digest));
+const hasChanged = (components: readonly string[]) => namesOf(components).some((name) => CHANGED.includes(name));
+
+for (const maxLayers of [5, 64])
+  suite(`an update with at most ${maxLayers} layers`, needs(...worldNeeds), () => {
+    let given: World;
+    let scratch: string;
+    let old: Build;
+    let updated: Build;
+    const limit = `--max-layers=${maxLayers}`;
+
+    before(async () => {
+      given = await world();
+      scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+      old = encapsulate(given.repo, 'os/old', join(scratch, 'old'), [limit]);
+      const previous = `--previous-build=${old.image.reference}`;
+      updated = encapsulate(given.repo, 'os/new', join(scratch, 'new'), [limit, previous]);
+    });
+    after(() => rmSync(scratch, { recursive: true, force: true }));
+
+    test('only the commit layer and layers with a changed component are new', () => {
+      const before = digests(old);
+      const [commitLayer, ...chunks] = updated.result.layers;
+      assert.ok(commitLayer && !before.has(commitLayer.digest));
+      assert.ok(chunks.length < maxLayers);
+      for (const { digest, components, reused } of chunks) {
+        assert.equal(before.has(digest), !hasChanged(components), `${components}`);
+        assert.equal(reused, before.has(digest), `${components}`);
+      }
+      const named = namesOf(chunks.flatMap(({ components }) => components));
+      for (const name of CHANGED) assert.ok(named.includes(name), `a layer holds ${name}`);
+      assert.ok(!named.includes('no-files'));
+    });
+
+    test('the table tells the bytes to download and the packages that caused it', () => {
+      const before = digests(old);
+      const fetched = updated.image.manifest.layers.filter(({ digest }) => !before.has(digest));
+      const bytes = fetched.reduce((sum, { size }) => sum + size, 0);
+      const previous = `--previous-build=${old.image.reference}`;
+      const target = `oci:${join(scratch, 'table')}:x`;
+      const args = ['container-encapsulate', `--repo=${given.repo}`, limit, previous, 'os/new', target];
+      const { stdout: table, stderr } = tryOstrata(args);
+      assert.ok(!stderr.includes('ignored'), `the previous build is understood: ${stderr}`);
+      assert.ok(table.includes(updated.image.manifestDigest), table);
+      assert.ok(table.replaceAll(/(?<=\d)[,_ ](?=\d{3})/g, '').includes(String(bytes)), `${bytes} bytes in: ${table}`);
+      for (const name of CHANGED) assert.ok(table.includes(name), `${name} in: ${table}`);
+    });
+
+    test('a rebuild of the same commit changes nothing', () => {
+      const previous = `--previous-build=${updated.image.reference}`;
+      const again = encapsulate(given.repo, 'os/new', join(scratch, 'again'), [limit, previous]);
+      assert.deepEqual(digests(again), digests(updated));
+      assert.ok(again.result.layers.every(({ reused }) => reused));
+    });
+
+    test('--previous-build-manifest keeps the layout without the image', () => {
+      const manifest = blobPath(old.image.directory, old.image.manifestDigest);
+      const kept = encapsulate(given.repo, 'os/new', join(scratch, 'manifest'), [
+        limit,
+        `--previous-build-manifest=${manifest}`,
+      ]);
+      const before = digests(old);
+      for (const [index, { digest, components }] of kept.result.layers.entries())
+        if (index > 0) assert.equal(before.has(digest), !hasChanged(components), `${components}`);
+    });
+
+    test('a previous layer is kept whatever compressor made it', () => {
+      const plain = encapsulate(given.repo, 'os/old', join(scratch, 'plain'), [limit, '--compression=none']);
+      const mixed = encapsulate(given.repo, 'os/new', join(scratch, 'mixed'), [
+        limit,
+        `--previous-build=${plain.image.reference}`,
+      ]);
+      for (const [index, { reused, components }] of mixed.result.layers.entries()) {
+        if (index > 0) assert.equal(reused, !hasChanged(components), `${components}`);
+        const mediaType = mixed.image.manifest.layers[index]?.mediaType ?? '';
+        assert.equal(mediaType.endsWith('.tar'), reused, mediaType);
+      }
+    });
+
+    test('a reused layer whose blob is nowhere is an error', () => {
+      const broken = encapsulate(given.repo, 'os/old', join(scratch, 'broken'), [limit]);
+      const kept = updated.result.layers.find(({ reused }) => reused);
+      assert.ok(kept);
+      rmSync(blobPath(broken.image.directory, kept.digest));
+      const result = tryOstrata([
+        'container-encapsulate',
+        `--repo=${given.repo}`,
+        limit,
+        `--previous-build=${broken.image.reference}`,
+        'os/new',
+        `oci:${join(scratch, 'from-broken')}:x`,
+      ]);
+      assert.equal(result.status, 1);
+      assert.match(result.stderr, new RegExp(kept.digest.slice('sha256:'.length, 20)));
+    });
+  });
+
+test('--compare-with-build tells what differs', needs(...worldNeeds), async () => {
+  const { repo } = await world();
+  const scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+  try {
+    const old = encapsulate(repo, 'os/old', join(scratch, 'old'));
+    const target = join(scratch, 'new');
+    const compare = `--compare-with-build=${old.image.reference}`;
+    const table = ostrata(['container-encapsulate', `--repo=${repo}`, compare, 'os/new', `oci:${target}:x`]);
+    const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as { manifests: { digest: string }[] };
+    assert.ok(table.includes(index.manifests[0]?.digest ?? '?'), table);
+    for (const name of CHANGED) assert.ok(table.includes(name), `${name} in: ${table}`);
+    // Comparing must not change what is built.
+    const without = encapsulate(repo, 'os/new', join(scratch, 'without'));
+    assert.equal(index.manifests[0]?.digest, without.image.manifestDigest);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+});
