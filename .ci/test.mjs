@@ -1,6 +1,6 @@
 // node .ci/test.mjs [PART...]: runs the compiled tests whose path contains one of PART (all without). The files are
 // found here because `node --test` reads patterns differently in Node 20 and 22. Exit codes: 0 all passed,
-// 1 a test failed, none ran, or, in CI, one was skipped.
+// 1 a test failed or none ran. Skipped ones are named at the end; in CI a missing program fails (test/tools.ts).
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { run } from 'node:test';
@@ -38,9 +38,7 @@ events.compose(new spec()).pipe(process.stdout);
 process.on('exit', () => {
   for (const line of skipped) console.error(`SKIPPED ${line}`);
   console.error(`${files.length} files: ${passed} tests passed, ${failed} failed, ${skipped.length} skipped`);
-  const problems = [];
-  if (passed + failed === 0) problems.push('no test ran');
-  if (process.env.CI === 'true' && skipped.length > 0) problems.push('in CI none may be skipped');
-  for (const problem of problems) console.error(`test: ${problem}`);
-  if (problems.length > 0) process.exitCode = 1;
+  if (passed + failed > 0) return;
+  console.error('test: no test ran');
+  process.exitCode = 1;
 });
