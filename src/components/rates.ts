@@ -1,4 +1,4 @@
-import type { ComponentFacts } from '../plugin.js';
+import type { Component, ComponentFacts } from '../plugin.js';
 
 const DAY = 86_400;
 const YEAR = 365 * DAY;
@@ -32,4 +32,12 @@ export function newestBuildTime(all: Iterable<ComponentFacts>): number {
   let newest = 0;
   for (const { packages } of all) for (const { buildTime = 0 } of packages) newest = Math.max(newest, buildTime);
   return newest;
+}
+
+/** Expected changes a year of components that lie in one layer: components of one source change together. */
+export function layerChangesPerYear(components: Iterable<Pick<Component, 'source' | 'changesPerYear'>>): number {
+  const sources = new Map<string, number>();
+  for (const { source, changesPerYear } of components)
+    sources.set(source, Math.max(sources.get(source) ?? 0, changesPerYear));
+  return [...sources.values()].reduce((sum, rate) => sum + rate, 0);
 }

@@ -7,6 +7,8 @@ export interface PlannedLayer extends LayoutLayer {
   readonly exclusive?: boolean;
   /** What the layer's blob is known by (see `recordOf`); only recorded layers have one. */
   readonly key?: string;
+  /** Expected changes a year by package data (see `changesPerYear`), Infinity: in every build; only recorded layers have it. */
+  readonly changesPerYear?: number;
 }
 
 /** What is known of the image that clients have when they fetch the one being planned. */

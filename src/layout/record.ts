@@ -3,7 +3,8 @@
  * JSON, one object:
  *
  *   version       1
- *   layers        [{"ids": [component id, ...], "exclusive"?: true, "key"?: string}, ...] in image order
+ *   layers        [{"ids": [component id, ...], "exclusive"?: true, "key"?: string, "rate"?: number | null}, ...] in image
+ *                 order; rate: expected changes a year, null: in every build
  *   fingerprints? six characters for each component, in the order in which `layers` lists them, without separator
  *   updates?      ordinary updates in which each component was there before and after, in that order
  *   changes?      in how many of these it changed, in that order
@@ -26,24 +27,26 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const recordSchema = v.object({
   version: v.literal(VERSION),
   layers: v.array(
-    v.object({ ids: v.array(v.string()), exclusive: v.optional(v.literal(true)), key: v.optional(v.string()) }),
+    v.object({
+      ids: v.array(v.string()),
+      exclusive: v.optional(v.literal(true)),
+      key: v.optional(v.string()),
+      rate: v.optional(v.nullable(v.pipe(v.number(), v.minValue(0)))),
+    }),
   ),
   fingerprints: v.optional(v.pipe(v.string(), v.regex(/^[\w-]*$/))),
   updates: v.optional(v.array(count)),
   changes: v.optional(v.array(count)),
 });
 
-/** What the image of `plan` records: `keys[i]` is what layer i's blob is known by, if the caller wants it back. */
+/** What the image of `plan` records: `known[i]` is what else the caller wants to know of layer i again. */
 export function recordOf(
   plan: LayoutPlan,
   components: readonly Component[],
-  keys: readonly (string | undefined)[] = [],
+  known: readonly Pick<PlannedLayer, 'key' | 'changesPerYear'>[] = [],
 ): PriorBuild {
   return {
-    layers: plan.layers.map((layer, i) => {
-      const key = keys[i];
-      return key === undefined ? layer : { ...layer, key };
-    }),
+    layers: plan.layers.map((layer, i) => ({ ...layer, ...known[i] })),
     versions: new Map(components.map(({ id, version }) => [id, fingerprint(version)])),
     history: plan.history,
   };
@@ -52,7 +55,12 @@ export function recordOf(
 /** The label's text; over {@link MAX_RECORD_BYTES} counts, then fingerprints are left out, then there is no label. */
 export function encodeRecord(record: PriorBuild, log: Logger): string | undefined {
   const ids = record.layers.flatMap((layer) => layer.components);
-  const layers = record.layers.map(({ components, exclusive, key }) => ({ ids: components, exclusive, key }));
+  const layers = record.layers.map(({ components, exclusive, key, changesPerYear: rate }) => ({
+    ids: components,
+    exclusive,
+    key,
+    rate, // JSON has no Infinity: it becomes null
+  }));
   const versions = ids.map((id) => record.versions?.get(id));
   const fingerprints = versions.every((version) => version !== undefined) ? { fingerprints: versions.join('') } : {};
   const counts = ids.map((id) => record.history?.get(id) ?? NO_COUNT);
@@ -98,10 +106,11 @@ function toPriorBuild({ layers, fingerprints, updates, changes }: v.InferOutput<
   }
   return {
     layers: layers.map(
-      ({ ids, exclusive, key }): PlannedLayer => ({
+      ({ ids, exclusive, key, rate }): PlannedLayer => ({
         components: ids,
         ...(exclusive && { exclusive }),
         ...(key !== undefined && { key }),
+        ...(rate !== undefined && { changesPerYear: rate ?? Infinity }),
       }),
     ),
     versions,

@@ -1,0 +1,63 @@
+/** Content source `rpm`: files belong to the packages of the tree's RPM database; component ids are `name.arch`. */
+
+import { compareUtf8 } from '../../src/bytes/text.js';
+import type { Claims, ComponentFacts, ContentSource, PackageFacts, Tree } from '../../src/plugin.js';
+import { FileOwners } from './owners.js';
+import { findRpmdb, openRpmdb, type RpmdbLocation, type RpmPackage } from './rpmdb/index.js';
+
+/** Trusted keys are entries of the database like packages; they hold no files. */
+const KEY_PACKAGE = 'gpg-pubkey';
+const RPMDB_COMPONENT = 'rpmdb';
+const RPMDB_FACTS: ComponentFacts = { name: RPMDB_COMPONENT, source: RPMDB_COMPONENT, packages: [], updateInterval: 0 };
+/** rpm-ostree's second copy of the database changes with the first. */
+const BASE_DB = '/usr/lib/sysimage/rpm-ostree-base-db/';
+
+export const rpm: ContentSource = {
+  name: 'rpm',
+  priority: 20,
+  detect: (files) => findRpmdb(files) !== undefined,
+  load: async ({ tree, log, signal }) => {
+    const location = findRpmdb(tree.files) as RpmdbLocation;
+    const whole = (path: RpmdbLocation['wal']) => (path === undefined ? undefined : tree.bytes(path));
+    const database = await openRpmdb({
+      name: location.database,
+      database: await tree.bytes(location.database),
+      wal: await whole(location.wal),
+      journal: await whole(location.journal),
+    });
+    try {
+      const packages = [...database.packages()].filter(({ name }) => name !== KEY_PACKAGE);
+      log.info(`rpmdb ${location.database} (${database.backend}): ${packages.length} packages`);
+      signal.throwIfAborted();
+      return claimsOf(tree, packages, location);
+    } finally {
+      database.close();
+    }
+  },
+};
+
+const idOf = ({ name, arch }: RpmPackage) => `${name}.${arch ?? 'noarch'}`;
+
+function claimsOf(tree: Tree, packages: readonly RpmPackage[], { database }: RpmdbLocation): Claims {
+  const installed = new Map<string, RpmPackage[]>();
+  for (const each of packages) installed.set(idOf(each), [...(installed.get(idOf(each)) ?? []), each]);
+
+  const owners = new FileOwners(tree.files);
+  const components = new Map<string, ComponentFacts>([[RPMDB_COMPONENT, RPMDB_FACTS]]);
+  for (const [id, versions] of [...installed].sort(([a], [b]) => compareUtf8(a, b))) {
+    const { name, sourceName } = versions[0] as RpmPackage;
+    const facts = versions.map(packageFacts).sort((a, b) => compareUtf8(a.nevra, b.nevra));
+    components.set(id, { name, source: sourceName ?? name, packages: facts });
+    for (const version of versions) owners.add(id, version.files());
+  }
+  const databaseDirectory = database.slice(0, database.lastIndexOf('/') + 1);
+  return {
+    components,
+    strong: ({ path }) =>
+      path.startsWith(databaseDirectory) || path.startsWith(BASE_DB) ? [RPMDB_COMPONENT] : owners.of(path),
+  };
+}
+
+function packageFacts({ name, nevra, size, buildTime, changelogTimes }: RpmPackage): PackageFacts {
+  return { name, nevra, size, ...(buildTime !== undefined && { buildTime }), changelogTimes };
+}

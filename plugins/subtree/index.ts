@@ -1,0 +1,28 @@
+/**
+ * Content source `subtree`, the last: what nobody claims, by the top of its path, `dir:/usr/share/x`. The id depends on
+ * the path alone, so content stays where it is when its neighbours come and go.
+ */
+import type { ComponentFacts, ContentSource, FileEntry } from '../../src/plugin.js';
+
+/** `/usr/share/x` is one concern, `/usr/share` is not. */
+const DEPTH = 3;
+
+function idOf({ path }: FileEntry): string {
+  const directories = path.split('/').slice(1, -1);
+  return `dir:/${directories.slice(0, DEPTH).join('/')}`;
+}
+
+export const subtree: ContentSource = {
+  name: 'subtree',
+  priority: 50,
+  detect: () => true,
+  load: async ({ tree }) => ({
+    components: new Map(
+      [...tree.files].map((entry): [string, ComponentFacts] => {
+        const id = idOf(entry);
+        return [id, { name: id, source: id, packages: [] }];
+      }),
+    ),
+    strong: (entry) => [idOf(entry)],
+  }),
+};

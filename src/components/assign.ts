@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { compareUtf8 } from '../bytes/text.js';
+import { OstrataError } from '../errors.js';
+import type { PlannedComponent } from '../layout/plan.js';
+import type { Claims, ComponentFacts, Tree } from '../plugin.js';
+import type { ContentEntry } from '../tree/tree.js';
+import { changesPerYear, newestBuildTime } from './rates.js';
+
+/** A component with what it owns. */
+export interface OwnedComponent extends PlannedComponent {
+  readonly facts: ComponentFacts;
+  /** Its content objects by checksum, each with all its paths, sorted by bytes; in order of the checksums. */
+  readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;
+}
+
+/**
+ * Content that several unrelated components hold alike (empty files, licence texts, symlinks). An object lies in one
+ * layer with all its paths; if one of its owners held it, every change of another owner would dirty that owner's layer.
+ */
+export const SHARED_COMPONENT = 'shared';
+const SHARED_FACTS: ComponentFacts = { name: SHARED_COMPONENT, source: SHARED_COMPONENT, packages: [] };
+/** Larger objects stay with an owner: fetching them with every change of `shared` costs more than a dirtied layer. */
+const MAX_SHARED_SIZE = 1 << 16;
+
+interface Owner {
+  readonly id: string;
+  readonly facts: ComponentFacts;
+}
+
+/**
+ * Gives every object of the tree to one component. The first of `claims` that claims a path owns it. The decision
+ * depends on the owners of the object's paths alone, so an object does not wander when other content changes.
+ * Throws `PLUGIN` where a path is claimed by nobody, or for a component without facts.
+ */
+export async function assignComponents(tree: Tree, claims: readonly Claims[]): Promise<readonly OwnedComponent[]> {
+  const objects = new Map<string, { entries: ContentEntry[]; owners: Owner[] }>();
+  for (const entry of tree.files) {
+    if (entry.type === 'directory') continue;
+    const owner = await ownerOf(entry, claims);
+    const object = objects.get(entry.checksum);
+    if (object === undefined) objects.set(entry.checksum, { entries: [entry], owners: [owner] });
+    else {
+      object.entries.push(entry);
+      if (!object.owners.some(({ id }) => id === owner.id)) object.owners.push(owner);
+    }
+  }
+  const owned = new Map<string, { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }>();
+  for (const [checksum, { entries, owners }] of [...objects].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const { id, facts } = arbitrate(owners, (entries[0] as ContentEntry).size);
+    const component = owned.get(id) ?? { facts, objects: new Map() };
+    component.objects.set(checksum, entries);
+    owned.set(id, component);
+  }
+  const now = newestBuildTime([...owned.values()].map(({ facts }) => facts));
+  return [...owned]
+    .sort(([a], [b]) => compareUtf8(a, b))
+    .map(([id, { facts, objects }]) => ({
+      id,
+      name: facts.name,
+      source: facts.source,
+      size: [...objects.values()].reduce((sum, [first]) => sum + (first as ContentEntry).size, 0),
+      changesPerYear: changesPerYear(facts, now),
+      version: contentVersion(objects),
+      ...(facts.exclusive && { exclusive: true }),
+      facts,
+      objects,
+    }));
+}
+
+async function ownerOf(entry: ContentEntry, claims: readonly Claims[]): Promise<Owner> {
+  const named = (claim: Claims, id: string): Owner => {
+    const facts = claim.components.get(id);
+    if (facts === undefined) throw new OstrataError('PLUGIN', `${entry.path} is claimed for unknown component ${id}`);
+    return { id, facts };
+  };
+  for (const claim of claims) {
+    const id = claim.strong(entry)[0] ?? (await claim.weak?.(entry))?.[0];
+    if (id !== undefined) return named(claim, id);
+  }
+  throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
+}
+
+/** Who of several owners holds an object: an exclusive one, else `shared` if unrelated and small, else the first by id. */
+function arbitrate(owners: readonly Owner[], size: number): Owner {
+  const sorted = owners.toSorted((a, b) => compareUtf8(a.id, b.id));
+  const first = sorted.find(({ facts }) => facts.exclusive) ?? (sorted[0] as Owner);
+  const related = sorted.every(({ facts }) => facts.source === first.facts.source);
+  return first.facts.exclusive || related || size > MAX_SHARED_SIZE
+    ? first
+    : { id: SHARED_COMPONENT, facts: SHARED_FACTS };
+}
+
+/** Equal exactly when paths and objects are equal (an object's checksum covers content, owner, mode and xattrs). */
+function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
+  const hash = createHash('sha256');
+  for (const [checksum, entries] of objects) {
+    hash.update(checksum);
+    for (const { path } of entries) hash.update(`${path}\0`);
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,43 @@
+import { OstrataError } from '../errors.js';
+import { type Commit, metadataValue } from '../ostree/commit.js';
+import type { PackageFacts } from '../plugin.js';
+
+/** Machine names of rpm and the kernel that GOARCH (https://go.dev/doc/install/source#environment) spells otherwise. */
+const GOARCH: Readonly<Record<string, string>> = {
+  x86_64: 'amd64',
+  x86_64_v2: 'amd64',
+  x86_64_v3: 'amd64',
+  x64: 'amd64',
+  i386: '386',
+  i686: '386',
+  ia32: '386',
+  aarch64: 'arm64',
+  armv7hl: 'arm',
+  powerpc64le: 'ppc64le',
+  mips64el: 'mips64le',
+  mipsel: 'mipsle',
+  loong64: 'loong64',
+  loongarch64: 'loong64',
+};
+/** Metadata key of ostree (OSTREE_COMMIT_META_KEY_ARCHITECTURE). */
+const ARCHITECTURE_KEY = 'ostree.architecture';
+
+/** The GOARCH of a machine name; `USAGE` for what cannot be one. */
+export function goArchitecture(machine: string): string {
+  if (!/^[a-z0-9_]{2,32}$/.test(machine))
+    throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
+  return GOARCH[machine] ?? machine;
+}
+
+/** What a commit is for: what it says itself, else what most of its packages are built for, else this machine's kind. */
+export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
+  const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
+  if (typeof declared === 'string') return goArchitecture(declared);
+  const counts = new Map<string, number>();
+  for (const { nevra } of packages) {
+    const machine = nevra.slice(nevra.lastIndexOf('.') + 1);
+    if (machine !== 'noarch') counts.set(machine, (counts.get(machine) ?? 0) + 1);
+  }
+  const [most] = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
+  return goArchitecture(most?.[0] ?? process.arch);
+}

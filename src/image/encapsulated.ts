@@ -1,0 +1,84 @@
+/** What an image that is read says of itself: which layers hold the commit, what they hold, how they were planned. */
+import { OstrataError } from '../errors.js';
+import type { PriorBuild } from '../layout/prior.js';
+import { decodeRecord, LAYOUT_LABEL, priorFromNames } from '../layout/record.js';
+import type { Logger } from '../log.js';
+import * as annotation from '../oci/annotations.js';
+import type { Descriptor, ImageConfig, Manifest } from '../oci/types.js';
+import type { Component } from '../plugin.js';
+
+/** One layer of an image that is read. */
+export interface ReadLayer {
+  readonly kind: 'commit' | 'chunk' | 'derived';
+  readonly descriptor: Descriptor;
+  readonly diffId: string;
+  readonly createdBy: string;
+  /** Names by annotation or, where a builder lost it, by history; empty where neither tells. */
+  readonly names: readonly string[];
+}
+
+/** An encapsulated image's layers; `CORRUPT` where manifest and config disagree, `UNSUPPORTED` without the ostree labels. */
+export function classifyLayers(manifest: Manifest, config: ImageConfig): readonly ReadLayer[] {
+  const { diff_ids: diffIds } = config.rootfs;
+  if (diffIds.length !== manifest.layers.length)
+    throw new OstrataError(
+      'CORRUPT',
+      `${manifest.layers.length} layers in the manifest, ${diffIds.length} diff_ids in the config`,
+    );
+  const finalDiffId = config.config?.Labels?.[annotation.OSTREE_FINAL_DIFFID];
+  if (finalDiffId === undefined)
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `not an encapsulated commit: the config has no label ${annotation.OSTREE_FINAL_DIFFID}`,
+    );
+  const last = diffIds.indexOf(finalDiffId);
+  if (last < 0)
+    throw new OstrataError(
+      'CORRUPT',
+      `label ${annotation.OSTREE_FINAL_DIFFID} is ${finalDiffId}, which is no diff_id of the image`,
+    );
+  const history = (config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+  return manifest.layers.map((descriptor, i) => ({
+    kind: i === 0 ? 'commit' : i <= last ? 'chunk' : 'derived',
+    descriptor,
+    diffId: diffIds[i] as string,
+    createdBy: history[i]?.created_by ?? '',
+    names: layerNames(descriptor, history[i]),
+  }));
+}
+
+/** Component names on a layer, by annotation or history. */
+export function layerNames(
+  { annotations }: Descriptor,
+  history?: { readonly created_by?: string | undefined; readonly comment?: string | undefined },
+): readonly string[] {
+  const split = (text: string, separator: string | RegExp) => text.split(separator).filter(Boolean);
+  const ostree = annotations?.[annotation.OSTREE_COMPONENTS];
+  if (ostree !== undefined) return split(ostree, ',').map((name) => name.replaceAll('%2C', ','));
+  const chunkah = annotations?.[annotation.CHUNKAH_COMPONENT];
+  if (chunkah !== undefined) return split(chunkah, ' ');
+  if (history?.created_by === 'chunkah') return split(history.comment ?? '', /[\s,]+/);
+  return [];
+}
+
+/** The layout record in labels or annotations; undefined where there is none or it is of no use (a warning says why). */
+export function layoutRecord(
+  labels: Readonly<Record<string, string>> | null | undefined,
+  log: Logger,
+): PriorBuild | undefined {
+  const text = labels?.[LAYOUT_LABEL];
+  return text === undefined ? undefined : decodeRecord(text, log);
+}
+
+/** The layout of layers that have no record, by the names they are annotated with. `layers` are all but the commit layer. */
+export function layoutByNames(
+  layers: readonly { readonly names: readonly string[] }[],
+  components: readonly Component[],
+  log: Logger,
+): PriorBuild {
+  return priorFromNames(
+    layers.map(({ names }) => names),
+    components,
+    log,
+  );
+}

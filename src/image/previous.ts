@@ -1,0 +1,63 @@
+/** The previous build: its layout to keep to, and its layers to take over. */
+import { readFile } from 'node:fs/promises';
+import { inContextAsync } from '../errors.js';
+import type { PriorBuild } from '../layout/prior.js';
+import type { Logger } from '../log.js';
+import { type Descriptor, parseConfig, parseManifest } from '../oci/types.js';
+import type { Component } from '../plugin.js';
+import type { ImageReader } from '../transports/transport.js';
+import { classifyLayers, layerNames, layoutByNames, layoutRecord } from './encapsulated.js';
+
+/** A layer blob of the previous build. */
+export interface PreviousLayer {
+  readonly descriptor: Descriptor;
+  readonly diffId: string;
+}
+
+export interface PreviousBuild {
+  /** Its layout in terms of the new build's components. */
+  prior(components: readonly Component[]): PriorBuild;
+  /** Where its blobs are; undefined if only a manifest is known. */
+  readonly image?: ImageReader;
+  /** Layers by layerKey; empty unless this tool made the image and nobody changed its layers since. */
+  readonly byKey: ReadonlyMap<string, PreviousLayer>;
+  readonly byDiffId: ReadonlyMap<string, PreviousLayer>;
+}
+
+/** Everything a whole image tells. An image of another tool is no obstacle: its layout is known by names. */
+export async function previousFromImage(image: ImageReader, log: Logger): Promise<PreviousBuild> {
+  return inContextAsync(`previous build ${image.name}`, async () => {
+    const config = parseConfig(await image.config());
+    const layers = classifyLayers(image.manifest, config).filter(({ kind }) => kind !== 'derived');
+    const chunks = layers.slice(1);
+    const record = layoutRecord(config.config?.Labels ?? image.manifest.annotations, log);
+    const recorded = record?.layers.filter(({ components }) => components.length > 0) ?? [];
+    if (record && recorded.length !== chunks.length)
+      log.warn(
+        `previous build ${image.name}: its layers are not those of its layout record; none is taken over by its key`,
+      );
+    const keyed = recorded.length === chunks.length ? recorded : [];
+    return {
+      prior: (components) => record ?? { ...layoutByNames(chunks, components, log), foreign: true },
+      image,
+      byKey: new Map(
+        keyed.flatMap(({ key }, i) => (key === undefined ? [] : [[key, chunks[i] as PreviousLayer] as const])),
+      ),
+      byDiffId: new Map(layers.map((layer) => [layer.diffId, layer])),
+    };
+  });
+}
+
+/** A manifest file (as rpm-ostree takes it): only the layout is known. */
+export async function previousFromManifest(path: string, log: Logger): Promise<PreviousBuild> {
+  return inContextAsync(`previous build manifest ${path}`, async () => {
+    const { layers, annotations } = parseManifest(await readFile(path));
+    const record = layoutRecord(annotations, log);
+    const chunks = layers.slice(1).map((descriptor) => ({ names: layerNames(descriptor) }));
+    return {
+      prior: (components) => record ?? layoutByNames(chunks, components, log),
+      byKey: new Map(),
+      byDiffId: new Map(),
+    };
+  });
+}

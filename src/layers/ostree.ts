@@ -1,0 +1,164 @@
+/**
+ * The tar stream of an ostree layer ("ChunkedV1", as bootc's ostree-ext reads it): a repository of mode
+ * bare-split-xattrs below sysroot/ostree/repo whose content objects are hard-linked to their paths.
+ *
+ * - every layer: directories of the repository, its config;
+ * - commit layer: `./`, then the commit, its detached metadata, and depth first every dirtree and dirmeta with the
+ *   directory itself;
+ * - chunk layer: for each object its xattrs (.file-xattrs-link), the object (.file), and a hard link for each path.
+ */
+import { OstrataError } from '../errors.js';
+import type { FileInfo } from '../ostree/file.js';
+import { objectPath } from '../ostree/objects.js';
+import type { OstreeRepo } from '../ostree/repo.js';
+import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
+import { parentPath } from '../tree/filemap.js';
+import type { ByteStream, TreePath, Xattrs } from '../tree/tree.js';
+import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from './spec.js';
+
+export const REPO_DIRECTORY = 'sysroot/ostree/repo';
+const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
+/** ext4 allows 65,000 links to an inode; the object is one, and whoever unpacks may add some. */
+export const MAX_LINKS = 64_000;
+/** Not visible in a running container, and refused by some unpackers: it is in the ostree objects only. */
+const UNLISTED_XATTR = 'security.selinux';
+
+export type Sink = (bytes: Uint8Array) => void;
+
+/** Writes the layer's whole tar to `sink`. Throws what reading the repository throws, e.g. `CORRUPT` for a broken object. */
+export async function writeOstreeLayer(repo: OstreeRepo, spec: LayerSpec, sink: Sink): Promise<void> {
+  const layer = new LayerStream(repo, sink);
+  if (spec.kind === 'commit') layer.commit(spec);
+  else await layer.chunk(spec);
+  sink(END_OF_ARCHIVE);
+}
+
+/** Where a path of the commit lies in the image: ostree's `/usr/etc` is `etc` there. No leading slash. */
+export function tarPath(path: TreePath): string {
+  const relative = path.slice(1);
+  return relative === 'usr/etc' || relative.startsWith('usr/etc/') ? relative.slice('usr/'.length) : relative;
+}
+
+class LayerStream {
+  readonly #repo: OstreeRepo;
+  readonly #sink: Sink;
+
+  constructor(repo: OstreeRepo, sink: Sink) {
+    this.#repo = repo;
+    this.#sink = sink;
+  }
+
+  commit({ commit, directories }: CommitLayerSpec): void {
+    const written = new Set<string>();
+    const metadata = (checksum: string, kind: 'dirtree' | 'dirmeta', bytes: Uint8Array) => {
+      const path = objectPath(checksum, kind);
+      if (!written.has(path)) this.#file(`${REPO_DIRECTORY}/objects/${path}`, bytes);
+      written.add(path);
+    };
+    for (const { path, dirtree, dirmeta } of directories) {
+      const meta = this.#repo.loadDirmeta(dirmeta);
+      if (path === '/') {
+        this.#directory('.', meta.parsed);
+        this.#skeleton();
+        this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commit')}`, this.#repo.loadCommit(commit).bytes);
+        const detached = this.#repo.loadCommitMeta(commit)?.bytes;
+        if (detached) this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commitmeta')}`, detached);
+      }
+      metadata(dirmeta, 'dirmeta', meta.bytes);
+      metadata(dirtree, 'dirtree', this.#repo.loadDirtree(dirtree).bytes);
+      if (path !== '/' && !isSkeleton(path)) this.#directory(tarPath(path), meta.parsed);
+    }
+    // Containers run without systemd-tmpfiles, and much fails without /var/tmp.
+    if (!directories.some(({ path }) => path === '/var/tmp'))
+      this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
+  }
+
+  async chunk({ objects, directories }: ChunkLayerSpec): Promise<void> {
+    this.#skeleton();
+    const written = new Set<string>();
+    for (const { checksum, paths } of objects) {
+      const info = this.#repo.fileInfo(checksum);
+      const object = `${REPO_DIRECTORY}/objects/${objectPath(checksum, 'file')}`;
+      this.#file(`${object}-xattrs-link`, info.xattrsBytes);
+      await this.#content(object, checksum, info);
+      let target = object;
+      for (const [i, path] of paths.entries()) {
+        this.#parents(path, directories, written);
+        const name = tarPath(path);
+        const isEmpty = info.type === 'file' && info.size === 0;
+        if (isEmpty || (i > 0 && i % MAX_LINKS === 0)) {
+          await this.#content(name, checksum, info);
+          target = name;
+        } else {
+          const { mode, uid, gid } = info;
+          this.#entry({ name, type: 'link', linkname: target, mode, uid, gid, size: 0 });
+        }
+      }
+    }
+  }
+
+  /** Directories above `path` that this layer has not written yet. */
+  #parents(path: TreePath, directories: ReadonlyMap<string, LayerDirectory>, written: Set<string>): void {
+    const missing: [string, LayerDirectory][] = [];
+    for (let parent = parentPath(path); parent !== '/' && !written.has(parent); parent = parentPath(parent)) {
+      const directory = directories.get(parent);
+      written.add(parent);
+      if (directory !== undefined && !isSkeleton(parent)) missing.push([tarPath(parent), directory]);
+    }
+    for (const [name, directory] of missing.reverse()) this.#directory(name, directory);
+  }
+
+  async #content(name: string, checksum: string, info: FileInfo): Promise<void> {
+    const { type, mode, uid, gid, size, target } = info;
+    const linkname = target !== undefined && { linkname: target };
+    this.#entry({ name, type, mode, uid, gid, size, xattrs: listed(info.xattrs), ...linkname });
+    if (type === 'symlink') return;
+    let length = 0;
+    for await (const chunk of this.#repo.readFile(checksum, info) as ByteStream) {
+      this.#sink(chunk);
+      length += chunk.length;
+    }
+    if (length !== size)
+      throw new OstrataError('CORRUPT', `content object ${checksum}: ${length} bytes instead of ${size}`);
+    this.#sink(tarPadding(size));
+  }
+
+  #skeleton(): void {
+    for (const path of SKELETON) this.#directory(path, { mode: 0o755, uid: 0, gid: 0, xattrs: new Map() });
+    this.#file(`${REPO_DIRECTORY}/config`, Buffer.from(REPO_CONFIG));
+  }
+
+  #directory(name: string, { mode, uid, gid, xattrs }: LayerDirectory): void {
+    this.#entry({ name, type: 'directory', mode, uid, gid, size: 0, xattrs: listed(xattrs) });
+  }
+
+  #file(name: string, bytes: Uint8Array): void {
+    this.#entry({ name, type: 'file', mode: 0o644, uid: 0, gid: 0, size: bytes.length });
+    this.#sink(bytes);
+    this.#sink(tarPadding(bytes.length));
+  }
+
+  #entry(entry: TarEntry): void {
+    this.#sink(encodeTarHeader(entry));
+  }
+}
+
+const SKELETON: readonly string[] = [
+  'sysroot',
+  'sysroot/ostree',
+  REPO_DIRECTORY,
+  `${REPO_DIRECTORY}/objects`,
+  ...Array.from({ length: 256 }, (_, i) => `${REPO_DIRECTORY}/objects/${i.toString(16).padStart(2, '0')}`),
+  ...['extensions', 'refs', 'refs/heads', 'refs/mirrors', 'refs/remotes', 'state', 'tmp', 'tmp/cache'].map(
+    (name) => `${REPO_DIRECTORY}/${name}`,
+  ),
+];
+const SKELETON_PATHS = new Set(SKELETON);
+
+function isSkeleton(path: TreePath | string): boolean {
+  return SKELETON_PATHS.has(path.slice(1));
+}
+
+function listed(xattrs: Xattrs): Xattrs {
+  return xattrs.has(UNLISTED_XATTR) ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR)) : xattrs;
+}

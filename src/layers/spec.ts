@@ -1,0 +1,72 @@
+/** What a layer will hold, known before a byte of content is read: enough to write it, and to know it again. */
+import { createHash } from 'node:crypto';
+import { compareUtf8 } from '../bytes/text.js';
+import type { OwnedComponent } from '../components/assign.js';
+import { TAR_WRITER_VERSION } from '../tar/header.js';
+import { parentPath } from '../tree/filemap.js';
+import type { CommitDirectory, CommitTree } from '../tree/ostree.js';
+import type { Directory, TreePath } from '../tree/tree.js';
+
+/** 2 writes the parent directories of every path with their real metadata; 1 leaves them to whoever unpacks. */
+export type FormatVersion = 1 | 2;
+
+/** The first layer: the commit with all its metadata objects and directories. */
+export interface CommitLayerSpec {
+  readonly kind: 'commit';
+  readonly commit: string;
+  readonly directories: readonly CommitDirectory[];
+}
+/** A layer of content objects. */
+export interface ChunkLayerSpec {
+  readonly kind: 'chunk';
+  /** In order of the checksums. */
+  readonly objects: readonly { readonly checksum: string; readonly paths: readonly TreePath[] }[];
+  /** Every directory above a path of this layer, by path; none in format 1. */
+  readonly directories: ReadonlyMap<string, LayerDirectory>;
+  /** Bytes of regular-file content. */
+  readonly contentSize: number;
+}
+export type LayerSpec = CommitLayerSpec | ChunkLayerSpec;
+export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
+
+export function commitLayerSpec({ commit, directories }: CommitTree): CommitLayerSpec {
+  return { kind: 'commit', commit: commit.checksum, directories };
+}
+
+/** The layer that holds `components`. */
+export function chunkLayerSpec(
+  tree: CommitTree,
+  components: readonly OwnedComponent[],
+  formatVersion: FormatVersion,
+): ChunkLayerSpec {
+  const objects = components
+    .flatMap((component) => [...component.objects])
+    .map(([checksum, entries]) => ({ checksum, paths: entries.map(({ path }) => path) }))
+    .sort((a, b) => (a.checksum < b.checksum ? -1 : 1));
+  const directories = new Map<string, LayerDirectory>();
+  if (formatVersion === 2)
+    for (const { paths } of objects) for (const path of paths) addParents(directories, tree, path);
+  const contentSize = components.reduce((sum, { size }) => sum + size, 0);
+  return { kind: 'chunk', objects, directories, contentSize };
+}
+
+function addParents(directories: Map<string, LayerDirectory>, tree: CommitTree, path: TreePath): void {
+  for (let parent = parentPath(path); parent !== '/' && !directories.has(parent); parent = parentPath(parent)) {
+    const { mode, uid, gid, xattrs } = tree.files.get(parent) as Directory;
+    directories.set(parent, { mode, uid, gid, xattrs });
+  }
+}
+
+/**
+ * What determines the bytes of the layer's tar: two layers with one key have one diffId. Objects are named by their
+ * checksums, which cover content, owner, mode and xattrs. 43 base64url characters.
+ */
+export function layerKey(spec: ChunkLayerSpec): string {
+  const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
+  for (const { checksum, paths } of spec.objects) hash.update(`${checksum}${paths.join('\0')}\n`);
+  for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) => compareUtf8(a, b))) {
+    hash.update(`${path}\0${mode} ${uid} ${gid} ${xattrs.size}\n`);
+    for (const [name, value] of xattrs) hash.update(`${name}\0${value.length}\n`).update(value);
+  }
+  return hash.digest('base64url');
+}

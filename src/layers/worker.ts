@@ -1,0 +1,37 @@
+/** Runs in a worker thread: writes one layer at a time to a file. See pool.ts for the other end. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { OstrataError, wrapError } from '../errors.js';
+import { openRepo } from '../ostree/repo.js';
+import { BlobWriter } from './blob.js';
+import type { Compression } from './compress.js';
+import { writeOstreeLayer } from './ostree.js';
+import type { LayerTask, WorkerReply } from './pool.js';
+
+/** Progress is told in steps of this many bytes of tar. */
+const PROGRESS_STEP = 8 << 20;
+
+const { repoPath, compression } = workerData as { readonly repoPath: string; readonly compression: Compression };
+const repo = openRepo(repoPath);
+const reply = (message: WorkerReply) => parentPort?.postMessage(message);
+
+async function write({ spec, path }: LayerTask): Promise<void> {
+  const blob = new BlobWriter(path, compression);
+  let untold = 0;
+  try {
+    await writeOstreeLayer(repo, spec, (bytes) => {
+      blob.write(bytes);
+      untold += bytes.length;
+      if (untold < PROGRESS_STEP) return;
+      reply({ type: 'progress', bytes: untold });
+      untold = 0;
+    });
+    const result = blob.finish();
+    reply({ type: 'done', result });
+  } catch (error) {
+    blob.close();
+    const { code, message } = error instanceof OstrataError ? error : wrapError(`writing ${path}`, error);
+    reply({ type: 'failed', code, message });
+  }
+}
+
+parentPort?.on('message', (task: LayerTask) => void write(task));

@@ -1,0 +1,136 @@
+/**
+ * tar entry headers: POSIX ustar blocks of 512 bytes, preceded by a PAX extended header (`x`) where ustar cannot say it.
+ * Spec: IEEE Std 1003.1 (pax, "ustar Interchange Format" and "pax Extended Header"); numbers are NUL-terminated octal text.
+ *
+ *     name 100 | mode 8 | uid 8 | gid 8 | size 12 | mtime 12 | checksum 8 | typeflag 1 | linkname 100 |
+ *     magic "ustar\0" | version "00" | uname 32 | gname 32 | devmajor 8 | devminor 8 | prefix 155 | 12 zero bytes
+ *
+ * Written here rather than with tar-stream because layers need what it cannot express (mode 0, uids above 2^18,
+ * binary xattrs) from synchronous code; it reads layers, and reads and writes archives.
+ */
+import { OstrataError } from '../errors.js';
+import type { Xattrs } from '../tree/tree.js';
+
+/** Raised when the same entries give other bytes: part of every layer key. */
+export const TAR_WRITER_VERSION = 1;
+
+export const TAR_BLOCK = 512;
+/** Two zero blocks end an archive. */
+export const END_OF_ARCHIVE: Uint8Array = new Uint8Array(2 * TAR_BLOCK);
+/** xattr records are SCHILY.xattr.NAME=VALUE, as star, GNU tar, Go and Rust read them. */
+export const PAX_XATTR_PREFIX = 'SCHILY.xattr.';
+
+export type TarEntryType = 'file' | 'link' | 'symlink' | 'directory';
+const TYPE_FLAGS = { file: 0x30, link: 0x31, symlink: 0x32, directory: 0x35, pax: 0x78 } as const;
+
+export interface TarEntry {
+  /** Relative, without trailing slash (directories get theirs here). */
+  readonly name: string;
+  readonly type: TarEntryType;
+  /** Permission bits, the type bits are ignored. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of content that follow; 0 for all but files. */
+  readonly size: number;
+  /** Target of a link or symlink, kept literally. */
+  readonly linkname?: string;
+  readonly xattrs?: Xattrs;
+}
+
+const NAME_LENGTH = 100;
+const PREFIX_LENGTH = 155;
+const MAX_OCTAL_7 = 0o7777777;
+const MAX_OCTAL_11 = 0o77777777777;
+
+/** The header block or blocks of `entry`, without its content. mtime is 0, user and group names are empty. */
+export function encodeTarHeader(entry: TarEntry): Uint8Array {
+  const name = Buffer.from(entry.type === 'directory' ? `${entry.name}/` : entry.name);
+  const linkname = Buffer.from(entry.linkname ?? '');
+  if (name.includes(0) || linkname.includes(0))
+    throw new OstrataError('UNSUPPORTED', `tar entry ${JSON.stringify(entry.name)}: a name cannot hold a NUL`);
+
+  const records: Uint8Array[] = [];
+  const split = isPrintableAscii(name) ? splitName(name) : undefined;
+  if (split === undefined) records.push(paxRecord('path', name));
+  if (linkname.length > NAME_LENGTH || !isPrintableAscii(linkname)) records.push(paxRecord('linkpath', linkname));
+  if (entry.size > MAX_OCTAL_11) records.push(paxRecord('size', decimal(entry.size)));
+  if (entry.uid > MAX_OCTAL_7) records.push(paxRecord('uid', decimal(entry.uid)));
+  if (entry.gid > MAX_OCTAL_7) records.push(paxRecord('gid', decimal(entry.gid)));
+  for (const [key, value] of entry.xattrs ?? []) records.push(paxRecord(PAX_XATTR_PREFIX + encodeKeyword(key), value));
+
+  const [prefix, base] = split ?? [Buffer.alloc(0), name.subarray(0, NAME_LENGTH)];
+  const header = ustar(TYPE_FLAGS[entry.type], prefix, base, entry, linkname.subarray(0, NAME_LENGTH));
+  if (records.length === 0) return header;
+
+  const body = Buffer.concat(records);
+  const paxName = Buffer.from('././@PaxHeader');
+  const paxHeader = ustar(TYPE_FLAGS.pax, Buffer.alloc(0), paxName, { mode: 0o644, uid: 0, gid: 0, size: body.length });
+  return Buffer.concat([paxHeader, body, tarPadding(body.length), header]);
+}
+
+/** The zero bytes that fill content of `size` bytes up to a whole block. */
+export function tarPadding(size: number): Uint8Array {
+  return END_OF_ARCHIVE.subarray(0, (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK);
+}
+
+function ustar(
+  typeflag: number,
+  prefix: Uint8Array,
+  name: Uint8Array,
+  entry: { mode: number; uid: number; gid: number; size: number },
+  linkname: Uint8Array = Buffer.alloc(0),
+): Buffer {
+  const block = Buffer.alloc(TAR_BLOCK);
+  block.set(name, 0);
+  octal(block, 100, 7, entry.mode & 0o7777);
+  octal(block, 108, 7, Math.min(entry.uid, MAX_OCTAL_7));
+  octal(block, 116, 7, Math.min(entry.gid, MAX_OCTAL_7));
+  octal(block, 124, 11, Math.min(entry.size, MAX_OCTAL_11));
+  octal(block, 136, 11, 0);
+  block[156] = typeflag;
+  block.set(linkname, 157);
+  block.write('ustar\x0000', 257, 'latin1');
+  octal(block, 329, 7, 0);
+  octal(block, 337, 7, 0);
+  block.set(prefix, 345);
+  // The checksum counts its own field as spaces.
+  let sum = 8 * 0x20;
+  for (const byte of block) sum += byte;
+  octal(block, 148, 6, sum);
+  block[155] = 0x20;
+  return block;
+}
+
+function octal(block: Buffer, offset: number, digits: number, value: number): void {
+  block.write(value.toString(8).padStart(digits, '0'), offset, 'latin1');
+}
+
+const decimal = (value: number) => Buffer.from(String(value));
+
+/** prefix and name by the ustar rule (name <= 100, prefix <= 155, joined by a slash); undefined where none fits. */
+function splitName(name: Buffer): [Buffer, Buffer] | undefined {
+  if (name.length <= NAME_LENGTH) return [Buffer.alloc(0), name];
+  // The rightmost slash that keeps the prefix in bounds leaves the shortest name; it must not be the trailing one.
+  const slash = name.lastIndexOf(0x2f, Math.min(PREFIX_LENGTH, name.length - 2));
+  return slash > 0 && name.length - slash - 1 <= NAME_LENGTH
+    ? [name.subarray(0, slash), name.subarray(slash + 1)]
+    : undefined;
+}
+
+function isPrintableAscii(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte >= 0x20 && byte < 0x7f);
+}
+
+/** GNU tar's escape of the two characters that a PAX keyword cannot hold. */
+function encodeKeyword(name: string): string {
+  return name.replaceAll('%', '%25').replaceAll('=', '%3D');
+}
+
+/** `LENGTH KEYWORD=VALUE\n`, where LENGTH counts the whole record including its own digits. */
+function paxRecord(keyword: string, value: Uint8Array): Buffer {
+  const rest = Buffer.concat([Buffer.from(` ${keyword}=`), value, Buffer.from('\n')]);
+  let length = rest.length + 1;
+  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
+  return Buffer.concat([Buffer.from(String(length)), rest]);
+}
