@@ -1,11 +1,12 @@
 /** What an image that is read says of itself: which layers hold the commit, what they hold, how they were planned. */
 import { OstrataError } from '../errors.js';
-import type { PriorBuild } from '../layout/prior.js';
+import type { PlannedLayer, PriorBuild } from '../layout/prior.js';
 import { decodeRecord, LAYOUT_LABEL, priorFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
-import type { Descriptor, ImageConfig, Manifest } from '../oci/types.js';
+import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
 import type { Component } from '../plugin.js';
+import type { ImageReader } from '../transports/transport.js';
 
 /** One layer of an image that is read. */
 export interface ReadLayer {
@@ -15,6 +16,41 @@ export interface ReadLayer {
   readonly createdBy: string;
   /** Names by annotation or, where a builder lost it, by history; empty where neither tells. */
   readonly names: readonly string[];
+  /** What the layout record says of it. */
+  readonly recorded?: PlannedLayer;
+}
+
+/** An encapsulated image as its config and manifest describe it; no layer is read. */
+export interface EncapsulatedImage {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly layers: readonly ReadLayer[];
+  /** The layout record, where there is one of use. */
+  readonly record: PriorBuild | undefined;
+}
+
+/** Reads config and manifest. Throws as {@link classifyLayers}; of a layout record that does not fit the layers, a warning tells. */
+export async function readEncapsulated(image: ImageReader, log: Logger): Promise<EncapsulatedImage> {
+  const config = parseConfig(await image.config());
+  const labels = config.config?.Labels ?? {};
+  const layers = classifyLayers(image.manifest, config);
+  // Builders may lose labels and keep annotations, or the other way round.
+  const record = layoutRecord(LAYOUT_LABEL in labels ? labels : image.manifest.annotations, log);
+  // A place kept without components takes no blob.
+  const recorded = record?.layers.filter(({ components }) => components.length > 0) ?? [];
+  const chunks = layers.filter(({ kind }) => kind === 'chunk');
+  if (record && recorded.length !== chunks.length) {
+    log.warn(`${image.name}: its layers are not those of its layout record; none is known by its key`);
+    return { labels, layers, record };
+  }
+  const byLayer = new Map(chunks.map((layer, i) => [layer, recorded[i]]));
+  return {
+    labels,
+    layers: layers.map((layer) => {
+      const own = byLayer.get(layer);
+      return own === undefined ? layer : { ...layer, recorded: own };
+    }),
+    record,
+  };
 }
 
 /** An encapsulated image's layers; `CORRUPT` where manifest and config disagree, `UNSUPPORTED` without the ostree labels. */

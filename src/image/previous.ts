@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { inContextAsync } from '../errors.js';
 import type { PriorBuild } from '../layout/prior.js';
 import type { Logger } from '../log.js';
-import { type Descriptor, parseConfig, parseManifest } from '../oci/types.js';
+import { type Descriptor, parseManifest } from '../oci/types.js';
 import type { Component } from '../plugin.js';
 import type { ImageReader } from '../transports/transport.js';
-import { classifyLayers, layerNames, layoutByNames, layoutRecord } from './encapsulated.js';
+import { layerNames, layoutByNames, layoutRecord, readEncapsulated } from './encapsulated.js';
 
 /** A layer blob of the previous build. */
 export interface PreviousLayer {
@@ -27,23 +27,13 @@ export interface PreviousBuild {
 /** Everything a whole image tells. An image of another tool is no obstacle: its layout is known by names. */
 export async function previousFromImage(image: ImageReader, log: Logger): Promise<PreviousBuild> {
   return inContextAsync(`previous build ${image.name}`, async () => {
-    const config = parseConfig(await image.config());
-    const layers = classifyLayers(image.manifest, config).filter(({ kind }) => kind !== 'derived');
-    const chunks = layers.slice(1);
-    const record = layoutRecord(config.config?.Labels ?? image.manifest.annotations, log);
-    const recorded = record?.layers.filter(({ components }) => components.length > 0) ?? [];
-    if (record && recorded.length !== chunks.length)
-      log.warn(
-        `previous build ${image.name}: its layers are not those of its layout record; none is taken over by its key`,
-      );
-    const keyed = recorded.length === chunks.length ? recorded : [];
+    const { layers, record } = await readEncapsulated(image, log);
+    const own = layers.filter(({ kind }) => kind !== 'derived');
     return {
-      prior: (components) => record ?? { ...layoutByNames(chunks, components, log), foreign: true },
+      prior: (components) => record ?? { ...layoutByNames(own.slice(1), components, log), foreign: true },
       image,
-      byKey: new Map(
-        keyed.flatMap(({ key }, i) => (key === undefined ? [] : [[key, chunks[i] as PreviousLayer] as const])),
-      ),
-      byDiffId: new Map(layers.map((layer) => [layer.diffId, layer])),
+      byKey: new Map(own.flatMap((layer) => (layer.recorded?.key === undefined ? [] : [[layer.recorded.key, layer]]))),
+      byDiffId: new Map(own.map((layer) => [layer.diffId, layer])),
     };
   });
 }

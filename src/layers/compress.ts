@@ -47,7 +47,8 @@ function gzip(level: number): Compressor {
         chunkSize: COMPRESSION_BLOCK,
         ...(dictionary && { dictionary }),
       });
-      dictionary = block.slice(-DEFLATE_WINDOW);
+      // A copy, not slice(): on a Buffer that is a view of what the caller overwrites.
+      dictionary = new Uint8Array(block.subarray(-DEFLATE_WINDOW));
       return first ? [GZIP_HEADER, deflated] : [deflated];
     },
     finish() {

@@ -46,7 +46,10 @@ export function recordOf(
   known: readonly Pick<PlannedLayer, 'key' | 'changesPerYear'>[] = [],
 ): PriorBuild {
   return {
-    layers: plan.layers.map((layer, i) => ({ ...layer, ...known[i] })),
+    layers: plan.layers.map((layer, i) => {
+      const { key, changesPerYear } = known[i] ?? {};
+      return { ...layer, ...(key !== undefined && { key }), ...(changesPerYear !== undefined && { changesPerYear }) };
+    }),
     versions: new Map(components.map(({ id, version }) => [id, fingerprint(version)])),
     history: plan.history,
   };

@@ -1,0 +1,200 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { type Command, Option } from 'commander';
+import * as v from 'valibot';
+import { type ImagePlan, planImage, writeImage } from '../encapsulate.js';
+import { inContextAsync, OstrataError } from '../errors.js';
+import { goArchitecture } from '../image/architecture.js';
+import { type PreviousBuild, previousFromImage, previousFromManifest } from '../image/previous.js';
+import type { CompressionName } from '../layers/compress.js';
+import type { FormatVersion } from '../layers/spec.js';
+import type { Logger } from '../log.js';
+import { createImage, openImage, parseImgref } from '../transports/imgref.js';
+import { contentMeta } from './contentmeta.js';
+import { addLogOptions, integer, keyValue, repeated } from './options.js';
+import { addPluginOptions, loadPlugins, type PluginOptions } from './plugins.js';
+import { comparisonReport, jsonReport, plannedLayers, tableReport, updateReport, writtenLayers } from './report.js';
+import { interruptSignal } from './run.js';
+import { type LogOptions, terminalLogger } from './terminal.js';
+
+/** A commit layer and one for its content. */
+const MIN_LAYERS = 2;
+const DEFAULT_MAX_LAYERS = 64;
+
+interface EncapsulateOptions extends LogOptions, PluginOptions {
+  readonly repo: string;
+  readonly label?: Readonly<Record<string, string>>;
+  readonly imageConfig?: string;
+  readonly arch?: string;
+  readonly copymeta?: readonly string[];
+  readonly copymetaOpt?: readonly string[];
+  readonly cmd?: readonly string[];
+  readonly maxLayers: number;
+  readonly formatVersion: FormatVersion;
+  readonly previousBuild?: string;
+  readonly previousBuildManifest?: string;
+  readonly compareWithBuild?: string;
+  readonly writeContentmetaJson?: string;
+  readonly compression: CompressionName;
+  readonly compressionLevel: number;
+  readonly jobs: number;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+export function addContainerEncapsulateCommand(program: Command): void {
+  const command = program
+    .command('container-encapsulate')
+    .summary('turn an ostree commit into a container image of many layers')
+    .description(
+      'Turn an ostree commit into an OCI image whose layers follow the RPM database of the commit: packages that change ' +
+        'together share a layer, so that an update downloads only the layers that changed. Clients such as bootc and ' +
+        'rpm-ostree pull the image and have the commit again.',
+    )
+    .argument('<ref>', 'ref, remote:ref, commit id or its unique beginning')
+    .argument('<imgref>', 'where to write: oci:DIR[:TAG] or oci-archive:FILE[:TAG]')
+    .requiredOption('--repo <path>', 'the ostree repository')
+    .addOption(
+      new Option('--max-layers <n>', 'layers of the image, the commit layer included')
+        .argParser(integer(MIN_LAYERS))
+        .default(DEFAULT_MAX_LAYERS),
+    )
+    .option('--previous-build <imgref>', 'keep to the layout of this image, and reuse its layers that did not change')
+    .option('--previous-build-manifest <file>', 'keep to the layout that this manifest tells of')
+    .option('--compare-with-build <imgref>', 'tell what clients of this image have to download')
+    .option('-l, --label <key=value>', 'add a label (repeatable)', keyValue)
+    .option(
+      '--image-config <file>',
+      'start from this JSON, the "config" of an OCI image config (Env, Cmd, Labels, ...)',
+    )
+    .option('--cmd <argument>', "the image's command; repeat for its arguments", repeated)
+    .option('--arch <arch>', 'architecture, as RPM or Go names it (default: what the commit says)')
+    .option('--copymeta <key>', 'copy this key of the commit metadata to a label (repeatable)', repeated)
+    .option('--copymeta-opt <key>', 'the same, if the key is there (repeatable)', repeated)
+    .addOption(
+      new Option('--format-version <n>', '2: every layer has its parent directories with their metadata; 1: it has not')
+        .choices(['1', '2'])
+        .default('2'),
+    )
+    .addOption(
+      new Option('--compression <name>', 'compression of new layers').choices(['gzip', 'none']).default('gzip'),
+    )
+    .addOption(new Option('--compression-level <n>', '1 (fast) to 9 (small)').argParser(integer(1, 9)).default(6))
+    .addOption(
+      new Option('--jobs <n>', 'layers written at the same time')
+        .argParser(integer(1, 1024))
+        .default(availableParallelism(), 'one per processor'),
+    )
+    .option('--write-contentmeta-json <file>', 'write what is known of each component as JSON')
+    .option('--dry-run', 'print the layers, write no image')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostrata container-encapsulate --repo=repo fedora/x86_64/coreos/stable oci:image:latest
+  ostrata container-encapsulate --repo=repo --previous-build=oci:image:latest fedora/x86_64/coreos/stable oci:image:next
+
+SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
+    )
+    .action(encapsulate);
+  addLogOptions(addPluginOptions(command));
+}
+
+async function encapsulate(ref: string, imgref: string, options: EncapsulateOptions): Promise<void> {
+  parseImgref(imgref);
+  const log = terminalLogger(options);
+  const signal = interruptSignal;
+  const imageOptions = await imageOptionsOf(options);
+  const previous = await previousBuild(options, log);
+  const compared =
+    options.compareWithBuild && (await previousFromImage(await openImage(options.compareWithBuild), log));
+  const plan = await planImage({
+    ...(await loadPlugins(options)),
+    repo: options.repo,
+    ref,
+    maxLayers: options.maxLayers,
+    formatVersion: Number(options.formatVersion) as FormatVersion,
+    ...(previous && { previous }),
+    log,
+    signal,
+  });
+  if (options.writeContentmetaJson !== undefined) await writeContentMeta(options.writeContentmetaJson, plan);
+
+  const compression = { name: options.compression, level: options.compressionLevel };
+  const image = options.dryRun
+    ? undefined
+    : await writeImage(plan, await createImage(imgref), {
+        ...imageOptions,
+        compression,
+        jobs: options.jobs,
+        ...(previous && { previous }),
+        log,
+        signal,
+      });
+  const layers = image ? writtenLayers(image) : plannedLayers(plan);
+  if (options.json) return console.log(JSON.stringify(jsonReport(plan, layers, image)));
+  console.log(tableReport(plan, layers, image && { imgref, ...image }));
+  if (previous) console.log(updateReport(plan, layers, options.previousBuild ?? 'the previous build'));
+  if (compared) console.log(comparisonReport(plan, layers, compared));
+}
+
+async function previousBuild(
+  { previousBuild: imgref, previousBuildManifest: manifest }: EncapsulateOptions,
+  log: Logger,
+): Promise<PreviousBuild | undefined> {
+  if (imgref !== undefined && manifest !== undefined)
+    throw new OstrataError('USAGE', 'options --previous-build and --previous-build-manifest exclude each other');
+  if (imgref !== undefined) return previousFromImage(await openImage(imgref), log);
+  return manifest === undefined ? undefined : previousFromManifest(manifest, log);
+}
+
+async function imageOptionsOf({ label, imageConfig, cmd, arch, copymeta, copymetaOpt }: EncapsulateOptions) {
+  const created = sourceDateEpoch();
+  return {
+    ...(label && { labels: label }),
+    ...(imageConfig !== undefined && { imageConfig: await readImageConfig(imageConfig) }),
+    ...(cmd && { cmd }),
+    ...(arch !== undefined && { architecture: goArchitecture(arch) }),
+    ...(copymeta && { copyMeta: copymeta }),
+    ...(copymetaOpt && { copyMetaOptional: copymetaOpt }),
+    ...(created !== undefined && { created }),
+  };
+}
+
+/** https://reproducible-builds.org/specs/source-date-epoch/ */
+function sourceDateEpoch(): number | undefined {
+  const text = process.env.SOURCE_DATE_EPOCH;
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d{1,11}$/.test(text))
+    throw new OstrataError('USAGE', `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, expected seconds since 1970`);
+  return Number(text);
+}
+
+/** `config` of https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md; members not named here are kept as they are. */
+const imageConfigSchema = v.looseObject({
+  Labels: v.nullish(v.record(v.string(), v.string())),
+  Cmd: v.nullish(v.array(v.string())),
+  Entrypoint: v.nullish(v.array(v.string())),
+  Env: v.nullish(v.array(v.string())),
+});
+
+async function readImageConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
+  return inContextAsync(`image config ${path}`, async () => {
+    const text = await readFile(path, 'utf8');
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch (cause) {
+      throw new OstrataError('CORRUPT', `not JSON: ${(cause as Error).message}`, { cause });
+    }
+    const parsed = v.safeParse(imageConfigSchema, json);
+    if (parsed.success) return parsed.output;
+    const [issue] = parsed.issues;
+    throw new OstrataError('CORRUPT', `${v.getDotPath(issue) ?? 'document'}: ${issue.message}`);
+  });
+}
+
+async function writeContentMeta(path: string, plan: ImagePlan): Promise<void> {
+  await inContextAsync(`writing ${path}`, () => writeFile(path, `${JSON.stringify(contentMeta(plan.components))}\n`));
+}

@@ -1,0 +1,34 @@
+/** Options that commands share, and the parsing of option values. */
+import { type Command, InvalidArgumentError } from 'commander';
+
+/** `--quiet` and `--verbose`; see {@link LogOptions}. */
+export function addLogOptions(command: Command): Command {
+  return command
+    .option('-q, --quiet', 'print results and errors only: no warnings, no progress')
+    .option('-v, --verbose', 'tell more of what is done');
+}
+
+/** A whole number of at least `minimum` (and at most `maximum`). */
+export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= minimum && value <= maximum)) throw new InvalidArgumentError(`expected a whole number ${range}.`);
+    return value;
+  };
+}
+
+/** Collects the values of an option that may be repeated. */
+export function repeated(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, text];
+}
+
+/** Collects `KEY=VALUE` of an option that may be repeated. */
+export function keyValue(
+  text: string,
+  previous: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new InvalidArgumentError('expected KEY=VALUE.');
+  return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
+}

@@ -1,0 +1,51 @@
+/** Runs a command: one error renderer, exit codes, Ctrl-C. */
+import { CommanderError } from 'commander';
+import picocolors from 'picocolors';
+import { OstrataError, wrapError } from '../errors.js';
+import { printable } from './format.js';
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+/** As shells report a program that SIGINT ended. */
+const EXIT_INTERRUPTED = 130;
+
+const interrupt = new AbortController();
+
+/** Fires at the first Ctrl-C (or SIGTERM): what is being written is then removed. The second ends the process at once. */
+export const interruptSignal: AbortSignal = interrupt.signal;
+
+/** Awaits `body` and sets the process's exit code; every failure is one line on standard error. */
+export async function runToExit(body: () => Promise<unknown>): Promise<void> {
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => {
+      if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
+      interrupt.abort();
+    });
+  // Whoever reads our output may have seen enough of it.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILURE));
+  try {
+    await body();
+  } catch (error) {
+    process.exitCode = reportError(error);
+  }
+}
+
+/** Prints the error, unless commander has done so, and returns the exit code. */
+function reportError(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (interrupt.signal.aborted) {
+    process.stderr.write('interrupted\n');
+    return EXIT_INTERRUPTED;
+  }
+  const known = error instanceof OstrataError ? error : unexpected(error);
+  process.stderr.write(`${picocolors.red('error:')} ${printable(known.message)}\n`);
+  return known.code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+/** A mistake of this program's, unless the operating system reported it: its place in the code helps whoever reports it. */
+function unexpected(error: unknown): OstrataError {
+  if (error instanceof Error && (error as NodeJS.ErrnoException).syscall !== undefined)
+    return new OstrataError('IO', error.message, { cause: error });
+  const place = error instanceof Error ? /\n\s+at (.*)/.exec(error.stack ?? '')?.[1] : undefined;
+  return wrapError(`unexpected failure, please report it${place === undefined ? '' : ` (${place})`}`, error);
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander';
+import { verifyImage } from '../image/verify.js';
+import { openImage } from '../transports/imgref.js';
+import { counted, formatCount } from './format.js';
+import { addLogOptions } from './options.js';
+import { type LogOptions, terminalLogger } from './terminal.js';
+
+export function addVerifyCommand(program: Command): void {
+  const command = program
+    .command('verify')
+    .summary('recompute everything that an image says of itself')
+    .description(
+      'Read a whole image and recompute every digest, size, diff_id and label, the checksum of every ostree object, and ' +
+        'that the commit is complete: what a client would refuse is found here. Signatures are not looked at.',
+    )
+    .argument('<imgref>', 'oci:DIR[:TAG] or oci-archive:FILE[:TAG]')
+    .option('--json', 'print the counts as JSON')
+    .action(async (imgref: string, options: LogOptions & { readonly json?: boolean }) => {
+      const verified = await verifyImage(await openImage(imgref), terminalLogger(options));
+      if (options.json) return console.log(JSON.stringify(verified));
+      const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
+      const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
+      console.log(
+        `${imgref}: valid\ncommit ${commit}: ${counted(layers, 'layer')}${derived}, ` +
+          `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}, ` +
+          `${counted(metadataObjects, 'metadata object')}`,
+      );
+    });
+  addLogOptions(command);
+}
