@@ -173,7 +173,7 @@ class OciWriter implements ImageWriter {
   async prepare(): Promise<void> {
     const isLayout = existsSync(join(this.#directory, 'index.json'));
     if (!isLayout && existsSync(this.#directory) && (await readdir(this.#directory)).length > 0)
-      throw new OstrataError('USAGE', 'the folder is not empty and holds no OCI image layout');
+      throw new OstrataError('UNSUPPORTED', 'the folder is not empty and holds no OCI image layout');
     if (isLayout) parseIndex(readFileSync(join(this.#directory, 'index.json')));
     await this.#makeDirectory('');
     this.stagingDirectory = await mkdtemp(join(this.#directory, '.ostrata-'));
