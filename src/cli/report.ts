@@ -139,7 +139,7 @@ function costReport(
     const reasons = layer.chunk
       ? layer.chunk.components.flatMap(({ id }) => (changeOf.has(id) ? [`${id} ${changeOf.get(id)}`] : []))
       : ['the commit is another'];
-    const text = reasons.length > 0 ? reasons.join(', ') : 'its components were in other layers';
+    const text = reasons.length > 0 ? reasons.join(', ') : 'its components come from layers that changed';
     lines.push(`  layer ${layers.indexOf(layer)} (${formatBytes(bytesOf(layer))}): ${printable(text)}`);
   }
   const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { link, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { inContext, inContextAsync, OstrataError } from '../errors.js';
 import { REF_NAME } from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
@@ -175,17 +175,21 @@ class OciWriter implements ImageWriter {
     if (!isLayout && existsSync(this.#directory) && (await readdir(this.#directory)).length > 0)
       throw new OstrataError('UNSUPPORTED', 'the folder is not empty and holds no OCI image layout');
     if (isLayout) parseIndex(readFileSync(join(this.#directory, 'index.json')));
-    await this.#makeDirectory('');
+    await this.#makeDirectory(this.#directory);
     this.stagingDirectory = await mkdtemp(join(this.#directory, '.ostrata-'));
   }
 
-  async #makeDirectory(name: string): Promise<void> {
-    const path = join(this.#directory, name);
+  /** Makes a directory and what is missing above it. */
+  async #makeDirectory(path: string): Promise<void> {
     try {
       await mkdir(path, { mode: 0o755 });
       this.#madeDirectories.push(path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') return;
+      if (code !== 'ENOENT') throw error;
+      await this.#makeDirectory(dirname(path));
+      await this.#makeDirectory(path);
     }
   }
 
@@ -217,8 +221,7 @@ class OciWriter implements ImageWriter {
     platform?: Platform | undefined;
   }): Promise<void> {
     await inContextAsync(`writing ${this.#directory}`, async () => {
-      await this.#makeDirectory('blobs');
-      await this.#makeDirectory('blobs/sha256');
+      await this.#makeDirectory(join(this.#directory, 'blobs/sha256'));
       for (const bytes of [config, manifest]) {
         const file = join(this.stagingDirectory, bytes === config ? 'config' : 'manifest');
         await writeFile(file, bytes);
