@@ -58,7 +58,8 @@ async function archiveFiles(path: string): Promise<LayoutFiles> {
 }
 
 async function createArchiveWriter(path: string, tag: string | undefined): Promise<ImageWriter> {
-  if (existsSync(path) && !statSync(path).isFile()) throw new OstrataError('UNSUPPORTED', `${path} is not a regular file`);
+  if (existsSync(path) && !statSync(path).isFile())
+    throw new OstrataError('UNSUPPORTED', `${path} is not a regular file`);
   const staging = await mkdtemp(join(dirname(path), '.ostrata-')).catch((error) => {
     throw wrapError(`preparing ${path}`, error);
   });
