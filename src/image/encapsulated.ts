@@ -4,9 +4,9 @@ import type { PlannedLayer, PriorBuild } from '../layout/prior.js';
 import { decodeRecord, LAYOUT_LABEL, priorFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
+import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
 import type { Component } from '../plugin.js';
-import type { ImageReader } from '../transports/transport.js';
 
 /** One layer of an image that is read. */
 export interface ReadLayer {

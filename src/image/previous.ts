@@ -3,9 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { inContextAsync } from '../errors.js';
 import type { PriorBuild } from '../layout/prior.js';
 import type { Logger } from '../log.js';
+import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, parseManifest } from '../oci/types.js';
 import type { Component } from '../plugin.js';
-import type { ImageReader } from '../transports/transport.js';
 import { layerNames, layoutByNames, layoutRecord, readEncapsulated } from './encapsulated.js';
 
 /** A layer blob of the previous build. */

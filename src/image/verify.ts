@@ -4,11 +4,11 @@ import { tarPath } from '../layers/ostree.js';
 import { type LayerContents, readOstreeLayer } from '../layers/read.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
+import type { ImageReader } from '../oci/image.js';
 import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
 import { decodeCommit } from '../ostree/commit.js';
 import { decodeDirtree } from '../ostree/dirtree.js';
-import type { ImageReader } from '../transports/transport.js';
 import type { TreePath } from '../tree/tree.js';
 import { classifyLayers } from './encapsulated.js';
 

@@ -5,24 +5,16 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import type { ByteStream } from '../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../errors.js';
+import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
 import { OCI_LAYER, OCI_LAYER_GZIP } from './media-types.js';
-import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from './types.js';
-
-/** What validation needs of an image. */
-export interface ImageContent {
-  readonly manifestDigest: string;
-  readonly manifestBytes: Uint8Array;
-  readonly manifest: Manifest;
-  config(): Promise<Uint8Array>;
-  blob(descriptor: Descriptor): ByteStream;
-}
+import { type Descriptor, type ImageConfig, parseConfig } from './types.js';
 
 /** Looks at a layer's uncompressed tar while it passes; must read it to its end. */
 export type LayerVisitor = (layer: number, tar: AsyncIterable<Uint8Array>) => Promise<void>;
 
 /** Reads the whole image once. Throws `CORRUPT` for the first rule it breaks, naming the layer and both values. */
-export async function validateImage(image: ImageContent, visit: LayerVisitor = drain): Promise<ImageConfig> {
+export async function validateImage(image: ImageReader, visit: LayerVisitor = drain): Promise<ImageConfig> {
   expect('manifest digest', sha256Digest(image.manifestBytes), image.manifestDigest);
   const { manifest } = image;
   const bytes = await image.config();

@@ -8,8 +8,9 @@
  * Written here rather than with tar-stream because layers need what it cannot express (mode 0, uids above 2^18,
  * binary xattrs) from synchronous code; it reads layers, and reads and writes archives.
  */
+
+import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
-import type { Xattrs } from '../tree/tree.js';
 
 /** Raised when the same entries give other bytes: part of every layer key. */
 export const TAR_WRITER_VERSION = 1;

@@ -1,20 +1,7 @@
-import type { Descriptor, Manifest } from '../oci/types.js';
-import type { ByteStream } from '../tree/tree.js';
+import type { ImageReader } from '../oci/image.js';
+import type { Descriptor } from '../oci/types.js';
 
-/** An image that is read. Nothing is verified yet but the digests of manifest and config. */
-export interface ImageReader {
-  /** As in messages, e.g. `oci:dir:tag`. */
-  readonly name: string;
-  readonly manifestDigest: string;
-  readonly manifestBytes: Uint8Array;
-  readonly manifest: Manifest;
-  /** The config blob; its digest is checked. */
-  config(): Promise<Uint8Array>;
-  /** Streams a blob as it is stored; `NOT_FOUND` if it is not there. The caller checks its digest. */
-  blob(descriptor: Descriptor): ByteStream;
-  /** The file that holds a blob, where one does: it can be linked instead of copied. */
-  blobFile(descriptor: Descriptor): string | undefined;
-}
+export type { ImageReader } from '../oci/image.js';
 
 /** An image that is written. Nothing shows at the destination until `commit` succeeds, and nothing is left without it. */
 export interface ImageWriter {
