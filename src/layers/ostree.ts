@@ -21,7 +21,7 @@ const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
 /** ext4 allows 65,000 links to an inode; the object is one, and whoever unpacks may add some. */
 export const MAX_LINKS = 64_000;
 /** Not visible in a running container, and refused by some unpackers: it is in the ostree objects only. */
-const UNLISTED_XATTR = 'security.selinux';
+export const UNLISTED_XATTR = 'security.selinux';
 
 export type Sink = (bytes: Uint8Array) => void;
 
@@ -103,7 +103,7 @@ class LayerStream {
     for (let parent = parentPath(path); parent !== '/' && !written.has(parent); parent = parentPath(parent)) {
       const directory = directories.get(parent);
       written.add(parent);
-      if (directory !== undefined && !isSkeleton(parent)) missing.push([tarPath(parent), directory]);
+      if (directory !== undefined) missing.push([tarPath(parent), directory]);
     }
     for (const [name, directory] of missing.reverse()) this.#directory(name, directory);
   }
@@ -155,7 +155,8 @@ const SKELETON: readonly string[] = [
 ];
 const SKELETON_PATHS = new Set(SKELETON);
 
-function isSkeleton(path: TreePath | string): boolean {
+/** Whether every layer writes the directory `path` as part of the repository. */
+export function isSkeleton(path: TreePath): boolean {
   return SKELETON_PATHS.has(path.slice(1));
 }
 

@@ -6,6 +6,7 @@ import { TAR_WRITER_VERSION } from '../tar/header.js';
 import { parentPath } from '../tree/filemap.js';
 import type { CommitDirectory, CommitTree } from '../tree/ostree.js';
 import type { Directory, TreePath } from '../tree/tree.js';
+import { isSkeleton, UNLISTED_XATTR } from './ostree.js';
 
 /** 2 writes the parent directories of every path with their real metadata; 1 leaves them to whoever unpacks. */
 export type FormatVersion = 1 | 2;
@@ -21,7 +22,7 @@ export interface ChunkLayerSpec {
   readonly kind: 'chunk';
   /** In order of the checksums. */
   readonly objects: readonly { readonly checksum: string; readonly paths: readonly TreePath[] }[];
-  /** Every directory above a path of this layer, by path; none in format 1. */
+  /** Every directory above a path of this layer but those of the repository, by path; none in format 1. */
   readonly directories: ReadonlyMap<string, LayerDirectory>;
   /** Bytes of regular-file content. */
   readonly contentSize: number;
@@ -52,21 +53,26 @@ export function chunkLayerSpec(
 
 function addParents(directories: Map<string, LayerDirectory>, tree: CommitTree, path: TreePath): void {
   for (let parent = parentPath(path); parent !== '/' && !directories.has(parent); parent = parentPath(parent)) {
+    if (isSkeleton(parent)) continue;
     const { mode, uid, gid, xattrs } = tree.files.get(parent) as Directory;
     directories.set(parent, { mode, uid, gid, xattrs });
   }
 }
 
 /**
- * What determines the bytes of the layer's tar: two layers with one key have one diffId. Objects are named by their
+ * What determines the bytes of the layer's tar: two layers have one key exactly when they have one diffId. Objects are named by their
  * checksums, which cover content, owner, mode and xattrs. 43 base64url characters.
  */
 export function layerKey(spec: ChunkLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
-  for (const { checksum, paths } of spec.objects) hash.update(`${checksum}${paths.join('\0')}\n`);
+  for (const { checksum, paths } of spec.objects) {
+    hash.update(checksum);
+    for (const path of paths) hash.update(`${path}\0`);
+  }
   for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) => compareUtf8(a, b))) {
-    hash.update(`${path}\0${mode} ${uid} ${gid} ${xattrs.size}\n`);
-    for (const [name, value] of xattrs) hash.update(`${name}\0${value.length}\n`).update(value);
+    hash.update(`${path}\0${mode} ${uid} ${gid}\n`);
+    for (const [name, value] of xattrs)
+      if (name !== UNLISTED_XATTR) hash.update(`${name}\0${value.length}\n`).update(value);
   }
   return hash.digest('base64url');
 }

@@ -27,9 +27,9 @@ export class RepoBuilder {
   readonly path: string;
   readonly mode: RepoMode;
 
-  /** In a new directory below the system's one for temporary files. Files belong to whoever runs the test. */
-  constructor(mode: RepoMode, config = '') {
-    this.path = mkdtempSync(join(tmpdir(), 'ostrata-repo-'));
+  /** In a new directory below `parent`. Files belong to whoever runs the test. */
+  constructor(mode: RepoMode, config = '', parent = tmpdir()) {
+    this.path = mkdtempSync(join(parent, 'ostrata-repo-'));
     this.mode = mode;
     for (const name of ['objects', 'state', 'refs/heads', 'refs/remotes'])
       mkdirSync(join(this.path, name), { recursive: true });

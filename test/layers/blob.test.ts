@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash, randomFillSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { type BlobResult, BlobWriter } from '../../src/layers/blob.js';
+import { COMPRESSION_BLOCK, type Compression } from '../../src/layers/compress.js';
+import { scratchDirectory } from '../scratch.js';
+
+const GZIP: Compression = { name: 'gzip', level: 6 };
+const scratch = scratchDirectory();
+let count = 0;
+
+/** The blob of `content`, handed over in pieces of `step` bytes. */
+function write(content: Uint8Array, step: number, compression = GZIP): BlobResult & { readonly path: string } {
+  const path = join(scratch, `blob-${count++}`);
+  const writer = new BlobWriter(path, compression);
+  for (let at = 0; at < content.length; at += step) writer.write(content.subarray(at, at + step));
+  return { path, ...writer.finish() };
+}
+
+const sha256 = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** Compresses well only with references across blocks: one random page, again and again, a little different each time. */
+function repetitive(length: number): Buffer {
+  const page = randomFillSync(Buffer.alloc(9000));
+  const content = Buffer.alloc(length);
+  for (let at = 0, i = 0; at < length; at += page.length, i++) {
+    page.writeUInt32LE(i, (i * 41) % 8996);
+    page.copy(content, at);
+  }
+  return content;
+}
+
+test('node and gzip read what is written, whatever its length', () => {
+  const all = repetitive(3 * COMPRESSION_BLOCK + 12345);
+  for (const length of [0, 1, COMPRESSION_BLOCK - 1, COMPRESSION_BLOCK, COMPRESSION_BLOCK + 1, all.length]) {
+    const content = all.subarray(0, length);
+    const { path, diffId, digest, size, tarSize } = write(content, 100_000);
+    const blob = readFileSync(path);
+    assert.ok(gunzipSync(blob).equals(content), `${length} bytes by node`);
+    assert.ok(
+      execFileSync('gzip', ['-dc', path], { maxBuffer: 2 * all.length }).equals(content),
+      `${length} bytes by gzip`,
+    );
+    assert.deepEqual(
+      { diffId, digest, size, tarSize },
+      {
+        diffId: sha256(content),
+        digest: sha256(blob),
+        size: blob.length,
+        tarSize: length,
+      },
+    );
+  }
+});
+
+test('the bytes do not depend on how they were handed over', () => {
+  const content = repetitive(2 * COMPRESSION_BLOCK + 99);
+  const digests = [1000, 512, COMPRESSION_BLOCK, content.length].map((step) => write(content, step).digest);
+  assert.deepEqual(new Set(digests).size, 1);
+});
+
+test('a block refers to the one before it', () => {
+  const content = repetitive(2 * COMPRESSION_BLOCK);
+  assert.ok(write(content, 4096).size < 0.02 * content.length);
+});
+
+test('a higher level is smaller; none is the tar itself', () => {
+  const text = Buffer.from(Array.from({ length: 100_000 }, (_, i) => `line ${(i * i) % 7919}\n`).join(''));
+  const [fast, small] = [1, 9].map((level) => write(text, 4096, { name: 'gzip', level }).size);
+  assert.ok((small as number) < (fast as number), `${small} < ${fast}`);
+  const { path, diffId, digest } = write(text, 4096, { name: 'none', level: 6 });
+  assert.equal(digest, diffId);
+  assert.ok(readFileSync(path).equals(text));
+});
+
+test('a file that exists is never overwritten', () => {
+  const { path } = write(Buffer.from('x'), 1);
+  assert.throws(() => new BlobWriter(path, GZIP), { code: 'EEXIST' });
+});

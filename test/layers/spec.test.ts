@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { assignComponents } from '../../src/components/assign.js';
+import { loadClaims } from '../../src/components/load.js';
+import { writeOstreeLayer } from '../../src/layers/ostree.js';
+import { type ChunkLayerSpec, chunkLayerSpec, type FormatVersion, layerKey } from '../../src/layers/spec.js';
+import { silentLogger } from '../../src/log.js';
+import { openRepo } from '../../src/ostree/repo.js';
+import { openCommitTree } from '../../src/tree/ostree.js';
+import type { TreePath } from '../../src/tree/tree.js';
+import { byTopDirectory } from '../image/build-image.js';
+import { dir, RepoBuilder, type TreeSpec } from '../ostree/build-repo.js';
+import { scratchDirectory } from '../scratch.js';
+
+const repo = new RepoBuilder('archive', '', scratchDirectory());
+
+async function specOf(tree: string, dirmeta: string, version: FormatVersion): Promise<ChunkLayerSpec> {
+  const commit = openCommitTree(openRepo(repo.path), repo.commit(tree, { dirmeta }));
+  const signal = new AbortController().signal;
+  const components = await assignComponents(
+    commit,
+    await loadClaims(commit, [byTopDirectory], { log: silentLogger, signal }),
+  );
+  return chunkLayerSpec(commit, components, version);
+}
+
+async function diffIdOf(spec: ChunkLayerSpec): Promise<string> {
+  const hash = createHash('sha256');
+  await writeOstreeLayer(openRepo(repo.path), spec, (bytes) => hash.update(bytes));
+  return hash.digest('hex');
+}
+
+test('two layers have one key exactly when they have the same bytes', async () => {
+  const mode = fc.constantFrom(0o40755, 0o40700);
+  const attributes = fc.constantFrom({}, { 'user.a': 'x' }, { 'user.a': '' }, { 'security.selinux': 'etc_t' });
+  const variant = fc.record({
+    mode,
+    attributes,
+    top: fc.constantFrom('usr', 'sysroot'),
+    content: fc.constantFrom('a', 'b', ''),
+    second: fc.option(fc.constantFrom('a', 'b')),
+    name: fc.constantFrom('n', 'm'),
+    version: fc.constantFrom<FormatVersion>(1, 2),
+  });
+  const seen: { key: string; diffId: string }[] = [];
+  await fc.assert(
+    fc.asyncProperty(variant, async ({ mode, attributes, top, content, second, name, version }) => {
+      const files = new Map([[name, content], ...(second === null ? [] : [['z', second] as const])]);
+      const xattrs = new Map(Object.entries(attributes).map(([key, value]) => [key, Buffer.from(value)]));
+      const directory = { name: top, dirtree: repo.tree(files as TreeSpec), dirmeta: repo.dirmeta(mode, xattrs) };
+      const spec = await specOf(repo.dirtree({ files: [], dirs: [directory] }), repo.dirmeta(), version);
+      const layer = { key: layerKey(spec), diffId: await diffIdOf(spec) };
+      for (const other of seen) assert.equal(layer.key === other.key, layer.diffId === other.diffId);
+      seen.push(layer);
+    }),
+    { numRuns: 80, endOnFailure: true },
+  );
+  assert.ok(new Set(seen.map(({ key }) => key)).size > 10);
+});
+
+test('a path that looks like the record of another object has a key of its own', () => {
+  const [a, b] = ['a'.repeat(64), 'b'.repeat(64)];
+  const spec = (objects: { checksum: string; paths: TreePath[] }[]): ChunkLayerSpec => ({
+    kind: 'chunk',
+    objects,
+    directories: new Map(),
+    contentSize: 0,
+  });
+  const two = spec([
+    { checksum: a, paths: ['/x'] },
+    { checksum: b, paths: ['/y'] },
+  ]);
+  assert.notEqual(layerKey(two), layerKey(spec([{ checksum: a, paths: [`/x\n${b}/y`] }])));
+});
+
+test('format 1 knows no directories, format 2 all above its paths', async () => {
+  const tree = repo.tree(dir({ usr: dir({ lib: dir({ a: 'x' }), other: dir({}) }) }));
+  assert.deepEqual([...(await specOf(tree, repo.dirmeta(), 1)).directories.keys()], []);
+  const { directories, contentSize } = await specOf(tree, repo.dirmeta(), 2);
+  assert.deepEqual([...directories.keys()].sort(), ['/usr', '/usr/lib']);
+  assert.equal(contentSize, 1);
+});
