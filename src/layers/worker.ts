@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { OstrataError, wrapError } from '../errors.js';
 import { openRepo } from '../ostree/repo.js';
-import { BlobWriter } from './blob.js';
+import { type BlobResult, BlobWriter } from './blob.js';
 import type { Compression } from './compress.js';
 import { writeOstreeLayer } from './ostree.js';
 import type { LayerTask, WorkerReply } from './pool.js';
@@ -14,7 +14,7 @@ const { repoPath, compression } = workerData as { readonly repoPath: string; rea
 const repo = openRepo(repoPath);
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 
-async function write({ spec, path }: LayerTask): Promise<void> {
+async function write({ spec, path }: LayerTask): Promise<BlobResult> {
   const blob = new BlobWriter(path, compression);
   let untold = 0;
   try {
@@ -25,13 +25,18 @@ async function write({ spec, path }: LayerTask): Promise<void> {
       reply({ type: 'progress', bytes: untold });
       untold = 0;
     });
-    const result = blob.finish();
-    reply({ type: 'done', result });
+    return blob.finish();
   } catch (error) {
     blob.close();
-    const { code, message } = error instanceof OstrataError ? error : wrapError(`writing ${path}`, error);
-    reply({ type: 'failed', code, message });
+    throw error;
   }
 }
 
-parentPort?.on('message', (task: LayerTask) => void write(task));
+parentPort?.on('message', async (task: LayerTask) => {
+  try {
+    reply({ type: 'done', result: await write(task) });
+  } catch (error) {
+    const { code, message } = error instanceof OstrataError ? error : wrapError(`writing ${task.path}`, error);
+    reply({ type: 'failed', code, message });
+  }
+});
