@@ -70,8 +70,8 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
     adopt: (file, descriptor) => layout.adopt(file, descriptor),
     reuse: (descriptor, from) => layout.reuse(descriptor, from),
     commit: async (image) => {
-      await layout.commit(image);
       await inContextAsync(`writing ${path}`, async () => {
+        await layout.commit(image);
         await packDirectory(join(staging, 'layout'), join(staging, 'archive'));
         await rename(join(staging, 'archive'), path);
       });
