@@ -10,9 +10,11 @@ export async function loadClaims(
 ): Promise<readonly Claims[]> {
   const claims: Claims[] = [];
   for (const source of sources.toSorted((a, b) => a.priority - b.priority || compareUtf8(a.name, b.name))) {
-    signal.throwIfAborted();
     if (!source.detect(tree.files)) continue;
-    const loaded = await inContextAsync(`content source ${source.name}`, () => source.load({ tree, log, signal }));
+    const loaded = await inContextAsync(`content source ${source.name}`, async () => {
+      signal.throwIfAborted();
+      return source.load({ tree, log, signal });
+    });
     log.info(`content source ${source.name}: ${loaded.components.size} components`);
     claims.push(loaded);
   }

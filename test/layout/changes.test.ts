@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { componentChanges } from '../../src/layout/changes.js';
+import { fingerprint, type PriorBuild } from '../../src/layout/prior.js';
+import type { Component } from '../../src/plugin.js';
+
+const component = (id: string, version: string): Component => ({
+  id,
+  name: id,
+  source: id,
+  size: 1,
+  changesPerYear: 1,
+  version,
+});
+
+test('what changed, came and went since the previous build, by id', () => {
+  const prior: PriorBuild = {
+    layers: [{ components: ['same', 'changed'] }, { components: ['gone', 'unknown'] }],
+    versions: new Map([
+      ['same', fingerprint('1')],
+      ['changed', fingerprint('1')],
+      ['gone', fingerprint('1')],
+    ]),
+  };
+  const components = [
+    component('unknown', '2'),
+    component('new', '1'),
+    component('changed', '2'),
+    component('same', '1'),
+  ];
+  assert.deepEqual(componentChanges(prior, components), [
+    { id: 'changed', change: 'changed' },
+    { id: 'gone', change: 'removed' },
+    { id: 'new', change: 'added' },
+  ]);
+  assert.deepEqual(componentChanges(prior, components.toReversed()), componentChanges(prior, components));
+});
