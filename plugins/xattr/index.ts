@@ -10,14 +10,14 @@ import type { Claims, ComponentFacts, ContentSource, FileEntry, FileMap, Logger 
 
 const COMPONENT = 'user.component';
 const UPDATE_INTERVAL = 'user.update-interval';
-const INTERVALS: Readonly<Record<string, number>> = {
-  daily: 1,
-  weekly: 7,
-  biweekly: 14,
-  monthly: 30,
-  quarterly: 91,
-  yearly: 365,
-};
+const INTERVALS: ReadonlyMap<string, number> = new Map([
+  ['daily', 1],
+  ['weekly', 7],
+  ['biweekly', 14],
+  ['monthly', 30],
+  ['quarterly', 91],
+  ['yearly', 365],
+]);
 /** A name is put into annotations and tables, separated by commas. */
 const NAME = /^[^,\p{Cc}]{1,255}$/u;
 
@@ -33,11 +33,12 @@ function claimsOf(files: FileMap, log: Logger): Claims {
   const owners = new Map<string, string>();
   // Byte order puts every directory before what is in it.
   for (const entry of files) {
-    const name = ownName(entry, log) ?? owners.get(entry.path.slice(0, entry.path.lastIndexOf('/')) || '/');
+    const own = ownName(entry, log);
+    const name = own ?? owners.get(entry.path.slice(0, entry.path.lastIndexOf('/')) || '/');
     if (name === undefined) continue;
     owners.set(entry.path, name);
     const id = `component:${name}`;
-    const declared = entry.xattrs.has(COMPONENT) ? updateInterval(entry, log) : undefined;
+    const declared = own === undefined ? undefined : updateInterval(entry, log);
     const intervals = [components.get(id)?.updateInterval, declared].filter((days) => days !== undefined);
     const updates = intervals.length > 0 && { updateInterval: Math.min(...intervals) };
     components.set(id, { name, source: id, packages: [], exclusive: true, ...updates });
@@ -64,10 +65,10 @@ function ownName(entry: FileEntry, log: Logger): string | undefined {
 function updateInterval(entry: FileEntry, log: Logger): number | undefined {
   const value = text(entry, UPDATE_INTERVAL);
   if (value === undefined) return undefined;
-  const days = INTERVALS[value] ?? (/^\d{1,5}$/.test(value) ? Number(value) : undefined);
+  const days = INTERVALS.get(value) ?? (/^\d{1,5}$/.test(value) ? Number(value) : undefined);
   if (days === undefined || days === 0)
     log.warn(
-      `${entry.path}: ${UPDATE_INTERVAL} ${JSON.stringify(value)} is ignored: neither days nor one of ${Object.keys(INTERVALS).join(', ')}`,
+      `${entry.path}: ${UPDATE_INTERVAL} ${JSON.stringify(value)} is ignored: neither days nor one of ${[...INTERVALS.keys()].join(', ')}`,
     );
   return days || undefined;
 }

@@ -1,0 +1,145 @@
+/** What the sources that need no package database claim; what all sources must do is in `test/contract`. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bigfiles } from '../../plugins/bigfiles/index.js';
+import { kernel } from '../../plugins/kernel/index.js';
+import { subtree } from '../../plugins/subtree/index.js';
+import { xattr } from '../../plugins/xattr/index.js';
+import type { ContentSource, FileEntry, TreePath } from '../../src/plugin.js';
+import { buildTree, type EntrySpec } from '../tree/build-tree.js';
+
+async function load(source: ContentSource, specs: Readonly<Record<TreePath, EntrySpec>>) {
+  const tree = buildTree(specs);
+  const warnings: string[] = [];
+  const log = { warn: (message: string) => warnings.push(message), info() {}, progress() {} };
+  const claims = await source.load({ tree, log, signal: new AbortController().signal });
+  const owners = Object.fromEntries(
+    (Object.keys(specs) as TreePath[]).map((path) => [path, claims.strong(tree.files.get(path) as FileEntry)[0]]),
+  );
+  return { owners, components: claims.components, warnings, detected: source.detect(tree.files) };
+}
+
+test('bigfiles: files from 1 MiB on, each a component of its own', async () => {
+  const [big, small] = [new Uint8Array(1 << 20), new Uint8Array((1 << 20) - 1)];
+  const { owners, components, detected } = await load(bigfiles, { '/a/big': big, '/a/big2': big, '/a/small': small });
+  assert.deepEqual(owners, { '/a/big': 'file:/a/big', '/a/big2': 'file:/a/big2', '/a/small': undefined });
+  assert.deepEqual([...components.keys()], ['file:/a/big', 'file:/a/big2']);
+  assert.equal(detected, true);
+  assert.equal((await load(bigfiles, { '/a/small': small })).detected, false);
+});
+
+test('kernel: the initramfs alone, and what else lies directly beside a kernel', async () => {
+  const { owners, detected } = await load(kernel, {
+    '/usr/lib/modules/6.1/initramfs.img': '',
+    '/usr/lib/modules/6.1/initrd': '',
+    '/usr/lib/modules/6.1/vmlinuz': '',
+    '/usr/lib/modules/6.1/modules.dep': '',
+    '/usr/lib/modules/6.1/kernel/fs/ext4.ko': '',
+    '/usr/lib/modules/readme': '',
+  });
+  assert.deepEqual(Object.values(owners), ['initramfs', 'initramfs', 'kernel', 'kernel', undefined, undefined]);
+  assert.equal(detected, true);
+  assert.equal((await load(kernel, { '/usr/lib/modules/6.1': { directory: true } })).detected, false);
+});
+
+test('subtree: the first three directories, whatever else there is', async () => {
+  const { owners } = await load(subtree, {
+    '/top': '',
+    '/usr/x': '',
+    '/usr/share/doc/x': '',
+    '/usr/share/doc/deep/er/x': '',
+    '/usr/share/doc/deep/link': { target: 'x' },
+  });
+  assert.deepEqual(Object.values(owners), [
+    'dir:/',
+    'dir:/usr',
+    'dir:/usr/share/doc',
+    'dir:/usr/share/doc',
+    'dir:/usr/share/doc',
+  ]);
+});
+
+const named = (name: string | Uint8Array, interval?: string): EntrySpec => ({
+  xattrs: { 'user.component': name, ...(interval !== undefined && { 'user.update-interval': interval }) },
+});
+const folder = (name: string, interval?: string): EntrySpec => ({
+  ...(named(name, interval) as object),
+  directory: true,
+});
+
+test('xattr: inherited from directories, overridable below, an exclusive component', async () => {
+  const { owners, components, warnings } = await load(xattr, {
+    '/app': folder('app'),
+    '/app/x': '',
+    '/app/deep/x': '',
+    '/app/deep/own': named('own'),
+    '/app/link': { target: 'x' },
+    '/app-other': '',
+    '/other': '',
+  });
+  assert.deepEqual(Object.values(owners), [
+    'component:app',
+    'component:app',
+    'component:app',
+    'component:own',
+    'component:app',
+    undefined,
+    undefined,
+  ]);
+  assert.deepEqual([...components.keys()].sort(), ['component:app', 'component:own']);
+  assert.deepEqual(components.get('component:app'), {
+    name: 'app',
+    source: 'component:app',
+    packages: [],
+    exclusive: true,
+  });
+  assert.deepEqual(warnings, []);
+});
+
+test('xattr: on the root it holds for all', async () => {
+  const { owners } = await load(xattr, { '/': folder('all'), '/x': '', '/a/b/c': '' });
+  assert.deepEqual(Object.values(owners), ['component:all', 'component:all', 'component:all']);
+});
+
+test('xattr: intervals in days or by name, the shortest counts, none is inherited', async () => {
+  const { components, warnings } = await load(xattr, {
+    '/a': folder('app', 'monthly'),
+    '/a/sub': folder('sub'),
+    '/b': named('app', '3'),
+    '/c': named('yearly', 'yearly'),
+    '/d': { xattrs: { 'user.update-interval': 'daily' } },
+  });
+  const interval = (name: string) => components.get(`component:${name}`)?.updateInterval;
+  assert.deepEqual([interval('app'), interval('sub'), interval('yearly')], [3, undefined, 365]);
+  assert.deepEqual(warnings, []);
+});
+
+test('xattr: a NUL at the end is none of the name; what is no name or interval is ignored with a warning', async () => {
+  const { owners, components, warnings } = await load(xattr, {
+    '/app': folder('app\0'),
+    '/app/comma': named('a,b'),
+    '/app/empty': named(''),
+    '/app/control': named('a\nb'),
+    '/app/binary': named(Uint8Array.of(0xff)),
+    '/app/long': named('x'.repeat(256)),
+    '/zero': named('zero', '0'),
+    '/never': named('never', 'never'),
+    '/object': named('object', 'constructor'),
+  });
+  assert.equal(owners['/app'], 'component:app');
+  for (const name of ['comma', 'empty', 'control', 'binary', 'long'] as const) {
+    assert.equal(owners[`/app/${name}`], 'component:app', name);
+    assert.ok(
+      warnings.some((warning) => warning.startsWith(`/app/${name}: user.component`)),
+      name,
+    );
+  }
+  for (const name of ['zero', 'never', 'object']) {
+    assert.equal(components.get(`component:${name}`)?.updateInterval, undefined, name);
+    assert.ok(
+      warnings.some((warning) => warning.startsWith(`/${name}: user.update-interval`)),
+      name,
+    );
+  }
+  assert.equal(warnings.length, 8);
+});
