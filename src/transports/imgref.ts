@@ -39,3 +39,9 @@ export function parseImgref(imgref: string): { readonly transport: Transport; re
   transport.check(rest);
   return { transport, rest };
 }
+
+/** `HOST[:PORT]` of the registry the image is in; undefined for one that is in none. */
+export function registryHost(imgref: string): string | undefined {
+  const { transport, rest } = parseImgref(imgref);
+  return transport.host?.(rest);
+}

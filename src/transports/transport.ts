@@ -81,6 +81,8 @@ export interface Transport {
   readonly form: string;
   /** Checks the form of `rest`, the part after the colon, without touching anything; `USAGE` where it is none. */
   check(rest: string): void;
+  /** `HOST[:PORT]` of the registry that `rest` names; undefined where it names none. */
+  host?(rest: string): string;
   /** Opens the image `rest` names. `AMBIGUOUS` without a tag where several images are. */
   read(rest: string, options: TransportOptions): Promise<ImageReader>;
   /** Prepares to write `rest`; fails early where that is impossible. */

@@ -9,6 +9,7 @@ export const registryTransport: Transport = {
   name: 'registry',
   form: 'registry:HOST[:PORT]/PATH[:TAG]',
   check: parseReference,
+  host: (rest) => parseReference(rest).host,
   read: async (rest, options) => openRegistryImage(parseReference(rest), `registry:${rest}`, options),
   write: async (rest, options) => createRegistryImage(parseReference(rest), `registry:${rest}`, options),
 };
@@ -17,6 +18,7 @@ export const dockerTransport: Transport = {
   name: 'docker',
   form: 'docker://HOST[:PORT]/PATH[:TAG]',
   check: parseDocker,
+  host: (rest) => parseDocker(rest).host,
   read: async (rest, options) => openRegistryImage(parseDocker(rest), `docker:${rest}`, options),
   write: async (rest, options) => createRegistryImage(parseDocker(rest), `docker:${rest}`, options),
 };
