@@ -6,7 +6,7 @@ import type { TransportOptions } from '../transport.js';
 import { Agents } from './agents.js';
 import { Authenticator } from './auth.js';
 import { readCertificates } from './certificates.js';
-import { findCredentials } from './credentials.js';
+import { findCredentials, type RegistryCredentials } from './credentials.js';
 import { networkError, RequestError, statusError } from './errors.js';
 import { HttpClient, type HttpRequest, type HttpResponse, MAX_MESSAGE_SIZE, readAll } from './http.js';
 import { apiHost, type ImageReference } from './reference.js';
@@ -28,6 +28,7 @@ export class RegistryClient {
   readonly #http: HttpClient;
   readonly #agents: Agents;
   readonly #auth: Authenticator;
+  readonly #credentials: () => Promise<RegistryCredentials | undefined>;
   readonly #origin: URL;
   #hasAnswered = false;
 
@@ -56,8 +57,8 @@ export class RegistryClient {
       if (traffic) traffic.requests++;
     };
     this.#http = new HttpClient({ agents: this.#agents, signal, onRequest, stallTimeout });
-    const credentials = once(async () => options.credentials ?? (await findCredentials(reference, options.authfile)));
-    this.#auth = new Authenticator({ http: this.#http, host: reference.host, credentials });
+    this.#credentials = once(async () => options.credentials ?? (await findCredentials(reference, options.authfile)));
+    this.#auth = new Authenticator({ http: this.#http, host: reference.host, credentials: this.#credentials });
   }
 
   addScope(repository: string, actions: string): void {
@@ -83,7 +84,9 @@ export class RegistryClient {
       this.#hasAnswered = true;
       if (expected.includes(response.status)) return response;
       const body = await readAll(response, MAX_MESSAGE_SIZE).catch(() => Buffer.alloc(0));
-      throw this.#clean(statusError(what, response.status, response.headers, body));
+      const error = statusError(what, response.status, response.headers, body);
+      const isAnonymous = [401, 403].includes(response.status) && (await this.#credentials()) === undefined;
+      throw isAnonymous ? error.withMessage(`${error.message} (no credentials for ${this.reference.host})`) : error;
     } catch (error) {
       throw this.failure(what, error);
     }

@@ -143,17 +143,18 @@ class RegistryWriter implements ImageWriter {
       this.#options.log?.info(`${digest} is there`);
       return;
     }
-    let session = this.#session;
-    this.#session = undefined;
+    let session: URL | undefined;
     const { host, repository } = this.#client.reference;
     if (from instanceof RegistryReader && from.reference.host === host && from.reference.repository !== repository) {
-      if (session) await cancelUpload(this.#client, session);
       this.#client.addScope(from.reference.repository, 'pull');
       session = await startUpload(this.#client, { digest, from: from.reference.repository });
       if (session === undefined) {
         this.#options.log?.info(`${digest} is taken over from ${from.name}`);
         return;
       }
+    } else {
+      session = this.#session;
+      this.#session = undefined;
     }
     await new Upload(this.#client, source, { session, traffic: this.#options.traffic }).run();
     this.#options.log?.info(`${digest} is uploaded, ${source.descriptor.size} bytes`);
