@@ -3,7 +3,9 @@ import { delimiter, join } from 'node:path';
 import { repoRoot } from './root.js';
 
 /** A tool of `.ci/tools.json`, or being root. */
-export type Need = 'root' | 'attr' | 'cap' | 'gpg' | 'ostree' | 'podman' | 'rpm' | 'skopeo' | 'tar' | 'umoci';
+export type Need =
+  | ('root' | 'attr' | 'cap' | 'docker-registry' | 'gpg' | 'htpasswd' | 'openssl' | 'ostree')
+  | ('podman' | 'rpm' | 'skopeo' | 'tar' | 'umoci');
 
 const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8')) as Record<
   string,

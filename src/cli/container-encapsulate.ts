@@ -9,10 +9,12 @@ import { type PreviousBuild, previousFromImage, previousFromManifest } from '../
 import type { CompressionName } from '../layers/compress.js';
 import type { FormatVersion } from '../layers/spec.js';
 import type { Logger } from '../log.js';
-import { createImage, openImage, parseImgref } from '../transports/imgref.js';
+import { createImage, IMGREF_FORMS, openImage, parseImgref } from '../transports/imgref.js';
+import type { ImageReader } from '../transports/transport.js';
 import { contentMeta } from './contentmeta.js';
 import { addLogOptions, integer, keyValue, repeated } from './options.js';
 import { addPluginOptions, loadPlugins, type PluginOptions } from './plugins.js';
+import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
 import { comparisonReport, jsonReport, plannedLayers, tableReport, updateReport, writtenLayers } from './report.js';
 import { interruptSignal } from './run.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
@@ -21,7 +23,7 @@ import { type LogOptions, terminalLogger } from './terminal.js';
 const MIN_LAYERS = 2;
 const DEFAULT_MAX_LAYERS = 64;
 
-interface EncapsulateOptions extends LogOptions, PluginOptions {
+interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions {
   readonly repo: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly imageConfig?: string;
@@ -52,7 +54,7 @@ export function addContainerEncapsulateCommand(program: Command): void {
         'rpm-ostree pull the image and have the commit again.',
     )
     .argument('<ref>', 'ref, remote:ref, commit id or its unique beginning')
-    .argument('<imgref>', 'where to write: oci:DIR[:TAG] or oci-archive:FILE[:TAG]')
+    .argument('<imgref>', `where to write: ${IMGREF_FORMS}`)
     .requiredOption('--repo <path>', 'the ostree repository')
     .addOption(
       new Option('--max-layers <n>', 'layers of the image, the commit layer included')
@@ -94,11 +96,12 @@ export function addContainerEncapsulateCommand(program: Command): void {
 Examples:
   ostrata container-encapsulate --repo=repo fedora/x86_64/coreos/stable oci:image:latest
   ostrata container-encapsulate --repo=repo --previous-build=oci:image:latest fedora/x86_64/coreos/stable oci:image:next
+  ostrata container-encapsulate --repo=repo --previous-build=registry:quay.io/os/base:39 fedora/x86_64/coreos/stable registry:quay.io/os/base:40
 
 SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     )
     .action(encapsulate);
-  addLogOptions(addPluginOptions(command));
+  addLogOptions(addRegistryOptions(addPluginOptions(command)));
 }
 
 async function encapsulate(ref: string, imgref: string, options: EncapsulateOptions): Promise<void> {
@@ -106,9 +109,13 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const log = terminalLogger(options);
   const signal = interruptSignal;
   const imageOptions = await imageOptionsOf(options);
-  const previous = await previousBuild(options, log);
-  const compared =
-    options.compareWithBuild && (await previousFromImage(await openImage(options.compareWithBuild), log));
+  const { architecture } = imageOptions;
+  // Of an index, the image this one is to follow is the one for the same architecture.
+  const platform = options.platform ?? (architecture === undefined ? undefined : { os: 'linux', architecture });
+  const reach = transportOptions({ ...options, ...(platform && { platform }) }, imgref, log);
+  const open = (reference: string) => openImage(reference, reach(reference));
+  const previous = await previousBuild(options, open, log);
+  const compared = options.compareWithBuild && (await previousFromImage(await open(options.compareWithBuild), log));
   const plan = await planImage({
     ...(await loadPlugins(options)),
     repo: options.repo,
@@ -124,7 +131,7 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const compression = { name: options.compression, level: options.compressionLevel };
   const image = options.dryRun
     ? undefined
-    : await writeImage(plan, await createImage(imgref), {
+    : await writeImage(plan, await createImage(imgref, reach(imgref)), {
         ...imageOptions,
         compression,
         jobs: options.jobs,
@@ -141,11 +148,12 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
 
 async function previousBuild(
   { previousBuild: imgref, previousBuildManifest: manifest }: EncapsulateOptions,
+  open: (imgref: string) => Promise<ImageReader>,
   log: Logger,
 ): Promise<PreviousBuild | undefined> {
   if (imgref !== undefined && manifest !== undefined)
     throw new OstrataError('USAGE', 'options --previous-build and --previous-build-manifest exclude each other');
-  if (imgref !== undefined) return previousFromImage(await openImage(imgref), log);
+  if (imgref !== undefined) return previousFromImage(await open(imgref), log);
   return manifest === undefined ? undefined : previousFromManifest(manifest, log);
 }
 

@@ -2,15 +2,16 @@ import type { Command } from 'commander';
 import { inContextAsync } from '../errors.js';
 import { type ReadLayer, readEncapsulated } from '../image/encapsulated.js';
 import * as annotation from '../oci/annotations.js';
-import { openImage } from '../transports/imgref.js';
+import { IMGREF_FORMS, openImage } from '../transports/imgref.js';
 import { formatBytes, formatRate, formatTable, printable, shortDigest, someNames } from './format.js';
 import { addLogOptions } from './options.js';
+import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 72;
 
-interface InspectOptions extends LogOptions {
+interface InspectOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean;
   readonly all?: boolean;
 }
@@ -23,17 +24,18 @@ export function addInspectCommand(program: Command): void {
       'Show the layers of an encapsulated image: size, how often each is expected to change, and its components. ' +
         'Reads the manifest and the config only.',
     )
-    .argument('<imgref>', 'oci:DIR[:TAG] or oci-archive:FILE[:TAG]')
+    .argument('<imgref>', IMGREF_FORMS)
     .option('-a, --all', 'name every component of every layer')
     .option('--json', 'print labels and layers as JSON')
     .action(inspect);
-  addLogOptions(command);
+  addLogOptions(addRegistryOptions(command));
 }
 
 async function inspect(imgref: string, options: InspectOptions): Promise<void> {
-  const image = await openImage(imgref);
-  const { labels, layers } = await inContextAsync(`reading ${imgref}`, () =>
-    readEncapsulated(image, terminalLogger(options)),
+  const log = terminalLogger(options);
+  const image = await openImage(imgref, transportOptions(options, imgref, log)(imgref));
+  const { labels, layers } = await inContextAsync(`reading ${imgref}`, () => readEncapsulated(image, log)).finally(() =>
+    image.close?.(),
   );
   const { [annotation.OSTREE_COMMIT]: commit = 'unknown', [annotation.IMAGE_VERSION]: version } = labels;
   if (options.json)

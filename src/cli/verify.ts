@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { verifyImage } from '../image/verify.js';
-import { openImage } from '../transports/imgref.js';
+import { IMGREF_FORMS, openImage } from '../transports/imgref.js';
 import { counted, formatCount } from './format.js';
 import { addLogOptions } from './options.js';
+import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 export function addVerifyCommand(program: Command): void {
@@ -13,10 +14,12 @@ export function addVerifyCommand(program: Command): void {
       'Read a whole image and recompute every digest, size, diff_id and label, the checksum of every ostree object, and ' +
         'that the commit is complete: what a client would refuse is found here. Signatures are not looked at.',
     )
-    .argument('<imgref>', 'oci:DIR[:TAG] or oci-archive:FILE[:TAG]')
+    .argument('<imgref>', IMGREF_FORMS)
     .option('--json', 'print the counts as JSON')
-    .action(async (imgref: string, options: LogOptions & { readonly json?: boolean }) => {
-      const verified = await verifyImage(await openImage(imgref), terminalLogger(options));
+    .action(async (imgref: string, options: LogOptions & RegistryOptions & { readonly json?: boolean }) => {
+      const log = terminalLogger(options);
+      const image = await openImage(imgref, transportOptions(options, imgref, log)(imgref));
+      const verified = await verifyImage(image, log).finally(() => image.close?.());
       if (options.json) return console.log(JSON.stringify(verified));
       const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
       const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
@@ -26,5 +29,5 @@ export function addVerifyCommand(program: Command): void {
           `${counted(metadataObjects, 'metadata object')}`,
       );
     });
-  addLogOptions(command);
+  addLogOptions(addRegistryOptions(command));
 }

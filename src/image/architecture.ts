@@ -1,4 +1,5 @@
 import { OstrataError } from '../errors.js';
+import type { PlatformChoice } from '../oci/platform.js';
 import { type Commit, metadataValue } from '../ostree/commit.js';
 import type { PackageFacts } from '../plugin.js';
 
@@ -27,6 +28,11 @@ export function goArchitecture(machine: string): string {
   if (!/^[a-z0-9_]{2,32}$/.test(machine))
     throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
   return GOARCH[machine] ?? machine;
+}
+
+/** What an image has to be made for to run here. */
+export function hostPlatform(): PlatformChoice {
+  return { os: 'linux', architecture: goArchitecture(process.arch) };
 }
 
 /** What a commit is for: what it says itself, else what most of its packages are built for, else this machine's kind. */

@@ -14,4 +14,6 @@ export interface ImageReader {
   blob(descriptor: Descriptor): ByteStream;
   /** The file that holds a blob, where one does: it can be linked instead of copied. */
   blobFile(descriptor: Descriptor): string | undefined;
+  /** Removes what was fetched for reading; call it when done. Without it the end of the process does. */
+  close?(): Promise<void>;
 }

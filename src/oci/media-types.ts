@@ -5,3 +5,31 @@ export const OCI_CONFIG = 'application/vnd.oci.image.config.v1+json';
 export const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar';
 export const OCI_LAYER_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const OCI_LAYER_ZSTD = 'application/vnd.oci.image.layer.v1.tar+zstd';
+
+/** The same of Docker, version 2 schema 2: https://distribution.github.io/distribution/spec/manifest-v2-2/ */
+export const DOCKER_INDEX = 'application/vnd.docker.distribution.manifest.list.v2+json';
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+export const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
+const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar';
+const DOCKER_LAYER_GZIP = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
+const DOCKER_LAYER_ZSTD = 'application/vnd.docker.image.rootfs.diff.tar.zstd';
+
+export const INDEX_MEDIA_TYPES: readonly string[] = [OCI_INDEX, DOCKER_INDEX];
+export const MANIFEST_MEDIA_TYPES: readonly string[] = [OCI_MANIFEST, DOCKER_MANIFEST];
+export const CONFIG_MEDIA_TYPES: readonly string[] = [OCI_CONFIG, DOCKER_CONFIG];
+
+export type LayerCompression = 'none' | 'gzip' | 'zstd';
+
+/** How a layer of that media type is compressed; undefined for what is no layer that can be read. */
+export function layerCompression(mediaType: string): LayerCompression | undefined {
+  return LAYER_COMPRESSION[mediaType];
+}
+
+const LAYER_COMPRESSION: Readonly<Record<string, LayerCompression>> = {
+  [OCI_LAYER]: 'none',
+  [OCI_LAYER_GZIP]: 'gzip',
+  [OCI_LAYER_ZSTD]: 'zstd',
+  [DOCKER_LAYER]: 'none',
+  [DOCKER_LAYER_GZIP]: 'gzip',
+  [DOCKER_LAYER_ZSTD]: 'zstd',
+};

@@ -2,12 +2,11 @@
 import { createHash } from 'node:crypto';
 import { Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
 import type { ByteStream } from '../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../errors.js';
+import { layerDecompressor } from './decompress.js';
 import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
-import { OCI_LAYER, OCI_LAYER_GZIP } from './media-types.js';
 import { type Descriptor, type ImageConfig, parseConfig } from './types.js';
 
 /** Looks at a layer's uncompressed tar while it passes; must read it to its end. */
@@ -42,7 +41,7 @@ async function validateBlob(
   const tar = new HashingTransform();
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
-  const flow = pipeline([source, blob, ...decompressor(mediaType), tar]);
+  const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
   try {
     await Promise.all([flow, visit(tar)]);
   } catch (error) {
@@ -54,12 +53,6 @@ async function validateBlob(
   expect('size', blob.length, size);
   expect('digest', blob.digest(), digest);
   return tar.digest();
-}
-
-function decompressor(mediaType: string): Transform[] {
-  if (mediaType === OCI_LAYER) return [];
-  if (mediaType === OCI_LAYER_GZIP) return [createGunzip({ chunkSize: 1 << 18 })];
-  throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType}`);
 }
 
 class HashingTransform extends Transform {

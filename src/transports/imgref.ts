@@ -2,21 +2,31 @@
 import { OstrataError } from '../errors.js';
 import { ociTransport } from './oci.js';
 import { ociArchiveTransport } from './oci-archive.js';
-import type { ImageReader, ImageWriter, Transport } from './transport.js';
+import { dockerTransport, registryTransport } from './registry/transport.js';
+import { skopeoTransports } from './skopeo/transport.js';
+import type { ImageReader, ImageWriter, Transport, TransportOptions } from './transport.js';
 
-const TRANSPORTS: readonly Transport[] = [ociTransport, ociArchiveTransport];
-const FORMS = 'oci:DIR[:TAG] or oci-archive:FILE[:TAG]';
+const TRANSPORTS: readonly Transport[] = [
+  registryTransport,
+  dockerTransport,
+  ociTransport,
+  ociArchiveTransport,
+  ...skopeoTransports,
+];
 
-/** Opens an image for reading; `USAGE` for a reference of no known transport. */
-export async function openImage(imgref: string): Promise<ImageReader> {
+/** The forms of image references, for messages and help. */
+export const IMGREF_FORMS = TRANSPORTS.map(({ form }) => form).join(', ');
+
+/** Opens an image for reading; `USAGE` for a reference of no known form. */
+export async function openImage(imgref: string, options: TransportOptions = {}): Promise<ImageReader> {
   const { transport, rest } = parseImgref(imgref);
-  return transport.read(rest);
+  return transport.read(rest, options);
 }
 
 /** Prepares to write an image; fails early where that is impossible. */
-export async function createImage(imgref: string): Promise<ImageWriter> {
+export async function createImage(imgref: string, options: TransportOptions = {}): Promise<ImageWriter> {
   const { transport, rest } = parseImgref(imgref);
-  return transport.write(rest);
+  return transport.write(rest, options);
 }
 
 /** Splits a reference without touching anything; `USAGE` where it has no known form. */
@@ -24,6 +34,14 @@ export function parseImgref(imgref: string): { readonly transport: Transport; re
   const colon = imgref.indexOf(':');
   const transport = TRANSPORTS.find(({ name }) => name === imgref.slice(0, Math.max(0, colon)));
   if (transport === undefined)
-    throw new OstrataError('USAGE', `image reference ${JSON.stringify(imgref)}: expected ${FORMS}`);
-  return { transport, rest: imgref.slice(colon + 1) };
+    throw new OstrataError('USAGE', `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`);
+  const rest = imgref.slice(colon + 1);
+  transport.check(rest);
+  return { transport, rest };
+}
+
+/** `HOST[:PORT]` of the registry the image is in; undefined for one that is in none. */
+export function registryHost(imgref: string): string | undefined {
+  const { transport, rest } = parseImgref(imgref);
+  return transport.host?.(rest);
 }

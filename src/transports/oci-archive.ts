@@ -14,10 +14,12 @@ const MAX_ENTRIES = 100_000;
 
 export const ociArchiveTransport: Transport = {
   name: 'oci-archive',
-  read: async (rest) => {
+  form: 'oci-archive:FILE[:TAG]',
+  check: splitTag,
+  read: async (rest, { platform }) => {
     const { path, tag } = splitTag(rest);
     const name = `oci-archive:${rest}`;
-    return openLayout(await inContextAsync(`reading ${name}`, () => archiveFiles(path)), tag, name);
+    return openLayout(await inContextAsync(`reading ${name}`, () => archiveFiles(path)), tag, name, platform);
   },
   write: async (rest) => {
     const { path, tag } = splitTag(rest);

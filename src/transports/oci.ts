@@ -7,9 +7,11 @@ import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writ
 import { link, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { inContext, inContextAsync, OstrataError } from '../errors.js';
+import { hostPlatform } from '../image/architecture.js';
 import { REF_NAME } from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
-import { OCI_INDEX, OCI_MANIFEST } from '../oci/media-types.js';
+import { INDEX_MEDIA_TYPES, OCI_INDEX, OCI_MANIFEST } from '../oci/media-types.js';
+import { choosePlatform, type PlatformChoice } from '../oci/platform.js';
 import {
   type Descriptor,
   type ImageIndex,
@@ -27,9 +29,11 @@ const READ_SIZE = 1 << 20;
 
 export const ociTransport: Transport = {
   name: 'oci',
-  read: async (rest) => {
+  form: 'oci:DIR[:TAG]',
+  check: splitTag,
+  read: async (rest, { platform }) => {
     const { path, tag } = splitTag(rest);
-    return openLayout(directoryFiles(path), tag, `oci:${rest}`);
+    return openLayout(directoryFiles(path), tag, `oci:${rest}`, platform);
   },
   write: async (rest) => {
     const { path, tag } = splitTag(rest);
@@ -59,17 +63,23 @@ export interface LayoutFiles {
 
 const blobName = ({ digest }: Pick<Descriptor, 'digest'>) => `blobs/${digest.replace(':', '/')}`;
 
-/** Reads the image `tag` of a layout, or its only image. */
-export function openLayout(files: LayoutFiles, tag: string | undefined, name: string): ImageReader {
+/** Reads the image `tag` of a layout, or its only image; of an index, the one for `platform`. */
+export function openLayout(
+  files: LayoutFiles,
+  tag: string | undefined,
+  name: string,
+  platform: PlatformChoice = hostPlatform(),
+): ImageReader {
   const whole = (file: string) => {
     const bytes = files.whole(file);
     if (bytes === undefined) throw new OstrataError('NOT_FOUND', `${files.place} holds no ${file}`);
     return bytes;
   };
   return inContext(`reading ${name}`, () => {
-    const entry = findEntry(parseIndex(whole('index.json')), tag, files.place);
-    if (entry.mediaType === OCI_INDEX)
-      throw new OstrataError('UNSUPPORTED', `the reference names an index of several platforms (${entry.digest})`);
+    const tagged = findEntry(parseIndex(whole('index.json')), tag, files.place);
+    const entry = INDEX_MEDIA_TYPES.includes(tagged.mediaType)
+      ? choosePlatform(parseIndex(verified(whole(blobName(tagged)), tagged)), platform)
+      : tagged;
     const manifestBytes = verified(whole(blobName(entry)), entry);
     const manifest = parseManifest(manifestBytes);
     return {
@@ -230,7 +240,8 @@ class OciWriter implements ImageWriter {
       for (const [digest, file] of this.#staged) await this.#publish(`blobs/${digest.replace(':', '/')}`, file);
       if (!existsSync(join(this.#directory, LAYOUT_FILE))) await this.#publishBytes(LAYOUT_FILE, LAYOUT_CONTENT);
       // Last: from here on the image is there.
-      const descriptor = { mediaType: OCI_MANIFEST, digest: sha256Digest(manifest), size: manifest.length, platform };
+      const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
+      const descriptor = { mediaType, digest: sha256Digest(manifest), size: manifest.length, platform };
       await this.#publishBytes('index.json', canonicalJson(this.#index(descriptor)));
     });
     this.#madeFiles.length = 0;

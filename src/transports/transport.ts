@@ -1,4 +1,6 @@
+import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
+import type { PlatformChoice } from '../oci/platform.js';
 import type { Descriptor } from '../oci/types.js';
 
 export type { ImageReader } from '../oci/image.js';
@@ -21,12 +23,53 @@ export interface ImageWriter {
   discard(): Promise<void>;
 }
 
+/** How images are reached; what a transport has no use for, it ignores. */
+export interface TransportOptions {
+  /** File of credentials (containers-auth.json(5)) instead of the usual ones. */
+  readonly authfile?: string | undefined;
+  /** Instead of a file; sent to the registry of the reference and to its token server only. */
+  readonly credentials?: Credentials | undefined;
+  /** False: certificates are not verified, and plain HTTP is tried where there is no HTTPS. */
+  readonly tlsVerify?: boolean | undefined;
+  /** Folder of CA certificates (*.crt) and client certificates (*.cert with *.key) instead of the usual ones. */
+  readonly certDirectory?: string | undefined;
+  /** Which image of an index is meant; by default linux and the architecture of this machine. */
+  readonly platform?: PlatformChoice | undefined;
+  /** How often a request, or a blob that gets no further, is tried again. */
+  readonly retries?: number | undefined;
+  /** Milliseconds without a byte getting through that end a request. */
+  readonly stallTimeout?: number | undefined;
+  readonly log?: Logger | undefined;
+  /** Ends all that goes on with `CANCELLED`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Counts what goes over the network. */
+  readonly traffic?: Traffic | undefined;
+}
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Counted while it happens. Bytes are those of blobs, as sent or received, again or in vain too. */
+export interface Traffic {
+  requests: number;
+  blobBytesReceived: number;
+  blobBytesSent: number;
+}
+
 /** Where images come from and go to. */
 export interface Transport {
   /** The part of an image reference before the first colon. */
   readonly name: string;
-  /** Opens the image `rest` names (the part after the colon). `AMBIGUOUS` without a tag where several images are. */
-  read(rest: string): Promise<ImageReader>;
+  /** The form of a reference, for messages. */
+  readonly form: string;
+  /** Checks the form of `rest`, the part after the colon, without touching anything; `USAGE` where it is none. */
+  check(rest: string): void;
+  /** `HOST[:PORT]` of the registry that `rest` names; undefined where it names none. */
+  host?(rest: string): string;
+  /** Opens the image `rest` names. `AMBIGUOUS` without a tag where several images are. */
+  read(rest: string, options: TransportOptions): Promise<ImageReader>;
   /** Prepares to write `rest`; fails early where that is impossible. */
-  write(rest: string): Promise<ImageWriter>;
+  write(rest: string, options: TransportOptions): Promise<ImageWriter>;
 }

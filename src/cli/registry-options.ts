@@ -1,0 +1,78 @@
+/** Options of commands that take an image reference: how registries are reached. */
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OstrataError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { PlatformChoice } from '../oci/platform.js';
+import { registryHost } from '../transports/imgref.js';
+import type { Credentials, TransportOptions } from '../transports/transport.js';
+import { interruptSignal } from './run.js';
+
+const STDIN = 0;
+
+export interface RegistryOptions {
+  readonly authfile?: string;
+  readonly creds?: string;
+  readonly tlsVerify?: 'true' | 'false';
+  readonly certDir?: string;
+  readonly platform?: PlatformChoice;
+}
+
+export function addRegistryOptions(command: Command): Command {
+  return command
+    .option(
+      '--authfile <file>',
+      'credentials as `podman login` keeps them (default: $REGISTRY_AUTH_FILE or the usual files)',
+    )
+    .option(
+      '--creds <user:password>',
+      'credentials for the registry; - reads them from standard input, as everyone on this machine can see an argument',
+    )
+    .addOption(
+      new Option('--tls-verify <bool>', 'false: verify no certificates, and use HTTP where there is no HTTPS').choices([
+        'true',
+        'false',
+      ]),
+    )
+    .option('--cert-dir <dir>', 'CA certificates (*.crt) and client certificates (*.cert, *.key) for the registry')
+    .option(
+      '--platform <os/arch>',
+      'which image of a multi-platform index to read (default: linux, this machine)',
+      platform,
+    );
+}
+
+/**
+ * Options for reaching images in a command that is about `imgref`. `--creds` are for its registry: for a reference to
+ * another one they are left out.
+ */
+export function transportOptions(
+  { authfile, creds, tlsVerify, certDir, platform: chosen }: RegistryOptions,
+  imgref: string,
+  log: Logger,
+): (reference: string) => TransportOptions {
+  const host = registryHost(imgref);
+  const credentials = creds === undefined ? undefined : readCredentials(creds);
+  return (reference) => ({
+    authfile,
+    credentials: registryHost(reference) === host ? credentials : undefined,
+    tlsVerify: tlsVerify !== 'false',
+    certDirectory: certDir,
+    platform: chosen,
+    log,
+    signal: interruptSignal,
+  });
+}
+
+function readCredentials(creds: string): Credentials {
+  const text = creds === '-' ? (readFileSync(STDIN, 'utf8').split(/\r?\n/, 1)[0] as string) : creds;
+  const colon = text.indexOf(':');
+  if (colon < 1) throw new OstrataError('USAGE', 'option --creds: expected USER:PASSWORD');
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+function platform(text: string): PlatformChoice {
+  const [, os, architecture, variant] = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
+  if (os === undefined || architecture === undefined) throw new InvalidArgumentError('expected OS/ARCH[/VARIANT].');
+  return { os, architecture, ...(variant !== undefined && { variant }) };
+}

@@ -1,0 +1,3 @@
+import type { Transport } from '../transport.js';
+
+export const skopeoTransports: readonly Transport[] = [];
