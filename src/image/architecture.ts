@@ -1,4 +1,4 @@
-import { OstrataError } from '../errors.js';
+import { inContext, OstrataError } from '../errors.js';
 import type { PlatformChoice } from '../oci/platform.js';
 import { type Commit, metadataValue } from '../ostree/commit.js';
 import type { PackageFacts } from '../plugin.js';
@@ -23,11 +23,12 @@ const GOARCH: Readonly<Record<string, string>> = {
 /** Metadata key of ostree (OSTREE_COMMIT_META_KEY_ARCHITECTURE). */
 const ARCHITECTURE_KEY = 'ostree.architecture';
 
+const MACHINE = /^[a-z0-9_]{2,32}$/;
+
 /** The GOARCH of a machine name; `USAGE` for what cannot be one. */
 export function goArchitecture(machine: string): string {
-  if (!/^[a-z0-9_]{2,32}$/.test(machine))
-    throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
-  return GOARCH[machine] ?? machine;
+  if (!MACHINE.test(machine)) throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
+  return (Object.hasOwn(GOARCH, machine) && GOARCH[machine]) || machine;
 }
 
 /** What an image has to be made for to run here. */
@@ -38,11 +39,13 @@ export function hostPlatform(): PlatformChoice {
 /** What a commit is for: what it says itself, else what most of its packages are built for, else this machine's kind. */
 export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
   const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
-  if (typeof declared === 'string') return goArchitecture(declared);
+  if (typeof declared === 'string')
+    return inContext(`commit metadata ${ARCHITECTURE_KEY}`, () => goArchitecture(declared));
   const counts = new Map<string, number>();
   for (const { nevra } of packages) {
     const machine = nevra.slice(nevra.lastIndexOf('.') + 1);
-    if (machine !== 'noarch') counts.set(machine, (counts.get(machine) ?? 0) + 1);
+    // A package without architecture ends in its release.
+    if (machine !== 'noarch' && MACHINE.test(machine)) counts.set(machine, (counts.get(machine) ?? 0) + 1);
   }
   const [most] = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
   return goArchitecture(most?.[0] ?? process.arch);

@@ -38,6 +38,8 @@ export interface ImageLayer {
 /** Copied by default for cheap change detection, like rpm-ostree. */
 const INPUT_HASH = 'rpmostree.inputhash';
 const CONTAINER_CMD = 'ostree.container-cmd';
+/** The last second that RFC 3339 can write, in seconds since 1970. */
+const YEAR_9999 = 253_402_300_799;
 /** From six components on a layer's history counts them. */
 const MAX_NAMED = 5;
 
@@ -74,7 +76,7 @@ export function assembleImage(
   options: ImageOptions,
   recorded: Readonly<Record<string, string>>,
 ): AssembledImage {
-  const created = new Date((options.created ?? commit.parsed.timestamp) * 1000).toISOString().replace('.000Z', 'Z');
+  const created = rfc3339(options.created ?? commit.parsed.timestamp);
   const labels = {
     ...commitLabels(commit, options),
     ...recorded,
@@ -102,6 +104,13 @@ export function assembleImage(
     annotations: labels,
   });
   return { config, manifest, configDigest, manifestDigest: sha256Digest(manifest), platform };
+}
+
+/** @param seconds since 1970 */
+function rfc3339(seconds: number): string {
+  if (seconds > YEAR_9999)
+    throw new OstrataError('UNSUPPORTED', `timestamp ${seconds}: an image config cannot tell of a year beyond 9999`);
+  return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 /** `created_by` of the commit layer. */
