@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readEncapsulated } from '../../src/image/encapsulated.js';
+import { previousFromImage, previousFromManifest } from '../../src/image/previous.js';
+import { silentLogger } from '../../src/log.js';
+import type { Component } from '../../src/plugin.js';
+import { dir } from '../ostree/build-repo.js';
+import { scratchDirectory } from '../scratch.js';
+import { buildImage } from './build-image.js';
+import { memoryImage } from './memory-image.js';
+
+const layers = ['commit', 'one', 'two', 'three'].map((text) => Buffer.from(text));
+const component = (name: string): Component => ({
+  id: `${name}.id`,
+  name,
+  source: name,
+  size: 1,
+  changesPerYear: 1,
+  version: '1',
+});
+
+function warningLog() {
+  const warnings: string[] = [];
+  return { warnings, log: { ...silentLogger, warn: (message: string) => warnings.push(message) } };
+}
+
+test('the first layer is the commit, those after the final diff_id are derived', async () => {
+  const image = memoryImage({ layers });
+  const final = { labels: { 'ostree.final-diffid': image.manifest.layers[2]?.digest } };
+  const kinds = async (change: object) =>
+    (await readEncapsulated(memoryImage({ layers, ...change }), silentLogger)).layers.map(({ kind }) => kind);
+  assert.deepEqual(await kinds({}), ['commit', 'chunk', 'chunk', 'chunk']);
+  assert.deepEqual(await kinds(final), ['commit', 'chunk', 'chunk', 'derived']);
+});
+
+test('what is no encapsulated image says which label is missing or wrong', async () => {
+  const read = (labels: Record<string, string | undefined>) =>
+    readEncapsulated(memoryImage({ layers, labels }), silentLogger);
+  await assert.rejects(read({ 'ostree.final-diffid': undefined }), {
+    code: 'UNSUPPORTED',
+    message: /no label ostree\.final-diffid/,
+  });
+  await assert.rejects(read({ 'ostree.final-diffid': 'sha256:0' }), {
+    code: 'CORRUPT',
+    message: /sha256:0, which is no diff_id/,
+  });
+  const fewer = memoryImage({ layers, config: { rootfs: { type: 'layers', diff_ids: [] } } });
+  await assert.rejects(readEncapsulated(fewer, silentLogger), {
+    code: 'CORRUPT',
+    message: /4 layers in the manifest, 0 diff_ids/,
+  });
+});
+
+test('names are those of the annotations of ostree or chunkah, else of the history', async () => {
+  const image = memoryImage({
+    layers,
+    layerAnnotations: [
+      undefined,
+      { 'ostree.components': 'bash,a%2Cb' },
+      { 'org.chunkah.component': 'rpm/glibc rpm/zlib' },
+    ],
+    config: {
+      history: [
+        { created_by: 'the commit' },
+        { created_by: 'x', empty_layer: true },
+        { created_by: 'x' },
+        {},
+        { created_by: 'chunkah', comment: 'rpm/a rpm/b' },
+      ],
+    },
+  });
+  const read = await readEncapsulated(image, silentLogger);
+  assert.deepEqual(
+    read.layers.map(({ names }) => names),
+    [[], ['bash', 'a,b'], ['rpm/glibc', 'rpm/zlib'], ['rpm/a', 'rpm/b']],
+  );
+  assert.equal(read.layers[0]?.createdBy, 'the commit');
+});
+
+test('an image of another tool: its layout by names, nothing to take over by key', async () => {
+  const { warnings, log } = warningLog();
+  const layerAnnotations = [
+    undefined,
+    { 'ostree.components': 'bash,zlib' },
+    { 'ostree.components': 'glibc,gone' },
+    { 'ostree.components': '' },
+  ];
+  const previous = await previousFromImage(memoryImage({ layers, layerAnnotations }), log);
+  assert.deepEqual(previous.prior(['zlib', 'glibc', 'bash', 'new'].map(component)), {
+    layers: [{ components: ['bash.id', 'zlib.id'] }, { components: ['glibc.id'] }, { components: [] }],
+    foreign: true,
+  });
+  assert.equal(previous.byKey.size, 0);
+  assert.equal(previous.byDiffId.size, layers.length);
+  assert.deepEqual(warnings, ['previous layout: 1 names fit no component of this tree and are ignored']);
+});
+
+test('our own image: layout, versions and layers by key; also where a builder lost the labels or the annotations', async () => {
+  const { image, plan } = await buildImage(dir({ a: dir({ x: '1' }), b: dir({ x: '2' }) }));
+  const labels = (await readEncapsulated(image, silentLogger)).labels;
+  const without = async (change: object) => {
+    const { 'ostrata.layout': record, ...others } = labels;
+    const blobs = image.manifest.layers.map(({ digest }) => Buffer.from(digest));
+    const final = { 'ostree.final-diffid': memoryImage({ layers: blobs }).manifest.layers.at(-1)?.digest };
+    return previousFromImage(
+      memoryImage({
+        layers: blobs,
+        labels: { ...others, ...final },
+        annotations: { 'ostrata.layout': record ?? '' },
+        ...change,
+      }),
+      silentLogger,
+    );
+  };
+  for (const previous of [await previousFromImage(image, silentLogger), await without({})]) {
+    const prior = previous.prior(plan.components);
+    assert.deepEqual(
+      prior.layers.map(({ components }) => components),
+      [['a'], ['b']],
+    );
+    assert.deepEqual(
+      [...(prior.versions ?? [])].map(([id]) => id),
+      ['a', 'b'],
+    );
+    assert.equal(previous.byKey.size, 2);
+  }
+});
+
+test('an image whose layers are not those of its record: the layout counts, the keys do not', async () => {
+  const { warnings, log } = warningLog();
+  const record = JSON.stringify({ version: 1, layers: [{ ids: ['a'], key: 'k' }] });
+  const previous = await previousFromImage(memoryImage({ layers, labels: { 'ostrata.layout': record } }), log);
+  assert.equal(previous.byKey.size, 0);
+  assert.deepEqual(previous.prior([]).layers, [{ components: ['a'], key: 'k' }]);
+  assert.match(warnings.join(), /layers are not those of its layout record/);
+});
+
+test('a manifest alone tells the layout, by its record or by names', async () => {
+  const path = join(scratchDirectory(), 'manifest.json');
+  const { image } = await buildImage(dir({ a: dir({ x: '1' }) }));
+  writeFileSync(path, image.manifestBytes);
+  const own = await previousFromManifest(path, silentLogger);
+  assert.deepEqual(
+    own.prior([]).layers.map(({ components }) => components),
+    [['a']],
+  );
+  assert.deepEqual([own.image, own.byKey.size, own.byDiffId.size], [undefined, 0, 0]);
+  writeFileSync(
+    path,
+    memoryImage({ layers, layerAnnotations: [undefined, { 'ostree.components': 'bash' }] }).manifestBytes,
+  );
+  const other = await previousFromManifest(path, silentLogger);
+  assert.deepEqual(other.prior([component('bash')]).layers, [
+    { components: ['bash.id'] },
+    { components: [] },
+    { components: [] },
+  ]);
+  writeFileSync(path, '{');
+  await assert.rejects(previousFromManifest(path, silentLogger), {
+    code: 'CORRUPT',
+    message: new RegExp(`previous build manifest ${path}: image manifest is not JSON`),
+  });
+  await assert.rejects(previousFromManifest(`${path}.none`, silentLogger), { code: 'NOT_FOUND' });
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OCI_CONFIG, OCI_LAYER } from '../../src/oci/media-types.js';
+import { MAX_JSON_SIZE, parseConfig, parseIndex, parseManifest } from '../../src/oci/types.js';
+
+const digest = `sha256:${'a'.repeat(64)}`;
+const layer = { mediaType: OCI_LAYER, digest, size: 1 };
+const manifest = { schemaVersion: 2, config: { ...layer, mediaType: OCI_CONFIG }, layers: [layer] };
+const config = { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } };
+const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+test('the least of each kind is read; null stands for nothing where Go writes it', () => {
+  assert.deepEqual(parseManifest(json(manifest)), manifest);
+  assert.deepEqual(parseIndex(json({ schemaVersion: 2, manifests: [] })).manifests, []);
+  assert.equal(parseConfig(json({ ...config, config: null, history: null })).history, null);
+  assert.equal(parseConfig(json({ ...config, config: { Labels: null, Env: ['A=b'] } })).config?.Labels, null);
+});
+
+test('each rule that is broken is named with its place', () => {
+  const cases: [(bytes: Uint8Array) => unknown, unknown, RegExp][] = [
+    [parseManifest, { ...manifest, schemaVersion: 1 }, /image manifest: schemaVersion: /],
+    [
+      parseManifest,
+      { ...manifest, layers: [{ ...layer, digest: 'sha256:../../x' }] },
+      /layers\.0\.digest: expected sha256: and 64 hex/,
+    ],
+    [parseManifest, { ...manifest, layers: [{ ...layer, size: -1 }] }, /layers\.0\.size/],
+    [parseManifest, { ...manifest, layers: [{ ...layer, size: 1.5 }] }, /layers\.0\.size/],
+    [parseManifest, { ...manifest, layers: Array(1025).fill(layer) }, /layers: /],
+    [parseManifest, { ...manifest, annotations: { a: 1 } }, /annotations\.a: /],
+    [parseManifest, [], /image manifest: /],
+    [parseIndex, { schemaVersion: 2 }, /image index: manifests: /],
+    [parseManifest, { ...manifest, manifests: [] }, /manifests: a manifest is no index/],
+    [parseIndex, { ...manifest, manifests: [] }, /layers: an index is no manifest/],
+    [parseConfig, { ...config, rootfs: { type: 'layers', diff_ids: ['x'] } }, /rootfs\.diff_ids\.0: /],
+    [parseConfig, { ...config, config: { Labels: { a: null } } }, /config\.Labels\.a: /],
+  ];
+  for (const [parse, value, message] of cases) assert.throws(() => parse(json(value)), { code: 'CORRUPT', message });
+});
+
+test('what is no image of layers that are here to be read is not supported', () => {
+  const cases: [object, RegExp][] = [
+    [{ config: { ...layer, mediaType: 'application/x' } }, /config is of media type application\/x/],
+    [{ layers: [layer, { ...layer, mediaType: 'application/x' }] }, /layer 1 is of media type application\/x/],
+    [{ layers: [{ ...layer, urls: ['https://example.org/layer'] }] }, /layer 0 is to be fetched from elsewhere/],
+  ];
+  for (const [change, message] of cases)
+    assert.throws(() => parseManifest(json({ ...manifest, ...change })), { code: 'UNSUPPORTED', message });
+});
+
+test('what is no JSON, no UTF-8 or too long', () => {
+  for (const bytes of [Buffer.from(''), Buffer.from('{'), Buffer.from([0x22, 0xff, 0x22])])
+    assert.throws(() => parseManifest(bytes), { code: 'CORRUPT', message: /image manifest is not JSON/ });
+  assert.throws(() => parseIndex(Buffer.alloc(MAX_JSON_SIZE + 1, ' ')), {
+    code: 'LIMIT',
+    message: /image index of 8388609 bytes/,
+  });
+});

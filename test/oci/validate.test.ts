@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import type { ImageReader } from '../../src/oci/image.js';
+import { sha256Digest } from '../../src/oci/json.js';
+import { OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
+import { validateImage } from '../../src/oci/validate.js';
+import { memoryImage } from '../image/memory-image.js';
+
+const layers = [Buffer.from('the first'), Buffer.alloc(300_000, 'the second ')];
+const zipped = layers.map((bytes) => gzipSync(bytes));
+const gzipImage = (blobs: readonly Uint8Array[] = zipped) =>
+  memoryImage({
+    layers: blobs,
+    mediaType: OCI_LAYER_GZIP,
+    config: { rootfs: { type: 'layers', diff_ids: layers.map(sha256Digest) } },
+  });
+
+/** `image` with other bytes for the blob of its layer 1. */
+function withBlob(image: ImageReader, bytes: Uint8Array): ImageReader {
+  return {
+    ...image,
+    blob: (descriptor) => (descriptor === image.manifest.layers[1] ? [bytes] : image.blob(descriptor)),
+  };
+}
+
+const broken = (message: RegExp) => ({ code: 'CORRUPT', message });
+
+test('a sound image; visitors see every layer uncompressed and in order', async () => {
+  for (const image of [memoryImage({ layers }), gzipImage()]) {
+    const seen: string[] = [];
+    await validateImage(image, async (layer, tar) => {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of tar) chunks.push(chunk);
+      seen[layer] = Buffer.concat(chunks).toString();
+    });
+    assert.deepEqual(seen, layers.map(String));
+  }
+});
+
+test('chunks may share one buffer', async () => {
+  const image = memoryImage({ layers: [Buffer.from('aabbcc')] });
+  const buffer = Buffer.alloc(2);
+  const blob = function* () {
+    for (const text of ['aa', 'bb', 'cc']) yield buffer.fill(text);
+  };
+  await validateImage({ ...image, blob });
+});
+
+test('each number or digest that does not fit is told with both values', async () => {
+  const image = memoryImage({ layers });
+  const other = Buffer.from('other config');
+  await assert.rejects(
+    validateImage({ ...image, manifestDigest: 'sha256:0' }),
+    broken(/manifest digest: stated sha256:0, computed sha256:/),
+  );
+  await assert.rejects(
+    validateImage({ ...image, config: async () => other }),
+    broken(/config size: stated \d+, computed 12/),
+  );
+  const changed = Buffer.from((await image.config()).map((byte, i) => (i === 20 ? byte ^ 1 : byte)));
+  await assert.rejects(validateImage({ ...image, config: async () => changed }), broken(/config digest/));
+  const fewer = memoryImage({ layers, config: { rootfs: { type: 'layers', diff_ids: [sha256Digest(other)] } } });
+  await assert.rejects(
+    validateImage(fewer),
+    broken(/number of diff_ids: stated 1, computed 2|number of diff_ids: stated 2, computed 1/),
+  );
+  const history = memoryImage({ layers, config: { history: [{ empty_layer: true }, {}, {}, {}] } });
+  await assert.rejects(validateImage(history), broken(/number of history entries/));
+});
+
+test('a blob that is not what the manifest says is told with its layer', async () => {
+  const image = memoryImage({ layers });
+  const place = (rule: string) => broken(new RegExp(`layer 1 \\(sha256:[0-9a-f]{64}\\): ${rule}`));
+  await assert.rejects(validateImage(withBlob(image, layers[1]?.subarray(1) ?? other)), place('(size|digest)'));
+  await assert.rejects(validateImage(withBlob(image, Buffer.alloc(300_000))), place('digest: stated'));
+  const exchanged = memoryImage({
+    layers,
+    config: { rootfs: { type: 'layers', diff_ids: layers.map(sha256Digest).reverse() } },
+  });
+  await assert.rejects(validateImage(exchanged), broken(/layer 0 .*diff_id/));
+});
+const other = Buffer.from('other');
+
+test('damaged or cut gzip is told with its layer', async () => {
+  const [, second = other] = zipped;
+  for (const bytes of [second.subarray(0, -4), second.subarray(0, 3), Buffer.from('no gzip at all'), new Uint8Array()])
+    await assert.rejects(
+      validateImage(gzipImage([zipped[0] ?? other, bytes])),
+      broken(/layer 1 \(sha256:/),
+      `${bytes.length} bytes`,
+    );
+});
+
+test('a visitor that throws ends the validation with its error', async () => {
+  const visiting = validateImage(gzipImage(), async () => {
+    throw new Error('enough');
+  });
+  await assert.rejects(visiting, /layer 0 .*enough/);
+});
