@@ -36,6 +36,8 @@ async function archiveFiles(path: string): Promise<LayoutFiles> {
     if (type === 'file') places.set(name.replace(/^(\.?\/)+/, ''), { offset: byteOffset, size });
     if (places.size > MAX_ENTRIES) return next(new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`));
     content.on('end', next);
+    // The archive tells of it; without a listener the end of a cut archive would end the process.
+    content.on('error', () => {});
     content.resume();
   });
   try {

@@ -1,0 +1,126 @@
+/** What `verify` refuses: images whose digests all fit, but which a client would misread. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { verifyImage } from '../../src/image/verify.js';
+import { writeOstreeLayer } from '../../src/layers/ostree.js';
+import { type ChunkLayerSpec, commitLayerSpec, type LayerSpec } from '../../src/layers/spec.js';
+import { silentLogger } from '../../src/log.js';
+import { openRepo } from '../../src/ostree/repo.js';
+import { openCommitTree } from '../../src/tree/ostree.js';
+import type { TreePath } from '../../src/tree/tree.js';
+import { dir, RepoBuilder } from '../ostree/build-repo.js';
+import { scratchDirectory } from '../scratch.js';
+import { buildImage } from './build-image.js';
+import { commitLabel, type MemoryImage, memoryImage } from './memory-image.js';
+
+const built = new RepoBuilder('archive', '', scratchDirectory());
+const commit = built.commit(
+  built.tree(
+    dir({ etc: dir({}), usr: dir({ a: 'a', b: 'a', empty: '', etc: dir({ c: 'c' }), link: { target: 'a//b' } }) }),
+  ),
+);
+built.commitMeta(commit, new Map());
+const repo = openRepo(built.path);
+const tree = openCommitTree(repo, commit);
+const commitSpec = commitLayerSpec(tree);
+
+const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
+  kind: 'chunk',
+  objects: Object.entries(objects).map(([checksum, paths]) => ({ checksum, paths })),
+  directories: new Map(),
+  contentSize: 0,
+});
+const object = (path: TreePath) => {
+  const entry = tree.files.get(path);
+  assert.ok(entry && entry.type !== 'directory', path);
+  return entry.checksum;
+};
+const a = { [object('/usr/a')]: ['/usr/a', '/usr/b'] } as const;
+const rest = Object.fromEntries(
+  (['/usr/empty', '/usr/etc/c', '/usr/link'] as const).map((path) => [object(path), [path]]),
+);
+
+async function image(specs: readonly LayerSpec[], change: Partial<MemoryImage> = {}) {
+  const layers = await Promise.all(
+    specs.map(async (spec) => {
+      const parts: Uint8Array[] = [];
+      await writeOstreeLayer(repo, spec, (bytes) => parts.push(Uint8Array.from(bytes)));
+      return Buffer.concat(parts);
+    }),
+  );
+  return memoryImage({ layers, labels: commitLabel(commit), ...change });
+}
+
+const refused = async (specs: readonly LayerSpec[], message: RegExp, change: Partial<MemoryImage> = {}) =>
+  assert.rejects(verifyImage(await image(specs, change), silentLogger), { code: 'CORRUPT', message });
+
+suite('verify', () => {
+  test('a sound image, and what it holds', async () => {
+    const verified = await verifyImage(await image([commitSpec, chunk(a), chunk(rest)]), silentLogger);
+    assert.deepEqual(verified, {
+      commit,
+      layers: 3,
+      derivedLayers: 0,
+      metadataObjects: verified.metadataObjects,
+      contentObjects: 4,
+      paths: 5,
+    });
+    assert.equal(
+      verified.metadataObjects,
+      new Set(tree.directories.flatMap(({ dirtree, dirmeta }) => [dirtree, dirmeta])).size + 2,
+    );
+  });
+
+  test('a commit without content is one layer', async () => {
+    const { image: whole } = await buildImage(dir({ a: dir({}) }));
+    assert.equal((await verifyImage(whole, silentLogger)).layers, 1);
+  });
+
+  test('an image as the pipeline makes it; what is put on top is not looked into', async () => {
+    const { image: whole } = await buildImage(dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: '' }) }));
+    assert.equal((await verifyImage(whole, silentLogger)).paths, 3);
+    const layers = [await image([commitSpec]), await image([chunk({ ...a, ...rest })])].flatMap(({ manifest, blob }) =>
+      manifest.layers.flatMap((layer) => [...(blob(layer) as Iterable<Uint8Array>)]),
+    );
+    const derived = memoryImage({
+      layers: [...layers, Buffer.from('no tar')],
+      labels: { ...commitLabel(commit), 'ostree.final-diffid': memoryImage({ layers }).manifest.layers[1]?.digest },
+    });
+    assert.deepEqual((await verifyImage(derived, silentLogger)).derivedLayers, 1);
+  });
+
+  test('content that is missing, there twice, or of no tree', async () => {
+    await refused([commitSpec, chunk(a)], new RegExp(`(${Object.keys(rest).join('|')}).* is missing`));
+    await refused(
+      [commitSpec, chunk(a), chunk({ ...a, ...rest })],
+      new RegExp(`${Object.keys(a)[0]} is in two layers`),
+    );
+    const stray = built.file({ content: 'stray' });
+    await refused([commitSpec, chunk({ ...a, ...rest, [stray]: ['/usr/stray'] })], new RegExp(`${stray}.* in no tree`));
+  });
+
+  test('a path that is missing or another object', async () => {
+    const wrong = { [object('/usr/a')]: ['/usr/a'], ...rest } as const;
+    await refused([commitSpec, chunk(wrong)], /\/usr\/b .*missing/);
+    const exchanged = {
+      ...rest,
+      [object('/usr/a')]: ['/usr/a', '/usr/etc/c'],
+      [object('/usr/etc/c')]: ['/usr/b'],
+    } as const;
+    await refused([commitSpec, chunk(exchanged)], /\/usr\/(b|etc\/c) is [0-9a-f]{64}/);
+  });
+
+  test('metadata objects outside the first layer, or a first layer that is no commit', async () => {
+    const other = commitLayerSpec(openCommitTree(repo, built.commit(built.tree(dir({})))));
+    await refused([commitSpec, chunk({ ...a, ...rest }), other], /layer 2/);
+    await refused([chunk({ ...a, ...rest }), chunk(a)], /layer 0/);
+  });
+
+  test('labels that do not fit the layers or the annotations', async () => {
+    const specs = [commitSpec, chunk({ ...a, ...rest })];
+    await refused(specs, /label ostree\.commit is d{64}, the commit is/, { labels: commitLabel('d'.repeat(64)) });
+    await refused(specs, /annotation ostree\.commit is "x"/, { annotations: { 'ostree.commit': 'x' } });
+    const empty = chunk({});
+    await refused([commitSpec, chunk({ ...a, ...rest }), empty, empty], /final-diffid.* twice/);
+  });
+});
