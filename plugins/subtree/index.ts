@@ -16,13 +16,12 @@ export const subtree: ContentSource = {
   name: 'subtree',
   priority: 50,
   detect: () => true,
-  load: async ({ tree }) => ({
-    components: new Map(
-      [...tree.files].map((entry): [string, ComponentFacts] => {
-        const id = idOf(entry);
-        return [id, { name: id, source: id, packages: [] }];
-      }),
-    ),
-    strong: (entry) => [idOf(entry)],
-  }),
+  load: async ({ tree }) => {
+    const components = new Map<string, ComponentFacts>();
+    for (const entry of tree.files) {
+      const id = idOf(entry);
+      if (!components.has(id)) components.set(id, { name: id, source: id, packages: [] });
+    }
+    return { components, strong: (entry) => [idOf(entry)] };
+  },
 };

@@ -23,6 +23,7 @@ const SHARED_FACTS: ComponentFacts = { name: SHARED_COMPONENT, source: SHARED_CO
 /** Larger objects stay with an owner: fetching them with every change of `shared` costs more than a dirtied layer. */
 const MAX_SHARED_SIZE = 1 << 16;
 
+/** One for each component, so that many can be told apart fast. */
 interface Owner {
   readonly id: string;
   readonly facts: ComponentFacts;
@@ -35,18 +36,21 @@ interface Owner {
  */
 export async function assignComponents(tree: Tree, claims: readonly Claims[]): Promise<readonly OwnedComponent[]> {
   const objects = new Map<string, { entries: ContentEntry[]; owners: Owner[] }>();
+  const known = new Map<string, Owner>();
   for (const entry of tree.files) {
     if (entry.type === 'directory') continue;
-    const owner = await ownerOf(entry, claims);
+    const owner = await ownerOf(entry, claims, known);
     const object = objects.get(entry.checksum);
     if (object === undefined) objects.set(entry.checksum, { entries: [entry], owners: [owner] });
     else {
       object.entries.push(entry);
-      if (!object.owners.some(({ id }) => id === owner.id)) object.owners.push(owner);
+      // From the end: entries come in order of their paths, so most have the owner of the one before.
+      if (object.owners.lastIndexOf(owner) < 0) object.owners.push(owner);
     }
   }
   const owned = new Map<string, { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }>();
-  for (const [checksum, { entries, owners }] of [...objects].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const checksum of [...objects.keys()].sort()) {
+    const { entries, owners } = objects.get(checksum) as { entries: ContentEntry[]; owners: Owner[] };
     const { id, facts } = arbitrate(owners, (entries[0] as ContentEntry).size);
     const component = owned.get(id) ?? { facts, objects: new Map() };
     component.objects.set(checksum, entries);
@@ -68,15 +72,15 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
     }));
 }
 
-async function ownerOf(entry: ContentEntry, claims: readonly Claims[]): Promise<Owner> {
-  const named = (claim: Claims, id: string): Owner => {
+async function ownerOf(entry: ContentEntry, claims: readonly Claims[], known: Map<string, Owner>): Promise<Owner> {
+  for (const claim of claims) {
+    const id = claim.strong(entry)[0] ?? (claim.weak && (await claim.weak(entry))[0]);
+    if (id === undefined) continue;
     const facts = claim.components.get(id);
     if (facts === undefined) throw new OstrataError('PLUGIN', `${entry.path} is claimed for unknown component ${id}`);
-    return { id, facts };
-  };
-  for (const claim of claims) {
-    const id = claim.strong(entry)[0] ?? (await claim.weak?.(entry))?.[0];
-    if (id !== undefined) return named(claim, id);
+    const owner = known.get(id) ?? { id, facts };
+    known.set(id, owner);
+    return owner;
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
