@@ -27,6 +27,10 @@ interface Owner {
   readonly id: string;
   readonly facts: ComponentFacts;
 }
+interface AssignedObject {
+  readonly entries: ContentEntry[];
+  readonly owners: Owner[];
+}
 
 /**
  * Gives every object of the tree to one component. The first of `claims` that claims a path owns it. The decision
@@ -34,10 +38,11 @@ interface Owner {
  * Throws `PLUGIN` where a path is claimed by nobody, or for a component without facts.
  */
 export async function assignComponents(tree: Tree, claims: readonly Claims[]): Promise<readonly OwnedComponent[]> {
-  const objects = new Map<string, { entries: ContentEntry[]; owners: Owner[] }>();
+  const objects = new Map<string, AssignedObject>();
   for (const entry of tree.files) {
     if (entry.type === 'directory') continue;
-    const owner = await ownerOf(entry, claims);
+    const found = ownerOf(entry, claims);
+    const owner = found instanceof Promise ? await found : found; // waiting for each of a million files costs seconds
     const object = objects.get(entry.checksum);
     if (object === undefined) objects.set(entry.checksum, { entries: [entry], owners: [owner] });
     else {
@@ -46,7 +51,8 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
     }
   }
   const owned = new Map<string, { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }>();
-  for (const [checksum, { entries, owners }] of [...objects].sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const checksum of [...objects.keys()].sort()) {
+    const { entries, owners } = objects.get(checksum) as AssignedObject;
     const { id, facts } = arbitrate(owners, (entries[0] as ContentEntry).size);
     const component = owned.get(id) ?? { facts, objects: new Map() };
     component.objects.set(checksum, entries);
@@ -68,21 +74,27 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
     }));
 }
 
-async function ownerOf(entry: ContentEntry, claims: readonly Claims[]): Promise<Owner> {
-  const named = (claim: Claims, id: string): Owner => {
-    const facts = claim.components.get(id);
-    if (facts === undefined) throw new OstrataError('PLUGIN', `${entry.path} is claimed for unknown component ${id}`);
-    return { id, facts };
-  };
-  for (const claim of claims) {
-    const id = claim.strong(entry)[0] ?? (await claim.weak?.(entry))?.[0];
-    if (id !== undefined) return named(claim, id);
+function ownerOf(entry: ContentEntry, claims: readonly Claims[]): Owner | Promise<Owner> {
+  for (const [i, claim] of claims.entries()) {
+    const [id] = claim.strong(entry);
+    if (id !== undefined) return ownerNamed(claim, id, entry);
+    if (claim.weak !== undefined)
+      return claim.weak(entry).then(([weak]) =>
+        weak === undefined ? ownerOf(entry, claims.slice(i + 1)) : ownerNamed(claim, weak, entry),
+      );
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
 
+function ownerNamed({ components }: Claims, id: string, { path }: ContentEntry): Owner {
+  const facts = components.get(id);
+  if (facts === undefined) throw new OstrataError('PLUGIN', `${path} is claimed for unknown component ${id}`);
+  return { id, facts };
+}
+
 /** Who of several owners holds an object: an exclusive one, else `shared` if unrelated and small, else the first by id. */
 function arbitrate(owners: readonly Owner[], size: number): Owner {
+  if (owners.length === 1) return owners[0] as Owner;
   const sorted = owners.toSorted((a, b) => compareUtf8(a.id, b.id));
   const first = sorted.find(({ facts }) => facts.exclusive) ?? (sorted[0] as Owner);
   const related = sorted.every(({ facts }) => facts.source === first.facts.source);
@@ -95,8 +107,9 @@ function arbitrate(owners: readonly Owner[], size: number): Owner {
 function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
   const hash = createHash('sha256');
   for (const [checksum, entries] of objects) {
-    hash.update(checksum);
-    for (const { path } of entries) hash.update(`${path}\0`);
+    let text = checksum;
+    for (const { path } of entries) text += `${path}\0`;
+    hash.update(text);
   }
   return hash.digest('hex');
 }
