@@ -28,6 +28,10 @@ interface Owner {
   readonly id: string;
   readonly facts: ComponentFacts;
 }
+interface AssignedObject {
+  readonly entries: ContentEntry[];
+  readonly owners: Owner[];
+}
 
 /**
  * Gives every object of the tree to one component. The first of `claims` that claims a path owns it. The decision
@@ -35,11 +39,12 @@ interface Owner {
  * Throws `PLUGIN` where a path is claimed by nobody, or for a component without facts.
  */
 export async function assignComponents(tree: Tree, claims: readonly Claims[]): Promise<readonly OwnedComponent[]> {
-  const objects = new Map<string, { entries: ContentEntry[]; owners: Owner[] }>();
+  const objects = new Map<string, AssignedObject>();
   const known = new Map<string, Owner>();
   for (const entry of tree.files) {
     if (entry.type === 'directory') continue;
-    const owner = await ownerOf(entry, claims, known);
+    const found = ownerOf(entry, claims, known);
+    const owner = found instanceof Promise ? await found : found; // waiting for each of a million files costs seconds
     const object = objects.get(entry.checksum);
     if (object === undefined) objects.set(entry.checksum, { entries: [entry], owners: [owner] });
     else {
@@ -50,7 +55,7 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
   }
   const owned = new Map<string, { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }>();
   for (const checksum of [...objects.keys()].sort()) {
-    const { entries, owners } = objects.get(checksum) as { entries: ContentEntry[]; owners: Owner[] };
+    const { entries, owners } = objects.get(checksum) as AssignedObject;
     const { id, facts } = arbitrate(owners, (entries[0] as ContentEntry).size);
     const component = owned.get(id) ?? { facts, objects: new Map() };
     component.objects.set(checksum, entries);
@@ -72,21 +77,32 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
     }));
 }
 
-async function ownerOf(entry: ContentEntry, claims: readonly Claims[], known: Map<string, Owner>): Promise<Owner> {
-  for (const claim of claims) {
-    const id = claim.strong(entry)[0] ?? (claim.weak && (await claim.weak(entry))[0]);
-    if (id === undefined) continue;
-    const facts = claim.components.get(id);
-    if (facts === undefined) throw new OstrataError('PLUGIN', `${entry.path} is claimed for unknown component ${id}`);
-    const owner = known.get(id) ?? { id, facts };
-    known.set(id, owner);
-    return owner;
+function ownerOf(entry: ContentEntry, claims: readonly Claims[], known: Map<string, Owner>): Owner | Promise<Owner> {
+  for (const [i, claim] of claims.entries()) {
+    const [id] = claim.strong(entry);
+    if (id !== undefined) return ownerNamed(claim, id, entry, known);
+    if (claim.weak !== undefined)
+      return claim
+        .weak(entry)
+        .then(([weak]) =>
+          weak === undefined ? ownerOf(entry, claims.slice(i + 1), known) : ownerNamed(claim, weak, entry, known),
+        );
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
 
+/** One object for each id, so that owners are compared by identity. */
+function ownerNamed({ components }: Claims, id: string, { path }: ContentEntry, known: Map<string, Owner>): Owner {
+  const facts = components.get(id);
+  if (facts === undefined) throw new OstrataError('PLUGIN', `${path} is claimed for unknown component ${id}`);
+  const owner = known.get(id) ?? { id, facts };
+  known.set(id, owner);
+  return owner;
+}
+
 /** Who of several owners holds an object: an exclusive one, else `shared` if unrelated and small, else the first by id. */
 function arbitrate(owners: readonly Owner[], size: number): Owner {
+  if (owners.length === 1) return owners[0] as Owner;
   const sorted = owners.toSorted((a, b) => compareUtf8(a.id, b.id));
   const first = sorted.find(({ facts }) => facts.exclusive) ?? (sorted[0] as Owner);
   const related = sorted.every(({ facts }) => facts.source === first.facts.source);
@@ -99,8 +115,9 @@ function arbitrate(owners: readonly Owner[], size: number): Owner {
 function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
   const hash = createHash('sha256');
   for (const [checksum, entries] of objects) {
-    hash.update(checksum);
-    for (const { path } of entries) hash.update(`${path}\0`);
+    let text = checksum;
+    for (const { path } of entries) text += `${path}\0`;
+    hash.update(text);
   }
   return hash.digest('hex');
 }

@@ -33,6 +33,8 @@ export class BareStore implements ContentStore {
   readonly #objects: string;
   readonly #mode: BareMode;
   readonly #interner: XattrsInterner;
+  /** By what {@link listXattrs} gives. */
+  readonly #serialised = new Map<string, Uint8Array>();
 
   constructor(objects: string, mode: BareMode, interner: XattrsInterner) {
     this.#objects = objects;
@@ -73,7 +75,7 @@ export class BareStore implements ContentStore {
   #attributes(path: string, { uid, gid, mode }: Stats): Attributes {
     switch (this.#mode) {
       case 'bare':
-        return { uid, gid, mode, xattrsBytes: encodeXattrs(inodeXattrs(path)) };
+        return { uid, gid, mode, xattrsBytes: this.#inodeXattrs(path) };
       case 'bare-user': {
         const meta = getXattr(path, 'user.ostreemeta');
         if (meta === undefined) throw new OstrataError('CORRUPT', `${path} has no xattr user.ostreemeta`);
@@ -85,12 +87,26 @@ export class BareStore implements ContentStore {
         return { uid, gid, mode, xattrsBytes: readBounded(`${path}-xattrs-link`, MAX_XATTRS_SIZE) };
     }
   }
+
+  /** The inode's attributes, serialised. Distinct sets are few: each is checked, sorted and serialised once. */
+  #inodeXattrs(path: string): Uint8Array {
+    const xattrs = listXattrs(path);
+    let key = '';
+    for (const [name, value] of xattrs) key += `${latin1(name)}\0${value.length}\0${latin1(value)}`;
+    const bytes = this.#serialised.get(key) ?? encodeXattrs(inodeXattrs(path, xattrs));
+    this.#serialised.set(key, bytes);
+    return bytes;
+  }
+}
+
+function latin1({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
 /** Attributes without a value are left out, as libostree (libglnx, read_xattr_name_array) does. */
-function inodeXattrs(path: string): Xattrs {
+function inodeXattrs(path: string, listed: ReturnType<typeof listXattrs>): Xattrs {
   const xattrs: [string, Uint8Array][] = [];
-  for (const [bytes, value] of listXattrs(path)) {
+  for (const [bytes, value] of listed) {
     const name = decodeUtf8(bytes);
     if (name === undefined) throw new OstrataError('UNSUPPORTED', `${path} has an xattr whose name is not UTF-8`);
     if (value.length > 0) xattrs.push([name, value]);

@@ -19,6 +19,10 @@ interface Libc {
 /** One of these is loaded per thread; the buffer is used by one call at a time. */
 let libc: Libc | undefined;
 const buffer = Buffer.allocUnsafeSlow(XATTR_MAX);
+/** Names with their NUL, by the list that the kernel gave: nearly all files of a tree have the same. */
+const knownLists = new Map<string, readonly Uint8Array[]>();
+/** Of no use are more: a tree where every file has names of its own. */
+const MAX_KNOWN_LISTS = 1000;
 
 function loadLibc(): Libc {
   try {
@@ -47,17 +51,23 @@ export function listXattrs(path: string): [name: Uint8Array, value: Uint8Array][
     if (libc.errno() === constants.errno.ENOTSUP) return [];
     throw ioError(libc.errno(), 'listing the xattrs of', path);
   }
-  const names = Buffer.from(buffer.subarray(0, length)); // the buffer is reused for the values
   const xattrs: [Uint8Array, Uint8Array][] = [];
-  for (let at = 0; at < names.length; ) {
-    const end = names.indexOf(0, at);
-    const name = names.subarray(at, end + 1);
+  for (const name of splitList(length)) {
     const value = getInto(libc, cPath, name);
     if (value === undefined) throw ioError(libc.errno(), 'reading the xattrs of', path);
     xattrs.push([name.subarray(0, -1), value]);
-    at = end + 1;
   }
   return xattrs;
+}
+
+/** The names in the first `length` bytes of the buffer, each with its NUL. */
+function splitList(length: number): readonly Uint8Array[] {
+  const list = buffer.toString('latin1', 0, length);
+  const known = knownLists.get(list);
+  if (known !== undefined) return known;
+  const names = [...list.matchAll(/[^\0]*\0/g)].map(([name]) => Buffer.from(name, 'latin1'));
+  if (knownLists.size < MAX_KNOWN_LISTS) knownLists.set(list, names);
+  return names;
 }
 
 /** The attribute `name` of `path`; undefined where it has none. */

@@ -36,6 +36,9 @@ export class FileMap implements Iterable<FileEntry> {
    * `followLast`); undefined where nothing is. Absolute targets are taken from the root of the tree.
    */
   resolve(path: string, followLast = false): FileEntry | undefined {
+    // A path of the tree has no symlink above it: nearly all are found at once.
+    const direct = this.#entries.get(path);
+    if (direct !== undefined && !(followLast && direct.type === 'symlink')) return direct;
     const pending = path.split('/').reverse();
     let at = '';
     for (let links = 0; pending.length > 0; ) {
