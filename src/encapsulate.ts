@@ -17,13 +17,14 @@ import {
 import type { PreviousBuild, PreviousLayer } from './image/previous.js';
 import type { BlobResult } from './layers/blob.js';
 import type { Compression } from './layers/compress.js';
-import { writeLayers } from './layers/pool.js';
+import { type LayerTask, writeLayers } from './layers/pool.js';
 import {
   type ChunkLayerSpec,
   type CommitLayerSpec,
   chunkLayerSpec,
   commitLayerSpec,
   type FormatVersion,
+  type LayerSpec,
   layerKey,
 } from './layers/spec.js';
 import { type ComponentChange, componentChanges } from './layout/changes.js';
@@ -146,29 +147,29 @@ export async function writeImage(
   }
 }
 
+/** A layer at its place in the image; without a chunk it is the commit layer. */
+interface PlacedLayer {
+  readonly chunk: PlannedChunk | undefined;
+  readonly spec: LayerSpec;
+}
+
 /** The layers in image order, their blobs in the hands of `writer`. */
 async function writeBlobs(plan: ImagePlan, writer: ImageWriter, options: WriteImageOptions): Promise<WrittenLayer[]> {
   const { compression, previous, log, signal } = options;
-  const layers = [
+  const layers: readonly PlacedLayer[] = [
     { chunk: undefined, spec: plan.commitLayer },
     ...plan.chunks.map((chunk) => ({ chunk, spec: chunk.spec })),
   ];
-  const tasks = layers
-    .filter(({ chunk }) => chunk?.unchanged === undefined)
-    .map(({ spec }, i) => ({ spec, path: join(writer.stagingDirectory, `layer-${i}`) }));
+  const changed = layers.filter(({ chunk }) => chunk?.unchanged === undefined);
+  const tasks = changed.map(({ spec }, i) => ({ spec, path: join(writer.stagingDirectory, `layer-${i}`) }));
   const total = tasks.reduce((sum, { spec }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0), 0);
   let done = 0;
   const onProgress = (bytes: number) => {
     done += bytes;
     log.progress('writing layers', Math.min(done, total), total);
   };
-  const repoPath = plan.tree.repo.path;
-  const results = await writeLayers(tasks, { repoPath, compression, jobs: options.jobs, signal, onProgress });
-  const blobs = new Map(tasks.map(({ spec, path }, i) => [spec, { path, ...(results[i] as BlobResult) }]));
-
-  const written: WrittenLayer[] = [];
-  for (const { chunk, spec } of layers) {
-    const blob = blobs.get(spec);
+  const finished = new Map<LayerSpec, WrittenLayer>();
+  const finish = async ({ chunk, spec }: PlacedLayer, blob?: BlobResult & { readonly path: string }) => {
     const same = chunk?.unchanged ?? previous?.byDiffId.get(blob?.diffId ?? '');
     const { diffId, mediaType, digest, size } = same
       ? { ...same.descriptor, diffId: same.diffId }
@@ -176,13 +177,19 @@ async function writeBlobs(plan: ImagePlan, writer: ImageWriter, options: WriteIm
     const descriptor = { mediaType, digest, size };
     if (same && previous?.image) await writer.reuse(descriptor, previous.image);
     else if (blob) await writer.adopt(blob.path, descriptor);
-    written.push({
+    finished.set(spec, {
       chunk,
       diffId,
       descriptor: chunk ? { ...descriptor, annotations: componentsAnnotation(chunk.components) } : descriptor,
       createdBy: chunk ? createdBy(chunk.components) : commitDescription(plan.tree.commit),
       reused: same !== undefined,
     });
-  }
-  return written;
+  };
+
+  for (const layer of layers) if (layer.chunk?.unchanged) await finish(layer);
+  const onWritten = (i: number, blob: BlobResult) =>
+    finish(changed[i] as PlacedLayer, { ...blob, path: (tasks[i] as LayerTask).path });
+  const settings = { repoPath: plan.tree.repo.path, compression, jobs: options.jobs, signal, onProgress, onWritten };
+  await writeLayers(tasks, settings);
+  return layers.map(({ spec }) => finished.get(spec) as WrittenLayer);
 }

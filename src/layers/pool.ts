@@ -22,6 +22,8 @@ export interface WriteLayersOptions {
   readonly signal: AbortSignal;
   /** Called with bytes of tar written since the last call. */
   readonly onProgress: (bytes: number) => void;
+  /** Gets each layer as soon as it is written, while others are being written; `task` is its index. */
+  readonly onWritten?: (task: number, blob: BlobResult) => Promise<void>;
 }
 
 /** Writes all layers, the largest first; results are in the order of `tasks`. Fails as soon as one fails, all workers ended. */
@@ -31,7 +33,7 @@ export async function writeLayers(tasks: readonly LayerTask[], options: WriteLay
     .map((task, index) => ({ task, index }))
     .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);
   const count = Math.max(1, Math.min(options.jobs, tasks.length));
-  const { repoPath, compression, signal, onProgress } = options;
+  const { repoPath, compression, signal, onProgress, onWritten } = options;
   const workers = Array.from(
     { length: count },
     () => new Worker(new URL('./worker.js', import.meta.url), { workerData: { repoPath, compression } }),
@@ -39,8 +41,11 @@ export async function writeLayers(tasks: readonly LayerTask[], options: WriteLay
   try {
     await Promise.all(
       workers.map(async (worker) => {
-        for (let next = queue.shift(); next !== undefined; next = queue.shift())
-          results[next.index] = await runTask(worker, next.task, signal, onProgress);
+        for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+          const blob = await runTask(worker, next.task, signal, onProgress);
+          results[next.index] = blob;
+          await onWritten?.(next.index, blob);
+        }
       }),
     );
     return results;

@@ -24,6 +24,7 @@ export interface TestImage {
   readonly manifestDigest: string;
   readonly config: Uint8Array;
   readonly layers: readonly { readonly digest: string; readonly size: number }[];
+  readonly blobs: readonly Buffer[];
   /** Of all layers and the config. */
   readonly size: number;
 }

@@ -10,9 +10,10 @@ import { Retries } from './retry.js';
 
 /**
  * A blob goes in one request, as every registry takes it. Where something in between does not (413), it goes in chunks
- * of this many bytes, which is under the limits known of proxies (100 MB) and above the least that registries ask for.
+ * of at most this many bytes, which is under the limits known of proxies (100 MB), and of half as many after each 413.
  */
 const CHUNK_SIZE = 64 << 20;
+const MIN_CHUNK_SIZE = 1 << 20;
 /** What a blob must have got on by for failures before not to count. */
 const MIN_PROGRESS = 1 << 20;
 /** The session is gone, or of another opinion on how far it is. */
@@ -148,9 +149,10 @@ export class Upload {
 
   /** Whether the failure tells how to do it otherwise. */
   async #adapted(error: unknown): Promise<boolean> {
-    const isTooLarge = error instanceof RequestError && error.status === 413;
-    if (!isTooLarge || this.#chunkSize <= CHUNK_SIZE) return false;
-    this.#chunkSize = CHUNK_SIZE;
+    if (!(error instanceof RequestError && error.status === 413)) return false;
+    const tried = Math.min(this.#chunkSize, this.#source.descriptor.size);
+    if (tried <= MIN_CHUNK_SIZE) return false;
+    this.#chunkSize = Math.min(CHUNK_SIZE, Math.ceil(tried / 2));
     await this.#restart();
     return true;
   }
