@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import { assignComponents, type OwnedComponent } from './components/assign.js';
 import { loadClaims } from './components/load.js';
 import { layerChangesPerYear } from './components/rates.js';
+import { OstrataError } from './errors.js';
 import { commitArchitecture } from './image/architecture.js';
 import {
   type AssembledImage,
   assembleImage,
   commitDescription,
+  commitLabels,
   componentsAnnotation,
   createdBy,
   type ImageLayer,
@@ -133,12 +135,14 @@ export async function writeImage(
   options: WriteImageOptions,
 ): Promise<WrittenImage> {
   try {
-    const layers = await writeBlobs(plan, writer, options);
+    const { commit } = plan.tree;
     const packages = plan.components.flatMap(({ facts }) => facts.packages);
-    const architecture = options.architecture ?? commitArchitecture(plan.tree.commit.parsed, packages);
+    const architecture = options.architecture ?? commitArchitecture(commit.parsed, packages);
     const recorded = plan.record === undefined ? {} : { [LAYOUT_LABEL]: plan.record };
-    const image = assembleImage(plan.tree.commit, layers, { ...options, architecture }, recorded);
-    options.signal.throwIfAborted();
+    const labels = { ...commitLabels(commit.parsed, options), ...recorded };
+    const layers = await writeBlobs(plan, writer, options);
+    const image = assembleImage(commit, layers, { ...options, architecture }, labels);
+    if (options.signal.aborted) throw new OstrataError('CANCELLED', 'writing the image: cancelled');
     await writer.commit(image);
     return { ...image, layers };
   } catch (error) {

@@ -69,17 +69,16 @@ export interface AssembledImage {
   readonly platform: { readonly architecture: string; readonly os: string };
 }
 
-/** Config and manifest of an image of `layers`, the commit layer first. `recorded` are labels of this tool. */
+/** Config and manifest of an image of `layers`, the commit layer first. `generated` are labels that the user's win over. */
 export function assembleImage(
   commit: { readonly checksum: string; readonly parsed: Commit },
   layers: readonly ImageLayer[],
   options: ImageOptions,
-  recorded: Readonly<Record<string, string>>,
+  generated: Readonly<Record<string, string>>,
 ): AssembledImage {
   const created = rfc3339(options.created ?? commit.parsed.timestamp);
   const labels = {
-    ...commitLabels(commit, options),
-    ...recorded,
+    ...generated,
     ...options.labels,
     // Clients take the first layer of this diff_id for the last of the commit.
     [annotation.OSTREE_FINAL_DIFFID]: (layers.at(-1) as ImageLayer).diffId,
@@ -118,9 +117,10 @@ export function commitDescription({ checksum, parsed }: { checksum: string; pars
   return parsed.subject === '' ? `ostree export of commit ${checksum}` : parsed.subject;
 }
 
-function commitLabels(
-  { parsed: { metadata } }: { readonly parsed: Commit },
-  { copyMeta = [], copyMetaOptional = [] }: ImageOptions,
+/** Labels from the commit's metadata; `NOT_FOUND` where a key to be copied is not there. */
+export function commitLabels(
+  { metadata }: Commit,
+  { copyMeta = [], copyMetaOptional = [] }: Pick<ImageOptions, 'copyMeta' | 'copyMetaOptional'>,
 ): Record<string, string> {
   const labels: Record<string, string> = {};
   const copy = (key: string, label = key) => {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OwnedComponent } from '../../src/components/assign.js';
-import { assembleImage, componentsAnnotation, createdBy, type ImageOptions } from '../../src/image/config.js';
+import {
+  assembleImage,
+  commitLabels,
+  componentsAnnotation,
+  createdBy,
+  type ImageOptions,
+} from '../../src/image/config.js';
 import { OCI_LAYER } from '../../src/oci/media-types.js';
 import { parseConfig, parseManifest } from '../../src/oci/types.js';
 import type { Commit, Metadata } from '../../src/ostree/commit.js';
@@ -16,12 +22,8 @@ const layers = ['a', 'b'].map((digit) => ({
 
 function assemble(metadata: Metadata, options: Partial<ImageOptions> = {}, timestamp = 1_700_000_000) {
   const parsed = { metadata, timestamp, subject: '' } as unknown as Commit;
-  const image = assembleImage(
-    { checksum: CHECKSUM, parsed },
-    layers,
-    { architecture: 'amd64', ...options },
-    { 'ostrata.layout': '{}' },
-  );
+  const labels = { ...commitLabels(parsed, options), 'ostrata.layout': '{}' };
+  const image = assembleImage({ checksum: CHECKSUM, parsed }, layers, { architecture: 'amd64', ...options }, labels);
   const config = JSON.parse(Buffer.from(image.config).toString());
   return {
     ...image,
