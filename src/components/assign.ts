@@ -79,9 +79,9 @@ function ownerOf(entry: ContentEntry, claims: readonly Claims[]): Owner | Promis
     const [id] = claim.strong(entry);
     if (id !== undefined) return ownerNamed(claim, id, entry);
     if (claim.weak !== undefined)
-      return claim.weak(entry).then(([weak]) =>
-        weak === undefined ? ownerOf(entry, claims.slice(i + 1)) : ownerNamed(claim, weak, entry),
-      );
+      return claim
+        .weak(entry)
+        .then(([weak]) => (weak === undefined ? ownerOf(entry, claims.slice(i + 1)) : ownerNamed(claim, weak, entry)));
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
