@@ -13,7 +13,7 @@ import { objectPath } from '../ostree/objects.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
 import { parentPath } from '../tree/filemap.js';
-import type { ByteStream, TreePath, Xattrs } from '../tree/tree.js';
+import type { TreePath, Xattrs } from '../tree/tree.js';
 import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from './spec.js';
 
 export const REPO_DIRECTORY = 'sysroot/ostree/repo';
@@ -76,8 +76,7 @@ class LayerStream {
   async chunk({ objects, directories }: ChunkLayerSpec): Promise<void> {
     this.#skeleton();
     const written = new Set<string>();
-    for (const { checksum, paths } of objects) {
-      const info = this.#repo.fileInfo(checksum);
+    for (const { checksum, paths, info } of objects) {
       const object = `${REPO_DIRECTORY}/objects/${objectPath(checksum, 'file')}`;
       this.#file(`${object}-xattrs-link`, info.xattrsBytes);
       await this.#content(object, checksum, info);
@@ -114,17 +113,20 @@ class LayerStream {
     this.#entry({ name, type, mode, uid, gid, size, xattrs: listed(info.xattrs), ...linkname });
     if (type === 'symlink') return;
     let length = 0;
-    for await (const chunk of this.#repo.readFile(checksum, info) as ByteStream) {
+    const take = (chunk: Uint8Array) => {
       this.#sink(chunk);
       length += chunk.length;
-    }
+    };
+    const content = this.#repo.readFile(checksum, info);
+    if (Symbol.iterator in content) for (const chunk of content) take(chunk);
+    else for await (const chunk of content) take(chunk);
     if (length !== size)
       throw new OstrataError('CORRUPT', `content object ${checksum}: ${length} bytes instead of ${size}`);
     this.#sink(tarPadding(size));
   }
 
   #skeleton(): void {
-    for (const path of SKELETON) this.#directory(path, { mode: 0o755, uid: 0, gid: 0, xattrs: new Map() });
+    this.#sink(SKELETON_BYTES);
     this.#file(`${REPO_DIRECTORY}/config`, Buffer.from(REPO_CONFIG));
   }
 
@@ -154,6 +156,10 @@ const SKELETON: readonly string[] = [
   ),
 ];
 const SKELETON_PATHS = new Set(SKELETON);
+/** The same in every layer: made once. */
+const SKELETON_BYTES = Buffer.concat(
+  SKELETON.map((name) => encodeTarHeader({ name, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 })),
+);
 
 /** Whether every layer writes the directory `path` as part of the repository. */
 export function isSkeleton(path: TreePath): boolean {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import type { OwnedComponent } from '../components/assign.js';
+import type { FileInfo } from '../ostree/file.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import { parentPath } from '../tree/filemap.js';
 import type { CommitDirectory, CommitTree } from '../tree/ostree.js';
@@ -21,11 +22,16 @@ export interface CommitLayerSpec {
 export interface ChunkLayerSpec {
   readonly kind: 'chunk';
   /** In order of the checksums. */
-  readonly objects: readonly { readonly checksum: string; readonly paths: readonly TreePath[] }[];
+  readonly objects: readonly LayerObject[];
   /** Every directory above a path of this layer but those of the repository, by path; none in format 1. */
   readonly directories: ReadonlyMap<string, LayerDirectory>;
   /** Bytes of regular-file content. */
   readonly contentSize: number;
+}
+export interface LayerObject {
+  readonly checksum: string;
+  readonly paths: readonly TreePath[];
+  readonly info: FileInfo;
 }
 export type LayerSpec = CommitLayerSpec | ChunkLayerSpec;
 export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
@@ -42,7 +48,11 @@ export function chunkLayerSpec(
 ): ChunkLayerSpec {
   const objects = components
     .flatMap((component) => [...component.objects])
-    .map(([checksum, entries]) => ({ checksum, paths: entries.map(({ path }) => path) }))
+    .map(([checksum, entries]) => ({
+      checksum,
+      paths: entries.map(({ path }) => path),
+      info: tree.objects.get(checksum) as FileInfo,
+    }))
     .sort((a, b) => (a.checksum < b.checksum ? -1 : 1));
   const directories = new Map<string, LayerDirectory>();
   if (formatVersion === 2)

@@ -82,29 +82,41 @@ function ustar(
   entry: { mode: number; uid: number; gid: number; size: number },
   linkname: Uint8Array = Buffer.alloc(0),
 ): Buffer {
-  const block = Buffer.alloc(TAR_BLOCK);
+  const block = Buffer.from(TEMPLATE);
   block.set(name, 0);
   octal(block, 100, 7, entry.mode & 0o7777);
   octal(block, 108, 7, Math.min(entry.uid, MAX_OCTAL_7));
   octal(block, 116, 7, Math.min(entry.gid, MAX_OCTAL_7));
   octal(block, 124, 11, Math.min(entry.size, MAX_OCTAL_11));
-  octal(block, 136, 11, 0);
   block[156] = typeflag;
   block.set(linkname, 157);
-  block.write('ustar\x0000', 257, 'latin1');
-  octal(block, 329, 7, 0);
-  octal(block, 337, 7, 0);
   block.set(prefix, 345);
-  // The checksum counts its own field as spaces.
-  let sum = 8 * 0x20;
-  for (const byte of block) sum += byte;
+  let sum = 0;
+  for (let i = 0; i < TAR_BLOCK; i++) sum += block[i] as number;
+  block.set(EMPTY_CHECKSUM, 148);
   octal(block, 148, 6, sum);
-  block[155] = 0x20;
   return block;
 }
 
+/** A header with nothing in it: all numbers are zero, the checksum field is spaces (as which it counts). */
+const TEMPLATE = emptyHeader();
+const EMPTY_CHECKSUM = Buffer.from('000000\0 ');
+
+function emptyHeader(): Buffer {
+  const block = Buffer.alloc(TAR_BLOCK);
+  for (const offset of [100, 108, 116, 329, 337]) block.fill('0', offset, offset + 7);
+  for (const offset of [124, 136]) block.fill('0', offset, offset + 11);
+  block.fill(' ', 148, 156);
+  block.write('ustar\x0000', 257, 'latin1');
+  return block;
+}
+
+/** Digits into a field of zeros. */
 function octal(block: Buffer, offset: number, digits: number, value: number): void {
-  block.write(value.toString(8).padStart(digits, '0'), offset, 'latin1');
+  for (let at = offset + digits - 1, rest = value; rest > 0; at--) {
+    block[at] = 0x30 + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
 }
 
 const decimal = (value: number) => Buffer.from(String(value));
@@ -120,7 +132,8 @@ function splitName(name: Buffer): [Buffer, Buffer] | undefined {
 }
 
 function isPrintableAscii(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte >= 0x20 && byte < 0x7f);
+  for (let i = 0; i < bytes.length; i++) if ((bytes[i] as number) < 0x20 || (bytes[i] as number) >= 0x7f) return false;
+  return true;
 }
 
 /** GNU tar's escape of the two characters that a PAX keyword cannot hold. */

@@ -33,6 +33,8 @@ export interface CommitTree extends Tree {
    * names: the order in which a commit layer holds them (not that of the paths: `/a/b` comes before `/a-b`).
    */
   readonly directories: readonly CommitDirectory[];
+  /** What the repository knows of each content object, by checksum. */
+  readonly objects: ReadonlyMap<string, FileInfo>;
 }
 
 /** Reads all metadata of the commit (not the content of its files) into memory. */
@@ -52,6 +54,7 @@ export function openCommitTree(repo: OstreeRepo, checksum: string, log: Logger =
     commit,
     files,
     directories: walk.directories,
+    objects: walk.objects,
     read: (path) => repo.readFile(regularFile(path, files.get(path)).checksum),
     bytes: async (path) => {
       const { checksum: object, size } = regularFile(path, files.resolve(path, true));
@@ -66,10 +69,10 @@ export function openCommitTree(repo: OstreeRepo, checksum: string, log: Logger =
 class Walk {
   readonly entries: FileEntry[] = [];
   readonly directories: CommitDirectory[] = [];
+  readonly objects = new Map<string, FileInfo>();
   readonly #repo: OstreeRepo;
   readonly #dirtrees = new Map<string, Dirtree>();
   readonly #dirmetas = new Map<string, Dirmeta>();
-  readonly #files = new Map<string, FileInfo>();
 
   constructor(repo: OstreeRepo) {
     this.#repo = repo;
@@ -101,7 +104,7 @@ class Walk {
   }
 
   #fileEntry(path: TreePath, checksum: string): FileEntry {
-    const { type, mode, uid, gid, xattrs, size, target } = remembered(this.#files, checksum, (each) =>
+    const { type, mode, uid, gid, xattrs, size, target } = remembered(this.objects, checksum, (each) =>
       this.#repo.fileInfo(each),
     );
     if (type === 'file') return { type, path, mode, uid, gid, xattrs, size, checksum };

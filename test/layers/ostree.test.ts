@@ -43,9 +43,12 @@ function unpack(layer: string): string {
   return target;
 }
 
-const chunk = (objects: readonly (readonly [checksum: string, paths: readonly TreePath[]])[]): LayerSpec => ({
+const chunk = (
+  objects: readonly (readonly [checksum: string, paths: readonly TreePath[]])[],
+  repo = openRepo(built.path),
+): LayerSpec => ({
   kind: 'chunk',
-  objects: objects.map(([checksum, paths]) => ({ checksum, paths })),
+  objects: objects.map(([checksum, paths]) => ({ checksum, paths, info: repo.fileInfo(checksum) })),
   directories: new Map(
     ['/usr', '/usr/etc'].map((path) => [path, { mode: 0o40711, uid: 0, gid: 0, xattrs: new Map() }]),
   ),
@@ -133,7 +136,7 @@ suite('ostree layers', needs('tar'), () => {
       { length: 70_000 },
       (_, i) => [i.toString(16).padStart(64, '0'), [`/usr/${i}` as TreePath]] as const,
     );
-    const layer = await write(chunk(objects), endless);
+    const layer = await write(chunk(objects, endless), endless);
     const lines = tar('-tvf', layer);
     assert.equal(lines.filter((line) => line.endsWith('-xattrs-link')).length, objects.length);
     const links = lines.filter((line) => line.startsWith('h'));

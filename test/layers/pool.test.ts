@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { writeLayers } from '../../src/layers/pool.js';
 import type { ChunkLayerSpec } from '../../src/layers/spec.js';
 import { objectPath } from '../../src/ostree/objects.js';
+import { openRepo } from '../../src/ostree/repo.js';
 import { RepoBuilder } from '../ostree/build-repo.js';
 import { scratchDirectory } from '../scratch.js';
 
@@ -15,7 +16,8 @@ let count = 0;
 
 function task(content: string) {
   const checksum = repo.file({ content });
-  const objects = [{ checksum, paths: [`/${content.slice(0, 9)}` as const] }];
+  const info = openRepo(repo.path).fileInfo(checksum);
+  const objects = [{ checksum, paths: [`/${content.slice(0, 9)}` as const], info }];
   const spec: ChunkLayerSpec = { kind: 'chunk', objects, directories: new Map(), contentSize: content.length };
   return { spec, path: join(scratch, `layer-${count++}`), checksum };
 }

@@ -62,9 +62,10 @@ test('two layers have one key exactly when they have the same bytes', async () =
 
 test('a path that looks like the record of another object has a key of its own', () => {
   const [a, b] = ['a'.repeat(64), 'b'.repeat(64)];
+  const info = openRepo(repo.path).fileInfo(repo.file({ content: 'any' }));
   const spec = (objects: { checksum: string; paths: TreePath[] }[]): ChunkLayerSpec => ({
     kind: 'chunk',
-    objects,
+    objects: objects.map((object) => ({ ...object, info })),
     directories: new Map(),
     contentSize: 0,
   });
