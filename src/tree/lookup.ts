@@ -3,7 +3,7 @@ import { OstrataError } from '../errors.js';
 import { type ByteStream, type FileEntry, MAX_WHOLE_FILE, type RegularFile, type TreePath } from './tree.js';
 
 /** As many symlinks as Linux follows in one path resolution (path_resolution(7)). */
-const MAX_SYMLINKS = 40;
+export const MAX_SYMLINKS = 40;
 
 /** Finds single paths of a tree; a FileMap is one that holds them all. */
 export interface PathLookup {
