@@ -16,7 +16,6 @@ import { Cursor } from '../../../src/bytes/cursor.js';
 import { OstrataError } from '../../../src/errors.js';
 import type { Backend, HeaderRecord } from './backend.js';
 import { MAX_HEADER_BYTES } from './header.js';
-import { UsedPages } from './pages.js';
 
 const MAGIC_OFFSET = 12;
 const HASH_MAGIC = 0x061561;
@@ -123,14 +122,14 @@ class HashFile {
   }
 
   *records(): Generator<HeaderRecord> {
-    const used = new UsedPages(this.#pages);
+    const visited = new Visited(this.#pages);
     const found: { readonly number: number; readonly at: Location }[] = [];
     for (let bucket = 0; bucket <= this.#lastBucket; bucket++)
-      for (const page of this.#chain(this.#bucketPage(bucket), used, [PageType.HASH, PageType.HASH_UNSORTED]))
-        for (const [number, at] of this.#pairs(page, used)) found.push({ number, at });
+      for (const page of this.#chain(this.#bucketPage(bucket), visited, [PageType.HASH, PageType.HASH_UNSORTED]))
+        for (const [number, at] of this.#pairs(page, visited)) found.push({ number, at });
     // Package number 0 holds the highest number given so far.
     for (const { number, at } of found.sort((a, b) => a.number - b.number))
-      if (number !== 0) yield { number, bytes: this.#datum(at, number, used) };
+      if (number !== 0) yield { number, bytes: this.#datum(at, number, visited) };
   }
 
   #bucketPage(bucket: number): number {
@@ -139,10 +138,10 @@ class HashFile {
   }
 
   /** The pages from `number` along their `next`, each at most once in the whole file. */
-  *#chain(number: number, used: UsedPages, types: readonly number[]): Generator<Page> {
+  *#chain(number: number, visited: Visited, types: readonly number[]): Generator<Page> {
     for (let next = number; next !== 0; ) {
       const page = this.#page(next);
-      use(page, used);
+      visited.add(page);
       // A bucket that was never used may be a hole in the file.
       if (page.type === PageType.INVALID && page.entries === 0) return;
       expectType(page, types);
@@ -188,7 +187,7 @@ class HashFile {
   }
 
   /** Package numbers and where their header blobs are. */
-  *#pairs(page: Page, used: UsedPages): Generator<readonly [number: number, at: Location]> {
+  *#pairs(page: Page, visited: Visited): Generator<readonly [number: number, at: Location]> {
     let number: number | undefined;
     for (const { start, end } of this.#items(page)) {
       if (number === undefined) {
@@ -197,14 +196,14 @@ class HashFile {
           throw corrupt(page, `key of type ${type} and ${end - start - 1} bytes, expected a package number`);
         number = new Cursor(this.#bytes, WHAT, start + 1).u32(this.#littleEndian);
       } else {
-        for (const at of this.#values(page, start, end, used)) yield [number, at];
+        for (const at of this.#values(page, start, end, visited)) yield [number, at];
         number = undefined;
       }
     }
     if (number !== undefined) throw corrupt(page, `${page.entries} items do not make pairs`);
   }
 
-  #values(page: Page, start: number, end: number, used: UsedPages): Iterable<Location> {
+  #values(page: Page, start: number, end: number, visited: Visited): Iterable<Location> {
     const cursor = new Cursor(this.#bytes.subarray(0, end), WHAT, start);
     const type = cursor.u8();
     const le = this.#littleEndian;
@@ -227,24 +226,24 @@ class HashFile {
       }
       case ItemType.OFFDUP:
         cursor.take(3);
-        return this.#duplicateTree(cursor.u32(le), used);
+        return this.#duplicateTree(cursor.u32(le), visited);
       default:
         throw corrupt(page, `item of type ${type}`);
     }
   }
 
   /** Duplicates in a tree of their own: down its left edge, then along the leaves. */
-  *#duplicateTree(root: number, used: UsedPages): Generator<Location> {
+  *#duplicateTree(root: number, visited: Visited): Generator<Location> {
     let page = this.#page(root);
     for (let level = 0; page.type === PageType.IBTREE || page.type === PageType.IRECNO; level++) {
       if (level >= MAX_TREE_LEVELS) throw corrupt(page, `more than ${MAX_TREE_LEVELS} levels`);
-      use(page, used);
+      visited.add(page);
       const [first] = this.#offsets(page);
       if (first === undefined) throw corrupt(page, 'inner page without entries');
       const childOffset = page.type === PageType.IBTREE ? 4 : 0;
       page = this.#page(new Cursor(this.#bytes, WHAT, first + childOffset).u32(this.#littleEndian));
     }
-    for (const leaf of this.#chain(page.number, used, [PageType.LDUP, PageType.LRECNO]))
+    for (const leaf of this.#chain(page.number, visited, [PageType.LDUP, PageType.LRECNO]))
       for (const start of this.#offsets(leaf)) {
         const cursor = new Cursor(this.#bytes.subarray(0, leaf.start + this.#pageSize), WHAT, start);
         const length = cursor.u16(this.#littleEndian);
@@ -260,14 +259,14 @@ class HashFile {
       }
   }
 
-  #datum(at: Location, number: number, used: UsedPages): Uint8Array {
+  #datum(at: Location, number: number, visited: Visited): Uint8Array {
     if ('start' in at) return this.#bytes.subarray(at.start, at.start + at.length);
     const what = `${WHAT}: package ${number}`;
     if (at.length > MAX_HEADER_BYTES || at.length > this.#bytes.length)
       throw new OstrataError('CORRUPT', `${what}: ${at.length} bytes in a file of ${this.#bytes.length}`);
-    const datum = Buffer.allocUnsafeSlow(at.length); // filled below, or an error
+    const datum = new Uint8Array(at.length);
     let filled = 0;
-    for (const page of this.#chain(at.page, used, [PageType.OVERFLOW])) {
+    for (const page of this.#chain(at.page, visited, [PageType.OVERFLOW])) {
       if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > at.length)
         throw corrupt(page, `package ${number}: ${page.length} bytes after ${filled} of ${at.length}`);
       const start = page.start + PAGE_HEADER_SIZE;
@@ -280,9 +279,19 @@ class HashFile {
   }
 }
 
-/** Every page belongs to one bucket, tree or overflow chain. */
-function use(page: Page, used: UsedPages): void {
-  if (!used.add(page.number)) throw corrupt(page, 'is used twice');
+/** Every page belongs to one bucket, tree or overflow chain: chains that share pages or run in circles are errors. */
+class Visited {
+  readonly #bits: Uint8Array;
+
+  constructor(pages: number) {
+    this.#bits = new Uint8Array(Math.ceil(pages / 8));
+  }
+  add(page: Page): void {
+    const byte = page.number >> 3;
+    const bit = 1 << (page.number & 7);
+    if (((this.#bits[byte] as number) & bit) !== 0) throw corrupt(page, 'is used twice');
+    (this.#bits[byte] as number) |= bit;
+  }
 }
 
 function expectType(page: Page, types: readonly number[]): void {
