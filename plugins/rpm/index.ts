@@ -3,7 +3,7 @@
 import { compareUtf8 } from '../../src/bytes/text.js';
 import type { Claims, ComponentFacts, ContentSource, PackageFacts, Tree } from '../../src/plugin.js';
 import { FileOwners } from './owners.js';
-import { findRpmdb, openRpmdb, type RpmdbLocation, type RpmPackage } from './rpmdb/index.js';
+import { findRpmdb, openTreeRpmdb, type RpmdbLocation, type RpmPackage } from './rpmdb/index.js';
 
 /** Trusted keys are entries of the database like packages; they hold no files. */
 const KEY_PACKAGE = 'gpg-pubkey';
@@ -17,22 +17,11 @@ export const rpm: ContentSource = {
   priority: 20,
   detect: (files) => findRpmdb(files) !== undefined,
   load: async ({ tree, log, signal }) => {
-    const location = findRpmdb(tree.files) as RpmdbLocation;
-    const whole = (path: RpmdbLocation['wal']) => (path === undefined ? undefined : tree.bytes(path));
-    const database = await openRpmdb({
-      name: location.database,
-      database: await tree.bytes(location.database),
-      wal: await whole(location.wal),
-      journal: await whole(location.journal),
-    });
-    try {
-      const packages = [...database.packages()].filter(({ name }) => name !== KEY_PACKAGE);
-      log.info(`rpmdb ${location.database} (${database.backend}): ${packages.length} packages`);
-      signal.throwIfAborted();
-      return claimsOf(tree, packages, location);
-    } finally {
-      database.close();
-    }
+    const database = await openTreeRpmdb(tree);
+    const packages = [...database.packages()].filter(({ name }) => name !== KEY_PACKAGE);
+    log.info(`rpmdb ${database.location.database} (${database.backend}): ${packages.length} packages`);
+    signal.throwIfAborted();
+    return claimsOf(tree, packages, database.location);
   },
 };
 

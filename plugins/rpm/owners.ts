@@ -1,17 +1,6 @@
 import type { FileMap, TreePath } from '../../src/plugin.js';
 import type { RpmFile } from './rpmdb/index.js';
-
-/** Where an ostree-shaped tree keeps what packages install elsewhere; the first rule that fits an existing file counts. */
-const MOVED: readonly (readonly [installed: RegExp, moved: string])[] = [
-  [/^\/etc\/(.*)$/s, '/usr/etc/$1'],
-  // The kernel and what belongs to it: /boot/vmlinuz-KVER is usr/lib/modules/KVER/vmlinuz.
-  [/^\/boot\/(vmlinuz|config|System\.map|symvers\.gz|symvers\.xz)-(.+)$/, '/usr/lib/modules/$2/$1'],
-  [/^\/boot\/\.(vmlinuz-(.+)\.hmac)$/, '/usr/lib/modules/$2/.vmlinuz.hmac'],
-  // What a package puts below /boot otherwise, and into /opt.
-  [/^\/boot\/(.*)$/s, '/usr/lib/ostree-boot/$1'],
-  [/^\/opt\/(.*)$/s, '/usr/lib/opt/$1'],
-  [/^\/var\/lib\/(.*)$/s, '/usr/lib/sysimage/$1'],
-];
+import { movedPaths } from './rpmdb/moved.js';
 
 /** Which components own a path, by the package database: through symlinked directories and to where ostree moves things. */
 export class FileOwners {
@@ -44,9 +33,8 @@ export class FileOwners {
 export function locate(files: FileMap, path: string): TreePath | undefined {
   const direct = files.resolve(path);
   if (direct !== undefined) return direct.type === 'directory' ? undefined : direct.path;
-  for (const [installed, moved] of MOVED) {
-    if (!installed.test(path)) continue;
-    const entry = files.resolve(path.replace(installed, moved));
+  for (const moved of movedPaths(path)) {
+    const entry = files.resolve(moved);
     if (entry !== undefined && entry.type !== 'directory') return entry.path;
   }
   return undefined;

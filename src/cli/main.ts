@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { addContainerEncapsulateCommand } from './container-encapsulate.js';
 import { addInspectCommand } from './inspect.js';
+import { addRpmdbCommand } from './rpmdb.js';
 import { runToExit } from './run.js';
 import { addVerifyCommand } from './verify.js';
 
@@ -22,5 +23,6 @@ const program = new Command('ostrata')
 addContainerEncapsulateCommand(program);
 addInspectCommand(program);
 addVerifyCommand(program);
+addRpmdbCommand(program);
 
 await runToExit(() => program.parseAsync());

@@ -58,18 +58,7 @@ export class BareStore implements ContentStore {
   }
 
   *read(checksum: string, info: { readonly size: number }): Iterable<Uint8Array> {
-    if (info.size === 0) return;
-    const fd = openSync(join(this.#objects, objectPath(checksum, 'file')), constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      const buffer = Buffer.allocUnsafe(Math.min(info.size, CHUNK_SIZE));
-      for (;;) {
-        const count = readSync(fd, buffer, 0, buffer.length, null);
-        if (count === 0) return;
-        yield buffer.subarray(0, count);
-      }
-    } finally {
-      closeSync(fd);
-    }
+    if (info.size > 0) yield* readChunks(join(this.#objects, objectPath(checksum, 'file')), info.size);
   }
 
   #attributes(path: string, { uid, gid, mode }: Stats): Attributes {
@@ -103,8 +92,23 @@ function latin1({ buffer, byteOffset, length }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
-/** Attributes without a value are left out, as libostree (libglnx, read_xattr_name_array) does. */
-function inodeXattrs(path: string, listed: ReturnType<typeof listXattrs>): Xattrs {
+/** The bytes of a regular file of about `size` bytes, symlinks not followed. The chunks share one buffer. */
+export function* readChunks(path: string, size: number): Iterable<Uint8Array> {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(size, CHUNK_SIZE)));
+    for (;;) {
+      const count = readSync(fd, buffer, 0, buffer.length, null);
+      if (count === 0) return;
+      yield buffer.subarray(0, count);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Attributes of `path`, sorted; those without a value are left out, as libostree (libglnx, read_xattr_name_array) does. */
+export function inodeXattrs(path: string, listed = listXattrs(path)): Xattrs {
   const xattrs: [string, Uint8Array][] = [];
   for (const [bytes, value] of listed) {
     const name = decodeUtf8(bytes);

@@ -1,15 +1,13 @@
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
+import { type PathLookup, resolvePath } from './lookup.js';
 import type { FileEntry, TreePath } from './tree.js';
-
-/** As many symlinks as Linux follows in one path resolution (path_resolution(7)). */
-const MAX_SYMLINKS = 40;
 
 /** Only paths with surrogates can order differently by UTF-16; the engine's own comparison sorts a million paths in half the time. */
 const SURROGATE = /[\ud800-\udfff]/;
 
 /** The entries of a tree in byte order of their paths, with look-up and resolution through symlinks. Immutable. */
-export class FileMap implements Iterable<FileEntry> {
+export class FileMap implements Iterable<FileEntry>, PathLookup {
   readonly #entries: ReadonlyMap<string, FileEntry>;
 
   /** @param entries in any order; a path given twice is an error */
@@ -31,35 +29,12 @@ export class FileMap implements Iterable<FileEntry> {
     return this.#entries.get(path);
   }
 
-  /**
-   * The entry that `path` names after symlinks in its directories are followed (and the last component too, with
-   * `followLast`); undefined where nothing is. Absolute targets are taken from the root of the tree.
-   */
+  /** See {@link PathLookup.resolve}. */
   resolve(path: string, followLast = false): FileEntry | undefined {
     // A path of the tree has no symlink above it: nearly all are found at once.
     const direct = this.#entries.get(path);
     if (direct !== undefined && !(followLast && direct.type === 'symlink')) return direct;
-    const pending = path.split('/').reverse();
-    let at = '';
-    for (let links = 0; pending.length > 0; ) {
-      const name = pending.pop() as string;
-      if (name === '' || name === '.') continue;
-      if (name === '..') {
-        at = at.slice(0, Math.max(0, at.lastIndexOf('/')));
-        continue;
-      }
-      const entry = this.#entries.get(`${at}/${name}`);
-      if (entry === undefined) return undefined;
-      const isLast = pending.every((rest) => rest === '');
-      if (entry.type !== 'symlink' || (isLast && !followLast)) {
-        at = entry.path;
-        continue;
-      }
-      if (++links > MAX_SYMLINKS) return undefined;
-      if (entry.target.startsWith('/')) at = '';
-      pending.push(...entry.target.split('/').reverse());
-    }
-    return this.#entries.get(at === '' ? '/' : at);
+    return resolvePath((each) => this.#entries.get(each), path, followLast);
   }
 }
 

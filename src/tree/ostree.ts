@@ -1,5 +1,4 @@
 /** The tree of an ostree commit. */
-import { collect } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import type { Commit } from '../ostree/commit.js';
@@ -8,7 +7,8 @@ import type { Dirtree } from '../ostree/dirtree.js';
 import type { FileInfo } from '../ostree/file.js';
 import type { Loaded, OstreeRepo } from '../ostree/repo.js';
 import { FileMap } from './filemap.js';
-import { type FileEntry, MAX_WHOLE_FILE, type Tree, type TreePath } from './tree.js';
+import { regularFile, wholeFile } from './lookup.js';
+import type { FileEntry, Tree, TreePath } from './tree.js';
 
 /** Directories deeper than this have paths longer than PATH_MAX. */
 const MAX_TREE_DEPTH = 2048;
@@ -43,25 +43,17 @@ export function openCommitTree(repo: OstreeRepo, checksum: string, log: Logger =
   const walk = new Walk(repo);
   walk.run({ path: '/', dirtree: commit.parsed.dirtree, dirmeta: commit.parsed.dirmeta });
   const files = new FileMap(walk.entries);
-  log.info(`commit ${checksum}: ${files.size} entries, ${walk.directories.length} of them directories`);
-  const regularFile = (path: TreePath, entry: FileEntry | undefined) => {
-    if (entry?.type !== 'file') throw new OstrataError('NOT_FOUND', `no regular file ${path} in commit ${checksum}`);
-    return entry;
-  };
+  const name = `commit ${checksum}`;
+  log.info(`${name}: ${files.size} entries, ${walk.directories.length} of them directories`);
   return {
-    name: `commit ${checksum}`,
+    name,
     repo,
     commit,
     files,
     directories: walk.directories,
     objects: walk.objects,
-    read: (path) => repo.readFile(regularFile(path, files.get(path)).checksum),
-    bytes: async (path) => {
-      const { checksum: object, size } = regularFile(path, files.resolve(path, true));
-      if (size > MAX_WHOLE_FILE)
-        throw new OstrataError('LIMIT', `${path} has ${size} bytes, at most ${MAX_WHOLE_FILE} are held in memory`);
-      return collect(repo.readFile(object), size);
-    },
+    read: (path) => repo.readFile(regularFile(path, files.get(path), name).checksum),
+    bytes: (path) => wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
   };
 }
 
@@ -86,7 +78,8 @@ class Walk {
         throw new OstrataError('LIMIT', `directories nested more than ${MAX_TREE_DEPTH} deep: ${directory.path}`);
       const { files, dirs } = this.#enter(directory);
       const prefix = directory.path === '/' ? '/' : (`${directory.path}/` as const);
-      for (const { name, checksum } of files) this.#add(this.#fileEntry(`${prefix}${name}`, checksum));
+      for (const { name, checksum } of files)
+        this.#add(fileEntry(`${prefix}${name}`, checksum, this.#fileInfo(checksum)));
       for (const { name, dirtree, dirmeta } of dirs.toReversed()) // the last pushed is taken first
         pending.push({ directory: { path: `${prefix}${name}`, dirtree, dirmeta }, depth: depth + 1 });
     }
@@ -103,12 +96,8 @@ class Walk {
     return remembered(this.#dirtrees, directory.dirtree, (checksum) => this.#repo.loadDirtree(checksum).parsed);
   }
 
-  #fileEntry(path: TreePath, checksum: string): FileEntry {
-    const { type, mode, uid, gid, xattrs, size, target } = remembered(this.objects, checksum, (each) =>
-      this.#repo.fileInfo(each),
-    );
-    if (type === 'file') return { type, path, mode, uid, gid, xattrs, size, checksum };
-    return { type, path, mode, uid, gid, xattrs, size: 0, target: target as string, checksum };
+  #fileInfo(checksum: string): FileInfo {
+    return remembered(this.objects, checksum, (each) => this.#repo.fileInfo(each));
   }
 
   #add(entry: FileEntry): void {
@@ -116,6 +105,13 @@ class Walk {
       throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
     this.entries.push(entry);
   }
+}
+
+/** The entry of content object `checksum` at `path`. */
+export function fileEntry(path: TreePath, checksum: string, info: FileInfo): FileEntry {
+  const { type, mode, uid, gid, xattrs, size, target } = info;
+  if (type === 'file') return { type, path, mode, uid, gid, xattrs, size, checksum };
+  return { type, path, mode, uid, gid, xattrs, size: 0, target: target as string, checksum };
 }
 
 function remembered<T>(known: Map<string, T>, key: string, load: (key: string) => T): T {

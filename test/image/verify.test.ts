@@ -26,7 +26,7 @@ const commitSpec = commitLayerSpec(tree);
 
 const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
   kind: 'chunk',
-  objects: Object.entries(objects).map(([checksum, paths]) => ({ checksum, paths })),
+  objects: Object.entries(objects).map(([checksum, paths]) => ({ checksum, paths, info: repo.fileInfo(checksum) })),
   directories: new Map(),
   contentSize: 0,
 });

@@ -62,7 +62,7 @@ export function detectBdb(database: Uint8Array): 'hash' | 'btree' | undefined {
 /** Opens the image of a `Packages` hash. Throws `CORRUPT` or `UNSUPPORTED`. */
 export function openBdb(database: Uint8Array): Backend {
   const file = new HashFile(database);
-  return { name: 'bdb', records: () => file.records(), close() {} };
+  return { name: 'bdb', records: () => file.records() };
 }
 
 interface Page {

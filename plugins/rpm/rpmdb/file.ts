@@ -55,7 +55,7 @@ export interface RpmFile {
   readonly flags: number;
   readonly user: string;
   readonly group: string;
-  /** Symlink target, byte for byte; empty for what is no symlink. */
+  /** Symlink target, byte for byte; empty for what is no symlink. A new array on every access. */
   readonly linkTo: Uint8Array;
   /** Seconds since 1970, as packaged. */
   readonly mtime: number;
@@ -77,7 +77,7 @@ export function* readFiles(header: RpmHeader): Generator<RpmFile> {
     return values;
   };
   const numbers = (tag: number) => column(tag, header.numbers(tag));
-  const strings = (tag: number) => column(tag, header.strings(tag));
+  const strings = (tag: number) => column(tag, header.byteStrings(tag));
   const sizes = numbers(Tag.LONGFILESIZES) ?? numbers(Tag.FILESIZES);
   const modes = numbers(Tag.FILEMODES);
   const mtimes = numbers(Tag.FILEMTIMES);
@@ -85,48 +85,50 @@ export function* readFiles(header: RpmHeader): Generator<RpmFile> {
   const states = numbers(Tag.FILESTATES);
   const digests = strings(Tag.FILEDIGESTS);
   const links = strings(Tag.FILELINKTOS);
-  const users = strings(Tag.FILEUSERNAME)?.map(memoizedText());
-  const groups = strings(Tag.FILEGROUPNAME)?.map(memoizedText());
+  const users = strings(Tag.FILEUSERNAME);
+  const groups = strings(Tag.FILEGROUPNAME);
   const algorithm = header.number(Tag.FILEDIGESTALGO) ?? MD5;
   const digestAlgorithm = DIGEST_ALGORITHMS[algorithm] ?? `unknown-${algorithm}`;
-  for (let i = 0; i < count; i++) {
-    const { dir, base } = paths.at(i);
-    yield new FileEntry(dir, base, {
+  for (let i = 0; i < count; i++)
+    yield new FileEntry(paths.at(i), links?.[i] ?? '', {
       size: sizes?.[i] ?? 0,
       mode: modes?.[i] ?? 0,
-      digest: latin1(digests?.[i]),
+      digest: digests?.[i] ?? '',
       digestAlgorithm,
       flags: flags?.[i] ?? 0,
-      user: users?.[i] ?? '',
-      group: groups?.[i] ?? '',
-      linkTo: links?.[i] ?? NO_BYTES,
+      user: lossyName(users?.[i] ?? ''),
+      group: lossyName(groups?.[i] ?? ''),
       mtime: mtimes?.[i] ?? 0,
-      state: STATES[states?.[i] ?? 0] ?? 'missing',
+      state: fileState(states?.[i]),
     });
-  }
 }
 
-const NO_BYTES = new Uint8Array();
-
-/** A directory name, decoded once for all its files. */
-interface Dir {
-  readonly bytes: Uint8Array;
-  readonly text: string | undefined;
+/** By its number in the database; undefined where the package has no states. */
+export function fileState(state = 0): FileState {
+  return STATES[state] ?? 'missing';
 }
-interface Paths {
+
+export function isInstalled(state: FileState): boolean {
+  return state === 'normal' || state === 'net-shared';
+}
+
+/** The paths of a package's files, one character per byte, in the header's order. */
+export interface FilePaths {
   readonly count: number;
-  at(i: number): { readonly dir: Dir; readonly base: Uint8Array };
+  /** The last component, or the whole path where the header has no directories (rpm 3). */
+  base(i: number): string;
+  at(i: number): string;
 }
 
 /** File names, stored as directory index and base name (rpm 4) or as whole paths (OLDFILENAMES, rpm 3). */
-function pathsOf(header: RpmHeader): Paths {
-  const bases = header.strings(Tag.BASENAMES);
+export function pathsOf(header: RpmHeader): FilePaths {
+  const bases = header.byteStrings(Tag.BASENAMES);
   if (bases === undefined) {
-    const whole = header.strings(Tag.OLDFILENAMES) ?? [];
-    const dir: Dir = { bytes: NO_BYTES, text: '' };
-    return { count: whole.length, at: (i) => ({ dir, base: checkLength(whole[i] as Uint8Array, 0) }) };
+    const whole = header.byteStrings(Tag.OLDFILENAMES) ?? [];
+    const at = (i: number) => checkLength(whole[i] as string);
+    return { count: whole.length, base: at, at };
   }
-  const dirs = (header.strings(Tag.DIRNAMES) ?? []).map((bytes): Dir => ({ bytes, text: decodeUtf8(bytes) }));
+  const dirs = header.byteStrings(Tag.DIRNAMES) ?? [];
   const indexes = header.numbers(Tag.DIRINDEXES) ?? [];
   if (indexes.length !== bases.length)
     throw new OstrataError('CORRUPT', `rpm header: ${indexes.length} directory indexes for ${bases.length} files`);
@@ -134,22 +136,23 @@ function pathsOf(header: RpmHeader): Paths {
     const dir = dirs[indexes[i] as number];
     if (dir === undefined)
       throw new OstrataError('CORRUPT', `rpm header: file ${i}: directory ${indexes[i]} of ${dirs.length}`);
-    return { dir, base: checkLength(bases[i] as Uint8Array, dir.bytes.length) };
+    return checkLength(dir + bases[i]);
   };
-  return { count: bases.length, at };
+  return { count: bases.length, base: (i) => bases[i] as string, at };
 }
 
-function checkLength(base: Uint8Array, dirLength: number): Uint8Array {
-  if (base.length + dirLength > MAX_PATH_BYTES)
-    throw new OstrataError('LIMIT', `rpm header: path of ${base.length + dirLength} bytes, at most ${MAX_PATH_BYTES}`);
-  return base;
+function checkLength(path: string): string {
+  if (path.length > MAX_PATH_BYTES)
+    throw new OstrataError('LIMIT', `rpm header: path of ${path.length} bytes, at most ${MAX_PATH_BYTES}`);
+  return path;
 }
 
-type Attributes = Omit<RpmFile, 'path' | 'pathBytes' | 'isGhost' | 'isInstalled'>;
+type Attributes = Omit<RpmFile, 'path' | 'pathBytes' | 'linkTo' | 'isGhost' | 'isInstalled'>;
 
 class FileEntry implements RpmFile {
-  readonly #dir: Dir;
-  readonly #base: Uint8Array;
+  /** One character per byte, as {@link #link}. */
+  readonly #path: string;
+  readonly #link: string;
   readonly size: number;
   readonly mode: number;
   readonly digest: string;
@@ -157,13 +160,12 @@ class FileEntry implements RpmFile {
   readonly flags: number;
   readonly user: string;
   readonly group: string;
-  readonly linkTo: Uint8Array;
   readonly mtime: number;
   readonly state: FileState;
 
-  constructor(dir: Dir, base: Uint8Array, attributes: Attributes) {
-    this.#dir = dir;
-    this.#base = base;
+  constructor(path: string, link: string, attributes: Attributes) {
+    this.#path = path;
+    this.#link = link;
     this.size = attributes.size;
     this.mode = attributes.mode;
     this.digest = attributes.digest;
@@ -171,45 +173,30 @@ class FileEntry implements RpmFile {
     this.flags = attributes.flags;
     this.user = attributes.user;
     this.group = attributes.group;
-    this.linkTo = attributes.linkTo;
     this.mtime = attributes.mtime;
     this.state = attributes.state;
   }
 
   get path(): string | undefined {
-    const base = this.#dir.text === undefined ? undefined : decodeUtf8(this.#base);
-    return base === undefined ? undefined : this.#dir.text + base;
+    return NON_ASCII.test(this.#path) ? decodeUtf8(this.pathBytes) : this.#path;
   }
   get pathBytes(): Uint8Array {
-    const bytes = new Uint8Array(this.#dir.bytes.length + this.#base.length);
-    bytes.set(this.#dir.bytes);
-    bytes.set(this.#base, this.#dir.bytes.length);
-    return bytes;
+    return Buffer.from(this.#path, 'latin1');
+  }
+  get linkTo(): Uint8Array {
+    return Buffer.from(this.#link, 'latin1');
   }
   get isGhost(): boolean {
     return (this.flags & FileFlag.GHOST) !== 0;
   }
   get isInstalled(): boolean {
-    return this.state === 'normal' || this.state === 'net-shared';
+    return isInstalled(this.state);
   }
 }
 
-/** Digests are hex: one byte, one character. */
-function latin1(bytes: Uint8Array | undefined): string {
-  return bytes === undefined || bytes.length === 0
-    ? ''
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-}
+const NON_ASCII = /[^\0-\x7f]/;
 
-/** Text of strings that mostly repeat the one before (owners). */
-function memoizedText(): (bytes: Uint8Array) => string {
-  let last: Uint8Array | undefined;
-  let text = '';
-  return (bytes) => {
-    if (last === undefined || Buffer.compare(bytes, last) !== 0) {
-      last = bytes;
-      text = lossyText(bytes);
-    }
-    return text;
-  };
+/** The text of a name given with one character per byte; U+FFFD for what is not UTF-8. */
+function lossyName(name: string): string {
+  return NON_ASCII.test(name) ? lossyText(Buffer.from(name, 'latin1')) : name;
 }

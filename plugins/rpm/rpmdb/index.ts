@@ -1,8 +1,14 @@
-/** Reads RPM package databases of every format, from bytes: `import { openRpmdb } from 'ostrata/rpmdb'`. */
+/**
+ * Reads RPM package databases of every format: `import { openRpmdbAt } from 'ostrata/rpmdb'`. From a path of this machine
+ * (openRpmdbAt), from a tree (openTreeRpmdb: a folder, an ostree commit, an image), or from bytes (openRpmdb).
+ */
+export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
-export { findRpmdb, type RpmdbLocation } from './locate.js';
+export { findRpmdb, type LocatedRpmdb, openTreeRpmdb, type RpmdbLocation } from './locate.js';
 export { compareVersions, formatEvr, formatNevra, type Nevra, sourceNameOf } from './nevra.js';
 export { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
+export { findOwners, type PathOwners } from './owner.js';
 export type { RpmPackage } from './package.js';
+export { QueryFormat } from './queryformat.js';
 export { Tag, TagType } from './tags.js';

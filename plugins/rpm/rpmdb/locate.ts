@@ -1,5 +1,7 @@
-import type { FileMap } from '../../../src/tree/filemap.js';
+import { OstrataError } from '../../../src/errors.js';
+import type { LookupTree, PathLookup } from '../../../src/tree/lookup.js';
 import type { RegularFile, TreePath } from '../../../src/tree/tree.js';
+import { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
 
 /** Where distributions keep the database, most recent convention first; on most systems the others are symlinks to one. */
 const DIRECTORIES = ['/usr/lib/sysimage/rpm', '/usr/share/rpm', '/var/lib/rpm'];
@@ -15,21 +17,59 @@ export interface RpmdbLocation {
   readonly journal?: TreePath;
 }
 
+/** A package database and where it was found. */
+export interface LocatedRpmdb extends Rpmdb {
+  readonly location: RpmdbLocation;
+}
+
 /**
  * Finds the package database of a tree; undefined where it has none. An empty file counts only where there is nothing
- * else (rpm leaves some behind). `directory` is looked into instead of the usual places, like rpm's `--dbpath`. No I/O.
+ * else (rpm leaves some behind). `directory` is looked into instead of the usual places, like rpm's `--dbpath`. No I/O
+ * but that of `files`.
  */
-export function findRpmdb(files: FileMap, directory?: string): RpmdbLocation | undefined {
+export function findRpmdb(files: PathLookup, directory?: string): RpmdbLocation | undefined {
   const places = directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
   const found = places.flatMap((place) => DATABASES.flatMap((name) => regularFile(files, `${place}/${name}`) ?? []));
   const database = found.find((file) => file.size > 0) ?? found[0];
-  if (database === undefined) return undefined;
-  const wal = regularFile(files, `${database.path}-wal`);
-  const journal = regularFile(files, `${database.path}-journal`);
-  return { database: database.path, ...(wal && { wal: wal.path }), ...(journal && { journal: journal.path }) };
+  return database && locationOf(files, database.path);
 }
 
-function regularFile(files: FileMap, path: string): RegularFile | undefined {
+/** A database file and what lies beside it. @param database resolved */
+export function locationOf(files: PathLookup, database: TreePath): RpmdbLocation {
+  const wal = regularFile(files, `${database}-wal`);
+  const journal = regularFile(files, `${database}-journal`);
+  return { database, ...(wal && { wal: wal.path }), ...(journal && { journal: journal.path }) };
+}
+
+/** All bytes of the database at `location`. @param root what its paths begin with in messages */
+export async function readRpmdbFiles(tree: LookupTree, location: RpmdbLocation, root = ''): Promise<RpmdbFiles> {
+  const whole = async (path: TreePath | undefined) => path && tree.bytes(path);
+  return {
+    name: `${root}${location.database}`,
+    database: await tree.bytes(location.database),
+    wal: await whole(location.wal),
+    journal: await whole(location.journal),
+  };
+}
+
+/**
+ * Opens the package database of a tree: a folder, an ostree commit, an image. Throws `NOT_FOUND` where there is none, and
+ * as openRpmdb does. @param directory see findRpmdb
+ */
+export async function openTreeRpmdb(tree: LookupTree, directory?: string): Promise<LocatedRpmdb> {
+  const location = requireRpmdb(tree, directory);
+  return { ...(await openRpmdb(await readRpmdbFiles(tree, location))), location };
+}
+
+/** {@link findRpmdb}, `NOT_FOUND` where there is none. */
+export function requireRpmdb(tree: LookupTree, directory?: string): RpmdbLocation {
+  const location = findRpmdb(tree.files, directory);
+  if (location !== undefined) return location;
+  const places = directory ?? `any of ${DIRECTORIES.join(', ')}`;
+  throw new OstrataError('NOT_FOUND', `${tree.name}: no package database (${DATABASES.join(', ')}) in ${places}`);
+}
+
+function regularFile(files: PathLookup, path: string): RegularFile | undefined {
   const entry = files.resolve(path, true);
   return entry?.type === 'file' ? entry : undefined;
 }

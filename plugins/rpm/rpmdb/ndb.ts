@@ -36,7 +36,7 @@ interface Slot {
 /** Opens the image of a `Packages.db`; reads its slots. Throws `CORRUPT`. */
 export function openNdb(database: Uint8Array): Backend {
   const slots = readSlots(database);
-  return { name: 'ndb', records: () => readBlobs(database, slots), close() {} };
+  return { name: 'ndb', records: () => readBlobs(database, slots) };
 }
 
 /** The slots in use, by ascending package number; checked to lie in the file and not to overlap. */

@@ -25,8 +25,6 @@ export interface Rpmdb {
   readonly backend: Backend['name'];
   /** All packages, in ascending package number; can be walked any number of times. Throws `CORRUPT` or `LIMIT`, naming the place. */
   packages(): Iterable<RpmPackage>;
-  /** Frees memory that garbage collection does not (sqlite); packages already read stay valid. */
-  close(): void;
 }
 
 /** Opens a package database of any backend. Throws `CORRUPT` for what is none or broken, `UNSUPPORTED` for an interrupted one. */
@@ -36,7 +34,6 @@ export async function openRpmdb(files: RpmdbFiles): Promise<Rpmdb> {
   return {
     backend: backend.name,
     packages: () => ({ [Symbol.iterator]: () => readPackages(backend, context) }),
-    close: () => backend.close(),
   };
 }
 

@@ -1,7 +1,7 @@
 import { OstrataError } from '../../../src/errors.js';
 import { type RpmFile, readFiles } from './file.js';
 import { RpmHeader } from './header.js';
-import { formatNevra, type Nevra, sourceNameOf } from './nevra.js';
+import { formatEvr, formatNevra, type Nevra, sourceNameOf } from './nevra.js';
 import { Tag } from './tags.js';
 
 /** One installed package. Holds its header; everything is decoded when asked for, and a broken entry throws `CORRUPT` then. */
@@ -29,6 +29,10 @@ export class RpmPackage implements Nevra {
     this.arch = header.text(Tag.ARCH);
   }
 
+  /** `[epoch:]version-release`. */
+  get evr(): string {
+    return formatEvr(this);
+  }
   /** As `rpm -qa --qf '%{NEVRA}'` prints it. */
   get nevra(): string {
     return formatNevra(this);

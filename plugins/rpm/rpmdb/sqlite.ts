@@ -4,7 +4,7 @@
  * WebAssembly) from memory. What sql.js does not do is done here: the write-ahead log is applied, and a rollback
  * journal that still has to be played back is refused.
  */
-import initSqlJs, { type Database, type SqlJsStatic } from 'sql.js';
+import type { Database, SqlJsStatic } from 'sql.js';
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { OstrataError, wrapError } from '../../../src/errors.js';
 import type { Backend, HeaderRecord } from './backend.js';
@@ -29,21 +29,17 @@ export async function openSqlite(database: Uint8Array, wal?: Uint8Array, journal
       `a rollback journal of ${journal.length} bytes lies beside the database: its last transaction was interrupted; ` +
         'let rpm or sqlite3 open a copy of both once',
     );
-  const image = prepareImage(database, wal);
-  engine ??= initSqlJs();
+  const image = (wal && applyWal(database, wal)) ?? database;
+  checkImage(image);
+  engine ??= import('sql.js').then(({ default: initSqlJs }) => initSqlJs());
   const { Database } = await engine;
-  const db = new Database(new Owned(image.buffer, image.byteOffset, image.byteLength));
-  try {
-    return new SqliteBackend(db, image.length);
-  } catch (error) {
-    db.close();
-    throw error;
-  }
+  const open = () => new Database(new ReadOnlyFile(image.buffer, image.byteOffset, image.byteLength));
+  for (const _ of walk(open, checkSchema)); // what is wrong with it is told now
+  return { name: 'sqlite', records: () => walk(open, (db) => readRecords(db, image.length)) };
 }
 
-/** The database as sql.js can read it: log applied, marked as not using one. */
-function prepareImage(database: Uint8Array, wal: Uint8Array | undefined): Uint8Array {
-  const image = (wal && applyWal(database, wal)) ?? database;
+/** What SQLite would not notice before it comes to it: a file that is not whole. */
+function checkImage(image: Uint8Array): void {
   const cursor = new Cursor(image, 'sqlite database');
   if (image.length < MIN_FILE_SIZE) throw cursor.error(`${image.length} bytes, at least ${MIN_FILE_SIZE} expected`);
   if (Buffer.compare(cursor.take(SQLITE_MAGIC.length), SQLITE_MAGIC) !== 0) throw cursor.error('wrong magic', 0);
@@ -53,12 +49,6 @@ function prepareImage(database: Uint8Array, wal: Uint8Array | undefined): Uint8A
   const pages = inHeaderPages(image);
   if (pages * pageSize > image.length)
     throw cursor.error(`${pages} pages of ${pageSize} bytes in ${image.length} bytes: truncated`, 28);
-  if (image[WRITE_VERSION_OFFSET] === ROLLBACK_MODE && image[READ_VERSION_OFFSET] === ROLLBACK_MODE) return image;
-  // Not slice(): on a Buffer that is a view of the input.
-  const copy = image === database ? new Uint8Array(image) : image;
-  copy[WRITE_VERSION_OFFSET] = ROLLBACK_MODE;
-  copy[READ_VERSION_OFFSET] = ROLLBACK_MODE;
-  return copy;
 }
 
 /** The database size in its header, which is valid when written by the last writer (change counter at 24, its copy at 92). */
@@ -69,77 +59,78 @@ function inHeaderPages(image: Uint8Array): number {
 }
 
 /**
- * Bytes that sql.js's in-memory file system takes over instead of copying: it calls `slice` on what it is given. Saves a
- * whole copy of the database; safe because the file is never written (`query_only`).
+ * The image as sql.js's in-memory file system holds it, without a copy. That calls `slice` on what it is given and
+ * `subarray` to read. Without a log beside it SQLite refuses a file that says it uses one: what it reads of the header says
+ * that none is used, as is true once the log is applied. The file is never written (`query_only`).
  */
-class Owned extends Uint8Array<ArrayBufferLike> {
+class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
     if (start === 0 && end === this.length) return this as Uint8Array<ArrayBufferLike> as Uint8Array<ArrayBuffer>;
     return super.slice(start, end);
   }
+  override subarray(start = 0, end = this.length): Uint8Array<ArrayBufferLike> {
+    const part = new Uint8Array(this.buffer, this.byteOffset + start, Math.min(end, this.length) - start);
+    if (start > WRITE_VERSION_OFFSET || end <= READ_VERSION_OFFSET) return part;
+    const header = part.slice();
+    header[WRITE_VERSION_OFFSET - start] = ROLLBACK_MODE;
+    header[READ_VERSION_OFFSET - start] = ROLLBACK_MODE;
+    return header;
+  }
 }
 
-class SqliteBackend implements Backend {
-  readonly name = 'sqlite';
-  readonly #db: Database;
-  readonly #imageSize: number;
+/** Opens the database for one walk and closes it after that: what SQLite holds is not garbage-collected. */
+function* walk<T>(open: () => Database, rows: (db: Database) => Iterable<T>): Generator<T> {
+  const db = inSqlite(open);
+  try {
+    inSqlite(() => db.run('PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON'));
+    yield* rows(db);
+  } finally {
+    db.close();
+  }
+}
 
-  constructor(db: Database, imageSize: number) {
-    this.#db = db;
-    this.#imageSize = imageSize;
-    try {
-      db.run('PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0');
-      this.#checkSchema();
-    } catch (error) {
-      throw asCorrupt(error);
+/** A plain table only: a view, virtual table or computed column could run for ever or make up rows. */
+function checkSchema(db: Database): [] {
+  const rows = (query: string) => inSqlite(() => db.exec(query))[0]?.values ?? [];
+  const found = rows("SELECT type, rootpage FROM sqlite_schema WHERE name = 'Packages'");
+  if (found.length === 0) throw new OstrataError('CORRUPT', 'sqlite database: no table Packages');
+  const [type, rootPage] = found[0] ?? [];
+  if (found.length !== 1 || type !== 'table' || !(Number(rootPage) > 0))
+    throw new OstrataError(
+      'CORRUPT',
+      `sqlite database: Packages is a ${type} with root page ${rootPage}, expected a table`,
+    );
+  const columns = rows("SELECT name, hidden FROM pragma_table_xinfo('Packages')");
+  const plain = columns.filter(([, hidden]) => hidden === 0).map(([name]) => name);
+  if (!plain.includes('hnum') || !plain.includes('blob') || plain.length !== columns.length)
+    throw new OstrataError('CORRUPT', 'sqlite database: table Packages has no plain columns hnum and blob');
+  return [];
+}
+
+function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> {
+  // Every blob takes room of its own in the file, so their sum is bounded by it: pages that refer to each other in
+  // circles are noticed here, as are rows out of order.
+  let total = 0;
+  let previous = 0;
+  const statement = inSqlite(() => db.prepare('SELECT hnum, blob FROM Packages NOT INDEXED ORDER BY rowid'));
+  try {
+    while (inSqlite(() => statement.step())) {
+      const [number, bytes] = inSqlite(() => statement.get());
+      if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous)
+        throw new OstrataError('CORRUPT', `sqlite database: package number ${number} after ${previous}`);
+      if (!(bytes instanceof Uint8Array))
+        throw new OstrataError('CORRUPT', `sqlite database: package ${number}: ${typeof bytes} instead of a blob`);
+      previous = number;
+      total += bytes.length;
+      if (total > imageSize)
+        throw new OstrataError(
+          'CORRUPT',
+          `sqlite database: ${total} bytes of headers up to package ${number} in a file of ${imageSize}`,
+        );
+      yield { number, bytes };
     }
-  }
-
-  /** A plain table only: a view, virtual table or computed column could run for ever or make up rows. */
-  #checkSchema(): void {
-    const found = this.#db.exec("SELECT type, rootpage FROM sqlite_schema WHERE name = 'Packages'")[0]?.values;
-    if (found === undefined) throw new OstrataError('CORRUPT', 'sqlite database: no table Packages');
-    const [type, rootPage] = found[0] ?? [];
-    if (found.length !== 1 || type !== 'table' || !(Number(rootPage) > 0))
-      throw new OstrataError(
-        'CORRUPT',
-        `sqlite database: Packages is a ${type} with root page ${rootPage}, expected a table`,
-      );
-    const columns = this.#db.exec("SELECT name, hidden FROM pragma_table_xinfo('Packages')")[0]?.values ?? [];
-    const plain = columns.filter(([, hidden]) => hidden === 0).map(([name]) => name);
-    if (!plain.includes('hnum') || !plain.includes('blob') || plain.length !== columns.length)
-      throw new OstrataError('CORRUPT', 'sqlite database: table Packages has no plain columns hnum and blob');
-  }
-
-  *records(): Generator<HeaderRecord> {
-    // Every blob takes room of its own in the file, so their sum is bounded by it: pages that refer to each other in
-    // circles are noticed here, as are rows out of order.
-    let total = 0;
-    let previous = 0;
-    const statement = inSqlite(() => this.#db.prepare('SELECT hnum, blob FROM Packages NOT INDEXED ORDER BY rowid'));
-    try {
-      while (inSqlite(() => statement.step())) {
-        const [number, bytes] = inSqlite(() => statement.get());
-        if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous)
-          throw new OstrataError('CORRUPT', `sqlite database: package number ${number} after ${previous}`);
-        if (!(bytes instanceof Uint8Array))
-          throw new OstrataError('CORRUPT', `sqlite database: package ${number}: ${typeof bytes} instead of a blob`);
-        previous = number;
-        total += bytes.length;
-        if (total > this.#imageSize)
-          throw new OstrataError(
-            'CORRUPT',
-            `sqlite database: ${total} bytes of headers up to package ${number} in a file of ${this.#imageSize}`,
-          );
-        yield { number, bytes };
-      }
-    } finally {
-      statement.free();
-    }
-  }
-
-  close(): void {
-    this.#db.close();
+  } finally {
+    statement.free();
   }
 }
 

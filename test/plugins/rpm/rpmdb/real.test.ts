@@ -30,7 +30,6 @@ async function ourDump(database: string): Promise<Buffer[]> {
     journal: optional(`${database}-journal`),
   });
   const dump = Array.from(db.packages(), dumpPackage).sort(Buffer.compare);
-  db.close();
   return dump;
 }
 

@@ -1,0 +1,147 @@
+/** The values of tags as rpm's queries see them: what headers store, and what rpm derives from it. */
+import { OstrataError } from '../../../src/errors.js';
+import { fileState, isInstalled, pathsOf } from './file.js';
+import { byteString, type RpmHeader } from './header.js';
+import { formatEvr, formatNevra } from './nevra.js';
+import type { RpmPackage } from './package.js';
+import { Tag, TagType } from './tags.js';
+
+/** Strings with one character per byte, so that what is not UTF-8 stays as it is. */
+export type TagValues =
+  | { readonly kind: 'number'; readonly values: readonly number[] }
+  | { readonly kind: 'string'; readonly values: readonly string[] }
+  | { readonly kind: 'binary'; readonly values: readonly Uint8Array[] };
+
+/** Reads one tag of a package; undefined where the package has none. */
+export type TagReader = (pkg: RpmPackage) => TagValues | undefined;
+
+const ALIASES: Readonly<Record<string, keyof typeof Tag>> = {
+  N: 'NAME',
+  V: 'VERSION',
+  R: 'RELEASE',
+  E: 'EPOCH',
+  P: 'PROVIDENAME',
+  PROVIDES: 'PROVIDENAME',
+  REQUIRES: 'REQUIRENAME',
+  C: 'CONFLICTNAME',
+  CONFLICTS: 'CONFLICTNAME',
+  O: 'OBSOLETENAME',
+  OBSOLETES: 'OBSOLETENAME',
+  RECOMMENDS: 'RECOMMENDNAME',
+  SUGGESTS: 'SUGGESTNAME',
+  SUPPLEMENTS: 'SUPPLEMENTNAME',
+  ENHANCES: 'ENHANCENAME',
+  FILEMD5S: 'FILEDIGESTS',
+  PKGID: 'SIGMD5',
+  HDRID: 'SHA1HEADER',
+};
+
+const text = (value: string): TagValues => ({ kind: 'string', values: [byteString(Buffer.from(value))] });
+const number = (value: number): TagValues => ({ kind: 'number', values: [value] });
+const strings = (values: readonly string[]): TagValues | undefined =>
+  values.length === 0 ? undefined : { kind: 'string', values };
+
+/** Tags that are computed. rpm has more: those that need its configuration or the machine it runs on are refused. */
+const COMPUTED: Readonly<Record<number, TagReader>> = {
+  [Tag.EVR]: (pkg) => text(formatEvr(pkg)),
+  [Tag.NVR]: ({ name, version, release }) => text(`${name}-${version}-${release}`),
+  [Tag.NVRA]: ({ name, version, release, arch }) => text(formatNevra({ name, version, release, arch })),
+  [Tag.NEVR]: ({ name, epoch, version, release }) => text(formatNevra({ name, epoch, version, release })),
+  [Tag.NEVRA]: (pkg) => text(pkg.nevra),
+  [Tag.ARCHSUFFIX]: ({ arch }) => text(arch === undefined ? '' : `.${arch}`),
+  [Tag.EPOCHNUM]: ({ epoch = 0 }) => number(epoch),
+  [Tag.DBINSTANCE]: (pkg) => number(pkg.number),
+  [Tag.HEADERCOLOR]: ({ header }) =>
+    number((header.numbers(Tag.FILECOLORS) ?? []).reduce((all, color) => all | color, 0) & 15),
+  [Tag.VERBOSE]: () => undefined,
+  [Tag.LONGSIZE]: longOr(Tag.LONGSIZE, Tag.SIZE),
+  [Tag.LONGFILESIZES]: longOr(Tag.LONGFILESIZES, Tag.FILESIZES),
+  [Tag.LONGARCHIVESIZE]: longOr(Tag.LONGARCHIVESIZE, Tag.ARCHIVESIZE),
+  [Tag.LONGSIGSIZE]: longOr(Tag.LONGSIGSIZE, Tag.SIGSIZE),
+  [Tag.FILENAMES]: ({ header }) => strings(fileNames(header, () => true)),
+  [Tag.INSTFILENAMES]: ({ header }) => {
+    const states = header.numbers(Tag.FILESTATES);
+    return strings(fileNames(header, (i) => isInstalled(fileState(states?.[i]))));
+  },
+  [Tag.PROVIDENEVRS]: dependencies(Tag.PROVIDENAME, Tag.PROVIDEFLAGS, Tag.PROVIDEVERSION),
+  [Tag.REQUIRENEVRS]: dependencies(Tag.REQUIRENAME, Tag.REQUIREFLAGS, Tag.REQUIREVERSION),
+  [Tag.CONFLICTNEVRS]: dependencies(Tag.CONFLICTNAME, Tag.CONFLICTFLAGS, Tag.CONFLICTVERSION),
+  [Tag.OBSOLETENEVRS]: dependencies(Tag.OBSOLETENAME, Tag.OBSOLETEFLAGS, Tag.OBSOLETEVERSION),
+  [Tag.RECOMMENDNEVRS]: dependencies(Tag.RECOMMENDNAME, Tag.RECOMMENDFLAGS, Tag.RECOMMENDVERSION),
+  [Tag.SUGGESTNEVRS]: dependencies(Tag.SUGGESTNAME, Tag.SUGGESTFLAGS, Tag.SUGGESTVERSION),
+  [Tag.SUPPLEMENTNEVRS]: dependencies(Tag.SUPPLEMENTNAME, Tag.SUPPLEMENTFLAGS, Tag.SUPPLEMENTVERSION),
+  [Tag.ENHANCENEVRS]: dependencies(Tag.ENHANCENAME, Tag.ENHANCEFLAGS, Tag.ENHANCEVERSION),
+};
+
+const NOT_COMPUTED: ReadonlySet<number> = new Set([
+  Tag.FILECLASS,
+  Tag.FILEPROVIDE,
+  Tag.FILEREQUIRE,
+  Tag.FILENLINKS,
+  Tag.FSCONTEXTS,
+  Tag.RECONTEXTS,
+  Tag.ORIGFILENAMES,
+  Tag.TRIGGERCONDS,
+  Tag.TRIGGERTYPE,
+  Tag.FILETRIGGERCONDS,
+  Tag.FILETRIGGERTYPE,
+  Tag.TRANSFILETRIGGERCONDS,
+  Tag.TRANSFILETRIGGERTYPE,
+]);
+
+/** A tag by rpm's name for it, in any case, RPMTAG_ in front or not. Throws `USAGE` or `UNSUPPORTED`. */
+export function tagByName(given: string): { readonly name: string; readonly tag: number; readonly read: TagReader } {
+  const upper = given.toUpperCase().replace(/^RPMTAG_/, '');
+  const name = ALIASES[upper] ?? upper;
+  const tag = Object.hasOwn(Tag, name) ? Tag[name as keyof typeof Tag] : undefined;
+  if (tag === undefined) throw new OstrataError('USAGE', `unknown tag ${given}`);
+  if (NOT_COMPUTED.has(tag)) throw new OstrataError('UNSUPPORTED', `tag ${name} is not supported`);
+  return { name, tag, read: COMPUTED[tag] ?? (({ header }) => stored(header, tag)) };
+}
+
+/** A tag as the header stores it. */
+export function stored(header: RpmHeader, tag: number): TagValues | undefined {
+  switch (header.type(tag)) {
+    case undefined:
+      return undefined;
+    case TagType.STRING:
+    case TagType.STRING_ARRAY:
+      return { kind: 'string', values: header.byteStrings(tag) ?? [] };
+    case TagType.I18NSTRING: // one value in several languages: the first is the untranslated one
+      return { kind: 'string', values: (header.byteStrings(tag) ?? []).slice(0, 1) };
+    case TagType.BIN:
+      return { kind: 'binary', values: [header.binary(tag) as Uint8Array] };
+    default:
+      return { kind: 'number', values: header.numbers(tag) ?? [] };
+  }
+}
+
+function longOr(long: number, short: number): TagReader {
+  return ({ header }) => stored(header, header.has(long) ? long : short);
+}
+
+function fileNames(header: RpmHeader, isWanted: (i: number) => boolean): string[] {
+  const paths = pathsOf(header);
+  const names: string[] = [];
+  for (let i = 0; i < paths.count; i++) if (isWanted(i)) names.push(paths.at(i));
+  return names;
+}
+
+/** `name`, or `name flags version` where there is a version to compare. */
+function dependencies(names: number, flags: number, versions: number): TagReader {
+  return ({ header }) => {
+    const comparisons = header.numbers(flags);
+    const evrs = header.byteStrings(versions);
+    return strings(
+      (header.byteStrings(names) ?? []).map((name, i) => {
+        const comparison = comparisonSigns(comparisons?.[i] ?? 0);
+        return comparison === '' ? name : `${name} ${comparison} ${evrs?.[i] ?? ''}`;
+      }),
+    );
+  };
+}
+
+/** `<`, `>`, `=` and their combinations, by rpm's RPMSENSE_LESS, _GREATER and _EQUAL. */
+export function comparisonSigns(flags: number): string {
+  return `${flags & 2 ? '<' : ''}${flags & 4 ? '>' : ''}${flags & 8 ? '=' : ''}`;
+}

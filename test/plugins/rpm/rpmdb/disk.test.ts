@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openRpmdbAt } from '../../../../plugins/rpm/rpmdb/index.js';
+import { needs } from '../../../tools.js';
+import { discoverFixtures } from './fixtures.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'ostrata-rpmdb-disk-'));
+after(() => rmSync(scratch, { recursive: true }));
+const fixtures = discoverFixtures();
+const fixture = (name: string) => fixtures.find((each) => each.name === name) ?? assert.fail(name);
+
+/** A copy of a fixture's database at `path` below a root of its own. */
+function rootWith(name: string, path: string): string {
+  const root = mkdtempSync(join(scratch, 'root-'));
+  cpSync(fixture(name).directory, join(root, path), { recursive: true, filter: (file) => !file.endsWith('.json') });
+  return root;
+}
+async function nevras(path: string, dbpath?: string): Promise<string[]> {
+  return Array.from((await openRpmdbAt(path, dbpath)).packages(), ({ nevra }) => nevra).sort();
+}
+const expected = (name: string) =>
+  fixture(name)
+    .expected.map(({ nevra }) => nevra)
+    .sort();
+
+for (const { name } of fixtures)
+  test(`${name}: from its root, its folder and its file`, async () => {
+    const root = rootWith(name, 'usr/share/rpm');
+    mkdirSync(join(root, 'usr/lib/sysimage'), { recursive: true });
+    symlinkSync('../../share/rpm', join(root, 'usr/lib/sysimage/rpm'));
+    const folder = join(root, 'usr/share/rpm');
+    const [file] = readdirSync(folder).filter((each) => !each.includes('-')) as [string];
+    symlinkSync(join(folder, file), join(root, 'link'));
+    for (const path of [
+      root,
+      `${root}/`,
+      folder,
+      join(folder, file),
+      join(root, 'link'),
+      join(root, 'usr/lib/sysimage/rpm'),
+    ])
+      assert.deepEqual(await nevras(path), expected(name), path);
+    assert.deepEqual(await nevras(root, '/usr/share/rpm'), expected(name));
+  });
+
+test('what is not there is named', async () => {
+  const root = mkdtempSync(join(scratch, 'empty-'));
+  await assert.rejects(openRpmdbAt(root), { code: 'NOT_FOUND', message: /empty-.*: no package database/ });
+  await assert.rejects(openRpmdbAt(root, '/x'), { code: 'NOT_FOUND', message: /no package database .* in \/x/ });
+  await assert.rejects(openRpmdbAt(join(root, 'gone')), { code: 'NOT_FOUND', message: /^reading rpmdb: ENOENT/ });
+});
+
+/** Everything about the files of a folder that reading could change, but for when they were read. */
+const snapshot = (folder: string) =>
+  readdirSync(folder)
+    .sort()
+    .map((name) => {
+      const { ino, size, mtimeNs, ctimeNs, mode, uid } = statSync(join(folder, name), { bigint: true });
+      return [name, ino, size, mtimeNs, ctimeNs, mode, uid].join();
+    });
+
+for (const { name } of fixtures)
+  test(`${name}: nothing is written and no file appears beside it`, async () => {
+    const folder = join(rootWith(name, 'db'), 'db');
+    const before = snapshot(folder);
+    assert.deepEqual(await nevras(folder), expected(name));
+    assert.deepEqual(snapshot(folder), before);
+  });
+
+test('a read-only file system, files of another user', needs('root'), async () => {
+  const name = 'bookworm-sqlite-wal';
+  const root = rootWith(name, 'db');
+  const folder = join(root, 'db');
+  for (const file of readdirSync(folder)) {
+    chownSync(join(folder, file), 4321, 4321);
+    chmodSync(join(folder, file), 0o444);
+  }
+  execFileSync('mount', ['--bind', folder, folder]);
+  try {
+    execFileSync('mount', ['-o', 'remount,ro,bind', folder]);
+    assert.throws(() => writeFileSync(join(folder, 'new'), ''), { code: 'EROFS' });
+    assert.deepEqual(await nevras(folder), expected(name));
+    const program =
+      'import("./plugins/rpm/rpmdb/index.js").then(({openRpmdbAt}) => openRpmdbAt(process.argv[1])).then((db) => console.log([...db.packages()].length))';
+    chmodSync(scratch, 0o755);
+    chmodSync(root, 0o755);
+    const cwd = join(import.meta.dirname, '../../../..');
+    const output = execFileSync(process.execPath, ['-e', program, folder], {
+      cwd,
+      uid: 65534,
+      gid: 65534,
+      encoding: 'utf8',
+    });
+    assert.equal(Number(output), expected(name).length, 'read by nobody');
+  } finally {
+    execFileSync('umount', [folder]);
+  }
+});

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { after, test } from 'node:test';
+import { openRepo } from '../../src/ostree/repo.js';
+import { lookupCommit } from '../../src/tree/commit-lookup.js';
+import { openCommitTree } from '../../src/tree/ostree.js';
+import { dir, RepoBuilder } from '../ostree/build-repo.js';
+
+const built = new RepoBuilder('archive');
+after(() => rmSync(built.path, { recursive: true }));
+const nested = dir({ b: dir({ deep: 'x' }), file: { content: 'longer', mode: 0o4755 }, link: { target: 'b/deep' } });
+const commit = built.commit(built.tree(dir({ a: nested, 'a-b': dir({}), up: { target: '/a/b' } })));
+const repo = openRepo(built.path);
+
+test('every path is what the whole tree says', () => {
+  const { files, name } = lookupCommit(repo, commit);
+  const tree = openCommitTree(repo, commit);
+  assert.equal(name, tree.name);
+  for (const entry of tree.files) assert.deepEqual(files.resolve(entry.path), entry);
+  assert.equal(files.resolve('/up/deep')?.path, '/a/b/deep');
+  assert.equal(files.resolve('/a/link', true)?.path, '/a/b/deep');
+  for (const path of ['/nothing', '/a/file/below', '/a/b/deep/er', '/nothing/at/all'])
+    assert.equal(files.resolve(path), undefined, path);
+});
+
+test('content by path', async () => {
+  const { bytes } = lookupCommit(repo, commit);
+  assert.equal(Buffer.from(await bytes('/a/file')).toString(), 'longer');
+  assert.equal(Buffer.from(await bytes('/up/deep')).toString(), 'x');
+  await assert.rejects(bytes('/a'), {
+    code: 'NOT_FOUND',
+    message: new RegExp(`no regular file /a in commit ${commit}`),
+  });
+});
+
+test('only what lies on the way is read', () => {
+  const loaded: string[] = [];
+  const watched = openRepo(built.path);
+  const loadDirtree = watched.loadDirtree.bind(watched);
+  watched.loadDirtree = (checksum) => {
+    loaded.push(checksum);
+    return loadDirtree(checksum);
+  };
+  const { files } = lookupCommit(watched, commit);
+  files.resolve('/a/file');
+  files.resolve('/a/link');
+  assert.equal(loaded.length, 2);
+});

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { silentLogger } from '../../src/log.js';
+import { lookupDirectory, openDirectoryTree } from '../../src/tree/directory.js';
+import { needs } from '../tools.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'ostrata-directory-'));
+after(() => rmSync(scratch, { recursive: true }));
+
+/** A root with directories, files and symlinks, some of which lead out of it for those who follow them outside. */
+function makeRoot(name: string): string {
+  const root = join(scratch, name);
+  mkdirSync(join(root, 'usr/bin'), { recursive: true });
+  writeFileSync(join(root, 'usr/bin/sh'), 'the shell', { mode: 0o755 });
+  writeFileSync(join(root, 'usr/empty'), '');
+  symlinkSync('usr/bin', join(root, 'bin'));
+  symlinkSync('/usr/bin/sh', join(root, 'absolute'));
+  symlinkSync('../../../../etc/passwd', join(root, 'above'));
+  symlinkSync('/', join(root, 'usr/loop'));
+  return root;
+}
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+
+test('a folder is walked without following symlinks', async () => {
+  const tree = openDirectoryTree(`${makeRoot('walk')}/`);
+  assert.equal(tree.name, join(scratch, 'walk'));
+  assert.deepEqual(
+    [...tree.files].map(({ path, type }) => `${path} ${type}`),
+    [
+      '/ directory',
+      '/above symlink',
+      '/absolute symlink',
+      '/bin symlink',
+      '/usr directory',
+      '/usr/bin directory',
+      '/usr/bin/sh file',
+      '/usr/empty file',
+      '/usr/loop symlink',
+    ],
+  );
+  const shell = tree.files.get('/usr/bin/sh');
+  assert.deepEqual([shell?.mode, shell?.type === 'file' && shell.size], [0o100755, 9]);
+  assert.equal(text(Buffer.concat([...(tree.read('/usr/bin/sh') as Iterable<Uint8Array>)])), 'the shell');
+  assert.equal(text(await tree.bytes('/usr/loop/bin/sh')), 'the shell');
+  assert.equal((await tree.bytes('/usr/empty')).length, 0);
+  for (const path of ['/above', '/usr', '/gone'] as const) {
+    await assert.rejects(tree.bytes(path), { code: 'NOT_FOUND', message: new RegExp(`no regular file ${path} in `) });
+    assert.throws(() => tree.read(path), { code: 'NOT_FOUND' });
+  }
+});
+
+test('single paths are found without a walk, symlinks within the root only', async () => {
+  const { files, bytes } = lookupDirectory(makeRoot('lookup'));
+  assert.equal(files.resolve('/bin/sh')?.path, '/usr/bin/sh');
+  assert.equal(files.resolve('/absolute')?.type, 'symlink');
+  assert.equal(files.resolve('/absolute', true)?.path, '/usr/bin/sh');
+  assert.equal(files.resolve('/')?.type, 'directory');
+  for (const path of ['/above', '/usr/bin/sh/below', `/${'x'.repeat(300)}`, '/gone'])
+    assert.equal(files.resolve(path, true), undefined, path);
+  assert.equal(text(await bytes('/absolute')), 'the shell');
+});
+
+test('the root itself may be a symlink; what is no folder is refused', () => {
+  const root = makeRoot('real');
+  symlinkSync(root, join(scratch, 'link'));
+  assert.equal(openDirectoryTree(join(scratch, 'link')).files.size, 9);
+  assert.throws(() => openDirectoryTree(join(root, 'usr/empty')), { code: 'NOT_FOUND' });
+  assert.throws(() => lookupDirectory(join(scratch, 'nowhere')), { code: 'NOT_FOUND', message: /nowhere/ });
+});
+
+test('a name that is not UTF-8 is an error that shows it, sockets and pipes are left out with a warning', () => {
+  const root = makeRoot('names');
+  execFileSync('mkfifo', [join(root, 'pipe')]);
+  const warnings: string[] = [];
+  openDirectoryTree(root, { ...silentLogger, warn: (message) => warnings.push(message) });
+  assert.match(warnings.join(), /names: 1 sockets, pipes or devices are left out/);
+  const odd = Buffer.concat([Buffer.from(`${root}/usr/caf`), Buffer.of(0xe9)]);
+  writeFileSync(odd, '');
+  assert.throws(() => openDirectoryTree(root), {
+    code: 'UNSUPPORTED',
+    message: /names\/usr\/: the file name "café" \(as Latin-1\) is not UTF-8/,
+  });
+  rmSync(odd);
+  symlinkSync(Buffer.of(0xe9), join(root, 'link'));
+  assert.throws(() => openDirectoryTree(root), { code: 'UNSUPPORTED', message: /symlink target é is not UTF-8/ });
+});
+
+test('a file that changes its size while it is read is an error', () => {
+  const root = makeRoot('changing');
+  const tree = openDirectoryTree(root);
+  for (const content of ['longer than before', 'less']) {
+    writeFileSync(join(root, 'usr/bin/sh'), content);
+    assert.throws(() => Buffer.concat([...(tree.read('/usr/bin/sh') as Iterable<Uint8Array>)]), {
+      code: 'IO',
+      message: /changed while it was read: it had 9 bytes/,
+    });
+  }
+});
+
+test('checksums are those of ostree', needs('ostree', 'attr'), () => {
+  const root = makeRoot('checksums');
+  execFileSync('setfattr', ['-n', 'user.zz', '-v', 'value', join(root, 'usr/bin/sh')]);
+  for (const entry of openDirectoryTree(root).files) {
+    if (entry.type === 'directory') continue;
+    const computed = execFileSync('ostree', ['checksum', root + entry.path], { encoding: 'utf8' }).trim();
+    assert.equal(entry.checksum, computed, entry.path);
+  }
+});

@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { silentLogger } from '../../src/log.js';
+import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
+import type { Descriptor, Manifest } from '../../src/oci/types.js';
+import { startFileChecksum } from '../../src/ostree/file.js';
+import { encodeXattrs } from '../../src/ostree/xattrlist.js';
+import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../../src/tar/header.js';
+import { openImageTree } from '../../src/tree/image.js';
+
+type Entry = Pick<TarEntry, 'name'> & Partial<TarEntry> & { readonly content?: string };
+const directory = (name: string, mode = 0o755): Entry => ({ name, type: 'directory', mode });
+const file = (name: string, content: string, mode = 0o644): Entry => ({ name, type: 'file', content, mode });
+const symlink = (name: string, linkname: string): Entry => ({ name, type: 'symlink', linkname, mode: 0o777 });
+const link = (name: string, linkname: string): Entry => ({ name, type: 'link', linkname });
+
+function tar(entries: readonly Entry[]): Buffer {
+  const parts = entries.flatMap(({ content = '', ...entry }) => {
+    const bytes = Buffer.from(content);
+    const header = encodeTarHeader({ type: 'file', mode: 0, uid: 0, gid: 0, size: bytes.length, ...entry });
+    return [header, bytes, tarPadding(bytes.length)];
+  });
+  return Buffer.concat([...parts, END_OF_ARCHIVE]);
+}
+
+function image(...layers: readonly (readonly Entry[])[]) {
+  const blobs = new Map<string, Uint8Array>();
+  const descriptors = layers.map((entries, i): Descriptor => {
+    const plain = tar(entries);
+    const blob = i % 2 === 0 ? plain : gzipSync(plain);
+    const digest = `sha256:${createHash('sha256').update(blob).digest('hex')}`;
+    blobs.set(digest, blob);
+    return { mediaType: i % 2 === 0 ? OCI_LAYER : OCI_LAYER_GZIP, digest, size: blob.length };
+  });
+  const config = { mediaType: OCI_CONFIG, digest: `sha256:${'0'.repeat(64)}`, size: 0 };
+  const manifest: Manifest = { schemaVersion: 2, config, layers: descriptors };
+  return {
+    name: 'test',
+    manifest,
+    blobs,
+    blob: ({ digest }: Pick<Descriptor, 'digest'>) => chunks(blobs.get(digest) as Uint8Array),
+  };
+}
+/** In pieces that fit no block, in one buffer. */
+function* chunks(blob: Uint8Array): Generator<Uint8Array> {
+  const buffer = Buffer.alloc(700);
+  for (let at = 0; at < blob.length; at += buffer.length) {
+    const part = blob.subarray(at, at + buffer.length);
+    buffer.set(part);
+    yield buffer.subarray(0, part.length);
+  }
+}
+
+async function paths(...layers: readonly (readonly Entry[])[]): Promise<string[]> {
+  const tree = await openImageTree(image(...layers));
+  const shown = [];
+  for (const entry of tree.files) {
+    if (entry.type === 'directory') shown.push(`${entry.path}/`.replace('//', '/'));
+    else if (entry.type === 'symlink') shown.push(`${entry.path} -> ${entry.target}`);
+    else shown.push(`${entry.path}=${Buffer.from(await tree.bytes(entry.path)).toString()}`);
+  }
+  return shown;
+}
+
+test('layers are applied in order: files replaced, directories merged', async () => {
+  assert.deepEqual(
+    await paths(
+      [directory('./'), directory('./a', 0o700), file('./a/x', '1'), file('a/y', '2'), file('b', 'file')],
+      [file('a/x', 'new'), directory('b'), file('b/c', '3')],
+      [file('/a/z', 'absolute'), symlink('b', 'a')],
+    ),
+    ['/', '/a/', '/a/x=new', '/a/y=2', '/a/z=absolute', '/b -> a'],
+  );
+});
+
+test('whiteouts remove what lower layers have, wherever they stand in their layer', async () => {
+  const lower = [
+    directory('d'),
+    file('d/old', ''),
+    directory('d/sub'),
+    file('d/sub/x', ''),
+    file('f', ''),
+    file('g', ''),
+  ];
+  assert.deepEqual(await paths(lower, [file('.wh.f', ''), file('.wh.nothing', ''), file('d/.wh.sub', '')]), [
+    '/',
+    '/d/',
+    '/d/old=',
+    '/g=',
+  ]);
+  for (const layer of [
+    [file('.wh.f', ''), file('f', 'new')],
+    [file('f', 'new'), file('.wh.f', '')],
+  ])
+    assert.ok((await paths(lower, layer)).includes('/f=new'));
+  for (const layer of [
+    [directory('d'), file('d/.wh..wh..opq', ''), file('d/new', '1')],
+    [file('d/new', '1'), file('d/.wh..wh..opq', '')],
+    [file('.wh.d', ''), directory('d'), file('d/new', '1')],
+    [directory('d'), file('d/new', '1'), file('.wh.d', '')],
+  ])
+    assert.deepEqual(await paths(lower, layer), ['/', '/d/', '/d/new=1', '/f=', '/g=']);
+  assert.deepEqual(await paths(lower, [file('.wh.d', '')], [file('d/sub/y', '')]), [
+    '/',
+    '/d/',
+    '/d/sub/',
+    '/d/sub/y=',
+    '/f=',
+    '/g=',
+  ]);
+  assert.deepEqual(await paths([file('.wh..wh.plnk', ''), directory('.wh..wh.aufs'), file('x', '')]), ['/', '/x=']);
+});
+
+test('symlinks in the directories of a path are followed within the root', async () => {
+  const lower = [
+    directory('usr'),
+    directory('usr/bin'),
+    symlink('bin', 'usr/bin'),
+    symlink('abs', '/usr'),
+    symlink('up', '../../usr'),
+  ];
+  const tree = await paths(lower, [file('bin/a', ''), file('abs/b', ''), file('up/bin/c', ''), file('.wh.up', '')]);
+  assert.deepEqual(tree, [
+    '/',
+    '/abs -> /usr',
+    '/bin -> usr/bin',
+    '/usr/',
+    '/usr/b=',
+    '/usr/bin/',
+    '/usr/bin/a=',
+    '/usr/bin/c=',
+  ]);
+  await assert.rejects(paths([symlink('loop', 'loop'), file('loop/x', '')]), {
+    code: 'LIMIT',
+    message: /layer 0 .*symlinks/,
+  });
+  for (const name of ['../x', 'a/../../x'])
+    await assert.rejects(paths([file(name, '')]), { code: 'CORRUPT', message: /leaves the image/ });
+});
+
+test('hard links have the content of their target, also when that is replaced', async () => {
+  assert.deepEqual(
+    await paths([file('a', 'same'), link('b', 'a')], [file('a', 'other'), link('c', './b'), link('d', '/a')]),
+    ['/', '/a=other', '/b=same', '/c=same', '/d=other'],
+  );
+  await assert.rejects(paths([link('b', 'a')]), { code: 'CORRUPT', message: /entry "b".*link to a, which is no file/ });
+});
+
+test('objects of an encapsulated image: verified, with their xattrs, and no part of the tree', async () => {
+  const xattrs = encodeXattrs(new Map([['security.selinux', Buffer.from('label\0')]]));
+  const attributes = { uid: 0, gid: 0, mode: 0o100755, size: 5, xattrsBytes: xattrs };
+  const checksum = startFileChecksum(attributes).update('shell').digest('hex');
+  const object = `sysroot/ostree/repo/objects/${checksum.slice(0, 2)}/${checksum.slice(2)}.file`;
+  const raw = (name: string, bytes: Uint8Array) => ({
+    ...file(name, ''),
+    content: Buffer.from(bytes).toString('latin1'),
+  });
+  const layer = [raw(`${object}-xattrs-link`, xattrs), file(object, 'shell', 0o755), link('usr/bin/sh', object)];
+  const tree = await openImageTree(image([...layer, file('usr/empty', '')]));
+  assert.deepEqual(
+    Array.from(tree.files, ({ path }) => path),
+    ['/', '/sysroot', '/sysroot/ostree', '/usr', '/usr/bin', '/usr/bin/sh', '/usr/empty'],
+  );
+  const shell = tree.files.get('/usr/bin/sh');
+  assert.equal(shell?.type === 'file' && shell.checksum, checksum);
+  assert.equal(Buffer.from(shell?.xattrs.get('security.selinux') ?? []).toString(), 'label\0');
+  const older = [
+    raw(object.replace(/file$/, 'file-xattrs').replace(checksum.slice(2), 'f'.repeat(62)), xattrs),
+    link(`${object}-xattrs-link`, object.replace(/file$/, 'file-xattrs').replace(checksum.slice(2), 'f'.repeat(62))),
+    ...layer.slice(1),
+  ];
+  assert.equal((await openImageTree(image(older))).files.get('/usr/bin/sh')?.type, 'file');
+  await assert.rejects(openImageTree(image([layer[0] as Entry, file(object, 'hello', 0o755)])), {
+    code: 'CORRUPT',
+    message: /reading test: layer 0 \(sha256:.*has the checksum [0-9a-f]{64}/,
+  });
+});
+
+test('metadata, large ids, and binary xattrs', async () => {
+  const tree = await openImageTree(
+    image([
+      {
+        ...file('x', 'y', 0o4711),
+        uid: 3_000_000,
+        gid: 7,
+        xattrs: new Map([
+          ['user.b', Uint8Array.of(0, 255)],
+          ['user.a', Uint8Array.of(1)],
+        ]),
+      },
+    ]),
+  );
+  const { mode, uid, gid, xattrs } = tree.files.get('/x') ?? assert.fail();
+  assert.deepEqual(
+    [mode, uid, gid, [...xattrs.keys()], xattrs.get('user.b')],
+    [0o104711, 3_000_000, 7, ['user.a', 'user.b'], Uint8Array.of(0, 255)],
+  );
+});
+
+test('content by path: streamed or whole, checked again', async () => {
+  const big = 'x'.repeat(300_000);
+  const made = image([file('first', '1'), file('big', big), file('last', '3'), symlink('l', 'big')]);
+  const tree = await openImageTree(made);
+  assert.equal(Buffer.from(await tree.bytes('/l')).toString(), big);
+  assert.equal(Buffer.from(await tree.bytes('/last')).toString(), '3');
+  const parts: Buffer[] = [];
+  for await (const chunk of tree.read('/big')) parts.push(Buffer.from(chunk));
+  assert.equal(Buffer.concat(parts).toString(), big);
+  await assert.rejects(tree.bytes('/gone'), { code: 'NOT_FOUND', message: /no regular file \/gone in test/ });
+  const [digest] = made.blobs.keys();
+  const changed = Buffer.from(made.blobs.get(digest as string) as Uint8Array);
+  changed[512 * 3 + 10] = 0x79;
+  made.blobs.set(digest as string, changed);
+  await assert.rejects(tree.bytes('/big'), { code: 'CORRUPT', message: /\/big changed/ });
+});
+
+test('a blob that is not what its descriptor says is refused', async () => {
+  const swapped = image([file('a', '1')], [file('b', '2')]);
+  const [first, second] = swapped.manifest.layers as [Descriptor, Descriptor];
+  swapped.blobs.set(first.digest, Buffer.concat([swapped.blobs.get(first.digest) as Uint8Array, Buffer.alloc(512)]));
+  await assert.rejects(openImageTree(swapped), {
+    code: 'CORRUPT',
+    message: /layer 0 .*2560 bytes of digest sha256:.* instead of 2048/,
+  });
+  const cut = image([file('a', '1')], [file('b', '2')]);
+  cut.blobs.set(second.digest, (cut.blobs.get(second.digest) as Uint8Array).subarray(0, -20));
+  await assert.rejects(openImageTree(cut), { code: 'CORRUPT', message: /layer 1/ });
+  const other = image([file('a', '1')]);
+  const layers = other.manifest.layers.map((layer) => ({ ...layer, mediaType: 'application/x' }));
+  await assert.rejects(openImageTree({ ...other, manifest: { ...other.manifest, layers } }), {
+    code: 'UNSUPPORTED',
+    message: /application\/x/,
+  });
+});
+
+test('devices are left out with a warning', async () => {
+  const device = tar([file('null', '')]);
+  device[156] = 0x33; // character device: the checksum of the header grows by as much
+  const sum = Number.parseInt(device.toString('latin1', 148, 154), 8) + 3;
+  device.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');
+  const made = image([file('x', '')]);
+  const digest = `sha256:${createHash('sha256').update(device).digest('hex')}`;
+  made.blobs.set(digest, device);
+  const manifest = { ...made.manifest, layers: [{ mediaType: OCI_LAYER, digest, size: device.length }] };
+  const warnings: string[] = [];
+  const tree = await openImageTree(
+    { ...made, manifest },
+    { ...silentLogger, warn: (message) => warnings.push(message) },
+  );
+  assert.equal(tree.files.size, 1);
+  assert.deepEqual(warnings, ['test: 1 devices or pipes are left out']);
+});
