@@ -1,4 +1,4 @@
-import { inContext, OstrataError } from '../errors.js';
+import { OstrataError } from '../errors.js';
 import type { PlatformChoice } from '../oci/platform.js';
 import { type Commit, metadataValue } from '../ostree/commit.js';
 import type { PackageFacts } from '../plugin.js';
@@ -39,8 +39,11 @@ export function hostPlatform(): PlatformChoice {
 /** What a commit is for: what it says itself, else what most of its packages are built for, else this machine's kind. */
 export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
   const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
-  if (typeof declared === 'string')
-    return inContext(`commit metadata ${ARCHITECTURE_KEY}`, () => goArchitecture(declared));
+  if (typeof declared === 'string') {
+    if (!MACHINE.test(declared))
+      throw new OstrataError('CORRUPT', `commit metadata ${ARCHITECTURE_KEY}: ${JSON.stringify(declared)} is none`);
+    return goArchitecture(declared);
+  }
   const counts = new Map<string, number>();
   for (const { nevra } of packages) {
     const machine = nevra.slice(nevra.lastIndexOf('.') + 1);

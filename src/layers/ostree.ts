@@ -48,7 +48,7 @@ class LayerStream {
     this.#sink = sink;
   }
 
-  commit({ commit, directories }: CommitLayerSpec): void {
+  commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
     const written = new Set<string>();
     const metadata = (checksum: string, kind: 'dirtree' | 'dirmeta', bytes: Uint8Array) => {
       const path = objectPath(checksum, kind);
@@ -68,9 +68,7 @@ class LayerStream {
       metadata(dirtree, 'dirtree', this.#repo.loadDirtree(dirtree).bytes);
       if (path !== '/' && !isSkeleton(path)) this.#directory(tarPath(path), meta.parsed);
     }
-    // Containers run without systemd-tmpfiles, and much fails without /var/tmp.
-    if (!directories.some(({ path }) => path === '/var/tmp'))
-      this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
+    if (addVarTmp) this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
   }
 
   async chunk({ objects, directories }: ChunkLayerSpec): Promise<void> {

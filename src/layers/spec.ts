@@ -2,11 +2,12 @@
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import type { OwnedComponent } from '../components/assign.js';
+import { OstrataError } from '../errors.js';
 import type { FileInfo } from '../ostree/file.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
-import { parentPath } from '../tree/filemap.js';
+import { type FileMap, parentPath } from '../tree/filemap.js';
 import type { CommitDirectory, CommitTree } from '../tree/ostree.js';
-import type { Directory, TreePath } from '../tree/tree.js';
+import type { Directory, FileEntry, TreePath } from '../tree/tree.js';
 import { isSkeleton, UNLISTED_XATTR } from './ostree.js';
 
 /** 2 writes the parent directories of every path with their real metadata; 1 leaves them to whoever unpacks. */
@@ -17,6 +18,8 @@ export interface CommitLayerSpec {
   readonly kind: 'commit';
   readonly commit: string;
   readonly directories: readonly CommitDirectory[];
+  /** The commit has no `/var/tmp`. */
+  readonly addVarTmp: boolean;
 }
 /** A layer of content objects. */
 export interface ChunkLayerSpec {
@@ -36,8 +39,20 @@ export interface LayerObject {
 export type LayerSpec = CommitLayerSpec | ChunkLayerSpec;
 export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 
-export function commitLayerSpec({ commit, directories }: CommitTree): CommitLayerSpec {
-  return { kind: 'commit', commit: commit.checksum, directories };
+/** Throws `UNSUPPORTED` where two paths of the commit would be one path of the image. */
+export function commitLayerSpec({ name, commit, directories, files }: CommitTree): CommitLayerSpec {
+  const etc = files.get('/etc');
+  if (etc !== undefined && files.get('/usr/etc') !== undefined && !isEmptyDirectory(etc, files))
+    throw new OstrataError('UNSUPPORTED', `${name} has both /etc and /usr/etc, which are one folder in an image`);
+  // Containers run without systemd-tmpfiles, and much fails without /var/tmp.
+  const addVarTmp = files.get('/var/tmp') === undefined && (files.get('/var')?.type ?? 'directory') === 'directory';
+  return { kind: 'commit', commit: commit.checksum, directories, addVarTmp };
+}
+
+function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
+  if (type !== 'directory') return false;
+  for (const entry of files) if (entry.path.startsWith(`${path}/`)) return false;
+  return true;
 }
 
 /** The layer that holds `components`. */

@@ -5,7 +5,13 @@ import fc from 'fast-check';
 import { assignComponents } from '../../src/components/assign.js';
 import { loadClaims } from '../../src/components/load.js';
 import { writeOstreeLayer } from '../../src/layers/ostree.js';
-import { type ChunkLayerSpec, chunkLayerSpec, type FormatVersion, layerKey } from '../../src/layers/spec.js';
+import {
+  type ChunkLayerSpec,
+  chunkLayerSpec,
+  commitLayerSpec,
+  type FormatVersion,
+  layerKey,
+} from '../../src/layers/spec.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree } from '../../src/tree/ostree.js';
@@ -82,4 +88,21 @@ test('format 1 knows no directories, format 2 all above its paths', async () => 
   const { directories, contentSize } = await specOf(tree, repo.dirmeta(), 2);
   assert.deepEqual([...directories.keys()].sort(), ['/usr', '/usr/lib']);
   assert.equal(contentSize, 1);
+});
+
+const commitSpecOf = (root: ReturnType<typeof dir>) =>
+  commitLayerSpec(openCommitTree(openRepo(repo.path), repo.commit(repo.tree(root))));
+
+test('two paths that would be one in the image are an error, an empty /etc is none', () => {
+  const usr = dir({ etc: dir({ passwd: 'x' }) });
+  const both = { code: 'UNSUPPORTED', message: /both \/etc and \/usr\/etc/ };
+  assert.throws(() => commitSpecOf(dir({ etc: dir({ a: 'a' }), usr })), both);
+  assert.throws(() => commitSpecOf(dir({ etc: { target: 'usr/etc' }, usr })), both);
+  assert.equal(commitSpecOf(dir({ etc: dir({}), usr })).addVarTmp, true);
+});
+
+test('/var/tmp is added only where it can be', () => {
+  assert.equal(commitSpecOf(dir({})).addVarTmp, true);
+  assert.equal(commitSpecOf(dir({ var: dir({ tmp: { target: '/tmp' } }) })).addVarTmp, false);
+  assert.equal(commitSpecOf(dir({ var: { target: 'run/var' } })).addVarTmp, false);
 });
