@@ -13,6 +13,11 @@ const contentSources: Lazy<ContentSource> = {
 
 const layoutStrategies: Lazy<LayoutStrategy> = {
   'expected-download': async () => (await import('./layouts/expected-download.js')).expectedDownload,
+  'rpm-ostree': async () => (await import('./layouts/rpm-ostree.js')).rpmOstree,
+  'rpm-ostree-fresh': async () => (await import('./layouts/rpm-ostree.js')).rpmOstreeFresh,
+  'size-tail': async () => (await import('./layouts/size-tail.js')).sizeTail,
+  'hash-tiers': async () => (await import('./layouts/hash-tiers.js')).hashTiers,
+  'one-per-component': async () => (await import('./layouts/one-per-component.js')).onePerComponent,
   single: async () => (await import('./layouts/single.js')).single,
 };
 
