@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { COMPRESSION_BLOCK, type Compression, createCompressor } from './compress.js';
+import type { Board, Slot } from './board.js';
+import type { Compressor } from './compress.js';
 
 /** What a written layer blob is known by. */
 export interface BlobResult {
@@ -20,34 +21,47 @@ export interface BlobResult {
  */
 export class BlobWriter {
   readonly #fd: number;
-  readonly #block = Buffer.allocUnsafeSlow(COMPRESSION_BLOCK);
+  readonly #compressor: Compressor;
+  readonly #frame;
+  readonly #board: Board | undefined;
+  /** Blocks on the board, in order. */
+  readonly #waiting: Slot[] = [];
+  readonly #block: Buffer;
   #filled = 0;
-  readonly #compressor;
+  #before = new Uint8Array();
   readonly #diffId = createHash('sha256');
   readonly #digest = createHash('sha256');
   #size = 0;
   #tarSize = 0;
 
-  /** Creates `path`, which must not exist. */
-  constructor(path: string, compression: Compression) {
+  /**
+   * Creates `path`, which must not exist.
+   * @param board where other workers may help
+   */
+  constructor(path: string, compressor: Compressor, board?: Board) {
     this.#fd = openSync(path, 'wx', 0o644);
-    this.#compressor = createCompressor(compression);
+    this.#compressor = compressor;
+    this.#frame = compressor.frame();
+    this.#board = board;
+    this.#block = Buffer.allocUnsafeSlow(compressor.blockSize);
+    this.#emit(this.#frame.start);
   }
 
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      const length = Math.min(bytes.length - at, COMPRESSION_BLOCK - this.#filled);
+      const length = Math.min(bytes.length - at, this.#block.length - this.#filled);
       this.#block.set(bytes.subarray(at, at + length), this.#filled);
       this.#filled += length;
       at += length;
-      if (this.#filled === COMPRESSION_BLOCK) this.#flush();
+      if (this.#filled === this.#block.length) this.#flush();
     }
   }
 
   /** Ends the blob and closes the file. */
   finish(): BlobResult {
     if (this.#filled > 0) this.#flush();
-    this.#emit(this.#compressor.finish());
+    while (this.#waiting.length > 0) this.#collect();
+    this.#emit(this.#frame.end());
     this.close();
     return {
       diffId: `sha256:${this.#diffId.digest('hex')}`,
@@ -65,16 +79,38 @@ export class BlobWriter {
   #flush(): void {
     const block = this.#block.subarray(0, this.#filled);
     this.#diffId.update(block);
+    this.#frame.update(block);
     this.#tarSize += block.length;
-    this.#emit(this.#compressor.block(block));
+    if (this.#board?.hasHelpers) this.#share(this.#board, block);
+    else {
+      while (this.#waiting.length > 0) this.#collect();
+      this.#emit(this.#compressor.compress(block, this.#before));
+    }
+    const { window } = this.#compressor;
+    // A copy, not slice(): on a Buffer that is a view of what is overwritten next.
+    if (window > 0) this.#before = new Uint8Array(block.subarray(-window));
     this.#filled = 0;
   }
 
-  #emit(chunks: readonly Uint8Array[]): void {
-    for (const chunk of chunks) {
-      this.#digest.update(chunk);
-      this.#size += chunk.length;
-      for (let at = 0; at < chunk.length; ) at += writeSync(this.#fd, chunk, at);
+  /** Puts a block on the board, or compresses it where others keep the board full. */
+  #share(board: Board, block: Uint8Array): void {
+    let slot = board.put(block, this.#before);
+    while (slot === undefined && this.#waiting.length > 0) {
+      this.#collect();
+      slot = board.put(block, this.#before);
     }
+    if (slot !== undefined) this.#waiting.push(slot);
+    else this.#emit(this.#compressor.compress(block, this.#before));
+  }
+
+  #collect(): void {
+    this.#emit((this.#board as Board).collect(this.#waiting));
+    this.#waiting.shift();
+  }
+
+  #emit(bytes: Uint8Array): void {
+    this.#digest.update(bytes);
+    this.#size += bytes.length;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
   }
 }

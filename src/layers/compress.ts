@@ -1,14 +1,9 @@
 /**
- * Layer compression in blocks. gzip (RFC 1952) holds one raw deflate stream (RFC 1951) made of independently
- * compressed blocks: each is primed with the 32 KiB before it and ends at a byte boundary (sync flush), as pigz does.
- * The bytes depend on the content, the level and {@link COMPRESSION_BLOCK} only.
+ * Layer compression in blocks: each is compressed on its own, by any worker, and the compressed blocks follow each
+ * other. The bytes depend on the content, the compression and its level only. gzip (RFC 1952) holds one raw deflate
+ * stream (RFC 1951); a block refers to the 32 KiB before it and ends at a byte boundary (sync flush), as pigz does it.
  */
 import { constants, crc32, deflateRawSync } from 'node:zlib';
-
-/** Bytes of tar per compressed block. Smaller ones cost speed and ratio, larger ones memory. */
-export const COMPRESSION_BLOCK = 1 << 20;
-/** How far back deflate can refer. */
-const DEFLATE_WINDOW = 1 << 15;
 
 export type CompressionName = 'gzip' | 'none';
 export interface Compression {
@@ -17,14 +12,57 @@ export interface Compression {
   readonly level: number;
 }
 
-/** Turns blocks into compressed bytes; `finish` must be called once, last. */
 export interface Compressor {
-  block(block: Uint8Array): readonly Uint8Array[];
-  finish(): readonly Uint8Array[];
+  /** Bytes of tar in a block; the last may be shorter. */
+  readonly blockSize: number;
+  /** How far back, over the start of a block, its compression may refer. */
+  readonly window: number;
+  /** @param before up to `window` bytes that precede `block`; none for the first */
+  compress(block: Uint8Array, before: Uint8Array): Uint8Array;
+  /** What is around the blocks of one stream. */
+  frame(): Frame;
 }
 
+export interface Frame {
+  readonly start: Uint8Array;
+  /** Takes note of a block, in order. */
+  update(block: Uint8Array): void;
+  /** What comes after the last block. */
+  end(): Uint8Array;
+}
+
+/** Smaller blocks cost speed and ratio, larger ones memory. */
+const BLOCK_SIZE = 1 << 20;
+/** How far back deflate can refer. */
+const DEFLATE_WINDOW = 1 << 15;
+const NOTHING = new Uint8Array();
+
 export function createCompressor({ name, level }: Compression): Compressor {
-  return name === 'gzip' ? gzip(level) : { block: (block) => [block], finish: () => [] };
+  switch (name) {
+    case 'gzip':
+      return {
+        blockSize: BLOCK_SIZE,
+        window: DEFLATE_WINDOW,
+        compress: (block, before) => deflateBlock(block, before, level),
+        frame: gzipFrame,
+      };
+    case 'none':
+      return {
+        blockSize: BLOCK_SIZE,
+        window: 0,
+        compress: (block) => block,
+        frame: () => ({ start: NOTHING, update: () => {}, end: () => NOTHING }),
+      };
+  }
+}
+
+function deflateBlock(block: Uint8Array, dictionary: Uint8Array, level: number): Uint8Array {
+  return deflateRawSync(block, {
+    level,
+    finishFlush: constants.Z_SYNC_FLUSH,
+    chunkSize: BLOCK_SIZE,
+    ...(dictionary.length > 0 && { dictionary }),
+  });
 }
 
 /** Magic, deflate, no flags, mtime 0, no extra flags, unknown system. */
@@ -32,30 +70,20 @@ const GZIP_HEADER = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff);
 /** An empty final deflate block (fixed codes, end of block). */
 const DEFLATE_END = Uint8Array.of(3, 0);
 
-function gzip(level: number): Compressor {
+function gzipFrame(): Frame {
   let checksum = 0;
   let length = 0;
-  let dictionary: Uint8Array | undefined;
   return {
-    block(block) {
-      const first = length === 0;
+    start: GZIP_HEADER,
+    update(block) {
       checksum = crc32(block, checksum);
       length += block.length;
-      const deflated = deflateRawSync(block, {
-        level,
-        finishFlush: constants.Z_SYNC_FLUSH,
-        chunkSize: COMPRESSION_BLOCK,
-        ...(dictionary && { dictionary }),
-      });
-      // A copy, not slice(): on a Buffer that is a view of what the caller overwrites.
-      dictionary = new Uint8Array(block.subarray(-DEFLATE_WINDOW));
-      return first ? [GZIP_HEADER, deflated] : [deflated];
     },
-    finish() {
+    end() {
       const trailer = Buffer.alloc(8);
       trailer.writeUInt32LE(checksum, 0);
       trailer.writeUInt32LE(length % 2 ** 32, 4);
-      return length === 0 ? [GZIP_HEADER, DEFLATE_END, trailer] : [DEFLATE_END, trailer];
+      return Buffer.concat([DEFLATE_END, trailer]);
     },
   };
 }

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, OstrataError, wrapError } from '../errors.js';
 import type { BlobResult } from './blob.js';
-import type { Compression } from './compress.js';
+import { type BoardMemory, closeBoard, createBoard } from './board.js';
+import { type Compression, createCompressor } from './compress.js';
 import type { LayerSpec } from './spec.js';
 
 export interface LayerTask {
@@ -12,12 +13,20 @@ export interface LayerTask {
 export type WorkerReply =
   | { readonly type: 'progress'; readonly bytes: number }
   | { readonly type: 'done'; readonly result: BlobResult }
+  | { readonly type: 'helped' }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+export interface WorkerData {
+  readonly repoPath: string;
+  readonly compression: Compression;
+  /** Undefined where nobody could help. */
+  readonly board: BoardMemory | undefined;
+}
 
 export interface WriteLayersOptions {
   readonly repoPath: string;
   readonly compression: Compression;
-  /** Worker threads, at least 1; each writes one layer at a time. */
+  /** Worker threads, at least 1; each writes one layer at a time, and when none is left helps the others. */
   readonly jobs: number;
   readonly signal: AbortSignal;
   /** Called with bytes of tar written since the last call. */
@@ -32,20 +41,25 @@ export async function writeLayers(tasks: readonly LayerTask[], options: WriteLay
   const queue = tasks
     .map((task, index) => ({ task, index }))
     .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);
-  const count = Math.max(1, Math.min(options.jobs, tasks.length));
-  const { repoPath, compression, signal, onProgress, onWritten } = options;
+  const count = Math.max(1, Math.min(options.jobs, Math.ceil(totalWeight(tasks) / WORTH_A_WORKER)));
+  const { repoPath, compression, onWritten } = options;
+  const board = count > 1 ? createBoard(createCompressor(compression), count) : undefined;
+  const workerData: WorkerData = { repoPath, compression, board };
   const workers = Array.from(
     { length: count },
-    () => new Worker(new URL('./worker.js', import.meta.url), { workerData: { repoPath, compression } }),
+    () => new Worker(new URL('./worker.js', import.meta.url), { workerData }),
   );
+  let unfinished = tasks.length;
   try {
     await Promise.all(
       workers.map(async (worker) => {
         for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-          const blob = await runTask(worker, next.task, signal, onProgress);
+          const blob = (await send(worker, next.task, options)) as BlobResult;
           results[next.index] = blob;
+          if (--unfinished === 0 && board) closeBoard(board);
           await onWritten?.(next.index, blob);
         }
+        if (board && unfinished > 0) await send(worker, 'help', options);
       }),
     );
     return results;
@@ -54,13 +68,13 @@ export async function writeLayers(tasks: readonly LayerTask[], options: WriteLay
   }
 }
 
-function runTask(
+/** The result of a task; undefined after helping, which ends when the board is closed. */
+function send(
   worker: Worker,
-  task: LayerTask,
-  signal: AbortSignal,
-  onProgress: (bytes: number) => void,
-): Promise<BlobResult> {
-  return new Promise<BlobResult>((resolve, reject) => {
+  task: LayerTask | 'help',
+  { signal, onProgress }: WriteLayersOptions,
+): Promise<BlobResult | undefined> {
+  return new Promise((resolve, reject) => {
     const onAbort = () => reject(new OstrataError('CANCELLED', 'writing layers: cancelled'));
     const onError = (error: unknown) => reject(wrapError('layer worker', error));
     const onExit = (code: number) => reject(new OstrataError('IO', `layer worker ended with exit code ${code}`));
@@ -68,6 +82,7 @@ function runTask(
       if (reply.type === 'progress') return onProgress(reply.bytes);
       settle();
       if (reply.type === 'done') resolve(reply.result);
+      else if (reply.type === 'helped') resolve(undefined);
       else reject(new OstrataError(reply.code, reply.message));
     };
     const settle = () => {
@@ -79,6 +94,13 @@ function runTask(
     signal.addEventListener('abort', onAbort, { once: true });
     worker.postMessage(task);
   });
+}
+
+/** Starting a thread costs about as much as this much work. */
+const WORTH_A_WORKER = 4 << 20;
+
+function totalWeight(tasks: readonly LayerTask[]): number {
+  return tasks.reduce((sum, task) => sum + weight(task), 0);
 }
 
 /** Expected work: what a layer's content and its number of objects cost. */

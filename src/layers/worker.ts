@@ -1,21 +1,24 @@
-/** Runs in a worker thread: writes one layer at a time to a file. See pool.ts for the other end. */
+/** Runs in a worker thread: writes one layer at a time to a file, or helps others with theirs. See pool.ts for the other end. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { OstrataError, wrapError } from '../errors.js';
 import { openRepo } from '../ostree/repo.js';
 import { type BlobResult, BlobWriter } from './blob.js';
-import type { Compression } from './compress.js';
+import { Board } from './board.js';
+import { createCompressor } from './compress.js';
 import { writeOstreeLayer } from './ostree.js';
-import type { LayerTask, WorkerReply } from './pool.js';
+import type { LayerTask, WorkerData, WorkerReply } from './pool.js';
 
 /** Progress is told in steps of this many bytes of tar. */
 const PROGRESS_STEP = 8 << 20;
 
-const { repoPath, compression } = workerData as { readonly repoPath: string; readonly compression: Compression };
+const { repoPath, compression, board: memory } = workerData as WorkerData;
 const repo = openRepo(repoPath);
+const compressor = createCompressor(compression);
+const board = memory && new Board(memory, compressor);
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 
 async function write({ spec, path }: LayerTask): Promise<BlobResult> {
-  const blob = new BlobWriter(path, compression);
+  const blob = new BlobWriter(path, compressor, board);
   let untold = 0;
   try {
     await writeOstreeLayer(repo, spec, (bytes) => {
@@ -32,7 +35,13 @@ async function write({ spec, path }: LayerTask): Promise<BlobResult> {
   }
 }
 
-parentPort?.on('message', async (task: LayerTask) => {
+function help(): void {
+  board?.help();
+  reply({ type: 'helped' });
+}
+
+parentPort?.on('message', async (task: LayerTask | 'help') => {
+  if (task === 'help') return help();
   try {
     reply({ type: 'done', result: await write(task) });
   } catch (error) {

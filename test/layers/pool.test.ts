@@ -44,6 +44,14 @@ test('results are in the order of the tasks, and the same for any number of work
   assert.ok(tar.includes(contents[0] as string));
 });
 
+test('a layer is the same when others help with it', async () => {
+  const content = Buffer.alloc(30 << 20, 'something long ').toString();
+  const results = [];
+  for (const jobs of [1, 2, 5]) results.push(await write([task(content), task('short')], jobs));
+  assert.deepEqual(results[1], results[0]);
+  assert.deepEqual(results[2], results[0]);
+});
+
 test('no task, no result', async () => {
   assert.deepEqual(await write([], 4), []);
 });
