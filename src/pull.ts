@@ -1,5 +1,4 @@
 /** An image in, its merge commit in a repository out: the ostree commit, derived layers over it, the image's metadata. */
-import { OstrataError } from './errors.js';
 import { overlay, removeInjected, treeOf } from './image/merge.js';
 import { pruneLayers } from './image/prune.js';
 import { imageMetadata, imageRef, type StoredImage, storedBlob, storedImage } from './image/stored.js';
@@ -8,7 +7,6 @@ import type { MutableTree } from './ostree/mutabletree.js';
 import { sha256Hex } from './ostree/objects.js';
 import type { EncodedObject } from './ostree/objectset.js';
 import type { RepoWriter } from './ostree/write.js';
-import { openImage } from './transports/imgref.js';
 import { canonicalImgref } from './transports/ostree-imgref.js';
 import type { ImageReader } from './transports/transport.js';
 import {
@@ -18,7 +16,7 @@ import {
   importCommit,
   planCounts,
   planImport,
-  withWriter,
+  withSource,
 } from './unencapsulate.js';
 
 export interface PullResult extends ImportResult {
@@ -29,17 +27,10 @@ export interface PullResult extends ImportResult {
 /** Pulls an image, or brings it up to date; layers that no image needs any more lose their refs. */
 export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
-  return withWriter(options, async (writer) => {
-    const image = await openImage(options.source.imgref);
+  return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
     if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image);
-    const plan = await planImport(writer, image, options);
-    const derived = plan.layers.filter(({ kind }) => kind === 'derived');
-    if (derived.length > 0 && options.source.verification.kind === 'remote')
-      throw new OstrataError(
-        'UNSUPPORTED',
-        `${image.name} has ${derived.length} derived layers, and the signature of an ostree remote covers the commit only`,
-      );
+    const plan = await planImport(writer.repo, image, options);
     const commit = await importCommit(writer, plan, options);
     const mergeCommit = writeMergeCommit(writer, plan, commit, []);
     writer.setRef(imageRef(imgref), mergeCommit);

@@ -8,15 +8,20 @@ import { OSTREE_COMMIT } from './oci/annotations.js';
 import { type ImageConfig, parseConfig } from './oci/types.js';
 import { type Commit, decodeCommit } from './ostree/commit.js';
 import { decodeDirtree } from './ostree/dirtree.js';
+import { isChecksum } from './ostree/objects.js';
 import { objectSet } from './ostree/objectset.js';
+import { hasWholeCommit, partialNote } from './ostree/partial.js';
+import { type OstreeRepo, openRepo } from './ostree/repo.js';
 import { type SignedCommit, verifySignatures } from './ostree/sign.js';
+import { hasObject } from './ostree/stage.js';
 import { type CommitObjects, commitObjects } from './ostree/traverse.js';
 import { RepoWriter } from './ostree/write.js';
 import { contentExtension } from './ostree/write-content.js';
 import { checkRefName } from './ostree/write-refs.js';
 import { openImage } from './transports/imgref.js';
 import type { OstreeImgref } from './transports/ostree-imgref.js';
-import type { ImageReader } from './transports/transport.js';
+import { enforcePolicy } from './transports/policy.js';
+import type { ImageReader, TransportOptions } from './transports/transport.js';
 
 export interface ImportOptions {
   /** Path of the ostree repository. */
@@ -24,6 +29,8 @@ export interface ImportOptions {
   readonly source: OstreeImgref;
   /** Worker threads, each imports one layer at a time. */
   readonly jobs: number;
+  /** How the image is reached. */
+  readonly transport?: TransportOptions;
   /** Whether what is referenced must be on the disk first; by default what the repository's config says. */
   readonly fsync?: boolean;
   readonly log: Logger;
@@ -71,8 +78,8 @@ export interface ImportPlan {
 /** Fetches the commit that an image holds, into the repository, and its layers' refs; `writeRef` names the commit too. */
 export async function unencapsulate(options: ImportOptions & { readonly writeRef?: string }): Promise<ImportResult> {
   if (options.writeRef !== undefined) checkRefName(options.writeRef);
-  return withWriter(options, async (writer) => {
-    const plan = await planImport(writer, await openImage(options.source.imgref), options);
+  return withSource(options, async (image, writer) => {
+    const plan = await planImport(writer.repo, image, options);
     const derived = plan.layers.filter(({ kind }) => kind === 'derived').length;
     if (derived > 0)
       throw new OstrataError(
@@ -85,37 +92,67 @@ export async function unencapsulate(options: ImportOptions & { readonly writeRef
   });
 }
 
-/** Runs `body` with the repository locked; nothing staged is left behind. */
-export async function withWriter<T>(options: ImportOptions, body: (writer: RepoWriter) => Promise<T>): Promise<T> {
+/** What would be fetched; nothing is written. */
+export async function planUnencapsulate(options: ImportOptions): Promise<ImportPlan> {
+  return withImage(options, (image) => planImport(openRepo(options.repo), image, options));
+}
+
+/** Runs `body` with the opened image, and with the repository locked; nothing staged is left behind. */
+export async function withSource<T>(
+  options: ImportOptions,
+  body: (image: ImageReader, writer: RepoWriter) => Promise<T>,
+): Promise<T> {
   const { fsync, signal } = options;
   const writer = await RepoWriter.open(options.repo, { ...(fsync !== undefined && { fsync }), signal });
   try {
-    return await body(writer);
+    return await withImage(options, (image) => body(image, writer));
   } finally {
     writer.close();
   }
 }
 
+/** The image is one that the policy accepts, where the reference asks for that. */
+async function withImage<T>(
+  { source, transport = {} }: ImportOptions,
+  body: (image: ImageReader) => Promise<T>,
+): Promise<T> {
+  const image = await openImage(source.imgref, transport);
+  try {
+    if (source.verification.kind === 'policy') await enforcePolicy(source.imgref, image, transport);
+    return await body(image);
+  } finally {
+    await image.close?.();
+  }
+}
+
 /** Which layers must be fetched. Reads manifest and config only. */
 export async function planImport(
-  writer: RepoWriter,
+  repo: OstreeRepo,
   image: ImageReader,
-  { onEvent }: ImportOptions,
+  { source, onEvent }: ImportOptions,
 ): Promise<ImportPlan> {
   return inContextAsync(`importing ${image.name}`, async () => {
     const configBytes = await image.config();
     const config = parseConfig(configBytes);
-    const known = digestsByDiffId(writer.repo);
+    const known = digestsByDiffId(repo);
     const layers = classifyLayers(image.manifest, config).map((layer, index) => {
-      const other = known.get(layer.diffId);
-      const found =
-        storedBlob(writer.repo, layer.descriptor.digest) ??
-        (other && storedBlob(writer.repo, other)) ??
-        (layer.kind === 'commit' ? partialCommit(writer, layer, config) : undefined);
-      const isThere =
-        found !== undefined && (layer.kind === 'commit' ? writer.has(`${found}.commit`) : writer.hasCommit(found));
-      return { ...layer, index, present: isThere ? found : undefined };
+      const sameContent = known.get(layer.diffId);
+      const digests = [layer.descriptor.digest, ...(sameContent === undefined ? [] : [sameContent])];
+      const stored = digests
+        .map((digest) => storedBlob(repo, digest))
+        .find((each) => each && hasWholeCommit(repo.path, each));
+      return {
+        ...layer,
+        index,
+        present: stored ?? (layer.kind === 'commit' ? partialCommit(repo, layer, config) : undefined),
+      };
     });
+    const derived = layers.filter(({ kind }) => kind === 'derived').length;
+    if (derived > 0 && source.verification.kind === 'remote')
+      throw new OstrataError(
+        'UNSUPPORTED',
+        `it has ${derived} derived layers, and the signature of an ostree remote covers the commit only`,
+      );
     const plan = { image, configBytes, config, layers };
     const { manifestDigest, layersFetched, layersPresent, bytesFetched } = planCounts(plan);
     onEvent?.({
@@ -141,11 +178,12 @@ export function planCounts({ image, layers }: ImportPlan): Omit<ImportResult, 'c
 }
 
 /** The note of a partial commit names the layer it came from: an import that was interrupted goes on behind it. */
-const partialNote = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
+const noteOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
 
-function partialCommit(writer: RepoWriter, layer: ReadLayer, config: ImageConfig): string | undefined {
+function partialCommit(repo: OstreeRepo, layer: ReadLayer, config: ImageConfig): string | undefined {
   const commit = config.config?.Labels?.[OSTREE_COMMIT] ?? '';
-  return writer.has(`${commit}.commit`) && writer.partialNote(commit) === partialNote(layer) ? commit : undefined;
+  const isThere = isChecksum(commit) && partialNote(repo.path, commit) === noteOf(layer);
+  return isThere && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;
 }
 
 /** Imports the layers that hold the commit. It is whole when this returns, and the layers have their refs. */
@@ -222,10 +260,13 @@ class CommitImport {
       for (const checksum of staged.files) checkWanted(checksum, objects);
       const bytes = staged.metadata.get(`${commit}.commit`) as Uint8Array;
       await this.#verify({ checksum: commit, bytes, detached: staged.metadata.get(`${commit}.commitmeta`) });
-      const isWhole = this.#writer.hasCommit(commit);
+      const isWhole = hasWholeCommit(this.#writer.repo.path, commit);
       if (!isWhole) this.#writer.markPartial(commit, '');
-      this.#writer.publish(directory, staged.names);
-      if (!isWhole) this.#writer.markPartial(commit, partialNote(layer));
+      this.#writer.publish(
+        directory,
+        staged.names.filter((name) => !this.#keepsSignature(name)),
+      );
+      if (!isWhole) this.#writer.markPartial(commit, noteOf(layer));
       return { commit, objects };
     });
   }
@@ -236,6 +277,13 @@ class CommitImport {
     if (verification.kind !== 'remote') return;
     for (const line of await verifySignatures(this.#writer.repo, verification.remote, commit))
       this.#options.log.info(line);
+  }
+
+  /** Whether the repository has signatures that are not to be replaced by what nobody verified. */
+  #keepsSignature(name: string): boolean {
+    return (
+      name.endsWith('.commitmeta') && this.#options.source.verification.kind !== 'remote' && this.#writer.has(name)
+    );
   }
 
   async #chunk(layer: PlannedLayer, worker: ImportWorker, objects: CommitObjects): Promise<void> {

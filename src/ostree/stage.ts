@@ -6,6 +6,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -17,7 +18,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { inContext, OstrataError } from '../errors.js';
 import type { RepoConfig } from './config.js';
@@ -151,6 +152,18 @@ export function publishObjects(repoPath: string, directory: string, names: Itera
     else inContext('publishing', () => renameSync(join(directory, name), join(objects, path)));
   }
   if (fsync) for (const folder of [...folders, '.']) syncPath(join(objects, folder));
+}
+
+/** Links the object file `source` into the repository; false where that cannot be, e.g. across file systems. */
+export function linkObject(source: string, repoPath: string, name: string): boolean {
+  const path = join(repoPath, 'objects', pathOf(name));
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    linkSync(source, path);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EEXIST';
+  }
 }
 
 function pathOf(name: string): string {

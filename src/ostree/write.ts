@@ -1,14 +1,15 @@
 /** Writing to an ostree repository: objects first, a commit is marked partial until whole, refs last, all by rename. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inContext } from '../errors.js';
 import { RepoLock } from './lock.js';
-import { isChecksum } from './objects.js';
 import type { EncodedObject } from './objectset.js';
+import { partialPath } from './partial.js';
 import { type OstreeRepo, openRepo } from './repo.js';
 import {
   createStagingDirectory,
   hasObject,
+  linkObject,
   ObjectStage,
   publishObjects,
   removeStagingDirectories,
@@ -87,14 +88,14 @@ export class RepoWriter {
     this.publish(directory, stage.names);
   }
 
+  /** Takes over an object of a repository of the same mode by a hard link; false where the file systems allow none. */
+  link(path: string, name: string): boolean {
+    return linkObject(path, this.repo.path, name);
+  }
+
   /** @param name `CHECKSUM.extension` */
   has(name: string): boolean {
     return hasObject(this.repo.path, name);
-  }
-
-  /** Whether the commit is there with all its objects. */
-  hasCommit(checksum: string): boolean {
-    return this.has(`${checksum}.commit`) && this.partialNote(checksum) === undefined;
   }
 
   setRef(ref: string, checksum: string): void {
@@ -110,7 +111,7 @@ export class RepoWriter {
    * can hold a note.
    */
   markPartial(checksum: string, note: string): void {
-    const path = this.#partialPath(checksum);
+    const path = partialPath(this.repo.path, checksum);
     inContext(`marking commit ${checksum} as partial`, () => {
       mkdirSync(join(this.repo.path, 'state'), { recursive: true });
       const temporary = join(this.#staging, 'partial');
@@ -121,19 +122,8 @@ export class RepoWriter {
     });
   }
 
-  /** What a commit was marked with; undefined where it is not marked. */
-  partialNote(checksum: string): string | undefined {
-    const path = this.#partialPath(checksum);
-    return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
-  }
-
   unmarkPartial(checksum: string): void {
-    rmSync(this.#partialPath(checksum), { force: true });
+    rmSync(partialPath(this.repo.path, checksum), { force: true });
     if (this.fsync) syncPath(join(this.repo.path, 'state'));
-  }
-
-  #partialPath(checksum: string): string {
-    if (!isChecksum(checksum)) throw new Error(`not a checksum: ${checksum}`);
-    return join(this.repo.path, 'state', `${checksum}.commitpartial`);
   }
 }
