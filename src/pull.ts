@@ -1,23 +1,17 @@
 /** An image in, its merge commit in a repository out: the ostree commit, derived layers over it, the image's metadata. */
+import { importDerived } from './image/import-derived.js';
+import { type ImportPlan, importCounts, planImport } from './image/import-plan.js';
 import { overlay, removeInjected, treeOf } from './image/merge.js';
 import { pruneLayers } from './image/prune.js';
 import { imageMetadata, imageRef, type StoredImage, storedBlob, storedImage } from './image/stored.js';
+import type { ImageReader } from './oci/image.js';
 import { encodeCommit } from './ostree/commit.js';
 import type { MutableTree } from './ostree/mutabletree.js';
 import { sha256Hex } from './ostree/objects.js';
 import type { EncodedObject } from './ostree/objectset.js';
 import type { RepoWriter } from './ostree/write.js';
 import { canonicalImgref } from './transports/ostree-imgref.js';
-import type { ImageReader } from './transports/transport.js';
-import {
-  type ImportOptions,
-  type ImportPlan,
-  type ImportResult,
-  importCommit,
-  planCounts,
-  planImport,
-  withSource,
-} from './unencapsulate.js';
+import { type ImportOptions, type ImportResult, importPlanned, withSource } from './unencapsulate.js';
 
 export interface PullResult extends ImportResult {
   /** What a system deploys; `commit` is its parent. */
@@ -30,13 +24,16 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
     if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image);
-    const plan = await planImport(writer.repo, image, options);
-    const commit = await importCommit(writer, plan, options);
-    const mergeCommit = writeMergeCommit(writer, plan, commit, []);
-    writer.setRef(imageRef(imgref), mergeCommit);
-    const pruned = pruneLayers(writer);
-    options.log.info(pruned === undefined ? 'another process writes: no layers pruned' : `${pruned} layers pruned`);
-    return { commit, mergeCommit, ...planCounts(plan) };
+    const plan = await planImport(writer.repo, image);
+    return importPlanned(writer, plan, options, async (fetcher, commit) => {
+      const derived = plan.layers.filter(({ kind }) => kind === 'derived');
+      const trees = derived.length > 0 ? await importDerived(writer, fetcher, derived, commit, options.log) : [];
+      const mergeCommit = writeMergeCommit(writer, plan, commit, trees);
+      writer.setRef(imageRef(imgref), mergeCommit);
+      const pruned = pruneLayers(writer);
+      options.log.info(pruned === undefined ? 'another process writes: no layers pruned' : `${pruned} layers pruned`);
+      return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
+    });
   });
 }
 

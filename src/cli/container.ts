@@ -1,14 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
+import { type ImportPlan, importCounts } from '../image/import-plan.js';
 import type { Logger } from '../log.js';
 import { pullImage } from '../pull.js';
 import { parseOstreeImgref } from '../transports/ostree-imgref.js';
 import {
   type ImportEvent,
   type ImportOptions,
-  type ImportPlan,
   type ImportResult,
-  planCounts,
   planUnencapsulate,
   unencapsulate,
 } from '../unencapsulate.js';
@@ -113,7 +112,7 @@ function importOptions(repo: string, text: string, options: PullOptions): Import
 /** With `--json` the event `planned` tells it all. */
 function printPlan(plan: ImportPlan, { json }: PullOptions): void {
   if (json) return;
-  const { layersFetched, layersPresent, bytesFetched } = planCounts(plan);
+  const { layersFetched, layersPresent, bytesFetched } = importCounts(plan);
   for (const { index, descriptor, names, createdBy, present } of plan.layers)
     if (present === undefined)
       console.log(

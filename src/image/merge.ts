@@ -9,6 +9,11 @@ const OPAQUE = '.wh..wh..opq';
 /** Empty files that container builders leave where they mount their own (buildah issue 4242). */
 const INJECTED = ['hostname', 'resolv.conf'];
 
+/** Whether a file of a layer is none, but takes away what is below it. */
+export function isWhiteout(name: string): boolean {
+  return name.startsWith(WHITEOUT);
+}
+
 /** The tree of a commit, to be changed. */
 export function treeOf(repo: OstreeRepo, commit: string): MutableTree {
   const { dirmeta, dirtree } = repo.loadCommit(commit).parsed;
@@ -21,9 +26,8 @@ export function treeOf(repo: OstreeRepo, commit: string): MutableTree {
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {
   if (layer.files.has(OPAQUE)) base.clear();
-  for (const name of layer.files.keys())
-    if (name.startsWith(WHITEOUT) && name !== OPAQUE) base.remove(hiddenName(name));
-  for (const [name, checksum] of layer.files) if (!name.startsWith(WHITEOUT)) base.setFile(name, checksum);
+  for (const name of layer.files.keys()) if (isWhiteout(name) && name !== OPAQUE) base.remove(hiddenName(name));
+  for (const [name, checksum] of layer.files) if (!isWhiteout(name)) base.setFile(name, checksum);
   for (const [name, dir] of layer.dirs) {
     const below = base.enter(name) ?? new MutableTree(dir.repo, dir.dirmeta);
     overlay(below, dir);

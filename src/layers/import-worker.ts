@@ -2,8 +2,10 @@
 import { parentPort } from 'node:worker_threads';
 import { OstrataError, wrapError } from '../errors.js';
 import { validateBlob } from '../oci/validate.js';
+import type { MetadataKind } from '../ostree/objects.js';
 import { ObjectStage } from '../ostree/stage.js';
-import type { ImportReply, ImportRequest, LayerImport } from './import.js';
+import { readDerivedLayer } from './derived.js';
+import type { ImportReply, ImportRequest, LayerImport, StagedLayer } from './import.js';
 import { readOstreeLayer } from './read.js';
 
 const reply = (message: ImportReply) => parentPort?.postMessage(message);
@@ -25,26 +27,38 @@ async function* blob(): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function importLayer({ descriptor, diffId, role, target, directory }: LayerImport): Promise<void> {
-  const stage = new ObjectStage(target, directory);
+async function importLayer(layer: LayerImport): Promise<void> {
+  const { descriptor, diffId } = layer;
+  const stage = new ObjectStage(layer.target, layer.directory);
   try {
-    let staged: Omit<ImportReply & { type: 'staged' }, 'type' | 'names'> | undefined;
+    let staged: StagedLayer | undefined;
     const computed = await validateBlob(blob(), descriptor, async (tar) => {
-      const { metadata, files } = await readOstreeLayer(tar, role, stage);
-      staged = { metadata, files: [...files] };
+      staged = await readLayer(layer, tar, stage);
     });
     if (computed !== diffId) throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);
-    const { metadata, files } = staged as NonNullable<typeof staged>;
-    for (const [name, bytes] of metadata) {
-      const [checksum, kind] = name.split('.') as [string, 'dirtree' | 'dirmeta'];
-      stage.metadata(kind, checksum, bytes);
-    }
-    reply({ type: 'staged', metadata, files, names: [...stage.names] });
+    reply({ type: 'staged', ...(staged as StagedLayer) });
   } catch (error) {
     stage.abandon();
     const { code, message } = error instanceof OstrataError ? error : wrapError('importing', error);
     reply({ type: 'failed', code, message });
   }
+}
+
+async function readLayer(
+  { role, keepAll = false }: LayerImport,
+  tar: AsyncIterable<Uint8Array>,
+  stage: ObjectStage,
+): Promise<StagedLayer> {
+  if (role === 'derived') {
+    const derived = await readDerivedLayer(tar, stage, keepAll);
+    return { derived, metadata: new Map(), files: [], names: [...stage.names] };
+  }
+  const { metadata, files } = await readOstreeLayer(tar, role, stage);
+  for (const [name, bytes] of metadata) {
+    const [checksum, kind] = name.split('.') as [string, MetadataKind];
+    stage.metadata(kind, checksum, bytes);
+  }
+  return { metadata, files: [...files], names: [...stage.names] };
 }
 
 parentPort?.on('message', (request: ImportRequest) => {

@@ -4,13 +4,16 @@ import type { ByteStream } from '../bytes/stream.js';
 import { type ErrorCode, OstrataError, wrapError } from '../errors.js';
 import type { Descriptor } from '../oci/types.js';
 import type { StageTarget } from '../ostree/stage.js';
+import type { DerivedLayer } from './derived.js';
 import type { LayerRole } from './read.js';
 
 /** One layer to read; plain data. */
 export interface LayerImport {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
   readonly diffId: string;
-  readonly role: LayerRole;
+  readonly role: LayerRole | 'derived';
+  /** Of a derived layer: see {@link readDerivedLayer}. */
+  readonly keepAll?: boolean;
   readonly target: StageTarget;
   /** Where objects are written, an empty directory on the repository's file system. */
   readonly directory: string;
@@ -20,7 +23,9 @@ export interface LayerImport {
 export interface StagedLayer {
   /** Metadata objects by `CHECKSUM.kind`, the commit first. */
   readonly metadata: ReadonlyMap<string, Uint8Array>;
-  /** Checksums of all content objects of the layer. */
+  /** What a derived layer holds. */
+  readonly derived?: DerivedLayer;
+  /** Checksums of all content objects of the layer; none for a derived one. */
   readonly files: readonly string[];
   /** `CHECKSUM.extension` of what was written: the repository did not have it. */
   readonly names: readonly string[];

@@ -52,14 +52,11 @@ export class OstreeRepo {
 
   /** Use {@link openRepo}. */
   constructor(path: string, config: RepoConfig, parent?: OstreeRepo) {
-    const { mode } = config;
     this.path = path;
     this.config = config;
     this.parent = parent;
     this.#objects = join(path, 'objects');
-    const interner = new XattrsInterner();
-    this.#content =
-      mode === 'archive' ? new ArchiveStore(this.#objects, interner) : new BareStore(this.#objects, mode, interner);
+    this.#content = createContentStore(this.#objects, config.mode);
   }
 
   get mode(): RepoMode {
@@ -160,6 +157,12 @@ export class OstreeRepo {
   #missing(checksum: string, kind: MetadataKind | 'file'): OstrataError {
     return new OstrataError('NOT_FOUND', `${kind} object ${checksum} is not in ostree repository ${this.path}`);
   }
+}
+
+/** @param objects the directory of a repository that holds its objects */
+export function createContentStore(objects: string, mode: RepoMode): ContentStore {
+  const interner = new XattrsInterner();
+  return mode === 'archive' ? new ArchiveStore(objects, interner) : new BareStore(objects, mode, interner);
 }
 
 /** The bytes of a file, undefined where there is none; `LIMIT` above `maxSize`. */

@@ -105,6 +105,28 @@ export class ObjectStage {
     };
   }
 
+  /** Begins a content object whose checksum is known when it ends. */
+  newFile(header: FileHeader): { write(bytes: Uint8Array): void; finish(checksum: string): void } {
+    const { mode } = this.#target.config;
+    const path = join(this.#directory, 'new');
+    this.#reserve(header.size);
+    const writer = inContext('writing an object', () => createContent(mode, path, header, this.#target.config));
+    this.#open = writer;
+    return {
+      write: (bytes) => inContext('writing an object', () => writer.write(bytes)),
+      finish: (checksum) => {
+        this.#open = undefined;
+        const name = `${checksum}.${contentExtension(mode)}`;
+        inContext(`writing object ${name}`, () => {
+          writer.finish();
+          if (this.has(name)) unlinkSync(path);
+          else renameSync(path, join(this.#directory, name));
+        });
+        if (!hasObject(this.#target.path, name)) this.#names.add(name);
+      },
+    };
+  }
+
   /** Closes what is open; the directory is the caller's to remove. */
   abandon(): void {
     this.#open?.abandon();
