@@ -1,5 +1,5 @@
 /** The layers that hold the ostree commit, into a repository: the commit first, then its content, refs last. */
-import { OstrataError } from '../errors.js';
+import { type ErrorCode, OstrataError } from '../errors.js';
 import type { StagedLayer } from '../layers/import.js';
 import { OSTREE_COMMIT } from '../oci/annotations.js';
 import type { ImageConfig } from '../oci/types.js';
@@ -14,6 +14,9 @@ import { contentExtension } from '../ostree/write-content.js';
 import type { LayerFetcher } from './fetch.js';
 import { type ImportPlan, type PlannedLayer, partialNoteOf } from './import-plan.js';
 import { blobRef, storedBlob } from './stored.js';
+
+/** Failures that are not the image's. */
+const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED']);
 
 /** Verifies the signatures of a commit; called before anything of it is written. */
 export type CommitVerifier = (commit: SignedCommit) => Promise<void>;
@@ -59,8 +62,8 @@ class CommitImport {
       this.#setRef(first, commit);
       return commit;
     } catch (error) {
-      // What is wrong with the commit may be the fault of any layer.
-      if (error instanceof OstrataError && error.code === 'CORRUPT')
+      // What is wrong with the image may be the fault of any layer; what was interrupted goes on with those that are there.
+      if (error instanceof OstrataError && !INTERRUPTIONS.has(error.code))
         for (const ref of this.#written) this.#writer.deleteRef(ref);
       throw error;
     }

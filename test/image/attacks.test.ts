@@ -1,11 +1,13 @@
 /** Images that lie: each is refused with the reason, and nothing in the repository refers to what came of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
+import { sha256Digest } from '../../src/oci/json.js';
 import { encodeDirtree } from '../../src/ostree/dirtree.js';
 import { startFileChecksum } from '../../src/ostree/file.js';
 import { objectPath, sha256Hex } from '../../src/ostree/objects.js';
@@ -14,7 +16,7 @@ import { unencapsulate } from '../../src/unencapsulate.js';
 import { dir, RepoBuilder } from '../ostree/build-repo.js';
 import { scratchDirectory } from '../scratch.js';
 import { buildImage } from './build-image.js';
-import { changeManifest, type ForgedEntry, type ForgedImage, forge, type LayerChange } from './forge.js';
+import { changeManifest, type ForgedEntry, type ForgedImage, forge, type LayerChange, writeTar } from './forge.js';
 
 const OBJECTS = 'sysroot/ostree/repo/objects/';
 const spec = dir({
@@ -315,19 +317,25 @@ suite('images that lie are refused', () => {
   });
 
   test('a layer that expands without end', async () => {
-    const zeros = Buffer.alloc(512 << 20);
-    const bomb = (layers: ForgedEntry[][]) =>
-      void layers[1]?.push(...['a', 'b', 'c'].map((name): ForgedEntry => ({ name, type: 'file', content: zeros })));
-    await refused(await forge(image, bomb), /expands to more than/);
+    const header = writeTar([{ name: 'usr/z', type: 'file', size: 2 ** 32 }]).subarray(0, 512);
+    // gzip files one after the other are one: 64 MiB of zeros in 64 KiB, 20 times.
+    const zeros = gzipSync(Buffer.alloc(64 << 20));
+    const bomb = Buffer.concat([gzipSync(header), ...Array.from({ length: 20 }, () => zeros)]);
+    const forged = await forge(image, () => {});
+    const digest = sha256Digest(bomb);
+    writeFileSync(join(forged.directory, 'blobs', digest.replace(':', '/')), bomb);
+    changeManifest(forged, ({ layers }) => Object.assign(layers[1] as object, { digest, size: bomb.length }));
+    await refused(forged, /expands to more than/);
   });
 
   test('an object that is larger than the disk', async () => {
     const [xattrs, file] = extraObject(Buffer.from('x')) as [ForgedEntry, ForgedEntry];
     const huge = { ...file, size: 2 ** 45 };
-    await refused(
-      await forge(image, (layers) => void layers[1]?.push(xattrs, huge)),
-      /no space: an object of 35184372088832/,
-    );
+    const { imgref } = await forge(image, (layers) => void layers[1]?.push(xattrs, huge));
+    const repo = repoWithout();
+    await assert.rejects(importInto(repo, imgref), /no space: an object of 35184372088832 bytes/);
+    assert.ok(!existsSync(join(repo, 'refs/heads/os')));
+    assert.deepEqual(filesBelow(join(repo, 'tmp')), []);
   });
 
   test('nothing is refused for good: the true image can be imported after it', async () => {
