@@ -6,18 +6,18 @@ export type KeyFile = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 export function parseKeyFile(text: string): KeyFile {
   const groups = new Map<string, Map<string, string>>();
+  // Keys before the first group belong to none.
   let group = '';
   for (const line of text.split('\n').map((each) => each.trim())) {
     if (line === '' || line.startsWith('#')) continue;
     if (line.startsWith('[') && line.endsWith(']')) {
       group = line.slice(1, -1);
+      if (!groups.has(group)) groups.set(group, new Map());
       continue;
     }
     const equals = line.indexOf('=');
     if (equals < 0) throw new OstrataError('CORRUPT', `config line ${JSON.stringify(line)} is no key=value`);
-    const keys = groups.get(group) ?? new Map<string, string>();
-    keys.set(line.slice(0, equals).trimEnd(), line.slice(equals + 1).trimStart());
-    groups.set(group, keys);
+    groups.get(group)?.set(line.slice(0, equals).trimEnd(), line.slice(equals + 1).trimStart());
   }
   return groups;
 }
