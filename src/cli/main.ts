@@ -2,6 +2,7 @@
 /** The command line: `ostrata COMMAND`. One file here per command. */
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { addContainerCommand } from './container.js';
 import { addContainerEncapsulateCommand } from './container-encapsulate.js';
 import { addInspectCommand } from './inspect.js';
 import { addRpmdbCommand } from './rpmdb.js';
@@ -21,6 +22,7 @@ const program = new Command('ostrata')
   .addHelpText('after', '\nEvery command explains itself: ostrata COMMAND --help');
 
 addContainerEncapsulateCommand(program);
+addContainerCommand(program);
 addInspectCommand(program);
 addVerifyCommand(program);
 addRpmdbCommand(program);

@@ -34,7 +34,7 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
   let done = 0;
   const config = await validateImage(image, async (number, tar) => {
     if (layers[number]?.kind === 'derived') for await (const _ of tar);
-    else contents.push(await readOstreeLayer(tar));
+    else contents.push(await readOstreeLayer(tar, number === 0 ? 'commit' : 'chunk'));
     done += layers[number]?.descriptor.size ?? 0;
     log.progress('verifying', done, total);
   });
@@ -60,17 +60,12 @@ type CommitCounts = Pick<VerifiedImage, 'commit' | 'metadataObjects' | 'contentO
 
 /** The commit of the first layer against the objects and paths of all. */
 function verifyCommit(layers: readonly LayerContents[], label: string | undefined): CommitCounts {
-  const [first, ...chunks] = layers;
-  const metadata = first?.metadata ?? new Map<string, Uint8Array>();
+  const metadata = layers[0]?.metadata ?? new Map<string, Uint8Array>();
   const corrupt = (rule: string) => new OstrataError('CORRUPT', rule);
-  const [commitName] = metadata.keys();
-  if (!commitName?.endsWith('.commit')) throw corrupt('layer 0: the first object is no commit');
+  const [commitName = ''] = metadata.keys();
   const commit = commitName.slice(0, -'.commit'.length);
   if (label !== undefined && label !== commit)
     throw corrupt(`label ${annotation.OSTREE_COMMIT} is ${label}, the commit is ${commit}`);
-  for (const [i, chunk] of chunks.entries())
-    for (const name of chunk.metadata.keys()) throw corrupt(`layer ${i + 1}: metadata object ${name} in a chunk layer`);
-
   const wanted = new Set([commitName, `${commit}.commitmeta`]);
   const files = new Set<string>();
   let paths = 0;

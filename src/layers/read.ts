@@ -1,139 +1,228 @@
 /**
  * Reads the tar of an ostree layer and recomputes the checksum of every object in it: the rules by which clients import
- * (bootc's ostree-ext, `tar/import.rs`). See ostree.ts for the form.
+ * (bootc's ostree-ext, `tar/import.rs`), and some more. See ostree.ts for the form. Verifying and importing read with this.
  */
-import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
-import tar from 'tar-stream';
-import { inContextAsync, OstrataError } from '../errors.js';
+import type { Hash } from 'node:crypto';
+import { OstrataError } from '../errors.js';
 import { S_IFLNK, S_IFREG } from '../ostree/dirmeta.js';
-import { startFileChecksum } from '../ostree/file.js';
-import { isChecksum, MAX_METADATA_SIZE } from '../ostree/objects.js';
+import { type FileHeader, startFileChecksum } from '../ostree/file.js';
+import { isChecksum, MAX_METADATA_SIZE, type MetadataKind, sha256Hex } from '../ostree/objects.js';
 import { MAX_XATTRS_SIZE } from '../ostree/xattrlist.js';
+import { type TarHeader, TarReader, type TarVisitor } from '../tar/reader.js';
 import { REPO_DIRECTORY } from './ostree.js';
 
 const OBJECTS = `${REPO_DIRECTORY}/objects/`;
-const METADATA_KINDS = ['commit', 'commitmeta', 'dirtree', 'dirmeta'];
+const METADATA_KINDS: readonly string[] = ['commit', 'commitmeta', 'dirtree', 'dirmeta'] satisfies MetadataKind[];
+/** Files of a repository that are no objects, and that importers skip. */
+const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
+/** Distinct sets of xattrs that are kept to be linked to, together: a system has a few hundred of some 50 bytes. */
+const MAX_SHARED_XATTRS_SIZE = 64 << 20;
+
+/** The first layer begins with the commit; chunk layers hold no metadata objects. */
+export type LayerRole = 'commit' | 'chunk';
 
 /** What a layer holds. Content objects are verified and forgotten, metadata objects are kept. */
 export interface LayerContents {
   /** Metadata objects by `CHECKSUM.kind`, in the order of the layer. */
-  readonly metadata: Map<string, Uint8Array>;
+  readonly metadata: ReadonlyMap<string, Uint8Array>;
   /** Content objects of regular files and symlinks. */
-  readonly files: Set<string>;
+  readonly files: ReadonlySet<string>;
   /** Paths in the image and what they are: the content object they are linked to, or how they stand for themselves. */
-  readonly paths: Map<string, string | 'directory' | 'empty' | 'copy'>;
+  readonly paths: ReadonlyMap<string, string | 'directory' | 'empty' | 'copy'>;
+}
+
+/** Takes content objects while a layer is read. */
+export interface ObjectSink {
+  /** An object begins; what its bytes go to, or undefined where they are not wanted. */
+  file(checksum: string, header: FileHeader): FileSink | undefined;
+}
+export interface FileSink {
+  /** `bytes` are valid until the call returns. */
+  write(bytes: Uint8Array): void;
+  /** The object is complete and has its checksum. */
+  finish(): void;
 }
 
 /** Reads the layer to its end. Throws `CORRUPT` or `LIMIT`, naming the entry and the rule it breaks. */
-export async function readOstreeLayer(stream: AsyncIterable<Uint8Array>): Promise<LayerContents> {
-  const contents: LayerContents = { metadata: new Map(), files: new Set(), paths: new Map() };
-  const reader = new LayerReader(contents);
-  const extract = tar.extract();
-  const source = Readable.from(stream, { objectMode: false });
-  source.on('error', (error) => extract.destroy(error)).pipe(extract as unknown as NodeJS.WritableStream);
-  try {
-    for await (const entry of extract) {
-      const header = entry.header as TarHeader;
-      const content = entry as unknown as AsyncIterable<Uint8Array>;
-      await inContextAsync(`entry ${JSON.stringify(header.name)}`, () => reader.entry(header, content));
-    }
-  } catch (error) {
-    source.destroy();
-    if (error instanceof OstrataError) throw error;
-    throw new OstrataError('CORRUPT', (error as Error).message, { cause: error });
-  }
+export async function readOstreeLayer(
+  stream: AsyncIterable<Uint8Array>,
+  role: LayerRole,
+  sink?: ObjectSink,
+): Promise<LayerContents> {
+  const layer = new LayerReader(role, sink);
+  const reader = new TarReader(layer);
+  for await (const bytes of stream) reader.push(bytes);
   reader.end();
-  return contents;
+  return layer.finish();
 }
 
-/** tar-stream applies PAX records of names and sizes; the others it hands on as text. */
-type TarHeader = tar.Header & { readonly pax: Readonly<Record<string, string>> | null };
-
-class LayerReader {
-  readonly #contents: LayerContents;
+class LayerReader implements TarVisitor {
+  readonly #metadata = new Map<string, Uint8Array>();
+  readonly #files = new Set<string>();
+  readonly #paths = new Map<string, string>();
+  readonly #role: LayerRole;
+  readonly #sink: ObjectSink | undefined;
+  /** Xattrs by their checksum, for objects that are linked to them. */
+  readonly #shared = new Map<string, Uint8Array>();
+  #sharedSize = 0;
   /** The .file-xattrs-link that was just read; its .file comes next. */
   #xattrs: { readonly checksum: string; readonly bytes: Uint8Array } | undefined;
+  /** Where the content of the present entry goes. */
+  #target: { write(bytes: Uint8Array): void; finish(): void } | undefined;
 
-  constructor(contents: LayerContents) {
-    this.#contents = contents;
+  constructor(role: LayerRole, sink: ObjectSink | undefined) {
+    this.#role = role;
+    this.#sink = sink;
   }
 
-  async entry(header: TarHeader, content: AsyncIterable<Uint8Array>): Promise<void> {
+  entry(header: TarHeader): void {
+    this.#target = undefined;
     const name = header.name.replace(/\/$/, '');
     const isObject = name.startsWith(OBJECTS) && header.type !== 'directory';
     if (this.#xattrs && !(isObject && name.endsWith('.file')))
-      throw new OstrataError('CORRUPT', `comes between the xattrs and the content of object ${this.#xattrs.checksum}`);
-    if (isObject) return this.#object(name.slice(OBJECTS.length), header, content);
-    this.#path(name, header);
-    for await (const _ of content);
+      throw corrupt(`comes between the xattrs and the content of object ${this.#xattrs.checksum}`);
+    if (isObject) this.#object(name.slice(OBJECTS.length), header);
+    else this.#path(name, header);
   }
 
-  end(): void {
-    if (this.#xattrs) throw new OstrataError('CORRUPT', `object ${this.#xattrs.checksum} has xattrs and no content`);
+  content(bytes: Uint8Array): void {
+    this.#target?.write(bytes);
   }
 
-  async #object(place: string, header: TarHeader, content: AsyncIterable<Uint8Array>): Promise<void> {
+  entryEnd(): void {
+    this.#target?.finish();
+  }
+
+  finish(): LayerContents {
+    if (this.#xattrs) throw corrupt(`object ${this.#xattrs.checksum} has xattrs and no content`);
+    if (this.#role === 'commit' && this.#metadata.size === 0) throw corrupt('the layer holds no commit');
+    return { metadata: this.#metadata, files: this.#files, paths: this.#paths };
+  }
+
+  #object(place: string, header: TarHeader): void {
     const [, directory, rest, kind = ''] = /^([0-9a-f]{2})\/([0-9a-f]{62})\.([a-z-]+)$/.exec(place) ?? [];
     const checksum = `${directory}${rest}`;
-    if (!isChecksum(checksum)) throw new OstrataError('CORRUPT', 'is not the path of an object');
-    if (kind === 'file') return this.#file(checksum, header, content);
-    if (kind === 'file-xattrs-link') {
-      this.#xattrs = { checksum, bytes: await whole(header, content, MAX_XATTRS_SIZE) };
-      return;
-    }
-    if (!METADATA_KINDS.includes(kind)) throw new OstrataError('CORRUPT', `unknown kind of object: ${kind}`);
-    const bytes = await whole(header, content, MAX_METADATA_SIZE);
-    const computed = createHash('sha256').update(bytes).digest('hex');
-    if (kind !== 'commitmeta' && computed !== checksum)
-      throw new OstrataError('CORRUPT', `has the checksum ${computed}`);
-    this.#contents.metadata.set(`${checksum}.${kind}`, bytes);
+    if (!isChecksum(checksum)) throw corrupt('is not the path of an object');
+    const isFirst = this.#metadata.size === 0 && this.#files.size === 0;
+    if (this.#role === 'commit' && isFirst !== (kind === 'commit'))
+      throw corrupt(isFirst ? 'the first object is no commit' : 'is a second commit');
+    if (kind === 'file') this.#file(checksum, header);
+    else if (kind === 'file-xattrs') this.#collect(header, MAX_XATTRS_SIZE, (bytes) => this.#share(checksum, bytes));
+    else if (kind === 'file-xattrs-link') this.#xattrsOf(checksum, header);
+    else if (!METADATA_KINDS.includes(kind)) throw corrupt(`unknown kind of object: ${kind}`);
+    else if (this.#role === 'chunk') throw corrupt('is a metadata object in a chunk layer');
+    else this.#collect(header, MAX_METADATA_SIZE, (bytes) => this.#metadataObject(checksum, kind, bytes));
   }
 
-  async #file(checksum: string, header: TarHeader, content: AsyncIterable<Uint8Array>): Promise<void> {
-    if (this.#xattrs?.checksum !== checksum) throw new OstrataError('CORRUPT', 'no xattrs precede it');
-    if (this.#contents.files.has(checksum)) throw new OstrataError('CORRUPT', 'is there twice');
-    if (header.type !== 'file' && header.type !== 'symlink') throw new OstrataError('CORRUPT', `is a ${header.type}`);
-    const hash = startFileChecksum({
-      uid: Number(header.pax?.uid ?? header.uid),
-      gid: Number(header.pax?.gid ?? header.gid),
+  #metadataObject(checksum: string, kind: string, bytes: Uint8Array): void {
+    const name = `${checksum}.${kind}`;
+    if (this.#metadata.has(name)) throw corrupt('is there twice');
+    if (kind === 'commitmeta') {
+      if (this.#metadata.size !== 1 || !this.#metadata.has(`${checksum}.commit`))
+        throw corrupt('does not come directly after its commit');
+    } else if (sha256Hex(bytes) !== checksum) throw corrupt(`has the checksum ${sha256Hex(bytes)}`);
+    this.#metadata.set(name, bytes);
+  }
+
+  #share(checksum: string, bytes: Uint8Array): void {
+    if (sha256Hex(bytes) !== checksum) throw corrupt(`has the checksum ${sha256Hex(bytes)}`);
+    this.#sharedSize += bytes.length;
+    if (this.#sharedSize > MAX_SHARED_XATTRS_SIZE)
+      throw new OstrataError('LIMIT', `shared xattrs of more than ${MAX_SHARED_XATTRS_SIZE} bytes`);
+    this.#shared.set(checksum, bytes);
+  }
+
+  #xattrsOf(checksum: string, header: TarHeader): void {
+    const take = (bytes: Uint8Array) => {
+      this.#xattrs = { checksum, bytes };
+    };
+    if (header.type !== 'link') {
+      this.#collect(header, MAX_XATTRS_SIZE, take);
+      return;
+    }
+    const [, directory, rest] = /(?:^|\/)([0-9a-f]{2})\/([0-9a-f]{62})\.file-xattrs$/.exec(header.linkname) ?? [];
+    const bytes = this.#shared.get(`${directory}${rest}`);
+    if (bytes === undefined) throw corrupt(`is a link to ${header.linkname}, which does not precede it`);
+    take(bytes);
+  }
+
+  #file(checksum: string, header: TarHeader): void {
+    if (this.#xattrs?.checksum !== checksum) throw corrupt('no xattrs precede it');
+    if (this.#files.has(checksum)) throw corrupt('is there twice');
+    if (header.type !== 'file' && header.type !== 'symlink') throw corrupt(`is a ${header.type}`);
+    const file: FileHeader = {
+      uid: header.uid,
+      gid: header.gid,
       mode: header.mode | (header.type === 'file' ? S_IFREG : S_IFLNK),
       size: header.size,
       ...(header.type === 'symlink' && { target: header.linkname }),
       xattrsBytes: this.#xattrs.bytes,
-    });
-    for await (const chunk of content) hash.update(chunk);
-    const computed = hash.digest('hex');
-    if (computed !== checksum) throw new OstrataError('CORRUPT', `has the checksum ${computed}`);
-    this.#contents.files.add(checksum);
+    };
+    this.#files.add(checksum);
     this.#xattrs = undefined;
+    this.#target = new CheckedFile(checksum, startFileChecksum(file), this.#sink?.file(checksum, file));
+  }
+
+  #collect(header: TarHeader, limit: number, take: (bytes: Uint8Array) => void): void {
+    if (header.type !== 'file') throw corrupt(`is a ${header.type}`);
+    if (header.size > limit) throw new OstrataError('LIMIT', `${header.size} bytes, at most ${limit}`);
+    const whole = new Uint8Array(header.size);
+    let filled = 0;
+    this.#target = {
+      write(bytes) {
+        whole.set(bytes, filled);
+        filled += bytes.length;
+      },
+      finish: () => take(whole),
+    };
   }
 
   #path(name: string, header: TarHeader): void {
-    const { files, paths } = this.#contents;
-    if (name.split('/').includes('..') || name.startsWith('/')) throw new OstrataError('CORRUPT', 'leaves the image');
-    if (header.type === 'directory') return void paths.set(name, 'directory');
-    if (paths.has(name)) throw new OstrataError('CORRUPT', 'is there twice');
-    if (header.type !== 'link')
-      return void paths.set(name, header.type === 'file' && header.size === 0 ? 'empty' : 'copy');
+    if (name.startsWith('/') || name.split('/').includes('..')) throw corrupt('leaves the image');
+    if (header.type === 'directory') return void this.#paths.set(name, 'directory');
+    if (SKIPPED.test(name)) return;
+    if (this.#paths.has(name)) throw corrupt('is there twice');
+    if (header.type === 'file' || header.type === 'symlink')
+      return void this.#paths.set(name, header.type === 'file' && header.size === 0 ? 'empty' : 'copy');
+    if (header.type !== 'link') throw corrupt(`is a ${header.type}`);
     const target = header.linkname.startsWith(OBJECTS)
       ? header.linkname
           .slice(OBJECTS.length)
           .replace('/', '')
           .replace(/\.file$/, '')
       : undefined;
-    if (target !== undefined && !files.has(target))
-      throw new OstrataError('CORRUPT', `is a link to ${header.linkname}, which does not precede it`);
-    if (target === undefined && paths.get(header.linkname) !== 'copy')
-      throw new OstrataError('CORRUPT', `is a link to ${header.linkname}, which is no object`);
-    paths.set(name, target ?? 'copy');
+    if (target !== undefined && !this.#files.has(target))
+      throw corrupt(`is a link to ${header.linkname}, which does not precede it`);
+    if (target === undefined && this.#paths.get(header.linkname) !== 'copy')
+      throw corrupt(`is a link to ${header.linkname}, which is no object`);
+    this.#paths.set(name, target ?? 'copy');
   }
 }
 
-async function whole(header: TarHeader, content: AsyncIterable<Uint8Array>, limit: number): Promise<Uint8Array> {
-  if (header.type !== 'file') throw new OstrataError('CORRUPT', `is a ${header.type}`);
-  if (header.size > limit) throw new OstrataError('LIMIT', `${header.size} bytes, at most ${limit}`);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk);
-  return Buffer.concat(chunks);
+/** The content of an object on its way: hashed once, and handed on. */
+class CheckedFile {
+  readonly #checksum: string;
+  readonly #hash: Hash;
+  readonly #sink: FileSink | undefined;
+
+  constructor(checksum: string, hash: Hash, sink: FileSink | undefined) {
+    this.#checksum = checksum;
+    this.#hash = hash;
+    this.#sink = sink;
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    this.#sink?.write(bytes);
+  }
+
+  finish(): void {
+    const computed = this.#hash.digest('hex');
+    if (computed !== this.#checksum) throw corrupt(`has the checksum ${computed}`);
+    this.#sink?.finish();
+  }
+}
+
+function corrupt(rule: string): OstrataError {
+  return new OstrataError('CORRUPT', rule);
 }

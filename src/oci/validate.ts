@@ -9,6 +9,13 @@ import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
 import { type Descriptor, type ImageConfig, parseConfig } from './types.js';
 
+/**
+ * A layer may hold this many bytes, and besides so many times its compressed size: system files shrink to a third, text
+ * seldom to a tenth; what expands a thousandfold is meant to fill the disk.
+ */
+const MIN_EXPANSION_LIMIT = 1 << 30;
+const MAX_EXPANSION = 200;
+
 /** Looks at a layer's uncompressed tar while it passes; must read it to its end. */
 export type LayerVisitor = (layer: number, tar: AsyncIterable<Uint8Array>) => Promise<void>;
 
@@ -31,24 +38,27 @@ export async function validateImage(image: ImageReader, visit: LayerVisitor = dr
   return config;
 }
 
-/** Returns the diff_id. */
-async function validateBlob(
+/**
+ * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Returns the diff_id.
+ * `LIMIT` where it expands far more than layers do.
+ */
+export async function validateBlob(
   stream: ByteStream,
   { mediaType, digest, size }: Descriptor,
   visit: (tar: AsyncIterable<Uint8Array>) => Promise<void>,
 ): Promise<string> {
-  const blob = new HashingTransform();
-  const tar = new HashingTransform();
+  const blob = new HashingTransform(size, `has more than the ${size} bytes that are stated`);
+  const limit = MIN_EXPANSION_LIMIT + size * MAX_EXPANSION;
+  const tar = new HashingTransform(limit, `expands to more than ${limit} bytes`);
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
   const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
-  try {
-    await Promise.all([flow, visit(tar)]);
-  } catch (error) {
-    source.destroy();
-    await flow.catch(() => {});
-    if (error instanceof OstrataError) throw error;
-    throw new OstrataError('CORRUPT', (error as Error).message, { cause: error });
+  // Each of the two ends the other; whoever found the reason threw an OstrataError.
+  const ends = await Promise.allSettled([flow, visit(tar)]);
+  const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as Error] : []));
+  if (errors.length > 0) {
+    const error = errors.find((each) => each instanceof OstrataError) ?? (errors[0] as Error);
+    throw error instanceof OstrataError ? error : new OstrataError('CORRUPT', error.message, { cause: error });
   }
   expect('size', blob.length, size);
   expect('digest', blob.digest(), digest);
@@ -57,12 +67,22 @@ async function validateBlob(
 
 class HashingTransform extends Transform {
   readonly #hash = createHash('sha256');
+  readonly #limit: number;
+  readonly #rule: string;
   length = 0;
+
+  /** @param rule what is broken above `limit` bytes */
+  constructor(limit: number, rule: string) {
+    super();
+    this.#limit = limit;
+    this.#rule = rule;
+  }
 
   override _transform(chunk: Uint8Array, _encoding: string, done: TransformCallback): void {
     this.#hash.update(chunk);
     this.length += chunk.length;
-    done(null, chunk);
+    if (this.length <= this.#limit) done(null, chunk);
+    else done(new OstrataError('LIMIT', this.#rule));
   }
   digest(): string {
     return `sha256:${this.#hash.digest('hex')}`;

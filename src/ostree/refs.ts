@@ -11,6 +11,11 @@ const ABBREVIATED_ID = /^[0-9a-f]{1,63}$/;
 /** What reading a ref that is not there, or is a folder of refs, can meet. */
 const NOT_A_REF = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
 
+/** Whether ostree takes `name` for a ref (without a remote). */
+export function isRefName(name: string): boolean {
+  return REF_NAME.test(name);
+}
+
 /** See {@link OstreeRepo.resolve}. A ref comes before an abbreviated id that reads the same. */
 export function resolveRev(repo: OstreeRepo, rev: string): string {
   const name = rev.replace(/\^+$/, '');
@@ -36,8 +41,7 @@ function resolveRef(repo: OstreeRepo, rev: string): string | undefined {
   const colon = rev.indexOf(':');
   const remote = colon < 0 ? undefined : rev.slice(0, colon);
   const ref = rev.slice(colon + 1);
-  if (!REF_NAME.test(ref) || (remote !== undefined && (!REF_NAME.test(remote) || remote.includes('/'))))
-    return undefined;
+  if (!isRefName(ref) || (remote !== undefined && (!REF_NAME.test(remote) || remote.includes('/')))) return undefined;
   const remotes = join(repo.path, 'refs', 'remotes');
   const local = remote === undefined ? readRef(repo, `heads/${ref}`) : readRef(repo, `remotes/${remote}/${ref}`);
   if (local !== undefined) return local;
@@ -51,8 +55,8 @@ function resolveRef(repo: OstreeRepo, rev: string): string | undefined {
   return repo.parent && resolveRef(repo.parent, rev);
 }
 
-/** The commit a file below `refs/` names; undefined where there is no such file. */
-function readRef(repo: OstreeRepo, place: string): string | undefined {
+/** The commit a file below `refs/` names, e.g. `heads/os`; undefined where there is no such file. */
+export function readRef(repo: OstreeRepo, place: string): string | undefined {
   const path = join(repo.path, 'refs', place);
   let text: string;
   try {

@@ -6,7 +6,7 @@ import { inContext, OstrataError, wrapError } from '../errors.js';
 import { ArchiveStore } from './archive.js';
 import { BareStore } from './bare.js';
 import { type Commit, decodeCommit, decodeMetadata, type Metadata } from './commit.js';
-import { parseConfig, type RepoMode } from './config.js';
+import { parseConfig, type RepoConfig, type RepoMode } from './config.js';
 import { type ContentStore, verified, verifySymlink } from './content.js';
 import { type Dirmeta, decodeDirmeta } from './dirmeta.js';
 import { type Dirtree, decodeDirtree } from './dirtree.js';
@@ -34,31 +34,33 @@ function open(path: string, depth: number): OstreeRepo {
   const text = readIfThere(join(path, 'config'));
   if (text === undefined) throw new OstrataError('NOT_FOUND', `no ostree repository at ${path}: it has no file config`);
   return inContext(`opening ostree repository ${path}`, () => {
-    const { mode, parent } = parseConfig(text.toString());
-    if (parent === undefined) return new OstreeRepo(path, mode);
+    const config = parseConfig(text.toString());
+    if (config.parent === undefined) return new OstreeRepo(path, config);
     if (depth === MAX_PARENTS) throw new OstrataError('LIMIT', `more than ${MAX_PARENTS} parent repositories`);
-    return new OstreeRepo(path, mode, open(resolvePath(path, parent), depth + 1));
+    return new OstreeRepo(path, config, open(resolvePath(path, config.parent), depth + 1));
   });
 }
 
 /** Synchronous, but for the content of large files in an archive repository; holds no open files. */
 export class OstreeRepo {
   readonly path: string;
-  readonly mode: RepoMode;
+  readonly config: RepoConfig;
   /** Where objects and refs are looked for that are not here. */
   readonly parent: OstreeRepo | undefined;
   readonly #objects: string;
   readonly #content: ContentStore;
 
   /** Use {@link openRepo}. */
-  constructor(path: string, mode: RepoMode, parent?: OstreeRepo) {
+  constructor(path: string, config: RepoConfig, parent?: OstreeRepo) {
     this.path = path;
-    this.mode = mode;
+    this.config = config;
     this.parent = parent;
     this.#objects = join(path, 'objects');
-    const interner = new XattrsInterner();
-    this.#content =
-      mode === 'archive' ? new ArchiveStore(this.#objects, interner) : new BareStore(this.#objects, mode, interner);
+    this.#content = createContentStore(this.#objects, config.mode);
+  }
+
+  get mode(): RepoMode {
+    return this.config.mode;
   }
 
   /**
@@ -69,10 +71,10 @@ export class OstreeRepo {
     return resolveRev(this, rev);
   }
 
-  /** `NOT_FOUND` also where the commit is there, but marked as partial. */
-  loadCommit(checksum: string): Loaded<Commit> {
+  /** `NOT_FOUND` also where the commit is there, but marked as partial, unless that is asked for. */
+  loadCommit(checksum: string, { partial = false } = {}): Loaded<Commit> {
     const commit = this.#load(checksum, 'commit', decodeCommit);
-    if (this.#isPartial(checksum))
+    if (!partial && this.#isPartial(checksum))
       throw new OstrataError(
         'NOT_FOUND',
         `commit ${checksum} in ${this.path} is partial: not all its objects are here`,
@@ -155,6 +157,12 @@ export class OstreeRepo {
   #missing(checksum: string, kind: MetadataKind | 'file'): OstrataError {
     return new OstrataError('NOT_FOUND', `${kind} object ${checksum} is not in ostree repository ${this.path}`);
   }
+}
+
+/** @param objects the directory of a repository that holds its objects */
+export function createContentStore(objects: string, mode: RepoMode): ContentStore {
+  const interner = new XattrsInterner();
+  return mode === 'archive' ? new ArchiveStore(objects, interner) : new BareStore(objects, mode, interner);
 }
 
 /** The bytes of a file, undefined where there is none; `LIMIT` above `maxSize`. */

@@ -1,0 +1,163 @@
+/** The layers that hold the ostree commit, into a repository: the commit first, then its content, refs last. */
+import { type ErrorCode, OstrataError } from '../errors.js';
+import type { StagedLayer } from '../layers/import.js';
+import { OSTREE_COMMIT } from '../oci/annotations.js';
+import type { ImageConfig } from '../oci/types.js';
+import { type Commit, decodeCommit } from '../ostree/commit.js';
+import { decodeDirtree } from '../ostree/dirtree.js';
+import { objectSet } from '../ostree/objectset.js';
+import { hasWholeCommit } from '../ostree/partial.js';
+import type { SignedCommit } from '../ostree/sign.js';
+import { type CommitObjects, commitObjects } from '../ostree/traverse.js';
+import type { RepoWriter } from '../ostree/write.js';
+import { contentExtension } from '../ostree/write-content.js';
+import type { LayerFetcher } from './fetch.js';
+import { type ImportPlan, type PlannedLayer, partialNoteOf } from './import-plan.js';
+import { blobRef, storedBlob } from './stored.js';
+
+/** Failures that are not the image's. */
+const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED']);
+
+/** Verifies the signatures of a commit; called before anything of it is written. */
+export type CommitVerifier = (commit: SignedCommit) => Promise<void>;
+
+/** Returns the commit. It is whole then, and all its layers have their refs. */
+export async function importCommit(
+  writer: RepoWriter,
+  fetcher: LayerFetcher,
+  plan: ImportPlan,
+  verify: CommitVerifier | undefined,
+): Promise<string> {
+  return new CommitImport(writer, fetcher, plan, verify).run();
+}
+
+class CommitImport {
+  readonly #writer: RepoWriter;
+  readonly #fetcher: LayerFetcher;
+  readonly #plan: ImportPlan;
+  readonly #verify: CommitVerifier | undefined;
+  /** Refs of layers that this import wrote. */
+  readonly #written: string[] = [];
+
+  constructor(writer: RepoWriter, fetcher: LayerFetcher, plan: ImportPlan, verify: CommitVerifier | undefined) {
+    this.#writer = writer;
+    this.#fetcher = fetcher;
+    this.#plan = plan;
+    this.#verify = verify;
+  }
+
+  async run(): Promise<string> {
+    const layers = this.#plan.layers.filter(({ kind }) => kind !== 'derived');
+    const [first, ...chunks] = layers as [PlannedLayer, ...PlannedLayer[]];
+    try {
+      const { commit, objects } = await (first.present === undefined
+        ? this.#fetchCommit(first)
+        : this.#presentCommit(first.present));
+      const missing = chunks.filter(({ present }) => present === undefined);
+      await this.#fetcher.fetch(missing, { role: 'chunk' }, (layer, staged, directory) => {
+        this.#chunk(layer, staged, directory, objects);
+      });
+      this.#complete(commit, objects);
+      for (const layer of chunks) if (layer.present !== undefined) this.#setRef(layer, layer.present);
+      this.#setRef(first, commit);
+      return commit;
+    } catch (error) {
+      // What is wrong with the image may be the fault of any layer; what was interrupted goes on with those that are there.
+      if (error instanceof OstrataError && !INTERRUPTIONS.has(error.code))
+        for (const ref of this.#written) this.#writer.deleteRef(ref);
+      throw error;
+    }
+  }
+
+  async #presentCommit(commit: string): Promise<{ commit: string; objects: CommitObjects }> {
+    const { repo } = this.#writer;
+    checkLabel(this.#plan.config, commit);
+    const { bytes, parsed } = repo.loadCommit(commit, { partial: true });
+    await this.#verify?.({ checksum: commit, bytes, detached: repo.loadCommitMeta(commit)?.bytes });
+    return { commit, objects: commitObjects(parsed, (checksum) => repo.loadDirtree(checksum).parsed) };
+  }
+
+  /** The commit with its metadata: in the repository, marked as partial unless it is whole. */
+  async #fetchCommit(first: PlannedLayer): Promise<{ commit: string; objects: CommitObjects }> {
+    let result: { commit: string; objects: CommitObjects } | undefined;
+    await this.#fetcher.fetch([first], { role: 'commit' }, async (layer, staged, directory) => {
+      const { commit, bytes } = stagedCommit(staged);
+      checkLabel(this.#plan.config, commit);
+      const objects = stagedObjects(decodeCommit(bytes), staged);
+      checkWanted(staged, objects);
+      await this.#verify?.({ checksum: commit, bytes, detached: staged.metadata.get(`${commit}.commitmeta`) });
+      const isWhole = hasWholeCommit(this.#writer.repo.path, commit);
+      if (!isWhole) this.#writer.markPartial(commit, '');
+      const names = staged.names.filter((name) => !this.#keepsSignatures(name));
+      this.#writer.publish(directory, names);
+      if (!isWhole) this.#writer.markPartial(commit, partialNoteOf(layer));
+      result = { commit, objects };
+    });
+    return result as NonNullable<typeof result>;
+  }
+
+  /** Whether the repository has signatures that are not to be replaced by what nobody verified. */
+  #keepsSignatures(name: string): boolean {
+    return name.endsWith('.commitmeta') && this.#verify === undefined && this.#writer.has(name);
+  }
+
+  #chunk(layer: PlannedLayer, staged: StagedLayer, directory: string, objects: CommitObjects): void {
+    checkWanted(staged, objects);
+    this.#writer.publish(directory, staged.names);
+    const set = objectSet(staged.files);
+    this.#writer.writeMetadata(set);
+    this.#setRef(layer, set[2].checksum);
+  }
+
+  /** Proves that every object is there; then the commit is no longer partial. */
+  #complete(commit: string, { metadata, files }: CommitObjects): void {
+    const extension = contentExtension(this.#writer.repo.mode);
+    const names = [...metadata, ...[...files].map((checksum) => `${checksum}.${extension}`)];
+    const missing = names.filter((name) => !this.#writer.has(name));
+    if (missing.length > 0)
+      throw new OstrataError(
+        'CORRUPT',
+        `${missing.length} objects of commit ${commit} are in no layer, the first is ${missing[0]}`,
+      );
+    this.#writer.unmarkPartial(commit);
+  }
+
+  #setRef({ descriptor }: PlannedLayer, commit: string): void {
+    if (storedBlob(this.#writer.repo, descriptor.digest) === commit) return;
+    const ref = blobRef(descriptor.digest);
+    this.#writer.setRef(ref, commit);
+    this.#written.push(ref);
+  }
+}
+
+function stagedCommit({ metadata }: StagedLayer): { commit: string; bytes: Uint8Array } {
+  const [first] = metadata;
+  if (first === undefined) throw new OstrataError('CORRUPT', 'the layer holds no commit');
+  return { commit: first[0].slice(0, -'.commit'.length), bytes: first[1] };
+}
+
+function checkLabel(config: ImageConfig, commit: string): void {
+  const label = config.config?.Labels?.[OSTREE_COMMIT];
+  if (label !== undefined && label !== commit)
+    throw new OstrataError('CORRUPT', `label ${OSTREE_COMMIT} is ${label}, the commit is ${commit}`);
+}
+
+/** The objects of a commit whose layer must hold exactly its metadata. */
+function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects {
+  const objects = commitObjects(parsed, (checksum) => {
+    const bytes = metadata.get(`${checksum}.dirtree`);
+    if (bytes === undefined) throw new OstrataError('CORRUPT', `object ${checksum}.dirtree is missing`);
+    return decodeDirtree(bytes);
+  });
+  for (const name of objects.metadata)
+    if (!metadata.has(name)) throw new OstrataError('CORRUPT', `object ${name} is missing`);
+  for (const name of metadata.keys())
+    if (/\.dir(tree|meta)$/.test(name) && !objects.metadata.has(name))
+      throw new OstrataError('CORRUPT', `object ${name} is in no tree of the commit`);
+  return objects;
+}
+
+function checkWanted(staged: StagedLayer, { files }: CommitObjects): void {
+  const extra = staged.files.find((checksum) => !files.has(checksum));
+  if (extra !== undefined) throw new OstrataError('CORRUPT', `content object ${extra} is in no tree of the commit`);
+}

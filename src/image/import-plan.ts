@@ -1,0 +1,70 @@
+/** Which layers of an image a repository lacks. */
+import { inContextAsync } from '../errors.js';
+import { OSTREE_COMMIT } from '../oci/annotations.js';
+import type { ImageReader } from '../oci/image.js';
+import { type ImageConfig, parseConfig } from '../oci/types.js';
+import { isChecksum } from '../ostree/objects.js';
+import { hasWholeCommit, partialNote } from '../ostree/partial.js';
+import type { OstreeRepo } from '../ostree/repo.js';
+import { hasObject } from '../ostree/stage.js';
+import { classifyLayers, type ReadLayer } from './encapsulated.js';
+import { digestsByDiffId, storedBlob } from './stored.js';
+
+/** A layer and what the repository has of it. */
+export interface PlannedLayer extends ReadLayer {
+  /** Place in the manifest. */
+  readonly index: number;
+  /** The commit it was imported as; undefined: it is to be fetched. */
+  readonly present: string | undefined;
+}
+
+export interface ImportPlan {
+  readonly image: ImageReader;
+  readonly configBytes: Uint8Array;
+  readonly config: ImageConfig;
+  readonly layers: readonly PlannedLayer[];
+}
+
+export interface ImportCounts {
+  readonly layersFetched: number;
+  readonly layersPresent: number;
+  /** Compressed bytes of the layers that are fetched. */
+  readonly bytesFetched: number;
+}
+
+/** Reads manifest and config only. Layers are known by the digest of the blob, and by the diff_ids of pulled images. */
+export async function planImport(repo: OstreeRepo, image: ImageReader): Promise<ImportPlan> {
+  return inContextAsync(`importing ${image.name}`, async () => {
+    const configBytes = await image.config();
+    const config = parseConfig(configBytes);
+    const known = digestsByDiffId(repo);
+    const layers = classifyLayers(image.manifest, config).map((layer, index) => {
+      const sameContent = known.get(layer.diffId);
+      const digests = [layer.descriptor.digest, ...(sameContent === undefined ? [] : [sameContent])];
+      const stored = digests
+        .map((digest) => storedBlob(repo, digest))
+        .find((commit) => commit !== undefined && hasWholeCommit(repo.path, commit));
+      const present = stored ?? (layer.kind === 'commit' ? interruptedCommit(repo, layer, config) : undefined);
+      return { ...layer, index, present };
+    });
+    return { image, configBytes, config, layers };
+  });
+}
+
+export function importCounts({ layers }: ImportPlan): ImportCounts {
+  const needed = layers.filter(({ present }) => present === undefined);
+  return {
+    layersFetched: needed.length,
+    layersPresent: layers.length - needed.length,
+    bytesFetched: needed.reduce((sum, { descriptor }) => sum + descriptor.size, 0),
+  };
+}
+
+/** The note of a partial commit names the layer it came from: an import that was interrupted goes on behind it. */
+export const partialNoteOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
+
+function interruptedCommit(repo: OstreeRepo, layer: ReadLayer, config: ImageConfig): string | undefined {
+  const commit = config.config?.Labels?.[OSTREE_COMMIT] ?? '';
+  const isThere = isChecksum(commit) && partialNote(repo.path, commit) === partialNoteOf(layer);
+  return isThere && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;
+}

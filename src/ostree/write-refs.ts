@@ -1,0 +1,42 @@
+/** Refs below `refs/heads/` of a repository: written by rename, so that each names a commit at any time. */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { inContext, OstrataError } from '../errors.js';
+import { isRefName } from './refs.js';
+import { syncPath } from './stage.js';
+
+/** Makes `ref` name the commit. @param staging a directory on the repository's file system */
+export function writeRef(repoPath: string, ref: string, checksum: string, staging: string, fsync: boolean): void {
+  checkRefName(ref);
+  inContext(`writing ref ${ref} of ${repoPath}`, () => {
+    const path = join(repoPath, 'refs', 'heads', ref);
+    const temporary = join(staging, 'ref');
+    writeFileSync(temporary, `${checksum}\n`, { mode: 0o644 });
+    if (fsync) syncPath(temporary);
+    mkdirSync(dirname(path), { recursive: true });
+    renameSync(temporary, path);
+    if (fsync) syncPath(dirname(path));
+  });
+}
+
+/** `USAGE` for what ostree does not take as the name of a ref. */
+export function checkRefName(ref: string): void {
+  if (!isRefName(ref)) throw new OstrataError('USAGE', `${JSON.stringify(ref)} is no name for an ostree ref`);
+}
+
+/** Removes `ref`; its objects stay. */
+export function deleteRef(repoPath: string, ref: string): void {
+  inContext(`removing ref ${ref} of ${repoPath}`, () => rmSync(join(repoPath, 'refs', 'heads', ref), { force: true }));
+}
+
+/** Names of the refs below `prefix`, sorted by UTF-16 code units. */
+export function listRefs(repoPath: string, prefix: string): string[] {
+  const top = join(repoPath, 'refs', 'heads', prefix);
+  if (!existsSync(top)) return [];
+  return inContext(`listing refs of ${repoPath}`, () =>
+    readdirSync(top, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(join(repoPath, 'refs', 'heads').length + 1))
+      .sort(),
+  );
+}

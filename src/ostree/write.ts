@@ -1,0 +1,129 @@
+/** Writing to an ostree repository: objects first, a commit is marked partial until whole, refs last, all by rename. */
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inContext } from '../errors.js';
+import { RepoLock } from './lock.js';
+import type { EncodedObject } from './objectset.js';
+import { partialPath } from './partial.js';
+import { type OstreeRepo, openRepo } from './repo.js';
+import {
+  createStagingDirectory,
+  hasObject,
+  linkObject,
+  ObjectStage,
+  publishObjects,
+  removeStagingDirectories,
+  type StageTarget,
+  syncPath,
+} from './stage.js';
+import { deleteRef, writeRef } from './write-refs.js';
+
+export interface OpenWriterOptions {
+  /** By default what the repository's config says, which is by default true. */
+  readonly fsync?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export class RepoWriter {
+  readonly repo: OstreeRepo;
+  readonly target: StageTarget;
+  readonly fsync: boolean;
+  readonly #lock: RepoLock;
+  readonly #staging: string;
+
+  private constructor(repo: OstreeRepo, lock: RepoLock, fsync: boolean) {
+    this.repo = repo;
+    this.target = { path: repo.path, config: repo.config };
+    this.fsync = fsync;
+    this.#lock = lock;
+    // What others have staged is then left over from processes that ended.
+    this.alone(() => removeStagingDirectories(repo.path));
+    this.#staging = createStagingDirectory(repo.path);
+  }
+
+  /** Waits for the repository's lock, which is shared with others that write. */
+  static async open(path: string, options: OpenWriterOptions = {}): Promise<RepoWriter> {
+    const repo = openRepo(path);
+    const lock = await RepoLock.acquire(path, options.signal);
+    try {
+      return new RepoWriter(repo, lock, options.fsync ?? repo.config.fsync);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Removes what was staged and not published. */
+  close(): void {
+    rmSync(this.#staging, { recursive: true, force: true });
+    this.#lock.release();
+  }
+
+  /** Runs `body` where no other process writes; undefined, and it does not run, where one does. */
+  alone<T>(body: () => T): T | undefined {
+    if (!this.#lock.tryConvert('exclusive')) return undefined;
+    try {
+      return body();
+    } finally {
+      this.#lock.tryConvert('shared');
+    }
+  }
+
+  /** An empty directory for a stage. */
+  createStage(): string {
+    return mkdtempSync(join(this.#staging, 'stage-'));
+  }
+
+  /** Takes staged objects into the repository and removes the stage's directory. */
+  publish(directory: string, names: Iterable<string>): void {
+    publishObjects(this.repo.path, directory, names, this.fsync);
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  /** Writes and publishes metadata objects. */
+  writeMetadata(objects: readonly EncodedObject[]): void {
+    const directory = this.createStage();
+    const stage = new ObjectStage(this.target, directory);
+    for (const { kind, checksum, bytes } of objects) stage.metadata(kind, checksum, bytes);
+    this.publish(directory, stage.names);
+  }
+
+  /** Takes over an object of a repository of the same mode by a hard link; false where the file systems allow none. */
+  link(path: string, name: string): boolean {
+    return linkObject(path, this.repo.path, name);
+  }
+
+  /** @param name `CHECKSUM.extension` */
+  has(name: string): boolean {
+    return hasObject(this.repo.path, name);
+  }
+
+  setRef(ref: string, checksum: string): void {
+    writeRef(this.repo.path, ref, checksum, this.#staging, this.fsync);
+  }
+
+  deleteRef(ref: string): void {
+    deleteRef(this.repo.path, ref);
+  }
+
+  /**
+   * Marks a commit as not whole. libostree looks at the first byte of the mark only (`f`: found so by fsck), so that it
+   * can hold a note.
+   */
+  markPartial(checksum: string, note: string): void {
+    const path = partialPath(this.repo.path, checksum);
+    inContext(`marking commit ${checksum} as partial`, () => {
+      mkdirSync(join(this.repo.path, 'state'), { recursive: true });
+      const temporary = join(this.#staging, 'partial');
+      writeFileSync(temporary, note, { mode: 0o644 });
+      if (this.fsync) syncPath(temporary);
+      renameSync(temporary, path);
+      if (this.fsync) syncPath(join(this.repo.path, 'state'));
+    });
+  }
+
+  unmarkPartial(checksum: string): void {
+    rmSync(partialPath(this.repo.path, checksum), { force: true });
+    if (this.fsync) syncPath(join(this.repo.path, 'state'));
+  }
+}

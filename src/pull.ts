@@ -1,0 +1,89 @@
+/** An image in, its merge commit in a repository out: the ostree commit, derived layers over it, the image's metadata. */
+import { importDerived } from './image/import-derived.js';
+import { type ImportPlan, importCounts, planImport } from './image/import-plan.js';
+import { overlay, removeInjected, treeOf } from './image/merge.js';
+import { pruneLayers } from './image/prune.js';
+import { imageMetadata, imageRef, type StoredImage, storedBlob, storedImage } from './image/stored.js';
+import type { ImageReader } from './oci/image.js';
+import { encodeCommit } from './ostree/commit.js';
+import type { MutableTree } from './ostree/mutabletree.js';
+import { sha256Hex } from './ostree/objects.js';
+import type { EncodedObject } from './ostree/objectset.js';
+import type { RepoWriter } from './ostree/write.js';
+import { canonicalImgref } from './transports/ostree-imgref.js';
+import { type ImportOptions, type ImportResult, importPlanned, withSource } from './unencapsulate.js';
+
+export interface PullResult extends ImportResult {
+  /** What a system deploys; `commit` is its parent. */
+  readonly mergeCommit: string;
+}
+
+/** Pulls an image, or brings it up to date; layers that no image needs any more lose their refs. */
+export async function pullImage(options: ImportOptions): Promise<PullResult> {
+  const imgref = canonicalImgref(options.source.imgref);
+  return withSource(options, async (image, writer) => {
+    const previous = storedImage(writer.repo, imgref);
+    if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image);
+    const plan = await planImport(writer.repo, image);
+    return importPlanned(writer, plan, options, async (fetcher, commit) => {
+      const derived = plan.layers.filter(({ kind }) => kind === 'derived');
+      const trees = derived.length > 0 ? await importDerived(writer, fetcher, derived, commit, options.log) : [];
+      const mergeCommit = writeMergeCommit(writer, plan, commit, trees);
+      writer.setRef(imageRef(imgref), mergeCommit);
+      const pruned = pruneLayers(writer);
+      options.log.info(pruned === undefined ? 'another process writes: no layers pruned' : `${pruned} layers pruned`);
+      return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
+    });
+  });
+}
+
+/** The same manifest, or another one of the same config, which names the same layers. */
+function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): boolean {
+  return manifestDigest === image.manifestDigest || manifest.config.digest === image.manifest.config.digest;
+}
+
+function alreadyPulled(
+  writer: RepoWriter,
+  { mergeCommit, manifest, commit }: StoredImage,
+  image: ImageReader,
+): PullResult {
+  const base = storedBlob(writer.repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+  return {
+    commit: base,
+    mergeCommit,
+    manifestDigest: image.manifestDigest,
+    layersFetched: 0,
+    layersPresent: manifest.layers.length,
+    bytesFetched: 0,
+  };
+}
+
+/** Writes the commit of `base` with `layers` laid over it; equal images have equal merge commits. */
+function writeMergeCommit(
+  writer: RepoWriter,
+  { image, config, configBytes }: ImportPlan,
+  base: string,
+  layers: readonly MutableTree[],
+): string {
+  const { repo } = writer;
+  const root = treeOf(repo, base);
+  for (const layer of layers) overlay(root, layer);
+  removeInjected(repo, root);
+  const objects: EncodedObject[] = [];
+  const dirtree = root.write((object) => objects.push(object));
+  const created = image.manifest.annotations?.['org.opencontainers.image.created'] ?? config.created;
+  const timestamp = Math.floor(Date.parse(created ?? '') / 1000);
+  const bytes = encodeCommit({
+    metadata: imageMetadata(image.manifestDigest, image.manifestBytes, configBytes),
+    parent: base,
+    related: [],
+    subject: '',
+    body: '',
+    timestamp: timestamp >= 0 ? timestamp : repo.loadCommit(base).parsed.timestamp,
+    dirtree,
+    dirmeta: root.dirmeta,
+  });
+  const checksum = sha256Hex(bytes);
+  writer.writeMetadata([...objects, { kind: 'commit', checksum, bytes }]);
+  return checksum;
+}

@@ -1,0 +1,107 @@
+/**
+ * The host's signature policy, containers-policy.json(5), enforced by the installed skopeo, which knows all kinds of
+ * signatures there are. No layer is fetched for that: skopeo copies into a layout that claims to have them.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inContextAsync, OstrataError, wrapError } from '../errors.js';
+import type { ImageReader } from '../oci/image.js';
+import { parseIndex } from '../oci/types.js';
+import { canonicalImgref } from './ostree-imgref.js';
+import type { TransportOptions } from './transport.js';
+
+const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
+const ACCEPT_ANYTHING = 'insecureAcceptAnything';
+/** What skopeo says to the point is at the end of a line. */
+const MAX_MESSAGE = 2000;
+
+/** Throws unless the policy accepts exactly the manifest that `image` has. */
+export async function enforcePolicy(imgref: string, image: ImageReader, options: TransportOptions): Promise<void> {
+  await inContextAsync(`signature policy for ${imgref}`, async () => {
+    refuseInsecureDefault(policyPath());
+    const directory = await mkdtemp(join(tmpdir(), 'ostrata-policy-'));
+    try {
+      claimLayers(directory, image);
+      await copy(canonicalImgref(imgref), directory, options);
+      const [accepted] = parseIndex(readFileSync(join(directory, 'index.json'))).manifests;
+      if (accepted?.digest !== image.manifestDigest)
+        throw new OstrataError('CORRUPT', `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`);
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+}
+
+/** Found as containers/image does. */
+function policyPath(): string {
+  const fromEnvironment = process.env.CONTAINERS_POLICY_JSON;
+  if (fromEnvironment) return fromEnvironment;
+  const home = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
+  const path = [join(home, 'containers/policy.json'), ...SYSTEM_POLICIES].find((each) => existsSync(each));
+  if (path === undefined) throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
+  return path;
+}
+
+/** With that default whoever forgets an entry for a registry verifies nothing, and believes it is verified. */
+function refuseInsecureDefault(path: string): void {
+  let policy: { readonly default?: readonly { readonly type?: string }[] };
+  try {
+    policy = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw wrapError(`reading ${path}`, error);
+  }
+  if (policy.default?.some(({ type }) => type === ACCEPT_ANYTHING))
+    throw new OstrataError('USAGE', `${path} has the default ${ACCEPT_ANYTHING}: nothing would be verified`);
+}
+
+/** Files of the right names and sizes, without content: skopeo takes them for layers that need no copying. */
+function claimLayers(directory: string, { manifest }: ImageReader): void {
+  mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
+  for (const { digest, size } of manifest.layers) {
+    const path = join(directory, 'blobs', digest.replace(':', '/'));
+    writeFileSync(path, '');
+    truncateSync(path, size);
+  }
+}
+
+function copy(source: string, directory: string, options: TransportOptions): Promise<void> {
+  const { authfile, credentials, tlsVerify, certDirectory, signal } = options;
+  const args = [
+    'copy',
+    '--quiet',
+    '--preserve-digests',
+    ...(authfile === undefined ? [] : [`--authfile=${authfile}`]),
+    ...(credentials === undefined ? [] : [`--src-creds=${credentials.username}:${credentials.password}`]),
+    ...(tlsVerify === undefined ? [] : [`--src-tls-verify=${tlsVerify}`]),
+    ...(certDirectory === undefined ? [] : [`--src-cert-dir=${certDirectory}`]),
+  ];
+  const policy = process.env.CONTAINERS_POLICY_JSON;
+  const global = policy ? [`--policy=${policy}`] : [];
+  return new Promise((resolve, reject) => {
+    const child = spawn('skopeo', [...global, ...args, source, `oci:${directory}:accepted`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...(signal && { signal }),
+    });
+    let message = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      message = `${message}${text}`.slice(-MAX_MESSAGE);
+    });
+    child.on('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'ENOENT'
+          ? new OstrataError('UNSUPPORTED', 'enforcing it needs the program skopeo')
+          : wrapError('skopeo', error),
+      ),
+    );
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else
+        reject(
+          new OstrataError('CORRUPT', `refused: ${message.trim().replace(/^.*?msg=/s, '') || `exit code ${code}`}`),
+        );
+    });
+  });
+}
