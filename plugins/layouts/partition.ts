@@ -1,66 +1,134 @@
-/** What is placed as one: bytes, and the probability that none of them changes with the next update. */
+/** What is placed as one: a source package's components, or a whole layer of the previous image. */
 export interface Item {
   readonly size: number;
+  /** The probability that none of it changes with the next update. */
   readonly stays: number;
+  /** What an update pays once when this shares its layer with anything else: nobody fetches it otherwise. */
+  readonly moving?: number;
+}
+
+interface Group {
+  size: number;
+  stays: number;
+  moving: number;
+  items: number[];
 }
 
 /**
- * Groups `items` into at most `count` groups by merging, again and again, the two groups whose union costs least more
- * than they do; returns each item's group, numbered from 0. A group costs size x (1 - the product of `stays`).
- * Quadratic in time: every group knows its best later partner. Unions over `maxSize` bytes come last.
+ * Groups `items` into at most `count` groups so that the expected bytes, the sum of size x (1 - the product of `stays`),
+ * are few: first the two groups whose union costs least more than they do are merged, again and again, then items
+ * move to other groups while that costs less. No group exceeds `maxSize` unless one item does, or `count` asks for it.
+ * Returns indices of `items` by group. Quadratic in time: every group knows its best later partner.
  */
-export function agglomerate(items: readonly Item[], count: number, maxSize = Infinity): number[] {
-  const n = items.length;
-  const size = Float64Array.from(items, (item) => item.size);
-  const stays = Float64Array.from(items, (item) => item.stays);
-  const cost = size.map((bytes, i) => bytes * (1 - at(stays, i)));
-  const partner = new Int32Array(n).fill(-1);
-  const increase = new Float64Array(n).fill(Infinity);
-  const into = Int32Array.from({ length: n }, (_, i) => i);
-  const alive = Array.from({ length: n }, (_, i) => i);
+export function partition(items: readonly Item[], count: number, maxSize = Infinity): number[][] {
+  const groups = agglomerate(
+    items.map(({ size, stays, moving = 0 }, i) => ({ size, stays, moving, items: [i] })),
+    Math.max(1, count),
+    maxSize,
+  );
+  climb(groups, items, maxSize);
+  return groups.map((group) => group.items);
+}
 
-  const union = (i: number, j: number): number => {
-    const bytes = at(size, i) + at(size, j);
-    const more = bytes * (1 - at(stays, i) * at(stays, j)) - at(cost, i) - at(cost, j);
-    // Any union within the limit is cheaper than one beyond it; all finite, so that `count` is always reached.
-    return bytes > maxSize ? more + bytes * n * 2 : more;
-  };
+const cost = (size: number, stays: number): number => size * (1 - stays);
+
+/** What `a` and `b` as one cost more than each alone. Beyond `maxSize` it is more than any union within it, but finite. */
+function increase(a: Group, b: Group, maxSize: number): number {
+  const size = a.size + b.size;
+  const more = cost(size, a.stays * b.stays) - cost(a.size, a.stays) - cost(b.size, b.stays) + a.moving + b.moving;
+  return size > maxSize ? Number.MAX_SAFE_INTEGER + size : more;
+}
+
+function agglomerate(alone: Group[], count: number, maxSize: number): Group[] {
+  const alive = [...alone.keys()];
+  const partner = new Int32Array(alone.length).fill(-1);
+  const least = new Float64Array(alone.length).fill(Infinity);
+  const at = (i: number): Group => alone[i] as Group;
+  const best = (i: number): number => least[i] as number;
   const search = (i: number): void => {
-    increase[i] = Infinity;
-    for (const j of alive) {
-      if (j <= i) continue;
-      const more = union(i, j);
-      if (more < at(increase, i)) {
-        increase[i] = more;
-        partner[i] = j;
-      }
+    least[i] = Infinity;
+    for (let k = alive.length - 1; k >= 0 && (alive[k] as number) > i; k--) {
+      const j = alive[k] as number;
+      const more = increase(at(i), at(j), maxSize);
+      if (more > best(i)) continue;
+      least[i] = more;
+      partner[i] = j;
     }
   };
-  for (const i of alive) search(i);
-  while (alive.length > Math.max(1, count)) {
-    let best = -1;
-    for (const i of alive) if (at(increase, i) < (best < 0 ? Infinity : at(increase, best))) best = i;
-    const gone = at(partner, best);
-    into[gone] = best;
+  if (alive.length > count) alive.forEach(search);
+  while (alive.length > count) {
+    const kept = alive.reduce((a, b) => (best(b) < best(a) ? b : a));
+    const gone = partner[kept] as number;
     alive.splice(alive.indexOf(gone), 1);
-    size[best] = at(size, best) + at(size, gone);
-    stays[best] = at(stays, best) * at(stays, gone);
-    cost[best] = at(size, best) * (1 - at(stays, best));
-    search(best);
+    alone[kept] = union(at(kept), at(gone));
+    search(kept);
     for (const i of alive) {
-      if (i === best) continue;
-      if (at(partner, i) === gone || at(partner, i) === best) search(i);
-      else if (i < best && union(i, best) < at(increase, i)) {
-        increase[i] = union(i, best);
-        partner[i] = best;
+      if (i === kept) continue;
+      if (partner[i] === gone || partner[i] === kept) search(i);
+      else if (i < kept && increase(at(i), at(kept), maxSize) < best(i)) {
+        least[i] = increase(at(i), at(kept), maxSize);
+        partner[i] = kept;
       }
     }
   }
-  const number = new Map(alive.map((i, group) => [i, group]));
-  const root = (i: number): number => (at(into, i) === i ? i : root(at(into, i)));
-  return Array.from(into, (_, i) => number.get(root(i)) ?? 0);
+  return alive.map(at);
 }
 
-function at(array: Float64Array | Int32Array, i: number): number {
-  return array[i] ?? 0;
+function union(a: Group, b: Group): Group {
+  return { size: a.size + b.size, stays: a.stays * b.stays, moving: 0, items: [...a.items, ...b.items] };
+}
+
+/** A round rarely finds anything after the tenth; the bound is for inputs nobody has seen. */
+const MAX_ROUNDS = 50;
+/** Bytes: less than this is rounding. */
+const LEAST_GAIN = 1e-3;
+
+/** Moves items one by one to the group where they cost least, until none gains. */
+function climb(groups: readonly Group[], items: readonly Item[], maxSize: number): void {
+  for (let round = 0, moved = true; moved && round < MAX_ROUNDS; round++) {
+    moved = false;
+    for (const from of groups)
+      for (const i of [...from.items]) {
+        if (from.items.length === 1) break;
+        const to = betterGroup(i, from, groups, items, maxSize);
+        if (to === undefined) continue;
+        const item = items[i] as Item;
+        Object.assign(from, without(from, i, items));
+        Object.assign(to, union(to, { ...item, moving: 0, items: [i] }));
+        moved = true;
+      }
+  }
+}
+
+function betterGroup(
+  i: number,
+  from: Group,
+  groups: readonly Group[],
+  items: readonly Item[],
+  maxSize: number,
+): Group | undefined {
+  const { size, stays } = items[i] as Item;
+  const rest = without(from, i, items);
+  const saved = cost(from.size, from.stays) - cost(rest.size, rest.stays);
+  let best: Group | undefined;
+  let least = saved - LEAST_GAIN;
+  for (const group of groups) {
+    if (group === from || group.size + size > maxSize) continue;
+    const more = cost(group.size + size, group.stays * stays) - cost(group.size, group.stays) + group.moving;
+    if (more >= least) continue;
+    least = more;
+    best = group;
+  }
+  return best;
+}
+
+/** `group` without item i. The product is made anew: `stays` may be 0. */
+function without(group: Group, i: number, items: readonly Item[]): Group {
+  const rest = group.items.filter((each) => each !== i);
+  return {
+    size: group.size - (items[i] as Item).size,
+    stays: rest.reduce((product, each) => product * (items[each] as Item).stays, 1),
+    moving: group.moving,
+    items: rest,
+  };
 }

@@ -8,7 +8,7 @@ const ASSUMED_UPDATES_PER_YEAR = 26;
 const ALWAYS = 0.98;
 const NEVER = 0.001;
 /** The prior weighs as much as this many observed updates. */
-const PRIOR_WEIGHT = 4;
+const PRIOR_WEIGHT = 8;
 
 /** The probability that a source changes in the next update: a prior from declared rates, then what was counted. */
 export function changeProbabilities(
