@@ -2,11 +2,7 @@
 import type { Command } from 'commander';
 import { type LocatedRpmdb, openRpmdbAt, openTreeRpmdb } from '../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../errors.js';
-import { openRepo } from '../ostree/repo.js';
-import { openImage } from '../transports/imgref.js';
-import { lookupCommit } from '../tree/commit-lookup.js';
 import { lookupDirectory } from '../tree/directory.js';
-import { openImageTree } from '../tree/image.js';
 import type { LookupTree } from '../tree/lookup.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
@@ -38,7 +34,10 @@ export function addSourceOptions(command: Command): Command {
     );
 }
 
-/** Opens the database that `options` name. @param args the command's arguments; with --repo the first one is the ref */
+/**
+ * Opens the database that `options` name; what it does not take to read it is not loaded: that would take longer than reading.
+ * @param args the command's arguments; with --repo the first one is the ref
+ */
 export async function openSource(options: SourceOptions, args: readonly string[]): Promise<Source> {
   const { root, repo, image, dbpath } = options;
   if ([root, repo, image].filter((each) => each !== undefined).length > 1)
@@ -46,11 +45,16 @@ export async function openSource(options: SourceOptions, args: readonly string[]
   if (repo !== undefined) {
     const [ref, ...rest] = args;
     if (ref === undefined) throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
+    const { openRepo } = await import('../ostree/repo.js');
+    const { lookupCommit } = await import('../tree/commit-lookup.js');
     const opened = openRepo(repo);
     return fromTree(lookupCommit(opened, opened.resolve(ref)), dbpath, rest);
   }
-  if (image !== undefined)
+  if (image !== undefined) {
+    const { openImage } = await import('../transports/imgref.js');
+    const { openImageTree } = await import('../tree/image.js');
     return fromTree(await openImageTree(await openImage(image), terminalLogger(options)), dbpath, args);
+  }
   if (root === undefined && dbpath !== undefined) {
     const database = await openRpmdbAt(dbpath);
     return { database, name: dbpath, tree: undefined, rest: args };

@@ -89,6 +89,11 @@ export class RpmHeader {
     return new RpmHeader(bytes.subarray(0, dataStart + dataLength), dataStart, index);
   }
 
+  /** The blob it was parsed from. A view. */
+  bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** Tags in the order of the index, regions left out. */
   tags(): IterableIterator<number> {
     return this.#index.keys();

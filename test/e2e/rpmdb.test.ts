@@ -1,0 +1,153 @@
+/** `ostrata rpmdb` on the sample as a repository, a folder and an image, beside rpm; and on the other backends. */
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { repoRoot } from '../root.js';
+import { needs } from '../tools.js';
+import { ostrata, run, tryOstrata } from './run.js';
+
+const fixtures = join(repoRoot, 'rpmdb-fixtures');
+const sample = [`--repo=${join(fixtures, 'sample/old')}`, 'sample/os'];
+const sorted = (text: string) => text.split('\n').filter(Boolean).sort();
+const QF = '%{NEVRA} %{SIZE} %{BUILDTIME:date}\\n[%{=NAME} %{FILENAMES} %{FILEMODES:perms} %{FILEDIGESTS}\\n]';
+
+suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
+  let scratch: string;
+  let root: string;
+  let rpm: (...args: string[]) => string;
+  before(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    root = join(scratch, 'root');
+    run('ostree', [...sample.slice(0, 1), 'checkout', '--user-mode', 'sample/os', root]);
+    // rpm writes beside what it reads.
+    cpSync(join(root, 'usr/share/rpm'), join(scratch, 'db'), { recursive: true });
+    rpm = (...args) => run('rpm', ['--dbpath', join(scratch, 'db'), ...args], { env: { LC_ALL: 'C' } });
+  });
+  after(() => rmSync(scratch, { recursive: true, force: true }));
+
+  test('the same packages from a repository, a folder, an image and the bare database', () => {
+    const image = `oci:${join(scratch, 'image')}:x`;
+    ostrata(['container-encapsulate', ...sample, image, '--quiet', '--max-layers=8']);
+    const expected = sorted(rpm('-qa', '--qf', QF));
+    const sources = [sample, [`--root=${root}`], [`--image=${image}`], [`--dbpath=${join(scratch, 'db')}`]];
+    for (const source of [...sources, [`--root=${root}`, '--dbpath=/usr/share/rpm']])
+      assert.deepEqual(
+        sorted(ostrata(['rpmdb', 'list', ...source, '--qf', QF], { env: { LC_ALL: 'C' } })),
+        expected,
+        source.join(' '),
+      );
+    assert.deepEqual(
+      ostrata(['rpmdb', 'list', ...sample])
+        .split('\n')
+        .slice(0, -1),
+      sorted(rpm('-qa', '--qf', '%{NEVRA}\\n')),
+    );
+    assert.match(ostrata(['rpmdb', 'owner', `--image=${image}`, '/etc/bash.bashrc']), /^bash-.*x86_64\n$/);
+  });
+
+  test('list takes patterns, info and files take names', () => {
+    const names = (...args: string[]) =>
+      ostrata(['rpmdb', 'list', ...sample, '--qf', '%{NAME}\\n', ...args])
+        .split('\n')
+        .slice(0, -1);
+    assert.deepEqual(names('bas*').sort(), sorted(rpm('-qa', 'bas*', '--qf', '%{NAME}\\n')));
+    assert.deepEqual(names('[x'), []);
+    const nevra = rpm('-q', 'bash', '--qf', '%{NEVRA}');
+    const nvr = rpm('-q', 'bash', '--qf', '%{NVR}');
+    for (const name of ['bash', 'bash.x86_64', nevra, nvr])
+      assert.equal(ostrata(['rpmdb', 'info', ...sample, name, '--qf', '%{NEVRA}']), nevra);
+    assert.equal(ostrata(['rpmdb', 'files', ...sample, 'bash']), rpm('-ql', 'bash'));
+    const info = ostrata(['rpmdb', 'info', ...sample, 'bash']);
+    for (const line of [
+      /^Name {9}: bash$/m,
+      /^Source RPM {3}: bash-.*\.src\.rpm$/m,
+      /^Changelog {4}: \d+ entries, the newest of \d{4}-/m,
+    ])
+      assert.match(info, line);
+    const { status, stderr } = tryOstrata(['rpmdb', 'info', ...sample, 'bash', 'nosuch']);
+    assert.deepEqual(
+      [status, /^error: package nosuch is not in commit [0-9a-f]{64}\n$/.test(stderr)],
+      [1, true],
+      stderr,
+    );
+  });
+
+  test('owners, moved paths among them; exit code 1 where there is none', () => {
+    const paths = ostrata(['rpmdb', 'list', ...sample, '--qf', '[%{FILENAMES}\\n]']).split('\n');
+    const vmlinuz = paths.find((path) => path.startsWith('/boot/vmlinuz-')) ?? assert.fail();
+    const moved = vmlinuz.replace(/^\/boot\/vmlinuz-(.*)$/, '/usr/lib/modules/$1/vmlinuz');
+    const asked = ['/bin/bash', '/usr/bin/bash', '/usr/etc/bash.bashrc', '/etc/bash.bashrc', moved];
+    const bash = rpm('-q', 'bash', '--qf', '%{NEVRA}');
+    const answers = ostrata(['rpmdb', 'owner', ...sample, ...asked])
+      .split('\n')
+      .slice(0, -1);
+    assert.deepEqual(answers.slice(0, 4), [bash, bash, `${bash} (installed as /etc/bash.bashrc)`, bash]);
+    assert.match(answers[4] ?? '', new RegExp(` \\(installed as ${vmlinuz}\\)$`));
+    const { status, stdout, stderr } = tryOstrata(['rpmdb', 'owner', ...sample, '/bin/bash', '/usr/lib/none']);
+    assert.deepEqual([status, stderr, stdout.split('\n')[0]], [1, '', bash]);
+    assert.match(stdout, /^\/usr\/lib\/none is not owned by any package of commit /m);
+    assert.deepEqual(JSON.parse(ostrata(['rpmdb', 'owner', ...sample, '/usr/etc/bash.bashrc', '--json'])), [
+      { path: '/usr/etc/bash.bashrc', owners: [bash], installedAs: '/etc/bash.bashrc' },
+    ]);
+  });
+
+  test('JSON and statistics', () => {
+    const list = JSON.parse(ostrata(['rpmdb', 'list', ...sample, '--json'])) as { nevra: string; size: number }[];
+    assert.deepEqual(
+      list.map(({ nevra, size }) => `${nevra} ${size}`).sort(),
+      sorted(rpm('-qa', '--qf', '%{NEVRA} %{SIZE}\\n')),
+    );
+    const stats = JSON.parse(ostrata(['rpmdb', 'stats', ...sample, '--json'])) as Record<string, unknown>;
+    assert.deepEqual([stats.backend, stats.packages], ['sqlite', list.length]);
+    assert.equal(stats.files, rpm('-qa', '--qf', '[%{FILENAMES}\\n]').split('\n').length - 1);
+    assert.match(ostrata(['rpmdb', 'stats', ...sample]), /^packages {14}\d+ of \d+ source packages$/m);
+    const [bash] = JSON.parse(ostrata(['rpmdb', 'files', ...sample, 'bash', '--json'])) as [
+      { files: { path: string; mode: number }[] },
+    ];
+    assert.equal(bash.files.find(({ path }) => path === '/usr/bin/bash' || path === '/bin/bash')?.mode, 0o100755);
+  });
+});
+
+suite('ostrata rpmdb on databases alone', () => {
+  test('several kernels, architectures and backends; bytes that are no text', () => {
+    for (const name of ['bookworm-sqlite-wal', 'trixie-ndb', 'bullseye-bdb-bigendian']) {
+      const stats = JSON.parse(ostrata(['rpmdb', 'stats', `--dbpath=${join(fixtures, name)}`, '--json'])) as Record<
+        string,
+        unknown
+      >;
+      assert.deepEqual(stats.severalVersions, ['kernel-core.noarch'], name);
+      assert.deepEqual(stats.severalArchitectures, ['libmulti'], name);
+    }
+    const database = `--dbpath=${join(fixtures, 'trixie-ndb/Packages.db')}`;
+    assert.ok(ostrata(['rpmdb', 'files', database, 'odd-latin1']).split('\n').includes('/usr/share/latin1/caf\xe9'));
+    const [{ files }] = JSON.parse(ostrata(['rpmdb', 'files', database, 'odd-latin1', '--json'])) as [
+      { files: { path: unknown }[] },
+    ];
+    const hex = Buffer.from('/usr/share/latin1/caf\xe9', 'latin1').toString('hex');
+    assert.ok(files.some(({ path }) => JSON.stringify(path) === JSON.stringify({ hex })));
+    assert.equal(ostrata(['rpmdb', 'list', database, 'kernel*']).split('\n').length, 3);
+  });
+
+  test('what cannot be done is told in one line', () => {
+    const refused = (status: number, message: RegExp, ...args: readonly string[]) => {
+      const result = tryOstrata(['rpmdb', ...args]);
+      assert.match(result.stderr, message);
+      assert.deepEqual([result.status, result.stdout], [status, ''], args.join(' '));
+    };
+    const database = `--dbpath=${join(fixtures, 'bullseye-bdb')}`;
+    refused(2, /give one of --root, --repo and --image/, 'list', '--root=/', '--image=oci:x');
+    refused(2, /--repo: expected the ref as first argument/, 'list', '--repo=/x');
+    refused(2, /query format: unknown tag NOPE \(at character 1\)/, 'list', database, '--qf', '%{NOPE}');
+    refused(2, /expected names of packages/, 'info', database);
+    refused(2, /expected paths/, 'owner', database);
+    refused(1, /^error: .*no package database/, 'list', `--root=${join(repoRoot, 'src')}`);
+    refused(
+      1,
+      /^error: reading rpmdb .*package.json: neither sqlite, ndb nor bdb: starts with [0-9a-f]{32}\n$/,
+      'stats',
+      `--dbpath=${join(repoRoot, 'package.json')}`,
+    );
+  });
+});

@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fuzz } from './fuzz.js';
+
+/** By hand there are more: npm run fuzz. */
+const CASES = 3000;
+const SEED = 20261125;
+
+test('damaged databases and headers end in a value or in one typed error', async () => {
+  const { values, errors } = await fuzz(CASES, SEED);
+  assert.ok(values > CASES / 20, `${values} cases survived the damage`);
+  assert.ok(errors > CASES / 4, `${errors} cases were damaged beyond reading`);
+});

@@ -1,0 +1,150 @@
+/**
+ * npm run fuzz [-- CASES [SEED]]: damages the fixtures and their headers at random and reads everything of them. Each case
+ * must end in a value or in one typed error, soon, within a bound of memory. The same seed makes the same cases.
+ */
+import assert from 'node:assert/strict';
+import { argv } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { openRpmdb, QueryFormat } from '../../../../plugins/rpm/rpmdb/index.js';
+import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
+import { OstrataError } from '../../../../src/errors.js';
+import { discoverFixtures } from './fixtures.js';
+
+/** What bad bytes may end in. */
+const ALLOWED_CODES = ['CORRUPT', 'LIMIT', 'UNSUPPORTED'];
+/** The slowest sound fixture takes some 10 ms. */
+const MAX_MILLISECONDS = 5000;
+/** Of the whole process: Node, SQLite and several times the largest fixture (315 KB). */
+const MAX_RSS = 512 << 20;
+/** Headers are read in a fiftieth of the time of a database, and are where most of the parsing is. */
+const HEADERS_PER_DATABASE = 3;
+const DUMP = new QueryFormat(
+  '%{NEVRA} %{SOURCERPM} %{LONGSIZE} [%{CHANGELOGTIME}][%{FILENAMES} %{LONGFILESIZES} %{FILESTATES:fstate}]',
+);
+
+/** mulberry32: numbers below 2^32, the same for the same seed. */
+function randomNumbers(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+const INTERESTING = [
+  0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff,
+];
+
+/** A damaged copy of `bytes`. Most damage goes where structures begin: the start of the file and of its pages. */
+export function damaged(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
+  const copy = Buffer.from(bytes);
+  if (random(16) === 0) return copy.subarray(0, random(copy.length + 1));
+  for (let changes = 1 + random(4); changes > 0; changes--) {
+    const page = random(Math.max(1, copy.length >> 9)) << 9;
+    const at = [random(copy.length), random(Math.min(256, copy.length)), page + random(64), page + 480 + random(32)][
+      random(4)
+    ] as number;
+    switch (random(5)) {
+      case 0:
+        if (at < copy.length) (copy[at] as number) ^= 1 << random(8);
+        break;
+      case 1:
+        if (at < copy.length) copy[at] = random(256);
+        break;
+      case 2:
+      case 3:
+        if (at + 4 <= copy.length) {
+          const value = random(2) === 0 ? (INTERESTING[random(INTERESTING.length)] as number) : random(copy.length);
+          if (random(2) === 0) copy.writeUInt32BE(value, at);
+          else copy.writeUInt32LE(value, at);
+        }
+        break;
+      default: {
+        const length = random(512);
+        copy.copyWithin(at, random(copy.length), random(copy.length) + length);
+      }
+    }
+  }
+  return copy;
+}
+
+export interface FuzzResult {
+  readonly cases: number;
+  readonly values: number;
+  readonly errors: number;
+  readonly slowest: number;
+}
+
+/** Runs `cases` cases; an assertion fails with the seed and number of the case that breaks the promise. */
+export async function fuzz(
+  cases: number,
+  seed: number,
+  onProgress: (done: number) => void = () => {},
+): Promise<FuzzResult> {
+  const databases = discoverFixtures().map((fixture) => fixture.read());
+  const headers: Uint8Array[] = [];
+  for (const files of databases)
+    for (const pkg of (await openRpmdb(files)).packages()) headers.push(pkg.header.bytes());
+  let values = 0;
+  let slowest = 0;
+  for (let i = 0; i < cases; i++) {
+    const random = randomNumbers(seed + i);
+    const start = performance.now();
+    const name = `case ${i} of seed ${seed}`;
+    try {
+      if (random(HEADERS_PER_DATABASE + 1) > 0)
+        readPackage(new RpmPackage(1, damaged(headers[random(headers.length)] as Uint8Array, random)));
+      else {
+        const files = databases[random(databases.length)] as (typeof databases)[number];
+        const isLog = files.wal !== undefined && random(2) === 0;
+        const db = await openRpmdb({
+          ...files,
+          database: isLog ? files.database : damaged(files.database, random),
+          wal: isLog ? damaged(files.wal as Uint8Array, random) : files.wal,
+        });
+        for (const pkg of db.packages()) readPackage(pkg);
+      }
+      values++;
+    } catch (error) {
+      assert.ok(
+        error instanceof OstrataError && ALLOWED_CODES.includes(error.code),
+        `${name}: ${(error as Error).stack}`,
+      );
+      assert.ok(error.message.length < 4096, `${name}: a message of ${error.message.length} characters`);
+    }
+    const milliseconds = performance.now() - start;
+    slowest = Math.max(slowest, milliseconds);
+    assert.ok(milliseconds < MAX_MILLISECONDS, `${name}: ${milliseconds} ms`);
+    if (i % 1000 === 0) {
+      assert.ok(process.memoryUsage.rss() < MAX_RSS, `${name}: ${process.memoryUsage.rss()} bytes of memory`);
+      onProgress(i);
+    }
+  }
+  return { cases, values, errors: cases - values, slowest };
+}
+
+/** All that the reader can tell. */
+function readPackage(pkg: RpmPackage): void {
+  for (const file of pkg.files()) {
+    assert.ok(file.pathBytes.length >= 0 && file.linkTo.length >= 0);
+    assert.ok(file.path === undefined || file.path.length <= file.pathBytes.length);
+  }
+  for (const tag of pkg.header.tags()) {
+    const type = pkg.header.type(tag) as number;
+    if (type >= 1 && type <= 5) pkg.header.numbers(tag);
+    else if (type === 7) pkg.header.binary(tag);
+    else pkg.header.strings(tag);
+  }
+  assert.equal(typeof DUMP.print(pkg), 'string');
+}
+
+if (argv[1] === fileURLToPath(import.meta.url)) {
+  const [cases = 200_000, seed = Date.now() % 1_000_000] = argv.slice(2).map(Number);
+  console.log(`${cases} cases, seed ${seed}`);
+  const result = await fuzz(cases, seed, (done) => process.stdout.write(`\r${done}`));
+  const { values, errors, slowest } = result;
+  console.log(`\r${values} ended in a value, ${errors} in an error; the slowest took ${slowest.toFixed(0)} ms`);
+  console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
+}
