@@ -1,13 +1,12 @@
 /** Writing an image: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#push */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseManifest } from '../../oci/types.js';
 import { streamRange } from '../oci.js';
 import { Parallel } from '../parallel.js';
+import { makeStagingFolder, type StagingFolder } from '../staging.js';
 import type { ImageReader, ImageWriter, TransportOptions } from '../transport.js';
 import { RegistryClient } from './client.js';
 import { MAX_MESSAGE_SIZE, readAll } from './http.js';
@@ -32,14 +31,9 @@ export async function createRegistryImage(
   return inContextAsync(`preparing ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull,push', { ...options, signal });
     const session = await startUpload(client);
-    const staging = await mkdtemp(join(stagingParent(), 'ostrata-'));
+    const staging = await makeStagingFolder();
     return new RegistryWriter(name, client, { ...options, signal }, failure, staging, session);
   });
-}
-
-/** Layers may be larger than what fits where only memory is: as for other container tools, /var/tmp. */
-export function stagingParent(): string {
-  return process.env.TMPDIR || (process.platform === 'win32' ? tmpdir() : '/var/tmp');
 }
 
 class RegistryWriter implements ImageWriter {
@@ -48,6 +42,7 @@ class RegistryWriter implements ImageWriter {
   readonly #client: RegistryClient;
   readonly #options: TransportOptions;
   readonly #failure: AbortController;
+  readonly #staging: StagingFolder;
   readonly #parallel = new Parallel(MAX_UPLOADS);
   /** By digest; a failed one is reported when its end is awaited. */
   readonly #blobs = new Map<string, Promise<void>>();
@@ -59,14 +54,15 @@ class RegistryWriter implements ImageWriter {
     client: RegistryClient,
     options: TransportOptions,
     failure: AbortController,
-    stagingDirectory: string,
+    staging: StagingFolder,
     session: URL | undefined,
   ) {
     this.#name = name;
     this.#client = client;
     this.#options = options;
     this.#failure = failure;
-    this.stagingDirectory = stagingDirectory;
+    this.stagingDirectory = staging.path;
+    this.#staging = staging;
     this.#session = session;
   }
 
@@ -115,7 +111,7 @@ class RegistryWriter implements ImageWriter {
     this.#failure.abort();
     await Promise.allSettled(this.#blobs.values());
     this.#client.close();
-    await rm(this.stagingDirectory, { recursive: true, force: true });
+    await this.#staging.remove();
   }
 
   #startBytes(bytes: Uint8Array): void {
