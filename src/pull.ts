@@ -1,4 +1,5 @@
 /** An image in, its merge commit in a repository out: the ostree commit, derived layers over it, the image's metadata. */
+import { classifyLayers } from './image/encapsulated.js';
 import { importDerived } from './image/import-derived.js';
 import { type ImportPlan, importCounts, planImport } from './image/import-plan.js';
 import { overlay, removeInjected, treeOf } from './image/merge.js';
@@ -11,7 +12,14 @@ import { sha256Hex } from './ostree/objects.js';
 import type { EncodedObject } from './ostree/objectset.js';
 import type { RepoWriter } from './ostree/write.js';
 import { canonicalImgref } from './transports/ostree-imgref.js';
-import { type ImportOptions, type ImportResult, importPlanned, withSource } from './unencapsulate.js';
+import {
+  checkDerived,
+  type ImportOptions,
+  type ImportResult,
+  importPlanned,
+  verifier,
+  withSource,
+} from './unencapsulate.js';
 
 export interface PullResult extends ImportResult {
   /** What a system deploys; `commit` is its parent. */
@@ -23,7 +31,7 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
   return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
-    if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image);
+    if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image, options);
     const plan = await planImport(writer.repo, image);
     return importPlanned(writer, plan, options, async (fetcher, commit) => {
       const derived = plan.layers.filter(({ kind }) => kind === 'derived');
@@ -42,12 +50,18 @@ function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): 
   return manifestDigest === image.manifestDigest || manifest.config.digest === image.manifest.config.digest;
 }
 
-function alreadyPulled(
+/** It may have been pulled without verification before: that is done again. */
+async function alreadyPulled(
   writer: RepoWriter,
-  { mergeCommit, manifest, commit }: StoredImage,
+  { mergeCommit, manifest, config, commit }: StoredImage,
   image: ImageReader,
-): PullResult {
-  const base = storedBlob(writer.repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+  options: ImportOptions,
+): Promise<PullResult> {
+  const { repo } = writer;
+  checkDerived(image.name, classifyLayers(manifest, config), options.source);
+  const base = storedBlob(repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+  const { bytes } = repo.loadCommit(base);
+  await verifier(writer, options)?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
   return {
     commit: base,
     mergeCommit,
