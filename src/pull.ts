@@ -36,8 +36,7 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
     return importPlanned(writer, plan, options, async (fetcher, commit) => {
       const derived = plan.layers.filter(({ kind }) => kind === 'derived');
       const trees = derived.length > 0 ? await importDerived(writer, fetcher, derived, commit, options.log) : [];
-      const mergeCommit = writeMergeCommit(writer, plan, commit, trees);
-      writer.setRef(imageRef(imgref), mergeCommit);
+      const mergeCommit = writeMergeCommit(writer, plan, commit, trees, imageRef(imgref));
       const pruned = pruneLayers(writer);
       options.log.info(pruned === undefined ? 'another process writes: no layers pruned' : `${pruned} layers pruned`);
       return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
@@ -72,12 +71,13 @@ async function alreadyPulled(
   };
 }
 
-/** Writes the commit of `base` with `layers` laid over it; equal images have equal merge commits. */
+/** Writes the commit of `base` with `layers` laid over it, and its ref; equal images have equal merge commits. */
 function writeMergeCommit(
   writer: RepoWriter,
   { image, config, configBytes }: ImportPlan,
   base: string,
   layers: readonly MutableTree[],
+  ref: string,
 ): string {
   const { repo } = writer;
   const root = treeOf(repo, base);
@@ -98,6 +98,6 @@ function writeMergeCommit(
     dirmeta: root.dirmeta,
   });
   const checksum = sha256Hex(bytes);
-  writer.writeMetadata([...objects, { kind: 'commit', checksum, bytes }]);
+  writer.commit([writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }])], [[ref, checksum]]);
   return checksum;
 }
