@@ -20,8 +20,8 @@ export async function copyImage(source: OstreeRepo, writer: RepoWriter, imgref: 
   });
   for (const commit of new Set([...layers.map((layer) => layer.commit), image.mergeCommit]))
     await copyCommit(source, writer, commit);
-  for (const { digest, commit } of layers) writer.setRef(blobRef(digest), commit);
-  writer.setRef(imageRef(imgref), image.mergeCommit);
+  const refs = layers.map(({ digest, commit }) => [blobRef(digest), commit] as const);
+  writer.commit([], [...refs, [imageRef(imgref), image.mergeCommit]]);
   return image.mergeCommit;
 }
 
@@ -41,9 +41,9 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
     }
     const detached = source.loadCommitMeta(commit);
     if (detached !== undefined) stage.metadata('commitmeta', commit, detached.bytes);
-    writer.publish(directory, stage.names);
+    writer.commit([{ directory, names: stage.names }]);
     // Last: a commit that is there is whole.
-    writer.writeMetadata([{ kind: 'commit', checksum: commit, bytes }]);
+    writer.commit([writer.stageMetadata([{ kind: 'commit', checksum: commit, bytes }])]);
   } finally {
     stage.abandon();
   }

@@ -1,4 +1,5 @@
 /** An image in, its merge commit in a repository out: the ostree commit, derived layers over it, the image's metadata. */
+import { classifyLayers } from './image/encapsulated.js';
 import { importDerived } from './image/import-derived.js';
 import { type ImportPlan, importCounts, planImport } from './image/import-plan.js';
 import { overlay, removeInjected, treeOf } from './image/merge.js';
@@ -11,7 +12,14 @@ import { sha256Hex } from './ostree/objects.js';
 import type { EncodedObject } from './ostree/objectset.js';
 import type { RepoWriter } from './ostree/write.js';
 import { canonicalImgref } from './transports/ostree-imgref.js';
-import { type ImportOptions, type ImportResult, importPlanned, withSource } from './unencapsulate.js';
+import {
+  checkDerived,
+  type ImportOptions,
+  type ImportResult,
+  importPlanned,
+  verifier,
+  withSource,
+} from './unencapsulate.js';
 
 export interface PullResult extends ImportResult {
   /** What a system deploys; `commit` is its parent. */
@@ -23,13 +31,12 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
   return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
-    if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image);
+    if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image, options);
     const plan = await planImport(writer.repo, image);
     return importPlanned(writer, plan, options, async (fetcher, commit) => {
       const derived = plan.layers.filter(({ kind }) => kind === 'derived');
       const trees = derived.length > 0 ? await importDerived(writer, fetcher, derived, commit, options.log) : [];
-      const mergeCommit = writeMergeCommit(writer, plan, commit, trees);
-      writer.setRef(imageRef(imgref), mergeCommit);
+      const mergeCommit = writeMergeCommit(writer, plan, commit, trees, imageRef(imgref));
       const pruned = pruneLayers(writer);
       options.log.info(pruned === undefined ? 'another process writes: no layers pruned' : `${pruned} layers pruned`);
       return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
@@ -42,12 +49,18 @@ function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): 
   return manifestDigest === image.manifestDigest || manifest.config.digest === image.manifest.config.digest;
 }
 
-function alreadyPulled(
+/** It may have been pulled without verification before: that is done again. */
+async function alreadyPulled(
   writer: RepoWriter,
-  { mergeCommit, manifest, commit }: StoredImage,
+  { mergeCommit, manifest, config, commit }: StoredImage,
   image: ImageReader,
-): PullResult {
-  const base = storedBlob(writer.repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+  options: ImportOptions,
+): Promise<PullResult> {
+  const { repo } = writer;
+  checkDerived(image.name, classifyLayers(manifest, config), options.source);
+  const base = storedBlob(repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+  const { bytes } = repo.loadCommit(base);
+  await verifier(writer, options)?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
   return {
     commit: base,
     mergeCommit,
@@ -58,12 +71,13 @@ function alreadyPulled(
   };
 }
 
-/** Writes the commit of `base` with `layers` laid over it; equal images have equal merge commits. */
+/** Writes the commit of `base` with `layers` laid over it, and its ref; equal images have equal merge commits. */
 function writeMergeCommit(
   writer: RepoWriter,
   { image, config, configBytes }: ImportPlan,
   base: string,
   layers: readonly MutableTree[],
+  ref: string,
 ): string {
   const { repo } = writer;
   const root = treeOf(repo, base);
@@ -84,6 +98,6 @@ function writeMergeCommit(
     dirmeta: root.dirmeta,
   });
   const checksum = sha256Hex(bytes);
-  writer.writeMetadata([...objects, { kind: 'commit', checksum, bytes }]);
+  writer.commit([writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }])], [[ref, checksum]]);
   return checksum;
 }

@@ -1,5 +1,6 @@
 /** An image in, its ostree commit in a repository out: transport -> image -> layers -> objects -> refs. */
 import { inContextAsync, OstrataError } from './errors.js';
+import type { ReadLayer } from './image/encapsulated.js';
 import { type FetchEvent, type FetchOptions, LayerFetcher } from './image/fetch.js';
 import { type CommitVerifier, importCommit } from './image/import-commit.js';
 import { type ImportCounts, type ImportPlan, importCounts, planImport } from './image/import-plan.js';
@@ -113,18 +114,27 @@ async function withImage<T>(options: ImportOptions, body: (image: ImageReader) =
 }
 
 function checkPlan(plan: ImportPlan, { source, onEvent }: ImportOptions): void {
-  const derived = plan.layers.filter(({ kind }) => kind === 'derived').length;
-  if (derived > 0 && source.verification.kind === 'remote')
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `${plan.image.name} has ${derived} derived layers, and the signature of an ostree remote covers the commit only`,
-    );
+  checkDerived(plan.image.name, plan.layers, source);
   const { layersFetched: layersNeeded, layersPresent, bytesFetched: bytesNeeded } = importCounts(plan);
   const { manifestDigest } = plan.image;
   onEvent?.({ event: 'planned', manifestDigest, layersNeeded, layersPresent, bytesNeeded });
 }
 
-function verifier(writer: RepoWriter, { source: { verification }, log }: ImportOptions): CommitVerifier | undefined {
+/** Refuses what a signature of the commit says nothing about. */
+export function checkDerived(name: string, layers: readonly ReadLayer[], { verification }: OstreeImgref): void {
+  const derived = layers.filter(({ kind }) => kind === 'derived').length;
+  if (derived > 0 && verification.kind === 'remote')
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${name} has ${derived} derived layers, and the signature of an ostree remote covers the commit only`,
+    );
+}
+
+/** Verifies commits as the reference asks for; undefined where it asks for nothing. */
+export function verifier(
+  writer: RepoWriter,
+  { source: { verification }, log }: ImportOptions,
+): CommitVerifier | undefined {
   if (verification.kind !== 'remote') return undefined;
   return async (commit) => {
     for (const line of await verifySignatures(writer.repo, verification.remote, commit)) log.info(line);

@@ -8,6 +8,7 @@ import { decodeDirtree } from '../ostree/dirtree.js';
 import { objectSet } from '../ostree/objectset.js';
 import { hasWholeCommit } from '../ostree/partial.js';
 import type { SignedCommit } from '../ostree/sign.js';
+import type { StagedObjects } from '../ostree/stage.js';
 import { type CommitObjects, commitObjects } from '../ostree/traverse.js';
 import type { RepoWriter } from '../ostree/write.js';
 import { contentExtension } from '../ostree/write-content.js';
@@ -17,6 +18,14 @@ import { blobRef, storedBlob } from './stored.js';
 
 /** Failures that are not the image's. */
 const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED']);
+
+/**
+ * Compressed bytes of layers that are fetched before the next wait for the disk. What is staged and not yet in the
+ * repository is fetched again after a kill.
+ */
+const SYNC_SIZE = 32 << 20;
+
+type NewRef = readonly [ref: string, commit: string];
 
 /** Verifies the signatures of a commit; called before anything of it is written. */
 export type CommitVerifier = (commit: SignedCommit) => Promise<void>;
@@ -38,6 +47,9 @@ class CommitImport {
   readonly #verify: CommitVerifier | undefined;
   /** Refs of layers that this import wrote. */
   readonly #written: string[] = [];
+  /** Layers that are verified and not yet in the repository. */
+  readonly #staged: { readonly stages: readonly StagedObjects[]; readonly refs: readonly NewRef[] }[] = [];
+  #stagedSize = 0;
 
   constructor(writer: RepoWriter, fetcher: LayerFetcher, plan: ImportPlan, verify: CommitVerifier | undefined) {
     this.#writer = writer;
@@ -57,9 +69,12 @@ class CommitImport {
       await this.#fetcher.fetch(missing, { role: 'chunk' }, (layer, staged, directory) => {
         this.#chunk(layer, staged, directory, objects);
       });
+      this.#publish();
       this.#complete(commit, objects);
-      for (const layer of chunks) if (layer.present !== undefined) this.#setRef(layer, layer.present);
-      this.#setRef(first, commit);
+      const present = chunks.flatMap((layer) =>
+        layer.present === undefined ? [] : this.#newRef(layer, layer.present),
+      );
+      this.#commitRefs([], [...present, ...this.#newRef(first, commit)]);
       return commit;
     } catch (error) {
       // What is wrong with the image may be the fault of any layer; what was interrupted goes on with those that are there.
@@ -84,12 +99,12 @@ class CommitImport {
       const { commit, bytes } = stagedCommit(staged);
       checkLabel(this.#plan.config, commit);
       const objects = stagedObjects(decodeCommit(bytes), staged);
-      checkWanted(staged, objects);
+      checkWanted(staged.files, objects);
       await this.#verify?.({ checksum: commit, bytes, detached: staged.metadata.get(`${commit}.commitmeta`) });
       const isWhole = hasWholeCommit(this.#writer.repo.path, commit);
       if (!isWhole) this.#writer.markPartial(commit, '');
       const names = staged.names.filter((name) => !this.#keepsSignatures(name));
-      this.#writer.publish(directory, names);
+      this.#writer.commit([{ directory, names }]);
       if (!isWhole) this.#writer.markPartial(commit, partialNoteOf(layer));
       result = { commit, objects };
     });
@@ -101,12 +116,28 @@ class CommitImport {
     return name.endsWith('.commitmeta') && this.#verify === undefined && this.#writer.has(name);
   }
 
-  #chunk(layer: PlannedLayer, staged: StagedLayer, directory: string, objects: CommitObjects): void {
-    checkWanted(staged, objects);
-    this.#writer.publish(directory, staged.names);
-    const set = objectSet(staged.files);
-    this.#writer.writeMetadata(set);
-    this.#setRef(layer, set[2].checksum);
+  #chunk(layer: PlannedLayer, { files, names }: StagedLayer, directory: string, objects: CommitObjects): void {
+    checkWanted(files, objects);
+    const set = objectSet(files);
+    const refs = this.#newRef(layer, set[2].checksum);
+    this.#staged.push({ stages: [{ directory, names }, this.#writer.stageMetadata(set)], refs });
+    this.#stagedSize += layer.descriptor.size;
+    if (!this.#writer.fsync || this.#stagedSize >= SYNC_SIZE) this.#publish();
+  }
+
+  /** Takes all layers that are staged into the repository: waiting for the disk once for several is much faster. */
+  #publish(): void {
+    const staged = this.#staged.splice(0);
+    this.#stagedSize = 0;
+    if (staged.length === 0) return;
+    const stages = staged.flatMap((layer) => layer.stages);
+    const refs = staged.flatMap((layer) => layer.refs);
+    this.#commitRefs(stages, refs);
+  }
+
+  #commitRefs(stages: readonly StagedObjects[], refs: readonly NewRef[]): void {
+    this.#writer.commit(stages, refs);
+    this.#written.push(...refs.map(([ref]) => ref));
   }
 
   /** Proves that every object is there; then the commit is no longer partial. */
@@ -122,11 +153,9 @@ class CommitImport {
     this.#writer.unmarkPartial(commit);
   }
 
-  #setRef({ descriptor }: PlannedLayer, commit: string): void {
-    if (storedBlob(this.#writer.repo, descriptor.digest) === commit) return;
-    const ref = blobRef(descriptor.digest);
-    this.#writer.setRef(ref, commit);
-    this.#written.push(ref);
+  /** None where the layer has that ref already. */
+  #newRef({ descriptor: { digest } }: PlannedLayer, commit: string): readonly NewRef[] {
+    return storedBlob(this.#writer.repo, digest) === commit ? [] : [[blobRef(digest), commit]];
   }
 }
 
@@ -157,7 +186,7 @@ function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects
   return objects;
 }
 
-function checkWanted(staged: StagedLayer, { files }: CommitObjects): void {
-  const extra = staged.files.find((checksum) => !files.has(checksum));
+function checkWanted(found: readonly string[], { files }: CommitObjects): void {
+  const extra = found.find((checksum) => !files.has(checksum));
   if (extra !== undefined) throw new OstrataError('CORRUPT', `content object ${extra} is in no tree of the commit`);
 }

@@ -117,10 +117,9 @@ function writeLayer(
   const commit = { metadata: new Map(), related: [], subject: '', body: '', timestamp: 0 };
   const bytes = encodeCommit({ ...commit, dirtree, dirmeta: root.dirmeta });
   const checksum = sha256Hex(bytes);
-  writer.publish(source.stage, source.names);
-  writer.writeMetadata(objects);
-  writer.writeMetadata([{ kind: 'commit', checksum, bytes }]);
-  writer.setRef(blobRef(layer.descriptor.digest), checksum);
+  const metadata = writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }]);
+  const ref = [blobRef(layer.descriptor.digest), checksum] as const;
+  writer.commit([{ directory: source.stage, names: source.names }, metadata], [ref]);
   return checksum;
 }
 

@@ -157,14 +157,19 @@ export function hasObject(repoPath: string, name: string): boolean {
   return lstatSync(join(repoPath, 'objects', pathOf(name)), { throwIfNoEntry: false }) !== undefined;
 }
 
+/** Objects in a directory, `CHECKSUM.extension` each. */
+export interface StagedObjects {
+  readonly directory: string;
+  readonly names: Iterable<string>;
+}
+
 /**
- * Makes staged objects part of the repository; with `fsync`, after they are on the disk. What is there already stays,
- * as deployments are linked to it; only commitmeta is replaced.
+ * Makes staged objects, which are on the disk, part of the repository. What is there already stays, as deployments are
+ * linked to it; only commitmeta is replaced.
  */
-export function publishObjects(repoPath: string, directory: string, names: Iterable<string>, fsync: boolean): void {
+export function publishObjects(repoPath: string, { directory, names }: StagedObjects): void {
   const objects = join(repoPath, 'objects');
   const folders = new Set<string>();
-  if (fsync) syncFileSystem(directory);
   for (const name of names) {
     const path = pathOf(name);
     const folder = path.slice(0, 2);
@@ -173,7 +178,6 @@ export function publishObjects(repoPath: string, directory: string, names: Itera
     if (!name.endsWith('.commitmeta') && hasObject(repoPath, name)) unlinkSync(join(directory, name));
     else inContext('publishing', () => renameSync(join(directory, name), join(objects, path)));
   }
-  if (fsync) for (const folder of [...folders, '.']) syncPath(join(objects, folder));
 }
 
 /** Links the object file `source` into the repository; false where that cannot be, e.g. across file systems. */
@@ -193,12 +197,15 @@ function pathOf(name: string): string {
   return objectPath(name.slice(0, dot), name.slice(dot + 1));
 }
 
-/** All that was written to the file system of `directory`, in one call; file by file where that call is not to be had. */
-function syncFileSystem(directory: string): void {
+/**
+ * Waits until all that was written to the file system of `directory` is on the disk: one call instead of one for each of
+ * many files. Where that call is not to be had, it is the files below `directory`.
+ */
+export function syncFileSystem(directory: string): void {
   const libc = libcIfThere();
   if (libc === undefined) {
-    const paths = readdirSync(directory).map((name) => join(directory, name));
-    for (const path of paths) if (lstatSync(path).isFile()) syncPath(path);
+    for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
+      if (entry.isFile() || entry.isDirectory()) syncPath(join(entry.parentPath, entry.name));
     return;
   }
   const fd = openSync(directory, 'r');

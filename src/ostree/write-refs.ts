@@ -1,18 +1,14 @@
 /** Refs below `refs/heads/` of a repository: written by rename, so that each names a commit at any time. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { inContext, OstrataError } from '../errors.js';
 import { isRefName } from './refs.js';
 import { syncPath } from './stage.js';
 
-/** Makes `ref` name the commit. @param staging a directory on the repository's file system */
-export function writeRef(repoPath: string, ref: string, checksum: string, staging: string, fsync: boolean): void {
-  checkRefName(ref);
+/** Makes `ref` name a commit. @param temporary a file that holds the commit's checksum and is on the disk */
+export function publishRef(repoPath: string, ref: string, temporary: string, fsync: boolean): void {
   inContext(`writing ref ${ref} of ${repoPath}`, () => {
     const path = join(repoPath, 'refs', 'heads', ref);
-    const temporary = join(staging, 'ref');
-    writeFileSync(temporary, `${checksum}\n`, { mode: 0o644 });
-    if (fsync) syncPath(temporary);
     mkdirSync(dirname(path), { recursive: true });
     renameSync(temporary, path);
     if (fsync) syncPath(dirname(path));

@@ -13,10 +13,12 @@ import {
   ObjectStage,
   publishObjects,
   removeStagingDirectories,
+  type StagedObjects,
   type StageTarget,
+  syncFileSystem,
   syncPath,
 } from './stage.js';
-import { deleteRef, writeRef } from './write-refs.js';
+import { checkRefName, deleteRef, publishRef } from './write-refs.js';
 
 export interface OpenWriterOptions {
   /** By default what the repository's config says, which is by default true. */
@@ -74,18 +76,36 @@ export class RepoWriter {
     return mkdtempSync(join(this.#staging, 'stage-'));
   }
 
-  /** Takes staged objects into the repository and removes the stage's directory. */
-  publish(directory: string, names: Iterable<string>): void {
-    publishObjects(this.repo.path, directory, names, this.fsync);
-    rmSync(directory, { recursive: true, force: true });
+  /**
+   * Takes staged objects into the repository, then makes `refs` name their commits, and removes the stages' directories.
+   * With fsync each step is on the disk before the next: after a power cut no ref names what is not there, and no object
+   * that is there is empty.
+   */
+  commit(stages: readonly StagedObjects[], refs: readonly (readonly [ref: string, checksum: string])[] = []): void {
+    for (const [ref] of refs) checkRefName(ref);
+    const files = refs.map(([, checksum], i) => {
+      const file = join(this.#staging, `ref-${i}`);
+      writeFileSync(file, `${checksum}\n`, { mode: 0o644 });
+      return file;
+    });
+    if (this.fsync) this.#sync(stages, files);
+    for (const stage of stages) publishObjects(this.repo.path, stage);
+    if (this.fsync && stages.length > 0) syncFileSystem(join(this.repo.path, 'objects'));
+    for (const [i, [ref]] of refs.entries()) publishRef(this.repo.path, ref, files[i] as string, this.fsync);
+    for (const { directory } of stages) rmSync(directory, { recursive: true, force: true });
   }
 
-  /** Writes and publishes metadata objects. */
-  writeMetadata(objects: readonly EncodedObject[]): void {
+  #sync(stages: readonly StagedObjects[], files: readonly string[]): void {
+    if (stages.length > 0) syncFileSystem(this.#staging);
+    else for (const file of files) syncPath(file);
+  }
+
+  /** Stages metadata objects whose checksums are known to be right. */
+  stageMetadata(objects: readonly EncodedObject[]): StagedObjects {
     const directory = this.createStage();
     const stage = new ObjectStage(this.target, directory);
     for (const { kind, checksum, bytes } of objects) stage.metadata(kind, checksum, bytes);
-    this.publish(directory, stage.names);
+    return { directory, names: stage.names };
   }
 
   /** Takes over an object of a repository of the same mode by a hard link; false where the file systems allow none. */
@@ -99,7 +119,7 @@ export class RepoWriter {
   }
 
   setRef(ref: string, checksum: string): void {
-    writeRef(this.repo.path, ref, checksum, this.#staging, this.fsync);
+    this.commit([], [[ref, checksum]]);
   }
 
   deleteRef(ref: string): void {

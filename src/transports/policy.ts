@@ -73,6 +73,8 @@ function copy(source: string, directory: string, options: TransportOptions): Pro
     'copy',
     '--quiet',
     '--preserve-digests',
+    // Verified all the same; a layout could not hold them.
+    '--remove-signatures',
     ...(authfile === undefined ? [] : [`--authfile=${authfile}`]),
     ...(credentials === undefined ? [] : [`--src-creds=${credentials.username}:${credentials.password}`]),
     ...(tlsVerify === undefined ? [] : [`--src-tls-verify=${tlsVerify}`]),

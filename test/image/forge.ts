@@ -25,11 +25,15 @@ export interface ForgedImage {
   readonly directory: string;
 }
 
-/** @param labels changes to the config's labels; undefined removes one. `ostree.final-diffid` follows the last layer unless given. */
+/**
+ * @param labels changes to the config's labels; `ostree.final-diffid` follows the last layer unless given
+ * @param derived layers to put on top, which are no part of the commit
+ */
 export async function forge(
   image: ImageReader,
   change: LayerChange,
-  labels: Readonly<Record<string, string | undefined>> = {},
+  labels: Readonly<Record<string, string>> = {},
+  derived: readonly (readonly ForgedEntry[])[] = [],
 ): Promise<ForgedImage> {
   const layers: ForgedEntry[][] = [];
   for (const descriptor of image.manifest.layers) {
@@ -40,12 +44,13 @@ export async function forge(
     layers.push(entries);
   }
   change(layers);
-  const tars = layers.map(writeTar);
+  const base = layers.map(writeTar);
+  const tars = [...base, ...derived.map(writeTar)];
   const config = JSON.parse(Buffer.from(await image.config()).toString());
   config.rootfs.diff_ids = tars.map(sha256Digest);
   delete config.history;
-  const all = { ...config.config.Labels, 'ostree.final-diffid': config.rootfs.diff_ids.at(-1), ...labels };
-  config.config.Labels = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  const final = sha256Digest(base.at(-1) as Uint8Array);
+  config.config.Labels = { ...config.config.Labels, 'ostree.final-diffid': final, ...labels };
   return writeLayout(canonicalJson(config), tars);
 }
 

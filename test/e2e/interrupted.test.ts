@@ -1,0 +1,87 @@
+/** Pulls that do not get to their end: killed, interrupted, out of space. What is there is sound, and the next one goes on. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { needs } from '../tools.js';
+import { torture } from '../torture.js';
+import { fsck, pull, refs } from './client.js';
+import { encapsulate, type Image } from './image.js';
+import { ostrataProgram, run, tryOstrata, tryRun } from './run.js';
+import { initRepo, type World, world, worldNeeds } from './world.js';
+
+suite('an interrupted pull', needs(...worldNeeds), () => {
+  let given: World;
+  let scratch: string;
+  let image: Image;
+  let imgref: string;
+
+  before(async () => {
+    given = await world();
+    scratch = mkdtempSync(join(dirname(given.repo), 'interrupted-'));
+    image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=12']).image;
+    imgref = `ostree-unverified-image:${image.reference}`;
+  });
+  after(() => rmSync(scratch, { recursive: true, force: true }));
+
+  const staged = (repo: string) => readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
+
+  test('killed at random moments', async () => {
+    const result = await torture(imgref, { kills: 4, seed: 7, mode: 'archive', report: () => {} });
+    assert.equal(result.kills, 4);
+  });
+
+  test('by Ctrl-C: nothing staged is left', async () => {
+    const repo = initRepo(join(scratch, 'interrupted'), 'bare-user');
+    const child = spawn(process.execPath, [ostrataProgram, 'container', 'image', 'pull', '--json', repo, imgref]);
+    child.stdout.once('data', () => child.kill('SIGINT'));
+    const [code] = await once(child, 'exit');
+    assert.ok(code === 130 || code === 0, `exit code ${code}`);
+    assert.deepEqual(staged(repo), []);
+    fsck(repo);
+    assert.equal(pull(repo, imgref).commit, given.oldCommit);
+  });
+
+  test('by a write that fails', () => {
+    const repo = initRepo(join(scratch, 'limited'), 'bare-user');
+    // The shell's unit is 512 bytes or 1 KiB: less than the largest file either way.
+    const limited = tryRun(
+      'sh',
+      ['-c', 'ulimit -f 600; exec "$@"', 'sh', process.execPath, ostrataProgram].concat([
+        'container',
+        'image',
+        'pull',
+        repo,
+        imgref,
+      ]),
+    );
+    assert.equal(limited.status, 1, limited.stderr);
+    assert.match(limited.stderr, /^error: importing oci:.* layer \d+ .*writing object .*EFBIG/);
+    assert.deepEqual(staged(repo), []);
+    assert.ok(!refs(repo).some((ref) => ref.startsWith('ostree/container/image/')));
+    fsck(repo);
+    const before = refs(repo).length;
+    const { layersPresent } = pull(repo, imgref);
+    assert.ok(layersPresent >= before, `${layersPresent} of ${before} complete layers were used`);
+    fsck(repo);
+  });
+
+  test('where the repository wants more space left free than there is', () => {
+    const repo = initRepo(join(scratch, 'full'), 'bare-user');
+    run('ostree', [`--repo=${repo}`, 'config', 'set', 'core.min-free-space-size', '900TB']);
+    const { status, stderr } = tryOstrata(['container', 'image', 'pull', repo, imgref]);
+    assert.equal(status, 1);
+    assert.match(stderr, /no space: .* \(min-free-space of /);
+    assert.deepEqual([refs(repo), staged(repo)], [[], []]);
+  });
+
+  test('what a dead process left is removed by the next', () => {
+    const repo = initRepo(join(scratch, 'left'), 'archive');
+    const left = mkdtempSync(join(repo, 'tmp', 'ostrata-'));
+    writeFileSync(join(left, 'object'), 'x');
+    pull(repo, imgref);
+    assert.deepEqual(staged(repo), []);
+  });
+});
