@@ -18,12 +18,14 @@ import {
 } from './image/config.js';
 import type { PreviousBuild, PreviousLayer } from './image/previous.js';
 import type { BlobResult } from './layers/blob.js';
-import type { Compression } from './layers/compress.js';
-import { type LayerTask, writeLayers } from './layers/pool.js';
+import type { BlobCache } from './layers/cache.js';
+import { type Compression, compressionKey } from './layers/compress.js';
+import { writeLayers } from './layers/pool.js';
 import {
   type ChunkLayerSpec,
   type CommitLayerSpec,
   chunkLayerSpec,
+  commitLayerKey,
   commitLayerSpec,
   type FormatVersion,
   type LayerSpec,
@@ -67,6 +69,8 @@ export interface ImagePlan {
 export interface PlannedChunk {
   readonly components: readonly OwnedComponent[];
   readonly spec: ChunkLayerSpec;
+  /** See {@link layerKey}. */
+  readonly key: string;
   /** Expected changes a year; Infinity: in every build. */
   readonly changesPerYear: number;
   /** The layer of the previous build with the same bytes. */
@@ -114,6 +118,8 @@ export interface WriteImageOptions extends Omit<ImageOptions, 'architecture'> {
   /** Worker threads. */
   readonly jobs: number;
   readonly previous?: PreviousBuild;
+  /** Blobs of earlier builds, of any image. */
+  readonly cache?: BlobCache;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
@@ -151,6 +157,10 @@ export async function writeImage(
   }
 }
 
+function commitKey({ tree: { repo, commit }, commitLayer }: ImagePlan): string {
+  return commitLayerKey(commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes);
+}
+
 /** A layer at its place in the image; without a chunk it is the commit layer. */
 interface PlacedLayer {
   readonly chunk: PlannedChunk | undefined;
@@ -159,19 +169,12 @@ interface PlacedLayer {
 
 /** The layers in image order, their blobs in the hands of `writer`. */
 async function writeBlobs(plan: ImagePlan, writer: ImageWriter, options: WriteImageOptions): Promise<WrittenLayer[]> {
-  const { compression, previous, log, signal } = options;
+  const { compression, previous, cache, log } = options;
   const layers: readonly PlacedLayer[] = [
     { chunk: undefined, spec: plan.commitLayer },
     ...plan.chunks.map((chunk) => ({ chunk, spec: chunk.spec })),
   ];
-  const changed = layers.filter(({ chunk }) => chunk?.unchanged === undefined);
-  const tasks = changed.map(({ spec }, i) => ({ spec, path: join(writer.stagingDirectory, `layer-${i}`) }));
-  const total = tasks.reduce((sum, { spec }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0), 0);
-  let done = 0;
-  const onProgress = (bytes: number) => {
-    done += bytes;
-    log.progress('writing layers', Math.min(done, total), total);
-  };
+  const blobKey = ({ chunk }: PlacedLayer) => `${chunk?.key ?? commitKey(plan)}-${compressionKey(compression)}`;
   const finished = new Map<LayerSpec, WrittenLayer>();
   const finish = async ({ chunk, spec }: PlacedLayer, blob?: BlobResult & { readonly path: string }) => {
     const same = chunk?.unchanged ?? previous?.byDiffId.get(blob?.diffId ?? '');
@@ -190,10 +193,42 @@ async function writeBlobs(plan: ImagePlan, writer: ImageWriter, options: WriteIm
     });
   };
 
-  for (const layer of layers) if (layer.chunk?.unchanged) await finish(layer);
-  const onWritten = (i: number, blob: BlobResult) =>
-    finish(changed[i] as PlacedLayer, { ...blob, path: (tasks[i] as LayerTask).path });
-  const settings = { repoPath: plan.tree.repo.path, compression, jobs: options.jobs, signal, onProgress, onWritten };
-  await writeLayers(tasks, settings);
+  const missing: StagedLayer[] = [];
+  for (const [i, layer] of layers.entries()) {
+    const path = join(writer.stagingDirectory, `layer-${i}`);
+    const cached = layer.chunk?.unchanged ? undefined : cache?.take(blobKey(layer), path);
+    if (layer.chunk?.unchanged || cached) await finish(layer, cached && { ...cached, path });
+    else missing.push({ ...layer, path });
+  }
+  log.info(
+    `${layers.length - missing.length} layers are known from earlier builds, ${missing.length} are to be written`,
+  );
+  await writeMissing(missing, plan.tree.repo.path, options, async (layer, blob) => {
+    cache?.add(blobKey(layer), layer.path, blob);
+    await finish(layer, { ...blob, path: layer.path });
+  });
+  cache?.trim();
   return layers.map(({ spec }) => finished.get(spec) as WrittenLayer);
+}
+
+/** A layer, and the file that is to hold its blob. */
+interface StagedLayer extends PlacedLayer {
+  readonly path: string;
+}
+
+async function writeMissing(
+  layers: readonly StagedLayer[],
+  repoPath: string,
+  { compression, jobs, log, signal }: WriteImageOptions,
+  finish: (layer: StagedLayer, blob: BlobResult) => Promise<void>,
+): Promise<void> {
+  const total = layers.reduce((sum, { spec }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0), 0);
+  let done = 0;
+  const onProgress = (bytes: number) => {
+    done += bytes;
+    log.progress('writing layers', Math.min(done, total), total);
+  };
+  const onWritten = (i: number, blob: BlobResult) => finish(layers[i] as StagedLayer, blob);
+  const tasks = layers.map(({ spec, path }) => ({ spec, path })); // what is told to a thread is copied
+  await writeLayers(tasks, { repoPath, compression, jobs, signal, onProgress, onWritten });
 }

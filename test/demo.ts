@@ -3,14 +3,19 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { repoRoot } from './root.js';
+import { scratchDirectory } from './scratch.js';
 
 const DEMO_DIR = 'dist/demo';
 const program = join(repoRoot, 'dist/src/cli/main.js');
 
+/** Empty: the demo shows a first build. */
+const cache = scratchDirectory();
+
 /** Shows the call and its output; ends the demo where it fails. */
 function ostrata(...args: string[]): void {
   console.log(`\n$ ostrata ${args.join(' ')}`);
-  const { status, error } = spawnSync(process.execPath, [program, ...args], { cwd: repoRoot, stdio: 'inherit' });
+  const env = { ...process.env, XDG_CACHE_HOME: cache };
+  const { status, error } = spawnSync(process.execPath, [program, ...args], { cwd: repoRoot, env, stdio: 'inherit' });
   if (error) throw error;
   if (status !== 0) {
     console.error(`demo: ostrata ended with exit code ${status}`);

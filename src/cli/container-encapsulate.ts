@@ -11,6 +11,7 @@ import type { FormatVersion } from '../layers/spec.js';
 import type { Logger } from '../log.js';
 import { createImage, IMGREF_FORMS, openImage, parseImgref } from '../transports/imgref.js';
 import type { ImageReader } from '../transports/transport.js';
+import { addCacheOptions, type CacheOptions, openCache } from './cache-options.js';
 import { contentMeta } from './contentmeta.js';
 import { addLogOptions, integer, keyValue, repeated } from './options.js';
 import { addPluginOptions, loadPlugins, type PluginOptions } from './plugins.js';
@@ -23,7 +24,7 @@ import { type LogOptions, terminalLogger } from './terminal.js';
 const MIN_LAYERS = 2;
 const DEFAULT_MAX_LAYERS = 64;
 
-interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions {
+interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions, CacheOptions {
   readonly repo: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly imageConfig?: string;
@@ -101,7 +102,7 @@ Examples:
 SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     )
     .action(encapsulate);
-  addLogOptions(addRegistryOptions(addPluginOptions(command)));
+  addLogOptions(addRegistryOptions(addCacheOptions(addPluginOptions(command))));
 }
 
 async function encapsulate(ref: string, imgref: string, options: EncapsulateOptions): Promise<void> {
@@ -129,12 +130,14 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   if (options.writeContentmetaJson !== undefined) await writeContentMeta(options.writeContentmetaJson, plan);
 
   const compression = { name: options.compression, level: options.compressionLevel };
+  const cache = options.dryRun ? undefined : openCache(options, log);
   const image = options.dryRun
     ? undefined
     : await writeImage(plan, await createImage(imgref, reach(imgref)), {
         ...imageOptions,
         compression,
         jobs: options.jobs,
+        ...(cache && { cache }),
         ...(previous && { previous }),
         log,
         signal,

@@ -12,6 +12,11 @@ export interface Compression {
   readonly level: number;
 }
 
+/** Compressions with one key make the same blob of the same tar. */
+export function compressionKey({ name, level }: Compression): string {
+  return name === 'none' ? name : `${name}-${level}-${process.versions.zlib}`;
+}
+
 export interface Compressor {
   /** Bytes of tar in a block; the last may be shorter. */
   readonly blockSize: number;

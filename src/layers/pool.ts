@@ -38,6 +38,7 @@ export interface WriteLayersOptions {
 /** Writes all layers, the largest first; results are in the order of `tasks`. Fails as soon as one fails, all workers ended. */
 export async function writeLayers(tasks: readonly LayerTask[], options: WriteLayersOptions): Promise<BlobResult[]> {
   const results: BlobResult[] = [];
+  if (tasks.length === 0) return results;
   const queue = tasks
     .map((task, index) => ({ task, index }))
     .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);

@@ -91,8 +91,9 @@ function addParents(directories: Map<string, LayerDirectory>, tree: CommitTree, 
 export function layerKey(spec: ChunkLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
   for (const { checksum, paths } of spec.objects) {
-    hash.update(checksum);
-    for (const path of paths) hash.update(`${path}\0`);
+    let text = checksum;
+    for (const path of paths) text += `${path}\0`;
+    hash.update(text);
   }
   for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) => compareUtf8(a, b))) {
     hash.update(`${path}\0${mode} ${uid} ${gid}\n`);
@@ -100,4 +101,12 @@ export function layerKey(spec: ChunkLayerSpec): string {
       if (name !== UNLISTED_XATTR) hash.update(`${name}\0${value.length}\n`).update(value);
   }
   return hash.digest('base64url');
+}
+
+/** {@link layerKey} of a commit layer: the checksum covers all but the detached metadata. */
+export function commitLayerKey({ commit }: CommitLayerSpec, commitMeta: Uint8Array | undefined): string {
+  return createHash('sha256')
+    .update(`ostrata ${TAR_WRITER_VERSION} commit ${commit} ${commitMeta?.length}\n`)
+    .update(commitMeta ?? '')
+    .digest('base64url');
 }

@@ -19,15 +19,20 @@ export interface RunResult {
 
 const MAX_OUTPUT_BYTES = 1 << 30;
 
-/** Runs a program to its end, without judging its exit code. Output is read as Latin-1: one character a byte. */
+/**
+ * Runs a program to its end, without judging its exit code. Output is read as Latin-1: one character a byte. Each run
+ * has a cache of its own, unless told otherwise: what one made does not hide what another does.
+ */
 export function tryRun(program: string, args: readonly string[], options: RunOptions = {}): RunResult {
+  const cache = mkdtempSync(join(tmpdir(), 'ostrata-test-cache-'));
   const { status, stdout, stderr, error } = spawnSync(program, args, {
     cwd: options.cwd,
-    env: { ...process.env, LC_ALL: 'C.UTF-8', ...options.env },
+    env: { ...process.env, LC_ALL: 'C.UTF-8', XDG_CACHE_HOME: cache, ...options.env },
     ...(options.input === undefined ? {} : { input: options.input }),
     encoding: 'latin1',
     maxBuffer: MAX_OUTPUT_BYTES,
   });
+  rmSync(cache, { recursive: true, force: true });
   if (error) throw error;
   return { status, stdout, stderr };
 }
