@@ -6,12 +6,12 @@ import { type ImagePlan, planImage, writeImage } from '../encapsulate.js';
 import { inContextAsync, OstrataError } from '../errors.js';
 import { goArchitecture } from '../image/architecture.js';
 import { type PreviousBuild, previousFromImage, previousFromManifest } from '../image/previous.js';
-import type { CompressionName } from '../layers/compress.js';
 import type { FormatVersion } from '../layers/spec.js';
 import type { Logger } from '../log.js';
 import { createImage, IMGREF_FORMS, openImage, parseImgref } from '../transports/imgref.js';
 import type { ImageReader } from '../transports/transport.js';
 import { addCacheOptions, type CacheOptions, openCache } from './cache-options.js';
+import { addCompressionOptions, type CompressionOptions, compressionOf } from './compression-options.js';
 import { contentMeta } from './contentmeta.js';
 import { addLogOptions, integer, keyValue, repeated } from './options.js';
 import { addPluginOptions, loadPlugins, type PluginOptions } from './plugins.js';
@@ -24,7 +24,7 @@ import { type LogOptions, terminalLogger } from './terminal.js';
 const MIN_LAYERS = 2;
 const DEFAULT_MAX_LAYERS = 64;
 
-interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions, CacheOptions {
+interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions, CacheOptions, CompressionOptions {
   readonly repo: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly imageConfig?: string;
@@ -38,8 +38,6 @@ interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions,
   readonly previousBuildManifest?: string;
   readonly compareWithBuild?: string;
   readonly writeContentmetaJson?: string;
-  readonly compression: CompressionName;
-  readonly compressionLevel: number;
   readonly jobs: number;
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -80,10 +78,6 @@ export function addContainerEncapsulateCommand(program: Command): void {
         .default('2'),
     )
     .addOption(
-      new Option('--compression <name>', 'compression of new layers').choices(['gzip', 'none']).default('gzip'),
-    )
-    .addOption(new Option('--compression-level <n>', '1 (fast) to 9 (small)').argParser(integer(1, 9)).default(6))
-    .addOption(
       new Option('--jobs <n>', 'layers written at the same time')
         .argParser(integer(1, 1024))
         .default(availableParallelism(), 'one per processor'),
@@ -102,13 +96,14 @@ Examples:
 SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     )
     .action(encapsulate);
-  addLogOptions(addRegistryOptions(addCacheOptions(addPluginOptions(command))));
+  addLogOptions(addRegistryOptions(addCacheOptions(addCompressionOptions(addPluginOptions(command)))));
 }
 
 async function encapsulate(ref: string, imgref: string, options: EncapsulateOptions): Promise<void> {
   parseImgref(imgref);
   const log = terminalLogger(options);
   const signal = interruptSignal;
+  const compression = compressionOf(options);
   const imageOptions = await imageOptionsOf(options);
   const { architecture } = imageOptions;
   // Of an index, the image this one is to follow is the one for the same architecture.
@@ -129,7 +124,6 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   });
   if (options.writeContentmetaJson !== undefined) await writeContentMeta(options.writeContentmetaJson, plan);
 
-  const compression = { name: options.compression, level: options.compressionLevel };
   const cache = options.dryRun ? undefined : openCache(options, log);
   const image = options.dryRun
     ? undefined

@@ -5,7 +5,7 @@ import { OstrataError } from '../errors.js';
 import type { CompressionName } from '../layers/compress.js';
 import * as annotation from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
-import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_MANIFEST } from '../oci/media-types.js';
+import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import { type Commit, metadataValue } from '../ostree/commit.js';
 
@@ -44,7 +44,11 @@ const YEAR_9999 = 253_402_300_799;
 const MAX_NAMED = 5;
 
 /** Media type of a layer compressed that way. */
-export const LAYER_MEDIA_TYPES: Readonly<Record<CompressionName, string>> = { gzip: OCI_LAYER_GZIP, none: OCI_LAYER };
+export const LAYER_MEDIA_TYPES: Readonly<Record<CompressionName, string>> = {
+  gzip: OCI_LAYER_GZIP,
+  zstd: OCI_LAYER_ZSTD,
+  none: OCI_LAYER,
+};
 
 /** `ostree.components`: plain names, sorted, each once, joined by commas (one within a name is written %2C). */
 export function componentsAnnotation(components: readonly OwnedComponent[]): Readonly<Record<string, string>> {

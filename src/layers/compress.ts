@@ -2,19 +2,21 @@
  * Layer compression in blocks: each is compressed on its own, by any worker, and the compressed blocks follow each
  * other. The bytes depend on the content, the compression and its level only. gzip (RFC 1952) holds one raw deflate
  * stream (RFC 1951); a block refers to the 32 KiB before it and ends at a byte boundary (sync flush), as pigz does it.
+ * zstd (RFC 8878) holds a frame for each block, as pzstd and zstd:chunked do it.
  */
 import { constants, crc32, deflateRawSync } from 'node:zlib';
+import { loadZstd, ZSTD_VERSION } from './zstd.js';
 
-export type CompressionName = 'gzip' | 'none';
+export type CompressionName = 'gzip' | 'zstd' | 'none';
 export interface Compression {
   readonly name: CompressionName;
-  /** 1 (fast) to 9 (small); for gzip only. */
+  /** gzip: 1 (fast) to 9 (small); zstd: 1 to 19. */
   readonly level: number;
 }
 
 /** Compressions with one key make the same blob of the same tar. */
 export function compressionKey({ name, level }: Compression): string {
-  return name === 'none' ? name : `${name}-${level}-${process.versions.zlib}`;
+  return name === 'none' ? name : `${name}-${level}-${name === 'gzip' ? process.versions.zlib : ZSTD_VERSION}`;
 }
 
 export interface Compressor {
@@ -38,11 +40,14 @@ export interface Frame {
 
 /** Smaller blocks cost speed and ratio, larger ones memory. */
 const BLOCK_SIZE = 1 << 20;
+/** Frames do not refer to each other: 1 MiB would cost 1.3 % of the size, 8 MiB would gain 0.2 %. */
+const ZSTD_BLOCK_SIZE = 4 << 20;
 /** How far back deflate can refer. */
 const DEFLATE_WINDOW = 1 << 15;
 const NOTHING = new Uint8Array();
 
-export function createCompressor({ name, level }: Compression): Compressor {
+/** `UNSUPPORTED` where a package that it needs is not there. */
+export async function createCompressor({ name, level }: Compression): Promise<Compressor> {
   switch (name) {
     case 'gzip':
       return {
@@ -51,14 +56,32 @@ export function createCompressor({ name, level }: Compression): Compressor {
         compress: (block, before) => deflateBlock(block, before, level),
         frame: gzipFrame,
       };
-    case 'none':
+    case 'zstd': {
+      const compressFrame = await loadZstd();
       return {
-        blockSize: BLOCK_SIZE,
+        blockSize: ZSTD_BLOCK_SIZE,
         window: 0,
-        compress: (block) => block,
-        frame: () => ({ start: NOTHING, update: () => {}, end: () => NOTHING }),
+        compress: (block) => compressFrame(block, level),
+        frame: () => zstdFrames(compressFrame(NOTHING, level)),
       };
+    }
+    case 'none':
+      return { blockSize: BLOCK_SIZE, window: 0, compress: (block) => block, frame: () => NO_FRAME };
   }
+}
+
+const NO_FRAME: Frame = { start: NOTHING, update: () => {}, end: () => NOTHING };
+
+/** Nothing is around the frames; of no blocks one frame tells. */
+function zstdFrames(empty: Uint8Array): Frame {
+  let isEmpty = true;
+  return {
+    ...NO_FRAME,
+    update: () => {
+      isEmpty = false;
+    },
+    end: () => (isEmpty ? empty : NOTHING),
+  };
 }
 
 function deflateBlock(block: Uint8Array, dictionary: Uint8Array, level: number): Uint8Array {

@@ -44,7 +44,7 @@ export async function writeLayers(tasks: readonly LayerTask[], options: WriteLay
     .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);
   const count = Math.max(1, Math.min(options.jobs, Math.ceil(totalWeight(tasks) / WORTH_A_WORKER)));
   const { repoPath, compression, onWritten } = options;
-  const board = count > 1 ? createBoard(createCompressor(compression), count) : undefined;
+  const board = count > 1 ? createBoard(await createCompressor(compression), count) : undefined;
   const workerData: WorkerData = { repoPath, compression, board };
   const workers = Array.from(
     { length: count },

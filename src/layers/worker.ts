@@ -13,7 +13,7 @@ const PROGRESS_STEP = 8 << 20;
 
 const { repoPath, compression, board: memory } = workerData as WorkerData;
 const repo = openRepo(repoPath);
-const compressor = createCompressor(compression);
+const compressor = await createCompressor(compression);
 const board = memory && new Board(memory, compressor);
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 

@@ -9,7 +9,7 @@ import { createCompressor } from '../../src/layers/compress.js';
 import { scratchDirectory } from '../scratch.js';
 
 const compression = { name: 'gzip', level: 6 } as const;
-const compressor = createCompressor(compression);
+const compressor = await createCompressor(compression);
 const scratch = scratchDirectory();
 
 /** Noise below, text above: blocks of very different cost. */
@@ -27,9 +27,10 @@ function startHelper(board: ReturnType<typeof createBoard>) {
   const module = (name: string) => JSON.stringify(new URL(`../../src/layers/${name}.js`, import.meta.url).href);
   const code = `
     const { workerData: board, parentPort } = require('node:worker_threads');
-    Promise.all([import(${module('board')}), import(${module('compress')})]).then(([{ Board }, { createCompressor }]) => {
+    Promise.all([import(${module('board')}), import(${module('compress')})]).then(async ([{ Board }, { createCompressor }]) => {
+      const compressor = await createCompressor(${JSON.stringify(compression)});
       parentPort.postMessage('ready');
-      new Board(board, createCompressor(${JSON.stringify(compression)})).help();
+      new Board(board, compressor).help();
       parentPort.postMessage('helped');
     });`;
   const worker = new Worker(code, { eval: true, workerData: board });
