@@ -11,6 +11,7 @@ import { inContextAsync, OstrataError } from '../errors.js';
 import { readBuild, readSeries } from '../layout/series.js';
 import type { SeriesBuild } from '../layout/simulate.js';
 import type { Logger } from '../log.js';
+import type { ImageReader } from '../oci/image.js';
 import type { ContentSource, Tree } from '../plugin.js';
 import { openImage } from '../transports/imgref.js';
 import { openImageTree } from '../tree/image.js';
@@ -70,10 +71,15 @@ export async function buildOfPath(path: string, name: string): Promise<SeriesBui
 export async function buildOfImage(imgref: string, context: SeriesContext): Promise<SeriesBuild> {
   const image = await openImage(imgref);
   try {
-    return await buildOfTree(await openImageTree(image, context.log), imgref, context);
+    return await buildOfImageReader(image, context);
   } finally {
     await image.close?.();
   }
+}
+
+/** Reads all layers. */
+export async function buildOfImageReader(image: ImageReader, context: SeriesContext): Promise<SeriesBuild> {
+  return buildOfTree(await openImageTree(image, context.log), image.name, context);
 }
 
 export async function buildOfTree(tree: Tree, name: string, { sources, log }: SeriesContext): Promise<SeriesBuild> {
