@@ -49,6 +49,8 @@ export interface PlanImageOptions {
   readonly strategy: LayoutStrategy;
   /** Layers of the image, the commit layer among them; at least 2. */
   readonly maxLayers: number;
+  /** Bytes of content that a layer should not exceed unless one component alone does. */
+  readonly maxLayerSize?: number;
   readonly formatVersion: FormatVersion;
   readonly previous?: PreviousBuild;
   readonly log: Logger;
@@ -89,6 +91,7 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   const prior = previous?.prior(components);
   const layout = planLayout(components, options.strategy, {
     maxLayers: options.maxLayers - 1,
+    ...(options.maxLayerSize !== undefined && { maxLayerSize: options.maxLayerSize }),
     ...(prior && { prior }),
     log,
   });

@@ -12,7 +12,12 @@ export {
 } from './encapsulate.js';
 export { type ErrorCode, OstrataError } from './errors.js';
 export { type EncapsulatedImage, type ReadLayer, readEncapsulated } from './image/encapsulated.js';
-export { type PreviousBuild, previousFromImage, previousFromManifest } from './image/previous.js';
+export {
+  type PreviousBuild,
+  previousFromImage,
+  previousFromImages,
+  previousFromManifest,
+} from './image/previous.js';
 export { type VerifiedImage, verifyImage } from './image/verify.js';
 export type { Compression, CompressionName } from './layers/compress.js';
 export type { FormatVersion } from './layers/spec.js';

@@ -27,16 +27,30 @@ export const rpm: ContentSource = {
 
 const idOf = ({ name, arch }: RpmPackage) => `${name}.${arch ?? 'noarch'}`;
 
-function claimsOf(tree: Tree, packages: readonly RpmPackage[], { database }: RpmdbLocation): Claims {
+/** The packages of each component, by its id, in byte order. Trusted keys are no component. */
+function componentPackages(packages: Iterable<RpmPackage>): ReadonlyMap<string, readonly RpmPackage[]> {
   const installed = new Map<string, RpmPackage[]>();
-  for (const each of packages) installed.set(idOf(each), [...(installed.get(idOf(each)) ?? []), each]);
+  for (const each of packages)
+    if (each.name !== KEY_PACKAGE) installed.set(idOf(each), [...(installed.get(idOf(each)) ?? []), each]);
+  return new Map([...installed].sort(([a], [b]) => compareUtf8(a, b)));
+}
 
+/** What a package database says of components, without a tree. */
+export function packageComponents(packages: Iterable<RpmPackage>): ReadonlyMap<string, ComponentFacts> {
+  return new Map([...componentPackages(packages)].map(([id, versions]) => [id, factsOf(versions)]));
+}
+
+function factsOf(versions: readonly RpmPackage[]): ComponentFacts {
+  const { name, sourceName } = versions[0] as RpmPackage;
+  const facts = versions.map(packageFacts).sort((a, b) => compareUtf8(a.nevra, b.nevra));
+  return { name, source: sourceName ?? name, packages: facts };
+}
+
+function claimsOf(tree: Tree, packages: readonly RpmPackage[], { database }: RpmdbLocation): Claims {
   const owners = new FileOwners(tree.files);
   const components = new Map<string, ComponentFacts>([[RPMDB_COMPONENT, RPMDB_FACTS]]);
-  for (const [id, versions] of [...installed].sort(([a], [b]) => compareUtf8(a, b))) {
-    const { name, sourceName } = versions[0] as RpmPackage;
-    const facts = versions.map(packageFacts).sort((a, b) => compareUtf8(a.nevra, b.nevra));
-    components.set(id, { name, source: sourceName ?? name, packages: facts });
+  for (const [id, versions] of componentPackages(packages)) {
+    components.set(id, factsOf(versions));
     for (const version of versions) owners.add(id, version.files());
   }
   const databaseDirectory = database.slice(0, database.lastIndexOf('/') + 1);

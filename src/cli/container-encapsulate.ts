@@ -5,7 +5,7 @@ import * as v from 'valibot';
 import { type ImagePlan, planImage, writeImage } from '../encapsulate.js';
 import { inContextAsync, OstrataError } from '../errors.js';
 import { goArchitecture } from '../image/architecture.js';
-import { type PreviousBuild, previousFromImage, previousFromManifest } from '../image/previous.js';
+import { type PreviousBuild, previousFromImage, previousFromImages, previousFromManifest } from '../image/previous.js';
 import type { FormatVersion } from '../layers/spec.js';
 import type { Logger } from '../log.js';
 import { createImage, IMGREF_FORMS, openImage, parseImgref } from '../transports/imgref.js';
@@ -13,8 +13,10 @@ import type { ImageReader } from '../transports/transport.js';
 import { addCacheOptions, type CacheOptions, openCache } from './cache-options.js';
 import { addCompressionOptions, type CompressionOptions, compressionOf } from './compression-options.js';
 import { contentMeta } from './contentmeta.js';
+import { strategyOfPlan } from './layout-plan.js';
+import { buildOfImageReader } from './layout-series.js';
 import { addLogOptions, integer, keyValue, repeated } from './options.js';
-import { addPluginOptions, loadPlugins, type PluginOptions } from './plugins.js';
+import { addPluginOptions, type LoadedPlugins, loadPlugins, type PluginOptions } from './plugins.js';
 import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
 import { comparisonReport, jsonReport, plannedLayers, tableReport, updateReport, writtenLayers } from './report.js';
 import { interruptSignal } from './run.js';
@@ -34,7 +36,9 @@ interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions,
   readonly cmd?: readonly string[];
   readonly maxLayers: number;
   readonly formatVersion: FormatVersion;
-  readonly previousBuild?: string;
+  readonly maxLayerSize?: number;
+  readonly plan?: string;
+  readonly previousBuild?: readonly string[];
   readonly previousBuildManifest?: string;
   readonly compareWithBuild?: string;
   readonly writeContentmetaJson?: string;
@@ -60,7 +64,14 @@ export function addContainerEncapsulateCommand(program: Command): void {
         .argParser(integer(MIN_LAYERS))
         .default(DEFAULT_MAX_LAYERS),
     )
-    .option('--previous-build <imgref>', 'keep to the layout of this image, and reuse its layers that did not change')
+    .option('--max-layer-size <bytes>', 'bytes of content that a layer should not exceed', integer(1))
+    .option('--plan <file>', 'follow this plan file; see layout plan')
+    .option(
+      '--previous-build <imgref>',
+      'keep to the layout of this image, and reuse its layers that did not change; if repeated, in age order, the ' +
+        'last is meant and the older ones are its history',
+      repeated,
+    )
     .option('--previous-build-manifest <file>', 'keep to the layout that this manifest tells of')
     .option('--compare-with-build <imgref>', 'tell what clients of this image have to download')
     .option('-l, --label <key=value>', 'add a label (repeatable)', keyValue)
@@ -110,13 +121,16 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const platform = options.platform ?? (architecture === undefined ? undefined : { os: 'linux', architecture });
   const reach = transportOptions({ ...options, ...(platform && { platform }) }, imgref, log);
   const open = (reference: string) => openImage(reference, reach(reference));
-  const previous = await previousBuild(options, open, log);
+  const plugins = await loadPlugins(options);
+  const previous = await previousBuild(options, plugins, open, log);
   const compared = options.compareWithBuild && (await previousFromImage(await open(options.compareWithBuild), log));
   const plan = await planImage({
-    ...(await loadPlugins(options)),
+    ...plugins,
+    ...(options.plan !== undefined && { strategy: await strategyOfPlan(options.plan, log) }),
     repo: options.repo,
     ref,
     maxLayers: options.maxLayers,
+    ...(options.maxLayerSize !== undefined && { maxLayerSize: options.maxLayerSize }),
     formatVersion: Number(options.formatVersion) as FormatVersion,
     ...(previous && { previous }),
     log,
@@ -139,18 +153,24 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const layers = image ? writtenLayers(image) : plannedLayers(plan);
   if (options.json) return console.log(JSON.stringify(jsonReport(plan, layers, image)));
   console.log(tableReport(plan, layers, image && { imgref, ...image }));
-  if (previous) console.log(updateReport(plan, layers, options.previousBuild ?? 'the previous build'));
+  if (previous) console.log(updateReport(plan, layers, options.previousBuild?.at(-1) ?? 'the previous build'));
   if (compared) console.log(comparisonReport(plan, layers, compared));
 }
 
 async function previousBuild(
-  { previousBuild: imgref, previousBuildManifest: manifest }: EncapsulateOptions,
+  { previousBuild: imgrefs, previousBuildManifest: manifest }: EncapsulateOptions,
+  { sources }: LoadedPlugins,
   open: (imgref: string) => Promise<ImageReader>,
   log: Logger,
 ): Promise<PreviousBuild | undefined> {
-  if (imgref !== undefined && manifest !== undefined)
+  if (imgrefs !== undefined && manifest !== undefined)
     throw new OstrataError('USAGE', 'options --previous-build and --previous-build-manifest exclude each other');
-  if (imgref !== undefined) return previousFromImage(await open(imgref), log);
+  if (imgrefs !== undefined) {
+    const images: ImageReader[] = [];
+    for (const imgref of imgrefs) images.push(await open(imgref));
+    const read = async (image: ImageReader) => (await buildOfImageReader(image, { sources, log })).components;
+    return previousFromImages(images, read, log);
+  }
   return manifest === undefined ? undefined : previousFromManifest(manifest, log);
 }
 

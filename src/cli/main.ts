@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { addContainerCommand } from './container.js';
 import { addContainerEncapsulateCommand } from './container-encapsulate.js';
 import { addInspectCommand } from './inspect.js';
+import { addLayoutCommand } from './layout.js';
 import { addRpmdbCommand } from './rpmdb.js';
 import { runToExit } from './run.js';
 import { addVerifyCommand } from './verify.js';
@@ -24,6 +25,7 @@ const program = new Command('ostrata')
 addContainerEncapsulateCommand(program);
 addContainerCommand(program);
 addInspectCommand(program);
+addLayoutCommand(program);
 addVerifyCommand(program);
 addRpmdbCommand(program);
 

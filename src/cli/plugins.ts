@@ -28,14 +28,26 @@ export interface LoadedPlugins {
 /** Throws `PLUGIN` for a module that is none, `USAGE` for a layout that nobody provides. A plugin's layout wins over a built-in of its name. */
 export async function loadPlugins({ plugin: modules = [], layout }: PluginOptions): Promise<LoadedPlugins> {
   const plugins = await Promise.all(modules.map(loadPlugin));
-  const strategies = plugins.flatMap(({ layoutStrategies = [] }) => layoutStrategies);
-  const strategy = strategies.find(({ name }) => name === layout) ?? (await loadLayoutStrategy(layout));
-  if (strategy === undefined) {
-    const known = [...layoutNames, ...strategies.map(({ name }) => name)].join(', ');
-    throw new OstrataError('USAGE', `option --layout: no layout ${JSON.stringify(layout)}, known are ${known}`);
-  }
+  const strategy = await findLayout(layout, plugins, '--layout');
   const builtIn = await loadContentSources();
   return { sources: [...builtIn, ...plugins.flatMap(({ contentSources = [] }) => contentSources)], strategy };
+}
+
+/** The layouts `names` of the modules and of the built-in ones; throws as {@link loadPlugins} does. */
+export async function loadLayouts(
+  modules: readonly string[],
+  names: readonly string[],
+): Promise<readonly LayoutStrategy[]> {
+  const plugins = await Promise.all(modules.map(loadPlugin));
+  return Promise.all(names.map((name) => findLayout(name, plugins, '--strategy')));
+}
+
+async function findLayout(name: string, plugins: readonly Plugin[], option: string): Promise<LayoutStrategy> {
+  const strategies = plugins.flatMap(({ layoutStrategies = [] }) => layoutStrategies);
+  const strategy = strategies.find((each) => each.name === name) ?? (await loadLayoutStrategy(name));
+  if (strategy !== undefined) return strategy;
+  const known = [...layoutNames, ...strategies.map((each) => each.name)].join(', ');
+  throw new OstrataError('USAGE', `option ${option}: no layout ${JSON.stringify(name)}, known are ${known}`);
 }
 
 async function loadPlugin(module: string): Promise<Plugin> {

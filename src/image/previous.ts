@@ -1,7 +1,7 @@
 /** The previous build: its layout to keep to, and its layers to take over. */
 import { readFile } from 'node:fs/promises';
 import { inContextAsync } from '../errors.js';
-import type { PriorBuild } from '../layout/prior.js';
+import { fingerprints, historyOf, type PriorBuild } from '../layout/prior.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, parseManifest } from '../oci/types.js';
@@ -36,6 +36,34 @@ export async function previousFromImage(image: ImageReader, log: Logger): Promis
       byDiffId: new Map(own.map((layer) => [layer.diffId, layer])),
     };
   });
+}
+
+/** The components of an image whose record does not tell their versions; reads its layers. */
+export type ReadComponents = (image: ImageReader) => Promise<readonly Component[]>;
+
+/**
+ * The newest of `images`, the last, is the build to follow. Where its record counts no updates, the older ones are its
+ * history: versions come from each image's record or, where it has none (another tool made it), from its content.
+ */
+export async function previousFromImages(
+  images: readonly ImageReader[],
+  readComponents: ReadComponents,
+  log: Logger,
+): Promise<PreviousBuild> {
+  const newest = await previousFromImage(images.at(-1) as ImageReader, log);
+  if (images.length === 1 || (newest.prior([]).history?.size ?? 0) > 0) return newest;
+  const records = [];
+  for (const image of images) {
+    const { record } = await inContextAsync(`previous build ${image.name}`, () => readEncapsulated(image, log));
+    const known = record?.versions?.size ? record.versions : fingerprints(await readComponents(image));
+    records.push({ versions: known, history: record?.history });
+  }
+  const versions = records.at(-1)?.versions ?? new Map();
+  const history = historyOf(
+    records.map((record) => record.versions),
+    records[0]?.history,
+  );
+  return { ...newest, prior: (components) => ({ ...newest.prior(components), versions, history }) };
 }
 
 /** A manifest file (as rpm-ostree takes it): only the layout is known. */

@@ -15,7 +15,7 @@ export interface PlannedLayer extends LayoutLayer {
 export interface PriorBuild {
   readonly layers: readonly PlannedLayer[];
   /** {@link fingerprint} of each component's version; a component without one counts as unchanged. */
-  readonly versions?: ReadonlyMap<string, string>;
+  readonly versions?: Fingerprints;
   readonly history?: ChangeHistory;
   /** Another tool wrote it: no layer blob of ours can equal one of its, so all of it is fetched again. */
   readonly foreign?: boolean;
@@ -35,31 +35,54 @@ export function fingerprint(version: string): string {
   return createHash('sha256').update(version).digest('base64url').slice(0, FINGERPRINT_LENGTH);
 }
 
+/** {@link fingerprint} of each component's version. */
+export type Fingerprints = ReadonlyMap<string, string>;
+
+export function fingerprints(components: readonly Component[]): Fingerprints {
+  return new Map(components.map(({ id, version }) => [id, fingerprint(version)]));
+}
+
 /** Whether each component known in both builds changed between them; components of unknown version are left out. */
-export function changesSince(prior: PriorBuild, components: readonly Component[]): Map<string, boolean> {
+export function changesSince(prior: PriorBuild, components: readonly Component[]): ReadonlyMap<string, boolean> {
+  return changesBetween(prior.versions ?? new Map(), fingerprints(components));
+}
+
+function changesBetween(before: Fingerprints, after: Fingerprints): ReadonlyMap<string, boolean> {
   const changes = new Map<string, boolean>();
-  for (const { id, version } of components) {
-    const before = prior.versions?.get(id);
-    if (before !== undefined) changes.set(id, before !== fingerprint(version));
+  for (const [id, version] of after) {
+    const known = before.get(id);
+    if (known !== undefined) changes.set(id, known !== version);
   }
   return changes;
 }
 
+/** The history that the build of `components` on `prior` adds up to, for exactly these components. */
+export function historySince(
+  { history = new Map(), versions = new Map() }: PriorBuild,
+  components: readonly Component[],
+): ChangeHistory {
+  return withUpdate(history, versions, fingerprints(components));
+}
+
+/** The history that builds in age order add up to, on what the image of the oldest had recorded. */
+export function historyOf(builds: readonly Fingerprints[], recorded: ChangeHistory = new Map()): ChangeHistory {
+  return builds.slice(1).reduce((history, build, i) => withUpdate(history, builds[i] as Fingerprints, build), recorded);
+}
+
 /**
- * The history that the build of `components` on `prior` adds up to, for exactly these components. A rebuild in which
- * nothing changed and a rebase in which nearly everything did say nothing of ordinary updates, and are not counted.
+ * `history` and the update from `before` to `after`, for exactly the components of `after`. A rebuild in which nothing
+ * changed and a rebase in which nearly everything did say nothing of ordinary updates, and are not counted.
  */
-export function historySince(prior: PriorBuild, components: readonly Component[]): ChangeHistory {
-  const changes = changesSince(prior, components);
+function withUpdate(known: ChangeHistory, before: Fingerprints, after: Fingerprints): ChangeHistory {
+  const changes = changesBetween(before, after);
   const changed = [...changes.values()].filter(Boolean).length;
   const counts = changed > 0 && changed < REBASE_SHARE * changes.size;
   const history = new Map<string, ChangeCount>();
-  for (const { id } of components) {
-    const before = prior.history?.get(id) ?? { updates: 0, changes: 0 };
+  for (const id of after.keys()) {
+    const count = known.get(id) ?? { updates: 0, changes: 0 };
     const change = counts ? changes.get(id) : undefined;
-    const after =
-      change === undefined ? before : { updates: before.updates + 1, changes: before.changes + Number(change) };
-    if (after.updates > 0) history.set(id, after.updates > MAX_COUNTED_UPDATES ? halved(after) : after);
+    const more = change === undefined ? count : { updates: count.updates + 1, changes: count.changes + Number(change) };
+    if (more.updates > 0) history.set(id, more.updates > MAX_COUNTED_UPDATES ? halved(more) : more);
   }
   return history;
 }

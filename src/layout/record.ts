@@ -14,7 +14,7 @@ import { compareUtf8 } from '../bytes/text.js';
 import type { Logger } from '../log.js';
 import type { ChangeCount, Component } from '../plugin.js';
 import type { LayoutPlan } from './plan.js';
-import { fingerprint, type PlannedLayer, type PriorBuild } from './prior.js';
+import { fingerprints, type PlannedLayer, type PriorBuild } from './prior.js';
 
 export const LAYOUT_LABEL = 'ostrata.layout';
 const VERSION = 1;
@@ -50,7 +50,7 @@ export function recordOf(
       const { key, changesPerYear } = known[i] ?? {};
       return { ...layer, ...(key !== undefined && { key }), ...(changesPerYear !== undefined && { changesPerYear }) };
     }),
-    versions: new Map(components.map(({ id, version }) => [id, fingerprint(version)])),
+    versions: fingerprints(components),
     history: plan.history,
   };
 }

@@ -22,7 +22,13 @@ export interface ChainOptions {
 
 /** A build with its layers. */
 export interface SimulatedBuild extends SeriesBuild {
-  readonly layers: readonly LayoutLayer[];
+  readonly layers: readonly SimulatedLayer[];
+}
+export interface SimulatedLayer extends LayoutLayer {
+  /** Bytes of content. */
+  readonly size: number;
+  /** Equal exactly when the layers hold the same components in the same versions. */
+  readonly key: string;
 }
 
 /** What clients of one build fetch to get to a later one. */
@@ -50,13 +56,13 @@ export function simulateChain(
     });
     const label = encodeRecord(recordOf(plan, build.components), silentLogger);
     prior = label === undefined ? undefined : decodeRecord(label, silentLogger);
-    return { ...build, layers: plan.layers };
+    return { ...build, layers: withSizes(plan.layers, build.components) };
   });
 }
 
 /** The updates from each build of a chain to the one `lag` builds later. */
 export function simulateUpdates(chain: readonly SimulatedBuild[], lag: number): readonly SimulatedUpdate[] {
-  const layers = chain.map(layerSizes);
+  const layers = chain.map(({ layers }) => new Map(layers.map(({ key, size }) => [key, size])));
   const components = chain.map(({ components }) => new Map(components.map((each) => [contentKey(each), each.size])));
   return chain.slice(lag).map(({ build }, i) => ({
     from: (chain[i] as SimulatedBuild).build,
@@ -68,15 +74,13 @@ export function simulateUpdates(chain: readonly SimulatedBuild[], lag: number): 
 
 const contentKey = ({ id, version }: Component): string => `${id}\0${version}`;
 
-/** The bytes of each layer by what it holds. */
-function layerSizes({ layers, components }: SimulatedBuild): Map<string, number> {
+function withSizes(layers: readonly LayoutLayer[], components: readonly Component[]): SimulatedLayer[] {
   const byId = new Map(components.map((component) => [component.id, component]));
-  return new Map(
-    layers.map((layer) => {
-      const members = layer.components.map((id) => byId.get(id) as Component);
-      return [members.map(contentKey).sort().join('\n'), members.reduce((sum, { size }) => sum + size, 0)];
-    }),
-  );
+  return layers.map((layer) => {
+    const members = layer.components.map((id) => byId.get(id) as Component);
+    const key = members.map(contentKey).sort().join('\n');
+    return { components: layer.components, size: members.reduce((sum, { size }) => sum + size, 0), key };
+  });
 }
 
 function bytesOfNew(before: ReadonlyMap<string, number> = new Map(), after: ReadonlyMap<string, number> = new Map()) {
