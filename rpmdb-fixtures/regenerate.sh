@@ -15,7 +15,7 @@ build() { # build SPEC ARGS... : binary packages, the same on every day
     --define '_buildshell /bin/bash' "${@:2}" "$here/specs/$1.spec"
 }
 build_all() {
-  build odd; build thief; build long
+  build odd; build thief; build long; build relations
   build kernel --define 'kver 6.1'
   build kernel --define 'kver 6.2' --define '_binary_filedigest_algorithm 1'
   build multi --target x86_64 --define 'libdir lib64' --define 'class 2' --define 'machine 76'
@@ -44,7 +44,7 @@ install_all() { # install_all SUITE BACKEND DBPATH : in an order that leaves gap
   suite=$1 backend=$2 root=$work/root-$1-$2; mkdir -p "$root"
   run $i "$rpms"/odd-erased-*.rpm "$rpms"/odd-epoch-*.rpm "$rpms"/odd-many-*.rpm
   run -e --justdb --nodeps odd-erased
-  run $i "$rpms"/odd-1.0.noarch.rpm "$rpms"/odd-latin1-*.rpm "$rpms"/odd-empty-*.rpm "$rpms"/long-*.rpm
+  run $i "$rpms"/odd-1.0.noarch.rpm "$rpms"/odd-latin1-*.rpm "$rpms"/odd-empty-*.rpm "$rpms"/long-*.rpm "$rpms"/relations-*.rpm
   # File states come from a real installation only.
   run $real --excludedocs --define '_netsharedpath /usr/share/netshared' "$rpms"/odd-states-*.rpm
   run $real --replacefiles "$rpms"/thief-*.rpm

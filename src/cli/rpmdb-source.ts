@@ -1,12 +1,18 @@
 /** Where a package database is read from: options of all `ostrata rpmdb` commands. */
 import type { Command } from 'commander';
-import { type LocatedRpmdb, openRpmdbAt, openTreeRpmdb } from '../../plugins/rpm/rpmdb/index.js';
+import { type LocatedRpmdb, openRpmdbAt, openTreeRpmdb, rpmdbPaths } from '../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../errors.js';
+import type { Logger } from '../log.js';
+import type { ImageReader } from '../oci/image.js';
 import { lookupDirectory } from '../tree/directory.js';
 import type { LookupTree } from '../tree/lookup.js';
+import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
-export interface SourceOptions extends LogOptions {
+/** The component of an encapsulated image that holds the database, as plugin rpm names it. */
+const RPMDB_COMPONENT = 'rpmdb';
+
+export interface SourceOptions extends LogOptions, RegistryOptions {
   readonly root?: string;
   readonly repo?: string;
   readonly image?: string;
@@ -24,10 +30,10 @@ export interface Source {
 }
 
 export function addSourceOptions(command: Command): Command {
-  return command
+  return addRegistryOptions(command)
     .option('--root <dir>', 'read the system in this folder (default: / unless another source is given)')
     .option('--repo <path>', 'read a commit of this ostree repository: the first argument is its ref')
-    .option('--image <imgref>', 'read a container image: oci:DIR[:TAG] or oci-archive:FILE[:TAG]')
+    .option('--image <imgref>', 'read a container image: registry:IMAGE, oci:DIR[:TAG], oci-archive:FILE[:TAG], ...')
     .option(
       '--dbpath <path>',
       'the database folder within that tree; alone, a database file or folder of this machine',
@@ -37,8 +43,9 @@ export function addSourceOptions(command: Command): Command {
 /**
  * Opens the database that `options` name; what it does not take to read it is not loaded: that would take longer than reading.
  * @param args the command's arguments; with --repo the first one is the ref
+ * @param needsTree whether paths of the tree are looked up, besides those of the database
  */
-export async function openSource(options: SourceOptions, args: readonly string[]): Promise<Source> {
+export async function openSource(options: SourceOptions, args: readonly string[], needsTree: boolean): Promise<Source> {
   const { root, repo, image, dbpath } = options;
   if ([root, repo, image].filter((each) => each !== undefined).length > 1)
     throw new OstrataError('USAGE', 'give one of --root, --repo and --image');
@@ -52,8 +59,13 @@ export async function openSource(options: SourceOptions, args: readonly string[]
   }
   if (image !== undefined) {
     const { openImage } = await import('../transports/imgref.js');
-    const { openImageTree } = await import('../tree/image.js');
-    return fromTree(await openImageTree(await openImage(image), terminalLogger(options)), dbpath, args);
+    const log = terminalLogger(options);
+    const reader = await openImage(image, transportOptions(options, image, log)(image));
+    try {
+      return await fromTree(await imageTree(reader, needsTree, dbpath, log), dbpath, args);
+    } finally {
+      await reader.close?.();
+    }
   }
   if (root === undefined && dbpath !== undefined) {
     const database = await openRpmdbAt(dbpath);
@@ -66,4 +78,17 @@ export async function openSource(options: SourceOptions, args: readonly string[]
 
 async function fromTree(tree: LookupTree, dbpath: string | undefined, rest: readonly string[]): Promise<Source> {
   return { database: await openTreeRpmdb(tree, dbpath), name: tree.name, tree, rest };
+}
+
+/** Of an encapsulated commit only the layers that hold the database are read, unless more is asked for. */
+async function imageTree(
+  image: ImageReader,
+  needsTree: boolean,
+  dbpath: string | undefined,
+  log: Logger,
+): Promise<LookupTree> {
+  const { lookupEncapsulated } = await import('../image/lookup.js');
+  const { openImageTree } = await import('../tree/image.js');
+  const few = needsTree ? undefined : await lookupEncapsulated(image, rpmdbPaths(dbpath), RPMDB_COMPONENT, log);
+  return few ?? openImageTree(image, log);
 }

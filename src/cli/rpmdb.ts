@@ -63,7 +63,7 @@ Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags)
       .argument('[args...]', args)
       .option('--json', 'print JSON')
       .action(async (given: readonly string[], options: QueryOptions) =>
-        print(action(await openSource(options, given), options)),
+        print(action(await openSource(options, given, action === owner), options)),
       );
     addLogOptions(addSourceOptions(command));
     return command;

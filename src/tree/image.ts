@@ -1,12 +1,13 @@
 /** The tree of a container image: its layers applied in order. Works for encapsulated commits and for any other image. */
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { pipeline, Readable } from 'node:stream';
 import type { ByteStream } from '../bytes/stream.js';
-import { inContext, inContextAsync, OstrataError } from '../errors.js';
+import { inContext, inContextAsync, OstrataError, wrapError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import { layerDecompressor } from '../oci/decompress.js';
 import type { ImageReader } from '../oci/image.js';
 import type { Descriptor } from '../oci/types.js';
+import { validateBlob } from '../oci/validate.js';
 import { S_IFDIR, S_IFLNK, S_IFREG } from '../ostree/dirmeta.js';
 import { startFileChecksum } from '../ostree/file.js';
 import { encodeXattrs, MAX_XATTRS_SIZE, XattrsInterner } from '../ostree/xattrlist.js';
@@ -42,13 +43,16 @@ export async function openImageTree(image: ReadableImage, log: Logger = silentLo
   for (const [i, descriptor] of layers.entries()) {
     const scan = new LayerScan(tree, i, interner);
     const reader = new TarReader(scan);
-    await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, async () => {
-      for await (const bytes of layerTar(image, descriptor, (length) =>
-        log.progress('reading layers', done + length, total),
-      ))
-        reader.push(bytes);
-      reader.end();
-    });
+    await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, () =>
+      validateBlob(
+        counted(image.blob(descriptor), (length) => log.progress('reading layers', done + length, total)),
+        descriptor,
+        async (tar) => {
+          for await (const bytes of tar) reader.push(bytes);
+          reader.end();
+        },
+      ),
+    );
     done += descriptor.size;
     skipped += scan.skipped;
   }
@@ -222,33 +226,26 @@ async function* contentOf(
     throw new OstrataError('CORRUPT', `reading ${image.name}: ${file.path} changed: its checksum is ${computed}`);
 }
 
-/** The tar of a layer. Read to its end, size and digest of the blob are checked. */
-async function* layerTar(
-  image: ReadableImage,
-  { mediaType, digest, size }: Descriptor,
-  onProgress?: (length: number) => void,
-): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256');
-  let length = 0;
-  async function* blob(): AsyncGenerator<Uint8Array> {
-    for await (const bytes of image.blob({ mediaType, digest, size })) {
-      hash.update(bytes);
-      length += bytes.length;
-      onProgress?.(length);
-      yield Buffer.from(bytes); // the stream keeps what it is given
-    }
+/** The tar of a layer, which was checked when the tree was opened. */
+async function* layerTar(image: ReadableImage, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
+  async function* copied(): AsyncGenerator<Uint8Array> {
+    for await (const bytes of image.blob(descriptor)) yield Buffer.from(bytes); // the stream keeps what it is given
   }
-  const source = Readable.from(blob(), { objectMode: false });
-  const [decompressor] = layerDecompressor(mediaType);
+  const source = Readable.from(copied(), { objectMode: false });
+  const [decompressor] = layerDecompressor(descriptor.mediaType);
   const tar = decompressor === undefined ? source : pipeline(source, decompressor, () => {});
   try {
     for await (const bytes of tar) yield bytes as Uint8Array;
   } catch (error) {
-    // What is left are errors of the decompressor.
-    if (error instanceof OstrataError || (error as NodeJS.ErrnoException).syscall !== undefined) throw error;
-    throw new OstrataError('CORRUPT', (error as Error).message, { cause: error });
+    throw wrapError(`reading ${image.name}: layer ${descriptor.digest}`, error);
   }
-  const computed = `sha256:${hash.digest('hex')}`;
-  if (length !== size || computed !== digest)
-    throw new OstrataError('CORRUPT', `${length} bytes of digest ${computed} instead of ${size} bytes`);
+}
+
+async function* counted(stream: ByteStream, onLength: (length: number) => void): AsyncGenerator<Uint8Array> {
+  let length = 0;
+  for await (const bytes of stream) {
+    length += bytes.length;
+    onLength(length);
+    yield bytes;
+  }
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { repoRoot } from '../root.js';
 import { needs } from '../tools.js';
+import { blobPath, readImage } from './image.js';
 import { ostrata, run, tryOstrata } from './run.js';
 
 const fixtures = join(repoRoot, 'rpmdb-fixtures');
@@ -45,6 +46,27 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
       sorted(rpm('-qa', '--qf', '%{NEVRA}\\n')),
     );
     assert.match(ostrata(['rpmdb', 'owner', `--image=${image}`, '/etc/bash.bashrc']), /^bash-.*x86_64\n$/);
+  });
+
+  test('of an encapsulated image only the layers that hold the database are read', async () => {
+    const directory = join(scratch, 'few');
+    const image = `oci:${directory}:x`;
+    ostrata(['container-encapsulate', ...sample, image, '--quiet', '--max-layers=16']);
+    const read = readImage(directory, 'x');
+    const holds = (name: string) =>
+      read.manifest.layers.find((layer) => layer.annotations?.['ostree.components']?.split(',').includes(name)) ??
+      assert.fail(name);
+    const kept = [read.manifest.layers[0]?.digest, holds('rpmdb').digest];
+    for (const { digest } of read.manifest.layers) if (!kept.includes(digest)) rmSync(blobPath(directory, digest));
+    assert.ok(read.manifest.layers.length > kept.length);
+    assert.equal(ostrata(['rpmdb', 'list', `--image=${image}`]), ostrata(['rpmdb', 'list', ...sample]));
+    assert.match(
+      ostrata(['rpmdb', 'info', `--image=${image}`, 'bash', '--dbpath=/usr/share/rpm']),
+      /^Name {9}: bash$/m,
+    );
+    const { status, stderr } = tryOstrata(['rpmdb', 'owner', `--image=${image}`, '/bin/bash']);
+    assert.equal(status, 1);
+    assert.match(stderr, /^error: .*ENOENT/, 'owners need the whole tree');
   });
 
   test('list takes patterns, info and files take names', () => {

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { OstrataError } from '../../../src/errors.js';
 import type { LookupTree, PathLookup } from '../../../src/tree/lookup.js';
 import type { RegularFile, TreePath } from '../../../src/tree/tree.js';
@@ -32,6 +33,13 @@ export function findRpmdb(files: PathLookup, directory?: string): RpmdbLocation 
   const found = places.flatMap((place) => DATABASES.flatMap((name) => regularFile(files, `${place}/${name}`) ?? []));
   const database = found.find((file) => file.size > 0) ?? found[0];
   return database && locationOf(files, database.path);
+}
+
+/** All that findRpmdb looks for: what has to be there of a tree that is not whole. */
+export function rpmdbPaths(directory?: string): TreePath[] {
+  const places = directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
+  const files = DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-journal`]);
+  return places.flatMap((place) => files.map((file) => posix.resolve('/', place, file) as TreePath));
 }
 
 /** A database file and what lies beside it. @param database resolved */

@@ -74,6 +74,9 @@ const COMPUTED: Readonly<Record<number, TagReader>> = {
 };
 
 const NOT_COMPUTED: ReadonlySet<number> = new Set([
+  Tag.HEADERIMAGE,
+  Tag.HEADERSIGNATURES,
+  Tag.HEADERIMMUTABLE,
   Tag.FILECLASS,
   Tag.FILEPROVIDE,
   Tag.FILEREQUIRE,
