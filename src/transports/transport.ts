@@ -2,6 +2,7 @@ import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { PlatformChoice } from '../oci/platform.js';
 import type { Descriptor } from '../oci/types.js';
+import type { ImageReference } from './registry/reference.js';
 
 export type { ImageReader } from '../oci/image.js';
 
@@ -66,8 +67,8 @@ export interface Transport {
   readonly form: string;
   /** Checks the form of `rest`, the part after the colon, without touching anything; `USAGE` where it is none. */
   check(rest: string): void;
-  /** `HOST[:PORT]` of the registry that `rest` names; undefined where it names none. */
-  host?(rest: string): string;
+  /** What `rest` is called in a registry; undefined for transports of another kind. */
+  reference?(rest: string): ImageReference;
   /** Opens the image `rest` names. `AMBIGUOUS` without a tag where several images are. */
   read(rest: string, options: TransportOptions): Promise<ImageReader>;
   /** Prepares to write `rest`; fails early where that is impossible. */
