@@ -10,7 +10,10 @@ export type { ImageReader } from '../oci/image.js';
 export interface ImageWriter {
   /** An empty private folder on the destination's file system for blobs that are being written. */
   readonly stagingDirectory: string;
-  /** Takes over a finished file as the blob of `descriptor`, whose digest the caller has computed. */
+  /**
+   * Takes over a finished file as the blob of `descriptor`, whose digest the caller has computed. Like `reuse` it may
+   * return while the blob is still on its way; a failure is then one of what is called next, of `commit` at the latest.
+   */
   adopt(file: string, descriptor: Descriptor): Promise<void>;
   /** Takes over a blob of another image: kept, linked or copied; a copy is verified. `NOT_FOUND` if it is nowhere. */
   reuse(descriptor: Descriptor, from: ImageReader): Promise<void>;

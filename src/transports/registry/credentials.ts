@@ -160,7 +160,10 @@ async function askHelper(name: string, host: string): Promise<RegistryCredential
 
 function runHelper(program: string, input: string): Promise<{ status: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], signal: AbortSignal.timeout(HELPER_TIMEOUT) });
+    const child = spawn(program, ['get'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      signal: AbortSignal.timeout(HELPER_TIMEOUT),
+    });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
