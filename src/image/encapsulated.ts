@@ -73,6 +73,11 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
       'CORRUPT',
       `label ${annotation.OSTREE_FINAL_DIFFID} is ${finalDiffId}, which is no diff_id of the image`,
     );
+  // Of derived layers, empty ones are often equal.
+  const twice = manifest.layers
+    .slice(0, last + 1)
+    .find(({ digest }, i, all) => all.findIndex((one) => one.digest === digest) < i);
+  if (twice) throw new OstrataError('CORRUPT', `layer ${twice.digest} is there twice among the layers of the commit`);
   const history = (config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
   return manifest.layers.map((descriptor, i) => ({
     kind: i === 0 ? 'commit' : i <= last ? 'chunk' : 'derived',

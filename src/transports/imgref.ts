@@ -43,5 +43,5 @@ export function parseImgref(imgref: string): { readonly transport: Transport; re
 /** `HOST[:PORT]` of the registry the image is in; undefined for one that is in none. */
 export function registryHost(imgref: string): string | undefined {
   const { transport, rest } = parseImgref(imgref);
-  return transport.host?.(rest);
+  return transport.reference?.(rest).host;
 }

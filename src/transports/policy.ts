@@ -10,7 +10,9 @@ import { join } from 'node:path';
 import { inContextAsync, OstrataError, wrapError } from '../errors.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseIndex } from '../oci/types.js';
+import { parseImgref } from './imgref.js';
 import { canonicalImgref } from './ostree-imgref.js';
+import { encodeAuthFile, findCredentials } from './registry/credentials.js';
 import type { TransportOptions } from './transport.js';
 
 const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
@@ -24,9 +26,11 @@ export async function enforcePolicy(imgref: string, image: ImageReader, options:
     refuseInsecureDefault(policyPath());
     const directory = await mkdtemp(join(tmpdir(), 'ostrata-policy-'));
     try {
-      claimLayers(directory, image);
-      await copy(canonicalImgref(imgref), directory, options);
-      const [accepted] = parseIndex(readFileSync(join(directory, 'index.json'))).manifests;
+      const layout = join(directory, 'layout');
+      claimLayers(layout, image);
+      const authfile = await writeAuthFile(imgref, directory, options);
+      await copy(canonicalImgref(imgref), layout, authfile, options);
+      const [accepted] = parseIndex(readFileSync(join(layout, 'index.json'))).manifests;
       if (accepted?.digest !== image.manifestDigest)
         throw new OstrataError('CORRUPT', `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`);
     } finally {
@@ -67,8 +71,24 @@ function claimLayers(directory: string, { manifest }: ImageReader): void {
   }
 }
 
-function copy(source: string, directory: string, options: TransportOptions): Promise<void> {
-  const { authfile, credentials, tlsVerify, certDirectory, signal } = options;
+/** What we show the registry ourselves, in a private file: an argument everyone on this machine could see. */
+async function writeAuthFile(imgref: string, directory: string, options: TransportOptions) {
+  const { transport, rest } = parseImgref(imgref);
+  const reference = transport.reference?.(rest);
+  if (reference === undefined) return undefined;
+  const credentials = options.credentials ?? (await findCredentials(reference, options.authfile));
+  const path = join(directory, 'auth.json');
+  writeFileSync(path, encodeAuthFile(reference.host, credentials), { mode: 0o600 });
+  return path;
+}
+
+function copy(
+  source: string,
+  directory: string,
+  authfile: string | undefined,
+  options: TransportOptions,
+): Promise<void> {
+  const { tlsVerify, certDirectory, signal } = options;
   const args = [
     'copy',
     '--quiet',
@@ -76,7 +96,6 @@ function copy(source: string, directory: string, options: TransportOptions): Pro
     // Verified all the same; a layout could not hold them.
     '--remove-signatures',
     ...(authfile === undefined ? [] : [`--authfile=${authfile}`]),
-    ...(credentials === undefined ? [] : [`--src-creds=${credentials.username}:${credentials.password}`]),
     ...(tlsVerify === undefined ? [] : [`--src-tls-verify=${tlsVerify}`]),
     ...(certDirectory === undefined ? [] : [`--src-cert-dir=${certDirectory}`]),
   ];

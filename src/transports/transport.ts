@@ -2,6 +2,7 @@ import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { PlatformChoice } from '../oci/platform.js';
 import type { Descriptor } from '../oci/types.js';
+import type { ImageReference } from './registry/reference.js';
 
 export type { ImageReader } from '../oci/image.js';
 
@@ -9,7 +10,10 @@ export type { ImageReader } from '../oci/image.js';
 export interface ImageWriter {
   /** An empty private folder on the destination's file system for blobs that are being written. */
   readonly stagingDirectory: string;
-  /** Takes over a finished file as the blob of `descriptor`, whose digest the caller has computed. */
+  /**
+   * Takes over a finished file as the blob of `descriptor`, whose digest the caller has computed. Like `reuse` it may
+   * return while the blob is still on its way; a failure is then one of what is called next, of `commit` at the latest.
+   */
   adopt(file: string, descriptor: Descriptor): Promise<void>;
   /** Takes over a blob of another image: kept, linked or copied; a copy is verified. `NOT_FOUND` if it is nowhere. */
   reuse(descriptor: Descriptor, from: ImageReader): Promise<void>;
@@ -66,8 +70,8 @@ export interface Transport {
   readonly form: string;
   /** Checks the form of `rest`, the part after the colon, without touching anything; `USAGE` where it is none. */
   check(rest: string): void;
-  /** `HOST[:PORT]` of the registry that `rest` names; undefined where it names none. */
-  host?(rest: string): string;
+  /** What `rest` is called in a registry; undefined for transports of another kind. */
+  reference?(rest: string): ImageReference;
   /** Opens the image `rest` names. `AMBIGUOUS` without a tag where several images are. */
   read(rest: string, options: TransportOptions): Promise<ImageReader>;
   /** Prepares to write `rest`; fails early where that is impossible. */

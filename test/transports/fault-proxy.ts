@@ -3,7 +3,10 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net';
 
 export type Fault =
-  /** The connection is reset: when the request comes, within its body, or after the registry has done what it asks. */
+  /**
+   * The connection is ended: when the request comes, within its body, or after the registry has done what it asks. (By
+   * destroy, not resetAndDestroy: with that, Node 20 sometimes does not end when all is done.)
+   */
   | { readonly reset: 'before' | 'after' }
   | { readonly resetInRequest: number }
   /** The answer's body ends after that many bytes: by a reset, by nothing more coming, or endlessly going on. */
@@ -55,7 +58,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   return proxy;
 
   async function handle(request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): Promise<void> {
-    if (fault && 'reset' in fault && fault.reset === 'before') return void request.socket.resetAndDestroy();
+    if (fault && 'reset' in fault && fault.reset === 'before') return void request.socket.destroy();
     if (fault && 'stall' in fault) return;
     if (fault && 'status' in fault) {
       for await (const _ of request);
@@ -63,7 +66,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       return void response.end(fault.body);
     }
     const answer = await pass(request, fault);
-    if (fault && 'reset' in fault) return void request.socket.resetAndDestroy();
+    if (fault && 'reset' in fault) return void request.socket.destroy();
     await reply(request, response, answer, fault);
   }
 
@@ -79,7 +82,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
         if (fault && 'flip' in fault && fault.flip === 'request') flip(chunk, fault.at - passed);
         passed += chunk.length;
         if (fault && 'resetInRequest' in fault && passed > fault.resetInRequest) {
-          request.socket.resetAndDestroy();
+          request.socket.destroy();
           return out.destroy();
         }
         return out.write(chunk);
@@ -106,7 +109,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       passed += chunk.length;
       await new Promise<void>((resolve) => response.write(chunk.subarray(0, left), () => resolve()));
       if (cut === undefined || passed < cut.cut) continue;
-      if (cut.end === 'reset') return void request.socket.resetAndDestroy();
+      if (cut.end === 'reset') return void request.socket.destroy();
       if (cut.end === 'stall') return;
       while (!response.destroyed) await new Promise<void>((resolve) => response.write(noise, () => resolve()));
       return;

@@ -55,8 +55,7 @@ suite('pull through a bad network', { ...needs('docker-registry'), concurrency: 
       const traffic = await given.pull(patience(fault));
       const ranges = given.proxy.seen.filter(layer).map(({ headers }) => headers.range);
       assert.equal(ranges.length, 2);
-      // A reset also takes with it what was not read yet.
-      assert.match(String(ranges[1]), end === 'stall' ? new RegExp(`^bytes=${2 * MIB}-$`) : /^bytes=[1-9]\d*-$/);
+      assert.equal(ranges[1], `bytes=${2 * MIB}-`);
       assert.equal(traffic.blobBytesReceived, bench.image.size, 'nothing is fetched twice');
     });
 

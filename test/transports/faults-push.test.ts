@@ -107,7 +107,7 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
         for await (const chunk of request as AsyncIterable<Buffer>) {
           stored.push(chunk);
           received += chunk.length;
-          if (isFirst && size() > 2 * MIB) return request.socket.resetAndDestroy();
+          if (isFirst && size() > 2 * MIB) return request.socket.destroy();
         }
         return response.writeHead(method === 'PUT' ? 201 : 202, location).end();
       },

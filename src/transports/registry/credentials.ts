@@ -53,6 +53,17 @@ export async function findCredentials(
   return undefined;
 }
 
+/** A file that holds these credentials and nothing else. */
+export function encodeAuthFile(host: string, credentials: RegistryCredentials | undefined): string {
+  if (credentials === undefined) return '{"auths":{}}';
+  const encode = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64');
+  const entry =
+    'identityToken' in credentials
+      ? { auth: encode(TOKEN_USER, ''), identitytoken: credentials.identityToken }
+      : { auth: encode(credentials.username, credentials.password) };
+  return JSON.stringify({ auths: { [host]: entry } });
+}
+
 /** Those of ostree's container tools for root, of containers, and Docker's. */
 function usualFiles(): readonly string[] {
   const { XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG: docker } = process.env;
@@ -149,7 +160,10 @@ async function askHelper(name: string, host: string): Promise<RegistryCredential
 
 function runHelper(program: string, input: string): Promise<{ status: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: HELPER_TIMEOUT });
+    const child = spawn(program, ['get'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      signal: AbortSignal.timeout(HELPER_TIMEOUT),
+    });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;

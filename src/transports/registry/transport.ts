@@ -3,31 +3,26 @@ import { OstrataError } from '../../errors.js';
 import type { Transport } from '../transport.js';
 import { openRegistryImage } from './pull.js';
 import { createRegistryImage } from './push.js';
-import { parseReference } from './reference.js';
+import { type ImageReference, parseReference } from './reference.js';
 
-export const registryTransport: Transport = {
-  name: 'registry',
-  form: 'registry:HOST[:PORT]/PATH[:TAG]',
-  check: parseReference,
-  host: (rest) => parseReference(rest).host,
-  read: async (rest, options) => openRegistryImage(parseReference(rest), `registry:${rest}`, options),
-  write: async (rest, options) => createRegistryImage(parseReference(rest), `registry:${rest}`, options),
-};
+/** `registry://` is also written. */
+const parseRegistry = (rest: string) => parseReference(rest.replace(/^\/\//, ''));
 
-export const dockerTransport: Transport = {
-  name: 'docker',
-  form: 'docker://HOST[:PORT]/PATH[:TAG]',
-  check: parseDocker,
-  host: (rest) => parseDocker(rest).host,
-  read: async (rest, options) => openRegistryImage(parseDocker(rest), `docker:${rest}`, options),
-  write: async (rest, options) => createRegistryImage(parseDocker(rest), `docker:${rest}`, options),
-};
+function parseDocker(rest: string): ImageReference {
+  if (rest.startsWith('//')) return parseReference(rest.slice(2));
+  throw new OstrataError('USAGE', `image reference ${JSON.stringify(`docker:${rest}`)}: expected docker://...`);
+}
 
-function parseDocker(rest: string) {
-  if (!rest.startsWith('//'))
-    throw new OstrataError(
-      'USAGE',
-      `image reference ${JSON.stringify(`docker:${rest}`)}: expected ${dockerTransport.form}`,
-    );
-  return parseReference(rest.slice(2));
+export const registryTransport = transport('registry', 'registry:HOST[:PORT]/PATH[:TAG]', parseRegistry);
+export const dockerTransport = transport('docker', 'docker://HOST[:PORT]/PATH[:TAG]', parseDocker);
+
+function transport(name: string, form: string, parse: (rest: string) => ImageReference): Transport {
+  return {
+    name,
+    form,
+    check: parse,
+    reference: parse,
+    read: async (rest, options) => openRegistryImage(parse(rest), `${name}:${rest}`, options),
+    write: async (rest, options) => createRegistryImage(parse(rest), `${name}:${rest}`, options),
+  };
 }

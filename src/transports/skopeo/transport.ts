@@ -45,8 +45,8 @@ export const skopeoTransports: readonly Transport[] = PLACES.map((place) => {
 async function readBySkopeo(imgref: string, options: TransportOptions): Promise<ImageReader> {
   return withStaging(`reading ${imgref}`, async (staging) => {
     const layout = `${join(staging.path, 'layout')}:${TAG}`;
-    const accept = '--dest-oci-accept-uncompressed-layers';
-    await copy([...overrides(options), 'copy', accept], imgref, `oci:${layout}`, options);
+    // Layers that are not compressed get so: told to leave them, skopeo calls them gzip nevertheless.
+    await copy([...overrides(options), 'copy'], imgref, `oci:${layout}`, options);
     return { ...(await ociTransport.read(layout, options)), name: imgref, close: staging.remove };
   });
 }

@@ -1,7 +1,7 @@
 /** An image from one place to another, byte for byte. */
-import { parseConfig } from '../oci/types.js';
-import { Parallel } from './parallel.js';
-import type { ImageReader, ImageWriter } from './transport.js';
+import { parseConfig } from '../../src/oci/types.js';
+import { Parallel } from '../../src/transports/parallel.js';
+import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
 
 /** Blobs at the same time, as skopeo and podman have it. */
 const MAX_COPIES = 6;
