@@ -12,6 +12,8 @@ export {
 } from './encapsulate.js';
 export { type ErrorCode, OstrataError } from './errors.js';
 export { type EncapsulatedImage, type ReadLayer, readEncapsulated } from './image/encapsulated.js';
+export type { FetchEvent } from './image/fetch.js';
+export { type ImportCounts, type ImportPlan, importCounts, type PlannedLayer } from './image/import-plan.js';
 export {
   type PreviousBuild,
   previousFromImage,
@@ -23,5 +25,14 @@ export type { Compression, CompressionName } from './layers/compress.js';
 export type { FormatVersion } from './layers/spec.js';
 export type { ComponentChange } from './layout/changes.js';
 export { type Logger, silentLogger } from './log.js';
+export { type PullResult, pullImage } from './pull.js';
 export { createImage, openImage } from './transports/imgref.js';
+export { type OstreeImgref, parseOstreeImgref, type Verification } from './transports/ostree-imgref.js';
 export type { ImageReader, ImageWriter } from './transports/transport.js';
+export {
+  type ImportEvent,
+  type ImportOptions,
+  type ImportResult,
+  planUnencapsulate,
+  unencapsulate,
+} from './unencapsulate.js';

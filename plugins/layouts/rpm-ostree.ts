@@ -18,7 +18,7 @@ type Bin = readonly Component[];
 
 export const rpmOstree: LayoutStrategy = {
   name: 'rpm-ostree',
-  description: 'layers of the previous build, new packages in a reserved one; first by size and frequency (rpm-ostree)',
+  description: 'the previous layers, new packages in a reserved one; at first by size and frequency (rpm-ostree)',
   plan: (components, limits) => keep(components, limits) ?? fresh(components, limits),
 };
 

@@ -7,7 +7,7 @@ import type { Component, LayoutStrategy } from '../../src/plugin.js';
 
 export const sizeTail: LayoutStrategy = {
   name: 'size-tail',
-  description: 'the largest components alone, the rest by source package, what is left in one (ostree-rs-ext of 2022)',
+  description: 'the largest components alone, the rest by source package, the last in one (ostree-rs-ext, 2022)',
   plan: (components, { maxLayers }) => ({
     layers: pack(components, maxLayers).map((layer) => ({ components: layer.map(({ id }) => id) })),
   }),

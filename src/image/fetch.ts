@@ -8,7 +8,7 @@ import type { PlannedLayer } from './import-plan.js';
 
 export type FetchEvent =
   | { readonly event: 'fetching'; readonly layer: number; readonly digest: string; readonly size: number }
-  | { readonly event: 'imported'; readonly layer: number; readonly digest: string; readonly objects: number };
+  | { readonly event: 'imported'; readonly layer: number; readonly digest: string };
 
 export interface FetchOptions {
   /** Worker threads, each reads one layer at a time. */
@@ -47,19 +47,27 @@ export class LayerFetcher {
     const queue = [...layers].sort((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
     const count = Math.min(this.#options.jobs, queue.length);
     while (this.#workers.length < count) this.#workers.push(new ImportWorker());
-    await Promise.all(
-      this.#workers.slice(0, count).map(async (worker) => {
-        for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
-          const { digest } = layer.descriptor;
-          const { index } = layer;
-          await inContextAsync(`layer ${index} (${digest})`, async () => {
-            const [staged, directory] = await this.#fetchOne(layer as PlannedLayer, worker, kind);
-            await visit(layer as PlannedLayer, staged, directory);
-            this.#options.onEvent?.({ event: 'imported', layer: index, digest, objects: staged.names.length });
-          });
-        }
+    let failure: { readonly error: unknown } | undefined;
+    const run = async (worker: ImportWorker) => {
+      for (let layer = queue.shift(); layer !== undefined && failure === undefined; layer = queue.shift()) {
+        const { index, descriptor } = layer;
+        await inContextAsync(`layer ${index} (${descriptor.digest})`, async () => {
+          const [staged, directory] = await this.#fetchOne(layer as PlannedLayer, worker, kind);
+          if (failure !== undefined) return;
+          await visit(layer as PlannedLayer, staged, directory);
+          this.#options.onEvent?.({ event: 'imported', layer: index, digest: descriptor.digest });
+        });
+      }
+    };
+    // The caller undoes what a failure leaves: nothing may be going on then.
+    const runs = this.#workers.slice(0, count).map((worker) =>
+      run(worker).catch(async (error: unknown) => {
+        failure ??= { error };
+        await this.close();
       }),
     );
+    await Promise.all(runs);
+    if (failure !== undefined) throw failure.error;
   }
 
   /** Ends the threads, also those that are reading. */

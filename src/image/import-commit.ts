@@ -16,7 +16,7 @@ import type { LayerFetcher } from './fetch.js';
 import { type ImportPlan, type PlannedLayer, partialNoteOf } from './import-plan.js';
 import { blobRef, storedBlob } from './stored.js';
 
-/** Failures that are not the image's. */
+/** Failures that are not the image's: the next import goes on with the layers that are there. */
 const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED']);
 
 /**
@@ -77,9 +77,9 @@ class CommitImport {
       this.#commitRefs([], [...present, ...this.#newRef(first, commit)]);
       return commit;
     } catch (error) {
-      // What is wrong with the image may be the fault of any layer; what was interrupted goes on with those that are there.
-      if (error instanceof OstrataError && !INTERRUPTIONS.has(error.code))
-        for (const ref of this.#written) this.#writer.deleteRef(ref);
+      if (error instanceof OstrataError && INTERRUPTIONS.has(error.code)) this.#keepStaged();
+      // What is wrong with the image may be the fault of any layer.
+      else for (const ref of this.#written) this.#writer.deleteRef(ref);
       throw error;
     }
   }
@@ -133,6 +133,13 @@ class CommitImport {
     const stages = staged.flatMap((layer) => layer.stages);
     const refs = staged.flatMap((layer) => layer.refs);
     this.#commitRefs(stages, refs);
+  }
+
+  /** What is complete is not fetched again. Where the disk is full that may fail too, which says no more than the first failure. */
+  #keepStaged(): void {
+    try {
+      this.#publish();
+    } catch {}
   }
 
   #commitRefs(stages: readonly StagedObjects[], refs: readonly NewRef[]): void {

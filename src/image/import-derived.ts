@@ -2,7 +2,7 @@
 import { collect } from '../bytes/stream.js';
 import type { DerivedDirectory, DerivedLayer } from '../layers/derived.js';
 import type { Logger } from '../log.js';
-import { encodeCommit } from '../ostree/commit.js';
+import { encodeCommit, type Metadata } from '../ostree/commit.js';
 import { type Dirmeta, encodeDirmeta, S_IFDIR } from '../ostree/dirmeta.js';
 import { startFileChecksum } from '../ostree/file.js';
 import { parseKeyFile } from '../ostree/keyfile.js';
@@ -18,7 +18,7 @@ import type { LayerFetcher } from './fetch.js';
 import type { PlannedLayer } from './import-plan.js';
 import { isWhiteout, overlay, treeOf } from './merge.js';
 import { hasPolicy, type LabelledEntry, SELINUX_XATTR, selinuxLabels } from './selinux.js';
-import { blobRef } from './stored.js';
+import { blobRef, DIFF_ID_KEY } from './stored.js';
 
 /** Of directories that a layer does not name itself. */
 const DEFAULT_META: Dirmeta = { uid: 0, gid: 0, mode: S_IFDIR | 0o755, xattrs: new Map() };
@@ -114,12 +114,13 @@ function writeLayer(
   const emit = (object: EncodedObject) => void objects.push(object);
   const root = treeOfDirectory(writer.repo, source.derived.root, emit);
   const dirtree = root.write(emit);
-  const commit = { metadata: new Map(), related: [], subject: '', body: '', timestamp: 0 };
+  const metadata: Metadata = new Map([[DIFF_ID_KEY, { type: 's', value: layer.diffId }]]);
+  const commit = { metadata, related: [], subject: '', body: '', timestamp: 0 };
   const bytes = encodeCommit({ ...commit, dirtree, dirmeta: root.dirmeta });
   const checksum = sha256Hex(bytes);
-  const metadata = writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }]);
+  const staged = writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }]);
   const ref = [blobRef(layer.descriptor.digest), checksum] as const;
-  writer.commit([{ directory: source.stage, names: source.names }, metadata], [ref]);
+  writer.commit([{ directory: source.stage, names: source.names }, staged], [ref]);
   return checksum;
 }
 

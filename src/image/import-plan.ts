@@ -3,12 +3,13 @@ import { inContextAsync } from '../errors.js';
 import { OSTREE_COMMIT } from '../oci/annotations.js';
 import type { ImageReader } from '../oci/image.js';
 import { type ImageConfig, parseConfig } from '../oci/types.js';
+import { metadataValue } from '../ostree/commit.js';
 import { isChecksum } from '../ostree/objects.js';
 import { hasWholeCommit, partialNote } from '../ostree/partial.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { hasObject } from '../ostree/stage.js';
 import { classifyLayers, type ReadLayer } from './encapsulated.js';
-import { digestsByDiffId, storedBlob } from './stored.js';
+import { DIFF_ID_KEY, type KnownLayers, knownLayers, storedBlob } from './stored.js';
 
 /** A layer and what the repository has of it. */
 export interface PlannedLayer extends ReadLayer {
@@ -37,18 +38,36 @@ export async function planImport(repo: OstreeRepo, image: ImageReader): Promise<
   return inContextAsync(`importing ${image.name}`, async () => {
     const configBytes = await image.config();
     const config = parseConfig(configBytes);
-    const known = digestsByDiffId(repo);
+    const known = knownLayers(repo);
     const layers = classifyLayers(image.manifest, config).map((layer, index) => {
-      const sameContent = known.get(layer.diffId);
-      const digests = [layer.descriptor.digest, ...(sameContent === undefined ? [] : [sameContent])];
-      const stored = digests
-        .map((digest) => storedBlob(repo, digest))
-        .find((commit) => commit !== undefined && hasWholeCommit(repo.path, commit));
-      const present = stored ?? (layer.kind === 'commit' ? interruptedCommit(repo, layer, config) : undefined);
+      const present =
+        presentLayer(repo, layer, known) ??
+        (layer.kind === 'commit' ? interruptedCommit(repo, layer, config) : undefined);
       return { ...layer, index, present };
     });
     return { image, configBytes, config, layers };
   });
+}
+
+/**
+ * What the layer was imported as. A config may lie about the diff_ids of layers that nobody fetches: it is believed only
+ * as far as it agrees with what is known, and of derived layers, whose content no commit covers, the import itself tells.
+ */
+function presentLayer(
+  repo: OstreeRepo,
+  { kind, diffId, descriptor: { digest } }: ReadLayer,
+  { digests, diffIds }: KnownLayers,
+): string | undefined {
+  const isKnownAs = (blob: string | undefined) => blob !== undefined && (diffIds.get(blob) ?? diffId) === diffId;
+  return [digest, digests.get(diffId)]
+    .map((blob) => (blob !== undefined && isKnownAs(blob) ? storedBlob(repo, blob) : undefined))
+    .find((commit, i) => {
+      if (commit === undefined || !hasWholeCommit(repo.path, commit)) return false;
+      if (kind !== 'derived') return true;
+      const imported = metadataValue(repo.loadCommit(commit).parsed.metadata, DIFF_ID_KEY, 's');
+      // Others do not note it: then the digest of the blob decides.
+      return imported === diffId || (imported === undefined && i === 0);
+    });
 }
 
 export function importCounts({ layers }: ImportPlan): ImportCounts {

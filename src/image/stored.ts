@@ -23,6 +23,9 @@ const MANIFEST_DIGEST = 'ostree.manifest-digest';
 const MANIFEST = 'ostree.manifest';
 const CONFIG = 'ostree.container.image-config';
 
+/** In the commit of a derived layer: the diff_id that it was verified to have. */
+export const DIFF_ID_KEY = 'ostrata.diff-id';
+
 export interface StoredImage {
   readonly mergeCommit: string;
   readonly commit: Commit;
@@ -109,13 +112,23 @@ export function allImages(repo: OstreeRepo): StoredImage[] {
   return [...pulled, ...kept].filter((image) => image !== undefined);
 }
 
-/** Digest under which a layer is kept, by its diff_id: one content, compressed by whomever, is one layer. */
-export function digestsByDiffId(repo: OstreeRepo): ReadonlyMap<string, string> {
+/** Layers of all images: one content, compressed by whomever, is one layer. */
+export interface KnownLayers {
+  /** Digest of a blob, by diff_id. */
+  readonly digests: ReadonlyMap<string, string>;
+  /** diff_id, by the digest of the blob. */
+  readonly diffIds: ReadonlyMap<string, string>;
+}
+
+export function knownLayers(repo: OstreeRepo): KnownLayers {
   const digests = new Map<string, string>();
+  const diffIds = new Map<string, string>();
   for (const { manifest, config } of allImages(repo))
     for (const [i, diffId] of config.rootfs.diff_ids.entries()) {
       const digest = manifest.layers[i]?.digest;
-      if (digest !== undefined && !digests.has(diffId)) digests.set(diffId, digest);
+      if (digest === undefined) continue;
+      if (!digests.has(diffId)) digests.set(diffId, digest);
+      if (!diffIds.has(digest)) diffIds.set(digest, diffId);
     }
-  return digests;
+  return { digests, diffIds };
 }

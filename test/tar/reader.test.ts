@@ -1,0 +1,169 @@
+/** What GNU tar writes, in each of its formats; what we write; and what nobody should have written. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import fc from 'fast-check';
+import { END_OF_ARCHIVE, encodeTarHeader, TAR_BLOCK, tarPadding } from '../../src/tar/header.js';
+import { type TarHeader, TarReader } from '../../src/tar/reader.js';
+import { scratchDirectory } from '../scratch.js';
+import { needs } from '../tools.js';
+
+interface Entry extends TarHeader {
+  readonly content: string;
+}
+
+/** Everything in an archive that arrives in chunks of `size` bytes. */
+function read(archive: Uint8Array, size = archive.length): Entry[] {
+  const entries: Entry[] = [];
+  let header: TarHeader | undefined;
+  let content = Buffer.alloc(0);
+  const reader = new TarReader({
+    entry: (next) => {
+      assert.equal(header, undefined, 'the last entry has ended');
+      header = next;
+      content = Buffer.alloc(0);
+    },
+    content: (bytes) => {
+      content = Buffer.concat([content, bytes]);
+    },
+    entryEnd: () => {
+      entries.push({ ...(header as TarHeader), content: content.toString('latin1') });
+      header = undefined;
+    },
+  });
+  for (let at = 0; at < archive.length; at += size) reader.push(archive.subarray(at, at + size));
+  reader.end();
+  return entries;
+}
+
+const file = (name: string, text: string, more: object = {}) => {
+  const bytes = Buffer.from(text);
+  const header = encodeTarHeader({ name, type: 'file', mode: 0o644, uid: 0, gid: 0, size: bytes.length, ...more });
+  return Buffer.concat([header, bytes, tarPadding(bytes.length)]);
+};
+const archive = (...parts: readonly Uint8Array[]) => Buffer.concat([...parts, END_OF_ARCHIVE]);
+
+suite('archives of GNU tar', needs('tar'), () => {
+  const LONG = `${'d'.repeat(120)}/${'f'.repeat(200)}`;
+  const tree = scratchDirectory();
+  mkdirSync(join(tree, 'd'.repeat(120)));
+  writeFileSync(join(tree, LONG), 'long');
+  writeFileSync(join(tree, 'päth'), 'x'.repeat(1000), { mode: 0o600 });
+  symlinkSync('t'.repeat(300), join(tree, 'link'));
+  utimesSync(join(tree, 'päth'), 1.5, 1234.5);
+  writeFileSync(join(tree, 'empty'), '');
+
+  for (const format of ['gnu', 'oldgnu', 'pax', 'posix'])
+    test(`format ${format}`, () => {
+      const options = [
+        '--create',
+        `--format=${format}`,
+        '--owner=4000000000',
+        '--group=7',
+        '--numeric-owner',
+        '-C',
+        tree,
+      ];
+      const { status, stdout } = spawnSync('tar', [...options, LONG, 'päth', 'link', 'empty'], {
+        env: { LC_ALL: 'C.UTF-8' },
+      });
+      assert.equal(status, 0);
+      for (const size of [stdout.length, 512, 100, 7]) {
+        const entries = read(stdout, size);
+        assert.deepEqual(
+          entries.map(({ name, type, size: length, uid, gid }) => ({ name, type, length, uid, gid })),
+          [
+            { name: LONG, type: 'file', length: 4 },
+            { name: 'päth', type: 'file', length: 1000 },
+            { name: 'link', type: 'symlink', length: 0 },
+            { name: 'empty', type: 'file', length: 0 },
+          ].map((entry) => ({ ...entry, uid: 4_000_000_000, gid: 7 })),
+        );
+        assert.deepEqual([entries[0]?.content, entries[1]?.content], ['long', 'x'.repeat(1000)]);
+        assert.equal(entries[2]?.linkname, 't'.repeat(300));
+        assert.deepEqual([entries[1]?.mode, entries[1]?.mtime], [0o600, 1234]);
+      }
+    });
+});
+
+test('what our writer writes is read as it was, whatever the chunks', () => {
+  const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 300 }).filter((text) => !/[\0/]/.test(text));
+  const entry = fc.record({
+    name,
+    mode: fc.nat(0o7777),
+    uid: fc.nat(2 ** 31),
+    gid: fc.nat(2 ** 31),
+    text: fc.string({ maxLength: 1200 }),
+    xattrs: fc.dictionary(name, fc.uint8Array({ maxLength: 40 }), { maxKeys: 3, noNullPrototype: true }),
+  });
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 5 }), fc.integer({ min: 1, max: 3000 }), (entries, size) => {
+      const parts = entries.map(({ text, xattrs, ...rest }) =>
+        file(rest.name, text, { ...rest, xattrs: new Map(Object.entries(xattrs)) }),
+      );
+      const found = read(archive(...parts), size);
+      assert.deepEqual(
+        found.map((each) => ({ ...each, xattrs: [...each.xattrs].map(([key, value]) => [key, [...value]]) })),
+        entries.map(({ text, xattrs, ...rest }) => ({
+          ...{ ...rest, type: 'file', mtime: 0, linkname: '' },
+          size: Buffer.byteLength(text),
+          content: Buffer.from(text).toString('latin1'),
+          xattrs: Object.entries(xattrs).map(([key, value]) => [key, [...value]]),
+        })),
+      );
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('what follows the end does not matter, unless there is no end to it', () => {
+  assert.equal(read(Buffer.concat([archive(file('a', 'x')), Buffer.alloc(10_000)])).length, 1);
+  assert.equal(read(file('a', 'x')).length, 1, 'without the zero blocks');
+  const endless = Buffer.concat([archive(file('a', 'x')), Buffer.alloc(2 << 20)]);
+  assert.throws(() => read(endless), { code: 'LIMIT' });
+});
+
+/** A header with `bytes` at `offset` and its checksum made true. */
+function patched(offset: number, bytes: string, header: Uint8Array = file('name', '')): Buffer {
+  const block = Buffer.from(header);
+  block.write(bytes, offset, 'latin1');
+  block.fill(0x20, 148, 156);
+  const sum = block.subarray(0, TAR_BLOCK).reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return block;
+}
+
+const pax = (body: string) =>
+  Buffer.concat([
+    patched(156, 'x', file('pax', body).subarray(0, TAR_BLOCK)),
+    Buffer.from(body),
+    tarPadding(body.length),
+  ]);
+
+for (const [name, bytes, message] of [
+  ['a cut archive', file('a', 'content').subarray(0, 600), /ends within entry "a"/],
+  ['a cut header', file('a', '').subarray(0, 100), /ends within/],
+  ['a false checksum', Buffer.concat([Buffer.from('b'), file('a', '').subarray(1)]), /states the checksum/],
+  ['a size that is no number', patched(124, 'xyz'), /tar size is/],
+  ['a negative size', patched(124, '\xff\xff\xff\xff'), /negative/],
+  ['a size beyond all numbers', patched(124, '\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff'), /tar size is/],
+  ['an unknown type', patched(156, 'V'), /of type "V"/],
+  ['a name that is not UTF-8', patched(0, '\xff'), /not UTF-8/],
+  ['no name', patched(0, '\0\0\0\0'), /named ""/],
+  ['a pax record without a length', pax('x path=a\n'), /without a length/],
+  ['a pax record longer than the header', pax('99 path=a\n'), /needs 99 bytes/],
+  ['a pax record without an end', pax('9 path=ab'), /without KEYWORD=VALUE/],
+  ['a pax size that is no number', pax('12 size=-1x\n'), /pax size is/],
+  ['a sparse file', pax('25 GNU.sparse.size=1234\n\n'.slice(0, 25)), /sparse/],
+  ['an extended header without an entry', pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK), /ends within/],
+] as const)
+  test(`refused: ${name}`, () => {
+    for (const size of [bytes.length, 13]) assert.throws(() => read(bytes, size), { name: 'OstrataError', message });
+  });
+
+test('refused: an extended header of 2 MiB, before it is read', () => {
+  const block = patched(124, (2 << 20).toString(8).padStart(11, '0'), patched(156, 'x'));
+  assert.throws(() => read(block), { code: 'LIMIT', message: /extended header of 2097152 bytes/ });
+});
