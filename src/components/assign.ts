@@ -1,14 +1,13 @@
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
-import type { Claims, Component, ComponentFacts, Tree } from '../plugin.js';
+import type { Claims, ComponentFacts, Tree } from '../plugin.js';
 import type { ContentEntry } from '../tree/tree.js';
+import type { PlannedComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
 /** A component with what it owns. */
-export interface OwnedComponent extends Component {
-  /** A layer of its own is asked for. */
-  readonly exclusive?: boolean;
+export interface OwnedComponent extends PlannedComponent {
   readonly facts: ComponentFacts;
   /** Its content objects by checksum, each with all its paths, sorted by bytes; in order of the checksums. */
   readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;

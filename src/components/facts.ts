@@ -1,6 +1,6 @@
 import { compareUtf8 } from '../bytes/text.js';
-import type { PlannedComponent } from '../layout/plan.js';
 import type { ComponentFacts } from '../plugin.js';
+import type { PlannedComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
 /** Components by what a package database says of them, without a tree: sizes as packaged, versions by NEVRA. */

@@ -1,13 +1,11 @@
 import { compareUtf8 } from '../bytes/text.js';
+import type { PlannedComponent } from '../components/component.js';
 import { OstrataError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import type { ChangeHistory, Component, LayoutLimits, LayoutStrategy } from '../plugin.js';
 import { historySince, type PlannedLayer, type PriorBuild, priorLayers } from './prior.js';
 
-export interface PlannedComponent extends Component {
-  /** A layer of its own is asked for. */
-  readonly exclusive?: boolean;
-}
+export type { PlannedComponent } from '../components/component.js';
 
 export interface PlanOptions {
   /** Layers for components, exclusive ones included, the commit layer not; at least 1. */
