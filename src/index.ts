@@ -25,10 +25,17 @@ export type { Compression, CompressionName } from './layers/compress.js';
 export type { FormatVersion } from './layers/spec.js';
 export type { ComponentChange } from './layout/changes.js';
 export { type Logger, silentLogger } from './log.js';
+export { openRepo } from './ostree/repo.js';
 export { type PullResult, pullImage } from './pull.js';
 export { createImage, openImage } from './transports/imgref.js';
 export { type OstreeImgref, parseOstreeImgref, type Verification } from './transports/ostree-imgref.js';
 export type { ImageReader, ImageWriter } from './transports/transport.js';
+export { lookupCommit } from './tree/commit-lookup.js';
+export { lookupDirectory, openDirectoryTree } from './tree/directory.js';
+export { openImageTree } from './tree/image.js';
+export type { LookupTree, PathLookup } from './tree/lookup.js';
+export { type CommitTree, openCommitTree } from './tree/ostree.js';
+export type { FileEntry, Tree, TreePath } from './tree/tree.js';
 export {
   type ImportEvent,
   type ImportOptions,

@@ -96,7 +96,7 @@ export interface Stats {
   readonly newestBuild: number | undefined;
 }
 
-export function statsOf({ database }: Source): Stats {
+export function statsOf({ database, name, tree }: Source): Stats {
   const packages = sortedPackages(database.packages());
   const architectures: Record<string, number> = {};
   const versions = new Map<string, Set<string>>();
@@ -120,7 +120,7 @@ export function statsOf({ database }: Source): Stats {
   const several = (map: ReadonlyMap<string, ReadonlySet<string>>) =>
     [...map].filter(([, set]) => set.size > 1).map(([key]) => key);
   return {
-    database: database.location.database,
+    database: tree === undefined ? name : database.location.database,
     backend: database.backend,
     packages: packages.length,
     sourcePackages: sources.size,

@@ -113,15 +113,18 @@ function* printed(packages: Iterable<RpmPackage>, format: QueryFormat): Generato
 function info(source: Source, { queryformat: qf, json }: QueryOptions): Output {
   const packages = namedPackages(source);
   if (json) return [jsonLine(packages.map(jsonPackageInfo))];
-  if (qf !== undefined) return packages.map((pkg) => qf.print(pkg));
+  if (qf !== undefined) return printed(packages, qf);
   return [textLine(packages.map(packageInfo).join('\n\n'))];
 }
 
 function files(source: Source, { queryformat: qf, json }: QueryOptions): Output {
   const packages = namedPackages(source);
   if (json) return [jsonLine(packages.map((pkg) => ({ nevra: pkg.nevra, files: Array.from(pkg.files(), jsonFile) })))];
-  const paths = (pkg: RpmPackage) => Array.from(pkg.files(), ({ pathBytes }) => `${shownPath(pathBytes)}\n`);
-  return packages.flatMap((pkg) => qf?.print(pkg) ?? paths(pkg));
+  return qf === undefined ? pathLines(packages) : printed(packages, qf);
+}
+
+function* pathLines(packages: readonly RpmPackage[]): Generator<string> {
+  for (const pkg of packages) for (const { pathBytes } of pkg.files()) yield `${shownPath(pathBytes)}\n`;
 }
 
 function owner({ database, tree, name, rest }: Source, { queryformat: qf, json }: QueryOptions): Output {

@@ -21,6 +21,9 @@ const MAX_DATA_BYTES = (1 << 28) - 1;
 /** The largest header blob there can be; a database entry that claims more is corrupt. */
 export const MAX_HEADER_BYTES = 8 + 16 * MAX_INDEX_ENTRIES + MAX_DATA_BYTES;
 
+/** From how many strings on it is faster to decode all at once. */
+const LONG_LIST = 8;
+
 const INDEX_START = 8;
 const INDEX_ENTRY_SIZE = 16;
 
@@ -150,6 +153,7 @@ export class RpmHeader {
   byteStrings(tag: number): readonly string[] | undefined {
     const entry = this.#entry(tag);
     if (entry === undefined) return undefined;
+    if (entry.count < LONG_LIST) return this.strings(tag)?.map(byteString);
     this.#stringElements(tag, entry);
     // What follows the strings is cut off; what lies between them and the next entry is no more than padding.
     const values = byteString(this.#bytes.subarray(entry.start, this.#nextStart(entry.start))).split(

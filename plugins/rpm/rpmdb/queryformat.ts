@@ -16,6 +16,8 @@ import { type TagReader, type TagValues, tagByName } from './querytags.js';
 
 /** printf pads to any width; a wider field than this is a mistake. */
 const MAX_WIDTH = 4096;
+/** Characters of one package: a thousand times what a kernel's files take; a small header can name one long folder very often. */
+const MAX_OUTPUT = 1 << 28;
 const ABSENT = '(none)';
 const ESCAPES: Readonly<Record<string, string>> = { a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
 
@@ -163,6 +165,7 @@ class Printer {
   readonly #pkg: RpmPackage;
   readonly #values = new Map<number, TagValues | undefined>();
   readonly #parts: string[] = [];
+  #length = 0;
 
   constructor(pkg: RpmPackage) {
     this.#pkg = pkg;
@@ -176,11 +179,18 @@ class Printer {
 
   #tokens(tokens: readonly Token[], element: number): void {
     for (const token of tokens) {
-      if (token.type === 'text') this.#parts.push(token.text);
-      else if (token.type === 'tag') this.#parts.push(this.#tag(token, element));
+      if (token.type === 'text') this.#add(token.text);
+      else if (token.type === 'tag') this.#add(this.#tag(token, element));
       else if (token.type === 'array') this.#array(token.tokens);
       else this.#tokens(this.#has(token.tag) ? token.present : token.absent, element);
     }
+  }
+
+  #add(text: string): void {
+    this.#length += text.length;
+    if (this.#length > MAX_OUTPUT)
+      throw new OstrataError('LIMIT', `query format: more than ${MAX_OUTPUT} characters of ${this.#pkg.nevra}`);
+    this.#parts.push(text);
   }
 
   #tag(token: TagToken, element: number): string {

@@ -5,9 +5,11 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openRpmdbAt, QueryFormat, type RpmPackage } from '../../../../plugins/rpm/rpmdb/index.js';
+import { openRpmdbAt, QueryFormat, Tag, TagType } from '../../../../plugins/rpm/rpmdb/index.js';
+import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
 import { repoRoot } from '../../../root.js';
 import { needs } from '../../../tools.js';
+import { namedHeader } from './build-header.js';
 
 const fixture = join(repoRoot, 'rpmdb-fixtures/bookworm-sqlite');
 const database = await openRpmdbAt(fixture);
@@ -112,5 +114,19 @@ test('an array of tags with different numbers of values is refused, as by rpm', 
   assert.throws(() => ours('[%{FILENAMES} %{CHANGELOGTIME}\\n]', [kernel]), {
     code: 'USAGE',
     message: /tags with \d+ and 300 values in kernel-core.*; use %\{=TAG\}/,
+  });
+});
+
+test('a small header that unfolds to gigabytes ends in an error', () => {
+  const count = 100_000;
+  const header = namedHeader(
+    'bomb',
+    [Tag.BASENAMES, TagType.STRING_ARRAY, Array.from({ length: count }, () => 'x')],
+    [Tag.DIRINDEXES, TagType.INT32, Array.from({ length: count }, () => 0)],
+    [Tag.DIRNAMES, TagType.STRING_ARRAY, [`/${'d'.repeat(60_000)}/`]],
+  );
+  assert.throws(() => ours('[%{FILENAMES}]', [new RpmPackage(1, header)]), {
+    code: 'LIMIT',
+    message: /more than 268435456 characters of bomb-1-2/,
   });
 });
