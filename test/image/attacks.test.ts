@@ -11,7 +11,9 @@ import { sha256Digest } from '../../src/oci/json.js';
 import { encodeDirtree } from '../../src/ostree/dirtree.js';
 import { startFileChecksum } from '../../src/ostree/file.js';
 import { objectPath, sha256Hex } from '../../src/ostree/objects.js';
+import { openRepo } from '../../src/ostree/repo.js';
 import { pullImage } from '../../src/pull.js';
+import { openCommitTree } from '../../src/tree/ostree.js';
 import { unencapsulate } from '../../src/unencapsulate.js';
 import { dir, RepoBuilder } from '../ostree/build-repo.js';
 import { scratchDirectory } from '../scratch.js';
@@ -336,6 +338,38 @@ suite('images that lie are refused', () => {
     await assert.rejects(importInto(repo, imgref), /no space: an object of 35184372088832 bytes/);
     assert.ok(!existsSync(join(repo, 'refs/heads/os')));
     assert.deepEqual(filesBelow(join(repo, 'tmp')), []);
+  });
+
+  test('a config that gives a layer of its own the diff_id of another', async () => {
+    const layer = (text: string): ForgedEntry[] => [
+      { name: 'usr/derived', type: 'file', content: Buffer.from(text), mtime: 1 },
+    ];
+    const good = await forge(image, () => {}, {}, [layer('good')]);
+    const evil = await forge(image, () => {}, {}, [layer('evil')]);
+    const diffId = sha256Digest(writeTar(layer('good')));
+    const lying = await forge(
+      image,
+      () => {},
+      {},
+      [layer('evil')],
+      (diffIds) => diffIds.splice(-1, 1, diffId),
+    );
+    const repo = repoWithout();
+    const pull = ({ imgref }: ForgedImage) =>
+      pullImage({
+        repo,
+        source: { verification: { kind: 'none' }, imgref },
+        jobs: 2,
+        fsync: false,
+        log: silentLogger,
+        signal: new AbortController().signal,
+      });
+    await assert.rejects(pull(lying), /diff_id: stated/);
+    await pull(evil);
+    await assert.rejects(pull(lying), /diff_id: stated/);
+    const { mergeCommit } = await pull(good);
+    const tree = openCommitTree(openRepo(repo), mergeCommit);
+    assert.equal(Buffer.from(await tree.bytes('/usr/derived')).toString(), 'good');
   });
 
   test('nothing is refused for good: the true image can be imported after it', async () => {

@@ -28,12 +28,14 @@ export interface ForgedImage {
 /**
  * @param labels changes to the config's labels; `ostree.final-diffid` follows the last layer unless given
  * @param derived layers to put on top, which are no part of the commit
+ * @param changeDiffIds what the config says of the layers
  */
 export async function forge(
   image: ImageReader,
   change: LayerChange,
   labels: Readonly<Record<string, string>> = {},
   derived: readonly (readonly ForgedEntry[])[] = [],
+  changeDiffIds: (diffIds: string[]) => void = () => {},
 ): Promise<ForgedImage> {
   const layers: ForgedEntry[][] = [];
   for (const descriptor of image.manifest.layers) {
@@ -48,6 +50,7 @@ export async function forge(
   const tars = [...base, ...derived.map(writeTar)];
   const config = JSON.parse(Buffer.from(await image.config()).toString());
   config.rootfs.diff_ids = tars.map(sha256Digest);
+  changeDiffIds(config.rootfs.diff_ids);
   delete config.history;
   const final = sha256Digest(base.at(-1) as Uint8Array);
   config.config.Labels = { ...config.config.Labels, 'ostree.final-diffid': final, ...labels };
