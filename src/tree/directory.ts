@@ -61,8 +61,28 @@ function entryAt(root: string, path: TreePath): FileEntry | undefined {
   // The root may be a symlink: its trailing slash follows it.
   const stats = inContext('reading', () => lstatIfThere(real));
   if (stats === undefined) return undefined;
-  if (stats.isDirectory() || stats.isFile()) return new DiskEntry(real, path, stats) as FileEntry;
-  return stats.isSymbolicLink() ? (new DiskEntry(real, path, stats, targetOf(real)) as FileEntry) : undefined;
+  const { mode, uid, gid, size } = stats;
+  const target = stats.isSymbolicLink() ? targetOf(real) : undefined;
+  const lazy = new LazyAttributes(real, stats, target);
+  // Getters of the entry itself, not of a class: a copy of the entry has them too.
+  if (stats.isDirectory())
+    return {
+      ...{ type: 'directory', path, mode, uid, gid },
+      get xattrs() {
+        return lazy.xattrs;
+      },
+    };
+  if (!stats.isFile() && target === undefined) return undefined;
+  return {
+    ...(target === undefined ? { type: 'file', size } : { type: 'symlink', size: 0, target }),
+    ...{ path, mode, uid, gid },
+    get xattrs() {
+      return lazy.xattrs;
+    },
+    get checksum() {
+      return lazy.checksum;
+    },
+  };
 }
 
 function lstatIfThere(path: string): Stats | undefined {
@@ -110,32 +130,22 @@ function* readSteady(path: string, size: number): Iterable<Uint8Array> {
   if (seen !== size) throw new OstrataError('IO', `${path} was changed while it was read: it had ${size} bytes`);
 }
 
-/** Attributes that cost a system call each, or the whole content, are read at the first use. */
-class DiskEntry {
-  readonly type: FileEntry['type'];
-  readonly path: TreePath;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly size: number;
-  readonly target: string | undefined;
-  readonly #real: string;
+/** What costs a system call or the whole content is read at the first use. */
+class LazyAttributes {
+  readonly #path: string;
+  readonly #stats: Stats;
+  readonly #target: string | undefined;
   #xattrs: Xattrs | undefined;
   #checksum: string | undefined;
 
-  constructor(real: string, path: TreePath, stats: Stats, target?: string) {
-    this.type = stats.isFile() ? 'file' : target === undefined ? 'directory' : 'symlink';
-    this.path = path;
-    this.mode = stats.mode;
-    this.uid = stats.uid;
-    this.gid = stats.gid;
-    this.size = this.type === 'file' ? stats.size : 0;
-    this.target = target;
-    this.#real = real;
+  constructor(path: string, stats: Stats, target: string | undefined) {
+    this.#path = path;
+    this.#stats = stats;
+    this.#target = target;
   }
 
   get xattrs(): Xattrs {
-    this.#xattrs ??= inodeXattrs(this.#real);
+    this.#xattrs ??= inodeXattrs(this.#path);
     return this.#xattrs;
   }
 
@@ -146,10 +156,10 @@ class DiskEntry {
   }
 
   #computeChecksum(): string {
-    const { uid, gid, mode, size, target } = this;
-    const xattrsBytes = encodeXattrs(this.xattrs);
-    const hash = startFileChecksum({ uid, gid, mode, size, xattrsBytes, ...(target !== undefined && { target }) });
-    if (this.type === 'file') for (const chunk of readSteady(this.#real, size)) hash.update(chunk);
+    const { uid, gid, mode, size } = this.#stats;
+    const target = this.#target === undefined ? undefined : { target: this.#target };
+    const hash = startFileChecksum({ uid, gid, mode, size, xattrsBytes: encodeXattrs(this.xattrs), ...target });
+    if (target === undefined) for (const chunk of readSteady(this.#path, size)) hash.update(chunk);
     return hash.digest('hex');
   }
 }
