@@ -1,0 +1,71 @@
+/**
+ * A layout for trees without a previous image, in the manner of chunkah: nobody remembers where a component was, so its
+ * place must follow from what hardly changes. A change of one component's size or rate moves few others.
+ */
+import { createHash } from 'node:crypto';
+import { compareUtf8 } from '../../src/bytes/text.js';
+
+export interface Placeable {
+  readonly name: string;
+  readonly ids: readonly string[];
+  readonly size: number;
+  /** The probability that it does not change with the next update. */
+  readonly stays: number;
+}
+
+/** Share of the layers for single sources. Scores between 0.5 and 0.75 differ by 0.01. */
+const ALONE = 0.6;
+/** Probabilities are rounded to powers of this: finer ones wander with every line of a changelog. */
+const STEP = 4;
+
+/** Large and volatile sources alone, the others in tiers by their probability of change, within a tier by hash of the name. */
+export function stableLayers(items: readonly Placeable[], maxLayers: number): string[][] {
+  if (items.length <= maxLayers) return items.map(({ ids }) => [...ids]);
+  // Size counts for more: it is known, and changes less than a rate does.
+  const weight = (item: Placeable) => item.size * Math.sqrt(STEP ** tierOf(item));
+  const sorted = items.toSorted((a, b) => weight(b) - weight(a) || compareUtf8(a.name, b.name));
+  const alone = Math.floor(ALONE * maxLayers);
+  const tiers = new Map<number, Placeable[]>();
+  for (const item of sorted.slice(alone)) tiers.set(tierOf(item), [...(tiers.get(tierOf(item)) ?? []), item]);
+  const byTier = [...tiers].sort(([a], [b]) => b - a).map(([, tier]) => tier);
+  const bins = maxLayers - alone;
+  const binned =
+    bins < byTier.length
+      ? byHash(byTier.flat(), bins)
+      : shares(byTier, bins).flatMap((count, i) => byHash(byTier[i] as Placeable[], count));
+  return [...sorted.slice(0, alone).map(({ ids }) => [...ids]), ...binned];
+}
+
+const tierOf = ({ stays }: Placeable): number => Math.round(Math.log(Math.max(1 - stays, 1e-6)) / Math.log(STEP));
+
+/**
+ * Bins for each tier, at least one. One of n bins with bytes S and changes L costs about S L / n^2, all of them S L / n:
+ * the sum over tiers is least where n is in proportion to the root of S L.
+ */
+function shares(tiers: readonly (readonly Placeable[])[], bins: number): number[] {
+  const weights = tiers.map((tier) =>
+    Math.sqrt(total(tier, ({ size }) => size) * total(tier, ({ stays }) => 1 - stays)),
+  );
+  const all = weights.reduce((sum, each) => sum + each, 0) || 1;
+  let left = bins;
+  return weights.map((weight, i) => {
+    const following = tiers.length - 1 - i;
+    const share = Math.round((weight / all) * bins);
+    const own = following === 0 ? left : Math.max(1, Math.min(left - following, share));
+    left -= own;
+    return own;
+  });
+}
+
+const total = (items: readonly Placeable[], value: (item: Placeable) => number): number =>
+  items.reduce((sum, item) => sum + value(item), 0);
+
+/** Rendezvous hashing: with one bin more or less, only what it holds moves. */
+function byHash(items: readonly Placeable[], count: number): string[][] {
+  const bins: string[][] = Array.from({ length: count }, () => []);
+  for (const { name, ids } of items) {
+    const scores = bins.map((_, bin) => createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE());
+    bins[scores.indexOf(Math.max(...scores))]?.push(...ids);
+  }
+  return bins.filter((bin) => bin.length > 0);
+}
