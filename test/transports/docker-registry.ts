@@ -1,8 +1,11 @@
 // The real docker-registry (https://github.com/distribution/distribution), one process a call.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../e2e/run.js';
+
+const LOG_POLL_MS = 20;
 
 export interface Registry {
   /** `127.0.0.1:PORT`. */
@@ -48,8 +51,12 @@ export async function startRegistry(
   };
   const file = join(directory, 'config.yml');
   writeFileSync(file, JSON.stringify(config));
-  const child = spawn('docker-registry', ['serve', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const port = await listeningPort(child);
+  // Not a pipe: nobody empties that while a test waits for a program.
+  const log = join(directory, 'log');
+  const stderr = openSync(log, 'w');
+  const child = spawn('docker-registry', ['serve', file], { stdio: ['ignore', 'ignore', stderr] });
+  closeSync(stderr);
+  const port = await listeningPort(child, log);
   return {
     host: `127.0.0.1:${port}`,
     stop: () =>
@@ -60,17 +67,14 @@ export async function startRegistry(
   };
 }
 
-function listeningPort(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let log = '';
-    child.stderr?.setEncoding('latin1').on('data', (text: string) => {
-      log += text;
-      const port = /listening on 127\.0\.0\.1:(\d+)/.exec(log)?.[1];
-      if (port) resolve(port);
-    });
-    child.once('error', reject);
-    child.once('exit', () => reject(new Error(`docker-registry ended: ${log}`)));
-  });
+async function listeningPort(child: ChildProcess, log: string): Promise<string> {
+  for (;;) {
+    const text = readFileSync(log, 'latin1');
+    const port = /listening on 127\.0\.0\.1:(\d+)/.exec(text)?.[1];
+    if (port) return port;
+    if (child.exitCode !== null) throw new Error(`docker-registry ended: ${text}`);
+    await sleep(LOG_POLL_MS);
+  }
 }
 
 export interface TestCertificates {
