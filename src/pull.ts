@@ -61,14 +61,10 @@ async function alreadyPulled(
   const base = storedBlob(repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
   const { bytes } = repo.loadCommit(base);
   await verifier(writer, options)?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
-  return {
-    commit: base,
-    mergeCommit,
-    manifestDigest: image.manifestDigest,
-    layersFetched: 0,
-    layersPresent: manifest.layers.length,
-    bytesFetched: 0,
-  };
+  const { manifestDigest } = image;
+  const layersPresent = manifest.layers.length;
+  options.onEvent?.({ event: 'planned', manifestDigest, layersNeeded: 0, layersPresent, bytesNeeded: 0 });
+  return { commit: base, mergeCommit, manifestDigest, layersFetched: 0, layersPresent, bytesFetched: 0 };
 }
 
 /** Writes the commit of `base` with `layers` laid over it, and its ref; equal images have equal merge commits. */

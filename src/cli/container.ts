@@ -105,8 +105,19 @@ function importOptions(repo: string, text: string, options: PullOptions): Import
     ...(!options.fsync && { fsync: false }),
     log,
     signal: interruptSignal,
-    ...(options.json && { onEvent: (event: ImportEvent) => console.log(JSON.stringify(event)) }),
+    onEvent: (event) => {
+      if (options.json) console.log(JSON.stringify(event));
+      else if (event.event === 'planned' && !options.quiet && !options.dryRun) console.error(plannedLine(event));
+    },
   };
+}
+
+function plannedLine({
+  layersNeeded,
+  layersPresent,
+  bytesNeeded,
+}: ImportEvent & { readonly event: 'planned' }): string {
+  return `layers already present: ${layersPresent}; layers needed: ${layersNeeded} (${formatBytes(bytesNeeded)})`;
 }
 
 /** With `--json` the event `planned` tells it all. */
@@ -122,16 +133,11 @@ function printPlan(plan: ImportPlan, { json }: PullOptions): void {
   console.log(`${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)}), ${layersPresent} present`);
 }
 
-function printResult(result: ImportResult & { readonly mergeCommit?: string }, { json, quiet }: PullOptions): void {
+function printResult(result: ImportResult & { readonly mergeCommit?: string }, { json }: PullOptions): void {
   if (json) {
     const { commit, mergeCommit, ...counts } = result;
     console.log(JSON.stringify({ commit, mergeCommit, ...counts }));
     return;
   }
-  const { commit, mergeCommit, layersFetched, layersPresent, bytesFetched } = result;
-  console.log(mergeCommit ?? commit);
-  if (!quiet)
-    console.error(
-      `${counted(layersFetched, 'layer')} fetched (${formatBytes(bytesFetched)}), ${layersPresent} present`,
-    );
+  console.log(result.mergeCommit ?? result.commit);
 }

@@ -10,6 +10,8 @@ export interface LogOptions {
 
 /** Redrawing more often than the eye follows costs time. */
 const REDRAW_MS = 100;
+/** A rate over less than this says nothing. */
+const RATE_MS = 1000;
 const CLEAR_LINE = '\r\x1b[K';
 
 export function terminalLogger({ quiet = false, verbose = false }: LogOptions): Logger {
@@ -17,6 +19,9 @@ export function terminalLogger({ quiet = false, verbose = false }: LogOptions): 
   const showsProgress = stderr.isTTY === true && !quiet;
   let drawn = false;
   let drawnAt = 0;
+  /** What the last progress was of, and when that began. */
+  let work = '';
+  let workStart = 0;
   const line = (text: string) => {
     stderr.write(`${drawn ? CLEAR_LINE : ''}${text}\n`);
     drawn = false;
@@ -31,9 +36,12 @@ export function terminalLogger({ quiet = false, verbose = false }: LogOptions): 
     progress: (what, done, total) => {
       if (!showsProgress) return;
       const finished = done >= total;
-      if (!finished && performance.now() - drawnAt < REDRAW_MS) return;
-      drawnAt = performance.now();
-      const amount = `${formatPercent(done, total).padStart(7)}  ${formatBytes(done)} of ${formatBytes(total)}`;
+      const now = performance.now();
+      if (what !== work) [work, workStart] = [what, now];
+      if (!finished && now - drawnAt < REDRAW_MS) return;
+      drawnAt = now;
+      const rate = now - workStart < RATE_MS ? '' : `  ${formatBytes(Math.round((done * 1000) / (now - workStart)))}/s`;
+      const amount = `${formatPercent(done, total).padStart(7)}  ${formatBytes(done)} of ${formatBytes(total)}${rate}`;
       stderr.write(finished ? CLEAR_LINE : `${CLEAR_LINE}${what} ${amount}`);
       drawn = !finished;
     },

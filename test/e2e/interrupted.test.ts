@@ -58,7 +58,7 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
       ]),
     );
     assert.equal(limited.status, 1, limited.stderr);
-    assert.match(limited.stderr, /^error: importing oci:.* layer \d+ .*writing object .*EFBIG/);
+    assert.match(limited.stderr, /^error: importing oci:.* layer \d+ .*writing object .*EFBIG/m);
     assert.deepEqual(staged(repo), []);
     assert.ok(!refs(repo).some((ref) => ref.startsWith('ostree/container/image/')));
     fsck(repo);
