@@ -1,76 +1,71 @@
-// npm run bench [-- REPO REF]: what encapsulating one commit costs, one run each, against `tar | gzip -6` of the same bytes on
-// the same machine. Without arguments the sample in rpmdb-fixtures, which is too small for more than a first look.
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+// npm run bench [-- [OPTIONS] REPO REF [NEXTREF]]: what encapsulating a commit costs, side by side with reference programs on
+// the same bytes. Without arguments the sample in rpmdb-fixtures, which is too small for more than a first look.
+//
+//   --runs N       rounds; each runs every subject once, and medians are shown (1)
+//   --only TEXT    subjects with TEXT in their name (repeatable); the uncompressed image always
+//   --modes        from archive and bare-user repositories too: copies are made
+//   --growth       trees of 10,000, 100,000 and 1,000,000 small files instead (takes minutes, 10 GB of disk)
+//   --markdown     the table as Markdown
+//   --json FILE    every run, for other programs
+//
+// TMPDIR says where some gigabytes of scratch go.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { repoRoot } from '../root.js';
+import { growthSubjects } from './growth.js';
+import { blobBytes, type Measurement } from './measure.js';
+import { modeSubjects, type Subject, subjects } from './subjects.js';
+import { formatRows, rowOf } from './table.js';
 
-const MIB = 2 ** 20;
-const program = join(repoRoot, 'dist/src/cli/main.js');
-/** Loaded into the measured process: its worker threads count into its peak. */
-const REPORT_PEAK =
-  'data:text/javascript,process.on("exit",()=>console.error("peak KiB:",process.resourceUsage().maxRSS))';
-
-interface Measurement {
-  readonly seconds: number;
-  readonly bytesOut: number;
-  /** Bytes; undefined where it was not measured. */
-  readonly peak?: number;
-}
-
-function measure(command: string, args: readonly string[]): { seconds: number; stdout: string; stderr: string } {
-  const start = performance.now();
-  const { status, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
-  const seconds = (performance.now() - start) / 1000;
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${status}\n${stderr}`);
-  return { seconds, stdout, stderr };
-}
-
-function blobBytes(layout: string): number {
-  const directory = join(layout, 'blobs/sha256');
-  return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
-}
-
-function encapsulate(repo: string, ref: string, layout: string, ...options: readonly string[]): Measurement {
-  const call = ['container-encapsulate', `--repo=${repo}`, '--quiet', ...options, ref, `oci:${layout}:bench`];
-  const { seconds, stderr } = measure(process.execPath, ['--import', REPORT_PEAK, program, ...call]);
-  const peak = Number(/peak KiB: (\d+)/.exec(stderr)?.[1]) * 1024;
-  return { seconds, bytesOut: blobBytes(layout), peak };
-}
-
-function tarGzip(layout: string): Measurement {
-  const { seconds, stdout } = measure('sh', ['-c', 'tar -c -C "$1" blobs | gzip -6 | wc -c', 'sh', layout]);
-  return { seconds, bytesOut: Number(stdout) };
-}
-
-const [repo = join(repoRoot, 'rpmdb-fixtures/sample/old'), ref = 'sample/os'] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: 'string', default: '1' },
+    only: { type: 'string', multiple: true },
+    modes: { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+});
+const [repo = join(repoRoot, 'rpmdb-fixtures/sample/old'), ref = 'sample/os', nextRef] = positionals;
 const scratch = mkdtempSync(join(tmpdir(), 'ostrata-bench-'));
 try {
-  const plain = join(scratch, 'none');
-  const previous = `--previous-build=oci:${join(scratch, 'gzip')}:bench`;
-  // The uncompressed image comes first: it warms the page cache, and its layers are the bytes that are compressed below.
-  const rows: [string, Measurement][] = [
-    ['ostrata, --compression=none', encapsulate(repo, ref, plain, '--compression=none')],
-    ['ostrata, gzip', encapsulate(repo, ref, join(scratch, 'gzip'))],
-    ['ostrata, gzip, --jobs=1', encapsulate(repo, ref, join(scratch, 'one-job'), '--jobs=1')],
-    ['ostrata, rebuilt, nothing changed', encapsulate(repo, ref, join(scratch, 'again'), previous)],
-    ['tar | gzip -6', tarGzip(plain)],
-  ];
-  const bytesIn = blobBytes(plain);
-  console.log(`${ref} of ${repo}: ${(bytesIn / MIB).toFixed(1)} MiB of layers`);
-  console.log(`Node ${process.version}, ${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}\n`);
+  const place = { repo, ref, nextRef, scratch };
+  const all = values.growth
+    ? growthSubjects(scratch)
+    : [...subjects(place), ...(values.modes ? modeSubjects(place) : [])];
+  const chosen = all.filter(({ name }, i) => i === 0 || (values.only?.some((text) => name.includes(text)) ?? true));
+  const results = runAll(chosen, Number(values.runs));
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}, Node ${process.version}`;
+  const bytesIn = values.growth ? undefined : blobBytes(join(scratch, 'none'));
+  const size = bytesIn === undefined ? '' : `${ref}: ${(bytesIn / 1e6).toFixed(0)} MB of layers. `;
+  console.log(`${size}${date}, ${machine}, medians of ${values.runs}\n`);
   console.log(
-    `${''.padEnd(36)}${'seconds'.padStart(9)}${'MiB/s'.padStart(9)}${'MiB out'.padStart(9)}${'peak MiB'.padStart(10)}`,
+    formatRows(
+      chosen.map((subject) => rowOf(subject, results)),
+      values.markdown,
+    ),
   );
-  for (const [name, { seconds, bytesOut, peak }] of rows) {
-    const speed = (bytesIn / MIB / seconds).toFixed(1);
-    const memory = peak === undefined ? '-' : (peak / MIB).toFixed(0);
-    console.log(
-      `${name.padEnd(36)}${seconds.toFixed(2).padStart(9)}${speed.padStart(9)}${(bytesOut / MIB).toFixed(1).padStart(9)}${memory.padStart(10)}`,
-    );
+  if (values.json !== undefined) {
+    const runs = Object.fromEntries(results);
+    writeFileSync(values.json, `${JSON.stringify({ date, machine, repo, ref, nextRef, bytesIn, runs }, null, 2)}\n`);
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
+}
+
+/** The runs of each subject by its name; in turns, so that a change of the machine's speed meets all alike. */
+function runAll(chosen: readonly Subject[], rounds: number): Map<string, Measurement[]> {
+  const results = new Map<string, Measurement[]>();
+  for (let round = 1; round <= rounds; round++)
+    for (const { name, run } of chosen) {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round}: ${name}`);
+      results.set(name, [...(results.get(name) ?? []), run()]);
+    }
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  return results;
 }
