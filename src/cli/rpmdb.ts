@@ -83,7 +83,7 @@ Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags)
         'the answer tells. Exit code 1 if a path belongs to no package.',
     ),
   );
-  add('stats', 'sum the database up', '', stats);
+  add('stats', 'sum the database up', 'none but the ref of --repo', stats);
 }
 
 function queryFormat(text: string): QueryFormat {
@@ -142,6 +142,7 @@ function ownerLines({ path, owners, installedAs }: PathOwners, name: string, qf:
 }
 
 function stats(source: Source, { json }: QueryOptions): Output {
+  if (source.rest.length > 0) throw new OstrataError('USAGE', `unexpected argument ${source.rest[0]}`);
   const summary = statsOf(source);
   return [json ? jsonLine(summary) : textLine(statsReport(summary))];
 }

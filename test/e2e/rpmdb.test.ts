@@ -164,6 +164,7 @@ suite('ostrata rpmdb on databases alone', () => {
     refused(2, /query format: unknown tag NOPE \(at character 1\)/, 'list', database, '--qf', '%{NOPE}');
     refused(2, /expected names of packages/, 'info', database);
     refused(2, /expected paths/, 'owner', database);
+    refused(2, /unexpected argument x/, 'stats', database, 'x');
     refused(1, /^error: .*no package database/, 'list', `--root=${join(repoRoot, 'src')}`);
     refused(
       1,
