@@ -1,5 +1,5 @@
 /** Numbers and tables as people read them. */
-import picocolors from 'picocolors';
+import { stdoutColors } from './colors.js';
 
 const UNITS = ['kB', 'MB', 'GB', 'TB'];
 
@@ -59,7 +59,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
       })
       .join('  ')
       .trimEnd();
-  return [picocolors.bold(line(columns.map(({ title }) => title))), ...cells.map(line)].join('\n');
+  return [stdoutColors.bold(line(columns.map(({ title }) => title))), ...cells.map(line)].join('\n');
 }
 
 /** Text from an image or a tree, safe to print: it cannot move the cursor or start a new line. */

@@ -1,8 +1,9 @@
 /** What `container-encapsulate` prints: the layers, and what an update downloads. */
-import picocolors from 'picocolors';
+
 import type { ImagePlan, PlannedChunk, WrittenImage } from '../encapsulate.js';
 import type { PreviousBuild } from '../image/previous.js';
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
+import { stdoutColors } from './colors.js';
 import {
   counted,
   formatBytes,
@@ -98,7 +99,7 @@ export function tableReport(
   const content = layers.reduce((sum, { chunk }) => sum + (chunk?.spec.contentSize ?? 0), 0);
   const what = `${counted(layers.length, 'layer')} for ${counted(plan.components.length, 'component')}`;
   const end = image
-    ? `${picocolors.bold(image.imgref)}: ${what}, ${formatBytes(size)} for ${formatBytes(content)} of content\n` +
+    ? `${stdoutColors.bold(image.imgref)}: ${what}, ${formatBytes(size)} for ${formatBytes(content)} of content\n` +
       `manifest ${image.manifestDigest}`
     : `dry run, nothing is written: ${what}, ${formatBytes(content)} of content`;
   return `commit ${plan.tree.commit.checksum}\n\n${table}\n\n${end}`;

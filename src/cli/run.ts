@@ -1,7 +1,7 @@
 /** Runs a command: one error renderer, exit codes, Ctrl-C. */
 import { CommanderError } from 'commander';
-import picocolors from 'picocolors';
 import { OstrataError, wrapError } from '../errors.js';
+import { stderrColors } from './colors.js';
 import { printable } from './format.js';
 
 const EXIT_FAILURE = 1;
@@ -38,7 +38,7 @@ function reportError(error: unknown): number {
     return EXIT_INTERRUPTED;
   }
   const known = error instanceof OstrataError ? error : unexpected(error);
-  process.stderr.write(`${picocolors.red('error:')} ${printable(known.message)}\n`);
+  process.stderr.write(`${stderrColors.red('error:')} ${printable(known.message)}\n`);
   return known.code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE;
 }
 

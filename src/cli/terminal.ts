@@ -1,6 +1,7 @@
 /** The logger of the command line: everything goes to standard error, progress only where that is a terminal. */
-import picocolors from 'picocolors';
+
 import type { Logger } from '../log.js';
+import { stderrColors } from './colors.js';
 import { formatBytes, formatPercent } from './format.js';
 
 export interface LogOptions {
@@ -28,10 +29,10 @@ export function terminalLogger({ quiet = false, verbose = false }: LogOptions): 
   };
   return {
     warn: (message) => {
-      if (!quiet) line(`${picocolors.yellow('warning:')} ${message}`);
+      if (!quiet) line(`${stderrColors.yellow('warning:')} ${message}`);
     },
     info: (message) => {
-      if (verbose && !quiet) line(picocolors.dim(message));
+      if (verbose && !quiet) line(stderrColors.dim(message));
     },
     progress: (what, done, total) => {
       if (!showsProgress) return;

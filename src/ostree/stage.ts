@@ -16,7 +16,6 @@ import {
   rmSync,
   statfsSync,
   unlinkSync,
-  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
@@ -25,7 +24,7 @@ import type { RepoConfig } from './config.js';
 import type { FileHeader } from './file.js';
 import { libcIfThere } from './libc.js';
 import { MAX_METADATA_SIZE, type MetadataKind, objectPath } from './objects.js';
-import { type ContentWriter, contentExtension, createContent } from './write-content.js';
+import { type ContentWriter, contentExtension, createContent, writeObjectFile } from './write-content.js';
 
 const PREFIX = 'ostrata-';
 /** How much may be written before the free space is looked at again. */
@@ -80,7 +79,7 @@ export class ObjectStage {
       throw new OstrataError('LIMIT', `object ${name} of ${bytes.length} bytes, at most ${MAX_METADATA_SIZE}`);
     if (kind !== 'commitmeta' && this.has(name)) return;
     this.#reserve(bytes.length);
-    inContext(`writing object ${name}`, () => writeFileSync(join(this.#directory, name), bytes, { mode: 0o644 }));
+    inContext(`writing object ${name}`, () => writeObjectFile(join(this.#directory, name), bytes));
     this.#names.add(name);
   }
 

@@ -21,6 +21,7 @@ import { decodeXattrs } from './xattrlist.js';
 /** Content is compressed in blocks of this many bytes. */
 const DEFLATE_BLOCK = 1 << 20;
 const SYMLINK_MODE = 0o120777;
+const OBJECT_MODE = 0o644;
 /** Permissions that an object of a bare-user repository may have in the file system. */
 const BARE_USER_MASK = 0o775;
 
@@ -98,7 +99,7 @@ class FilezWriter implements ContentWriter {
   #filled = 0;
 
   constructor(path: string, header: FileHeader, level: number) {
-    this.#fd = openSync(path, 'wx', 0o644);
+    this.#fd = openSync(path, 'wx', OBJECT_MODE);
     this.#deflate = new RawDeflate(level);
     this.#block = Buffer.allocUnsafe(Math.min(header.size, DEFLATE_BLOCK));
     this.#left = header.size;
@@ -121,6 +122,7 @@ class FilezWriter implements ContentWriter {
   }
 
   finish(): void {
+    fchmodSync(this.#fd, OBJECT_MODE);
     closeSync(this.#fd);
   }
 
@@ -141,13 +143,19 @@ function complete(): ContentWriter {
 }
 
 function wholeFile(path: string, bytes: Uint8Array): ContentWriter {
-  const fd = openSync(path, 'wx', 0o644);
+  writeObjectFile(path, bytes);
+  return complete();
+}
+
+/** Creates a file of an object that has no mode of its own: everyone may read it, whatever the umask. */
+export function writeObjectFile(path: string, bytes: Uint8Array): void {
+  const fd = openSync(path, 'wx', OBJECT_MODE);
   try {
     writeAll(fd, bytes);
+    fchmodSync(fd, OBJECT_MODE);
   } finally {
     closeSync(fd);
   }
-  return complete();
 }
 
 function symlinkFile(path: string, header: FileHeader): ContentWriter {
@@ -170,7 +178,7 @@ function setAttributes(fd: number, path: string, header: FileHeader): void {
 function setUserMeta(fd: number, path: string, header: FileHeader): void {
   setXattr(path, 'user.ostreemeta', encodeOwnerModeXattrs(header));
   const isSymlink = fileType(header.mode) === 'symlink';
-  fchmodSync(fd, isSymlink ? 0o644 : (header.mode & BARE_USER_MASK) | 0o400);
+  fchmodSync(fd, isSymlink ? OBJECT_MODE : (header.mode & BARE_USER_MASK) | 0o400);
 }
 
 function targetBytes({ target }: FileHeader): Uint8Array {
@@ -194,6 +202,6 @@ function checkCanonical({ uid, gid, mode, xattrsBytes }: FileHeader): void {
     );
 }
 
-export function writeAll(fd: number, bytes: Uint8Array): void {
+function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }

@@ -18,6 +18,7 @@ import {
   syncFileSystem,
   syncPath,
 } from './stage.js';
+import { writeObjectFile } from './write-content.js';
 import { checkRefName, deleteRef, publishRef } from './write-refs.js';
 
 export interface OpenWriterOptions {
@@ -85,7 +86,8 @@ export class RepoWriter {
     for (const [ref] of refs) checkRefName(ref);
     const files = refs.map(([, checksum], i) => {
       const file = join(this.#staging, `ref-${i}`);
-      writeFileSync(file, `${checksum}\n`, { mode: 0o644 });
+      rmSync(file, { force: true });
+      writeObjectFile(file, Buffer.from(`${checksum}\n`));
       return file;
     });
     if (this.fsync) this.#sync(stages, files);

@@ -11,7 +11,7 @@ import {
   type FaultTest,
   faultTest,
   MIB,
-  patience,
+  STALL,
   withServer,
 } from './fault-bench.js';
 import type { SeenRequest } from './fault-proxy.js';
@@ -34,17 +34,32 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
     for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
       check(`${what} at the ${where} is got over`, async (given) => {
         given.inject(fits, fault, 1);
-        await given.push(patience(fault));
+        await given.push();
       });
       // Of a lost answer the blob is told by the next question, and the manifest nevertheless there.
       const isThere = what === 'a lost answer' && fits !== question && fits !== start;
       check(`${what} at the ${where} again and again is ${isThere ? 'no harm' : 'an error'}`, async (given) => {
         given.inject(fits, fault);
         if (isThere && fits === upload) return given.push({ retries: 1 });
-        await given.refuses(given.push({ ...patience(fault), retries: 1 }), /127\.0\.0\.1/, 'IO');
+        await given.refuses(given.push({ retries: 1 }), /127\.0\.0\.1/, 'IO');
         if (!isThere) await given.assertNothingThere();
       });
     }
+
+  for (const [where, fits] of Object.entries({ question, start, upload, manifest }))
+    check(`no answer at the ${where} is got over`, async (given) => {
+      given.inject(fits, { stall: true }, 1);
+      await given.push({ stallTimeout: STALL, retries: 20 });
+      given.inject(fits, { stall: true });
+      await given.refuses(given.push({ stallTimeout: STALL, retries: 0 }, '/again'), /nothing happened/, 'IO');
+    });
+
+  check('statuses 500 and 429 are got over', async (given) => {
+    for (const status of [500, 429]) {
+      given.inject(upload, { status, headers: { 'retry-after': '0' } }, 2);
+      await given.push({}, `/${status}`);
+    }
+  });
 
   check('an upload that broke off is got over', async (given) => {
     given.inject(upload, { resetInRequest: 2 * MIB }, 1);
