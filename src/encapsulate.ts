@@ -33,8 +33,10 @@ import {
 } from './layers/spec.js';
 import { type ComponentChange, componentChanges } from './layout/changes.js';
 import { planLayout } from './layout/plan.js';
+import type { PriorBuild } from './layout/prior.js';
 import { encodeRecord, LAYOUT_LABEL, recordOf } from './layout/record.js';
 import type { Logger } from './log.js';
+import { chainId } from './oci/chain-id.js';
 import { openRepo } from './ostree/repo.js';
 import type { ContentSource, LayoutStrategy } from './plugin.js';
 import type { ImageWriter } from './transports/transport.js';
@@ -63,8 +65,8 @@ export interface ImagePlan {
   readonly components: readonly OwnedComponent[];
   readonly commitLayer: CommitLayerSpec;
   readonly chunks: readonly PlannedChunk[];
-  /** Value of the label `ostrata.layout`; undefined where it would be too large. */
-  readonly record: string | undefined;
+  /** What the image tells the builds after it. */
+  readonly record: PriorBuild;
   /** What changed since the previous build; undefined without one. */
   readonly changes: readonly ComponentChange[] | undefined;
 }
@@ -109,7 +111,7 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
     chunks: planned
       .filter(({ spec }) => spec.objects.length > 0)
       .map((chunk) => ({ ...chunk, unchanged: previous?.byKey.get(chunk.key) })),
-    record: encodeRecord(recordOf(layout, components, planned), log),
+    record: recordOf(layout, components, planned),
     changes: prior && componentChanges(prior, components),
   };
 }
@@ -147,9 +149,10 @@ export async function writeImage(
     const { commit } = plan.tree;
     const packages = plan.components.flatMap(({ facts }) => facts.packages);
     const architecture = options.architecture ?? commitArchitecture(commit.parsed, packages);
-    const recorded = plan.record === undefined ? {} : { [LAYOUT_LABEL]: plan.record };
-    const labels = { ...commitLabels(commit.parsed, options), ...recorded };
+    const copied = commitLabels(commit.parsed, options);
     const layers = await writeBlobs(plan, writer, options);
+    const record = encodeRecord({ ...plan.record, chainId: chainId(layers.map(({ diffId }) => diffId)) }, options.log);
+    const labels = { ...copied, ...(record !== undefined && { [LAYOUT_LABEL]: record }) };
     const image = assembleImage(commit, layers, { ...options, architecture }, labels);
     if (options.signal.aborted) throw new OstrataError('CANCELLED', 'writing the image: cancelled');
     await writer.commit(image);

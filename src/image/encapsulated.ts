@@ -4,6 +4,7 @@ import type { PlannedLayer, PriorBuild } from '../layout/prior.js';
 import { decodeRecord, LAYOUT_LABEL, priorFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
+import { chainId } from '../oci/chain-id.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
 import type { Component } from '../plugin.js';
@@ -38,9 +39,11 @@ export async function readEncapsulated(image: ImageReader, log: Logger): Promise
   // A place kept without components takes no blob.
   const recorded = record?.layers.filter(({ components }) => components.length > 0) ?? [];
   const chunks = layers.filter(({ kind }) => kind === 'chunk');
-  if (record && recorded.length !== chunks.length) {
+  const own = layers.filter(({ kind }) => kind !== 'derived');
+  // Who lays out an image anew may keep labels they do not know.
+  if (record && (record.chainId !== chainId(own.map(({ diffId }) => diffId)) || recorded.length !== chunks.length)) {
     log.warn(`${image.name}: its layers are not those of its layout record; none is known by its key`);
-    return { labels, layers, record };
+    return { labels, layers, record: { ...record, foreign: true } };
   }
   const byLayer = new Map(chunks.map((layer, i) => [layer, recorded[i]]));
   return {

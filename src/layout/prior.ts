@@ -17,6 +17,8 @@ export interface PriorBuild {
   /** {@link fingerprint} of each component's version; a component without one counts as unchanged. */
   readonly versions?: Fingerprints;
   readonly history?: ChangeHistory;
+  /** Of the image's layers up to the last with content of the commit; undefined for what is no image yet. */
+  readonly chainId?: string;
   /** Another tool wrote it: no layer blob of ours can equal one of its, so all of it is fetched again. */
   readonly foreign?: boolean;
 }

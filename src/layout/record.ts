@@ -3,6 +3,7 @@
  * JSON, one object:
  *
  *   version       1
+ *   chainId?      of the layers that the commit is in: an image with others carries a label that is not about it
  *   layers        [{"ids": [component id, ...], "exclusive"?: true, "key"?: string, "rate"?: number | null}, ...] in image
  *                 order; rate: expected changes a year, null: in every build
  *   fingerprints? six characters for each component, in the order in which `layers` lists them, without separator
@@ -26,6 +27,7 @@ const NO_COUNT: ChangeCount = { updates: 0, changes: 0 };
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const recordSchema = v.object({
   version: v.literal(VERSION),
+  chainId: v.optional(v.string()),
   layers: v.array(
     v.object({
       ids: v.array(v.string()),
@@ -71,7 +73,7 @@ export function encodeRecord(record: PriorBuild, log: Logger): string | undefine
     ? { updates: counts.map(({ updates }) => updates), changes: counts.map(({ changes }) => changes) }
     : {};
   for (const optional of [{ ...fingerprints, ...history }, fingerprints, {}]) {
-    const text = JSON.stringify({ version: VERSION, layers, ...optional });
+    const text = JSON.stringify({ version: VERSION, chainId: record.chainId, layers, ...optional });
     if (Buffer.byteLength(text) <= MAX_RECORD_BYTES) return text;
     log.warn(`layout record of ${Buffer.byteLength(text)} bytes, at most ${MAX_RECORD_BYTES}: parts are left out`);
   }
@@ -97,7 +99,13 @@ export function decodeRecord(text: string, log: Logger): PriorBuild | undefined 
   return toPriorBuild(parsed.output);
 }
 
-function toPriorBuild({ layers, fingerprints, updates, changes }: v.InferOutput<typeof recordSchema>): PriorBuild {
+function toPriorBuild({
+  chainId,
+  layers,
+  fingerprints,
+  updates,
+  changes,
+}: v.InferOutput<typeof recordSchema>): PriorBuild {
   const ids = layers.flatMap((layer) => layer.ids);
   const versions = new Map<string, string>();
   const history = new Map<string, ChangeCount>();
@@ -116,6 +124,7 @@ function toPriorBuild({ layers, fingerprints, updates, changes }: v.InferOutput<
         ...(rate !== undefined && { changesPerYear: rate ?? Infinity }),
       }),
     ),
+    ...(chainId !== undefined && { chainId }),
     versions,
     history,
   };

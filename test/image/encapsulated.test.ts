@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { collect } from '../../src/bytes/stream.js';
 import { readEncapsulated } from '../../src/image/encapsulated.js';
 import { previousFromImage, previousFromManifest } from '../../src/image/previous.js';
 import { silentLogger } from '../../src/log.js';
+import { chainId } from '../../src/oci/chain-id.js';
+import { sha256Digest } from '../../src/oci/json.js';
 import type { Component } from '../../src/plugin.js';
 import { dir } from '../ostree/build-repo.js';
 import { scratchDirectory } from '../scratch.js';
@@ -98,23 +102,14 @@ test('an image of another tool: its layout by names, nothing to take over by key
 });
 
 test('our own image: layout, versions and layers by key; also where a builder lost the labels or the annotations', async () => {
-  const { image, plan } = await buildImage(dir({ a: dir({ x: '1' }), b: dir({ x: '2' }) }));
-  const labels = (await readEncapsulated(image, silentLogger)).labels;
-  const without = async (change: object) => {
-    const { 'ostrata.layout': record, ...others } = labels;
-    const blobs = image.manifest.layers.map(({ digest }) => Buffer.from(digest));
-    const final = { 'ostree.final-diffid': memoryImage({ layers: blobs }).manifest.layers.at(-1)?.digest };
-    return previousFromImage(
-      memoryImage({
-        layers: blobs,
-        labels: { ...others, ...final },
-        annotations: { 'ostrata.layout': record ?? '' },
-        ...change,
-      }),
-      silentLogger,
-    );
-  };
-  for (const previous of [await previousFromImage(image, silentLogger), await without({})]) {
+  const { image, plan } = await buildImage(dir({ a: dir({ x: '1' }), b: dir({ x: '2' }) }), {
+    compression: { name: 'none', level: 0 },
+  });
+  const { 'ostrata.layout': record, ...labels } = (await readEncapsulated(image, silentLogger)).labels;
+  const tars = await Promise.all(image.manifest.layers.map((layer) => collect(image.blob(layer), layer.size)));
+  const unlabelled = memoryImage({ layers: tars, labels, annotations: { 'ostrata.layout': record ?? '' } });
+  for (const each of [image, unlabelled]) {
+    const previous = await previousFromImage(each, silentLogger);
     const prior = previous.prior(plan.components);
     assert.deepEqual(
       prior.layers.map(({ components }) => components),
@@ -129,12 +124,34 @@ test('our own image: layout, versions and layers by key; also where a builder lo
 });
 
 test('an image whose layers are not those of its record: the layout counts, the keys do not', async () => {
-  const { warnings, log } = warningLog();
-  const record = JSON.stringify({ version: 1, layers: [{ ids: ['a'], key: 'k' }] });
-  const previous = await previousFromImage(memoryImage({ layers, labels: { 'ostrata.layout': record } }), log);
-  assert.equal(previous.byKey.size, 0);
-  assert.deepEqual(previous.prior([]).layers, [{ components: ['a'], key: 'k' }]);
-  assert.match(warnings.join(), /layers are not those of its layout record/);
+  const chain = chainId(layers.map(sha256Digest));
+  for (const [id, count, isKnown] of [
+    [chain, 3, true],
+    [chain, 2, false],
+    // Laid out anew by a tool that kept the label, into as many layers.
+    [chainId(layers.toReversed().map(sha256Digest)), 3, false],
+    [undefined, 3, false],
+  ] as const) {
+    const { warnings, log } = warningLog();
+    const recorded = ['a', 'b', 'c'].slice(0, count).map((name) => ({ ids: [name], key: name }));
+    const record = JSON.stringify({ version: 1, chainId: id, layers: recorded });
+    const previous = await previousFromImage(memoryImage({ layers, labels: { 'ostrata.layout': record } }), log);
+    assert.equal(previous.byKey.size, isKnown ? count : 0);
+    const prior = previous.prior([]);
+    assert.equal(prior.foreign ?? false, !isKnown);
+    assert.deepEqual(
+      prior.layers.map(({ components }) => components),
+      recorded.map(({ ids }) => ids),
+    );
+    assert.equal(/layers are not those of its layout record/.test(warnings.join()), !isKnown);
+  }
+});
+
+test('the chain id is that of the OCI specification', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => `sha256:${name.repeat(64)}`) as [string, string, string];
+  const sha256 = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+  assert.equal(chainId([a]), a);
+  assert.equal(chainId([a, b, c]), sha256(`${sha256(`${a} ${b}`)} ${c}`));
 });
 
 test('a manifest alone tells the layout, by its record or by names', async () => {
