@@ -1,4 +1,4 @@
-/** Imports go one way (see README, Architecture): a file imports only what stands before its own place in this list. */
+/** Imports go one way (see README, How it works): a file imports only what stands before its own place in this list. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
