@@ -11,8 +11,9 @@ import {
   planUnencapsulate,
   unencapsulate,
 } from '../unencapsulate.js';
+import { addCompareCommand } from './container-compare.js';
 import { addContainerImageCommands } from './container-image.js';
-import { addCompareCommand, addInfoCommand } from './container-info.js';
+import { addInfoCommand } from './container-info.js';
 import { counted, formatBytes, shortDigest, someNames } from './format.js';
 import { addLogOptions, integer } from './options.js';
 import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';

@@ -86,7 +86,7 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
       const layer = holders.get(checksum);
       if (layer === undefined) throw corrupt(`content object ${checksum} of ${path}/${name} is missing`);
       const found = layer.paths.get(tarPath(`${path}/${name}`));
-      if (found !== checksum && found !== 'empty' && found !== 'copy')
+      if (found !== checksum)
         throw corrupt(`${path}/${name} is ${found ?? 'missing'} in the image, not object ${checksum}`);
       files.add(checksum);
       paths++;

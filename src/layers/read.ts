@@ -18,6 +18,9 @@ const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
 /** Distinct sets of xattrs that are kept to be linked to, together: a system has a few hundred of some 50 bytes. */
 const MAX_SHARED_XATTRS_SIZE = 64 << 20;
 
+/** What a path is that no content object stands for. */
+export const DIRECTORY = 'directory';
+
 /** The first layer begins with the commit; chunk layers hold no metadata objects. */
 export type LayerRole = 'commit' | 'chunk';
 
@@ -27,8 +30,11 @@ export interface LayerContents {
   readonly metadata: ReadonlyMap<string, Uint8Array>;
   /** Content objects of regular files and symlinks. */
   readonly files: ReadonlySet<string>;
-  /** Paths in the image and what they are: the content object they are linked to, or how they stand for themselves. */
-  readonly paths: ReadonlyMap<string, string | 'directory' | 'empty' | 'copy'>;
+  /**
+   * Paths in the image and what they are: a directory, or the content object they are linked to. A path that is a file of
+   * its own has the checksum it would have with the xattrs of the object before it, which the layer then holds it for.
+   */
+  readonly paths: ReadonlyMap<string, string>;
 }
 
 /** Takes content objects while a layer is read. */
@@ -65,10 +71,12 @@ class LayerReader implements TarVisitor {
   /** Xattrs by their checksum, for objects that are linked to them. */
   readonly #shared = new Map<string, Uint8Array>();
   #sharedSize = 0;
+  /** Of the last .file: paths that are no links follow their object. */
+  #lastXattrs: Uint8Array = new Uint8Array();
   /** The .file-xattrs-link that was just read; its .file comes next. */
   #xattrs: { readonly checksum: string; readonly bytes: Uint8Array } | undefined;
   /** Where the content of the present entry goes. */
-  #target: { write(bytes: Uint8Array): void; finish(): void } | undefined;
+  #target: { write(bytes: Uint8Array): unknown; finish(): unknown } | undefined;
 
   constructor(role: LayerRole, sink: ObjectSink | undefined) {
     this.#role = role;
@@ -150,15 +158,9 @@ class LayerReader implements TarVisitor {
     if (this.#xattrs?.checksum !== checksum) throw corrupt('no xattrs precede it');
     if (this.#files.has(checksum)) throw corrupt('is there twice');
     if (header.type !== 'file' && header.type !== 'symlink') throw corrupt(`is a ${header.type}`);
-    const file: FileHeader = {
-      uid: header.uid,
-      gid: header.gid,
-      mode: header.mode | (header.type === 'file' ? S_IFREG : S_IFLNK),
-      size: header.size,
-      ...(header.type === 'symlink' && { target: header.linkname }),
-      xattrsBytes: this.#xattrs.bytes,
-    };
+    const file = fileHeader(header, this.#xattrs.bytes);
     this.#files.add(checksum);
+    this.#lastXattrs = this.#xattrs.bytes;
     this.#xattrs = undefined;
     this.#target = new CheckedFile(checksum, startFileChecksum(file), this.#sink?.file(checksum, file));
   }
@@ -179,23 +181,34 @@ class LayerReader implements TarVisitor {
 
   #path(name: string, header: TarHeader): void {
     if (name.startsWith('/') || name.split('/').includes('..')) throw corrupt('leaves the image');
-    if (header.type === 'directory') return void this.#paths.set(name, 'directory');
+    if (header.type === 'directory') return void this.#paths.set(name, DIRECTORY);
     if (SKIPPED.test(name)) return;
     if (this.#paths.has(name)) throw corrupt('is there twice');
-    if (header.type === 'file' || header.type === 'symlink')
-      return void this.#paths.set(name, header.type === 'file' && header.size === 0 ? 'empty' : 'copy');
+    if (header.type === 'file' || header.type === 'symlink') {
+      const hash = startFileChecksum(fileHeader(header, this.#lastXattrs));
+      this.#target = {
+        write: (bytes) => hash.update(bytes),
+        finish: () => this.#paths.set(name, hash.digest('hex')),
+      };
+      return;
+    }
     if (header.type !== 'link') throw corrupt(`is a ${header.type}`);
-    const target = header.linkname.startsWith(OBJECTS)
-      ? header.linkname
-          .slice(OBJECTS.length)
-          .replace('/', '')
-          .replace(/\.file$/, '')
-      : undefined;
-    if (target !== undefined && !this.#files.has(target))
-      throw corrupt(`is a link to ${header.linkname}, which does not precede it`);
-    if (target === undefined && this.#paths.get(header.linkname) !== 'copy')
-      throw corrupt(`is a link to ${header.linkname}, which is no object`);
-    this.#paths.set(name, target ?? 'copy');
+    this.#paths.set(name, this.#linked(header.linkname));
+  }
+
+  /** The object that `linkname` names: itself, or a path before it that is a file of its own. */
+  #linked(linkname: string): string {
+    if (!linkname.startsWith(OBJECTS)) {
+      const target = this.#paths.get(linkname);
+      if (target === undefined || target === DIRECTORY) throw corrupt(`is a link to ${linkname}, which is no object`);
+      return target;
+    }
+    const checksum = linkname
+      .slice(OBJECTS.length)
+      .replace('/', '')
+      .replace(/\.file$/, '');
+    if (!this.#files.has(checksum)) throw corrupt(`is a link to ${linkname}, which does not precede it`);
+    return checksum;
   }
 }
 
@@ -221,6 +234,18 @@ class CheckedFile {
     if (computed !== this.#checksum) throw corrupt(`has the checksum ${computed}`);
     this.#sink?.finish();
   }
+}
+
+function fileHeader({ uid, gid, mode, type, size, linkname }: TarHeader, xattrsBytes: Uint8Array): FileHeader {
+  const isFile = type === 'file';
+  return {
+    uid,
+    gid,
+    mode: mode | (isFile ? S_IFREG : S_IFLNK),
+    size,
+    ...(!isFile && { target: linkname }),
+    xattrsBytes,
+  };
 }
 
 function corrupt(rule: string): OstrataError {

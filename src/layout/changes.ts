@@ -1,6 +1,6 @@
 import { compareUtf8 } from '../bytes/text.js';
 import type { Component } from '../plugin.js';
-import { changesSince, type PriorBuild } from './prior.js';
+import { fingerprints, type PriorBuild } from './prior.js';
 
 /** Why clients of the previous build fetch something. */
 export interface ComponentChange {
@@ -8,16 +8,24 @@ export interface ComponentChange {
   readonly change: 'changed' | 'added' | 'removed';
 }
 
-/** What differs between the previous build and this one, by id; components of unknown version count as unchanged. */
+/** What differs between the previous build and this one; see {@link buildChanges}. */
 export function componentChanges(prior: PriorBuild, components: readonly Component[]): readonly ComponentChange[] {
-  const before = new Set(prior.layers.flatMap((layer) => layer.components));
-  const changed = changesSince(prior, components);
-  const now = new Set(components.map(({ id }) => id));
+  return buildChanges(prior, {
+    layers: [{ components: components.map(({ id }) => id) }],
+    versions: fingerprints(components),
+  });
+}
+
+/** What differs between two builds, by id; components of unknown version count as unchanged. */
+export function buildChanges(before: PriorBuild, after: PriorBuild): readonly ComponentChange[] {
+  const idsOf = ({ layers }: PriorBuild) => new Set(layers.flatMap(({ components }) => components));
+  const [old, now] = [idsOf(before), idsOf(after)];
   const changes: ComponentChange[] = [];
   for (const id of now) {
-    if (!before.has(id)) changes.push({ id, change: 'added' });
-    else if (changed.get(id)) changes.push({ id, change: 'changed' });
+    const [was, is] = [before.versions?.get(id), after.versions?.get(id)];
+    if (!old.has(id)) changes.push({ id, change: 'added' });
+    else if (was !== undefined && is !== undefined && was !== is) changes.push({ id, change: 'changed' });
   }
-  for (const id of before) if (!now.has(id)) changes.push({ id, change: 'removed' });
+  for (const id of old) if (!now.has(id)) changes.push({ id, change: 'removed' });
   return changes.sort((a, b) => compareUtf8(a.id, b.id));
 }

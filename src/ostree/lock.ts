@@ -1,10 +1,9 @@
 /**
- * The lock of a repository: an open file description lock (fcntl(2)) on the file `.lock`, as libostree takes it
- * (ostree_repo_lock_push): shared while objects and refs are written, exclusive to prune. Ends with the process.
+ * Open file description locks (fcntl(2)) on a whole file; they end with the process. That of a repository is on its file
+ * `.lock`, as libostree takes it (ostree_repo_lock_push): shared while objects and refs are written, exclusive to prune.
  */
 import { closeSync, openSync } from 'node:fs';
 import { constants, endianness } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { inContext, OstrataError } from '../errors.js';
@@ -21,23 +20,23 @@ const POLL_MS = 100;
 /** As long as libostree waits by default (lock-timeout-secs). */
 const TIMEOUT_MS = 300_000;
 
-export class RepoLock {
+export class FileLock {
   readonly #fd: number;
   readonly #libc: Libc | undefined;
   readonly #path: string;
 
   private constructor(path: string) {
-    this.#path = join(path, '.lock');
+    this.#path = path;
     this.#libc = libcIfThere();
     this.#fd = inContext('locking', () => openSync(this.#path, 'a+', 0o644));
   }
 
-  /** Waits for the shared lock. Without koffi there is none, and nothing keeps others from pruning meanwhile. */
-  static async acquire(path: string, signal?: AbortSignal): Promise<RepoLock> {
-    const lock = new RepoLock(path);
+  /** Waits for the lock; the file is made if it is not there. Without koffi there is none, and nothing keeps others out. */
+  static async acquire(path: string, type: LockType, signal?: AbortSignal): Promise<FileLock> {
+    const lock = new FileLock(path);
     try {
       const deadline = Date.now() + TIMEOUT_MS;
-      while (!lock.tryConvert('shared')) {
+      while (!lock.tryConvert(type) && lock.#libc !== undefined) {
         if (Date.now() > deadline) throw new OstrataError('IO', `locking ${path}: in use for ${TIMEOUT_MS / 1000} s`);
         await sleep(POLL_MS, undefined, signal && { signal });
       }

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inContext } from '../errors.js';
-import { RepoLock } from './lock.js';
+import { FileLock } from './lock.js';
 import type { EncodedObject } from './objectset.js';
 import { partialPath } from './partial.js';
 import { type OstreeRepo, openRepo } from './repo.js';
@@ -31,10 +31,10 @@ export class RepoWriter {
   readonly repo: OstreeRepo;
   readonly target: StageTarget;
   readonly fsync: boolean;
-  readonly #lock: RepoLock;
+  readonly #lock: FileLock;
   readonly #staging: string;
 
-  private constructor(repo: OstreeRepo, lock: RepoLock, fsync: boolean) {
+  private constructor(repo: OstreeRepo, lock: FileLock, fsync: boolean) {
     this.repo = repo;
     this.target = { path: repo.path, config: repo.config };
     this.fsync = fsync;
@@ -47,7 +47,7 @@ export class RepoWriter {
   /** Waits for the repository's lock, which is shared with others that write. */
   static async open(path: string, options: OpenWriterOptions = {}): Promise<RepoWriter> {
     const repo = openRepo(path);
-    const lock = await RepoLock.acquire(path, options.signal);
+    const lock = await FileLock.acquire(join(path, '.lock'), 'shared', options.signal);
     try {
       return new RepoWriter(repo, lock, options.fsync ?? repo.config.fsync);
     } catch (error) {

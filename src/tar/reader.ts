@@ -111,6 +111,15 @@ export class TarReader {
     }
   }
 
+  /** Leaves out what is left of the present entry: the bytes that are not to be pushed. */
+  skip(): number {
+    const left = this.#content + this.#padding;
+    if (this.#content > 0) this.#named(() => this.#visitor.entryEnd());
+    this.#content = 0;
+    this.#padding = 0;
+    return left;
+  }
+
   /** Fails unless the archive ended between two entries. */
   end(): void {
     if (this.#content > 0 || this.#padding > 0 || this.#filled > 0 || this.#extending || hasKeys(this.#extension))

@@ -1,11 +1,13 @@
 /** Transport `oci-archive:FILE[:TAG]`: an OCI image layout as one uncompressed tar. Writing replaces the whole file. */
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
-import { inContextAsync, OstrataError, wrapError } from '../errors.js';
+import { inContext, inContextAsync, OstrataError, wrapError } from '../errors.js';
+import { TAR_BLOCK } from '../tar/header.js';
+import { TarReader } from '../tar/reader.js';
 import { createOciWriter, type LayoutFiles, openLayout, readRange, splitTag, streamRange } from './oci.js';
 import type { ImageWriter, Transport } from './transport.js';
 
@@ -19,7 +21,12 @@ export const ociArchiveTransport: Transport = {
   read: async (rest, { platform }) => {
     const { path, tag } = splitTag(rest);
     const name = `oci-archive:${rest}`;
-    return openLayout(await inContextAsync(`reading ${name}`, () => archiveFiles(path)), tag, name, platform);
+    return openLayout(
+      inContext(`reading ${name}`, () => archiveFiles(path)),
+      tag,
+      name,
+      platform,
+    );
   },
   write: async (rest) => {
     const { path, tag } = splitTag(rest);
@@ -27,24 +34,33 @@ export const ociArchiveTransport: Transport = {
   },
 };
 
-/** Where each file lies in the archive, by one pass over it; blobs are then read in place. */
-async function archiveFiles(path: string): Promise<LayoutFiles> {
+/** Where each file lies in the archive, by its headers alone; blobs are then read in place. */
+function archiveFiles(path: string): LayoutFiles {
   const places = new Map<string, { readonly offset: number; readonly size: number }>();
-  const extract = tar.extract();
-  extract.on('entry', (header, content, next) => {
-    const { type, name, size, byteOffset } = header as tar.Header & { byteOffset: number }; // its types lack it
-    if (type === 'file') places.set(name.replace(/^(\.?\/)+/, ''), { offset: byteOffset, size });
-    if (places.size > MAX_ENTRIES) return next(new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`));
-    content.on('end', next);
-    // The archive tells of it; without a listener the end of a cut archive would end the process.
-    content.on('error', () => {});
-    content.resume();
+  let at = 0;
+  const reader = new TarReader({
+    entry: ({ type, name, size }) => {
+      if (places.size === MAX_ENTRIES) throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
+      if (type === 'file') places.set(name.replace(/^(\.?\/)+/, ''), { offset: at, size });
+    },
+    content: () => {},
+    entryEnd: () => {},
   });
+  const fd = openSync(path, 'r');
   try {
-    await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), extract as unknown as Writable);
+    const block = Buffer.alloc(TAR_BLOCK);
+    for (let read = readSync(fd, block, 0, TAR_BLOCK, 0); read > 0; read = readSync(fd, block, 0, TAR_BLOCK, at)) {
+      at += read;
+      reader.push(block.subarray(0, read));
+      at += reader.skip();
+    }
+    reader.end();
+    const { size } = fstatSync(fd);
+    if (at > size) throw new OstrataError('CORRUPT', `tar archive ends after ${size} of at least ${at} bytes`);
   } catch (error) {
-    if (error instanceof OstrataError || (error as NodeJS.ErrnoException).syscall) throw error;
-    throw new OstrataError('CORRUPT', `not a tar archive: ${(error as Error).message}`, { cause: error });
+    throw wrapError('not a tar archive', error);
+  } finally {
+    closeSync(fd);
   }
   return {
     place: path,

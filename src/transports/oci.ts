@@ -20,11 +20,14 @@ import {
   parseIndex,
   parseManifest,
 } from '../oci/types.js';
+import { FileLock } from '../ostree/lock.js';
 import type { ByteStream } from '../tree/tree.js';
 import type { ImageReader, ImageWriter, Transport } from './transport.js';
 
 const LAYOUT_FILE = 'oci-layout';
+const INDEX_FILE = 'index.json';
 const LAYOUT_CONTENT = Buffer.from('{"imageLayoutVersion":"1.0.0"}');
+const STAGING_PREFIX = '.ostrata-';
 const READ_SIZE = 1 << 20;
 
 export const ociTransport: Transport = {
@@ -76,7 +79,7 @@ export function openLayout(
     return bytes;
   };
   return inContext(`reading ${name}`, () => {
-    const tagged = findEntry(parseIndex(whole('index.json')), tag, files.place);
+    const tagged = findEntry(parseIndex(whole(INDEX_FILE)), tag, files.place);
     const entry = INDEX_MEDIA_TYPES.includes(tagged.mediaType)
       ? choosePlatform(parseIndex(verified(whole(blobName(tagged)), tagged)), platform)
       : tagged;
@@ -181,12 +184,14 @@ class OciWriter implements ImageWriter {
   }
 
   async prepare(): Promise<void> {
-    const isLayout = existsSync(join(this.#directory, 'index.json'));
-    if (!isLayout && existsSync(this.#directory) && (await readdir(this.#directory)).length > 0)
+    const names = existsSync(this.#directory) ? await readdir(this.#directory) : [];
+    // Another process may be about to make the layout.
+    const others = names.filter((name) => !name.startsWith(STAGING_PREFIX));
+    if (others.length > 0 && !others.includes(LAYOUT_FILE) && !others.includes(INDEX_FILE))
       throw new OstrataError('UNSUPPORTED', 'the folder is not empty and holds no OCI image layout');
-    if (isLayout) parseIndex(readFileSync(join(this.#directory, 'index.json')));
+    if (others.includes(INDEX_FILE)) parseIndex(readFileSync(join(this.#directory, INDEX_FILE)));
     await this.#makeDirectory(this.#directory);
-    this.stagingDirectory = await mkdtemp(join(this.#directory, '.ostrata-'));
+    this.stagingDirectory = await mkdtemp(join(this.#directory, STAGING_PREFIX));
   }
 
   /** Makes a directory and what is missing above it. */
@@ -231,6 +236,7 @@ class OciWriter implements ImageWriter {
     platform?: Platform | undefined;
   }): Promise<void> {
     await inContextAsync(`writing ${this.#directory}`, async () => {
+      await this.#publishLayoutFile();
       await this.#makeDirectory(join(this.#directory, 'blobs/sha256'));
       for (const bytes of [config, manifest]) {
         const file = join(this.stagingDirectory, bytes === config ? 'config' : 'manifest');
@@ -238,11 +244,9 @@ class OciWriter implements ImageWriter {
         this.#staged.set(sha256Digest(bytes), file);
       }
       for (const [digest, file] of this.#staged) await this.#publish(`blobs/${digest.replace(':', '/')}`, file);
-      if (!existsSync(join(this.#directory, LAYOUT_FILE))) await this.#publishBytes(LAYOUT_FILE, LAYOUT_CONTENT);
       // Last: from here on the image is there.
       const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
-      const descriptor = { mediaType, digest: sha256Digest(manifest), size: manifest.length, platform };
-      await this.#publishBytes('index.json', canonicalJson(this.#index(descriptor)));
+      await this.#publishIndex({ mediaType, digest: sha256Digest(manifest), size: manifest.length, platform });
     });
     this.#madeFiles.length = 0;
     this.#madeDirectories.length = 0;
@@ -260,9 +264,34 @@ class OciWriter implements ImageWriter {
     return statSync(join(this.#directory, 'blobs', digest.replace(':', '/')), { throwIfNoEntry: false })?.size === size;
   }
 
+  /** The first that is there, and never replaced: it is what writers of the index lock. */
+  async #publishLayoutFile(): Promise<void> {
+    const path = join(this.#directory, LAYOUT_FILE);
+    const isNew = await writeFile(path, LAYOUT_CONTENT, { flag: 'wx' }).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+        return false;
+      },
+    );
+    if (isNew) this.#madeFiles.push(path);
+  }
+
+  /** Puts the image into the index, which others may be doing with theirs. */
+  async #publishIndex(descriptor: Descriptor): Promise<void> {
+    const lock = await FileLock.acquire(join(this.#directory, LAYOUT_FILE), 'exclusive');
+    try {
+      const file = join(this.stagingDirectory, INDEX_FILE);
+      await writeFile(file, canonicalJson(this.#index(descriptor)));
+      await this.#publish(INDEX_FILE, file);
+    } finally {
+      lock.release();
+    }
+  }
+
   /** The index with this image in the place of the one of the same tag. */
   #index(descriptor: Descriptor): object {
-    const path = join(this.#directory, 'index.json');
+    const path = join(this.#directory, INDEX_FILE);
     const existing = existsSync(path)
       ? (JSON.parse(readFileSync(path, 'utf8')) as { manifests: Descriptor[] })
       : { manifests: [] };
@@ -281,12 +310,6 @@ class OciWriter implements ImageWriter {
     const isNew = !existsSync(path);
     await rename(file, path);
     if (isNew) this.#madeFiles.push(path);
-  }
-
-  async #publishBytes(name: string, bytes: Uint8Array): Promise<void> {
-    const file = join(this.stagingDirectory, name);
-    await writeFile(file, bytes);
-    await this.#publish(name, file);
   }
 }
 

@@ -134,9 +134,25 @@ suite('the client', needs(...worldNeeds), () => {
     const args = ['container', 'unencapsulate', `--repo=${repo}`, '--dry-run', unverified(next)];
     assert.match(ostrata(args), new RegExp(`\n${next.manifest.layers.length} layers to fetch \\(.*\\), 0 present\n$`));
     assert.deepEqual(refs(repo), []);
-    const compared = JSON.parse(ostrata(['container', 'compare', '--json', old.reference, next.reference]));
-    assert.deepEqual([compared.total, compared.added], [next.manifest.layers.length, added]);
     assert.equal(JSON.parse(ostrata(['container', 'info', '--json', next.reference])).commit, given.newCommit);
+  });
+
+  test('how large an update is, and which packages are the cause', () => {
+    const compare = (...args: string[]) => ostrata(['container', 'compare', ...args, old.reference, next.reference]);
+    const compared = JSON.parse(compare('--json'));
+    assert.deepEqual([compared.total, compared.added], [next.manifest.layers.length, added]);
+    assert.equal(compared.layers.length, added);
+    assert.equal(
+      compared.layers.reduce((sum: number, { size }: { size: number }) => sum + size, 0),
+      compared.addedSize,
+    );
+    const packages = compared.changes.filter(({ id }: { id: string }) => /\.(x86_64|noarch)$/.test(id));
+    assert.deepEqual(packages, [
+      { id: 'added.noarch', change: 'added' },
+      { id: 'hard-links.x86_64', change: 'changed' },
+    ]);
+    assert.match(compare(), /\n +\d+ .*hard-links\.x86_64 changed/);
+    assert.match(compare('--markdown'), /^\*\*Update: .* in \d+ of 12 layers .*\n\| .*hard-links\.x86\\_64 changed/s);
   });
 
   test('two pulls at once into one repository', async () => {

@@ -6,11 +6,13 @@ import { writeOstreeLayer } from '../../src/layers/ostree.js';
 import { type ChunkLayerSpec, commitLayerSpec, type LayerSpec } from '../../src/layers/spec.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
+import { openImage } from '../../src/transports/imgref.js';
 import { openCommitTree } from '../../src/tree/ostree.js';
 import type { TreePath } from '../../src/tree/tree.js';
 import { dir, RepoBuilder } from '../ostree/build-repo.js';
 import { scratchDirectory } from '../scratch.js';
 import { buildImage } from './build-image.js';
+import { type ForgedEntry, forge, type LayerChange } from './forge.js';
 import { commitLabel, type MemoryImage, memoryImage } from './memory-image.js';
 
 const built = new RepoBuilder('archive', '', scratchDirectory());
@@ -108,6 +110,35 @@ suite('verify', () => {
       [object('/usr/etc/c')]: ['/usr/b'],
     } as const;
     await refused([commitSpec, chunk(exchanged)], /\/usr\/(b|etc\/c) is [0-9a-f]{64}/);
+  });
+
+  test('a path that is a file of its own and not as its object has it', async () => {
+    const sound = await image([commitSpec, chunk({ ...a, ...rest })]);
+    const asCopy: LayerChange = (layers) => {
+      const layer = layers[1] as ForgedEntry[];
+      const at = layer.findIndex(({ name }) => name === 'usr/b');
+      layer[at] = { name: 'usr/b', type: 'file', mode: 0o644, content: Buffer.from('a') };
+    };
+    const empty =
+      (change: Partial<ForgedEntry>): LayerChange =>
+      (layers) => {
+        const layer = layers[1] as ForgedEntry[];
+        const at = layer.findIndex(({ name }) => name === 'usr/empty');
+        layer[at] = { ...(layer[at] as ForgedEntry), ...change };
+      };
+    const verify = async (change: LayerChange) =>
+      verifyImage(await openImage((await forge(sound, change)).imgref), silentLogger);
+    assert.equal((await verify(asCopy)).paths, 5);
+    for (const change of [
+      { content: Buffer.from('evil'), size: 4 },
+      { mode: 0o4755 },
+      { uid: 1000 },
+      { type: 'symlink', linkname: '/tmp/evil' },
+    ] as const)
+      await assert.rejects(verify(empty(change)), {
+        code: 'CORRUPT',
+        message: /\/usr\/empty is [0-9a-f]{64} in the image/,
+      });
   });
 
   test('metadata objects outside the first layer, or a first layer that is no commit', async () => {
