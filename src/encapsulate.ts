@@ -1,5 +1,4 @@
 /** An ostree commit in, an OCI image of at most N layers out: tree -> components -> layout -> layers -> image -> transport. */
-import { join } from 'node:path';
 import { assignComponents, type OwnedComponent } from './components/assign.js';
 import { loadClaims } from './components/load.js';
 import { layerChangesPerYear } from './components/rates.js';
@@ -14,13 +13,8 @@ import {
   createdBy,
   type ImageLayer,
   type ImageOptions,
-  LAYER_MEDIA_TYPES,
 } from './image/config.js';
-import type { PreviousBuild, PreviousLayer } from './image/previous.js';
-import type { BlobResult } from './layers/blob.js';
-import type { BlobCache } from './layers/cache.js';
-import { type Compression, compressionKey } from './layers/compress.js';
-import { writeLayers } from './layers/pool.js';
+import type { PreviousBuild } from './image/previous.js';
 import {
   type ChunkLayerSpec,
   type CommitLayerSpec,
@@ -28,7 +22,6 @@ import {
   commitLayerKey,
   commitLayerSpec,
   type FormatVersion,
-  type LayerSpec,
   layerKey,
 } from './layers/spec.js';
 import { type ComponentChange, componentChanges } from './layout/changes.js';
@@ -41,6 +34,7 @@ import { openRepo } from './ostree/repo.js';
 import type { ContentSource, LayoutStrategy } from './plugin.js';
 import type { ImageWriter } from './transports/transport.js';
 import { type CommitTree, openCommitTree } from './tree/ostree.js';
+import { type PlannedBlob, type WriteBlobsOptions, type WrittenBlob, writeBlobs } from './write-blobs.js';
 
 export interface PlanImageOptions {
   /** Path of the ostree repository. */
@@ -70,15 +64,11 @@ export interface ImagePlan {
   /** What changed since the previous build; undefined without one. */
   readonly changes: readonly ComponentChange[] | undefined;
 }
-export interface PlannedChunk {
+export interface PlannedChunk extends PlannedBlob {
   readonly components: readonly OwnedComponent[];
   readonly spec: ChunkLayerSpec;
-  /** See {@link layerKey}. */
-  readonly key: string;
   /** Expected changes a year; Infinity: in every build. */
   readonly changesPerYear: number;
-  /** The layer of the previous build with the same bytes. */
-  readonly unchanged: PreviousLayer | undefined;
 }
 
 /** Decides which layer holds what. Reads metadata and the package database, no other content. */
@@ -116,27 +106,17 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   };
 }
 
-export interface WriteImageOptions extends Omit<ImageOptions, 'architecture'> {
+export interface WriteImageOptions extends Omit<ImageOptions, 'architecture'>, Omit<WriteBlobsOptions, 'repoPath'> {
   /** GOARCH; by default what the commit or its packages say. */
   readonly architecture?: string;
-  readonly compression: Compression;
-  /** Worker threads. */
-  readonly jobs: number;
-  readonly previous?: PreviousBuild;
-  /** Blobs of earlier builds, of any image. */
-  readonly cache?: BlobCache;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
 }
 
 export interface WrittenImage extends AssembledImage {
   readonly layers: readonly WrittenLayer[];
 }
-export interface WrittenLayer extends ImageLayer {
+export interface WrittenLayer extends ImageLayer, WrittenBlob {
   /** Undefined for the commit layer. */
   readonly chunk: PlannedChunk | undefined;
-  /** The blob is the previous build's: clients that have it fetch nothing. */
-  readonly reused: boolean;
 }
 
 /** Writes the planned layers, reuses what did not change, and commits the image to `writer`; on failure nothing is left. */
@@ -150,7 +130,14 @@ export async function writeImage(
     const packages = plan.components.flatMap(({ facts }) => facts.packages);
     const architecture = options.architecture ?? commitArchitecture(commit.parsed, packages);
     const copied = commitLabels(commit.parsed, options);
-    const layers = await writeBlobs(plan, writer, options);
+    const { repo } = plan.tree;
+    const commitBlob = {
+      spec: plan.commitLayer,
+      key: commitLayerKey(plan.commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes),
+      unchanged: undefined,
+    };
+    const blobs = await writeBlobs([commitBlob, ...plan.chunks], writer, { ...options, repoPath: repo.path });
+    const layers = blobs.map((blob, i) => writtenLayer(commit, plan.chunks[i - 1], blob));
     const record = encodeRecord({ ...plan.record, chainId: chainId(layers.map(({ diffId }) => diffId)) }, options.log);
     const labels = { ...copied, ...(record !== undefined && { [LAYOUT_LABEL]: record }) };
     const image = assembleImage(commit, layers, { ...options, architecture }, labels);
@@ -163,78 +150,9 @@ export async function writeImage(
   }
 }
 
-function commitKey({ tree: { repo, commit }, commitLayer }: ImagePlan): string {
-  return commitLayerKey(commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes);
-}
-
-/** A layer at its place in the image; without a chunk it is the commit layer. */
-interface PlacedLayer {
-  readonly chunk: PlannedChunk | undefined;
-  readonly spec: LayerSpec;
-}
-
-/** The layers in image order, their blobs in the hands of `writer`. */
-async function writeBlobs(plan: ImagePlan, writer: ImageWriter, options: WriteImageOptions): Promise<WrittenLayer[]> {
-  const { compression, previous, cache, log } = options;
-  const layers: readonly PlacedLayer[] = [
-    { chunk: undefined, spec: plan.commitLayer },
-    ...plan.chunks.map((chunk) => ({ chunk, spec: chunk.spec })),
-  ];
-  const blobKey = ({ chunk }: PlacedLayer) => `${chunk?.key ?? commitKey(plan)}-${compressionKey(compression)}`;
-  const finished = new Map<LayerSpec, WrittenLayer>();
-  const finish = async ({ chunk, spec }: PlacedLayer, blob?: BlobResult & { readonly path: string }) => {
-    const same = chunk?.unchanged ?? previous?.byDiffId.get(blob?.diffId ?? '');
-    const { diffId, mediaType, digest, size } = same
-      ? { ...same.descriptor, diffId: same.diffId }
-      : { ...(blob as BlobResult), mediaType: LAYER_MEDIA_TYPES[compression.name] };
-    const descriptor = { mediaType, digest, size };
-    if (same && previous?.image) await writer.reuse(descriptor, previous.image);
-    else if (blob) await writer.adopt(blob.path, descriptor);
-    finished.set(spec, {
-      chunk,
-      diffId,
-      descriptor: chunk ? { ...descriptor, annotations: componentsAnnotation(chunk.components) } : descriptor,
-      createdBy: chunk ? createdBy(chunk.components) : commitDescription(plan.tree.commit),
-      reused: same !== undefined,
-    });
-  };
-
-  const missing: StagedLayer[] = [];
-  for (const [i, layer] of layers.entries()) {
-    const path = join(writer.stagingDirectory, `layer-${i}`);
-    const cached = layer.chunk?.unchanged ? undefined : cache?.take(blobKey(layer), path);
-    if (layer.chunk?.unchanged || cached) await finish(layer, cached && { ...cached, path });
-    else missing.push({ ...layer, path });
-  }
-  log.info(
-    `${layers.length - missing.length} layers are known from earlier builds, ${missing.length} are to be written`,
-  );
-  await writeMissing(missing, plan.tree.repo.path, options, async (layer, blob) => {
-    cache?.add(blobKey(layer), layer.path, blob);
-    await finish(layer, { ...blob, path: layer.path });
-  });
-  cache?.trim();
-  return layers.map(({ spec }) => finished.get(spec) as WrittenLayer);
-}
-
-/** A layer, and the file that is to hold its blob. */
-interface StagedLayer extends PlacedLayer {
-  readonly path: string;
-}
-
-async function writeMissing(
-  layers: readonly StagedLayer[],
-  repoPath: string,
-  { compression, jobs, log, signal }: WriteImageOptions,
-  finish: (layer: StagedLayer, blob: BlobResult) => Promise<void>,
-): Promise<void> {
-  const total = layers.reduce((sum, { spec }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0), 0);
-  let done = 0;
-  const onProgress = (bytes: number) => {
-    done += bytes;
-    log.progress('writing layers', Math.min(done, total), total);
-  };
-  const onWritten = (i: number, blob: BlobResult) => finish(layers[i] as StagedLayer, blob);
-  const tasks = layers.map(({ spec, path }) => ({ spec, path })); // what is told to a thread is copied
-  await writeLayers(tasks, { repoPath, compression, jobs, signal, onProgress, onWritten });
+/** @param chunk undefined for the commit layer */
+function writtenLayer(commit: CommitTree['commit'], chunk: PlannedChunk | undefined, blob: WrittenBlob): WrittenLayer {
+  if (chunk === undefined) return { ...blob, chunk, createdBy: commitDescription(commit) };
+  const descriptor = { ...blob.descriptor, annotations: componentsAnnotation(chunk.components) };
+  return { ...blob, chunk, descriptor, createdBy: createdBy(chunk.components) };
 }
