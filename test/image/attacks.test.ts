@@ -1,7 +1,7 @@
 /** Images that lie: each is refused with the reason, and nothing in the repository refers to what came of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -316,6 +316,18 @@ suite('images that lie are refused', () => {
     const forged = await forge(image, () => {});
     changeManifest(forged, ({ layers }) => layers.splice(1, 1, layers[2]));
     await refused(forged, /diff_id: stated|is there twice|occurs twice/);
+  });
+
+  test('a blob of other bytes that hold the same tar', async () => {
+    const forged = await forge(image, () => {});
+    changeManifest(forged, ({ layers }) => {
+      const { digest } = layers[1] as { readonly digest: string };
+      const path = join(forged.directory, 'blobs', digest.replace(':', '/'));
+      const blob = readFileSync(path);
+      blob[4] = 1; // the time in gzip's header
+      writeFileSync(path, blob);
+    });
+    await refused(forged, /layer 1 .*digest: stated sha256:\w+, computed/);
   });
 
   test('a layer that expands without end', async () => {
