@@ -241,6 +241,16 @@ suite('images that lie are refused', () => {
       /which is no object/,
     ],
     [
+      'a hard link to an object of no layer',
+      (layers) => void layers[1]?.push({ name: 'usr/c', type: 'link', linkname: nameOf('a'.repeat(64), 'file') }),
+      /which does not precede it/,
+    ],
+    [
+      'shared xattrs of other bytes',
+      (layers) => void layers[1]?.push({ name: nameOf('a'.repeat(64), 'file-xattrs'), type: 'file' }),
+      /file-xattrs.*has the checksum/,
+    ],
+    [
       'an object that is a hard link',
       (layers) => {
         const layer = layers[1] as ForgedEntry[];
