@@ -215,6 +215,22 @@ suite('images of others', needs(...worldNeeds), () => {
         assert.deepEqual([docker.commit, docker.layersFetched], [given.oldCommit, 0]);
         assert.equal(refs(repo).filter((ref) => ref.startsWith('ostree/container/image/docker_3A_')).length, 2);
         fsck(repo);
+
+        // To a client that has nothing: what skopeo keeps of the image is enough.
+        const plain = encapsulate(given.repo, 'os/old', join(scratch, 'none'), [
+          '--max-layers=6',
+          '--compression=none',
+        ]);
+        push('zstd', plain.image, '--dest-compress-format=zstd');
+        const manifest = run('skopeo', ['inspect', '--raw', tls, `docker://${registry.host}/os:zstd`]);
+        assert.match(manifest, /tar\+zstd/);
+        for (const tag of ['docker', 'zstd']) {
+          const fresh = initRepo(join(scratch, `fresh-${tag}`), 'bare-user');
+          const source = `ostree-unverified-registry:${registry.host}/os:${tag}`;
+          const { commit, layersFetched } = unencapsulate(fresh, source, tls, '--write-ref=os');
+          assert.deepEqual([commit, layersFetched], [given.oldCommit, old.manifest.layers.length]);
+          fsck(fresh);
+        }
       } finally {
         await registry.stop();
       }
