@@ -78,14 +78,18 @@ export class BlobCache {
   /** Puts the blob of `key` at `target`, a link where possible: not to be written to. Undefined if there is none that is whole. */
   take(key: string, target: string): BlobResult | undefined {
     try {
-      if (!existsSync(join(this.#directory, key))) return undefined;
+      const found = this.#identity(key);
+      if (found === undefined) return undefined;
       const entry = this.#read(key);
       if (entry && this.#fetch(key, entry, target)) {
         const { diffId, digest, size, tarSize } = entry;
         return { diffId, digest, size, tarSize };
       }
-      this.#log.warn(`layer cache ${this.#directory}: entry ${key} is damaged and is made anew`);
-      this.#remove(key);
+      // Else another process removed or replaced it meanwhile.
+      if (this.#identity(key) === found) {
+        this.#log.warn(`layer cache ${this.#directory}: entry ${key} is damaged and is made anew`);
+        this.#remove(key);
+      }
     } catch (error) {
       this.#log.info(`layer cache ${this.#directory}: ${(error as Error).message}`); // e.g. another process removed it
     }
@@ -125,6 +129,12 @@ export class BlobCache {
     }
   }
 
+  /** Which of the entries that may come and go under `key` is there; undefined if none is. */
+  #identity(key: string): string | undefined {
+    const stat = statSync(join(this.#directory, key), { bigint: true, throwIfNoEntry: false });
+    return stat && `${stat.ino} ${stat.birthtimeNs}`; // numbers of inodes are used again
+  }
+
   #read(key: string): Entry | undefined {
     const path = join(this.#directory, key, 'entry.json');
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
@@ -134,7 +144,9 @@ export class BlobCache {
   }
 
   #write(directory: string, entry: Entry): void {
-    writeFileSync(join(directory, 'entry.json'), JSON.stringify(entry));
+    const written = join(directory, `entry.${process.pid}`);
+    writeFileSync(written, JSON.stringify(entry));
+    renameSync(written, join(directory, 'entry.json')); // others may read it at this moment
   }
 
   /** Links or copies the blob to `target`; false if it is not as it was stored. */

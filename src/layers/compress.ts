@@ -24,7 +24,10 @@ export interface Compressor {
   readonly blockSize: number;
   /** How far back, over the start of a block, its compression may refer. */
   readonly window: number;
-  /** @param before up to `window` bytes that precede `block`; none for the first */
+  /**
+   * The result is valid until the next call.
+   * @param before up to `window` bytes that precede `block`; none for the first
+   */
   compress(block: Uint8Array, before: Uint8Array): Uint8Array;
   /** What is around the blocks of one stream. */
   frame(): Frame;
@@ -62,7 +65,7 @@ export async function createCompressor({ name, level }: Compression): Promise<Co
         blockSize: ZSTD_BLOCK_SIZE,
         window: 0,
         compress: (block) => compressFrame(block, level),
-        frame: () => zstdFrames(compressFrame(NOTHING, level)),
+        frame: () => zstdFrames(compressFrame(NOTHING, level).slice()),
       };
     }
     case 'none':

@@ -48,7 +48,7 @@ export async function writeLayers(tasks: readonly LayerTask[], options: WriteLay
   const workerData: WorkerData = { repoPath, compression, board };
   const workers = Array.from(
     { length: count },
-    () => new Worker(new URL('./worker.js', import.meta.url), { workerData }),
+    () => new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits }),
   );
   let unfinished = tasks.length;
   try {
@@ -97,6 +97,8 @@ function send(
   });
 }
 
+/** Workers hold little for long: a small nursery is emptied often, and with it go blocks that would add up to 100 MB. */
+const resourceLimits = { maxYoungGenerationSizeMb: 6 };
 /** Starting a thread costs about as much as this much work. */
 const WORTH_A_WORKER = 4 << 20;
 

@@ -10,7 +10,7 @@ import { OstrataError } from '../errors.js';
 /** Part of what a blob is known by; that of the package. */
 export const ZSTD_VERSION = '1.5.6';
 
-/** One frame that holds `bytes`. */
+/** One frame that holds `bytes`, valid until the next call. */
 export type CompressFrame = (bytes: Uint8Array, level: number) => Uint8Array;
 
 export async function loadZstd(): Promise<CompressFrame> {
@@ -37,8 +37,9 @@ export function loadNativeZstd(): CompressFrame | undefined {
     'size_t ZSTD_compress(void *output, size_t capacity, const void *input, size_t length, int level)',
   );
   const bound = library.func('size_t ZSTD_compressBound(size_t length)');
+  let output = Buffer.alloc(0);
   return (bytes, level) => {
-    const output = Buffer.allocUnsafeSlow(bound(bytes.length));
+    if (output.length < bound(bytes.length)) output = Buffer.allocUnsafeSlow(bound(bytes.length));
     const length = compress(output, output.length, bytes, bytes.length, level);
     // Error codes are negative numbers, as size_t far above any length.
     if (length > output.length) throw new OstrataError('IO', `zstd error ${BigInt.asIntN(64, BigInt(length))}`);

@@ -119,7 +119,7 @@ function targetOf(path: string): string {
 function* readSteady(path: string, size: number): Iterable<Uint8Array> {
   let seen = 0;
   try {
-    for (const chunk of readChunks(path, size)) {
+    for (const chunk of readChunks(path)) {
       seen += chunk.length;
       if (seen > size) break;
       yield chunk;
