@@ -92,7 +92,38 @@ make_bdb() { # and the same records in other byte order and page sizes
   done
 }
 
-cases=${*:-sqlite ndb bdb sample}
+make_series() { # series/N.sqlite : five builds of a system, as `layout simulate` reads them
+  local db=$work/series/db source changes bytes entries build version
+  mkdir -p "$here/series"; rm -f "$here"/series/*
+  for build in 1 2 3 4 5; do
+    # Source, builds in which it is new, bytes, changelog entries.
+    while read -r source changes bytes entries; do
+      case $build$changes in [2-5]*"$build"* | 1*) ;; *) continue ;; esac
+      version=$build
+      build series --define "src $source" --define "ver $version" --define "bytes $bytes" --define "entries $entries"
+      rpm --root "$work/series" --dbpath /db -U --justdb --nodeps --noplugins --nosignature \
+        "$rpms/$source-$version.noarch.rpm" "$rpms/$source-libs-$version.noarch.rpm" 2>> "$work/rpm.log"
+    done <<'SOURCES'
+kernel 2345 90000000 40
+vim 235 2000000 50
+systemd 24 20000000 40
+glibc 4 30000000 12
+bash 3 7000000 4
+coreutils - 9000000 5
+firmware 3 150000000 8
+tzdata - 400000 3
+SOURCES
+    # Small pages: most of rpm's index tables hold little.
+    python3 - "$db/rpmdb.sqlite" "$here/series/$build.sqlite" <<'PY'
+import sqlite3, sys
+source, target = sqlite3.connect(sys.argv[1]), sqlite3.connect(sys.argv[2])
+target.execute('PRAGMA page_size = 512')
+target.executescript('\n'.join(source.iterdump()))
+PY
+  done
+}
+
+cases=${*:-sqlite ndb bdb series sample}
 build_all
 for case in $cases; do
   case $case in
