@@ -9,7 +9,7 @@
 //   --markdown     the table as Markdown
 //   --json FILE    every run, for other programs
 //
-// A program that is missing is named, and what needs it skipped. TMPDIR says where some gigabytes of scratch go.
+// Pulls are measured by pull.ts. A program that is missing is named, and what needs it skipped. TMPDIR says where some gigabytes of scratch go.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -27,6 +27,7 @@ export interface Place {
   readonly scratch: string;
 }
 
+const programs = new Map<string, boolean>();
 /** Whether a program is there; that it is not, and so what is not measured, is said once. */
 export const has = (command: string) => {
   const known = programs.get(command) ?? spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
@@ -40,7 +41,6 @@ const isRoot = () => {
   if (!root) console.error('bench: not root: a changed file is SKIPPED');
   return root;
 };
-const programs = new Map<string, boolean>();
 
 /** The subjects that can be run here, in their order: later ones use what earlier ones made. */
 export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
