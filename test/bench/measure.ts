@@ -5,8 +5,8 @@ import { join } from 'node:path';
 
 export interface Measurement {
   readonly seconds: number;
-  /** Processor seconds, user and system, of the program and all it started. */
-  readonly cpu: number;
+  /** Processor seconds, user and system, of the program and all it started; undefined where they were not measured. */
+  readonly cpu?: number;
   /** Bytes of the largest process; undefined where it was not measured. */
   readonly peak?: number;
   readonly bytesOut?: number;

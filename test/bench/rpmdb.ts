@@ -1,29 +1,16 @@
-// node dist/test/bench/rpmdb.js [DATABASE...]: what a dump of a package database costs, beside `rpm -qa` with the same fields.
-// Without arguments, databases of 767 packages and of 100 MB are made of the headers of the sample in rpmdb-fixtures.
+/** What a dump of a package database costs, beside `rpm -qa` with the same fields. */
 import { spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { fileURLToPath } from 'node:url';
 import initSqlJs from 'sql.js';
 import { openTreeRpmdb } from '../../plugins/rpm/rpmdb/index.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { lookupCommit } from '../../src/tree/commit-lookup.js';
 import { repoRoot } from '../root.js';
+import type { Measurement } from './measure.js';
+import { has, type Subject } from './subjects.js';
 
-const MIB = 2 ** 20;
-const RUNS = 3;
 /** Often enough for the peak of the shortest run. */
 const POLL_MS = 5;
 const program = join(repoRoot, 'dist/src/cli/main.js');
@@ -32,46 +19,38 @@ const FIELDS =
   '[%{FILENAMES}\\t%{LONGFILESIZES}\\t%{FILEMODES}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t%{FILEUSERNAME}\\t%{FILEGROUPNAME}\\t' +
   '%{FILELINKTOS}\\t%{FILESTATES}\\n]';
 
-/** The best of some runs. */
-export interface RpmdbRow {
-  readonly name: string;
-  readonly seconds: number;
-  /** Bytes. */
-  readonly database: number;
-  /** Bytes; undefined where the system does not tell. */
-  readonly peak: number | undefined;
+/** Databases of as many packages as a large desktop has, and of 100 MB; ours and rpm's side by side. */
+export function rpmdbSubjects(scratch: string): Subject[] {
+  const sizes = { '767 packages': () => 767, '100 MB': packagesOf100Megabytes };
+  return Object.entries(sizes).flatMap(([size, packages]) => {
+    let folder: Promise<string> | undefined;
+    const made = () => {
+      folder ??= makeDatabase(join(scratch, `rpmdb ${size}`), packages);
+      return folder;
+    };
+    return pair(size, made, scratch);
+  });
 }
 
-/** Rows for each database, ours and rpm's in turn. Everything made is below `scratch`. */
-export async function rpmdbRows(scratch: string, given: readonly string[] = []): Promise<RpmdbRow[]> {
-  const databases = given.length > 0 ? given : await madeDatabases(scratch);
-  const rows: RpmdbRow[] = [];
-  for (const [i, path] of databases.entries()) {
-    const folder = join(scratch, `copy-${i}`);
-    mkdirSync(folder);
-    copyFileSync(path, join(folder, 'rpmdb.sqlite'));
-    const database = statSync(path).size;
-    const what = `${(database / MIB).toFixed(0)} MiB`;
-    const ours = [process.execPath, program, 'rpmdb', 'list', '--dbpath', folder, '--qf', FIELDS];
-    const theirs = ['rpm', '--dbpath', folder, '-qa', '--qf', FIELDS];
-    rows.push({ name: `ostrata rpmdb, ${what}`, database, ...(await best(ours, scratch)) });
-    rows.push({ name: `rpm -qa, ${what}`, database, ...(await best(theirs, scratch)) });
-  }
-  return rows;
+/** Ours beside rpm's; {@link rpmdbSubjects} of a given folder with a database. */
+function pair(size: string, folder: () => Promise<string>, scratch: string): Subject[] {
+  const output = join(scratch, 'output');
+  const run = (command: readonly string[]) => async () =>
+    measured(
+      [...command, '--dbpath', await folder(), ...(command[0] === 'rpm' ? ['-qa'] : []), '--qf', FIELDS],
+      output,
+    );
+  const reference = `rpm -qa, ${size}`;
+  const hasRpm = has('rpm');
+  const ours: Subject = {
+    name: `ostrata rpmdb list, ${size}`,
+    ...(hasRpm && { reference }),
+    run: run([process.execPath, program, 'rpmdb', 'list']),
+  };
+  return hasRpm ? [{ name: reference, run: run(['rpm']) }, ours] : [ours];
 }
 
-async function best(command: readonly string[], scratch: string): Promise<Pick<RpmdbRow, 'seconds' | 'peak'>> {
-  const runs = [];
-  for (let i = 0; i < RUNS; i++) runs.push(await measured(command, join(scratch, 'output')));
-  const seconds = Math.min(...runs.map((run) => run.seconds));
-  const peak = Math.max(...runs.map((run) => run.peak ?? 0)) || undefined;
-  return { seconds, peak };
-}
-
-async function measured(
-  [program = '', ...args]: readonly string[],
-  output: string,
-): Promise<Pick<RpmdbRow, 'seconds' | 'peak'>> {
+async function measured([program = '', ...args]: readonly string[], output: string): Promise<Measurement> {
   const start = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   let peak: number | undefined;
@@ -84,7 +63,7 @@ async function measured(
   ]);
   clearInterval(poll);
   if (status !== 0) throw new Error(`${program}: exit code ${status}`);
-  return { seconds: (performance.now() - start) / 1000, peak };
+  return { seconds: (performance.now() - start) / 1000, ...(peak !== undefined && { peak }) };
 }
 
 function peakOf(pid: number | undefined): number | undefined {
@@ -96,39 +75,30 @@ function peakOf(pid: number | undefined): number | undefined {
   }
 }
 
-/** Databases of as many packages as a large desktop has, and of 100 MB. */
-async function madeDatabases(scratch: string): Promise<string[]> {
+/** The headers of the sample and the database they are in. */
+async function sampleHeaders() {
   const repo = openRepo(join(repoRoot, 'rpmdb-fixtures/sample/old'));
   const tree = lookupCommit(repo, repo.resolve('sample/os'));
   const opened = await openTreeRpmdb(tree);
   const bytes = await tree.bytes(opened.location.database);
-  const headers = Array.from(opened.packages(), ({ header }) => header.bytes());
-  const perRound = headers.reduce((sum, header) => sum + header.length, 0);
-  const { Database } = await initSqlJs();
-  return [767, Math.ceil((100e6 * headers.length) / perRound)].map((packages) => {
-    const db = new Database(bytes);
-    const insert = db.prepare('INSERT INTO Packages(blob) VALUES (?)');
-    db.run('DELETE FROM Packages');
-    for (let i = 0; i < packages; i++) insert.run([headers[i % headers.length] as Uint8Array]);
-    insert.free();
-    const path = join(scratch, `made-${packages}.sqlite`);
-    writeFileSync(path, db.export());
-    db.close();
-    return path;
-  });
+  return { bytes, headers: Array.from(opened.packages(), ({ header }) => header.bytes()) };
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const scratch = mkdtempSync(join(tmpdir(), 'ostrata-bench-'));
-  try {
-    const given = process.argv.slice(2);
-    for (const path of given) if (!existsSync(path)) throw new Error(`${path} is not there`);
-    console.log(`${'best of 3'.padEnd(28)}${'seconds'.padStart(9)}${'peak MiB'.padStart(10)}`);
-    for (const { name, seconds, peak } of await rpmdbRows(scratch, given))
-      console.log(
-        `${name.padEnd(28)}${seconds.toFixed(2).padStart(9)}${(peak === undefined ? '-' : (peak / MIB).toFixed(0)).padStart(10)}`,
-      );
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+type Headers = readonly Uint8Array[];
+const packagesOf100Megabytes = (headers: Headers) =>
+  Math.ceil((100e6 * headers.length) / headers.reduce((sum, header) => sum + header.length, 0));
+
+/** A folder with a database of so many packages, made of the headers of the sample again and again. */
+async function makeDatabase(folder: string, packages: (headers: Headers) => number): Promise<string> {
+  const { bytes, headers } = await sampleHeaders();
+  const { Database } = await initSqlJs();
+  const db = new Database(bytes);
+  const insert = db.prepare('INSERT INTO Packages(blob) VALUES (?)');
+  db.run('DELETE FROM Packages');
+  for (let i = 0; i < packages(headers); i++) insert.run([headers[i % headers.length] as Uint8Array]);
+  insert.free();
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'rpmdb.sqlite'), db.export());
+  db.close();
+  return folder;
 }

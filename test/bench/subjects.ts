@@ -8,29 +8,42 @@ import { fileURLToPath } from 'node:url';
 import { repoRoot } from '../root.js';
 import { blobBytes, type Measurement, measure, measureNode, measureShell } from './measure.js';
 
-const program = join(repoRoot, 'dist/src/cli/main.js');
+export const program = join(repoRoot, 'dist/src/cli/main.js');
 const gzipStreams = fileURLToPath(new URL('./gzip-streams.js', import.meta.url));
 
 export interface Subject {
   readonly name: string;
   /** Name of the subject it is compared with. */
   readonly reference?: string;
-  readonly run: () => Measurement;
+  readonly run: () => Measurement | Promise<Measurement>;
 }
 
 export interface Place {
   readonly repo: string;
   readonly ref: string;
-  /** The next build. */
-  readonly nextRef: string | undefined;
+  /** The next build; undefined where there is none. */
+  readonly next: { readonly repo: string; readonly ref: string } | undefined;
   /** An empty folder for what is made. */
   readonly scratch: string;
 }
 
-const has = (command: string) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
+const programs = new Map<string, boolean>();
+/** Whether a program is there; that it is not, and so what is not measured, is said once. */
+export const has = (command: string) => {
+  const known = programs.get(command) ?? spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
+  if (!known && !programs.has(command)) console.error(`bench: ${command} is missing: what needs it is SKIPPED`);
+  programs.set(command, known);
+  return known;
+};
+/** Others cannot make a folder of root's. */
+const isRoot = () => {
+  const root = process.getuid?.() === 0;
+  if (!root) console.error('bench: not root: a changed file is SKIPPED');
+  return root;
+};
 
 /** The subjects that can be run here, in their order: later ones use what earlier ones made. */
-export function subjects({ repo, ref, nextRef, scratch }: Place): Subject[] {
+export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
   const at = (name: string) => join(scratch, name);
   const cache = `--cache=${at('cache')}`;
   const encapsulate = (from: string, commit: string, name: string, ...options: readonly string[]) => {
@@ -97,15 +110,16 @@ export function subjects({ repo, ref, nextRef, scratch }: Place): Subject[] {
       reference: 'ostrata, gzip, 2 jobs',
       run: () => encapsulate(repo, ref, 'other', '--no-cache', previous),
     },
-    has('ostree') && {
-      name: 'ostrata, one file of 1 MB changed',
-      reference: 'ostrata, gzip, 2 jobs',
-      run: () => encapsulate(changedRepo(repo, ref, scratch), 'changed', 'other', '--no-cache', previous),
-    },
-    nextRef !== undefined && {
+    has('ostree') &&
+      isRoot() && {
+        name: 'ostrata, one file of 1 MB changed',
+        reference: 'ostrata, gzip, 2 jobs',
+        run: () => encapsulate(changedRepo(repo, ref, scratch), 'changed', 'other', '--no-cache', previous),
+      },
+    next !== undefined && {
       name: 'ostrata, the next build',
       reference: 'ostrata, gzip, 2 jobs',
-      run: () => encapsulate(repo, nextRef, 'other', '--no-cache', previous, '--jobs=2'),
+      run: () => encapsulate(next.repo, next.ref, 'other', '--no-cache', previous, '--jobs=2'),
     },
   ];
   return list.filter((subject) => subject !== false);
@@ -113,12 +127,13 @@ export function subjects({ repo, ref, nextRef, scratch }: Place): Subject[] {
 
 /** The same from repositories of other modes, which are made here. */
 export function modeSubjects({ repo, ref, scratch }: Place): Subject[] {
+  if (!has('ostree')) return [];
   return ['archive', 'bare-user'].map((mode) => ({
     name: `ostrata, gzip, 2 jobs, ${mode}`,
     reference: 'ostrata, gzip, 2 jobs',
     run: () => {
       const copy = join(scratch, mode);
-      const script = 'ostree init --repo="$1" --mode="$2" && ostree pull-local -q --repo="$1" "$3" "$4"';
+      const script = 'ostree init --repo="$1" --mode="$2" && ostree pull-local --repo="$1" "$3" "$4" >/dev/null';
       try {
         statSync(copy, { throwIfNoEntry: true });
       } catch {
@@ -151,7 +166,7 @@ function changedRepo(repo: string, ref: string, scratch: string): string {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, randomFillSync(Buffer.alloc(CHANGED_BYTES)), { mode: 0o755 });
   measureShell(
-    'mode=$(ostree config --repo="$2" get core.mode) && ostree init --repo="$1" --mode="$mode" && ostree config --repo="$1" set core.parent "$2" && ostree commit --repo="$1" -b changed --owner-uid=0 --owner-gid=0 --tree=ref="$3" --tree=dir="$4" >/dev/null',
+    'mode=$(ostree config --repo="$2" get core.mode) && ostree init --repo="$1" --mode="$mode" && ostree config --repo="$1" set core.parent "$2" && ostree commit --repo="$1" -b changed --tree=ref="$3" --tree=dir="$4" >/dev/null',
     changed,
     repo,
     spawnSync('ostree', ['rev-parse', `--repo=${repo}`, ref], { encoding: 'utf8' }).stdout.trim(),

@@ -13,8 +13,10 @@ export function rowOf({ name, reference }: Subject, results: ReadonlyMap<string,
     const values = runs.map(of).filter((value) => value !== undefined);
     return values.length === 0 ? undefined : median(values);
   };
-  const ratio = (of: (run: Measurement) => number) =>
-    paced.length === 0 ? undefined : median(runs.map((run, i) => of(run) / of(paced[i] as Measurement)));
+  const ratio = (of: (run: Measurement) => number | undefined) => {
+    const ratios = paced.map((pace, i) => (of(runs[i] as Measurement) ?? Number.NaN) / (of(pace) ?? Number.NaN));
+    return ratios.length === 0 || ratios.some(Number.isNaN) ? undefined : median(ratios);
+  };
   const number = (value: number | undefined, digits: number) => value?.toFixed(digits) ?? '';
   const megabytes = (bytes: number | undefined) => bytes && bytes / 1e6;
   return [
