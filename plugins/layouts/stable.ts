@@ -15,14 +15,14 @@ export interface Placeable {
 
 /** Share of the layers for single sources. Scores between 0.5 and 0.75 differ by 0.01. */
 const ALONE = 0.6;
-/** Probabilities are rounded to powers of this: finer ones wander with every line of a changelog. */
-const STEP = 4;
+/** Quantities are rounded to powers of this: finer ones wander with every line of a changelog. */
+const STEP = 8;
 
-/** Large and volatile sources alone, the others in tiers by their probability of change, within a tier by hash of the name. */
+/** Large and volatile sources alone, the others in {@link tierOf tiers}, within a tier by hash of the name. */
 export function stableLayers(items: readonly Placeable[], maxLayers: number): string[][] {
   if (items.length <= maxLayers) return items.map(({ ids }) => [...ids]);
   // Size counts for more: it is known, and changes less than a rate does.
-  const weight = (item: Placeable) => item.size * Math.sqrt(STEP ** tierOf(item));
+  const weight = ({ size, stays }: Placeable) => size * Math.sqrt(STEP ** powerOf(1 - stays));
   const sorted = items.toSorted((a, b) => weight(b) - weight(a) || compareUtf8(a.name, b.name));
   const alone = Math.floor(ALONE * maxLayers);
   const tiers = new Map<number, Placeable[]>();
@@ -36,7 +36,13 @@ export function stableLayers(items: readonly Placeable[], maxLayers: number): st
   return [...sorted.slice(0, alone).map(({ ids }) => [...ids]), ...binned];
 }
 
-const tierOf = ({ stays }: Placeable): number => Math.round(Math.log(Math.max(1 - stays, 1e-6)) / Math.log(STEP));
+/**
+ * A layer costs its bytes times its changes: least where large and seldom changed sources are apart from small and often
+ * changed ones. Tiers by probability alone have each large source fetched for the sake of many small ones.
+ */
+const tierOf = ({ size, stays }: Placeable): number => powerOf((1 - stays) / Math.sqrt(Math.max(size, 1)));
+
+const powerOf = (value: number): number => Math.round(Math.log(Math.max(value, 1e-9)) / Math.log(STEP));
 
 /**
  * Bins for each tier, at least one. One of n bins with bytes S and changes L costs about S L / n^2, all of them S L / n:
