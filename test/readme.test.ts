@@ -34,7 +34,22 @@ suite('programs of the README', () => {
   const folder = mkdtempSync(join(repoRoot, 'dist/readme-'));
   const image = join(scratchDirectory(), 'image');
   after(() => rmSync(folder, { recursive: true }));
-  for (const [i, program] of blocks('js').entries())
+  const plugin = blocks('js').find((block) => block.startsWith('// my-plugin.mjs\n')) ?? '';
+  test('a plugin with a content source and a layout', () => {
+    const file = join(folder, 'my-plugin.mjs');
+    writeFileSync(file, plugin);
+    const repo = join(repoRoot, 'rpmdb-fixtures/sample/new');
+    const call = ['container-encapsulate', `--repo=${repo}`, '--dry-run', '--json', '--max-layers=5'];
+    const output = ostrata([...call, `--plugin=${file}`, '--layout=by-rate', 'sample/os', `oci:${image}`]);
+    const { layers } = JSON.parse(output) as { layers: { components: string[] }[] };
+    const chunks = layers.slice(1).map(({ components }) => components);
+    assert.equal(chunks.length, 4);
+    assert.ok(chunks.at(-1)?.includes('site'), `${chunks}`);
+  });
+
+  for (const [i, program] of blocks('js')
+    .filter((block) => block !== plugin)
+    .entries())
     test(program.split('\n', 1).join(), () => {
       const file = join(folder, `${i}.mjs`);
       const changed = program

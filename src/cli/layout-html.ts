@@ -18,7 +18,7 @@ const STYLES: readonly (readonly [string, string])[] = [
   ['#56b4e9', '4 2'],
   ['#000000', '1 4'],
 ];
-/** Light to dark: how often a layer was fetched. Readable in grey, too. */
+/** Light to dark: in which share of the updates something in a layer changed. Readable in grey, too. */
 const SHADES = ['#f7fbff', '#deebf7', '#c6dbef', '#9ecae1', '#6baed6', '#4292c6', '#2171b5', '#08519c', '#08306b'];
 
 export function htmlReport(runs: readonly SimulationRun[]): string {
@@ -56,19 +56,21 @@ function section(title: string, runs: readonly SimulationRun[]): string {
 <table><tr><th>Strategy</th><th>Ratio</th><th>Mean</th><th>Median</th><th>90 %</th><th>Total</th></tr>${rows.join('')}</table>
 ${figure('Bytes of each update', lines(runs))}
 ${figure(`${strategy}: what each layer costs over time. One column per update, one block per layer that is fetched.`, columns(first))}
-${figure(`${strategy}: the layers of the last build by size, darker the more often they were fetched in the builds before.`, treemap(first))}`;
+${figure(`${strategy}: the layers of the last build by size, darker the more often the most volatile component changed.`, treemap(first))}`;
 }
 
 const figure = (caption: string, svg: string) => `<figure>${svg}<figcaption>${escaped(caption)}</figcaption></figure>`;
 
-/** Bytes per update: a line for each strategy, the bound as an area. */
+/** Bytes per update: a line of steps for each strategy, the bound as an area. */
 function lines(runs: readonly SimulationRun[]): string {
-  const [{ updates: bound }] = runs as [SimulationRun];
+  const [first] = runs as [SimulationRun];
+  const { updates: bound } = first;
   const most = Math.max(1, ...runs.flatMap(({ updates }) => updates.map(({ bytes }) => bytes)));
-  const x = (i: number) => LEFT + (i * (WIDTH - LEFT - 8)) / Math.max(1, bound.length - 1);
+  const x = columnStart(bound.length);
   const y = (bytes: number) => HEIGHT - BOTTOM - (bytes * (HEIGHT - BOTTOM - 8)) / most;
-  const points = (values: readonly number[]) => values.map((value, i) => `${round(x(i))},${round(y(value))}`).join(' ');
-  const area = `<polygon fill="#e4e4e4" points="${x(0)},${y(0)} ${points(bound.map(({ boundBytes }) => boundBytes))} ${x(bound.length - 1)},${y(0)}"/>`;
+  const points = (values: readonly number[]) =>
+    values.map((value, i) => `${x(i)},${round(y(value))} ${x(i + 1)},${round(y(value))}`).join(' ');
+  const area = `<polygon fill="#e4e4e4" points="${x(0)},${y(0)} ${points(bound.map(({ boundBytes }) => boundBytes))} ${x(bound.length)},${y(0)}"/>`;
   const drawn = runs.map(({ result, updates }, i) => {
     const [colour, dash] = STYLES[i % STYLES.length] as readonly [string, string];
     const label = `${result.strategy}: ${formatBytes(Math.round(result.mean))} on average`;
@@ -82,13 +84,22 @@ function lines(runs: readonly SimulationRun[]): string {
   });
   const boundAt = HEIGHT + 18 + Math.ceil(runs.length / 4) * 20;
   const boundLegend = `<rect x="${LEFT}" y="${boundAt - 10}" width="36" height="10" fill="#e4e4e4"/><text x="${LEFT + 42}" y="${boundAt}">one layer per component</text>`;
-  return svg(boundAt + 8, 'bytes of each update', [area, axis(most, y), ...drawn, ...legend, boundLegend]);
+  return svg(boundAt + 8, 'bytes of each update', [
+    area,
+    axis(most, y),
+    dates(first),
+    ...drawn,
+    ...legend,
+    boundLegend,
+  ]);
 }
 
 /** Layers fetched in each update. */
-function columns({ chain, updates, result: { lag } }: SimulationRun): string {
+function columns(run: SimulationRun): string {
+  const { chain, updates } = run;
+  const { lag } = run.result;
   const most = Math.max(1, ...updates.map(({ bytes }) => bytes));
-  const width = (WIDTH - LEFT - 8) / Math.max(1, updates.length);
+  const x = columnStart(updates.length);
   const y = (bytes: number) => HEIGHT - BOTTOM - (bytes * (HEIGHT - BOTTOM - 8)) / most;
   const blocks = updates.flatMap((update, i) => {
     const before = new Set((chain[i]?.layers ?? []).map((layer) => layer.key));
@@ -101,17 +112,17 @@ function columns({ chain, updates, result: { lag } }: SimulationRun): string {
         const height = y(sum) - top;
         sum += layer.size;
         const text = `${update.to}: ${formatBytes(layer.size)}, ${names(layer.components)}`;
-        return `<rect x="${round(LEFT + i * width)}" y="${round(top)}" width="${round(Math.max(0.5, width - 1))}" height="${round(height)}" fill="#56b4e9" stroke="#fff" stroke-width=".5"><title>${escaped(text)}</title></rect>`;
+        return `<rect x="${x(i)}" y="${round(top)}" width="${round(Math.max(0.5, x(i + 1) - x(i) - 1))}" height="${round(height)}" fill="#56b4e9" stroke="#fff" stroke-width=".5"><title>${escaped(text)}</title></rect>`;
       });
   });
-  return svg(HEIGHT, 'layers fetched in each update', [axis(most, y), ...blocks]);
+  return svg(HEIGHT, 'layers fetched in each update', [axis(most, y), dates(run), ...blocks]);
 }
 
 /** The layers of the last build. */
 function treemap({ chain }: SimulationRun): string {
   const last = chain.at(-1);
   if (last === undefined) return svg(8, 'no builds', []);
-  const times = fetchedTimes(chain);
+  const times = changeTimes(chain);
   const layers = last.layers.filter(({ size }) => size > 0).toSorted((a, b) => b.size - a.size);
   const height = 420;
   const boxes = squarify(
@@ -125,17 +136,27 @@ function treemap({ chain }: SimulationRun): string {
     const shade = Math.min(SHADES.length - 1, Math.floor(share * SHADES.length));
     const name = names(layer.components);
     const title = `<title>${escaped(`${formatBytes(layer.size)}, ${layer.components.length} components: ${name}`)}</title>`;
-    const label =
-      width > 60 && tall > 18
-        ? `<text x="${round(x + 5)}" y="${round(y + 15)}" fill="${shade > 4 ? '#fff' : '#1a1a1a'}">${escaped(fit(name, width))}</text>`
-        : '';
-    return `<g>${title}<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(tall)}" fill="${SHADES[shade]}" stroke="#444"/>${label}</g>`;
+    const lines = [tall > 18 ? name : '', tall > 34 ? formatBytes(layer.size) : ''].filter((line) => line !== '');
+    const label = (width > 60 ? lines : []).map(
+      (line, k) =>
+        `<text x="${round(x + 5)}" y="${round(y + 15 + 16 * k)}" fill="${shade > 4 ? '#fff' : '#1a1a1a'}">${escaped(fit(line, width))}</text>`,
+    );
+    return `<g>${title}<rect x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(tall)}" fill="${SHADES[shade]}" stroke="#444"/>${label.join('')}</g>`;
   });
-  return svg(height, 'layers of the last build', drawn);
+  return svg(height + 28, 'layers of the last build', [...drawn, shades(height + 8)]);
+}
+
+/** What the shades of the treemap mean. */
+function shades(y: number): string {
+  const side = 24;
+  const boxes = SHADES.map(
+    (shade, i) => `<rect x="${i * side + 1}" y="${y}" width="${side}" height="16" fill="${shade}" stroke="#444"/>`,
+  );
+  return `${boxes.join('')}<text x="${SHADES.length * side + 10}" y="${y + 13}">changes in 0 to 100 % of the updates</text>`;
 }
 
 /** In how many updates each component changed. */
-function fetchedTimes(chain: SimulationRun['chain']): ReadonlyMap<string, number> {
+function changeTimes(chain: SimulationRun['chain']): ReadonlyMap<string, number> {
   const times = new Map<string, number>();
   let before = new Map<string, string>();
   for (const { components } of chain) {
@@ -145,6 +166,24 @@ function fetchedTimes(chain: SimulationRun['chain']): ReadonlyMap<string, number
     before = versions;
   }
   return times;
+}
+
+/** Where column i of `count` begins. */
+const columnStart = (count: number) => (i: number) => round(LEFT + (i * (WIDTH - LEFT - 8)) / Math.max(1, count));
+
+/** Below the first, the middle and the last column: the day of the build that is updated to or, of undated ones, its name. */
+function dates({ chain, updates, result: { lag } }: SimulationRun): string {
+  const x = columnStart(updates.length);
+  const last = updates.length - 1;
+  return [...new Set([0, last >> 1, last])]
+    .map((i) => {
+      const { date, build = '' } = chain[i + lag] ?? {};
+      const anchor = last < 2 ? 'middle' : i === 0 ? 'start' : i === last ? 'end' : 'middle';
+      const at = { start: x(i), middle: (x(i) + x(i + 1)) / 2, end: x(i + 1) }[anchor];
+      const text = fit(date?.slice(0, 'YYYY-MM-DD'.length) ?? build, (WIDTH - LEFT) / 3);
+      return `<text x="${round(at)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="${anchor}">${escaped(text)}</text>`;
+    })
+    .join('');
 }
 
 /** Three lines from 0 to the top, with their bytes. */

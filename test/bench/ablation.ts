@@ -1,0 +1,61 @@
+/**
+ * What each idea of the default layout is worth: bytes of all updates against one layer per component, with one idea
+ * left out in each row. `npm run ablation -- SERIES...` prints a Markdown table; a series is a JSONL file as `layout simulate` reads it.
+ */
+import { basename } from 'node:path';
+import { expectedDownload } from '../../plugins/layouts/expected-download.js';
+import { readSeries } from '../../src/layout/series.js';
+import { simulateChain, simulateUpdates, summarise } from '../../src/layout/simulate.js';
+import type { Component, Layout, LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
+
+const MAX_LAYERS = 64;
+/** What undoes the calibration: with it, every changelog entry is a change that reaches a tree built every two weeks. */
+const RAW = 10;
+
+type Plan = LayoutStrategy['plan'];
+
+const variants: Readonly<Record<string, Plan>> = {
+  'as it is': expectedDownload.plan,
+  'not sticky: each build planned anew, with history': (components, limits) =>
+    expectedDownload.plan(components, { ...limits, prior: [] }),
+  'sticky only: what the update dirties is not planned anew': (components, { prior, ...limits }) =>
+    expectedDownload.plan(components, {
+      ...limits,
+      ...(prior && { prior: prior.map((layer) => ({ ...layer, dirty: false })) }),
+    }),
+  'no history: changelogs only': (components, limits) =>
+    expectedDownload.plan(components, { ...limits, history: new Map() }),
+  'raw changelogs: no history, each entry taken for a change': (components, limits) =>
+    expectedDownload.plan(
+      components.map((each) => ({ ...each, changesPerYear: each.changesPerYear * RAW })),
+      { ...limits, history: new Map() },
+    ),
+  'a reserved layer for new components': withReservedLayer,
+};
+
+/** The last layer takes the components that the previous image lacks. Once dirty again, what it holds is placed with all others. */
+function withReservedLayer(components: readonly Component[], { prior, ...limits }: LayoutLimits): Layout {
+  const maxLayers = limits.maxLayers - 1;
+  if (prior === undefined)
+    return { layers: [...expectedDownload.plan(components, { ...limits, maxLayers }).layers, { components: [] }] };
+  const known = new Set(prior.flatMap((layer) => layer.components));
+  const added = components.map(({ id }) => id).filter((id) => !known.has(id));
+  const last = prior.at(-1);
+  const reserved = new Set(added.length > 0 || last?.dirty ? added : last?.components);
+  const others = components.filter(({ id }) => !reserved.has(id));
+  const { layers } = expectedDownload.plan(others, { ...limits, maxLayers, prior: prior.slice(0, -1) });
+  return { layers: [...layers, { components: [...reserved] }] };
+}
+
+const paths = process.argv.slice(2);
+const row = (cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`);
+row([`${MAX_LAYERS} layers, every update`, ...paths.map((path) => basename(path).replace(/\.jsonl(\.gz)?$/, ''))]);
+console.log(`| --- |${' ---: |'.repeat(paths.length)}`);
+const series = await Promise.all(paths.map(readSeries));
+for (const [name, plan] of Object.entries(variants)) {
+  const ratios = series.map((builds) => {
+    const chain = simulateChain(builds, { ...expectedDownload, plan }, { maxLayers: MAX_LAYERS });
+    return summarise(simulateUpdates(chain, 1)).ratio.toFixed(3);
+  });
+  row([name, ...ratios]);
+}
