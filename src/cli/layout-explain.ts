@@ -4,7 +4,13 @@ import { OstrataError } from '../errors.js';
 import type { PlannedComponent } from '../layout/plan.js';
 import type { PlannedLayer } from '../layout/prior.js';
 import { counted, formatBytes, formatPercent, formatRate, printable, someNames } from './format.js';
-import { addLayoutSourceOptions, type OpenLayout, openLayout, SOURCE_HELP, type SourceOptions } from './layout-plan.js';
+import {
+  addLayoutSourceOptions,
+  type OpenLayout,
+  openOwnLayout,
+  SOURCE_HELP,
+  type SourceOptions,
+} from './layout-plan.js';
 import { terminalLogger } from './terminal.js';
 
 /** Characters of component names in a row. */
@@ -20,12 +26,13 @@ export function addLayoutExplainCommand(layout: Command): void {
     .summary('why a component is in its layer, and what its update costs')
     .description(
       'Tell which layer a component is in, what it shares it with, what an update of it costs clients, and what it would ' +
-        'cost elsewhere. Probabilities are those of the layout expected-download.',
+        'cost elsewhere. An image is explained as it is; of any other source, the layout that would be planned. ' +
+        'Probabilities are those of the layout expected-download.',
     )
     .argument('[source]', SOURCE_HELP)
     .requiredOption('--component <name...>', 'ids or names of components')
     .action(async (source: string | undefined, options: ExplainOptions) => {
-      const opened = await openLayout(source, options, terminalLogger(options));
+      const opened = await openOwnLayout(source, options, terminalLogger(options));
       console.log(options.component.map((name) => explain(opened, name)).join('\n\n'));
     });
   addLayoutSourceOptions(command);

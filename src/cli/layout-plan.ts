@@ -92,7 +92,27 @@ export interface OpenLayout {
   readonly layout: LayoutPlan;
 }
 
-/** Plans `source` as the options say. An image keeps its own layout unless another previous build is named. */
+/** The layout that an image has; of any other source, the one that the options plan. */
+export async function openOwnLayout(
+  source: string | undefined,
+  options: SourceOptions,
+  log: Logger,
+): Promise<OpenLayout> {
+  const { repo, root, previousBuild } = options;
+  if (source === undefined || !isImgref(source) || (repo ?? root ?? options.plan ?? previousBuild) !== undefined)
+    return openLayout(source, options, log);
+  const { sources } = await loadPlugins(options);
+  const build = await buildOfImage(source, { sources, log });
+  const prior = (await previousFromImage(await openImage(source), log)).prior(build.components);
+  // In an image, the commit's /usr/etc is /etc.
+  const layers = prior.layers.map(({ components }) => ({
+    components: components.map((id) => id.replace(/^(dir|file):\/usr\/etc(?=\/|$)/, '$1:/etc')),
+  }));
+  const plan = planLayout(build.components, plannedStrategy(layers, log), { maxLayers: layers.length + 1, log });
+  return { build, layout: { ...plan, history: prior.history ?? plan.history } };
+}
+
+/** Plans `source` as the options say. */
 export async function openLayout(source: string | undefined, options: SourceOptions, log: Logger): Promise<OpenLayout> {
   const plugins = await loadPlugins(options);
   const { maxLayers, maxLayerSize } = options;

@@ -40,4 +40,17 @@ suite('ostrata layout', () => {
       /^firmware\.noarch: 150 MB, source package firmware\n {2}layer +\d of 4: 150 MB in 2 components\n/,
     );
   });
+
+  test('an image is explained as it is', () => {
+    const image = `oci:${join(scratch, 'image')}`;
+    const call = ['container-encapsulate', `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`, '--max-layers=9'];
+    const { layers } = JSON.parse(ostrata([...call, '--quiet', '--json', 'sample/os', image])) as {
+      layers: { components: string[] }[];
+    };
+    const at = layers.findIndex(({ components }) => components.includes('tzdata.noarch'));
+    const text = ostrata(['layout', 'explain', image, '--component', 'tzdata', 'dir:/etc']);
+    assert.match(text, new RegExp(`^tzdata\\.noarch: .*\n +layer +${at} of 8: `));
+    assert.match(text, /\ndir:\/etc: /);
+    assert.doesNotMatch(text, /updates seen/);
+  });
 });
