@@ -4,7 +4,7 @@ import { repoRoot } from './root.js';
 
 /** A tool of `.ci/tools.json`, or being root. */
 export type Need =
-  | ('root' | 'attr' | 'cap' | 'docker-registry' | 'gpg' | 'htpasswd' | 'openssl' | 'ostree')
+  | ('root' | 'attr' | 'buildah' | 'cap' | 'docker-registry' | 'gpg' | 'htpasswd' | 'openssl' | 'ostree')
   | ('podman' | 'rpm' | 'skopeo' | 'tar' | 'umoci' | 'zstd');
 
 const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8')) as Record<

@@ -75,8 +75,8 @@ class DerivedReader implements TarVisitor {
     const parts = components(header.name);
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
-      // A time other than 0 tells that it is not as the commit's layers have it.
-      if (header.type === 'file' && header.mtime > 0)
+      // Its time does not tell whether it was changed: chmod leaves that alone.
+      if (header.type === 'file' || header.type === 'symlink')
         this.#content(header, (checksum) => this.#changedObjects.set(path, checksum));
       return;
     }

@@ -1,0 +1,126 @@
+/** An image that buildah builds on ours: the merge commit is the tree that a container of it sees. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { needs } from '../tools.js';
+import { fsck } from './client.js';
+import { encapsulate } from './image.js';
+import { put } from './packages.js';
+import { run, tryOstrata } from './run.js';
+import { differences, type Scan, scan } from './scan.js';
+import { initRepo, type World, world, worldNeeds } from './world.js';
+
+/** The image has a shell and nothing else: what `RUN` calls comes from this machine, and goes again. */
+const PROGRAMS = ['chmod', 'chown', 'ln', 'mkdir', 'rm', 'setcap'];
+
+/** Of `cap_net_raw+ep`, as the kernel stores it. */
+const NET_RAW = 'security.capability=0x0100000200200000000000000000000000000000';
+
+const containerfile = `
+FROM oci:image:latest
+COPY tools /usr/tools
+ENV PATH=/usr/tools LD_LIBRARY_PATH=/usr/tools/lib
+COPY --chown=12:34 files/one /usr/bin/added
+COPY files/one /usr/bin/setuid-tool
+COPY files/whole /usr/share/whole
+COPY files/one /etc/derived/one
+COPY files/one /opt/vendor/one
+COPY files/one /var/lib/state/one
+RUN rm /usr/bin/capable && rm -r /usr/share/unowned
+RUN rm -r /usr/share/app && mkdir /usr/share/app && echo new > /usr/share/app/new
+RUN chmod 4755 /usr/share/whole/tool && chown 5:6 /usr/share/whole/sub && chmod 1777 /usr/share/whole/sub
+RUN setcap cap_net_raw+ep /usr/bin/added && chmod 600 /usr/share/big.bin
+RUN ln /usr/share/whole/tool /usr/share/whole/hard && ln -s tool /usr/share/whole/soft && rm /usr/share/whole/gone
+RUN rm -r /usr/tools
+`;
+
+function installTools(directory: string): void {
+  mkdirSync(join(directory, 'lib'), { recursive: true });
+  for (const program of PROGRAMS) {
+    const path = run('sh', ['-c', 'PATH=$PATH:/usr/sbin:/sbin command -v "$1"', 'sh', program]).trim();
+    run('cp', ['-L', path, join(directory, program)]);
+    for (const [, library] of run('ldd', [path]).matchAll(/(\/\S+) \(0x/g))
+      run('cp', ['-L', library as string, join(directory, 'lib')]);
+  }
+}
+
+/** A container's tree in ostree's form: what it cannot hold there, or what builders make of it, is left out. */
+function expectedTree(container: Scan): Scan {
+  // Empty files that buildah mounts over, places that the layout of the image needs, and what is said to be dropped.
+  const left = /^(etc\/(hostname|resolv\.conf)|sysroot\/ostree|var\/tmp|opt(\/.*)?)$/;
+  const expected: Scan = new Map();
+  for (const [path, entry] of container) {
+    if (left.test(path)) continue;
+    // Go decodes no `%3D` in the name of an xattr.
+    const xattrs = entry.xattrs.map((line) => line.replace('%3D', '='));
+    expected.set(path.replace(/^etc(?=\/|$)/, 'usr/etc'), { ...entry, xattrs });
+  }
+  return expected;
+}
+
+/** Without labels, and without the xattrs of symlinks, which containers do not have. */
+function unlabelled(tree: Scan): Scan {
+  const shown = (type: string, xattrs: readonly string[]) =>
+    type === 'symlink' ? [] : xattrs.filter((line) => !line.startsWith('security.selinux='));
+  return new Map([...tree].map(([path, entry]) => [path, { ...entry, xattrs: shown(entry.type, entry.xattrs) }]));
+}
+
+suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), () => {
+  let given: World;
+  let scratch: string;
+  let storage: readonly string[];
+
+  before(async () => {
+    given = await world();
+    scratch = mkdtempSync(join(dirname(given.repo), 'derived-'));
+    // The machine's own storage is left alone, and vfs works on every file system.
+    storage = [`--root=${join(scratch, 'storage')}`, `--runroot=${join(scratch, 'run')}`, '--storage-driver=vfs'];
+  });
+  after(() => {
+    buildah('umount', '--all');
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  const buildah = (...args: string[]) => run('buildah', [...storage, ...args], { cwd: scratch }).trim();
+
+  test('is pulled to the tree that a container of it has', () => {
+    encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=6']);
+    const context = join(scratch, 'context');
+    installTools(join(context, 'tools'));
+    put(context, 'files/one', 'one\n', 0o755);
+    for (const name of ['tool', 'gone', 'sub/deep/file']) put(context, `files/whole/${name}`, `${name}\n`);
+    writeFileSync(join(context, 'Containerfile'), containerfile);
+    buildah('bud', '--isolation=chroot', '--quiet', '--tag=derived', context);
+    const target = `oci:${join(scratch, 'derived')}:v1`;
+    buildah('push', '--quiet', 'derived', target);
+    const root = buildah('mount', buildah('from', 'derived'));
+
+    const repo = initRepo(join(scratch, 'repo'), 'bare');
+    const { status, stdout, stderr } = tryOstrata([
+      'container',
+      'image',
+      'pull',
+      repo,
+      `ostree-unverified-image:${target}`,
+    ]);
+    assert.equal(status, 0, stderr);
+    fsck(repo);
+    const checkout = join(scratch, 'checkout');
+    run('ostree', [`--repo=${repo}`, 'checkout', '-H', stdout.trim(), checkout]);
+    const actual = unlabelled(scan(checkout));
+    assert.deepEqual(differences(actual, expectedTree(scan(root, ['sysroot/ostree']))), []);
+    const shown = (path: string) => {
+      const { mode, uid, gid, xattrs } = actual.get(path) ?? {};
+      return [mode?.toString(8), uid, gid, ...(xattrs ?? [])];
+    };
+    assert.deepEqual(shown('usr/bin/added'), ['755', 12, 34, NET_RAW]);
+    assert.deepEqual(shown('usr/share/whole/tool'), ['4755', 0, 0]);
+    assert.deepEqual(shown('usr/share/whole/sub'), ['1777', 5, 6]);
+    assert.deepEqual(shown('usr/share/big.bin'), ['600', 0, 0]);
+    assert.ok(actual.has('usr/etc/derived/one') && actual.has('var/lib/state/one'));
+    for (const path of ['usr/bin/capable', 'usr/share/unowned', 'usr/share/app/data', 'opt'])
+      assert.ok(!actual.has(path), path);
+    assert.match(stderr, /left out: \/opt: 3/);
+  });
+});
