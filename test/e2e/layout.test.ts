@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { RepoBuilder, type TreeSpec } from '../ostree/build-repo.js';
 import { repoRoot } from '../root.js';
+import { encapsulate, type Image, readLayer } from './image.js';
 import { ostrata } from './run.js';
 
 const series = join(repoRoot, 'rpmdb-fixtures/series');
@@ -53,4 +55,80 @@ suite('ostrata layout', () => {
     assert.match(text, /\ndir:\/etc: /);
     assert.doesNotMatch(text, /updates seen/);
   });
+
+  /** Each build encapsulated on the one before: what clients fetch of the images is what `simulate` says of the same trees. */
+  function comparePrediction(name: string, builds: readonly { repo: string; ref: string }[], maxLayers: number): void {
+    const directory = join(scratch, name);
+    const images: Image[] = [];
+    for (const [i, { repo, ref }] of builds.entries()) {
+      const previous = images.slice(-1).map(({ reference }) => `--previous-build=${reference}`);
+      const args = [`--max-layers=${maxLayers}`, '--compression=none', ...previous];
+      images.push(encapsulate(repo, ref, directory, args, { tag: `${i}` }).image);
+    }
+    let fetched = 0;
+    for (const [i, image] of images.entries()) {
+      const before = new Set(images[i - 1]?.manifest.layers.map(({ digest }) => digest));
+      for (const layer of i === 0 ? [] : image.manifest.layers.slice(1).filter(({ digest }) => !before.has(digest))) {
+        fetched += contentOfTar(readLayer(image, layer));
+      }
+    }
+    const references = images.map(({ reference }) => reference);
+    const [predicted] = simulate(...references, `--max-layers=${maxLayers - 1}`);
+    assert.equal(predicted?.updates, builds.length - 1);
+    assert.ok(fetched > 0);
+    assert.equal(fetched, predicted?.bytes);
+  }
+
+  test('predicts what images of packages cost, to the byte but for tar', () => {
+    const builds = ['old', 'new', 'old', 'new'].map((name) => ({
+      repo: join(repoRoot, 'rpmdb-fixtures/sample', name),
+      ref: 'sample/os',
+    }));
+    comparePrediction('sample', builds, 12);
+  });
+
+  test('predicts what components cost that grow tenfold, come, go, split and are renamed', () => {
+    const repo = new RepoBuilder('bare-user-only', '', scratch);
+    // Sizes of /usr/share/NAME/data by build.
+    const sizes = [
+      { a: 1000, b: 50_000, c: 700, d: 20_000, e: 3000 },
+      { a: 10_001, b: 50_000, c: 700, d: 20_000, e: 3000 },
+      { a: 10_001, b: 30_000, b2: 20_000, c: 700, d: 20_000, new: 90_000 },
+      { a: 1002, b: 30_000, b2: 20_000, c: 700, new: 90_001, renamed: 20_000 },
+    ];
+    const builds = sizes.map((build) => {
+      const folders = Object.entries(build).map(([name, size]): [string, TreeSpec] => [
+        name,
+        new Map([['data', `${name} `.repeat(size).slice(0, size)]]),
+      ]);
+      const ref = repo.commit(repo.tree(new Map([['usr', new Map([['share', new Map(folders)]])]])));
+      return { repo: repo.path, ref };
+    });
+    comparePrediction('synthetic', builds, 4);
+  });
 });
+
+const BLOCK = 512;
+/** The repository's directories and its `config`, which every layer has. */
+const SKELETON = { entries: 269, bytes: 269 * BLOCK + BLOCK };
+
+/**
+ * Bytes of content objects in a layer's tar, by its headers alone. All else is the skeleton, two blocks at the end and, for
+ * the xattrs of each object, the object, its paths and their parents, a header and not more than a block of xattrs,
+ * long names or padding each: for small files that is more than their content.
+ */
+function contentOfTar(tar: Buffer): number {
+  let content = 0;
+  let entries = 0;
+  let position = 0;
+  for (; tar[position] !== 0; entries++) {
+    const name = tar.toString('latin1', position, position + 100).replace(/\0.*$/s, '');
+    const size = Number.parseInt(tar.toString('latin1', position + 124, position + 135), 8);
+    if (/objects\/..\/[0-9a-f]{62}\.file$/.test(name)) content += size;
+    position += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
+  }
+  assert.equal(tar.length, position + 2 * BLOCK);
+  const overhead = tar.length - content;
+  assert.ok(overhead <= SKELETON.bytes + 2 * BLOCK + (entries - SKELETON.entries) * 2 * BLOCK, `${overhead}`);
+  return content;
+}
