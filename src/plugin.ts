@@ -5,6 +5,7 @@ import type { FileMap } from './tree/filemap.js';
 import type { FileEntry, Tree } from './tree/tree.js';
 
 export type { Logger } from './log.js';
+export { deployedPath } from './tree/deployed-path.js';
 export type { FileMap } from './tree/filemap.js';
 export type * from './tree/tree.js';
 

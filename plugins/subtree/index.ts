@@ -2,13 +2,13 @@
  * Content source `subtree`, the last: what nobody claims, by the top of its path, `dir:/usr/share/x`. The id depends on
  * the path alone, so content stays where it is when its neighbours come and go.
  */
-import type { ComponentFacts, ContentSource, FileEntry } from '../../src/plugin.js';
+import { type ComponentFacts, type ContentSource, deployedPath, type FileEntry } from '../../src/plugin.js';
 
 /** `/usr/share/x` is one concern, `/usr/share` is not. */
 const DEPTH = 3;
 
 function idOf({ path }: FileEntry): string {
-  const directories = path.split('/').slice(1, -1);
+  const directories = deployedPath(path).split('/').slice(1, -1);
   return `dir:/${directories.slice(0, DEPTH).join('/')}`;
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
 import type { Claims, ComponentFacts, Tree } from '../plugin.js';
+import { deployedPath } from '../tree/deployed-path.js';
 import type { ContentEntry } from '../tree/tree.js';
 import type { PlannedComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
@@ -115,7 +116,7 @@ function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): 
   const hash = createHash('sha256');
   for (const [checksum, entries] of objects) {
     let text = checksum;
-    for (const { path } of entries) text += `${path}\0`;
+    for (const { path } of entries) text += `${deployedPath(path)}\0`;
     hash.update(text);
   }
   return hash.digest('hex');

@@ -12,6 +12,7 @@ import type { FileInfo } from '../ostree/file.js';
 import { objectPath } from '../ostree/objects.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
+import { deployedPath } from '../tree/deployed-path.js';
 import { parentPath } from '../tree/filemap.js';
 import type { TreePath, Xattrs } from '../tree/tree.js';
 import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from './spec.js';
@@ -33,10 +34,9 @@ export async function writeOstreeLayer(repo: OstreeRepo, spec: LayerSpec, sink: 
   sink(END_OF_ARCHIVE);
 }
 
-/** Where a path of the commit lies in the image: ostree's `/usr/etc` is `etc` there. No leading slash. */
+/** {@link deployedPath} without leading slash. */
 export function tarPath(path: TreePath): string {
-  const relative = path.slice(1);
-  return relative === 'usr/etc' || relative.startsWith('usr/etc/') ? relative.slice('usr/'.length) : relative;
+  return deployedPath(path).slice(1);
 }
 
 class LayerStream {

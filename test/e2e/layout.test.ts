@@ -1,6 +1,6 @@
 /** `ostrata layout` on a series of real rpmdbs, and what it predicts beside images that were built. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -85,6 +85,18 @@ suite('ostrata layout', () => {
       ref: 'sample/os',
     }));
     comparePrediction('sample', builds, 12);
+  });
+
+  test('a commit and its image have the same components: a plan for one is a plan for the other', () => {
+    const repo = join(repoRoot, 'rpmdb-fixtures/sample/new');
+    const { image } = encapsulate(repo, 'sample/os', join(scratch, 'image'));
+    const components = (...source: string[]) => {
+      const file = join(scratch, 'components.json');
+      ostrata(['layout', 'plan', '--quiet', `--write-components=${file}`, ...source]);
+      const build = JSON.parse(readFileSync(file, 'utf8')) as { components: Record<string, unknown>[] };
+      return build.components;
+    };
+    assert.deepEqual(components(image.reference), components(`--repo=${repo}`, 'sample/os'));
   });
 
   test('predicts what components cost that grow tenfold, come, go, split and are renamed', () => {
