@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { layoutNames, loadLayoutStrategy } from '../../plugins/index.js';
-import { proveLayout } from '../../src/layout/plan.js';
+import { planLayout, proveLayout } from '../../src/layout/plan.js';
+import type { PriorBuild } from '../../src/layout/prior.js';
+import { recordOf } from '../../src/layout/record.js';
 import type { ChangeHistory, Component, LayoutLimits, LayoutStrategy, PriorLayer } from '../../src/plugin.js';
 
 const ids = fc.uniqueArray(
@@ -122,6 +124,21 @@ for (const name of layoutNames) {
           assert.deepEqual(structuredClone(input), before);
         }),
         { numRuns: 30 },
+      );
+    });
+
+    test('follows builds whatever comes, goes, grows or is renamed, and however the limit changes', () => {
+      fc.assert(
+        fc.property(fc.array(given, { minLength: 2, maxLength: 5 }), fc.boolean(), (builds, foreign) => {
+          let prior: PriorBuild | undefined;
+          for (const { components, maxLayers, maxLayerSize } of builds) {
+            const limits = { maxLayers, ...(maxLayerSize !== undefined && { maxLayerSize }), ...(prior && { prior }) };
+            const plan = planLayout(components, strategy, limits); // proves the layout
+            assert.ok(plan.layers.length <= maxLayers);
+            prior = { ...recordOf(plan, components), foreign };
+          }
+        }),
+        { numRuns: 50 },
       );
     });
 
