@@ -93,3 +93,13 @@ test('an image of another tool has no clean layer', () => {
   planLayout([component('a')], spy, { maxLayers: 4, prior: { layers: [{ components: ['a'] }], foreign: true } });
   assert.deepEqual(seen[0]?.prior, [{ components: ['a'], dirty: true }]);
 });
+
+test('an id that a damaged record lists twice stays where it is listed first', () => {
+  const seen: LayoutLimits[] = [];
+  const layers = [{ components: ['a', 'b'] }, { components: ['b'] }, { components: ['b'] }];
+  planLayout([component('a'), component('b')], spyingOn(seen), { maxLayers: 4, prior: { layers } });
+  assert.deepEqual(
+    seen[0]?.prior?.map((layer) => layer.components),
+    [['a', 'b'], [], []],
+  );
+});
