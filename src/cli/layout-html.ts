@@ -175,7 +175,7 @@ const columnStart = (count: number) => (i: number) => round(LEFT + (i * (WIDTH -
 function dates({ chain, updates, result: { lag } }: SimulationRun): string {
   const x = columnStart(updates.length);
   const last = updates.length - 1;
-  return [...new Set([0, last >> 1, last])]
+  return [...new Set(last < 0 ? [] : [0, last >> 1, last])]
     .map((i) => {
       const { date, build = '' } = chain[i + lag] ?? {};
       const anchor = last < 2 ? 'middle' : i === 0 ? 'start' : i === last ? 'end' : 'middle';

@@ -1,6 +1,6 @@
 /** `ostrata layout` on a series of real rpmdbs, and what it predicts beside images that were built. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -31,6 +31,21 @@ suite('ostrata layout', () => {
     assert.equal(few.boundBytes, (4 * 90.1 + 3 * 2.1 + 2 * 20.1 + 30.1 + 7.1 + 150.1) * 1e6);
     assert.equal(enough.ratio, 1);
     assert.ok((few.ratio as number) > 1 && (few.ratio as number) < (single.ratio as number));
+  });
+
+  test('--html: charts of every number of updates, nothing from elsewhere, nothing that is no number', () => {
+    for (const builds of [5, 2, 1]) {
+      const folder = join(scratch, `series-${builds}`);
+      mkdirSync(folder);
+      for (const build of ['1', '2', '3', '4', '5'].slice(0, builds))
+        copyFileSync(join(series, `${build}.sqlite`), join(folder, `${build}.sqlite`));
+      simulate(folder, '--max-layers=4', '--strategy=expected-download,single', `--html=${folder}.html`);
+      const html = readFileSync(`${folder}.html`, 'utf8');
+      assert.equal([...html.matchAll(/<svg /g)].length, 3);
+      assert.doesNotMatch(html, /NaN|Infinity|undefined|<script|https?:|(src|href)=/);
+      for (const [, x, y] of html.matchAll(/<text x="([^"]*)" y="([^"]*)"/g))
+        assert.ok(Number(x) >= 0 && Number(x) <= 960 && Number(y) >= 0 && Number(y) <= 460, `${x},${y}`);
+    }
   });
 
   test('plans and explains one of them', () => {
