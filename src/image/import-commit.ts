@@ -167,9 +167,9 @@ class CommitImport {
 }
 
 function stagedCommit({ metadata }: StagedLayer): { commit: string; bytes: Uint8Array } {
-  const [first] = metadata;
-  if (first === undefined) throw new OstrataError('CORRUPT', 'the layer holds no commit');
-  return { commit: first[0].slice(0, -'.commit'.length), bytes: first[1] };
+  // The reader of the layer has seen to it that it begins with a commit.
+  const [[name, bytes]] = [...metadata] as [[string, Uint8Array]];
+  return { commit: name.slice(0, -'.commit'.length), bytes };
 }
 
 function checkLabel(config: ImageConfig, commit: string): void {

@@ -279,6 +279,11 @@ suite('images that lie are refused', () => {
       await refused(await forge(image, change), message);
     });
 
+  test('a layer that is there twice, also in the config', async () => {
+    const forged = await forge(image, (layers) => void layers.splice(2, 0, layers[1] as ForgedEntry[]));
+    await refused(forged, /is there twice among the layers of the commit/);
+  });
+
   test('a layer that is missing', async () => {
     await refused(await forge(image, (layers) => void layers.splice(1, 1)), /are in no layer, the first is/);
   });
@@ -389,9 +394,17 @@ suite('images that lie are refused', () => {
     await assert.rejects(pull(lying), /diff_id: stated/);
     await pull(evil);
     await assert.rejects(pull(lying), /diff_id: stated/);
+    // As after a pull that did not get to its end: the layer is there, and no image that tells its diff_id.
+    rmSync(join(repo, 'refs/heads/ostree/container/image'), { recursive: true });
+    await assert.rejects(pull(lying), /diff_id: stated/);
     const { mergeCommit } = await pull(good);
     const tree = openCommitTree(openRepo(repo), mergeCommit);
     assert.equal(Buffer.from(await tree.bytes('/usr/derived')).toString(), 'good');
+    // A layer of the commit would be taken for another one from then on.
+    for (const lie of [diffId, `sha256:${'0'.repeat(64)}`]) {
+      const change = (diffIds: string[]) => diffIds.splice(1, 1, lie);
+      await assert.rejects(pull(await forge(image, () => {}, {}, [], change)), /diff_id: stated/);
+    }
   });
 
   test('nothing is refused for good: the true image can be imported after it', async () => {
