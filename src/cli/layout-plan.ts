@@ -104,11 +104,8 @@ export async function openOwnLayout(
   const { sources } = await loadPlugins(options);
   const build = await buildOfImage(source, { sources, log });
   const prior = (await previousFromImage(await openImage(source), log)).prior(build.components);
-  // In an image, the commit's /usr/etc is /etc.
-  const layers = prior.layers.map(({ components }) => ({
-    components: components.map((id) => id.replace(/^(dir|file):\/usr\/etc(?=\/|$)/, '$1:/etc')),
-  }));
-  const plan = planLayout(build.components, plannedStrategy(layers, log), { maxLayers: layers.length + 1, log });
+  const maxLayers = prior.layers.length + 1;
+  const plan = planLayout(build.components, plannedStrategy(prior.layers, log), { maxLayers, log });
   return { build, layout: { ...plan, history: prior.history ?? plan.history } };
 }
 
