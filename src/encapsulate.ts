@@ -126,11 +126,10 @@ export async function writeImage(
   options: WriteImageOptions,
 ): Promise<WrittenImage> {
   try {
-    const { commit } = plan.tree;
+    const { commit, repo } = plan.tree;
     const packages = plan.components.flatMap(({ facts }) => facts.packages);
     const architecture = options.architecture ?? commitArchitecture(commit.parsed, packages);
     const copied = commitLabels(commit.parsed, options);
-    const { repo } = plan.tree;
     const commitBlob = {
       spec: plan.commitLayer,
       key: commitLayerKey(plan.commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes),
