@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { repoRoot } from './root.js';
 
 const ORDER: readonly (readonly string[])[] = [
-  ['src/errors', 'src/log', 'src/bytes'],
+  ['src/errors', 'src/log', 'src/bytes', 'src/program'],
   ['src/tar', 'src/oci', 'src/ostree'],
   ['src/tree'],
   ['src/plugin'],

@@ -10,9 +10,9 @@ import { decodeDirtree } from '../ostree/dirtree.js';
 import { type FileHeader, fileType } from '../ostree/file.js';
 import { decodeXattrs } from '../ostree/xattrlist.js';
 import { FileMap } from '../tree/filemap.js';
-import { type LookupTree, wholeFile } from '../tree/lookup.js';
+import { type LookupTree, MAX_WHOLE_FILE, wholeFile } from '../tree/lookup.js';
 import { fileEntry } from '../tree/ostree.js';
-import { type FileEntry, MAX_WHOLE_FILE, type TreePath } from '../tree/tree.js';
+import type { FileEntry, TreePath } from '../tree/tree.js';
 import { type ReadLayer, readEncapsulated } from './encapsulated.js';
 
 interface FoundObject {

@@ -3,17 +3,17 @@
  * libselinux: the installed `ostree` is asked, by a commit of empty files at those paths into a repository that is thrown
  * away.
  */
-import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { collect } from '../bytes/stream.js';
-import { inContextAsync, OstrataError, wrapError } from '../errors.js';
+import { inContextAsync, OstrataError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { FileInfo } from '../ostree/file.js';
 import type { MutableTree } from '../ostree/mutabletree.js';
 import { openRepo } from '../ostree/repo.js';
+import { runProgram } from '../program.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry } from '../tar/header.js';
 import { openCommitTree } from '../tree/ostree.js';
 import type { ByteStream } from '../tree/tree.js';
@@ -21,7 +21,6 @@ import type { ByteStream } from '../tree/tree.js';
 export const SELINUX_XATTR = 'security.selinux';
 /** A policy's contexts are a few hundred kB, its binary form some MB. */
 const MAX_POLICY_FILE = 64 << 20;
-const MAX_MESSAGE = 2000;
 
 /** Reads content objects. */
 export interface ContentReader {
@@ -108,23 +107,7 @@ function writePaths(path: string, entries: readonly LabelledEntry[]): void {
   }
 }
 
-function ostree(args: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('ostree', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let message = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      message = `${message}${text}`.slice(-MAX_MESSAGE);
-    });
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'ENOENT'
-          ? new OstrataError('UNSUPPORTED', 'that needs the program ostree')
-          : wrapError('ostree', error),
-      ),
-    );
-    child.on('close', (code) => {
-      if (code === 0) resolve();
-      else reject(new OstrataError('IO', `ostree ${args[0]}: ${message.trim() || `exit code ${code}`}`));
-    });
-  });
+async function ostree(args: readonly string[]): Promise<void> {
+  const { code, stderr } = await runProgram('ostree', args, { purpose: 'that' });
+  if (code !== 0) throw new OstrataError('IO', `ostree ${args[0]}: ${stderr.trim() || `exit code ${code}`}`);
 }

@@ -3,19 +3,17 @@
  * it too (through gpgme), so that both come to one verdict on expired, revoked and weak keys. All keys of the remote's
  * keyring are trusted, no others: gpg runs in a home of its own.
  */
-import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { OstrataError, wrapError } from '../errors.js';
+import { OstrataError } from '../errors.js';
+import { runProgram } from '../program.js';
 import { REMOTES_DIRECTORY, type Remote } from './remote.js';
 import type { OstreeRepo } from './repo.js';
 
 /** Keys for all remotes that have no keyring of their own. */
 const GLOBAL_KEYS = process.env.OSTREE_GPG_HOME ?? '/usr/share/ostree/trusted.gpg.d';
-/** gpg's status lines end up in memory; a few for each of at most 64 signatures. */
-const MAX_OUTPUT = 1 << 20;
 
 /** A line that names the signer; throws `CORRUPT` with gpg's reasons where no signature is good. */
 export async function verifyGpg(
@@ -80,7 +78,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** Standard output: the status lines. gpg's exit code says less than they do. */
-function gpg(home: string, args: readonly string[]): Promise<string> {
+async function gpg(home: string, args: readonly string[]): Promise<string> {
   const options = [
     '--homedir',
     home,
@@ -92,23 +90,6 @@ function gpg(home: string, args: readonly string[]): Promise<string> {
     '--trust-model',
     'always',
   ];
-  return new Promise((resolve, reject) => {
-    const child = spawn('gpg', [...options, ...args], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...process.env, LC_ALL: 'C' },
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      if (output.length > MAX_OUTPUT) child.kill();
-    });
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'ENOENT'
-          ? new OstrataError('UNSUPPORTED', 'verifying a GPG signature needs the program gpg (package gnupg)')
-          : wrapError('gpg', error),
-      ),
-    );
-    child.on('close', () => resolve(output));
-  });
+  const env = { ...process.env, LC_ALL: 'C' };
+  return (await runProgram('gpg', [...options, ...args], { purpose: 'verifying a GPG signature', env })).stdout;
 }

@@ -2,7 +2,6 @@
  * The host's signature policy, containers-policy.json(5), enforced by the installed skopeo, which knows all kinds of
  * signatures there are. No layer is fetched for that: skopeo copies into a layout that claims to have them.
  */
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
@@ -10,15 +9,15 @@ import { join } from 'node:path';
 import { inContextAsync, OstrataError, wrapError } from '../errors.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseIndex } from '../oci/types.js';
+import { runProgram } from '../program.js';
 import { parseImgref } from './imgref.js';
 import { canonicalImgref } from './ostree-imgref.js';
 import { encodeAuthFile, findCredentials } from './registry/credentials.js';
+import { lastMessage } from './skopeo/run.js';
 import type { TransportOptions } from './transport.js';
 
 const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
 const ACCEPT_ANYTHING = 'insecureAcceptAnything';
-/** What skopeo says to the point is at the end of a line. */
-const MAX_MESSAGE = 2000;
 
 /** Throws unless the policy accepts exactly the manifest that `image` has. */
 export async function enforcePolicy(imgref: string, image: ImageReader, options: TransportOptions): Promise<void> {
@@ -82,7 +81,7 @@ async function writeAuthFile(imgref: string, directory: string, options: Transpo
   return path;
 }
 
-function copy(
+async function copy(
   source: string,
   directory: string,
   authfile: string | undefined,
@@ -101,28 +100,9 @@ function copy(
   ];
   const policy = process.env.CONTAINERS_POLICY_JSON;
   const global = policy ? [`--policy=${policy}`] : [];
-  return new Promise((resolve, reject) => {
-    const child = spawn('skopeo', [...global, ...args, source, `oci:${directory}:accepted`], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      ...(signal && { signal }),
-    });
-    let message = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      message = `${message}${text}`.slice(-MAX_MESSAGE);
-    });
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'ENOENT'
-          ? new OstrataError('UNSUPPORTED', 'enforcing it needs the program skopeo')
-          : wrapError('skopeo', error),
-      ),
-    );
-    child.on('close', (code) => {
-      if (code === 0) resolve();
-      else
-        reject(
-          new OstrataError('CORRUPT', `refused: ${message.trim().replace(/^.*?msg=/s, '') || `exit code ${code}`}`),
-        );
-    });
+  const { code, stderr } = await runProgram('skopeo', [...global, ...args, source, `oci:${directory}:accepted`], {
+    purpose: 'enforcing it',
+    signal,
   });
+  if (code !== 0) throw new OstrataError('CORRUPT', `refused: ${lastMessage(stderr) || `exit code ${code}`}`);
 }

@@ -1,9 +1,11 @@
 import { collect } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
-import { type ByteStream, type FileEntry, MAX_WHOLE_FILE, type RegularFile, type TreePath } from './tree.js';
+import type { ByteStream, FileEntry, RegularFile, TreePath } from './tree.js';
 
 /** As many symlinks as Linux follows in one path resolution (path_resolution(7)). */
 export const MAX_SYMLINKS = 40;
+/** The largest file that {@link LookupTree.bytes} holds in memory: several times the largest rpmdb seen (200 MB). */
+export const MAX_WHOLE_FILE = 1 << 30;
 
 /** Finds single paths of a tree; a FileMap is one that holds them all. */
 export interface PathLookup {

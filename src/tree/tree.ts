@@ -46,6 +46,3 @@ export interface Tree {
   /** All bytes of a regular file, symlinks followed; `NOT_FOUND` if there is none, `LIMIT` above MAX_WHOLE_FILE. */
   bytes(path: TreePath): Promise<Uint8Array>;
 }
-
-/** The largest file that {@link Tree.bytes} holds in memory: several times the largest rpmdb seen (200 MB). */
-export const MAX_WHOLE_FILE = 1 << 30;

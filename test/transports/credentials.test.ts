@@ -117,7 +117,10 @@ suite('the usual files', () => {
     await assert.rejects(find('evil.test/x', file), { code: 'CORRUPT', message: /no credential helper/ });
     assert.equal(readFileSync(log, 'utf8'), 'get known.test\nget token.test\nget unknown.test\nget broken.test\n');
     const missing = authFile({ credHelpers: { 'a.test': 'not-installed' } });
-    await assert.rejects(find('a.test/x', missing), { code: 'NOT_FOUND', message: /docker-credential-not-installed/ });
+    await assert.rejects(find('a.test/x', missing), {
+      code: 'UNSUPPORTED',
+      message: /docker-credential-not-installed/,
+    });
   });
 });
 

@@ -101,7 +101,7 @@ test('skopeo gets no credentials; where it is missing, that is told', async () =
       assert.match(seen, /copy/);
       assert.doesNotMatch(seen, /very-secret/);
       process.env.PATH = join(scratch, 'empty');
-      await assert.rejects(createImage(`dir:${join(scratch, 'x')}`), { code: 'NOT_FOUND', message: /not installed/ });
+      await assert.rejects(createImage(`dir:${join(scratch, 'x')}`), { code: 'UNSUPPORTED', message: /not installed/ });
     } finally {
       process.env.PATH = path;
       if (proxy === undefined) delete process.env.HTTPS_PROXY;

@@ -1,10 +1,10 @@
 /** Credentials for a registry: containers-auth.json(5), Docker's config.json and its credential helpers. */
-import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { inContextAsync, OstrataError } from '../../errors.js';
+import { runProgram } from '../../program.js';
 import type { Credentials } from '../transport.js';
 import type { ImageReference } from './reference.js';
 
@@ -12,7 +12,6 @@ import type { ImageReference } from './reference.js';
 export type RegistryCredentials = Credentials | { readonly identityToken: string };
 
 const MAX_FILE_SIZE = 4 << 20;
-const MAX_HELPER_OUTPUT = 1 << 20;
 /** Helpers may ask a service, or the user. In milliseconds. */
 const HELPER_TIMEOUT = 60_000;
 /** What a helper calls the user of an identity token. */
@@ -144,33 +143,17 @@ async function askHelper(name: string, host: string): Promise<RegistryCredential
     throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is no credential helper`);
   const program = `docker-credential-${name}`;
   return inContextAsync(program, async () => {
-    const { status, output } = await runHelper(program, host);
-    if (status !== 0) {
-      if (/credentials not found/i.test(output)) return undefined;
-      throw new OstrataError('IO', `ended with exit code ${status}`);
+    const signal = AbortSignal.timeout(HELPER_TIMEOUT);
+    const { code, stdout } = await runProgram(program, ['get'], { purpose: 'the auth file', input: host, signal });
+    if (code !== 0) {
+      if (/credentials not found/i.test(stdout)) return undefined;
+      throw new OstrataError('IO', `ended with exit code ${code}`);
     }
     try {
-      const { Username, Secret } = v.parse(helperAnswer, JSON.parse(output));
+      const { Username, Secret } = v.parse(helperAnswer, JSON.parse(stdout));
       return Username === TOKEN_USER ? { identityToken: Secret } : { username: Username, password: Secret };
     } catch {
       throw new OstrataError('CORRUPT', 'its answer is not JSON with Username and Secret');
     }
-  });
-}
-
-function runHelper(program: string, input: string): Promise<{ status: number | null; output: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-      signal: AbortSignal.timeout(HELPER_TIMEOUT),
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
-      if (output.length > MAX_HELPER_OUTPUT) child.kill();
-    });
-    child.on('error', reject).on('close', (status) => resolve({ status, output }));
-    // It may end without reading.
-    child.stdin.on('error', () => {}).end(input);
   });
 }
