@@ -29,6 +29,11 @@ export async function loadContentSources(): Promise<readonly ContentSource[]> {
   return Promise.all(Object.values(contentSources).map((load) => load()));
 }
 
+/** The content source that a mapping's text describes; throws `CORRUPT` where it is none. */
+export async function loadMapping(text: string): Promise<ContentSource> {
+  return (await import('./mapping/index.js')).mapping(text);
+}
+
 /** The built-in strategy `name`; undefined where there is none of that name. */
 export async function loadLayoutStrategy(name: string): Promise<LayoutStrategy | undefined> {
   return Object.hasOwn(layoutStrategies, name) ? layoutStrategies[name]?.() : undefined;

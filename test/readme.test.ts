@@ -47,6 +47,14 @@ suite('programs of the README', () => {
     assert.ok(chunks.at(-1)?.includes('site'), `${chunks}`);
   });
 
+  test('a mapping', () => {
+    const file = join(folder, 'mapping.json');
+    writeFileSync(file, blocks('json').find((block) => block.includes('"paths"')) ?? '');
+    const call = ['layout', 'plan', `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`, 'sample/os', '--json'];
+    const { layers } = JSON.parse(ostrata([...call, '--max-layers=5', `--mapping=${file}`]));
+    assert.ok(layers.some((layer: { components: string[] }) => `${layer.components}` === 'mapping:site'));
+  });
+
   for (const [i, program] of blocks('js')
     .filter((block) => block !== plugin)
     .entries())

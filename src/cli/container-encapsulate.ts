@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
+import { parseJson } from '../bytes/json.js';
 import { type ImagePlan, planImage, writeImage } from '../encapsulate.js';
 import { inContextAsync, OstrataError } from '../errors.js';
 import { goArchitecture } from '../image/architecture.js';
@@ -205,19 +206,7 @@ const imageConfigSchema = v.looseObject({
 });
 
 async function readImageConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
-  return inContextAsync(`image config ${path}`, async () => {
-    const text = await readFile(path, 'utf8');
-    let json: unknown;
-    try {
-      json = JSON.parse(text);
-    } catch (cause) {
-      throw new OstrataError('CORRUPT', `not JSON: ${(cause as Error).message}`, { cause });
-    }
-    const parsed = v.safeParse(imageConfigSchema, json);
-    if (parsed.success) return parsed.output;
-    const [issue] = parsed.issues;
-    throw new OstrataError('CORRUPT', `${v.getDotPath(issue) ?? 'document'}: ${issue.message}`);
-  });
+  return inContextAsync(`image config ${path}`, async () => parseJson(await readFile(path, 'utf8'), imageConfigSchema));
 }
 
 async function writeContentMeta(path: string, plan: ImagePlan): Promise<void> {

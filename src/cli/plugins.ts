@@ -1,23 +1,26 @@
 /** Built-in plugins, and those that `--plugin` names. */
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { layoutNames, loadContentSources, loadLayoutStrategy } from '../../plugins/index.js';
+import { layoutNames, loadContentSources, loadLayoutStrategy, loadMapping } from '../../plugins/index.js';
 import { inContextAsync, OstrataError } from '../errors.js';
 import { type ContentSource, definePlugin, type LayoutStrategy, type Plugin } from '../plugin.js';
 import { repeated } from './options.js';
 
 export interface PluginOptions {
   readonly plugin?: readonly string[];
+  readonly mapping?: string;
   readonly layout: string;
 }
 
-/** `--layout` and `--plugin`. */
+/** `--layout`, `--plugin` and `--mapping`. */
 export function addPluginOptions(command: Command): Command {
   return command
     .option('--layout <name>', `how components are put into layers: ${layoutNames.join(', ')}`, layoutNames[0])
-    .option('--plugin <module>', 'load a plugin (file or package) with more content sources or layouts', repeated);
+    .option('--plugin <module>', 'load a plugin (file or package) with more content sources or layouts', repeated)
+    .option('--mapping <file>', 'JSON that says which component paths belong to, before all other sources');
 }
 
 export interface LoadedPlugins {
@@ -26,11 +29,15 @@ export interface LoadedPlugins {
 }
 
 /** Throws `PLUGIN` for a module that is none, `USAGE` for a layout that nobody provides. A plugin's layout wins over a built-in of its name. */
-export async function loadPlugins({ plugin: modules = [], layout }: PluginOptions): Promise<LoadedPlugins> {
+export async function loadPlugins({ plugin: modules = [], mapping, layout }: PluginOptions): Promise<LoadedPlugins> {
   const plugins = await Promise.all(modules.map(loadPlugin));
   const strategy = await findLayout(layout, plugins, '--layout');
-  const builtIn = await loadContentSources();
-  return { sources: [...builtIn, ...plugins.flatMap(({ contentSources = [] }) => contentSources)], strategy };
+  const sources = [await loadContentSources(), ...plugins.map(({ contentSources = [] }) => contentSources)].flat();
+  return { sources: mapping === undefined ? sources : [await readMapping(mapping), ...sources], strategy };
+}
+
+async function readMapping(path: string): Promise<ContentSource> {
+  return inContextAsync(`mapping ${path}`, async () => loadMapping(await readFile(path, 'utf8')));
 }
 
 /** The layouts `names` of the modules and of the built-in ones; throws as {@link loadPlugins} does. */

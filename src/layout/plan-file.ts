@@ -4,6 +4,7 @@
  *   {"version": 1, "layers": [{"components": [id, ...]}, ...]}
  */
 import * as v from 'valibot';
+import { parseJson } from '../bytes/json.js';
 import { OstrataError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Component, LayoutLayer, LayoutStrategy } from '../plugin.js';
@@ -22,24 +23,14 @@ export function formatPlan(layers: readonly LayoutLayer[]): string {
 
 /** Throws `CORRUPT`, naming the member, for a text that is no plan or has a component in two layers. */
 export function parsePlan(text: string): readonly LayoutLayer[] {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new OstrataError('CORRUPT', `not JSON: ${(cause as Error).message}`, { cause });
-  }
-  const parsed = v.safeParse(planSchema, json);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw new OstrataError('CORRUPT', `${v.getDotPath(issue) ?? 'it'}: ${issue.message}`);
-  }
+  const { layers } = parseJson(text, planSchema);
   const seen = new Set<string>();
-  for (const { components } of parsed.output.layers)
+  for (const { components } of layers)
     for (const id of components) {
       if (seen.has(id)) throw new OstrataError('CORRUPT', `component ${JSON.stringify(id)} is in two layers`);
       seen.add(id);
     }
-  return parsed.output.layers;
+  return layers;
 }
 
 /**

@@ -10,7 +10,8 @@
 import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import * as v from 'valibot';
-import { inContextAsync, OstrataError } from '../errors.js';
+import { parseJson } from '../bytes/json.js';
+import { inContext, inContextAsync, OstrataError } from '../errors.js';
 import type { PlannedComponent } from './plan.js';
 import type { SeriesBuild } from './simulate.js';
 
@@ -82,18 +83,7 @@ async function readText(path: string): Promise<string> {
 const tooLarge = () => new OstrataError('LIMIT', `more than ${MAX_SERIES_BYTES} bytes`);
 
 function parseBuild(text: string, place: string, name: string): SeriesBuild {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new OstrataError('CORRUPT', `${place}: not JSON: ${(cause as Error).message}`, { cause });
-  }
-  const parsed = v.safeParse(buildSchema, json);
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    throw new OstrataError('CORRUPT', `${place}: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}`);
-  }
-  const { build = name, date, components } = parsed.output;
+  const { build = name, date, components } = inContext(place, () => parseJson(text, buildSchema));
   const planned = components.map(
     ({ id, source, exclusive, changesPerYear, ...facts }): PlannedComponent => ({
       ...facts,

@@ -3,8 +3,9 @@
  * (version 2 schema 2), which differ in media types only. Parsed, unknown members are kept out.
  */
 import * as v from 'valibot';
+import { parseJson } from '../bytes/json.js';
 import { decodeUtf8 } from '../bytes/text.js';
-import { OstrataError } from '../errors.js';
+import { inContext, OstrataError } from '../errors.js';
 import { CONFIG_MEDIA_TYPES, INDEX_MEDIA_TYPES, layerCompression, MANIFEST_MEDIA_TYPES } from './media-types.js';
 
 /** More than any registry accepts (4 MiB); also for configs and indexes. */
@@ -86,14 +87,5 @@ export const parseConfig = (bytes: Uint8Array) => parse(bytes, 'config', config)
 function parse<T extends v.GenericSchema>(bytes: Uint8Array, what: string, schema: T): v.InferOutput<T> {
   if (bytes.length > MAX_JSON_SIZE)
     throw new OstrataError('LIMIT', `image ${what} of ${bytes.length} bytes, at most ${MAX_JSON_SIZE}`);
-  let json: unknown;
-  try {
-    json = JSON.parse(decodeUtf8(bytes) ?? '');
-  } catch (cause) {
-    throw new OstrataError('CORRUPT', `image ${what} is not JSON`, { cause });
-  }
-  const result = v.safeParse(schema, json);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new OstrataError('CORRUPT', `image ${what}: ${v.getDotPath(issue) ?? 'document'}: ${issue.message}`);
+  return inContext(`image ${what}`, () => parseJson(decodeUtf8(bytes) ?? '', schema));
 }

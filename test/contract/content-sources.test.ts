@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { loadContentSources } from '../../plugins/index.js';
+import { loadContentSources, loadMapping } from '../../plugins/index.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import type { ContentSource, Tree } from '../../src/plugin.js';
@@ -50,7 +50,8 @@ async function owners(source: ContentSource, tree: Tree) {
   );
 }
 
-for (const source of await loadContentSources())
+const mapping = await loadMapping('{"version":1,"paths":{"/usr/lib":"libraries","/etc":"settings","/top":"top"}}');
+for (const source of [mapping, ...(await loadContentSources())])
   for (const [name, tree] of Object.entries(trees))
     suite(`content source ${source.name}, tree ${name}`, () => {
       test('what it claims, it has facts of; ids and names are those of no version', async (context) => {
@@ -83,7 +84,7 @@ for (const source of await loadContentSources())
     });
 
 test('names and priorities are each used once; the last source claims everything', async () => {
-  const sources = await loadContentSources();
+  const sources = [mapping, ...(await loadContentSources())];
   assert.equal(new Set(sources.map(({ name }) => name)).size, sources.length);
   assert.equal(new Set(sources.map(({ priority }) => priority)).size, sources.length);
   const last = sources.toSorted((a, b) => a.priority - b.priority).at(-1) as ContentSource;

@@ -177,7 +177,7 @@ test('a manifest alone tells the layout, by its record or by names', async () =>
   writeFileSync(path, '{');
   await assert.rejects(previousFromManifest(path, silentLogger), {
     code: 'CORRUPT',
-    message: new RegExp(`previous build manifest ${path}: image manifest is not JSON`),
+    message: new RegExp(`previous build manifest ${path}: image manifest: not JSON`),
   });
   await assert.rejects(previousFromManifest(`${path}.none`, silentLogger), { code: 'NOT_FOUND' });
 });

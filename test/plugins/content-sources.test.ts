@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bigfiles } from '../../plugins/bigfiles/index.js';
 import { kernel } from '../../plugins/kernel/index.js';
+import { mapping } from '../../plugins/mapping/index.js';
 import { subtree } from '../../plugins/subtree/index.js';
 import { xattr } from '../../plugins/xattr/index.js';
 import type { ContentSource, FileEntry, TreePath } from '../../src/plugin.js';
@@ -142,4 +143,72 @@ test('xattr: a NUL at the end is none of the name; what is no name or interval i
     );
   }
   assert.equal(warnings.length, 8);
+});
+
+const mapped = (paths: object, components?: object) => mapping(JSON.stringify({ version: 1, paths, components }));
+
+test('mapping: the longest path wins, in the running system and through symlinked directories', async () => {
+  const source = mapped({
+    '/usr/lib': 'libraries',
+    '/lib/modules/6.1': 'kernel',
+    '/etc': 'settings',
+    '/etc/app': 'app',
+    '/usr/bin/x': 'constructor',
+    '/gone': 'gone',
+  });
+  const { owners, components, warnings, detected } = await load(source, {
+    '/lib': { target: 'usr/lib' },
+    '/usr/lib/a': '',
+    '/usr/lib64/a': '',
+    '/usr/lib/modules/6.1': { directory: true },
+    '/usr/lib/modules/6.1/vmlinuz': '',
+    '/usr/etc': { directory: true },
+    '/usr/etc/hosts': '',
+    '/usr/etc/app/a': '',
+    '/usr/bin/x': '',
+  });
+  assert.deepEqual(owners, {
+    '/lib': undefined,
+    '/usr/lib/a': 'mapping:libraries',
+    '/usr/lib64/a': undefined,
+    '/usr/lib/modules/6.1': 'mapping:kernel',
+    '/usr/lib/modules/6.1/vmlinuz': 'mapping:kernel',
+    '/usr/etc': 'mapping:settings',
+    '/usr/etc/hosts': 'mapping:settings',
+    '/usr/etc/app/a': 'mapping:app',
+    '/usr/bin/x': 'mapping:constructor',
+  });
+  assert.equal(detected, true);
+  assert.deepEqual(components.get('mapping:constructor'), {
+    name: 'constructor',
+    source: 'mapping:constructor',
+    packages: [],
+  });
+  assert.deepEqual(warnings, ['mapping: paths that are not in the tree: 1, the first is /gone']);
+});
+
+test('mapping: what is declared of a component; the root holds for all', async () => {
+  const declared = { mesa: { updateInterval: 14, source: 'graphics', exclusive: true }, unused: {} };
+  const { owners, components } = await load(mapped({ '/': 'mesa' }, declared), { '/x': '', '/a/b/c': '' });
+  assert.deepEqual(Object.values(owners), ['mapping:mesa', 'mapping:mesa']);
+  assert.deepEqual(
+    [...components],
+    [['mapping:mesa', { name: 'mesa', source: 'graphics', packages: [], updateInterval: 14, exclusive: true }]],
+  );
+  assert.equal((await load(mapped({}), { '/x': '' })).detected, false);
+});
+
+test('mapping: what is none is refused, and the member named', () => {
+  const refused = (text: string, message: RegExp) => assert.throws(() => mapping(text), { code: 'CORRUPT', message });
+  refused('{', /^not JSON: /);
+  refused('{"version": 2, "paths": {}}', /^version: /);
+  for (const path of ['usr/x', '/usr/../x', '/usr/./x', '/usr//x', '/usr/', '/..', '/a\0b', ''])
+    refused(JSON.stringify({ version: 1, paths: { [path]: 'x' } }), /expected an absolute path/);
+  for (const name of ['', 'a,b', 'a\nb', 'x'.repeat(256)])
+    refused(JSON.stringify({ version: 1, paths: { '/x': name } }), /^paths\.\/x: expected a name/);
+  refused('{"version":1,"paths":{"/x":"x"},"components":{"x":{"interval":3}}}', /^components\.x/);
+  refused(
+    '{"version":1,"paths":{"/x":"x"},"components":{"x":{"updateInterval":-1}}}',
+    /^components\.x\.updateInterval/,
+  );
 });

@@ -83,10 +83,10 @@ test('an index that is damaged, empty or names no file', async () => {
   write(directory, { ...index, manifests: [{ ...index.manifests[0], digest: 'sha256:../../../etc/passwd' }] });
   await assert.rejects(open(), { code: 'CORRUPT', message: /manifests\.0\.digest/ });
   writeFileSync(join(directory, 'index.json'), '{');
-  await assert.rejects(open(), { code: 'CORRUPT', message: /reading oci:.*image index is not JSON/ });
+  await assert.rejects(open(), { code: 'CORRUPT', message: /reading oci:.*image index: not JSON/ });
   await assert.rejects(createImage(`oci:${directory}`), {
     code: 'CORRUPT',
-    message: /preparing .*image index is not JSON/,
+    message: /preparing .*image index: not JSON/,
   });
   assert.deepEqual(readdirSync(directory).sort(), ['blobs', 'index.json', 'oci-layout'], 'nothing is left behind');
 });
