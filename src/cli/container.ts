@@ -14,6 +14,7 @@ import {
 import { addCompareCommand } from './container-compare.js';
 import { addContainerImageCommands } from './container-image.js';
 import { addInfoCommand } from './container-info.js';
+import { addPolicyCommand } from './container-policy.js';
 import { counted, formatBytes, shortDigest, someNames } from './format.js';
 import { addLogOptions, integer } from './options.js';
 import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
@@ -32,12 +33,13 @@ interface PullOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean;
 }
 
-/** `container unencapsulate`, `info`, `compare`, and `container image ...`. */
+/** `container unencapsulate`, `info`, `compare`, `policy`, and `container image ...`. */
 export function addContainerCommand(program: Command): void {
   const container = program.command('container').summary('pull images and have their ostree commits again');
   addUnencapsulateCommand(container);
   addInfoCommand(container);
   addCompareCommand(container);
+  addPolicyCommand(container);
   const image = container.command('image').summary('images that a repository has');
   addPullCommand(image);
   addContainerImageCommands(image);

@@ -2,27 +2,34 @@
  * The host's signature policy, containers-policy.json(5), enforced by the installed skopeo, which knows all kinds of
  * signatures there are. No layer is fetched for that: skopeo copies into a layout that claims to have them.
  */
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inContextAsync, OstrataError, wrapError } from '../errors.js';
+import { inContextAsync, OstrataError } from '../errors.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseIndex } from '../oci/types.js';
 import { runProgram } from '../program.js';
 import { parseImgref } from './imgref.js';
 import { canonicalImgref } from './ostree-imgref.js';
+import { ACCEPT_ANYTHING, policyPath, policyRule, readPolicy } from './policy-rules.js';
 import { encodeAuthFile, findCredentials } from './registry/credentials.js';
 import { lastMessage } from './skopeo/run.js';
 import type { TransportOptions } from './transport.js';
 
-const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
-const ACCEPT_ANYTHING = 'insecureAcceptAnything';
-
-/** Throws unless the policy accepts exactly the manifest that `image` has. */
+/**
+ * Throws unless the policy accepts exactly the manifest that `image` has. A default that accepts anything is refused: whoever
+ * forgets an entry for a registry would verify nothing. Where an entry accepts anything, that is meant, and a warning tells.
+ */
 export async function enforcePolicy(imgref: string, image: ImageReader, options: TransportOptions): Promise<void> {
   await inContextAsync(`signature policy for ${imgref}`, async () => {
-    refuseInsecureDefault(policyPath());
+    const path = policyPath();
+    const policy = readPolicy(path);
+    if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING))
+      throw new OstrataError('USAGE', `${path} has the default ${ACCEPT_ANYTHING}: nothing would be verified`);
+    const { scope, requirements } = policyRule(policy, imgref);
+    if (requirements.some(({ type }) => type === ACCEPT_ANYTHING))
+      options.log?.warn(`${path}: ${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
     const directory = await mkdtemp(join(tmpdir(), 'ostrata-policy-'));
     try {
       const layout = join(directory, 'layout');
@@ -36,28 +43,6 @@ export async function enforcePolicy(imgref: string, image: ImageReader, options:
       await rm(directory, { recursive: true, force: true });
     }
   });
-}
-
-/** Found as containers/image does. */
-function policyPath(): string {
-  const fromEnvironment = process.env.CONTAINERS_POLICY_JSON;
-  if (fromEnvironment) return fromEnvironment;
-  const home = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
-  const path = [join(home, 'containers/policy.json'), ...SYSTEM_POLICIES].find((each) => existsSync(each));
-  if (path === undefined) throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
-  return path;
-}
-
-/** With that default whoever forgets an entry for a registry verifies nothing, and believes it is verified. */
-function refuseInsecureDefault(path: string): void {
-  let policy: { readonly default?: readonly { readonly type?: string }[] };
-  try {
-    policy = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw wrapError(`reading ${path}`, error);
-  }
-  if (policy.default?.some(({ type }) => type === ACCEPT_ANYTHING))
-    throw new OstrataError('USAGE', `${path} has the default ${ACCEPT_ANYTHING}: nothing would be verified`);
 }
 
 /** Files of the right names and sizes, without content: skopeo takes them for layers that need no copying. */
