@@ -111,7 +111,8 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       if (cut === undefined || passed < cut.cut) continue;
       if (cut.end === 'reset') return void request.socket.destroy();
       if (cut.end === 'stall') return;
-      while (!response.destroyed) await new Promise<void>((resolve) => response.write(noise, () => resolve()));
+      // Newer Node calls back at once where the connection is gone, which only the event loop finds out.
+      while (!response.destroyed) await new Promise((resolve) => response.write(noise, () => setImmediate(resolve)));
       return;
     }
     response.end();
