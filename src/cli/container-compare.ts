@@ -1,10 +1,11 @@
 import { type Command, Option } from 'commander';
 import { type ComparedLayer, compareImages } from '../image/compare.js';
 import type { ReadLayer } from '../image/encapsulated.js';
-import { IMGREF_HELP, type InfoOptions, readImage, sizeOf } from './container-info.js';
+import { IMGREF_HELP, type InfoOptions, plainImgref, readImage, sizeOf } from './container-info.js';
 import { counted, formatBytes, formatPercent, formatTable, printable, shortDigest, someNames } from './format.js';
 import { addLogOptions } from './options.js';
-import { addRegistryOptions } from './registry-options.js';
+import { addRegistryOptions, imageOpener } from './registry-options.js';
+import { terminalLogger } from './terminal.js';
 
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 90;
@@ -25,8 +26,11 @@ export function addCompareCommand(container: Command): void {
     .argument('<new>', IMGREF_HELP)
     .option('--json', 'print it as JSON')
     .addOption(new Option('--markdown', 'print it as Markdown, for release notes').conflicts('json'))
-    .action(async (oldImgref: string, newImgref: string, options: CompareOptions) => {
-      const [before, after] = [await readImage(oldImgref, options), await readImage(newImgref, options)];
+    .action(async (oldText: string, newText: string, options: CompareOptions) => {
+      const [oldImgref, newImgref] = [plainImgref(oldText), plainImgref(newText)];
+      const log = terminalLogger(options);
+      const open = imageOpener(options, [newImgref, oldImgref], log);
+      const [before, after] = [await readImage(oldImgref, open, log), await readImage(newImgref, open, log)];
       const compared = compareImages(before, after);
       const report = options.json ? jsonReport : options.markdown ? markdownReport : textReport;
       console.log(report(after.layers, compared));

@@ -18,7 +18,7 @@ import { strategyOfPlan } from './layout-plan.js';
 import { buildOfImageReader } from './layout-series.js';
 import { addLogOptions, integer, keyValue, repeated } from './options.js';
 import { addPluginOptions, type LoadedPlugins, loadPlugins, type PluginOptions } from './plugins.js';
-import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
+import { addRegistryOptions, type OpenImage, type RegistryOptions, transportOptions } from './registry-options.js';
 import { comparisonReport, jsonReport, plannedLayers, tableReport, updateReport, writtenLayers } from './report.js';
 import { interruptSignal } from './run.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
@@ -120,8 +120,9 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const { architecture } = imageOptions;
   // Of an index, the image this one is to follow is the one for the same architecture.
   const platform = options.platform ?? (architecture === undefined ? undefined : { os: 'linux', architecture });
-  const reach = transportOptions({ ...options, ...(platform && { platform }) }, imgref, log);
-  const open = (reference: string) => openImage(reference, reach(reference));
+  const others = [...(options.previousBuild ?? []), options.compareWithBuild].filter((each) => each !== undefined);
+  const reach = transportOptions({ ...options, ...(platform && { platform }) }, [imgref, ...others], log);
+  const open: OpenImage = (reference) => openImage(reference, reach(reference));
   const plugins = await loadPlugins(options);
   const previous = await previousBuild(options, plugins, open, log);
   const compared = options.compareWithBuild && (await previousFromImage(await open(options.compareWithBuild), log));
@@ -161,7 +162,7 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
 async function previousBuild(
   { previousBuild: imgrefs, previousBuildManifest: manifest }: EncapsulateOptions,
   { sources }: LoadedPlugins,
-  open: (imgref: string) => Promise<ImageReader>,
+  open: OpenImage,
   log: Logger,
 ): Promise<PreviousBuild | undefined> {
   if (imgrefs !== undefined && manifest !== undefined)

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { type ReadLayer, readEncapsulated } from '../image/encapsulated.js';
+import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
-import { openImage } from '../transports/imgref.js';
 import { parseOstreeImgref } from '../transports/ostree-imgref.js';
 import { formatBytes, printable } from './format.js';
 import { addLogOptions } from './options.js';
-import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
+import { addRegistryOptions, imageOpener, type OpenImage, type RegistryOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 export const IMGREF_HELP = 'TRANSPORT:..., also with ostree-unverified-image: and the like in front';
@@ -20,8 +20,10 @@ export function addInfoCommand(container: Command): void {
     .summary('what an image is: digest, commit, version, size')
     .argument('<imgref>', IMGREF_HELP)
     .option('--json', 'print it as JSON')
-    .action(async (imgref: string, options: InfoOptions) => {
-      const { manifestDigest, labels, layers } = await readImage(imgref, options);
+    .action(async (text: string, options: InfoOptions) => {
+      const imgref = plainImgref(text);
+      const log = terminalLogger(options);
+      const { manifestDigest, labels, layers } = await readImage(imgref, imageOpener(options, [imgref], log), log);
       const { [annotation.OSTREE_COMMIT]: commit, [annotation.IMAGE_VERSION]: version = labels.version } = labels;
       const size = sizeOf(layers);
       const derivedLayers = layers.filter(({ kind }) => kind === 'derived').length;
@@ -31,7 +33,7 @@ export function addInfoCommand(container: Command): void {
         );
         return;
       }
-      console.log(`image:   ${imgref}\ndigest:  ${manifestDigest}\ncommit:  ${printable(commit ?? 'unknown')}`);
+      console.log(`image:   ${text}\ndigest:  ${manifestDigest}\ncommit:  ${printable(commit ?? 'unknown')}`);
       if (version !== undefined) console.log(`version: ${printable(version)}`);
       console.log(`layers:  ${layers.length}${derivedLayers > 0 ? `, ${derivedLayers} of them derived` : ''}`);
       console.log(`size:    ${formatBytes(size)}`);
@@ -43,10 +45,11 @@ export function addInfoCommand(container: Command): void {
 export const sizeOf = (layers: readonly ReadLayer[]) =>
   layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
 
-export async function readImage(text: string, options: InfoOptions) {
-  const imgref = text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text;
-  const log = terminalLogger(options);
-  const image = await openImage(imgref, transportOptions(options, imgref, log)(imgref));
+/** Without what a client is to verify. */
+export const plainImgref = (text: string) => (text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text);
+
+export async function readImage(imgref: string, open: OpenImage, log: Logger) {
+  const image = await open(imgref);
   try {
     return { manifestDigest: image.manifestDigest, ...(await readEncapsulated(image, log)) };
   } finally {

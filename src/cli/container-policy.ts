@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import { OstrataError } from '../errors.js';
 import { openImage } from '../transports/imgref.js';
-import { parseOstreeImgref } from '../transports/ostree-imgref.js';
 import { enforcePolicy } from '../transports/policy.js';
 import { ACCEPT_ANYTHING, policyPath, policyRule, readPolicy, ruleProblems } from '../transports/policy-rules.js';
-import type { InfoOptions } from './container-info.js';
+import { type InfoOptions, plainImgref } from './container-info.js';
 import { addLogOptions } from './options.js';
 import { addRegistryOptions, transportOptions } from './registry-options.js';
 import { terminalLogger } from './terminal.js';
@@ -21,7 +20,7 @@ export function addPolicyCommand(container: Command): void {
     .argument('<imgref>', 'TRANSPORT:..., also with ostree-image-signed: in front')
     .option('--json', 'print it as JSON')
     .action(async (text: string, options: InfoOptions) => {
-      const imgref = text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text;
+      const imgref = plainImgref(text);
       const path = policyPath();
       const policy = readPolicy(path);
       const rule = policyRule(policy, imgref);
@@ -43,7 +42,7 @@ export function addPolicyCommand(container: Command): void {
 
 /** Why the policy does not accept the image, or why that cannot be told; undefined where it does. */
 async function refusal(imgref: string, options: InfoOptions): Promise<string | undefined> {
-  const transport = transportOptions(options, imgref, terminalLogger(options))(imgref);
+  const transport = transportOptions(options, [imgref], terminalLogger(options))(imgref);
   try {
     const image = await openImage(imgref, transport);
     await enforcePolicy(imgref, image, { ...transport, log: undefined }).finally(() => image.close?.());

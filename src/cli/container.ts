@@ -103,7 +103,7 @@ function importOptions(repo: string, text: string, options: PullOptions): Import
   return {
     repo,
     source,
-    transport: transportOptions(options, source.imgref, log)(source.imgref),
+    transport: transportOptions(options, [source.imgref], log)(source.imgref),
     jobs: options.jobs,
     ...(!options.fsync && { fsync: false }),
     log,

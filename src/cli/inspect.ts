@@ -2,10 +2,10 @@ import type { Command } from 'commander';
 import { inContextAsync } from '../errors.js';
 import { type ReadLayer, readEncapsulated } from '../image/encapsulated.js';
 import * as annotation from '../oci/annotations.js';
-import { IMGREF_FORMS, openImage } from '../transports/imgref.js';
+import { IMGREF_FORMS } from '../transports/imgref.js';
 import { formatBytes, formatRate, formatTable, printable, shortDigest, someNames } from './format.js';
 import { addLogOptions } from './options.js';
-import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
+import { addRegistryOptions, imageOpener, type RegistryOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 /** Characters of component names in a row. */
@@ -33,7 +33,7 @@ export function addInspectCommand(program: Command): void {
 
 async function inspect(imgref: string, options: InspectOptions): Promise<void> {
   const log = terminalLogger(options);
-  const image = await openImage(imgref, transportOptions(options, imgref, log)(imgref));
+  const image = await imageOpener(options, [imgref], log)(imgref);
   const { labels, layers } = await inContextAsync(`reading ${imgref}`, () => readEncapsulated(image, log)).finally(() =>
     image.close?.(),
   );

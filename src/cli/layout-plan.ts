@@ -11,20 +11,21 @@ import type { SeriesBuild } from '../layout/simulate.js';
 import type { Logger } from '../log.js';
 import { openRepo } from '../ostree/repo.js';
 import type { LayoutStrategy } from '../plugin.js';
-import { openImage } from '../transports/imgref.js';
+import { isImgref } from '../transports/imgref.js';
 import { openDirectoryTree } from '../tree/directory.js';
 import { openCommitTree } from '../tree/ostree.js';
 import { counted, formatBytes, formatRate, formatTable, someNames } from './format.js';
-import { buildOfImage, buildOfPath, buildOfTree, isImgref } from './layout-series.js';
+import { buildOfImage, buildOfImageReader, buildOfPath, buildOfTree, type ImageContext } from './layout-series.js';
 import { addLogOptions, integer } from './options.js';
 import { addPluginOptions, loadPlugins, type PluginOptions } from './plugins.js';
+import { addRegistryOptions, imageOpener, type RegistryOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 const DEFAULT_MAX_LAYERS = 63;
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 72;
 
-export interface SourceOptions extends LogOptions, PluginOptions {
+export interface SourceOptions extends LogOptions, PluginOptions, RegistryOptions {
   readonly repo?: string;
   readonly root?: string;
   readonly maxLayers: number;
@@ -45,19 +46,21 @@ export const SOURCE_HELP =
 /** What a layout is planned from and with. */
 export function addLayoutSourceOptions(command: Command): Command {
   return addLogOptions(
-    addPluginOptions(
-      command
-        .option('--repo <path>', 'the source is a ref or commit of this ostree repository')
-        .option('--root <dir>', 'the source is this root folder')
-        .option(
-          '--max-layers <n>',
-          'layers for components (container-encapsulate counts one more, for the commit)',
-          integer(1),
-          DEFAULT_MAX_LAYERS,
-        )
-        .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
-        .option('--previous-build <imgref>', 'keep to the layout of this image')
-        .option('--plan <file>', 'follow this plan file'),
+    addRegistryOptions(
+      addPluginOptions(
+        command
+          .option('--repo <path>', 'the source is a ref or commit of this ostree repository')
+          .option('--root <dir>', 'the source is this root folder')
+          .option(
+            '--max-layers <n>',
+            'layers for components (container-encapsulate counts one more, for the commit)',
+            integer(1),
+            DEFAULT_MAX_LAYERS,
+          )
+          .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
+          .option('--previous-build <imgref>', 'keep to the layout of this image')
+          .option('--plan <file>', 'follow this plan file'),
+      ),
     ),
   );
 }
@@ -102,8 +105,10 @@ export async function openOwnLayout(
   if (source === undefined || !isImgref(source) || (repo ?? root ?? options.plan ?? previousBuild) !== undefined)
     return openLayout(source, options, log);
   const { sources } = await loadPlugins(options);
-  const build = await buildOfImage(source, { sources, log });
-  const prior = (await previousFromImage(await openImage(source), log)).prior(build.components);
+  const image = await imageOpener(options, [source], log)(source);
+  const build = await buildOfImageReader(image, { sources, log });
+  const prior = (await previousFromImage(image, log)).prior(build.components);
+  await image.close?.();
   const maxLayers = prior.layers.length + 1;
   const plan = planLayout(build.components, plannedStrategy(prior.layers, log), { maxLayers, log });
   return { build, layout: { ...plan, history: prior.history ?? plan.history } };
@@ -113,12 +118,12 @@ export async function openOwnLayout(
 export async function openLayout(source: string | undefined, options: SourceOptions, log: Logger): Promise<OpenLayout> {
   const plugins = await loadPlugins(options);
   const { maxLayers, maxLayerSize } = options;
-  const build = await openBuild(source, options, { sources: plugins.sources, log });
   const previous = options.previousBuild;
+  const imgrefs = [source, previous].filter((each) => each !== undefined).filter(isImgref);
+  const open = imageOpener(options, imgrefs, log);
+  const build = await openBuild(source, options, { sources: plugins.sources, log, open });
   const prior =
-    previous === undefined
-      ? undefined
-      : (await previousFromImage(await openImage(previous), log)).prior(build.components);
+    previous === undefined ? undefined : (await previousFromImage(await open(previous), log)).prior(build.components);
   const strategy = options.plan === undefined ? plugins.strategy : await strategyOfPlan(options.plan, log);
   const layout = planLayout(build.components, strategy, {
     maxLayers,
@@ -137,7 +142,7 @@ export async function strategyOfPlan(path: string, log: Logger): Promise<LayoutS
 async function openBuild(
   source: string | undefined,
   { repo, root }: SourceOptions,
-  context: Parameters<typeof buildOfImage>[1],
+  context: ImageContext,
 ): Promise<SeriesBuild> {
   if (root !== undefined) {
     if (source !== undefined || repo !== undefined) throw new OstrataError('USAGE', '--root: no other source is taken');

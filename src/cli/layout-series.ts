@@ -13,8 +13,9 @@ import type { SeriesBuild } from '../layout/simulate.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { ContentSource, Tree } from '../plugin.js';
-import { openImage } from '../transports/imgref.js';
+import { isImgref } from '../transports/imgref.js';
 import { openImageTree } from '../tree/image.js';
+import type { OpenImage } from './registry-options.js';
 import { interruptSignal } from './run.js';
 
 /** Builds in age order. */
@@ -27,20 +28,22 @@ export interface SeriesContext {
   readonly sources: readonly ContentSource[];
   readonly log: Logger;
 }
+export interface ImageContext extends SeriesContext {
+  readonly open: OpenImage;
+}
 
 const SERIES_FORMS =
   'a JSONL file of builds (also gzipped), a folder of rpmdbs or of component JSON files in the order of their names, ' +
   'or image references in age order';
-const IMGREF = /^(oci|oci-archive|registry|docker|containers-storage):/;
 
 /** Help text for arguments that {@link openSeries} reads. */
 export const seriesHelp = SERIES_FORMS;
 
 /** Every file and folder is a series; image references together are one. */
-export async function openSeries(args: readonly string[], context: SeriesContext): Promise<readonly Series[]> {
-  const images = args.filter((arg) => IMGREF.test(arg));
+export async function openSeries(args: readonly string[], context: ImageContext): Promise<readonly Series[]> {
+  const images = args.filter(isImgref);
   const series: Series[] = [];
-  for (const path of args.filter((arg) => !IMGREF.test(arg))) {
+  for (const path of args.filter((arg) => !isImgref(arg))) {
     const name = basename(path).replace(/\.jsonl?(\.gz)?$/, '');
     const isFolder = (await inContextAsync(`series ${path}`, () => stat(path))).isDirectory();
     series.push({ name, builds: isFolder ? await readFolder(path) : await readSeries(path) });
@@ -68,8 +71,8 @@ export async function buildOfPath(path: string, name: string): Promise<SeriesBui
   return { build: name, components: componentsOfFacts(packageComponents(database.packages())) };
 }
 
-export async function buildOfImage(imgref: string, context: SeriesContext): Promise<SeriesBuild> {
-  const image = await openImage(imgref);
+export async function buildOfImage(imgref: string, context: ImageContext): Promise<SeriesBuild> {
+  const image = await context.open(imgref);
   try {
     return await buildOfImageReader(image, context);
   } finally {
@@ -86,5 +89,3 @@ export async function buildOfTree(tree: Tree, name: string, { sources, log }: Se
   const claims = await loadClaims(tree, sources, { log, signal: interruptSignal });
   return { build: name, components: await assignComponents(tree, claims) };
 }
-
-export const isImgref = (text: string): boolean => IMGREF.test(text);

@@ -12,11 +12,13 @@ import {
   summarise,
 } from '../layout/simulate.js';
 import type { LayoutStrategy } from '../plugin.js';
+import { isImgref } from '../transports/imgref.js';
 import { formatBytes, formatTable } from './format.js';
 import { htmlReport } from './layout-html.js';
 import { openSeries, type Series, seriesHelp } from './layout-series.js';
 import { addLogOptions, integer, repeated } from './options.js';
 import { loadLayouts, loadPlugins } from './plugins.js';
+import { addRegistryOptions, imageOpener, type RegistryOptions } from './registry-options.js';
 import { interruptSignal } from './run.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
@@ -24,7 +26,7 @@ const DEFAULT_MAX_LAYERS = 64;
 /** Far above what any runtime takes. */
 const MAX_LAYERS = 10_000;
 
-interface SimulateOptions extends LogOptions {
+interface SimulateOptions extends LogOptions, RegistryOptions {
   readonly strategy: readonly string[];
   readonly maxLayers: readonly number[];
   readonly maxLayerSize?: number;
@@ -85,7 +87,7 @@ Examples:
   ostrata layout simulate oci:os:1 oci:os:2 oci:os:3`,
     )
     .action(simulate);
-  addLogOptions(command);
+  addLogOptions(addRegistryOptions(command));
 }
 
 async function simulate(args: readonly string[], options: SimulateOptions): Promise<void> {
@@ -93,7 +95,9 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
   const modules = options.plugin ?? [];
   const strategies = await loadLayouts(modules, options.strategy);
   const { sources } = await loadPlugins({ plugin: modules, layout: layoutNames[0] as string });
-  const series = (await openSeries(args, { sources, log })).map((each) => within(each, options));
+  const series = (await openSeries(args, { sources, log, open: imageOpener(options, args.filter(isImgref), log) })).map(
+    (each) => within(each, options),
+  );
   const runs: SimulationRun[] = [];
   for (const each of series)
     for (const strategy of strategies)

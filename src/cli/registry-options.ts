@@ -4,8 +4,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OstrataError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { PlatformChoice } from '../oci/platform.js';
-import { registryHost } from '../transports/imgref.js';
-import type { Credentials, TransportOptions } from '../transports/transport.js';
+import { openImage, registryHost } from '../transports/imgref.js';
+import type { Credentials, ImageReader, TransportOptions } from '../transports/transport.js';
 import { interruptSignal } from './run.js';
 
 const STDIN = 0;
@@ -17,6 +17,8 @@ export interface RegistryOptions {
   readonly certDir?: string;
   readonly platform?: PlatformChoice;
 }
+
+export type OpenImage = (imgref: string) => Promise<ImageReader>;
 
 export function addRegistryOptions(command: Command): Command {
   return command
@@ -43,15 +45,15 @@ export function addRegistryOptions(command: Command): Command {
 }
 
 /**
- * Options for reaching images in a command that is about `imgref`. `--creds` are for its registry: for a reference to
- * another one they are left out.
+ * Options for reaching images in a command that is about `imgrefs`. `--creds` are for one registry, that of the first
+ * which is in any: for a reference to another one they are left out.
  */
 export function transportOptions(
   { authfile, creds, tlsVerify, certDir, platform: chosen }: RegistryOptions,
-  imgref: string,
+  imgrefs: readonly string[],
   log: Logger,
 ): (reference: string) => TransportOptions {
-  const host = registryHost(imgref);
+  const host = imgrefs.map(registryHost).find((each) => each !== undefined);
   const credentials = creds === undefined ? undefined : readCredentials(creds);
   return (reference) => ({
     authfile,
@@ -62,6 +64,12 @@ export function transportOptions(
     log,
     signal: interruptSignal,
   });
+}
+
+/** Opens images in a command that is about `imgrefs`; see {@link transportOptions}. */
+export function imageOpener(options: RegistryOptions, imgrefs: readonly string[], log: Logger): OpenImage {
+  const reach = transportOptions(options, imgrefs, log);
+  return (imgref) => openImage(imgref, reach(imgref));
 }
 
 function readCredentials(creds: string): Credentials {

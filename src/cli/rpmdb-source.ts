@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { lookupDirectory } from '../tree/directory.js';
 import type { LookupTree } from '../tree/lookup.js';
-import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
+import { addRegistryOptions, imageOpener, type RegistryOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 /** The component of an encapsulated image that holds the database, as plugin rpm names it. */
@@ -58,9 +58,8 @@ export async function openSource(options: SourceOptions, args: readonly string[]
     return fromTree(lookupCommit(opened, opened.resolve(ref)), dbpath, rest);
   }
   if (image !== undefined) {
-    const { openImage } = await import('../transports/imgref.js');
     const log = terminalLogger(options);
-    const reader = await openImage(image, transportOptions(options, image, log)(image));
+    const reader = await imageOpener(options, [image], log)(image);
     try {
       return await fromTree(await imageTree(reader, needsTree, dbpath, log), dbpath, args);
     } finally {

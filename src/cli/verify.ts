@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { verifyImage } from '../image/verify.js';
-import { IMGREF_FORMS, openImage } from '../transports/imgref.js';
+import { IMGREF_FORMS } from '../transports/imgref.js';
 import { counted, formatCount } from './format.js';
 import { addLogOptions } from './options.js';
-import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
+import { addRegistryOptions, imageOpener, type RegistryOptions } from './registry-options.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 export function addVerifyCommand(program: Command): void {
@@ -18,7 +18,7 @@ export function addVerifyCommand(program: Command): void {
     .option('--json', 'print the counts as JSON')
     .action(async (imgref: string, options: LogOptions & RegistryOptions & { readonly json?: boolean }) => {
       const log = terminalLogger(options);
-      const image = await openImage(imgref, transportOptions(options, imgref, log)(imgref));
+      const image = await imageOpener(options, [imgref], log)(imgref);
       const verified = await verifyImage(image, log).finally(() => image.close?.());
       if (options.json) return console.log(JSON.stringify(verified));
       const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;

@@ -29,13 +29,17 @@ export async function createImage(imgref: string, options: TransportOptions = {}
   return transport.write(rest, options);
 }
 
+/** Whether `text` begins with a transport, as a path seldom does. */
+export const isImgref = (text: string): boolean => transportOf(text) !== undefined;
+
+const transportOf = (text: string) => TRANSPORTS.find(({ name }) => text.startsWith(`${name}:`));
+
 /** Splits a reference without touching anything; `USAGE` where it has no known form. */
 export function parseImgref(imgref: string): { readonly transport: Transport; readonly rest: string } {
-  const colon = imgref.indexOf(':');
-  const transport = TRANSPORTS.find(({ name }) => name === imgref.slice(0, Math.max(0, colon)));
+  const transport = transportOf(imgref);
   if (transport === undefined)
     throw new OstrataError('USAGE', `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`);
-  const rest = imgref.slice(colon + 1);
+  const rest = imgref.slice(transport.name.length + 1);
   transport.check(rest);
   return { transport, rest };
 }

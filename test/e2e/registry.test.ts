@@ -55,6 +55,14 @@ suite('from a commit to a registry and back', needs(...needed), () => {
 
     withPassword(['verify', '--quiet', imgref('os/base:new')]);
     assert.match(withPassword(['inspect', imgref('os/base:new')]), new RegExp(updated.manifestDigest));
+    const both = [imgref('os/base:old'), imgref('os/base:new')];
+    const { added } = JSON.parse(withPassword(['container', 'compare', '--json', ...both]));
+    assert.equal(added, updated.layers.filter(({ reused }) => !reused).length);
+    const { results } = JSON.parse(withPassword(['layout', 'simulate', '--json', '--max-layers=8', ...both]));
+    assert.equal(results[0].updates, 1);
+    const explained = withPassword(['layout', 'explain', '--component=rpmdb', ...both.slice(1)]);
+    assert.match(explained, /^  layer /m);
+    withPassword(['layout', 'plan', both[1] as string, `--previous-build=${both[0]}`]);
 
     const copied = join(scratch, 'copied');
     const login = [`--src-cert-dir=${join(scratch, 'certs')}`, `--src-creds=${user}:${password}`];
@@ -99,6 +107,8 @@ suite('from a commit to a registry and back', needs(...needed), () => {
       assert.equal(status, 1);
       assert.match(stderr, /previous build|reading registry/);
       assert.match(stderr, /401.*no credentials/);
+      // For the first that is in a registry, if the image itself is in none.
+      encapsulate('os/new', `oci:${join(scratch, 'after')}`, previous);
     } finally {
       await other.stop();
     }
