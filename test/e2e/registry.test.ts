@@ -61,7 +61,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     const { results } = JSON.parse(withPassword(['layout', 'simulate', '--json', '--max-layers=8', ...both]));
     assert.equal(results[0].updates, 1);
     const explained = withPassword(['layout', 'explain', '--component=rpmdb', ...both.slice(1)]);
-    assert.match(explained, /^  layer /m);
+    assert.match(explained, /^ +layer /m);
     withPassword(['layout', 'plan', both[1] as string, `--previous-build=${both[0]}`]);
 
     const copied = join(scratch, 'copied');
