@@ -41,15 +41,17 @@ export class LayerFetcher {
   }
 
   /**
-   * Fetches `layers`, the largest first: the last to end decides how long all takes. Fails as soon as one does.
+   * Fetches `layers`, the largest first, as the last to end decides how long all takes; but one thread begins with the
+   * smallest, so that some are complete soon. Fails as soon as one does.
    */
   async fetch(layers: readonly PlannedLayer[], kind: LayerKind, visit: StagedVisitor): Promise<void> {
     const queue = [...layers].sort((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
     const count = Math.min(this.#options.jobs, queue.length);
     while (this.#workers.length < count) this.#workers.push(new ImportWorker());
     let failure: { readonly error: unknown } | undefined;
-    const run = async (worker: ImportWorker) => {
-      for (let layer = queue.shift(); layer !== undefined && failure === undefined; layer = queue.shift()) {
+    const run = async (worker: ImportWorker, place: number) => {
+      const next = () => (place === 0 ? queue.pop() : queue.shift());
+      for (let layer = next(); layer !== undefined && failure === undefined; layer = next()) {
         const { index, descriptor } = layer;
         await inContextAsync(`layer ${index} (${descriptor.digest})`, async () => {
           const [staged, directory] = await this.#fetchOne(layer as PlannedLayer, worker, kind);
@@ -60,8 +62,8 @@ export class LayerFetcher {
       }
     };
     // The caller undoes what a failure leaves: nothing may be going on then.
-    const runs = this.#workers.slice(0, count).map((worker) =>
-      run(worker).catch(async (error: unknown) => {
+    const runs = this.#workers.slice(0, count).map((worker, place) =>
+      run(worker, place).catch(async (error: unknown) => {
         failure ??= { error };
         await this.close();
       }),

@@ -15,15 +15,10 @@ import { contentExtension } from '../ostree/write-content.js';
 import type { LayerFetcher } from './fetch.js';
 import { type ImportPlan, type PlannedLayer, partialNoteOf } from './import-plan.js';
 import { blobRef, storedBlob } from './stored.js';
+import { SyncPace } from './sync-pace.js';
 
 /** Failures that are not the image's: the next import goes on with the layers that are there. */
 const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED']);
-
-/**
- * Compressed bytes of layers that are fetched before the next wait for the disk. What is staged and not yet in the
- * repository is fetched again after a kill.
- */
-const SYNC_SIZE = 32 << 20;
 
 type NewRef = readonly [ref: string, commit: string];
 
@@ -36,8 +31,9 @@ export async function importCommit(
   fetcher: LayerFetcher,
   plan: ImportPlan,
   verify: CommitVerifier | undefined,
+  now: () => number = () => performance.now(),
 ): Promise<string> {
-  return new CommitImport(writer, fetcher, plan, verify).run();
+  return new CommitImport(writer, fetcher, plan, verify, new SyncPace(now)).run();
 }
 
 class CommitImport {
@@ -49,13 +45,20 @@ class CommitImport {
   readonly #written: string[] = [];
   /** Layers that are verified and not yet in the repository. */
   readonly #staged: { readonly stages: readonly StagedObjects[]; readonly refs: readonly NewRef[] }[] = [];
-  #stagedSize = 0;
+  readonly #pace: SyncPace;
 
-  constructor(writer: RepoWriter, fetcher: LayerFetcher, plan: ImportPlan, verify: CommitVerifier | undefined) {
+  constructor(
+    writer: RepoWriter,
+    fetcher: LayerFetcher,
+    plan: ImportPlan,
+    verify: CommitVerifier | undefined,
+    pace: SyncPace,
+  ) {
     this.#writer = writer;
     this.#fetcher = fetcher;
     this.#plan = plan;
     this.#verify = verify;
+    this.#pace = pace;
   }
 
   async run(): Promise<string> {
@@ -121,18 +124,16 @@ class CommitImport {
     const set = objectSet(files);
     const refs = this.#newRef(layer, set[2].checksum);
     this.#staged.push({ stages: [{ directory, names }, this.#writer.stageMetadata(set)], refs });
-    this.#stagedSize += layer.descriptor.size;
-    if (!this.#writer.fsync || this.#stagedSize >= SYNC_SIZE) this.#publish();
+    if (this.#pace.isDue(layer.descriptor.size) || !this.#writer.fsync) this.#publish();
   }
 
-  /** Takes all layers that are staged into the repository: waiting for the disk once for several is much faster. */
+  /** Takes all layers that are staged into the repository. */
   #publish(): void {
     const staged = this.#staged.splice(0);
-    this.#stagedSize = 0;
     if (staged.length === 0) return;
     const stages = staged.flatMap((layer) => layer.stages);
     const refs = staged.flatMap((layer) => layer.refs);
-    this.#commitRefs(stages, refs);
+    this.#pace.sync(() => this.#commitRefs(stages, refs));
   }
 
   /** What is complete is not fetched again. Where the disk is full that may fail too, which says no more than the first failure. */
