@@ -1,6 +1,7 @@
 // npm run bench [-- [OPTIONS] [--repo REPO REF [NEXTREF]]]: what encapsulating a commit costs, side by side with reference programs
-// on the same bytes; then what reading package databases, laying out many components, and a push cost. Without --repo, of the
+// on the same bytes; then what pushes, pulls, laying out many components and reading package databases cost. Without --repo, of the
 // sample in rpmdb-fixtures, which is small: times are mostly those of starting Node.
+// MB are those of the layers that are written, or that a pull fetches.
 //
 //   --runs N       rounds; each runs every subject once, and medians are shown (1)
 //   --only TEXT    subjects with TEXT in their name (repeatable); the uncompressed image always
@@ -9,7 +10,7 @@
 //   --markdown     the table as Markdown
 //   --json FILE    every run, for other programs
 //
-// Pulls are measured by pull.ts. A program that is missing is named, and what needs it skipped. TMPDIR says where some gigabytes of scratch go.
+// A program that is missing is named, and what needs it skipped. TMPDIR says where some gigabytes of scratch go.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,7 @@ import { repoRoot } from '../root.js';
 import { growthSubjects } from './growth.js';
 import { layoutSubjects } from './layout.js';
 import { blobBytes, type Measurement } from './measure.js';
+import { pullSubjects } from './pull.js';
 import { pushSubjects } from './push.js';
 import { rpmdbSubjects } from './rpmdb.js';
 import { modeSubjects, type Subject, subjects } from './subjects.js';
@@ -49,6 +51,7 @@ try {
         ...subjects(place),
         ...(values.modes ? modeSubjects(place) : []),
         ...pushSubjects(place),
+        ...pullSubjects(place),
         ...layoutSubjects(),
         ...rpmdbSubjects(scratch),
       ];

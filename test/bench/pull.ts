@@ -1,88 +1,104 @@
-// node dist/test/bench/pull.js OLD NEW REPO COMMIT: what pulling the image OLD, then NEW, from a registry on this machine costs, in
-// two modes of repository, against `skopeo copy` of OLD to a folder and `ostree pull-local` of its COMMIT from REPO. One run
-// each. OLD and NEW are oci:DIR:TAG; needs docker-registry, skopeo, ostree, and root.
+/**
+ * What fetching an image from a registry on this machine costs: as it is, then into repositories of two modes, beside
+ * `skopeo copy` and what leads to the same repository without us; then what the next build costs who has this one.
+ */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { repoRoot } from '../root.js';
-import { startRegistry } from '../transports/docker-registry.js';
+import { fileURLToPath } from 'node:url';
+import { blobBytes, type Measurement, measure, measureNode, measureShell } from './measure.js';
+import { atRegistry } from './registry.js';
+import { has, type Place, program, type Subject } from './subjects.js';
 
-const program = join(repoRoot, 'dist/src/cli/main.js');
 const MODES = ['archive', 'bare-user'];
-/** Loaded into the measured process: its worker threads count into its peak. */
-const REPORT_PEAK =
-  'data:text/javascript,process.on("exit",()=>console.error("peak KiB:",process.resourceUsage().maxRSS))';
+const copyProgram = fileURLToPath(new URL('./copy.js', import.meta.url));
 
-interface Measured {
-  readonly seconds: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+/** Uses the gzip image that the subjects before have made, or makes it. */
+export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
+  if (![has('docker-registry'), has('skopeo'), has('ostree')].every(Boolean)) return [];
+  const at = (name: string) => join(scratch, name);
+  const remove = (name: string) => rmSync(at(name), { recursive: true, force: true });
 
-function measure(command: string, ...args: readonly string[]): Measured {
-  const start = performance.now();
-  const { status, error, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
-  const seconds = (performance.now() - start) / 1000;
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${status}\n${stderr}`);
-  return { seconds, stdout, stderr };
-}
-
-function report(name: string, { seconds, stdout, stderr }: Measured): void {
-  const peak = /peak KiB: (\d+)/.exec(stderr)?.[1];
-  const { layersFetched, bytesFetched } = stdout.startsWith('{')
-    ? JSON.parse(stdout.trim().split('\n').at(-1) as string)
-    : { layersFetched: '', bytesFetched: 0 };
-  const fetched = bytesFetched > 0 ? `${layersFetched} layers, ${(bytesFetched / 1e6).toFixed(0)} MB` : '';
-  const memory = peak === undefined ? '' : `${(Number(peak) / 1024).toFixed(0)} MiB`;
-  console.log(`${name.padEnd(44)}${seconds.toFixed(1).padStart(8)} s  ${fetched.padEnd(22)}${memory}`);
-}
-
-const [old = '', next = '', repo = '', commit = ''] = process.argv.slice(2);
-// On the disk, not in /tmp, which may be memory.
-const scratch = mkdtempSync('/var/tmp/ostrata-bench-');
-const registry = await startRegistry(join(scratch, 'registry'));
-try {
-  for (const [tag, image] of [
-    ['old', old],
-    ['new', next],
-  ] as const)
-    measure(
-      'skopeo',
-      'copy',
-      '--quiet',
-      '--dest-tls-verify=false',
-      '--preserve-digests',
-      image,
-      `docker://${registry.host}/os:${tag}`,
-    );
-  const newRepo = (name: string, mode: string) => {
-    measure('ostree', `--repo=${join(scratch, name)}`, 'init', `--mode=${mode}`);
-    return join(scratch, name);
+  const fillRegistry = (host: string) => {
+    const old = `oci:${at('gzip')}:bench`;
+    const encapsulate = [program, 'container-encapsulate', '-q', '--no-cache'];
+    if (!existsSync(at('gzip'))) measureNode([...encapsulate, `--repo=${repo}`, ref, old]);
+    measure(['skopeo', 'copy', '-q', '--dest-tls-verify=false', '--preserve-digests', old, `docker://${host}/os:old`]);
+    if (next === undefined) return;
+    const options = [`--repo=${next.repo}`, `--previous-build=${old}`, '--tls-verify=false'];
+    measureNode([...encapsulate, ...options, next.ref, `registry:${host}/os:next`]);
   };
-  for (const mode of MODES) {
-    const ours = newRepo(`ours-${mode}`, mode);
-    const pull = (tag: string) => {
-      const image = `ostree-unverified-registry:${registry.host}/os:${tag}`;
-      const args = ['--import', REPORT_PEAK, program, 'container', 'unencapsulate', '--json', '--tls-verify=false'];
-      return measure(process.execPath, ...args, `--repo=${ours}`, `--write-ref=${tag}`, image);
+  const withImages = (body: (host: string) => Measurement): Promise<Measurement> => {
+    const isFilled = existsSync(at('images'));
+    return atRegistry(at('images'), (host) => {
+      if (!isFilled) fillRegistry(host);
+      // Who waits for the disk is not to wait for what others wrote before.
+      spawnSync('sync', ['-f', scratch]);
+      return body(host);
+    });
+  };
+  const copied = (copy: (host: string, destination: string) => Measurement) => () =>
+    withImages((host) => {
+      const result = { ...copy(host, `oci:${at('copied')}:old`), bytesOut: blobBytes(at('copied')) };
+      remove('copied');
+      return result;
+    });
+  const skopeoCopy = ['skopeo', 'copy', '-q', '--src-tls-verify=false'];
+  return [
+    {
+      name: 'skopeo copy, pulled to oci:',
+      run: copied((host, destination) => measure([...skopeoCopy, `docker://${host}/os:old`, destination])),
+    },
+    {
+      name: 'ostrata, pulled to oci:',
+      reference: 'skopeo copy, pulled to oci:',
+      run: copied((host, destination) => measureNode([copyProgram, `registry:${host}/os:old`, destination])),
+    },
+    ...MODES.flatMap((mode) => intoRepo(mode)),
+  ];
+
+  function intoRepo(mode: string): Subject[] {
+    const pulled = at(`pulled-${mode}`);
+    const reference = `skopeo copy to dir:, ostree pull-local, ${mode}`;
+    const cold = `ostrata, pulled into ${mode}`;
+    const pull = (host: string, tag: string) => {
+      const options = ['--json', '--tls-verify=false'];
+      const call = ['container', 'image', 'pull', ...options, pulled, `ostree-unverified-registry:${host}/os:${tag}`];
+      return measureNode(
+        [program, ...call],
+        (stdout) => JSON.parse(stdout.trim().split('\n').at(-1) ?? '').bytesFetched,
+      );
     };
-    report(`ostrata, ${mode}, all`, pull('old'));
-    report(`ostrata, ${mode}, update`, pull('new'));
-    const directory = join(scratch, `dir-${mode}`);
-    const image = `docker://${registry.host}/os:old`;
-    report(
-      `skopeo copy to dir:`,
-      measure('skopeo', 'copy', '--quiet', '--src-tls-verify=false', image, `dir:${directory}`),
-    );
-    report(
-      `ostree pull-local, ${mode}`,
-      measure('ostree', `--repo=${newRepo(`local-${mode}`, mode)}`, 'pull-local', repo, commit),
-    );
-    for (const name of [`ours-${mode}`, `dir-${mode}`, `local-${mode}`])
-      rmSync(join(scratch, name), { recursive: true });
+    const pullAnew = (host: string) => {
+      remove(`pulled-${mode}`);
+      measure(['ostree', 'init', `--repo=${pulled}`, `--mode=${mode}`]);
+      return pull(host, 'old');
+    };
+    const list: (Subject | false)[] = [
+      {
+        name: reference,
+        run: () =>
+          withImages((host) => {
+            measure(['ostree', 'init', `--repo=${at('local')}`, `--mode=${mode}`]);
+            const script = `${skopeoCopy.join(' ')} "$1" "dir:$2" && ostree pull-local --repo="$3" "$4" "$5" >/dev/null`;
+            const result = measureShell(script, `docker://${host}/os:old`, at('dir'), at('local'), repo, ref);
+            for (const name of ['dir', 'local']) remove(name);
+            return result;
+          }),
+      },
+      { name: cold, reference, run: () => withImages(pullAnew) },
+      next !== undefined && {
+        name: `ostrata, update pulled into ${mode}`,
+        reference: cold,
+        run: () =>
+          withImages((host) => {
+            if (!existsSync(pulled)) pullAnew(host);
+            const result = pull(host, 'next');
+            remove(`pulled-${mode}`);
+            return result;
+          }),
+      },
+    ];
+    return list.filter((subject) => subject !== false);
   }
-} finally {
-  await registry.stop();
-  rmSync(scratch, { recursive: true, force: true });
 }

@@ -1,20 +1,18 @@
 /** What a push to a registry on this machine costs beside `skopeo copy` of the same image; each to an empty registry. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { startRegistry } from '../transports/docker-registry.js';
 import { measure, measureNode } from './measure.js';
+import { atRegistry } from './registry.js';
 import { has, type Place, program, type Subject } from './subjects.js';
 
 /** Uses the cache and the gzip image that the subjects before have made. */
 export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
   if (![has('docker-registry'), has('skopeo')].every(Boolean)) return [];
-  const atRegistry = async <T>(push: (host: string) => T): Promise<T> => {
+  const atNewRegistry = async <T>(push: (host: string) => T): Promise<T> => {
     const folder = join(scratch, 'registry');
-    const registry = await startRegistry(folder);
     try {
-      return push(registry.host);
+      return await atRegistry(folder, push);
     } finally {
-      await registry.stop();
       rmSync(folder, { recursive: true, force: true });
     }
   };
@@ -24,13 +22,13 @@ export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
     {
       name: 'skopeo copy to a registry',
       run: () =>
-        atRegistry((host) => measure([...copy, `oci:${join(scratch, 'gzip')}:bench`, `docker://${host}/os:bench`])),
+        atNewRegistry((host) => measure([...copy, `oci:${join(scratch, 'gzip')}:bench`, `docker://${host}/os:bench`])),
     },
     {
       name: 'ostrata, rebuilt with the cache to a registry',
       reference: 'skopeo copy to a registry',
       run: () =>
-        atRegistry((host) =>
+        atNewRegistry((host) =>
           measureNode([program, ...encapsulate, '--tls-verify=false', ref, `registry:${host}/os:bench`]),
         ),
     },

@@ -3,7 +3,7 @@ import type { Subject } from './subjects.js';
 
 export type Row = readonly string[];
 
-const HEADER: Row = ['', 'seconds', 'processor', 'MB out', 'peak MB', 'ratio', 'processor ratio'];
+const HEADER: Row = ['', 'seconds', 'processor', 'MB', 'peak MB', 'ratio', 'processor ratio'];
 
 /** Medians, and the median of the ratios round by round. */
 export function rowOf({ name, reference }: Subject, results: ReadonlyMap<string, readonly Measurement[]>): Row {

@@ -1,0 +1,11 @@
+import { startRegistry } from '../transports/docker-registry.js';
+
+/** Runs `body` with a registry on this machine that keeps its data below `folder`. */
+export async function atRegistry<T>(folder: string, body: (host: string) => T): Promise<T> {
+  const registry = await startRegistry(folder);
+  try {
+    return body(registry.host);
+  } finally {
+    await registry.stop();
+  }
+}
