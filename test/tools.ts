@@ -5,7 +5,7 @@ import { repoRoot } from './root.js';
 /** A tool of `.ci/tools.json`, or being root. */
 export type Need =
   | ('root' | 'attr' | 'buildah' | 'cap' | 'docker-registry' | 'gpg' | 'htpasswd' | 'openssl' | 'ostree')
-  | ('podman' | 'rpm' | 'skopeo' | 'tar' | 'umoci' | 'zstd');
+  | ('podman' | 'rpm' | 'skopeo' | 'strace' | 'tar' | 'umoci' | 'zstd');
 
 const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8')) as Record<
   string,

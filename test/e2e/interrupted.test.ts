@@ -68,6 +68,27 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     fsck(repo);
   });
 
+  // At the commit layer, before and after the chunk layers' objects get their names, and midway.
+  for (const [call, count] of [
+    ['syncfs', 1],
+    ['syncfs', 3],
+    ['syncfs', 4],
+    ['rename', 100],
+  ] as const)
+    test(`by a disk that fails: ${call} ${count}`, needs('strace'), () => {
+      const repo = initRepo(join(scratch, `${call}-${count}`), 'archive');
+      const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:error=EIO:when=${count}`];
+      const pullCommand = [process.execPath, ostrataProgram, 'container', 'image', 'pull', '--quiet', repo, imgref];
+      const { status, stderr } = tryRun('strace', ['-f', '-qq', '-o', '/dev/null', ...inject, ...pullCommand]);
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /^error: importing oci:.* EIO.*\n$/);
+      assert.deepEqual(staged(repo), []);
+      assert.ok(!refs(repo).some((ref) => ref.startsWith('ostree/container/image/')));
+      fsck(repo);
+      assert.equal(pull(repo, imgref).commit, given.oldCommit);
+      fsck(repo);
+    });
+
   test('where the repository wants more space left free than there is', () => {
     const repo = initRepo(join(scratch, 'full'), 'bare-user');
     run('ostree', [`--repo=${repo}`, 'config', 'set', 'core.min-free-space-size', '900TB']);
