@@ -10,6 +10,8 @@ import { encodeCommit } from './ostree/commit.js';
 import type { MutableTree } from './ostree/mutabletree.js';
 import { sha256Hex } from './ostree/objects.js';
 import type { EncodedObject } from './ostree/objectset.js';
+import { hasWholeCommit } from './ostree/partial.js';
+import type { OstreeRepo } from './ostree/repo.js';
 import type { RepoWriter } from './ostree/write.js';
 import { canonicalImgref } from './transports/ostree-imgref.js';
 import {
@@ -31,7 +33,8 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
   return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
-    if (previous !== undefined && isSame(previous, image)) return alreadyPulled(writer, previous, image, options);
+    if (previous !== undefined && isSame(previous, image) && isWhole(writer.repo, previous))
+      return alreadyPulled(writer, previous, image, options);
     const plan = await planImport(writer.repo, image);
     return importPlanned(writer, plan, options, async (fetcher, commit) => {
       const derived = plan.layers.filter(({ kind }) => kind === 'derived');
@@ -49,16 +52,26 @@ function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): 
   return manifestDigest === image.manifestDigest || manifest.config.digest === image.manifest.config.digest;
 }
 
+/** Whether nothing of it was lost since. */
+function isWhole(repo: OstreeRepo, image: StoredImage): boolean {
+  return [image.mergeCommit, baseOf(repo, image)].every((commit) => hasWholeCommit(repo.path, commit));
+}
+
+function baseOf(repo: OstreeRepo, { manifest, commit }: StoredImage): string {
+  return storedBlob(repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+}
+
 /** It may have been pulled without verification before: that is done again. */
 async function alreadyPulled(
   writer: RepoWriter,
-  { mergeCommit, manifest, config, commit }: StoredImage,
+  stored: StoredImage,
   image: ImageReader,
   options: ImportOptions,
 ): Promise<PullResult> {
   const { repo } = writer;
+  const { mergeCommit, manifest, config } = stored;
   checkDerived(image.name, classifyLayers(manifest, config), options.source);
-  const base = storedBlob(repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+  const base = baseOf(repo, stored);
   const { bytes } = repo.loadCommit(base);
   await verifier(writer, options)?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
   const { manifestDigest } = image;

@@ -161,9 +161,11 @@ class CommitImport {
     this.#writer.unmarkPartial(commit);
   }
 
-  /** None where the layer has that ref already. */
+  /** None where the layer has that ref already, and nothing was lost since. */
   #newRef({ descriptor: { digest } }: PlannedLayer, commit: string): readonly NewRef[] {
-    return storedBlob(this.#writer.repo, digest) === commit ? [] : [[blobRef(digest), commit]];
+    const { repo } = this.#writer;
+    const isThere = storedBlob(repo, digest) === commit && hasWholeCommit(repo.path, commit);
+    return isThere ? [] : [[blobRef(digest), commit]];
   }
 }
 

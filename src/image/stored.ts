@@ -12,6 +12,7 @@ import { type Commit, type Metadata, metadataValue } from '../ostree/commit.js';
 import { escapeForRef, unescapeRef } from '../ostree/refescape.js';
 import { readRef } from '../ostree/refs.js';
 import type { OstreeRepo } from '../ostree/repo.js';
+import { hasObject } from '../ostree/stage.js';
 import { listRefs } from '../ostree/write-refs.js';
 
 const IMAGE_PREFIX = 'ostree/container/image';
@@ -68,10 +69,13 @@ export function listBlobs(repo: OstreeRepo): string[] {
   return listRefs(repo.path, BLOB_PREFIX).map((ref) => unescapeRef(ref.slice(BLOB_PREFIX.length + 1)));
 }
 
-/** The image that was pulled as `imgref` (canonical); undefined where none was. */
+/**
+ * The image that was pulled as `imgref` (canonical); undefined where none was. Its objects need not be there: `ostree fsck
+ * --delete` takes away what is damaged, the merge commit too.
+ */
 export function storedImage(repo: OstreeRepo, imgref: string): StoredImage | undefined {
   const mergeCommit = readRef(repo, `heads/${imageRef(imgref)}`);
-  return mergeCommit === undefined
+  return mergeCommit === undefined || !hasObject(repo.path, `${mergeCommit}.commit`)
     ? undefined
     : inContext(`reading image ${imgref} of ${repo.path}`, () => imageOfCommit(repo, mergeCommit));
 }
@@ -82,7 +86,7 @@ export function storedBlob(repo: OstreeRepo, digest: string): string | undefined
 }
 
 function imageOfCommit(repo: OstreeRepo, mergeCommit: string): StoredImage {
-  const commit = repo.loadCommit(mergeCommit).parsed;
+  const commit = repo.loadCommit(mergeCommit, { partial: true }).parsed;
   const text = (key: string) => {
     const value = metadataValue(commit.metadata, key, 's');
     if (value === undefined) throw new OstrataError('CORRUPT', `merge commit ${mergeCommit} has no metadata ${key}`);
@@ -105,8 +109,8 @@ export function allImages(repo: OstreeRepo): StoredImage[] {
   const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));
   const kept = KEEPING_PREFIXES.flatMap((prefix) => listRefs(repo.path, prefix)).map((ref) => {
     const checksum = readRef(repo, `heads/${ref}`);
-    if (checksum === undefined) return undefined;
-    const { metadata } = repo.loadCommit(checksum).parsed;
+    if (checksum === undefined || !hasObject(repo.path, `${checksum}.commit`)) return undefined;
+    const { metadata } = repo.loadCommit(checksum, { partial: true }).parsed;
     return metadata.has(MANIFEST_DIGEST) ? imageOfCommit(repo, checksum) : undefined;
   });
   return [...pulled, ...kept].filter((image) => image !== undefined);

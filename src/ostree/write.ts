@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { inContext } from '../errors.js';
 import { FileLock } from './lock.js';
 import type { EncodedObject } from './objectset.js';
-import { partialPath } from './partial.js';
+import { partialNote, partialPath } from './partial.js';
 import { type OstreeRepo, openRepo } from './repo.js';
 import {
   createStagingDirectory,
@@ -78,7 +78,8 @@ export class RepoWriter {
   }
 
   /**
-   * Takes staged objects into the repository, then makes `refs` name their commits, and removes the stages' directories.
+   * Takes staged objects into the repository, then makes `refs` name their commits, which are whole then whatever they were
+   * marked as before, and removes the stages' directories.
    * With fsync each step is on the disk before the next: after a power cut no ref names what is not there, and no object
    * that is there is empty.
    */
@@ -93,7 +94,10 @@ export class RepoWriter {
     if (this.fsync) this.#sync(stages, files);
     for (const stage of stages) publishObjects(this.repo.path, stage);
     if (this.fsync && stages.length > 0) syncFileSystem(join(this.repo.path, 'objects'));
-    for (const [i, [ref]] of refs.entries()) publishRef(this.repo.path, ref, files[i] as string, this.fsync);
+    for (const [i, [ref, checksum]] of refs.entries()) {
+      if (partialNote(this.repo.path, checksum) !== undefined) this.unmarkPartial(checksum);
+      publishRef(this.repo.path, ref, files[i] as string, this.fsync);
+    }
     for (const { directory } of stages) rmSync(directory, { recursive: true, force: true });
   }
 

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { objectPath } from '../../src/ostree/objects.js';
 import { needs } from '../tools.js';
 import { fsck, pull, refs, refused, unencapsulate } from './client.js';
 import { encapsulate, type Image } from './image.js';
-import { ostrata, run } from './run.js';
+import { ostrata, run, tryRun } from './run.js';
 import { differences, scan } from './scan.js';
 import { commitTree, initRepo, type World, world, worldNeeds } from './world.js';
 
@@ -128,6 +129,26 @@ suite('the client', needs(...worldNeeds), () => {
     fsck(repo);
     refused(['container', 'image', 'remove', `--repo=${repo}`, old.reference], /no image/);
   });
+
+  for (const kind of ['content', 'dirtree', 'commit', 'merge commit'])
+    test(`a damaged object is fetched again when fsck took it away: ${kind}`, () => {
+      const repo = initRepo(join(scratch, `damaged-${kind}`), 'archive');
+      const first = pull(repo, unverified(old));
+      const names: Readonly<Record<string, string>> = {
+        commit: objectPath(first.commit, 'commit'),
+        'merge commit': objectPath(first.mergeCommit as string, 'commit'),
+      };
+      const suffix = names[kind] ?? (kind === 'content' ? '.filez' : '.dirtree');
+      const objects = readdirSync(join(repo, 'objects'), { recursive: true, encoding: 'utf8' });
+      writeFileSync(join(repo, 'objects', objects.find((name) => name.endsWith(suffix)) as string), 'damage');
+      assert.notEqual(tryRun('ostree', [`--repo=${repo}`, 'fsck', '--quiet', '--delete']).status, 0);
+      const { layersFetched, ...again } = pull(repo, unverified(old));
+      assert.deepEqual([again.commit, again.mergeCommit], [first.commit, first.mergeCommit]);
+      assert.ok(layersFetched < first.layersFetched, `${layersFetched} layers fetched`);
+      fsck(repo);
+      assert.deepEqual(readdirSync(join(repo, 'state')), []);
+      assert.equal(pull(repo, unverified(old)).layersFetched, 0);
+    });
 
   test('a dry run says what would be fetched, and fetches nothing', () => {
     const repo = initRepo(join(scratch, 'dry'), 'archive');
