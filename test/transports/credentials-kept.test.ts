@@ -1,8 +1,11 @@
 // Credentials go to the registry and its token server, whatever the registry says.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 import type { Logger } from '../../src/log.js';
+import { scratchDirectory } from '../scratch.js';
 import { needs } from '../tools.js';
 import { FaultBench, type FaultTest, faultTest, secrets, withServer } from './fault-bench.js';
 import type { SeenRequest } from './fault-proxy.js';
@@ -63,6 +66,29 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
       redirect('ftp://127.0.0.1/x');
       await given.refuses(given.pull(), /not secure/, 'IO');
     }),
+  );
+
+  check('nor does a redirect of a token server take an identity token along', (given) =>
+    withOtherHost((url, seen) =>
+      withServer(
+        (request, response) => {
+          request.resume();
+          response.writeHead(307, { location: `${url}/token` }).end();
+        },
+        async (realm) => {
+          const headers = { 'www-authenticate': `Bearer realm="${realm}/token",service="s"` };
+          given.proxy.fault = () => ({ status: 401, headers });
+          const authfile = join(scratchDirectory(), 'auth.json');
+          writeFileSync(authfile, JSON.stringify({ auths: { [given.proxy.host]: { identitytoken: 'very-secret' } } }));
+          await given.refuses(
+            given.pull({ credentials: undefined, authfile }),
+            /sends us to .* with what is secret/,
+            'IO',
+          );
+          assert.deepEqual(seen, []);
+        },
+      ),
+    ),
   );
 
   check('an upload that is to go to another host does without them', (given) =>

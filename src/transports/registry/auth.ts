@@ -189,5 +189,5 @@ function oauthRequest(realm: URL, service: string | undefined, scopes: readonly 
   });
   const body = Buffer.from(form.toString());
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-  return { method: 'POST', url: realm, headers, body: { length: body.length, stream: () => [body] } };
+  return { method: 'POST', url: realm, headers, body: { length: body.length, stream: () => [body] }, isSecret: true };
 }

@@ -20,6 +20,8 @@ export interface HttpRequest {
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpBody | undefined;
+  /** The body is for the origin of `url` alone, as `authorization` is: a redirect elsewhere is an error. */
+  readonly isSecret?: boolean;
 }
 export interface HttpBody {
   /** Bytes that {@link stream} gives. */
@@ -70,6 +72,8 @@ export class HttpClient {
       const target = redirectTarget(method, response);
       if (target === undefined) return response;
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
+      if (request.isSecret && target.origin !== request.url.origin)
+        throw new OstrataError('IO', `${request.url.origin} sends us to ${target.origin} with what is secret`);
       if (redirects === MAX_REDIRECTS) throw new OstrataError('LIMIT', `more than ${MAX_REDIRECTS} redirects`);
       url = target;
     }
