@@ -18,7 +18,7 @@ import { addPolicyCommand } from './container-policy.js';
 import { counted, formatBytes, shortDigest, someNames } from './format.js';
 import { addLogOptions, integer } from './options.js';
 import { addRegistryOptions, type RegistryOptions, transportOptions } from './registry-options.js';
-import { interruptSignal } from './run.js';
+import { cancelIfUnread, interruptSignal } from './run.js';
 import { type LogOptions, terminalLogger } from './terminal.js';
 
 export const OSTREE_IMGREF_FORMS =
@@ -100,6 +100,7 @@ function addPullOptions(command: Command): void {
 function importOptions(repo: string, text: string, options: PullOptions): ImportOptions {
   const source = parseOstreeImgref(text);
   const log: Logger = terminalLogger(options);
+  if (options.json) cancelIfUnread();
   return {
     repo,
     source,

@@ -14,6 +14,14 @@ const interrupt = new AbortController();
 /** Fires at the first Ctrl-C (or SIGTERM): what is being written is then removed. The second ends the process at once. */
 export const interruptSignal: AbortSignal = interrupt.signal;
 
+let isCancelledIfUnread = false;
+let isUnread = false;
+
+/** From now on work is cancelled when nobody reads standard output any more: it must not look as if it were done. */
+export function cancelIfUnread(): void {
+  isCancelledIfUnread = true;
+}
+
 /** Awaits `body` and sets the process's exit code; every failure is one line on standard error. */
 export async function runToExit(body: () => Promise<unknown>): Promise<void> {
   for (const name of ['SIGINT', 'SIGTERM'] as const)
@@ -21,8 +29,12 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
       if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
       interrupt.abort();
     });
-  // Whoever reads our output may have seen enough of it.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : EXIT_FAILURE));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    isUnread = error.code === 'EPIPE';
+    // Whoever reads our output may have seen enough of it.
+    if (!isUnread || !isCancelledIfUnread) process.exit(isUnread ? 0 : EXIT_FAILURE);
+    interrupt.abort();
+  });
   try {
     await body();
   } catch (error) {
@@ -33,6 +45,10 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
 /** Prints the error, unless commander has done so, and returns the exit code. */
 function reportError(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (isUnread) {
+    process.stderr.write(`${stderrColors.red('error:')} cancelled: nobody reads standard output\n`);
+    return EXIT_FAILURE;
+  }
   if (interrupt.signal.aborted) {
     process.stderr.write('interrupted\n');
     return EXIT_INTERRUPTED;

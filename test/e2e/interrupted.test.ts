@@ -44,6 +44,17 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     assert.equal(pull(repo, imgref).commit, given.oldCommit);
   });
 
+  test('by whoever reads its events: it fails, unless it was done', async () => {
+    const repo = initRepo(join(scratch, 'unread'), 'archive');
+    const child = spawn(process.execPath, [ostrataProgram, 'container', 'image', 'pull', '--json', repo, imgref]);
+    child.stdout.once('data', () => child.stdout.destroy());
+    const [code] = await once(child, 'exit');
+    const isPulled = refs(repo).some((ref) => ref.startsWith('ostree/container/image/'));
+    assert.equal(code, isPulled ? 0 : 1);
+    assert.deepEqual(staged(repo), []);
+    assert.equal(pull(repo, imgref).commit, given.oldCommit);
+  });
+
   test('by a write that fails', () => {
     const repo = initRepo(join(scratch, 'limited'), 'bare-user');
     // The shell's unit is 512 bytes or 1 KiB: less than the largest file either way.
