@@ -18,6 +18,9 @@ const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
 /** Distinct sets of xattrs that are kept to be linked to, together: a system has a few hundred of some 50 bytes. */
 const MAX_SHARED_XATTRS_SIZE = 64 << 20;
 
+/** Metadata objects of one layer together, which are kept: those of a commit of 1,000,000 files are some 60 MiB. */
+const MAX_LAYER_METADATA_SIZE = 256 << 20;
+
 /** What a path is that no content object stands for. */
 export const DIRECTORY = 'directory';
 
@@ -71,6 +74,7 @@ class LayerReader implements TarVisitor {
   /** Xattrs by their checksum, for objects that are linked to them. */
   readonly #shared = new Map<string, Uint8Array>();
   #sharedSize = 0;
+  #metadataSize = 0;
   /** Of the last .file: paths that are no links follow their object. */
   #lastXattrs: Uint8Array = new Uint8Array();
   /** The .file-xattrs-link that was just read; its .file comes next. */
@@ -125,6 +129,9 @@ class LayerReader implements TarVisitor {
   #metadataObject(checksum: string, kind: string, bytes: Uint8Array): void {
     const name = `${checksum}.${kind}`;
     if (this.#metadata.has(name)) throw corrupt('is there twice');
+    this.#metadataSize += bytes.length;
+    if (this.#metadataSize > MAX_LAYER_METADATA_SIZE)
+      throw new OstrataError('LIMIT', `metadata objects of more than ${MAX_LAYER_METADATA_SIZE} bytes`);
     if (kind === 'commitmeta') {
       if (this.#metadata.size !== 1 || !this.#metadata.has(`${checksum}.commit`))
         throw corrupt('does not come directly after its commit');

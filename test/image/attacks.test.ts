@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { readOstreeLayer } from '../../src/layers/read.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
@@ -13,6 +14,7 @@ import { startFileChecksum } from '../../src/ostree/file.js';
 import { objectPath, sha256Hex } from '../../src/ostree/objects.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { pullImage } from '../../src/pull.js';
+import { encodeTarHeader } from '../../src/tar/header.js';
 import { openCommitTree } from '../../src/tree/ostree.js';
 import { unencapsulate } from '../../src/unencapsulate.js';
 import { dir, RepoBuilder } from '../ostree/build-repo.js';
@@ -355,6 +357,20 @@ suite('images that lie are refused', () => {
     writeFileSync(join(forged.directory, 'blobs', digest.replace(':', '/')), bomb);
     changeManifest(forged, ({ layers }) => Object.assign(layers[1] as object, { digest, size: bomb.length }));
     await refused(forged, /expands to more than/);
+  });
+
+  test('more metadata than a commit has', async () => {
+    async function* layer() {
+      // Of the largest size that one object may have, and all different.
+      const object = Buffer.alloc(10 << 20);
+      for (const kind of ['commit', ...Array(26).fill('dirtree')]) {
+        object.writeUInt32LE(object.readUInt32LE() + 1);
+        const name = nameOf(sha256Hex(object), kind);
+        yield encodeTarHeader({ name, type: 'file', mode: 0o644, uid: 0, gid: 0, size: object.length });
+        yield object;
+      }
+    }
+    await assert.rejects(readOstreeLayer(layer(), 'commit'), /metadata objects of more than 268435456 bytes/);
   });
 
   test('an object that is larger than the disk', async () => {
