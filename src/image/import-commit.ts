@@ -17,8 +17,11 @@ import { type ImportPlan, type PlannedLayer, partialNoteOf } from './import-plan
 import { blobRef, storedBlob } from './stored.js';
 import { SyncPace } from './sync-pace.js';
 
-/** Failures that are not the image's: the next import goes on with the layers that are there. */
-const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED']);
+/**
+ * Failures that say nothing against the layers that are there, a blob that cannot be found too: the next import goes on
+ * with them.
+ */
+const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED', 'NOT_FOUND']);
 
 type NewRef = readonly [ref: string, commit: string];
 

@@ -1,7 +1,7 @@
 /** Images that lie: each is refused with the reason, and nothing in the repository refers to what came of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -15,6 +15,7 @@ import { objectPath, sha256Hex } from '../../src/ostree/objects.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { pullImage } from '../../src/pull.js';
 import { encodeTarHeader } from '../../src/tar/header.js';
+import { openImage } from '../../src/transports/imgref.js';
 import { openCommitTree } from '../../src/tree/ostree.js';
 import { unencapsulate } from '../../src/unencapsulate.js';
 import { dir, RepoBuilder } from '../ostree/build-repo.js';
@@ -35,11 +36,11 @@ before(async () => {
 
 const repoWithout = () => new RepoBuilder('archive', '', scratchDirectory()).path;
 
-function importInto(repo: string, imgref: string) {
+function importInto(repo: string, imgref: string, jobs = 2) {
   return unencapsulate({
     repo,
     source: { verification: { kind: 'none' }, imgref },
-    jobs: 2,
+    jobs,
     fsync: false,
     log: silentLogger,
     signal: new AbortController().signal,
@@ -345,6 +346,21 @@ suite('images that lie are refused', () => {
       writeFileSync(path, blob);
     });
     await refused(forged, /layer 1 .*digest: stated sha256:\w+, computed/);
+  });
+
+  test('a blob that is missing: the layers that are there stay', async () => {
+    const { imgref, directory } = await forge(image, () => {});
+    const layers = (await openImage(imgref)).manifest.layers.slice(1);
+    // The last one to be fetched.
+    const { digest } = layers.reduce((a, b) => (b.size > a.size ? b : a));
+    const path = join(directory, 'blobs', digest.replace(':', '/'));
+    renameSync(path, `${path}.away`);
+    const repo = repoWithout();
+    await assert.rejects(importInto(repo, imgref, 1), /ENOENT/);
+    renameSync(`${path}.away`, path);
+    assert.deepEqual(filesBelow(join(repo, 'tmp')), []);
+    // The commit layer is known without its ref.
+    assert.equal((await importInto(repo, imgref)).layersPresent, layers.length);
   });
 
   test('a layer that expands without end', async () => {
