@@ -3,7 +3,7 @@
  * `skopeo copy` and what leads to the same repository without us; then what the next build costs who has this one.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { blobBytes, type Measurement, measure, measureNode, measureShell } from './measure.js';
@@ -17,7 +17,18 @@ const copyProgram = fileURLToPath(new URL('./copy.js', import.meta.url));
 export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   if (![has('docker-registry'), has('skopeo'), has('ostree')].every(Boolean)) return [];
   const at = (name: string) => join(scratch, name);
-  const remove = (name: string) => rmSync(at(name), { recursive: true, force: true });
+  let discarded = 0;
+  /**
+   * Gives the space back and keeps the inodes: ext4 looks for a free one past each that was deleted in the last minutes, which
+   * would count against who makes many files next. `ostree pull-local` may have linked files of the repository that is read.
+   */
+  const discard = (name: string) => {
+    for (const entry of readdirSync(at(name), { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile() && statSync(path).nlink === 1) truncateSync(path);
+    }
+    renameSync(at(name), at(`discarded-${discarded++}`));
+  };
 
   const fillRegistry = (host: string) => {
     const old = `oci:${at('gzip')}:bench`;
@@ -40,7 +51,7 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   const copied = (copy: (host: string, destination: string) => Measurement) => () =>
     withImages((host) => {
       const result = { ...copy(host, `oci:${at('copied')}:old`), bytesOut: blobBytes(at('copied')) };
-      remove('copied');
+      discard('copied');
       return result;
     });
   const skopeoCopy = ['skopeo', 'copy', '-q', '--src-tls-verify=false'];
@@ -70,7 +81,7 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
       );
     };
     const pullAnew = (host: string) => {
-      remove(`pulled-${mode}`);
+      if (existsSync(pulled)) discard(`pulled-${mode}`);
       measure(['ostree', 'init', `--repo=${pulled}`, `--mode=${mode}`]);
       return pull(host, 'old');
     };
@@ -82,7 +93,7 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
             measure(['ostree', 'init', `--repo=${at('local')}`, `--mode=${mode}`]);
             const script = `${skopeoCopy.join(' ')} "$1" "dir:$2" && ostree pull-local --repo="$3" "$4" "$5" >/dev/null`;
             const result = measureShell(script, `docker://${host}/os:old`, at('dir'), at('local'), repo, ref);
-            for (const name of ['dir', 'local']) remove(name);
+            for (const name of ['dir', 'local']) discard(name);
             return result;
           }),
       },
@@ -94,7 +105,7 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
           withImages((host) => {
             if (!existsSync(pulled)) pullAnew(host);
             const result = pull(host, 'next');
-            remove(`pulled-${mode}`);
+            discard(`pulled-${mode}`);
             return result;
           }),
       },
