@@ -5,8 +5,8 @@
 
 /** Compressed bytes of layers that are fetched before the next wait. */
 const SYNC_SIZE = 32 << 20;
-/** Or as soon as so much time has passed: a pull that is killed every few seconds gets on. */
-const SYNC_PAUSE_MS = 1000;
+/** Or as soon as so much time has passed: a pull that is killed again and again gets on. */
+const SYNC_PAUSE_MS = 250;
 /** The pause is so many times what the last wait took, if that is longer: on a slow disk waiting stays a small part. */
 const PAUSE_FACTOR = 4;
 

@@ -29,7 +29,7 @@ test('waits when some time has passed, on a slow disk more', () => {
     time = start;
     return isDue;
   };
-  assert.deepEqual([dueAfter(999), dueAfter(1000)], [false, true]);
+  assert.deepEqual([dueAfter(249), dueAfter(250)], [false, true]);
   pace.sync(() => {
     time += 3000;
   });
