@@ -43,6 +43,7 @@ test('which proxy is taken, as in Go', () => {
     code: 'USAGE',
     message: /^HTTPS_PROXY: .*socks5:(?!.*secret)/,
   });
+  assert.throws(refuse('http://user:50%secret@proxy'), { code: 'USAGE', message: /^HTTPS_PROXY: .*%25$/ });
   assert.throws(refuse('http://user:secret@[x'), { code: 'USAGE', message: /^HTTPS_PROXY: is no URL$/ });
 });
 

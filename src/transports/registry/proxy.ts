@@ -20,6 +20,11 @@ export function proxyFor(url: URL, environment: Environment = process.env): URL 
   }
   if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:')
     throw refuse(`proxies of type ${proxy.protocol} are not supported, only http: and https:`);
+  try {
+    proxyHeaders(proxy);
+  } catch {
+    throw refuse('in its user or password % must be written as %25');
+  }
   return proxy;
 }
 
