@@ -1,13 +1,12 @@
 /** What an image that is read says of itself: which layers hold the commit, what they hold, how they were planned. */
 import { OstrataError } from '../errors.js';
 import type { PlannedLayer, PriorBuild } from '../layout/prior.js';
-import { decodeRecord, LAYOUT_LABEL, priorFromNames } from '../layout/record.js';
+import { decodeRecord, LAYOUT_LABEL } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
 import { chainId } from '../oci/chain-id.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
-import type { Component } from '../plugin.js';
 
 /** One layer of an image that is read. */
 export interface ReadLayer {
@@ -81,18 +80,29 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
     .slice(0, last + 1)
     .find(({ digest }, i, all) => all.findIndex((one) => one.digest === digest) < i);
   if (twice) throw new OstrataError('CORRUPT', `layer ${twice.digest} is there twice among the layers of the commit`);
-  const history = (config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+  const history = layerHistory(config);
+  const names = namesByLayer(manifest, config);
   return manifest.layers.map((descriptor, i) => ({
     kind: i === 0 ? 'commit' : i <= last ? 'chunk' : 'derived',
     descriptor,
     diffId: diffIds[i] as string,
     createdBy: history[i]?.created_by ?? '',
-    names: layerNames(descriptor, history[i]),
+    names: names[i] ?? [],
   }));
 }
 
-/** Component names on a layer, by annotation or history. */
-export function layerNames(
+const layerHistory = ({ history }: ImageConfig) => (history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+
+/** Component names on each layer, by annotation or, where the config is known, by history. */
+export function namesByLayer({ layers }: Manifest, config?: ImageConfig): readonly (readonly string[])[] {
+  const history = config ? layerHistory(config) : [];
+  return layers.map((descriptor, i) => layerNames(descriptor, history[i]));
+}
+
+/** Whether no layer is a commit's, which has no names: chunkah's images are none that ostree made. */
+export const isPlain = (names: readonly (readonly string[])[]): boolean => (names[0]?.length ?? 0) > 0;
+
+function layerNames(
   { annotations }: Descriptor,
   history?: { readonly created_by?: string | undefined; readonly comment?: string | undefined },
 ): readonly string[] {
@@ -112,17 +122,4 @@ export function layoutRecord(
 ): PriorBuild | undefined {
   const text = labels?.[LAYOUT_LABEL];
   return text === undefined ? undefined : decodeRecord(text, log);
-}
-
-/** The layout of layers that have no record, by the names they are annotated with. `layers` are all but the commit layer. */
-export function layoutByNames(
-  layers: readonly { readonly names: readonly string[] }[],
-  components: readonly Component[],
-  log: Logger,
-): PriorBuild {
-  return priorFromNames(
-    layers.map(({ names }) => names),
-    components,
-    log,
-  );
 }

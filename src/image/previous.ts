@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import { inContextAsync } from '../errors.js';
 import { fingerprints, historyOf, type PriorBuild } from '../layout/prior.js';
+import { priorFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
-import { type Descriptor, parseManifest } from '../oci/types.js';
+import { type Descriptor, parseConfig, parseManifest } from '../oci/types.js';
 import type { Component } from '../plugin.js';
-import { layerNames, layoutByNames, layoutRecord, readEncapsulated } from './encapsulated.js';
+import { isPlain, layoutRecord, namesByLayer, type ReadLayer, readEncapsulated } from './encapsulated.js';
 
 /** A layer blob of the previous build. */
 export interface PreviousLayer {
@@ -26,16 +27,37 @@ export interface PreviousBuild {
 
 /** Everything a whole image tells. An image of another tool is no obstacle: its layout is known by names. */
 export async function previousFromImage(image: ImageReader, log: Logger): Promise<PreviousBuild> {
+  return previousOf(image, await readKnown(image, log), log);
+}
+
+interface KnownImage {
+  /** Those that hold the commit; none of an image without one. */
+  readonly layers: readonly ReadLayer[];
+  /** Of each layer that holds components. */
+  readonly names: readonly (readonly string[])[];
+  readonly record: PriorBuild | undefined;
+}
+
+function readKnown(image: ImageReader, log: Logger): Promise<KnownImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
+    const names = namesByLayer(image.manifest, parseConfig(await image.config()));
+    if (isPlain(names)) {
+      log.warn(`${image.name} holds no ostree commit: its layout is known by names, its layers are not taken over`);
+      return { layers: [], names, record: undefined };
+    }
     const { layers, record } = await readEncapsulated(image, log);
     const own = layers.filter(({ kind }) => kind !== 'derived');
-    return {
-      prior: (components) => record ?? { ...layoutByNames(own.slice(1), components, log), foreign: true },
-      image,
-      byKey: new Map(own.flatMap((layer) => (layer.recorded?.key === undefined ? [] : [[layer.recorded.key, layer]]))),
-      byDiffId: new Map(own.map((layer) => [layer.diffId, layer])),
-    };
+    return { layers: own, names: names.slice(1, own.length), record };
   });
+}
+
+function previousOf(image: ImageReader, { layers, names, record }: KnownImage, log: Logger): PreviousBuild {
+  return {
+    prior: (components) => record ?? { ...priorFromNames(names, components, log), foreign: true },
+    image,
+    byKey: new Map(layers.flatMap((layer) => (layer.recorded?.key === undefined ? [] : [[layer.recorded.key, layer]]))),
+    byDiffId: new Map(layers.map((layer) => [layer.diffId, layer])),
+  };
 }
 
 /** The components of an image whose record does not tell their versions; reads its layers. */
@@ -50,13 +72,15 @@ export async function previousFromImages(
   readComponents: ReadComponents,
   log: Logger,
 ): Promise<PreviousBuild> {
-  const newest = await previousFromImage(images.at(-1) as ImageReader, log);
-  if (images.length === 1 || (newest.prior([]).history?.size ?? 0) > 0) return newest;
+  const last = images.at(-1) as ImageReader;
+  const known = await readKnown(last, log);
+  const newest = previousOf(last, known, log);
+  if (images.length === 1 || (known.record?.history?.size ?? 0) > 0) return newest;
   const records = [];
   for (const image of images) {
-    const { record } = await inContextAsync(`previous build ${image.name}`, () => readEncapsulated(image, log));
-    const known = record?.versions?.size ? record.versions : fingerprints(await readComponents(image));
-    records.push({ versions: known, history: record?.history });
+    const { record } = image === last ? known : await readKnown(image, log);
+    const versions = record?.versions?.size ? record.versions : fingerprints(await readComponents(image));
+    records.push({ versions, history: record?.history });
   }
   const versions = records.at(-1)?.versions ?? new Map();
   const history = historyOf(
@@ -69,11 +93,11 @@ export async function previousFromImages(
 /** A manifest file (as rpm-ostree takes it): only the layout is known. */
 export async function previousFromManifest(path: string, log: Logger): Promise<PreviousBuild> {
   return inContextAsync(`previous build manifest ${path}`, async () => {
-    const { layers, annotations } = parseManifest(await readFile(path));
-    const record = layoutRecord(annotations, log);
-    const chunks = layers.slice(1).map((descriptor) => ({ names: layerNames(descriptor) }));
+    const manifest = parseManifest(await readFile(path));
+    const record = layoutRecord(manifest.annotations, log);
+    const names = namesByLayer(manifest);
     return {
-      prior: (components) => record ?? layoutByNames(chunks, components, log),
+      prior: (components) => record ?? priorFromNames(isPlain(names) ? names : names.slice(1), components, log),
       byKey: new Map(),
       byDiffId: new Map(),
     };

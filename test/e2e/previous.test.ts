@@ -1,0 +1,192 @@
+/** Previous builds that rpm-ostree or chunkah made: annotations, labels and history as their sources write them. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { repoRoot } from '../root.js';
+import { type Build, blobPath, type Config, type Descriptor, encapsulate, type Manifest, namesOf } from './image.js';
+import { ostrata, tryOstrata } from './run.js';
+
+const repo = (name: string) => `--repo=${join(repoRoot, 'rpmdb-fixtures/sample', name)}`;
+const MAX_LAYERS = 9;
+
+/** What a tool says of a layer. */
+interface Told {
+  readonly layer: Descriptor;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly history: object;
+}
+
+suite('a previous build of another tool', () => {
+  let scratch: string;
+  let own: Build;
+  /** Of the packages in each chunk layer of {@link own}, by id. */
+  let packages: string[][];
+  let sources: ReadonlyMap<string, string>;
+  /** Packages that the new build lacks. */
+  let gone: number;
+  const isPackage = (id: string) => /\.(x86_64|noarch)$/.test(id);
+
+  /** Source packages by component id. */
+  function sourcesOf(build: string): ReadonlyMap<string, string> {
+    const file = join(scratch, 'components.json');
+    ostrata(['layout', 'plan', '--quiet', `--write-components=${file}`, repo(build), 'sample/os']);
+    const { components } = JSON.parse(readFileSync(file, 'utf8')) as { components: { id: string; source: string }[] };
+    return new Map(components.map(({ id, source }) => [id, source]));
+  }
+
+  before(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    const args = [`--max-layers=${MAX_LAYERS}`, '--format-version=1'];
+    own = encapsulate(repo('old').slice('--repo='.length), 'sample/os', join(scratch, 'image'), args);
+    sources = sourcesOf('old');
+    const now = sourcesOf('new');
+    gone = [...sources.keys()].filter((id) => isPackage(id) && !now.has(id)).length;
+    packages = own.result.layers.slice(1).map((layer) => layer.components.filter(isPackage));
+  });
+  after(() => rmSync(scratch, { recursive: true, force: true }));
+
+  /** An image `tag` beside {@link own}: other labels, and what is told of its layers. */
+  function retell(tag: string, labels: Readonly<Record<string, string>>, told: readonly Told[]) {
+    const { directory, manifest, config } = own.image;
+    const put = (value: object, { mediaType }: Descriptor): Descriptor => {
+      const bytes = Buffer.from(JSON.stringify(value));
+      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      writeFileSync(blobPath(directory, digest), bytes);
+      return { mediaType, digest, size: bytes.length };
+    };
+    const indexPath = join(directory, 'index.json');
+    const index = JSON.parse(readFileSync(indexPath, 'utf8')) as { manifests: Descriptor[] };
+    const diffIds = new Map(manifest.layers.map(({ digest }, i) => [digest, config.rootfs.diff_ids[i]]));
+    const diff_ids = told.map(({ layer }) => diffIds.get(layer.digest) ?? EMPTY_LAYER.diffId);
+    const newConfig: Config = {
+      ...config,
+      config: { Labels: labels },
+      rootfs: { type: 'layers', diff_ids: diff_ids as string[] },
+      history: told.map(({ history }) => history),
+    };
+    const newManifest: Manifest = {
+      ...manifest,
+      config: put(newConfig, manifest.config),
+      layers: told.map(({ layer: { mediaType, digest, size }, annotations }) => ({
+        ...{ mediaType, digest, size },
+        ...(annotations && { annotations }),
+      })),
+      annotations: labels,
+    };
+    const entry = put(newManifest, index.manifests[0] as Descriptor);
+    const annotations = { 'org.opencontainers.image.ref.name': tag };
+    writeFileSync(indexPath, JSON.stringify({ ...index, manifests: [...index.manifests, { ...entry, annotations }] }));
+    return { reference: `oci:${directory}:${tag}`, manifestPath: blobPath(directory, entry.digest) };
+  }
+
+  /** Encapsulates the new build on it; warnings, and the packages of each chunk layer. */
+  function follow(previous: string, maxLayers: number) {
+    const target = `oci:${join(scratch, 'followed')}:${maxLayers}`;
+    const limit = `--max-layers=${maxLayers}`;
+    const args = ['container-encapsulate', repo('new'), limit, previous, '--json', 'sample/os', target];
+    const { status, stdout, stderr } = tryOstrata(args);
+    assert.equal(status, 0, stderr);
+    ostrata(['verify', '--quiet', target]);
+    const { layers } = JSON.parse(stdout) as Build['result'];
+    assert.ok(layers.length <= maxLayers);
+    assert.ok(layers.every(({ reused }) => !reused));
+    return { stderr, layers: layers.slice(1).map(({ components }) => components) };
+  }
+
+  /** What was together stays together, but for what is gone or was told of by no name. */
+  function assertFollowed(layers: readonly (readonly string[])[]): void {
+    const now = new Set(layers.flat());
+    for (const before of packages) {
+      const kept = before.filter((id) => now.has(id));
+      assert.ok(
+        layers.some((layer) => kept.every((id) => layer.includes(id))),
+        `${kept} in: ${layers.join('; ')}`,
+      );
+    }
+  }
+
+  const created = '2026-11-25T00:00:00Z';
+
+  test('rpm-ostree: names in annotations, a reserved layer, packages in the history', () => {
+    const { layers: old } = own.image.manifest;
+    writeFileSync(blobPath(own.image.directory, EMPTY_LAYER.layer.digest), EMPTY_LAYER.bytes);
+    const nevras = new Map(
+      ostrata(['rpmdb', 'list', repo('old'), 'sample/os', '--qf', '%{NAME}.%{ARCH} %{NEVRA}\\n'])
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ') as [string, string]),
+    );
+    const createdBy = (ids: readonly string[]) =>
+      ids.length > 5 ? `${ids.length} components` : ids.map((id) => nevras.get(id)).join(' and ');
+    const { 'ostrata.layout': _, ...labels } = own.image.config.config.Labels;
+    const { reference, manifestPath } = retell('rpm-ostree', { ...labels, 'ostree.final-diffid': EMPTY_LAYER.diffId }, [
+      { layer: old[0] as Descriptor, history: { created, created_by: 'sample', comment: '' } },
+      ...packages.map((ids, i) => ({
+        layer: old[i + 1] as Descriptor,
+        annotations: { 'ostree.components': namesOf(ids).sort().join(',') },
+        history: { created, created_by: createdBy(ids) },
+      })),
+      {
+        layer: EMPTY_LAYER.layer,
+        annotations: { 'ostree.components': '' },
+        history: { created, created_by: 'Reserved for new packages' },
+      },
+    ]);
+    const warning = new RegExp(
+      `warning: previous layout: ${gone} names fit no component of this tree and are ignored\n`,
+    );
+    for (const maxLayers of [MAX_LAYERS + 4, 2])
+      assert.match(follow(`--previous-build=${reference}`, maxLayers).stderr, warning);
+    const { stderr, layers } = follow(`--previous-build-manifest=${manifestPath}`, MAX_LAYERS + 4);
+    assert.match(stderr, warning);
+    assertFollowed(layers);
+  });
+
+  test('chunkah: no commit layer, no label of ostree, source packages in annotations and history', () => {
+    const told = packages.map((ids, i) => {
+      const names = [...new Set(ids.map((id) => `rpm/${sources.get(id)}`))];
+      const comment = (names.length > 0 ? names.sort() : ['chunkah/unclaimed']).join(' ');
+      return {
+        layer: own.image.manifest.layers[i + 1] as Descriptor,
+        annotations: { 'org.chunkah.component': comment, 'org.chunkah.stability': '0.900' },
+        history: { created, author: 'chunkah', created_by: 'chunkah', comment },
+      };
+    });
+    const whole = retell('chunkah', {}, told);
+    // As a builder leaves it that knows no annotations on layers.
+    const bare = retell(
+      'chunkah-history',
+      {},
+      told.map(({ layer, history }) => ({ layer, history })),
+    );
+    for (const { reference } of [whole, bare])
+      for (const maxLayers of [MAX_LAYERS + 4, 2]) {
+        const { stderr } = follow(`--previous-build=${reference}`, maxLayers);
+        assert.match(stderr, /warning: oci:\S+ holds no ostree commit: its layout is known by names/);
+        assert.match(stderr, /warning: previous layout: \d names fit no component/);
+      }
+    assertFollowed(follow(`--previous-build-manifest=${whole.manifestPath}`, MAX_LAYERS + 4).layers);
+    const twice = [`--previous-build=${whole.reference}`, `--previous-build=${bare.reference}`];
+    ostrata([
+      'container-encapsulate',
+      '--quiet',
+      repo('new'),
+      ...twice,
+      'sample/os',
+      `oci:${join(scratch, 'twice')}:x`,
+    ]);
+  });
+});
+
+/** A tar of nothing. */
+const EMPTY_LAYER = (() => {
+  const tar = Buffer.alloc(1024);
+  const bytes = gzipSync(tar);
+  const digest = (data: Uint8Array) => `sha256:${createHash('sha256').update(data).digest('hex')}`;
+  const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
+  return { bytes, diffId: digest(tar), layer: { mediaType, digest: digest(bytes), size: bytes.length } };
+})();
