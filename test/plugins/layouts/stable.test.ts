@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Placeable, stableLayers } from '../../../plugins/layouts/stable.js';
+
+/** Sizes from 1 kB to 60 MB and chances from hardly ever to more often than not: small and seldom are most. */
+const system = (count: number): Placeable[] =>
+  Array.from({ length: count }, (_, i) => ({
+    name: `source-${i}`,
+    ids: [`source-${i}`],
+    size: Math.round(1000 * 60_000 ** (((i * 7919) % count) / count)),
+    stays: 1 - (0.001 + 0.6 * (((i * 104_729) % count) / count) ** 4),
+  }));
+
+/** Expected bytes of an update, as a multiple of what they are with a layer for each source. */
+function expectedRatio(layers: readonly (readonly string[])[], all: readonly Placeable[]): number {
+  const byId = new Map(all.map((each) => [each.name, each]));
+  const cost = (ids: readonly string[]) => {
+    const members = ids.map((id) => byId.get(id) as Placeable);
+    const size = members.reduce((sum, member) => sum + member.size, 0);
+    return size * (1 - members.reduce((product, { stays }) => product * stays, 1));
+  };
+  const total = (groups: readonly (readonly string[])[]) => groups.reduce((sum, ids) => sum + cost(ids), 0);
+  return total(layers) / total(all.map(({ name }) => [name]));
+}
+
+/** Share of the bytes in layers that an earlier layout has too. */
+function keptShare(before: readonly (readonly string[])[], all: readonly Placeable[], maxLayers: number): number {
+  const keyOf = (ids: readonly string[]) => ids.toSorted().join();
+  const known = new Set(before.map(keyOf));
+  const size = new Map(all.map((each) => [each.name, each.size]));
+  const bytes = (layers: readonly (readonly string[])[]) =>
+    layers.flat().reduce((sum, id) => sum + (size.get(id) as number), 0);
+  const layers = stableLayers(all, maxLayers);
+  return bytes(layers.filter((ids) => known.has(keyOf(ids)))) / bytes(layers);
+}
+
+// What the numbers are without one of its ideas: none alone 1.62, 2.60 and 2.70; the largest alone, however seldom they change,
+// 1.45, 2.44 and 2.78; the most often changed alone 2.28, 3.77 and 3.69; no tiers 3.30, 5.47 and 5.86; tiers of chance
+// without size 1.45, 2.71 and 3.21. A partition that nothing holds in place has 1.11, 1.51 and 1.60.
+for (const [count, maxLayers, ratio] of [
+  [300, 64, 1.35],
+  [300, 32, 2.4],
+  [700, 64, 2.5],
+] as const)
+  test(`${maxLayers} layers of ${count} sources cost at most ${ratio} times what one for each does`, () => {
+    const all = system(count);
+    const layers = stableLayers(all, maxLayers);
+    assert.ok(layers.length <= maxLayers);
+    assert.deepEqual(layers.flat().sort(), all.map(({ name }) => name).sort());
+    const expected = expectedRatio(layers, all);
+    assert.ok(expected <= ratio, `${expected}`);
+  });
+
+test('what is large and changes often is alone', () => {
+  const all = [...system(300), { name: 'kernel', ids: ['kernel', 'kernel-modules'], size: 1e8, stays: 0.5 }];
+  const layers = stableLayers(all, 64);
+  assert.ok(layers.some((ids) => ids.join() === 'kernel,kernel-modules'));
+});
+
+test('one source that grows and changes more often, or is gone, leaves the layers of nearly all others as they are', () => {
+  const all = system(300);
+  const before = stableLayers(all, 64);
+  const mean = (kept: readonly number[]) => kept.reduce((sum, share) => sum + share, 0) / kept.length;
+  const some = all.filter((_, i) => i % 7 === 0);
+  const changed = some.map((one) => {
+    const more = { ...one, size: one.size * 1.3, stays: 1 - (1 - one.stays) * 1.3 };
+    return keptShare(
+      before,
+      all.map((each) => (each === one ? more : each)),
+      64,
+    );
+  });
+  const gone = some.map((one) =>
+    keptShare(
+      before,
+      all.filter((each) => each !== one),
+      64,
+    ),
+  );
+  // 0.990 and 0.966; of a partition that nothing holds in place 0.900 and 0.862.
+  assert.ok(mean(changed) > 0.98, `${mean(changed)}`);
+  assert.ok(mean(gone) > 0.95, `${mean(gone)}`);
+});
+
+test('with some layers less, most of what shared a layer still does', () => {
+  const all = system(300);
+  const layerOf = new Map(stableLayers(all, 96).flatMap((ids, i) => ids.map((id) => [id, i])));
+  const pairs = stableLayers(all, 90).flatMap((ids) => ids.flatMap((a, i) => ids.slice(i + 1).map((b) => [a, b])));
+  const kept = pairs.filter(([a, b]) => layerOf.get(a as string) === layerOf.get(b as string));
+  // 0.84; with a hash modulo the number of bins 0.59.
+  assert.ok(kept.length > 0.75 * pairs.length, `${kept.length} of ${pairs.length}`);
+});
