@@ -1,13 +1,14 @@
 /** `ostrata layout` on a series of real rpmdbs, and what it predicts beside images that were built. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { RepoBuilder, type TreeSpec } from '../ostree/build-repo.js';
 import { repoRoot } from '../root.js';
+import { needs } from '../tools.js';
 import { encapsulate, type Image, readLayer } from './image.js';
-import { ostrata } from './run.js';
+import { ostrata, run } from './run.js';
 
 const series = join(repoRoot, 'rpmdb-fixtures/series');
 
@@ -100,6 +101,30 @@ suite('ostrata layout', () => {
       ref: 'sample/os',
     }));
     comparePrediction('sample', builds, 12);
+  });
+
+  test('predicts what updates of these packages cost that nobody published', needs('ostree'), () => {
+    const repo = join(scratch, 'sample-repo');
+    const ostree = (...args: string[]) => run('ostree', [`--repo=${repo}`, ...args]).trim();
+    ostree('init', '--mode=archive');
+    ostree('pull-local', join(repoRoot, 'rpmdb-fixtures/sample/old'), 'sample/os');
+    const updates: Readonly<Record<string, string>>[] = [
+      { 'usr/bin/bash': 'a fix' },
+      { 'usr/bin/bash': 'grown '.repeat(1e6), 'usr/lib/x86_64-linux-gnu/libc.so.6': 'shrunk' },
+      { 'usr/share/added/data': 'unowned '.repeat(1e5), 'usr/bin/gzip': 'another' },
+    ];
+    const builds = [{ repo, ref: ostree('rev-parse', 'sample/os') }];
+    for (const [i, update] of updates.entries()) {
+      const changed = join(scratch, `update-${i}`);
+      for (const [path, content] of Object.entries(update)) {
+        mkdirSync(dirname(join(changed, path)), { recursive: true });
+        writeFileSync(join(changed, path), content);
+      }
+      const trees = [`--tree=ref=${builds.at(-1)?.ref}`, `--tree=dir=${changed}`];
+      const owner = ['--owner-uid=0', '--owner-gid=0'];
+      builds.push({ repo, ref: ostree('commit', '--orphan', ...owner, '--no-bindings', '--subject=update', ...trees) });
+    }
+    comparePrediction('updates', builds, 12);
   });
 
   test('a commit and its image have the same components: a plan for one is a plan for the other', () => {
