@@ -8,8 +8,14 @@ import { type ComponentFacts, type ContentSource, deployedPath, type FileEntry }
 const DEPTH = 3;
 
 function idOf({ path }: FileEntry): string {
-  const directories = deployedPath(path).split('/').slice(1, -1);
-  return `dir:/${directories.slice(0, DEPTH).join('/')}`;
+  const deployed = deployedPath(path);
+  let end = 0;
+  for (let depth = 0; depth < DEPTH; depth++) {
+    const next = deployed.indexOf('/', end + 1);
+    if (next < 0) break;
+    end = next;
+  }
+  return `dir:${deployed.slice(0, end) || '/'}`;
 }
 
 export const subtree: ContentSource = {

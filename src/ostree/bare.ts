@@ -6,7 +6,6 @@
  *   bare-split-xattrs  as bare, but the xattrs are the content of `HH/REST.file-xattrs-link`.
  */
 import { closeSync, constants, lstatSync, openSync, readFileSync, readlinkSync, readSync, type Stats } from 'node:fs';
-import { join } from 'node:path';
 import { compareUtf8, decodeUtf8 } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
@@ -43,7 +42,7 @@ export class BareStore implements ContentStore {
   }
 
   info(checksum: string): FileInfo | undefined {
-    const path = join(this.#objects, objectPath(checksum, 'file'));
+    const path = this.#path(checksum);
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat === undefined) return undefined;
     const { uid, gid, mode, xattrsBytes } = this.#attributes(path, stat);
@@ -58,7 +57,11 @@ export class BareStore implements ContentStore {
   }
 
   *read(checksum: string, info: { readonly size: number }): Iterable<Uint8Array> {
-    if (info.size > 0) yield* readChunks(join(this.#objects, objectPath(checksum, 'file')));
+    if (info.size > 0) yield* readChunks(this.#path(checksum));
+  }
+
+  #path(checksum: string): string {
+    return `${this.#objects}/${objectPath(checksum, 'file')}`; // join() takes as long as a system call
   }
 
   #attributes(path: string, { uid, gid, mode }: Stats): Attributes {

@@ -5,12 +5,12 @@
 import { createRequire } from 'node:module';
 import { OstrataError } from '../errors.js';
 
-/** Every call returns -1 where it fails, and leaves the reason in `errno`. Paths and names end in a NUL. */
+/** Every call returns -1 where it fails, and leaves the reason in `errno`. A path holds no NUL, a name ends in one. */
 export interface Libc {
   /** llistxattr(2), lgetxattr(2), lsetxattr(2). */
-  listXattrs(path: Uint8Array, list: Uint8Array, size: number): number;
-  getXattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number): number;
-  setXattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
+  listXattrs(path: string, list: Uint8Array, size: number): number;
+  getXattr(path: string, name: Uint8Array, value: Uint8Array, size: number): number;
+  setXattr(path: string, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
   /** fcntl(2) with a `struct flock`. */
   lock(fd: number, command: number, flock: Uint8Array): number;
   /** syncfs(2). */
@@ -42,10 +42,10 @@ function load(need: string): Libc {
     const library = koffi.load(null);
     const lock = library.func('int fcntl(int fd, int command, ...)');
     return {
-      listXattrs: library.func('intptr_t llistxattr(const uint8_t *path, void *list, size_t size)'),
-      getXattr: library.func('intptr_t lgetxattr(const uint8_t *path, const uint8_t *name, void *value, size_t size)'),
+      listXattrs: library.func('intptr_t llistxattr(const char *path, void *list, size_t size)'),
+      getXattr: library.func('intptr_t lgetxattr(const char *path, const uint8_t *name, void *value, size_t size)'),
       setXattr: library.func(
-        'int lsetxattr(const uint8_t *path, const uint8_t *name, const void *value, size_t size, int flags)',
+        'int lsetxattr(const char *path, const uint8_t *name, const void *value, size_t size, int flags)',
       ),
       lock: (fd, command, flock) => lock(fd, command, 'void *', flock),
       syncFileSystem: library.func('int syncfs(int fd)'),

@@ -115,7 +115,10 @@ export function fileEntry(path: TreePath, checksum: string, info: FileInfo): Fil
 }
 
 function remembered<T>(known: Map<string, T>, key: string, load: (key: string) => T): T {
-  const value = known.get(key) ?? load(key);
-  known.set(key, value);
+  let value = known.get(key);
+  if (value === undefined) {
+    value = load(key);
+    known.set(key, value);
+  }
   return value;
 }
