@@ -163,7 +163,8 @@ function readOffset(cursor: Cursor, width: 1 | 2 | 4): number {
   return width === 2 ? cursor.u16(true) : cursor.u32(true);
 }
 
-function encodeOffsets(ends: readonly number[], bodyEnd: number): Uint8Array {
+/** What follows the members of a container, the last of which ends at `bodyEnd`. */
+export function encodeOffsets(ends: readonly number[], bodyEnd: number): Uint8Array {
   const width = offsetWidthFor(bodyEnd, ends.length);
   const bytes = new Uint8Array(ends.length * width);
   const view = new DataView(bytes.buffer);
