@@ -8,6 +8,7 @@
  * - chunk layer: for each object its xattrs (.file-xattrs-link), the object (.file), and a hard link for each path.
  */
 import { OstrataError } from '../errors.js';
+import type { Dirmeta } from '../ostree/dirmeta.js';
 import type { FileInfo } from '../ostree/file.js';
 import { objectPath } from '../ostree/objects.js';
 import type { OstreeRepo } from '../ostree/repo.js';
@@ -50,23 +51,26 @@ class LayerStream {
 
   commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
     const written = new Set<string>();
-    const metadata = (checksum: string, kind: 'dirtree' | 'dirmeta', bytes: Uint8Array) => {
+    const metadata = (checksum: string, kind: 'dirtree' | 'dirmeta') => {
       const path = objectPath(checksum, kind);
-      if (!written.has(path)) this.#file(`${REPO_DIRECTORY}/objects/${path}`, bytes);
+      if (written.has(path)) return;
+      this.#file(`${REPO_DIRECTORY}/objects/${path}`, this.#repo.loadBytes(checksum, kind));
       written.add(path);
     };
+    const attributes = new Map<string, Dirmeta>(); // a few hundred serve all directories
     for (const { path, dirtree, dirmeta } of directories) {
-      const meta = this.#repo.loadDirmeta(dirmeta);
+      const directory = attributes.get(dirmeta) ?? this.#repo.loadDirmeta(dirmeta).parsed;
+      attributes.set(dirmeta, directory);
       if (path === '/') {
-        this.#directory('.', meta.parsed);
+        this.#directory('.', directory);
         this.#skeleton();
         this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commit')}`, this.#repo.loadCommit(commit).bytes);
         const detached = this.#repo.loadCommitMeta(commit)?.bytes;
         if (detached) this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commitmeta')}`, detached);
       }
-      metadata(dirmeta, 'dirmeta', meta.bytes);
-      metadata(dirtree, 'dirtree', this.#repo.loadDirtree(dirtree).bytes);
-      if (path !== '/' && !isSkeleton(path)) this.#directory(tarPath(path), meta.parsed);
+      metadata(dirmeta, 'dirmeta');
+      metadata(dirtree, 'dirtree');
+      if (path !== '/' && !isSkeleton(path)) this.#directory(tarPath(path), directory);
     }
     if (addVarTmp) this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
   }

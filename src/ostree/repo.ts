@@ -97,6 +97,11 @@ export class OstreeRepo {
     return this.#load(checksum, 'dirmeta', decodeDirmeta);
   }
 
+  /** The bytes of a metadata object, verified but not looked into; for those that {@link loadDirtree} and its like have read before. */
+  loadBytes(checksum: string, kind: 'dirtree' | 'dirmeta'): Uint8Array {
+    return this.#load(checksum, kind, () => undefined).bytes;
+  }
+
   /** Owner, mode, size, xattrs or target of a content object. A symlink is verified; a file when it is read. */
   fileInfo(checksum: string): FileInfo {
     return this.#locate(checksum).info;
