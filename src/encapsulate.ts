@@ -130,14 +130,16 @@ export async function writeImage(
     const packages = plan.components.flatMap(({ facts }) => facts.packages);
     const architecture = options.architecture ?? commitArchitecture(commit.parsed, packages);
     const copied = commitLabels(commit.parsed, options);
+    const commitKey = commitLayerKey(plan.commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes);
     const commitBlob = {
       spec: plan.commitLayer,
-      key: commitLayerKey(plan.commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes),
-      unchanged: undefined,
+      key: commitKey,
+      unchanged: options.previous?.byKey.get(commitKey),
     };
     const blobs = await writeBlobs([commitBlob, ...plan.chunks], writer, { ...options, repoPath: repo.path });
     const layers = blobs.map((blob, i) => writtenLayer(commit, plan.chunks[i - 1], blob));
-    const record = encodeRecord({ ...plan.record, chainId: chainId(layers.map(({ diffId }) => diffId)) }, options.log);
+    const chain = chainId(layers.map(({ diffId }) => diffId));
+    const record = encodeRecord({ ...plan.record, chainId: chain, commitKey }, options.log);
     const labels = { ...copied, ...(record !== undefined && { [LAYOUT_LABEL]: record }) };
     const image = assembleImage(commit, layers, { ...options, architecture }, labels);
     if (options.signal.aborted) throw new OstrataError('CANCELLED', 'writing the image: cancelled');

@@ -37,9 +37,12 @@ test('what did not change keeps its descriptor, by whatever level it was compres
   await verifyImage(second.image, silentLogger);
 });
 
-test('the same commit again is the same image, the commit layer reused too', async () => {
+test('the same commit again is the same image, of which no layer is written', async () => {
   const first = await buildImage(before);
-  const again = await buildImage(before, { previous: first.image });
+  const told: string[] = [];
+  const log = { ...silentLogger, info: (message: string) => told.push(message) };
+  const again = await buildImage(before, { previous: first.image, log });
+  assert.match(told.join('\n'), /4 layers are known from earlier builds, 0 are to be written/);
   assert.deepEqual(reused(again), [
     ['commit', true],
     ['a', true],

@@ -44,7 +44,8 @@ export async function readEncapsulated(image: ImageReader, log: Logger): Promise
     log.warn(`${image.name}: its layers are not those of its layout record; none is known by its key`);
     return { labels, layers, record: { ...record, foreign: true } };
   }
-  const byLayer = new Map(chunks.map((layer, i) => [layer, recorded[i]]));
+  const commit = record?.commitKey === undefined ? undefined : { components: [], key: record.commitKey };
+  const byLayer = new Map([own[0], ...chunks].map((layer, i) => [layer, [commit, ...recorded][i]]));
   return {
     labels,
     layers: layers.map((layer) => {

@@ -19,6 +19,8 @@ export interface PriorBuild {
   readonly history?: ChangeHistory;
   /** Of the image's layers up to the last with content of the commit; undefined for what is no image yet. */
   readonly chainId?: string;
+  /** What the blob of the commit layer is known by, as {@link PlannedLayer.key}. */
+  readonly commitKey?: string;
   /** Another tool wrote it: no layer blob of ours can equal one of its, so all of it is fetched again. */
   readonly foreign?: boolean;
 }

@@ -4,6 +4,7 @@
  *
  *   version       1
  *   chainId?      of the layers that the commit is in: an image with others carries a label that is not about it
+ *   commitKey?    what the first layer, which holds the commit, is known by
  *   layers        [{"ids": [component id, ...], "exclusive"?: true, "key"?: string, "rate"?: number | null}, ...] in image
  *                 order; rate: expected changes a year, null: in every build
  *   fingerprints? six characters for each component, in the order in which `layers` lists them, without separator
@@ -28,6 +29,7 @@ const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const recordSchema = v.object({
   version: v.literal(VERSION),
   chainId: v.optional(v.string()),
+  commitKey: v.optional(v.string()),
   layers: v.array(
     v.object({
       ids: v.array(v.string()),
@@ -73,7 +75,8 @@ export function encodeRecord(record: PriorBuild, log: Logger): string | undefine
     ? { updates: counts.map(({ updates }) => updates), changes: counts.map(({ changes }) => changes) }
     : {};
   for (const optional of [{ ...fingerprints, ...history }, fingerprints, {}]) {
-    const text = JSON.stringify({ version: VERSION, chainId: record.chainId, layers, ...optional });
+    const { chainId, commitKey } = record;
+    const text = JSON.stringify({ version: VERSION, chainId, commitKey, layers, ...optional });
     if (Buffer.byteLength(text) <= MAX_RECORD_BYTES) return text;
     log.warn(`layout record of ${Buffer.byteLength(text)} bytes, at most ${MAX_RECORD_BYTES}: parts are left out`);
   }
@@ -101,6 +104,7 @@ export function decodeRecord(text: string, log: Logger): PriorBuild | undefined 
 
 function toPriorBuild({
   chainId,
+  commitKey,
   layers,
   fingerprints,
   updates,
@@ -125,6 +129,7 @@ function toPriorBuild({
       }),
     ),
     ...(chainId !== undefined && { chainId }),
+    ...(commitKey !== undefined && { commitKey }),
     versions,
     history,
   };

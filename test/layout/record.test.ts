@@ -33,7 +33,10 @@ test('what is recorded is read back', () => {
         const history = new Map(ids.map((id, i) => [id, { updates: i + 10, changes }]));
         const plan = { ...planLayout(components, single, { maxLayers: 1 }), history };
         const known = key === undefined ? [] : [{ key, changesPerYear: changes > 8 ? Infinity : changes }];
-        const record = { ...recordOf(plan, components, known), ...(key !== undefined && { chainId: `sha256:${key}` }) };
+        const record = {
+          ...recordOf(plan, components, known),
+          ...(key !== undefined && { chainId: `sha256:${key}`, commitKey: key }),
+        };
         assert.deepEqual(decodeRecord(encodeRecord(record, log) ?? '', log), record);
         assert.deepEqual(log.warnings, []);
       },
