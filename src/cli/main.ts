@@ -33,6 +33,7 @@ const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
 await runToExit(async () => {
   const called = COMMANDS.get(process.argv[2] ?? '');
   // Whatever is not the name of a command (--help, a mistake) is answered by a program that knows all.
-  for (const load of called ? [called] : COMMANDS.values()) (await load())(program);
+  const needed = called ? [called] : process.argv[2] === '--version' ? [] : COMMANDS.values();
+  for (const load of needed) (await load())(program);
   await program.parseAsync();
 });

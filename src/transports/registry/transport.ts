@@ -1,8 +1,6 @@
-/** Transports `registry:HOST/PATH` and `docker://HOST/PATH`, which are the same: an image in a registry. */
+/** Transports `registry:HOST/PATH` and `docker://HOST/PATH`, which are the same: an image in a registry. What speaks HTTP is loaded when it is needed. */
 import { OstrataError } from '../../errors.js';
 import type { Transport } from '../transport.js';
-import { openRegistryImage } from './pull.js';
-import { createRegistryImage } from './push.js';
 import { type ImageReference, parseReference } from './reference.js';
 
 /** `registry://` is also written. */
@@ -22,7 +20,9 @@ function transport(name: string, form: string, parse: (rest: string) => ImageRef
     form,
     check: parse,
     reference: parse,
-    read: async (rest, options) => openRegistryImage(parse(rest), `${name}:${rest}`, options),
-    write: async (rest, options) => createRegistryImage(parse(rest), `${name}:${rest}`, options),
+    read: async (rest, options) =>
+      (await import('./pull.js')).openRegistryImage(parse(rest), `${name}:${rest}`, options),
+    write: async (rest, options) =>
+      (await import('./push.js')).createRegistryImage(parse(rest), `${name}:${rest}`, options),
   };
 }
