@@ -13,6 +13,7 @@ import type { EncodedObject } from './ostree/objectset.js';
 import { hasWholeCommit } from './ostree/partial.js';
 import type { OstreeRepo } from './ostree/repo.js';
 import type { RepoWriter } from './ostree/write.js';
+import { checkRefName } from './ostree/write-refs.js';
 import { canonicalImgref } from './transports/ostree-imgref.js';
 import {
   checkDerived,
@@ -31,6 +32,7 @@ export interface PullResult extends ImportResult {
 /** Pulls an image, or brings it up to date; layers that no image needs any more lose their refs. */
 export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
+  checkRefName(imageRef(imgref));
   return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
     if (previous !== undefined && isSame(previous, image) && isWhole(writer.repo, previous))

@@ -5,6 +5,9 @@ import { inContext, OstrataError } from '../errors.js';
 import { isRefName } from './refs.js';
 import { syncPath } from './stage.js';
 
+/** A ref is a file: NAME_MAX of Linux. */
+const MAX_COMPONENT_BYTES = 255;
+
 /** Makes `ref` name a commit. @param temporary a file that holds the commit's checksum and is on the disk */
 export function publishRef(repoPath: string, ref: string, temporary: string, fsync: boolean): void {
   inContext(`writing ref ${ref} of ${repoPath}`, () => {
@@ -15,9 +18,14 @@ export function publishRef(repoPath: string, ref: string, temporary: string, fsy
   });
 }
 
-/** `USAGE` for what ostree does not take as the name of a ref. */
+/** `USAGE` for what ostree, or a file system, does not take as the name of a ref. */
 export function checkRefName(ref: string): void {
   if (!isRefName(ref)) throw new OstrataError('USAGE', `${JSON.stringify(ref)} is no name for an ostree ref`);
+  if (ref.split('/').some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES))
+    throw new OstrataError(
+      'USAGE',
+      `${JSON.stringify(ref)}: a part of an ostree ref has at most ${MAX_COMPONENT_BYTES} bytes`,
+    );
 }
 
 /** Removes `ref`; its objects stay. */

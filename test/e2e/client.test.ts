@@ -150,6 +150,15 @@ suite('the client', needs(...worldNeeds), () => {
       assert.equal(pull(repo, unverified(old)).layersFetched, 0);
     });
 
+  test('a name that no ref can have is refused before anything is fetched', () => {
+    const repo = initRepo(join(scratch, 'names'), 'archive');
+    const long = `ostree-unverified-registry:localhost:1/os:${'1.'.repeat(60)}`;
+    refused(['container', 'image', 'pull', repo, long], /^error: "ostree\/container\/image\/.* at most 255 bytes$/m);
+    const unencapsulated = ['container', 'unencapsulate', `--repo=${repo}`, unverified(old)];
+    refused([...unencapsulated, '--write-ref=../os'], /^error: "\.\.\/os" is no name for an ostree ref$/m);
+    assert.deepEqual(refs(repo), []);
+  });
+
   test('a dry run says what would be fetched, and fetches nothing', () => {
     const repo = initRepo(join(scratch, 'dry'), 'archive');
     const args = ['container', 'unencapsulate', `--repo=${repo}`, '--dry-run', unverified(next)];
