@@ -1,5 +1,5 @@
 /** Writing to an ostree repository: objects first, a commit is marked partial until whole, refs last, all by rename. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inContext } from '../errors.js';
 import { FileLock } from './lock.js';
@@ -33,6 +33,8 @@ export class RepoWriter {
   readonly fsync: boolean;
   readonly #lock: FileLock;
   readonly #staging: string;
+  /** See {@link syncFileSystem}. */
+  readonly #fd: number;
 
   private constructor(repo: OstreeRepo, lock: FileLock, fsync: boolean) {
     this.repo = repo;
@@ -42,6 +44,7 @@ export class RepoWriter {
     // What others have staged is then left over from processes that ended.
     this.alone(() => removeStagingDirectories(repo.path));
     this.#staging = createStagingDirectory(repo.path);
+    this.#fd = openSync(this.#staging, 'r');
   }
 
   /** Waits for the repository's lock, which is shared with others that write. */
@@ -58,6 +61,7 @@ export class RepoWriter {
 
   /** Removes what was staged and not published. */
   close(): void {
+    closeSync(this.#fd);
     rmSync(this.#staging, { recursive: true, force: true });
     this.#lock.release();
   }
@@ -93,7 +97,7 @@ export class RepoWriter {
     });
     if (this.fsync) this.#sync(stages, files);
     for (const stage of stages) publishObjects(this.repo.path, stage);
-    if (this.fsync && stages.length > 0) syncFileSystem(join(this.repo.path, 'objects'));
+    if (this.fsync && stages.length > 0) syncFileSystem(this.#fd, join(this.repo.path, 'objects'));
     for (const [i, [ref, checksum]] of refs.entries()) {
       if (partialNote(this.repo.path, checksum) !== undefined) this.unmarkPartial(checksum);
       publishRef(this.repo.path, ref, files[i] as string, this.fsync);
@@ -102,7 +106,7 @@ export class RepoWriter {
   }
 
   #sync(stages: readonly StagedObjects[], files: readonly string[]): void {
-    if (stages.length > 0) syncFileSystem(this.#staging);
+    if (stages.length > 0) syncFileSystem(this.#fd, this.#staging);
     else for (const file of files) syncPath(file);
   }
 
