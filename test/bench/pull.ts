@@ -3,7 +3,7 @@
  * `skopeo copy` and what leads to the same repository without us; then what the next build costs who has this one.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, renameSync, statSync, truncateSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, renameSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { blobBytes, type Measurement, measure, measureNode, measureShell } from './measure.js';
@@ -25,7 +25,9 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   const discard = (name: string) => {
     for (const entry of readdirSync(at(name), { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name);
-      if (entry.isFile() && statSync(path).nlink === 1) truncateSync(path);
+      if (!entry.isFile() || statSync(path).nlink > 1) continue;
+      chmodSync(path, 0o600);
+      truncateSync(path);
     }
     renameSync(at(name), at(`discarded-${discarded++}`));
   };
