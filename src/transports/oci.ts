@@ -221,7 +221,9 @@ class OciWriter implements ImageWriter {
       if (size !== undefined && size !== descriptor.size)
         throw new OstrataError('CORRUPT', `${size} bytes instead of ${descriptor.size}`);
       if (file === undefined || !(await tryLink(file, target)))
-        await copyVerified(from.blob(descriptor), target, descriptor);
+        await (from.isVerifying
+          ? copy(from.blob(descriptor), target)
+          : copyVerified(from.blob(descriptor), target, descriptor));
     });
     this.#staged.set(descriptor.digest, target);
   }
@@ -325,18 +327,24 @@ async function tryLink(file: string, target: string): Promise<boolean> {
 
 async function copyVerified(stream: ByteStream, target: string, { digest, size }: Descriptor): Promise<void> {
   const hash = createHash('sha256');
-  const fd = openSync(target, 'wx', 0o644);
   let length = 0;
+  await copy(stream, target, (chunk) => {
+    hash.update(chunk);
+    length += chunk.length;
+  });
+  const computed = `sha256:${hash.digest('hex')}`;
+  if (length !== size || computed !== digest)
+    throw new OstrataError('CORRUPT', `${length} bytes of digest ${computed} instead of ${size} bytes`);
+}
+
+async function copy(stream: ByteStream, target: string, look: (chunk: Uint8Array) => void = () => {}): Promise<void> {
+  const fd = openSync(target, 'wx', 0o644);
   try {
     for await (const chunk of stream) {
-      hash.update(chunk);
-      length += chunk.length;
+      look(chunk);
       for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
     }
   } finally {
     closeSync(fd);
   }
-  const computed = `sha256:${hash.digest('hex')}`;
-  if (length !== size || computed !== digest)
-    throw new OstrataError('CORRUPT', `${length} bytes of digest ${computed} instead of ${size} bytes`);
 }

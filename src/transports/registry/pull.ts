@@ -30,6 +30,7 @@ export async function openRegistryImage(
 /** Blobs are streamed, and verified while they pass. */
 export class RegistryReader implements ImageReader {
   readonly name: string;
+  readonly isVerifying = true;
   readonly reference: ImageReference;
   readonly manifestDigest: string;
   readonly manifestBytes: Uint8Array;
