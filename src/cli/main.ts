@@ -7,6 +7,9 @@ import { runToExit } from './run.js';
 
 /** Percent by which the heap may outgrow what is in use. Left to itself, it grew to 1.9 GB for a million files, so to 1.5 GB. */
 setFlagsFromString('--heap-growing-percent=50');
+/** From this version on young objects get several times the memory: 130 MB more for a large tree, and no faster. */
+const ROOMY_NODE = 24;
+if (Number.parseInt(process.versions.node, 10) >= ROOMY_NODE) setFlagsFromString('--semi-space-growth-factor=1');
 
 const { version, description } = createRequire(import.meta.url)('ostrata/package.json') as {
   readonly version: string;
