@@ -18,22 +18,39 @@ const ALONE = 0.6;
 /** Quantities are rounded to powers of this: finer ones wander with every line of a changelog. */
 const STEP = 8;
 
-/** Large and volatile sources alone, the others in {@link tierOf tiers}, within a tier by hash of the name. */
+/** Fewer layers than allowed are taken where they cost less by more than this share: chance may do that with few sources. */
+const MORE_MAY_COST = 0.01;
+
+/** Ids by layer, at most `maxLayers`; what the least of fewer layers would cost is not exceeded by more than 1 %. */
 export function stableLayers(items: readonly Placeable[], maxLayers: number): string[][] {
   if (items.length <= maxLayers) return items.map(({ ids }) => [...ids]);
+  const hash = rememberedHash();
+  const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(items, i + 1, hash));
+  const costs = layouts.map((layers) => total(layers, cost));
+  const most = Math.min(...costs) * (1 + MORE_MAY_COST);
+  const chosen = layouts.findLast((_, i) => (costs[i] as number) <= most) as Placeable[][];
+  return chosen.map((layer) => layer.flatMap(({ ids }) => ids));
+}
+
+/** Expected bytes. */
+const cost = (layer: readonly Placeable[]): number =>
+  total(layer, ({ size }) => size) * (1 - layer.reduce((product, { stays }) => product * stays, 1));
+
+/** Large and volatile sources alone, the others in {@link tierOf tiers}, within a tier by hash of the name. */
+function layersOf(items: readonly Placeable[], count: number, hash: Hash): Placeable[][] {
   // Size counts for more: it is known, and changes less than a rate does.
   const weight = ({ size, stays }: Placeable) => size * Math.sqrt(STEP ** powerOf(1 - stays));
   const sorted = items.toSorted((a, b) => weight(b) - weight(a) || compareUtf8(a.name, b.name));
-  const alone = Math.floor(ALONE * maxLayers);
+  const alone = Math.floor(ALONE * count);
   const tiers = new Map<number, Placeable[]>();
   for (const item of sorted.slice(alone)) tiers.set(tierOf(item), [...(tiers.get(tierOf(item)) ?? []), item]);
   const byTier = [...tiers].sort(([a], [b]) => b - a).map(([, tier]) => tier);
-  const bins = maxLayers - alone;
+  const bins = count - alone;
   const binned =
     bins < byTier.length
-      ? byHash(byTier.flat(), bins)
-      : shares(byTier, bins).flatMap((count, i) => byHash(byTier[i] as Placeable[], count));
-  return [...sorted.slice(0, alone).map(({ ids }) => [...ids]), ...binned];
+      ? byHash(byTier.flat(), bins, hash)
+      : shares(byTier, bins).flatMap((share, i) => byHash(byTier[i] as Placeable[], share, hash));
+  return [...sorted.slice(0, alone).map((item) => [item]), ...binned];
 }
 
 /**
@@ -63,15 +80,29 @@ function shares(tiers: readonly (readonly Placeable[])[], bins: number): number[
   });
 }
 
-const total = (items: readonly Placeable[], value: (item: Placeable) => number): number =>
+const total = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((sum, item) => sum + value(item), 0);
 
 /** Rendezvous hashing: with one bin more or less, only what it holds moves. */
-function byHash(items: readonly Placeable[], count: number): string[][] {
-  const bins: string[][] = Array.from({ length: count }, () => []);
-  for (const { name, ids } of items) {
-    const scores = bins.map((_, bin) => createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE());
-    bins[scores.indexOf(Math.max(...scores))]?.push(...ids);
+function byHash(items: readonly Placeable[], count: number, hash: Hash): Placeable[][] {
+  const bins: Placeable[][] = Array.from({ length: count }, () => []);
+  for (const item of items) {
+    let best = 0;
+    for (let bin = 1; bin < count; bin++) if (hash(item.name, bin) > hash(item.name, best)) best = bin;
+    bins[best]?.push(item);
   }
   return bins.filter((bin) => bin.length > 0);
+}
+
+type Hash = (name: string, bin: number) => number;
+
+/** Layouts of any number of layers ask for the same. */
+function rememberedHash(): Hash {
+  const known = new Map<string, number[]>();
+  return (name, bin) => {
+    const hashes = known.get(name) ?? [];
+    if (hashes.length === 0) known.set(name, hashes);
+    hashes[bin] ??= createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE();
+    return hashes[bin];
+  };
 }
