@@ -33,7 +33,7 @@ import { chainId } from './oci/chain-id.js';
 import { openRepo } from './ostree/repo.js';
 import type { ContentSource, LayoutStrategy } from './plugin.js';
 import type { ImageWriter } from './transports/transport.js';
-import { type CommitTree, openCommitTree } from './tree/ostree.js';
+import { type CommitTree, openLargeCommitTree } from './tree/ostree.js';
 import { type PlannedBlob, type WriteBlobsOptions, type WrittenBlob, writeBlobs } from './write-blobs.js';
 
 export interface PlanImageOptions {
@@ -75,7 +75,7 @@ export interface PlannedChunk extends PlannedBlob {
 export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   const { log, signal, previous } = options;
   const repo = openRepo(options.repo);
-  const tree = openCommitTree(repo, repo.resolve(options.ref), log);
+  const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), log);
   const components = await assignComponents(tree, await loadClaims(tree, options.sources, { log, signal }));
   if (!components.some(({ facts }) => facts.packages.length > 0))
     log.warn(`${tree.name} has no package database that is understood: layers follow directories and large files only`);

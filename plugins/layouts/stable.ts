@@ -28,7 +28,7 @@ export function stableLayers(items: readonly Placeable[], maxLayers: number): st
   const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(items, i + 1, hash));
   const costs = layouts.map((layers) => total(layers, cost));
   const most = Math.min(...costs) * (1 + MORE_MAY_COST);
-  const chosen = layouts.findLast((_, i) => (costs[i] as number) <= most) as Placeable[][];
+  const chosen = layouts.findLast((_, i) => !((costs[i] as number) > most)) as Placeable[][];
   return chosen.map((layer) => layer.flatMap(({ ids }) => ids));
 }
 

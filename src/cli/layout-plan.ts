@@ -13,7 +13,7 @@ import { openRepo } from '../ostree/repo.js';
 import type { LayoutStrategy } from '../plugin.js';
 import { isImgref } from '../transports/imgref.js';
 import { openDirectoryTree } from '../tree/directory.js';
-import { openCommitTree } from '../tree/ostree.js';
+import { openLargeCommitTree } from '../tree/ostree.js';
 import { counted, formatBytes, formatRate, formatTable, someNames } from './format.js';
 import { buildOfImage, buildOfImageReader, buildOfPath, buildOfTree, type ImageContext } from './layout-series.js';
 import { addLogOptions, integer } from './options.js';
@@ -151,7 +151,7 @@ async function openBuild(
   if (source === undefined) throw new OstrataError('USAGE', `expected a source: ${SOURCE_HELP}`);
   if (repo !== undefined) {
     const opened = openRepo(repo);
-    return buildOfTree(openCommitTree(opened, opened.resolve(source), context.log), source, context);
+    return buildOfTree(await openLargeCommitTree(opened, opened.resolve(source), context.log), source, context);
   }
   return isImgref(source) ? buildOfImage(source, context) : buildOfPath(source, basename(source));
 }

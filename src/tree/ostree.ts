@@ -7,6 +7,7 @@ import type { Dirtree } from '../ostree/dirtree.js';
 import type { FileInfo } from '../ostree/file.js';
 import type { Loaded, OstreeRepo } from '../ostree/repo.js';
 import { FileMap } from './filemap.js';
+import { InfoReader } from './infos.js';
 import { regularFile, wholeFile } from './lookup.js';
 import type { FileEntry, Tree, TreePath } from './tree.js';
 
@@ -38,73 +39,98 @@ export interface CommitTree extends Tree {
 }
 
 /** Reads all metadata of the commit (not the content of its files) into memory. */
-export function openCommitTree(repo: OstreeRepo, checksum: string, log: Logger = silentLogger): CommitTree {
-  const commit = repo.loadCommit(checksum);
-  const walk = new Walk(repo);
-  walk.run({ path: '/', dirtree: commit.parsed.dirtree, dirmeta: commit.parsed.dirmeta });
-  const files = new FileMap(walk.entries);
-  const name = `commit ${checksum}`;
-  log.info(`${name}: ${files.size} entries, ${walk.directories.length} of them directories`);
-  return {
-    name,
-    repo,
-    commit,
-    files,
-    directories: walk.directories,
-    objects: walk.objects,
-    read: (path) => repo.readFile(regularFile(path, files.get(path), name).checksum),
-    bytes: (path) => wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
-  };
+export function openCommitTree(repo: OstreeRepo, checksum: string, log?: Logger): CommitTree {
+  const walk = new Walk(repo, checksum);
+  for (const object of walk.run()) walk.objects.set(object, repo.fileInfo(object));
+  return walk.tree(log);
+}
+
+/** As {@link openCommitTree}, sooner where the commit is large: with a second thread. */
+export async function openLargeCommitTree(repo: OstreeRepo, checksum: string, log?: Logger): Promise<CommitTree> {
+  const walk = new Walk(repo, checksum);
+  const infos = new InfoReader(repo);
+  try {
+    for (const object of walk.run()) infos.add(object);
+    walk.objects = await infos.finish();
+  } finally {
+    await infos.close();
+  }
+  return walk.tree(log);
 }
 
 /** One depth-first pass; objects named in several places are loaded once. */
 class Walk {
-  readonly entries: FileEntry[] = [];
-  readonly directories: CommitDirectory[] = [];
-  readonly objects = new Map<string, FileInfo>();
+  objects = new Map<string, FileInfo>();
   readonly #repo: OstreeRepo;
+  readonly #commit: Loaded<Commit>;
+  readonly #directories: CommitDirectory[] = [];
   readonly #dirtrees = new Map<string, Dirtree>();
   readonly #dirmetas = new Map<string, Dirmeta>();
 
-  constructor(repo: OstreeRepo) {
+  constructor(repo: OstreeRepo, checksum: string) {
     this.#repo = repo;
+    this.#commit = repo.loadCommit(checksum);
   }
 
-  run(root: CommitDirectory): void {
-    const pending: { readonly directory: CommitDirectory; readonly depth: number }[] = [{ directory: root, depth: 0 }];
+  /** Enters all directories; yields the checksum of each content object once. */
+  *run(): Generator<string> {
+    const { dirtree, dirmeta } = this.#commit.parsed;
+    const pending = [{ directory: { path: '/', dirtree, dirmeta } as CommitDirectory, depth: 0 }];
+    const seen = new Set<string>();
+    let entries = 0;
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const { directory, depth } = next;
       if (depth > MAX_TREE_DEPTH)
         throw new OstrataError('LIMIT', `directories nested more than ${MAX_TREE_DEPTH} deep: ${directory.path}`);
       const { files, dirs } = this.#enter(directory);
-      const prefix = directory.path === '/' ? '/' : (`${directory.path}/` as const);
-      for (const { name, checksum } of files)
-        this.#add(fileEntry(`${prefix}${name}`, checksum, this.#fileInfo(checksum)));
+      entries += 1 + files.length;
+      if (entries > MAX_ENTRIES) throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+      for (const { checksum } of files) {
+        if (seen.has(checksum)) continue;
+        seen.add(checksum);
+        yield checksum;
+      }
       for (const { name, dirtree, dirmeta } of dirs.toReversed()) // the last pushed is taken first
-        pending.push({ directory: { path: `${prefix}${name}`, dirtree, dirmeta }, depth: depth + 1 });
+        pending.push({ directory: { path: `${prefix(directory)}${name}`, dirtree, dirmeta }, depth: depth + 1 });
     }
   }
 
   #enter(directory: CommitDirectory): Dirtree {
-    const { uid, gid, mode, xattrs } = remembered(
-      this.#dirmetas,
-      directory.dirmeta,
-      (checksum) => this.#repo.loadDirmeta(checksum).parsed,
-    );
-    this.#add({ type: 'directory', path: directory.path, mode, uid, gid, xattrs });
-    this.directories.push(directory);
+    remembered(this.#dirmetas, directory.dirmeta, (checksum) => this.#repo.loadDirmeta(checksum).parsed);
+    this.#directories.push(directory);
     return remembered(this.#dirtrees, directory.dirtree, (checksum) => this.#repo.loadDirtree(checksum).parsed);
   }
 
-  #fileInfo(checksum: string): FileInfo {
-    return remembered(this.objects, checksum, (each) => this.#repo.fileInfo(each));
+  /** Once {@link run} has ended and `objects` holds what it gave. */
+  tree(log: Logger = silentLogger): CommitTree {
+    const repo = this.#repo;
+    const files = new FileMap(this.#entries());
+    const name = `commit ${this.#commit.checksum}`;
+    log.info(`${name}: ${files.size} entries, ${this.#directories.length} of them directories`);
+    return {
+      name,
+      repo,
+      commit: this.#commit,
+      files,
+      directories: this.#directories,
+      objects: this.objects,
+      read: (path) => repo.readFile(regularFile(path, files.get(path), name).checksum),
+      bytes: (path) => wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
+    };
   }
 
-  #add(entry: FileEntry): void {
-    if (this.entries.length === MAX_ENTRIES)
-      throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
-    this.entries.push(entry);
+  *#entries(): Generator<FileEntry> {
+    for (const directory of this.#directories) {
+      const { uid, gid, mode, xattrs } = this.#dirmetas.get(directory.dirmeta) as Dirmeta;
+      yield { type: 'directory', path: directory.path, mode, uid, gid, xattrs };
+      for (const { name, checksum } of (this.#dirtrees.get(directory.dirtree) as Dirtree).files)
+        yield fileEntry(`${prefix(directory)}${name}`, checksum, this.objects.get(checksum) as FileInfo);
+    }
   }
+}
+
+function prefix({ path }: CommitDirectory): `/${string}` {
+  return path === '/' ? '/' : `${path}/`;
 }
 
 /** The entry of content object `checksum` at `path`. */

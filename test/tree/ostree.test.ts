@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, suite, test } from 'node:test';
+import { objectPath } from '../../src/ostree/objects.js';
 import { openRepo } from '../../src/ostree/repo.js';
-import { openCommitTree } from '../../src/tree/ostree.js';
+import { openCommitTree, openLargeCommitTree } from '../../src/tree/ostree.js';
 import { dir, RepoBuilder } from '../ostree/build-repo.js';
 import { repoRoot } from '../root.js';
 
@@ -120,6 +121,49 @@ test('a commit whose objects are not all there', () => {
       code: 'NOT_FOUND',
       message: new RegExp(`${kind} object a{64} is not in`),
     });
+});
+
+suite('a large commit, read by two threads', () => {
+  const built = builder();
+  const xattrs = new Map([['user.x', Buffer.from('x')]]);
+  const files = Array.from(
+    { length: 6000 },
+    (_, i) => [`f${i + 10_000}`, { content: `${i}`, ...(i % 3 > 0 && { xattrs }) }] as const,
+  );
+  const links = Array.from({ length: 6000 }, (_, i) => [`l${i + 10_000}`, { target: `${i}` }] as const);
+  const commit = built.commit(built.tree(dir(Object.fromEntries([...files, ...links]))));
+
+  /** Its first object is read so late that the helper has taken all but this thread's first. */
+  function slowRepo() {
+    const repo = openRepo(built.path);
+    const fileInfo = repo.fileInfo.bind(repo);
+    const slow = { repo, read: 0 };
+    repo.fileInfo = (checksum) => {
+      if (slow.read++ === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+      return fileInfo(checksum);
+    };
+    return slow;
+  }
+
+  test('is what one thread reads', async () => {
+    const slow = slowRepo();
+    const { files, objects, directories } = await openLargeCommitTree(slow.repo, commit);
+    const tree = openCommitTree(openRepo(built.path), commit);
+    assert.ok(slow.read < 6000, `${slow.read} of 12000 read here`);
+    // A clone has no Buffer: what comes from another thread is a Uint8Array.
+    assert.deepEqual(structuredClone([...files]), structuredClone([...tree.files]));
+    assert.deepEqual(structuredClone([...objects]), structuredClone([...tree.objects]));
+    assert.deepEqual(directories, tree.directories);
+  });
+
+  test('an object that the helper does not find is named', async () => {
+    const [checksum] = [...openCommitTree(openRepo(built.path), commit).objects].at(-1) as [string, unknown];
+    rmSync(join(built.path, 'objects', objectPath(checksum, 'filez')));
+    await assert.rejects(openLargeCommitTree(slowRepo().repo, commit), {
+      code: 'NOT_FOUND',
+      message: new RegExp(`file object ${checksum} is not in`),
+    });
+  });
 });
 
 test('the sample repositories: real commits, every object verified', async () => {
