@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { needs } from '../tools.js';
@@ -99,6 +99,33 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
       assert.equal(pull(repo, imgref).commit, given.oldCommit);
       fsck(repo);
     });
+
+  test('by a disk that is full', () => {
+    const disk = join(scratch, 'disk');
+    mkdirSync(disk);
+    run('mount', ['-t', 'tmpfs', '-o', 'size=1g', 'tmpfs', disk]);
+    try {
+      const repo = initRepo(join(disk, 'repo'), 'archive');
+      run('ostree', [`--repo=${repo}`, 'config', 'set', 'core.min-free-space-percent', '0']);
+      for (const limits of ['nr_inodes=200', 'size=1m,nr_inodes=100k', 'size=2m', 'size=3m']) {
+        run('mount', ['-o', `remount,${limits}`, disk]);
+        const { status, stderr } = tryOstrata(['container', 'image', 'pull', repo, imgref]);
+        assert.equal(status, 1, limits);
+        assert.match(stderr, /^error: importing oci:.* (no space: an object|ENOSPC)/m);
+        assert.deepEqual(staged(repo), []);
+        assert.ok(!refs(repo).some((ref) => ref.startsWith('ostree/container/image/')));
+        fsck(repo);
+      }
+      run('mount', ['-o', 'remount,size=1g', disk]);
+      const before = refs(repo).length;
+      const { commit, layersPresent } = pull(repo, imgref);
+      assert.equal(commit, given.oldCommit);
+      assert.ok(layersPresent >= before, `${layersPresent} of ${before} complete layers were used`);
+      fsck(repo);
+    } finally {
+      run('umount', [disk]);
+    }
+  });
 
   test('where the repository wants more space left free than there is', () => {
     const repo = initRepo(join(scratch, 'full'), 'bare-user');
