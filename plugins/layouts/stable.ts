@@ -24,12 +24,21 @@ const MORE_MAY_COST = 0.01;
 /** Ids by layer, at most `maxLayers`; what the least of fewer layers would cost is not exceeded by more than 1 %. */
 export function stableLayers(items: readonly Placeable[], maxLayers: number): string[][] {
   if (items.length <= maxLayers) return items.map(({ ids }) => [...ids]);
+  // Size counts for more: it is known, and changes less than a rate does.
+  const sorted = items
+    .map((item) => ({ item, weight: item.size * Math.sqrt(STEP ** powerOf(1 - item.stays)), tier: tierOf(item) }))
+    .sort((a, b) => b.weight - a.weight || compareUtf8(a.item.name, b.item.name));
   const hash = rememberedHash();
-  const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(items, i + 1, hash));
+  const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(sorted, i + 1, hash));
   const costs = layouts.map((layers) => total(layers, cost));
   const most = Math.min(...costs) * (1 + MORE_MAY_COST);
   const chosen = layouts.findLast((_, i) => !((costs[i] as number) > most)) as Placeable[][];
   return chosen.map((layer) => layer.flatMap(({ ids }) => ids));
+}
+
+interface Sorted {
+  readonly item: Placeable;
+  readonly tier: number;
 }
 
 /** Expected bytes. */
@@ -37,20 +46,21 @@ const cost = (layer: readonly Placeable[]): number =>
   total(layer, ({ size }) => size) * (1 - layer.reduce((product, { stays }) => product * stays, 1));
 
 /** Large and volatile sources alone, the others in {@link tierOf tiers}, within a tier by hash of the name. */
-function layersOf(items: readonly Placeable[], count: number, hash: Hash): Placeable[][] {
-  // Size counts for more: it is known, and changes less than a rate does.
-  const weight = ({ size, stays }: Placeable) => size * Math.sqrt(STEP ** powerOf(1 - stays));
-  const sorted = items.toSorted((a, b) => weight(b) - weight(a) || compareUtf8(a.name, b.name));
+function layersOf(sorted: readonly Sorted[], count: number, hash: Hash): Placeable[][] {
   const alone = Math.floor(ALONE * count);
   const tiers = new Map<number, Placeable[]>();
-  for (const item of sorted.slice(alone)) tiers.set(tierOf(item), [...(tiers.get(tierOf(item)) ?? []), item]);
+  for (const { item, tier } of sorted.slice(alone)) {
+    const members = tiers.get(tier) ?? [];
+    tiers.set(tier, members);
+    members.push(item);
+  }
   const byTier = [...tiers].sort(([a], [b]) => b - a).map(([, tier]) => tier);
   const bins = count - alone;
   const binned =
     bins < byTier.length
       ? byHash(byTier.flat(), bins, hash)
       : shares(byTier, bins).flatMap((share, i) => byHash(byTier[i] as Placeable[], share, hash));
-  return [...sorted.slice(0, alone).map((item) => [item]), ...binned];
+  return [...sorted.slice(0, alone).map(({ item }) => [item]), ...binned];
 }
 
 /**

@@ -12,7 +12,7 @@ export interface Measurement {
   readonly bytesOut?: number;
 }
 
-/** Loaded into a measured Node: its worker threads count into its peak. */
+/** Loaded into a measured Node and into its worker threads, which count into its peak; it ends last. */
 const REPORT_PEAK =
   'data:text/javascript,process.on("exit",()=>console.error("peak KiB:",process.resourceUsage().maxRSS))';
 /** `times` of a shell: its own line, then that of the processes that it waited for. */
@@ -31,7 +31,7 @@ export function measure(
   if (status !== 0) throw new Error(`${command.join(' ')}: exit code ${status}\n${stderr}`);
   const [, minutes, userSeconds, systemMinutes, systemSeconds] = [...stderr.matchAll(TIMES_LINE)].at(-1) ?? [];
   const cpu = 60 * (Number(minutes) + Number(systemMinutes)) + Number(userSeconds) + Number(systemSeconds);
-  const peak = /^peak KiB: (\d+)$/m.exec(stderr)?.[1];
+  const peak = [...stderr.matchAll(/^peak KiB: (\d+)$/gm)].at(-1)?.[1];
   const bytes = bytesOut(stdout);
   return {
     seconds,
