@@ -41,8 +41,9 @@ export interface CommitTree extends Tree {
 /** Reads all metadata of the commit (not the content of its files) into memory. */
 export function openCommitTree(repo: OstreeRepo, checksum: string, log?: Logger): CommitTree {
   const walk = new Walk(repo, checksum);
-  for (const object of walk.run()) walk.objects.set(object, repo.fileInfo(object));
-  return walk.tree(log);
+  const objects = new Map<string, FileInfo>();
+  for (const object of walk.run()) objects.set(object, repo.fileInfo(object));
+  return walk.tree(objects, log);
 }
 
 /** As {@link openCommitTree}, sooner where the commit is large: with a second thread. */
@@ -51,16 +52,14 @@ export async function openLargeCommitTree(repo: OstreeRepo, checksum: string, lo
   const infos = new InfoReader(repo);
   try {
     for (const object of walk.run()) infos.add(object);
-    walk.objects = await infos.finish();
+    return walk.tree(await infos.finish(), log);
   } finally {
     await infos.close();
   }
-  return walk.tree(log);
 }
 
 /** One depth-first pass; objects named in several places are loaded once. */
 class Walk {
-  objects = new Map<string, FileInfo>();
   readonly #repo: OstreeRepo;
   readonly #commit: Loaded<Commit>;
   readonly #directories: CommitDirectory[] = [];
@@ -101,10 +100,10 @@ class Walk {
     return remembered(this.#dirtrees, directory.dirtree, (checksum) => this.#repo.loadDirtree(checksum).parsed);
   }
 
-  /** Once {@link run} has ended and `objects` holds what it gave. */
-  tree(log: Logger = silentLogger): CommitTree {
+  /** @param objects what {@link run}, which has ended, gave */
+  tree(objects: ReadonlyMap<string, FileInfo>, log: Logger = silentLogger): CommitTree {
     const repo = this.#repo;
-    const files = new FileMap(this.#entries());
+    const files = new FileMap(this.#entries(objects));
     const name = `commit ${this.#commit.checksum}`;
     log.info(`${name}: ${files.size} entries, ${this.#directories.length} of them directories`);
     return {
@@ -113,18 +112,18 @@ class Walk {
       commit: this.#commit,
       files,
       directories: this.#directories,
-      objects: this.objects,
+      objects,
       read: (path) => repo.readFile(regularFile(path, files.get(path), name).checksum),
       bytes: (path) => wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
     };
   }
 
-  *#entries(): Generator<FileEntry> {
+  *#entries(objects: ReadonlyMap<string, FileInfo>): Generator<FileEntry> {
     for (const directory of this.#directories) {
       const { uid, gid, mode, xattrs } = this.#dirmetas.get(directory.dirmeta) as Dirmeta;
       yield { type: 'directory', path: directory.path, mode, uid, gid, xattrs };
       for (const { name, checksum } of (this.#dirtrees.get(directory.dirtree) as Dirtree).files)
-        yield fileEntry(`${prefix(directory)}${name}`, checksum, this.objects.get(checksum) as FileInfo);
+        yield fileEntry(`${prefix(directory)}${name}`, checksum, objects.get(checksum) as FileInfo);
     }
   }
 }
