@@ -63,9 +63,10 @@ export class BlobWriter {
     while (this.#waiting.length > 0) this.#collect();
     this.#emit(this.#frame.end());
     this.close();
+    const digest = `sha256:${this.#digest.digest('hex')}`;
     return {
-      diffId: `sha256:${this.#diffId.digest('hex')}`,
-      digest: `sha256:${this.#digest.digest('hex')}`,
+      diffId: this.#compressor.isIdentity ? digest : `sha256:${this.#diffId.digest('hex')}`,
+      digest,
       size: this.#size,
       tarSize: this.#tarSize,
     };
@@ -78,7 +79,7 @@ export class BlobWriter {
 
   #flush(): void {
     const block = this.#block.subarray(0, this.#filled);
-    this.#diffId.update(block);
+    if (!this.#compressor.isIdentity) this.#diffId.update(block);
     this.#frame.update(block);
     this.#tarSize += block.length;
     if (this.#board?.hasHelpers) this.#share(this.#board, block);

@@ -24,6 +24,8 @@ export interface Compressor {
   readonly blockSize: number;
   /** How far back, over the start of a block, its compression may refer. */
   readonly window: number;
+  /** The stream is what is compressed: its digest is the diffId. */
+  readonly isIdentity?: true;
   /**
    * The result is valid until the next call.
    * @param before up to `window` bytes that precede `block`; none for the first
@@ -69,7 +71,7 @@ export async function createCompressor({ name, level }: Compression): Promise<Co
       };
     }
     case 'none':
-      return { blockSize: BLOCK_SIZE, window: 0, compress: (block) => block, frame: () => NO_FRAME };
+      return { blockSize: BLOCK_SIZE, window: 0, isIdentity: true, compress: (block) => block, frame: () => NO_FRAME };
   }
 }
 
