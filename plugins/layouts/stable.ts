@@ -28,10 +28,11 @@ export function stableLayers(items: readonly Placeable[], maxLayers: number): st
   const sorted = items
     .map((item) => ({ item, weight: item.size * Math.sqrt(STEP ** powerOf(1 - item.stays)), tier: tierOf(item) }))
     .sort((a, b) => b.weight - a.weight || compareUtf8(a.item.name, b.item.name));
-  const hash = rememberedHash();
-  const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(sorted, i + 1, hash));
+  const hashes = rememberedHashes();
+  const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(sorted, i + 1, hashes));
   const costs = layouts.map((layers) => total(layers, cost));
   const most = Math.min(...costs) * (1 + MORE_MAY_COST);
+  // Not "at most": where a cost is not a number, all layers are taken.
   const chosen = layouts.findLast((_, i) => !((costs[i] as number) > most)) as Placeable[][];
   return chosen.map((layer) => layer.flatMap(({ ids }) => ids));
 }
@@ -46,7 +47,7 @@ const cost = (layer: readonly Placeable[]): number =>
   total(layer, ({ size }) => size) * (1 - layer.reduce((product, { stays }) => product * stays, 1));
 
 /** Large and volatile sources alone, the others in {@link tierOf tiers}, within a tier by hash of the name. */
-function layersOf(sorted: readonly Sorted[], count: number, hash: Hash): Placeable[][] {
+function layersOf(sorted: readonly Sorted[], count: number, hashes: Hashes): Placeable[][] {
   const alone = Math.floor(ALONE * count);
   const tiers = new Map<number, Placeable[]>();
   for (const { item, tier } of sorted.slice(alone)) {
@@ -58,8 +59,8 @@ function layersOf(sorted: readonly Sorted[], count: number, hash: Hash): Placeab
   const bins = count - alone;
   const binned =
     bins < byTier.length
-      ? byHash(byTier.flat(), bins, hash)
-      : shares(byTier, bins).flatMap((share, i) => byHash(byTier[i] as Placeable[], share, hash));
+      ? byHash(byTier.flat(), bins, hashes)
+      : shares(byTier, bins).flatMap((share, i) => byHash(byTier[i] as Placeable[], share, hashes));
   return [...sorted.slice(0, alone).map(({ item }) => [item]), ...binned];
 }
 
@@ -94,25 +95,28 @@ const total = <T>(items: readonly T[], value: (item: T) => number): number =>
   items.reduce((sum, item) => sum + value(item), 0);
 
 /** Rendezvous hashing: with one bin more or less, only what it holds moves. */
-function byHash(items: readonly Placeable[], count: number, hash: Hash): Placeable[][] {
+function byHash(items: readonly Placeable[], count: number, hashes: Hashes): Placeable[][] {
   const bins: Placeable[][] = Array.from({ length: count }, () => []);
   for (const item of items) {
+    const scores = hashes(item.name, count);
     let best = 0;
-    for (let bin = 1; bin < count; bin++) if (hash(item.name, bin) > hash(item.name, best)) best = bin;
+    for (let bin = 1; bin < count; bin++) if ((scores[bin] as number) > (scores[best] as number)) best = bin;
     bins[best]?.push(item);
   }
   return bins.filter((bin) => bin.length > 0);
 }
 
-type Hash = (name: string, bin: number) => number;
+/** Of a name with at least the first `count` bins. */
+type Hashes = (name: string, count: number) => readonly number[];
 
 /** Layouts of any number of layers ask for the same. */
-function rememberedHash(): Hash {
+function rememberedHashes(): Hashes {
   const known = new Map<string, number[]>();
-  return (name, bin) => {
+  return (name, count) => {
     const hashes = known.get(name) ?? [];
-    if (hashes.length === 0) known.set(name, hashes);
-    hashes[bin] ??= createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE();
-    return hashes[bin];
+    known.set(name, hashes);
+    for (let bin = hashes.length; bin < count; bin++)
+      hashes.push(createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE());
+    return hashes;
   };
 }

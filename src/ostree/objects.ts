@@ -10,7 +10,7 @@ export type MetadataKind = 'commit' | 'commitmeta' | 'dirtree' | 'dirmeta';
 
 /** 64 lower-case hex digits. */
 const CHECKSUM = /^[0-9a-f]{64}$/;
-const CHECKSUM_BYTES = 32;
+export const CHECKSUM_BYTES = 32;
 
 export function isChecksum(text: string): boolean {
   return CHECKSUM.test(text);

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type FileInfo, fileType } from '../ostree/file.js';
+import { CHECKSUM_BYTES } from '../ostree/objects.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { XattrsInterner } from '../ostree/xattrlist.js';
 
@@ -7,13 +8,11 @@ import { XattrsInterner } from '../ostree/xattrlist.js';
 const WORTH_A_THREAD = 8192;
 /** Objects that a thread takes at once. */
 const BATCH = 512;
-/** Bytes of a checksum. */
-const SIZE = 32;
 
 /** Memory of both threads: copies of a million checksums would take more than all that is read. */
 export interface InfosRequest {
   readonly repoPath: string;
-  /** 32 bytes each. */
+  /** {@link CHECKSUM_BYTES} each. */
   readonly checksums: Uint8Array;
   /** One word: how many of them a thread has taken. */
   readonly taken: Int32Array;
@@ -33,10 +32,10 @@ export interface InfosReply {
 /** Calls `read` with the place and the checksum of each object that no other thread has taken. */
 export function readUntaken({ checksums, taken }: InfosRequest, read: (at: number, checksum: string) => void): void {
   const bytes = Buffer.from(checksums.buffer);
-  const count = bytes.length / SIZE;
+  const count = bytes.length / CHECKSUM_BYTES;
   for (let start = Atomics.add(taken, 0, BATCH); start < count; start = Atomics.add(taken, 0, BATCH))
     for (let at = start; at < Math.min(start + BATCH, count); at++)
-      read(at, bytes.toString('hex', SIZE * at, SIZE * (at + 1)));
+      read(at, bytes.toString('hex', CHECKSUM_BYTES * at, CHECKSUM_BYTES * (at + 1)));
 }
 
 /** Reads what is known of the content objects of a commit: system calls mostly, of many objects in a second thread too. */
@@ -58,8 +57,8 @@ export class InfoReader {
   /** Of all that were added, in that order. */
   async finish(): Promise<Map<string, FileInfo>> {
     const added = this.#checksums;
-    const checksums = Buffer.from(new SharedArrayBuffer(SIZE * added.length));
-    for (const [at, checksum] of added.entries()) checksums.write(checksum, SIZE * at, 'hex');
+    const checksums = Buffer.from(new SharedArrayBuffer(CHECKSUM_BYTES * added.length));
+    for (const [at, checksum] of added.entries()) checksums.write(checksum, CHECKSUM_BYTES * at, 'hex');
     const request = { repoPath: this.#repo.path, checksums, taken: new Int32Array(new SharedArrayBuffer(4)) };
     const reply = this.#helper && ask(this.#helper, request);
     const infos: (FileInfo | undefined)[] = added.map(() => undefined);
