@@ -47,10 +47,16 @@ export class BlobWriter {
     this.#emit(this.#frame.start);
   }
 
+  /** Where the next bytes belong: those that are put there and then written are not copied. Never empty. */
+  room(): Uint8Array {
+    return this.#block.subarray(this.#filled);
+  }
+
   write(bytes: Uint8Array): void {
+    const isInPlace = bytes.buffer === this.#block.buffer;
     for (let at = 0; at < bytes.length; ) {
       const length = Math.min(bytes.length - at, this.#block.length - this.#filled);
-      this.#block.set(bytes.subarray(at, at + length), this.#filled);
+      if (!isInPlace) this.#block.set(bytes.subarray(at, at + length), this.#filled);
       this.#filled += length;
       at += length;
       if (this.#filled === this.#block.length) this.#flush();

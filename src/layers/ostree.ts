@@ -8,6 +8,7 @@
  * - chunk layer: for each object its xattrs (.file-xattrs-link), the object (.file), and a hard link for each path.
  */
 import { OstrataError } from '../errors.js';
+import type { Room } from '../ostree/content.js';
 import type { Dirmeta } from '../ostree/dirmeta.js';
 import type { FileInfo } from '../ostree/file.js';
 import { objectPath } from '../ostree/objects.js';
@@ -27,9 +28,12 @@ export const UNLISTED_XATTR = 'security.selinux';
 
 export type Sink = (bytes: Uint8Array) => void;
 
-/** Writes the layer's whole tar to `sink`. Throws what reading the repository throws, e.g. `CORRUPT` for a broken object. */
-export async function writeOstreeLayer(repo: OstreeRepo, spec: LayerSpec, sink: Sink): Promise<void> {
-  const layer = new LayerStream(repo, sink);
+/**
+ * Writes the layer's whole tar to `sink`. Throws what reading the repository throws, e.g. `CORRUPT` for a broken object.
+ * @param room where content may be put that is given to the sink next
+ */
+export async function writeOstreeLayer(repo: OstreeRepo, spec: LayerSpec, sink: Sink, room?: Room): Promise<void> {
+  const layer = new LayerStream(repo, sink, room);
   if (spec.kind === 'commit') layer.commit(spec);
   else await layer.chunk(spec);
   sink(END_OF_ARCHIVE);
@@ -43,10 +47,12 @@ export function tarPath(path: TreePath): string {
 class LayerStream {
   readonly #repo: OstreeRepo;
   readonly #sink: Sink;
+  readonly #room: Room | undefined;
 
-  constructor(repo: OstreeRepo, sink: Sink) {
+  constructor(repo: OstreeRepo, sink: Sink, room?: Room) {
     this.#repo = repo;
     this.#sink = sink;
+    this.#room = room;
   }
 
   commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
@@ -119,7 +125,7 @@ class LayerStream {
       this.#sink(chunk);
       length += chunk.length;
     };
-    const content = this.#repo.readFile(checksum, info);
+    const content = this.#repo.readFile(checksum, info, this.#room);
     if (Symbol.iterator in content) for (const chunk of content) take(chunk);
     else for await (const chunk of content) take(chunk);
     if (length !== size)

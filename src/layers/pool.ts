@@ -2,12 +2,18 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, OstrataError, wrapError } from '../errors.js';
 import type { BlobResult } from './blob.js';
 import { type BoardMemory, closeBoard, createBoard } from './board.js';
+import { toColumns } from './columns.js';
 import { type Compression, createCompressor } from './compress.js';
 import type { LayerSpec } from './spec.js';
 
 export interface LayerTask {
   readonly spec: LayerSpec;
   /** File to create. */
+  readonly path: string;
+}
+/** The task as a thread is told it. */
+export interface WorkerTask {
+  readonly spec: ReturnType<typeof toColumns>;
   readonly path: string;
 }
 export type WorkerReply =
@@ -93,7 +99,7 @@ function send(
     if (signal.aborted) return onAbort();
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
     signal.addEventListener('abort', onAbort, { once: true });
-    worker.postMessage(task);
+    worker.postMessage(task === 'help' ? task : ({ path: task.path, spec: toColumns(task.spec) } satisfies WorkerTask));
   });
 }
 

@@ -4,9 +4,10 @@ import { OstrataError, wrapError } from '../errors.js';
 import { openRepo } from '../ostree/repo.js';
 import { type BlobResult, BlobWriter } from './blob.js';
 import { Board } from './board.js';
+import { fromColumns } from './columns.js';
 import { createCompressor } from './compress.js';
 import { writeOstreeLayer } from './ostree.js';
-import type { LayerTask, WorkerData, WorkerReply } from './pool.js';
+import type { WorkerData, WorkerReply, WorkerTask } from './pool.js';
 
 /** Progress is told in steps of this many bytes of tar. */
 const PROGRESS_STEP = 8 << 20;
@@ -17,17 +18,18 @@ const compressor = await createCompressor(compression);
 const board = memory && new Board(memory, compressor);
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 
-async function write({ spec, path }: LayerTask): Promise<BlobResult> {
+async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
   const blob = new BlobWriter(path, compressor, board);
   let untold = 0;
   try {
-    await writeOstreeLayer(repo, spec, (bytes) => {
+    const write = (bytes: Uint8Array) => {
       blob.write(bytes);
       untold += bytes.length;
       if (untold < PROGRESS_STEP) return;
       reply({ type: 'progress', bytes: untold });
       untold = 0;
-    });
+    };
+    await writeOstreeLayer(repo, fromColumns(spec), write, () => blob.room());
     return blob.finish();
   } catch (error) {
     blob.close();
@@ -40,7 +42,7 @@ function help(): void {
   reply({ type: 'helped' });
 }
 
-parentPort?.on('message', async (task: LayerTask | 'help') => {
+parentPort?.on('message', async (task: WorkerTask | 'help') => {
   if (task === 'help') return help();
   try {
     reply({ type: 'done', result: await write(task) });

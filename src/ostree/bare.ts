@@ -9,7 +9,7 @@ import { closeSync, constants, lstatSync, openSync, readFileSync, readlinkSync, 
 import { compareUtf8, decodeUtf8 } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
-import { CHUNK_SIZE, type ContentStore } from './content.js';
+import { CHUNK_SIZE, type ContentStore, type Room } from './content.js';
 import { decodeOwnerModeXattrs } from './dirmeta.js';
 import { type FileInfo, fileType } from './file.js';
 import { objectPath } from './objects.js';
@@ -56,8 +56,8 @@ export class BareStore implements ContentStore {
     return { ...common, type: 'symlink', size: 0, target: targetText(target) };
   }
 
-  *read(checksum: string, info: { readonly size: number }): Iterable<Uint8Array> {
-    if (info.size > 0) yield* readChunks(this.#path(checksum));
+  *read(checksum: string, info: { readonly size: number }, room?: Room): Iterable<Uint8Array> {
+    if (info.size > 0) yield* readChunks(this.#path(checksum), room);
   }
 
   #path(checksum: string): string {
@@ -98,19 +98,28 @@ function latin1({ buffer, byteOffset, length }: Uint8Array): string {
 /** Of the last file that was read to its end: a new buffer for each of a system's files costs a third of the time to read them. */
 let spare: Buffer | undefined;
 
-/** The bytes of a regular file, symlinks not followed. The chunks share one buffer: each is valid until the next. */
-export function* readChunks(path: string): Iterable<Uint8Array> {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+/** The bytes of a regular file, symlinks not followed, in `room` or else in one buffer: each chunk is valid until the next. */
+export function* readChunks(path: string, room?: Room): Iterable<Uint8Array> {
+  if (room) return yield* readInto(room, path);
   const buffer = spare ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
   spare = undefined; // others may read a file before this one has ended
   try {
+    yield* readInto(() => buffer, path);
+  } finally {
+    spare = buffer;
+  }
+}
+
+function* readInto(room: Room, path: string): Iterable<Uint8Array> {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
     for (;;) {
+      const buffer = room();
       const count = readSync(fd, buffer, 0, buffer.length, null);
       if (count === 0) return;
       yield buffer.subarray(0, count);
     }
   } finally {
-    spare = buffer;
     closeSync(fd);
   }
 }

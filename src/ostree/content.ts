@@ -4,11 +4,14 @@ import type { ByteStream } from '../bytes/stream.js';
 import { OstrataError, wrapError } from '../errors.js';
 import { type FileHeader, type FileInfo, startFileChecksum } from './file.js';
 
+/** Gives memory to read into, at least a byte. */
+export type Room = () => Uint8Array;
+
 export interface ContentStore {
   /** What is known of an object without its bytes; undefined where it is not there. Not verified. */
   info(checksum: string): FileInfo | undefined;
-  /** The bytes of a regular file, not verified. */
-  read(checksum: string, info: FileInfo): ByteStream;
+  /** The bytes of a regular file, not verified. In `room`, asked anew for each chunk, where the store can. */
+  read(checksum: string, info: FileInfo, room?: Room): ByteStream;
 }
 
 /** Largest chunk that reading a content object yields: larger ones gain nothing, smaller ones cost per call. */

@@ -16,6 +16,8 @@ import { MAX_XATTRS_SIZE } from './xattrlist.js';
 
 const FILEZ_HEADER_TYPE = '(tuuuusa(ayay))';
 const NO_TARGET = new Uint8Array(1);
+/** uid, gid, mode and rdev in a header, 4 bytes each. */
+const NUMBERS = 4;
 /** Length word and padding before a header. */
 export const HEADER_PREFIX_SIZE = 8;
 /** Xattrs, a symlink target and the fixed fields; PATH_MAX is 4096. */
@@ -101,12 +103,19 @@ export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
 
 /** Prefix and tuple. By hand: each object that is read needs one, and the encoder for any type takes ten times as long. */
 function headerBytes(size: Uint8Array, { uid, gid, mode, target, xattrsBytes }: FileHeader): Uint8Array {
-  const numbers = Buffer.alloc(16);
-  for (const [i, value] of [uid, gid, mode].entries()) numbers.writeUInt32BE(value, 4 * i);
   const text = target === undefined ? NO_TARGET : encode('s', target);
-  const textEnd = size.length + numbers.length + text.length;
-  const offsets = encodeOffsets([textEnd], textEnd + xattrsBytes.length);
-  const prefix = Buffer.alloc(HEADER_PREFIX_SIZE);
-  prefix.writeUInt32BE(textEnd + xattrsBytes.length + offsets.length);
-  return new Uint8Array(Buffer.concat([prefix, size, numbers, text, xattrsBytes, offsets]));
+  const textEnd = size.length + 4 * NUMBERS + text.length;
+  const xattrsEnd = textEnd + xattrsBytes.length;
+  const offsets = encodeOffsets([textEnd], xattrsEnd);
+  const bytes = Buffer.alloc(HEADER_PREFIX_SIZE + xattrsEnd + offsets.length);
+  bytes.writeUInt32BE(xattrsEnd + offsets.length);
+  const tuple = bytes.subarray(HEADER_PREFIX_SIZE);
+  tuple.set(size);
+  tuple.writeUInt32BE(uid, size.length);
+  tuple.writeUInt32BE(gid, size.length + 4);
+  tuple.writeUInt32BE(mode, size.length + 8);
+  tuple.set(text, textEnd - text.length);
+  tuple.set(xattrsBytes, textEnd);
+  tuple.set(offsets, xattrsEnd);
+  return bytes;
 }

@@ -73,7 +73,7 @@ function splitTuple(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
     throw fail(type, `expected ${type.size} bytes, got ${bytes.length}`);
   const width = offsetWidth(bytes.length);
   const offsets = new Cursor(bytes, `GVariant ${type.signature}`);
-  const framed = framedMembers(type);
+  const { framed } = type;
   const bodyEnd = bytes.length - framed * width;
   if (bodyEnd < 0) throw fail(type, `${bytes.length} bytes have no room for ${framed} offsets`);
   const body = bytes.subarray(0, bodyEnd);
@@ -106,11 +106,6 @@ function joinTuple(type: GVariantType, members: readonly Uint8Array[]): Uint8Arr
   const last = type.members.length - 1;
   const framed = ends.filter((_, index) => index !== last && type.members[index]?.size === undefined);
   return concat([...pieces, encodeOffsets(framed.reverse(), end)]);
-}
-
-/** Number of framing offsets at the end of a tuple. */
-function framedMembers(type: GVariantType): number {
-  return type.members.slice(0, -1).filter((member) => member.size === undefined).length;
 }
 
 /** Members at their alignment: the pieces with padding between, where each member ends, and where the last does. */

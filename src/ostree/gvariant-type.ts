@@ -14,6 +14,7 @@ const MAX_CACHED_TYPES = 256;
 /** Basic types (those a dictionary key can have) but the strings, with their size, which is also their alignment. */
 const FIXED_SIZES: Readonly<Record<string, number>> = { b: 1, y: 1, n: 2, q: 2, i: 4, u: 4, h: 4, x: 8, t: 8, d: 8 };
 const STRINGS = 'sog';
+const NO_MEMBERS = { members: [], framed: 0 };
 
 /** A parsed type string. */
 export interface GVariantType {
@@ -26,6 +27,8 @@ export interface GVariantType {
   readonly size: number | undefined;
   /** One for an array or maybe; the members of a tuple or dictionary entry (which serialises as a tuple). */
   readonly members: readonly GVariantType[];
+  /** Framing offsets at the end of a tuple: one for each member of variable length but the last. */
+  readonly framed: number;
 }
 
 const cache = new Map<string, GVariantType>();
@@ -56,14 +59,15 @@ class TypeParser {
     const letter = this.#text[this.#at++] ?? '';
     if (depth > MAX_DEPTH) throw this.#error('is nested too deeply');
     const fixed = FIXED_SIZES[letter];
-    if (fixed !== undefined) return { kind: 'fixed', signature: letter, alignment: fixed, size: fixed, members: [] };
+    if (fixed !== undefined) return { kind: 'fixed', signature: letter, alignment: fixed, size: fixed, ...NO_MEMBERS };
     if (letter !== '' && STRINGS.includes(letter))
-      return { kind: 'string', signature: letter, alignment: 1, size: undefined, members: [] };
-    if (letter === 'v') return { kind: 'variant', signature: letter, alignment: 8, size: undefined, members: [] };
+      return { kind: 'string', signature: letter, alignment: 1, size: undefined, ...NO_MEMBERS };
+    if (letter === 'v') return { kind: 'variant', signature: letter, alignment: 8, size: undefined, ...NO_MEMBERS };
     if (letter === 'a' || letter === 'm') {
       const member = this.next(depth + 1);
       const kind = letter === 'a' ? 'array' : 'maybe';
-      return { kind, signature: this.#since(start), alignment: member.alignment, size: undefined, members: [member] };
+      const { alignment } = member;
+      return { kind, signature: this.#since(start), alignment, size: undefined, members: [member], framed: 0 };
     }
     if (letter === '(') return this.#tuple(start, depth);
     if (letter === '{') return this.#entry(start, depth);
@@ -100,7 +104,8 @@ class TypeParser {
 
 function tupleOf(signature: string, members: readonly GVariantType[]): GVariantType {
   const alignment = Math.max(1, ...members.map((member) => member.alignment));
-  return { kind: 'tuple', signature, alignment, size: fixedTupleSize(members, alignment), members };
+  const framed = members.slice(0, -1).filter((member) => member.size === undefined).length;
+  return { kind: 'tuple', signature, alignment, size: fixedTupleSize(members, alignment), members, framed };
 }
 
 function fixedTupleSize(members: readonly GVariantType[], alignment: number): number | undefined {

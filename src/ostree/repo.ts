@@ -7,7 +7,7 @@ import { ArchiveStore } from './archive.js';
 import { BareStore } from './bare.js';
 import { type Commit, decodeCommit, decodeMetadata, type Metadata } from './commit.js';
 import { parseConfig, type RepoConfig, type RepoMode } from './config.js';
-import { type ContentStore, verified, verifySymlink } from './content.js';
+import { type ContentStore, type Room, verified, verifySymlink } from './content.js';
 import { type Dirmeta, decodeDirmeta } from './dirmeta.js';
 import { type Dirtree, decodeDirtree } from './dirtree.js';
 import type { FileInfo } from './file.js';
@@ -108,16 +108,16 @@ export class OstreeRepo {
   }
 
   /**
-   * The content of a regular file, in chunks of at most 1 MiB from a bare repository. Chunks may share one buffer:
-   * each is valid until the next. Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
+   * The content of a regular file, in chunks of at most 1 MiB from a bare repository. Chunks may share one buffer, or
+   * be in `room`: each is valid until the next. Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
    */
-  readFile(checksum: string, info?: FileInfo): ByteStream {
+  readFile(checksum: string, info?: FileInfo, room?: Room): ByteStream {
     const located =
       info !== undefined && this.parent === undefined ? { repo: this as OstreeRepo, info } : this.#locate(checksum);
     if (located.info.type !== 'file') throw new OstrataError('NOT_FOUND', `content object ${checksum} is a symlink`);
     const context = located.repo.#name(checksum, 'file');
     return inContext(context, () =>
-      verified(located.repo.#content.read(checksum, located.info), located.info, checksum, context),
+      verified(located.repo.#content.read(checksum, located.info, room), located.info, checksum, context),
     );
   }
 

@@ -4,22 +4,23 @@ import { CHECKSUM_BYTES } from '../ostree/objects.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { XattrsInterner } from '../ostree/xattrlist.js';
 
-/** Fewer objects are read before a thread has started. */
-const WORTH_A_THREAD = 8192;
 /** Objects that a thread takes at once. */
 const BATCH = 512;
+/** Fewer objects are read before a thread has started. */
+const WORTH_A_THREAD = 16 * BATCH;
 
-/** Memory of both threads: copies of a million checksums would take more than all that is read. */
-export interface InfosRequest {
-  readonly repoPath: string;
+/** Some objects that are to be read, in memory of both threads. */
+export interface InfosBatch {
+  /** Where the first of them is among all. */
+  readonly start: number;
   /** {@link CHECKSUM_BYTES} each. */
   readonly checksums: Uint8Array;
-  /** One word: how many of them a thread has taken. */
+  /** One word: 1 once a thread has taken them. */
   readonly taken: Int32Array;
 }
 /** What a thread has read, in columns: to send an object for each would take as long as to read it. */
 export interface InfosReply {
-  /** Where each object is among the checksums. */
+  /** Where each object is among all. */
   readonly at: readonly number[];
   /** uid, gid, mode, size and index of the xattrs, of each. */
   readonly numbers: readonly number[];
@@ -29,19 +30,30 @@ export interface InfosReply {
   readonly xattrs: readonly Uint8Array[];
 }
 
-/** Calls `read` with the place and the checksum of each object that no other thread has taken. */
-export function readUntaken({ checksums, taken }: InfosRequest, read: (at: number, checksum: string) => void): void {
-  const bytes = Buffer.from(checksums.buffer);
-  const count = bytes.length / CHECKSUM_BYTES;
-  for (let start = Atomics.add(taken, 0, BATCH); start < count; start = Atomics.add(taken, 0, BATCH))
-    for (let at = start; at < Math.min(start + BATCH, count); at++)
-      read(at, bytes.toString('hex', CHECKSUM_BYTES * at, CHECKSUM_BYTES * (at + 1)));
+function batchOf(checksums: readonly string[], start: number): InfosBatch {
+  const bytes = Buffer.from(new SharedArrayBuffer(CHECKSUM_BYTES * BATCH));
+  for (let i = 0; i < BATCH; i++) bytes.write(checksums[start + i] as string, CHECKSUM_BYTES * i, 'hex');
+  return { start, checksums: bytes, taken: new Int32Array(new SharedArrayBuffer(4)) };
 }
 
-/** Reads what is known of the content objects of a commit: system calls mostly, of many objects in a second thread too. */
+/** Calls `read` with the place and the checksum of each object, unless another thread has taken them. */
+export function readUntaken(
+  { start, checksums, taken }: InfosBatch,
+  read: (at: number, checksum: string) => void,
+): void {
+  if (Atomics.exchange(taken, 0, 1) === 1) return;
+  const bytes = Buffer.from(checksums.buffer);
+  for (let i = 0; i < BATCH; i++) read(start + i, bytes.toString('hex', CHECKSUM_BYTES * i, CHECKSUM_BYTES * (i + 1)));
+}
+
+/**
+ * Reads what is known of the content objects of a commit: system calls mostly. Of many objects a second thread begins while
+ * they are still being added; then this one reads what is left too.
+ */
 export class InfoReader {
   readonly #repo: OstreeRepo;
   readonly #checksums: string[] = [];
+  readonly #batches: InfosBatch[] = [];
   #helper: Worker | undefined;
 
   constructor(repo: OstreeRepo) {
@@ -50,37 +62,46 @@ export class InfoReader {
 
   /** @param checksum not added before */
   add(checksum: string): void {
-    if (this.#checksums.push(checksum) === WORTH_A_THREAD)
-      this.#helper = new Worker(new URL('./infos-worker.js', import.meta.url)).on('error', () => {}); // it ends then
+    const count = this.#checksums.push(checksum);
+    if (count % BATCH !== 0) return;
+    const batch = batchOf(this.#checksums, count - BATCH);
+    this.#batches.push(batch);
+    if (count === WORTH_A_THREAD) this.#startHelper();
+    else this.#helper?.postMessage(batch);
   }
 
   /** Of all that were added, in that order. */
   async finish(): Promise<Map<string, FileInfo>> {
-    const added = this.#checksums;
-    const checksums = Buffer.from(new SharedArrayBuffer(CHECKSUM_BYTES * added.length));
-    for (const [at, checksum] of added.entries()) checksums.write(checksum, CHECKSUM_BYTES * at, 'hex');
-    const request = { repoPath: this.#repo.path, checksums, taken: new Int32Array(new SharedArrayBuffer(4)) };
-    const reply = this.#helper && ask(this.#helper, request);
-    const infos: (FileInfo | undefined)[] = added.map(() => undefined);
-    readUntaken(request, (at, checksum) => {
-      infos[at] = this.#repo.fileInfo(checksum);
-    });
+    const reply = this.#helper && answerOf(this.#helper);
+    const infos: (FileInfo | undefined)[] = this.#checksums.map(() => undefined);
+    for (const batch of this.#batches)
+      readUntaken(batch, (at, checksum) => {
+        infos[at] = this.#repo.fileInfo(checksum);
+      });
     addInfos(infos, await reply);
-    // What the helper failed in fails here, or does not.
-    return new Map(added.map((checksum, at) => [checksum, infos[at] ?? this.#repo.fileInfo(checksum)]));
+    // The last few are in no batch; what the helper failed in fails here, or does not.
+    return new Map(this.#checksums.map((checksum, at) => [checksum, infos[at] ?? this.#repo.fileInfo(checksum)]));
   }
 
   /** Ends the other thread; to be called whatever happens. */
   async close(): Promise<void> {
     await this.#helper?.terminate();
   }
+
+  #startHelper(): void {
+    const workerData = this.#repo.path;
+    const helper = new Worker(new URL('./infos-worker.js', import.meta.url), { workerData });
+    helper.on('error', () => {}); // it ends then
+    for (const batch of this.#batches) helper.postMessage(batch);
+    this.#helper = helper;
+  }
 }
 
-/** Undefined where the helper failed. */
-function ask(helper: Worker, request: InfosRequest): Promise<InfosReply | undefined> {
+/** What the helper has read; undefined where it failed. */
+function answerOf(helper: Worker): Promise<InfosReply | undefined> {
   return new Promise((resolve) => {
     helper.on('message', resolve).on('exit', () => resolve(undefined));
-    helper.postMessage(request);
+    helper.postMessage('end');
   });
 }
 

@@ -65,6 +65,20 @@ test('the bytes do not depend on how they were handed over', () => {
   assert.deepEqual(new Set(digests).size, 1);
 });
 
+test('what is put where it belongs is the same as what is copied there', () => {
+  const content = repetitive(2 * BLOCK + 99);
+  const path = join(scratch, `blob-${count++}`);
+  const writer = new BlobWriter(path, gzip);
+  for (let at = 0, step = 1; at < content.length; step = (step * 7) % 99_991) {
+    const room = writer.room();
+    const piece = content.subarray(at, at + Math.min(step, room.length));
+    if (step % 2 === 0) room.set(piece);
+    writer.write(step % 2 === 0 ? room.subarray(0, piece.length) : piece);
+    at += piece.length;
+  }
+  assert.equal(writer.finish().digest, write(content, 4096).digest);
+});
+
 test('a block refers to the one before it', () => {
   const content = repetitive(2 * BLOCK);
   assert.ok(write(content, 4096).size < 0.02 * content.length);

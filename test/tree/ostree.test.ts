@@ -157,7 +157,7 @@ suite('a large commit, read by two threads', () => {
   });
 
   test('an object that the helper does not find is named', async () => {
-    const [checksum] = [...openCommitTree(openRepo(built.path), commit).objects].at(-1) as [string, unknown];
+    const [[checksum]] = [...openCommitTree(openRepo(built.path), commit).objects] as [[string, unknown]];
     rmSync(join(built.path, 'objects', objectPath(checksum, 'filez')));
     await assert.rejects(openLargeCommitTree(slowRepo().repo, commit), {
       code: 'NOT_FOUND',
