@@ -56,8 +56,8 @@ export class BareStore implements ContentStore {
     return { ...common, type: 'symlink', size: 0, target: targetText(target) };
   }
 
-  *read(checksum: string, info: { readonly size: number }, room?: Room): Iterable<Uint8Array> {
-    if (info.size > 0) yield* readChunks(this.#path(checksum), room);
+  read(checksum: string, info: { readonly size: number }, room?: Room): Iterable<Uint8Array> {
+    return info.size > 0 ? readChunks(this.#path(checksum), room) : [];
   }
 
   #path(checksum: string): string {
@@ -95,12 +95,15 @@ function latin1({ buffer, byteOffset, length }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
+/** The bytes of a regular file, symlinks not followed, in `room` or else in one buffer: each chunk is valid until the next. */
+export function readChunks(path: string, room?: Room): Iterable<Uint8Array> {
+  return room ? readInto(room, path) : readBuffered(path);
+}
+
 /** Of the last file that was read to its end: a new buffer for each of a system's files costs a third of the time to read them. */
 let spare: Buffer | undefined;
 
-/** The bytes of a regular file, symlinks not followed, in `room` or else in one buffer: each chunk is valid until the next. */
-export function* readChunks(path: string, room?: Room): Iterable<Uint8Array> {
-  if (room) return yield* readInto(room, path);
+function* readBuffered(path: string): Iterable<Uint8Array> {
   const buffer = spare ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
   spare = undefined; // others may read a file before this one has ended
   try {

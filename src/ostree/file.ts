@@ -104,18 +104,19 @@ export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
 /** Prefix and tuple. By hand: each object that is read needs one, and the encoder for any type takes ten times as long. */
 function headerBytes(size: Uint8Array, { uid, gid, mode, target, xattrsBytes }: FileHeader): Uint8Array {
   const text = target === undefined ? NO_TARGET : encode('s', target);
+  const numbersAt = HEADER_PREFIX_SIZE + size.length;
   const textEnd = size.length + 4 * NUMBERS + text.length;
   const xattrsEnd = textEnd + xattrsBytes.length;
   const offsets = encodeOffsets([textEnd], xattrsEnd);
-  const bytes = Buffer.alloc(HEADER_PREFIX_SIZE + xattrsEnd + offsets.length);
-  bytes.writeUInt32BE(xattrsEnd + offsets.length);
-  const tuple = bytes.subarray(HEADER_PREFIX_SIZE);
-  tuple.set(size);
-  tuple.writeUInt32BE(uid, size.length);
-  tuple.writeUInt32BE(gid, size.length + 4);
-  tuple.writeUInt32BE(mode, size.length + 8);
-  tuple.set(text, textEnd - text.length);
-  tuple.set(xattrsBytes, textEnd);
-  tuple.set(offsets, xattrsEnd);
+  const bytes = new Uint8Array(HEADER_PREFIX_SIZE + xattrsEnd + offsets.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, xattrsEnd + offsets.length);
+  bytes.set(size, HEADER_PREFIX_SIZE);
+  view.setUint32(numbersAt, uid);
+  view.setUint32(numbersAt + 4, gid);
+  view.setUint32(numbersAt + 8, mode);
+  bytes.set(text, numbersAt + 4 * NUMBERS);
+  bytes.set(xattrsBytes, HEADER_PREFIX_SIZE + textEnd);
+  bytes.set(offsets, HEADER_PREFIX_SIZE + xattrsEnd);
   return bytes;
 }

@@ -46,27 +46,28 @@ const MAX_OCTAL_11 = 0o77777777777;
 
 /** The header block or blocks of `entry`, without its content. mtime is 0, user and group names are empty. */
 export function encodeTarHeader(entry: TarEntry): Uint8Array {
-  const name = Buffer.from(entry.type === 'directory' ? `${entry.name}/` : entry.name);
-  const linkname = Buffer.from(entry.linkname ?? '');
-  if (name.includes(0) || linkname.includes(0))
+  const name = byteString(entry.type === 'directory' ? `${entry.name}/` : entry.name);
+  const linkname = byteString(entry.linkname ?? '');
+  if (name.includes('\0') || linkname.includes('\0'))
     throw new OstrataError('UNSUPPORTED', `tar entry ${JSON.stringify(entry.name)}: a name cannot hold a NUL`);
 
   const records: Uint8Array[] = [];
-  const split = isPrintableAscii(name) ? splitName(name) : undefined;
-  if (split === undefined) records.push(paxRecord('path', name));
-  if (linkname.length > NAME_LENGTH || !isPrintableAscii(linkname)) records.push(paxRecord('linkpath', linkname));
+  const split = PRINTABLE_ASCII.test(name) ? splitName(name) : undefined;
+  if (split === undefined) records.push(paxRecord('path', fromByteString(name)));
+  if (linkname.length > NAME_LENGTH || !PRINTABLE_ASCII.test(linkname))
+    records.push(paxRecord('linkpath', fromByteString(linkname)));
   if (entry.size > MAX_OCTAL_11) records.push(paxRecord('size', decimal(entry.size)));
   if (entry.uid > MAX_OCTAL_7) records.push(paxRecord('uid', decimal(entry.uid)));
   if (entry.gid > MAX_OCTAL_7) records.push(paxRecord('gid', decimal(entry.gid)));
-  for (const [key, value] of entry.xattrs ?? []) records.push(paxRecord(PAX_XATTR_PREFIX + encodeKeyword(key), value));
+  if (entry.xattrs)
+    for (const [key, value] of entry.xattrs) records.push(paxRecord(PAX_XATTR_PREFIX + encodeKeyword(key), value));
 
-  const [prefix, base] = split ?? [Buffer.alloc(0), name.subarray(0, NAME_LENGTH)];
-  const header = ustar(TYPE_FLAGS[entry.type], prefix, base, entry, linkname.subarray(0, NAME_LENGTH));
+  const [prefix, base] = split ?? ['', name.slice(0, NAME_LENGTH)];
+  const header = ustar(TYPE_FLAGS[entry.type], prefix, base, entry, linkname.slice(0, NAME_LENGTH));
   if (records.length === 0) return header;
 
   const body = Buffer.concat(records);
-  const paxName = Buffer.from('././@PaxHeader');
-  const paxHeader = ustar(TYPE_FLAGS.pax, Buffer.alloc(0), paxName, { mode: 0o644, uid: 0, gid: 0, size: body.length });
+  const paxHeader = ustar(TYPE_FLAGS.pax, '', '././@PaxHeader', { mode: 0o644, uid: 0, gid: 0, size: body.length });
   return Buffer.concat([paxHeader, body, tarPadding(body.length), header]);
 }
 
@@ -77,20 +78,21 @@ export function tarPadding(size: number): Uint8Array {
 
 function ustar(
   typeflag: number,
-  prefix: Uint8Array,
-  name: Uint8Array,
+  prefix: string,
+  name: string,
   entry: { mode: number; uid: number; gid: number; size: number },
-  linkname: Uint8Array = Buffer.alloc(0),
+  linkname = '',
 ): Buffer {
-  const block = Buffer.from(TEMPLATE);
-  block.set(name, 0);
+  const block = Buffer.allocUnsafe(TAR_BLOCK);
+  block.set(TEMPLATE);
+  block.write(name, 0, 'latin1');
   octal(block, 100, 7, entry.mode & 0o7777);
   octal(block, 108, 7, Math.min(entry.uid, MAX_OCTAL_7));
   octal(block, 116, 7, Math.min(entry.gid, MAX_OCTAL_7));
   octal(block, 124, 11, Math.min(entry.size, MAX_OCTAL_11));
   block[156] = typeflag;
-  block.set(linkname, 157);
-  block.set(prefix, 345);
+  if (linkname !== '') block.write(linkname, 157, 'latin1');
+  if (prefix !== '') block.write(prefix, 345, 'latin1');
   let sum = 0;
   for (let i = 0; i < TAR_BLOCK; i++) sum += block[i] as number;
   block.set(EMPTY_CHECKSUM, 148);
@@ -122,18 +124,23 @@ function octal(block: Buffer, offset: number, digits: number, value: number): vo
 const decimal = (value: number) => Buffer.from(String(value));
 
 /** prefix and name by the ustar rule (name <= 100, prefix <= 155, joined by a slash); undefined where none fits. */
-function splitName(name: Buffer): [Buffer, Buffer] | undefined {
-  if (name.length <= NAME_LENGTH) return [Buffer.alloc(0), name];
+function splitName(name: string): readonly [prefix: string, name: string] | undefined {
+  if (name.length <= NAME_LENGTH) return ['', name];
   // The rightmost slash that keeps the prefix in bounds leaves the shortest name; it must not be the trailing one.
-  const slash = name.lastIndexOf(0x2f, Math.min(PREFIX_LENGTH, name.length - 2));
+  const slash = name.lastIndexOf('/', Math.min(PREFIX_LENGTH, name.length - 2));
   return slash > 0 && name.length - slash - 1 <= NAME_LENGTH
-    ? [name.subarray(0, slash), name.subarray(slash + 1)]
+    ? [name.slice(0, slash), name.slice(slash + 1)]
     : undefined;
 }
 
-function isPrintableAscii(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if ((bytes[i] as number) < 0x20 || (bytes[i] as number) >= 0x7f) return false;
-  return true;
+const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
+
+/** The UTF-8 bytes of `text`, one character each: for nearly all names the text itself. */
+function byteString(text: string): string {
+  return PRINTABLE_ASCII.test(text) ? text : Buffer.from(text).toString('latin1');
+}
+function fromByteString(bytes: string): Uint8Array {
+  return Buffer.from(bytes, 'latin1');
 }
 
 /** GNU tar's escape of the two characters that a PAX keyword cannot hold. */
