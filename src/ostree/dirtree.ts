@@ -4,10 +4,15 @@
  */
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
-import { decode, encode } from './gvariant.js';
-import { checksumFromBytes, checksumToBytes } from './objects.js';
+import { decode, encode, split } from './gvariant.js';
+import { CHECKSUM_BYTES, checksumFromBytes, checksumToBytes } from './objects.js';
 
-const DIRTREE_TYPE = '(a(say)a(sayay))';
+const FILE_TYPE = '(say)';
+const DIR_TYPE = '(sayay)';
+const FILES_TYPE = `a${FILE_TYPE}`;
+const DIRS_TYPE = `a${DIR_TYPE}`;
+const DIRTREE_TYPE = `(${FILES_TYPE}${DIRS_TYPE})`;
+const PRINTABLE_ASCII = /^[ -~]+$/;
 
 export interface Dirtree {
   readonly files: readonly DirtreeFile[];
@@ -25,14 +30,17 @@ export interface DirtreeDir {
 
 /** Names are checked: path components, sorted, each once in the directory. */
 export function decodeDirtree(bytes: Uint8Array): Dirtree {
-  const [files, dirs] = decode(DIRTREE_TYPE, bytes) as [[string, Uint8Array][], [string, Uint8Array, Uint8Array][]];
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const [files, dirs] = split(DIRTREE_TYPE, buffer) as [Buffer, Buffer];
   const dirtree: Dirtree = {
-    files: files.map(([name, checksum]) => ({ name, checksum: checksumFromBytes(checksum) })),
-    dirs: dirs.map(([name, tree, meta]) => ({
-      name,
-      dirtree: checksumFromBytes(tree),
-      dirmeta: checksumFromBytes(meta),
-    })),
+    files: split(FILES_TYPE, files).map((member) => {
+      const [name, checksum] = decodeMember(FILE_TYPE, 1, member as Buffer) as [string, string];
+      return { name, checksum };
+    }),
+    dirs: split(DIRS_TYPE, dirs).map((member) => {
+      const [name, dirtree, dirmeta] = decodeMember(DIR_TYPE, 2, member as Buffer) as [string, string, string];
+      return { name, dirtree, dirmeta };
+    }),
   };
   checkNames(dirtree.files);
   checkNames(dirtree.dirs);
@@ -40,6 +48,20 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
   for (const { name } of dirtree.dirs)
     if (fileNames.has(name)) throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is a file and a directory`);
   return dirtree;
+}
+
+/** A name and the checksums behind it. Nearly all are short and ASCII: those are read by hand, as a tree has one for each file. */
+function decodeMember(type: string, checksums: 1 | 2, bytes: Buffer): string[] {
+  const { length } = bytes;
+  const end = length - checksums * (CHECKSUM_BYTES + 1); // of the name with its NUL: framing offsets of a byte each
+  const isFramed = bytes[length - 1] === end && (checksums === 1 || bytes[length - 2] === end + CHECKSUM_BYTES);
+  const name = length <= 0xff && isFramed && bytes[end - 1] === 0 ? bytes.toString('latin1', 0, end - 1) : '';
+  if (!PRINTABLE_ASCII.test(name)) {
+    const [text, ...values] = decode(type, bytes) as [string, ...Uint8Array[]];
+    return [text, ...values.map(checksumFromBytes)];
+  }
+  const checksum = (at: number) => bytes.toString('hex', at, at + CHECKSUM_BYTES);
+  return checksums === 1 ? [name, checksum(end)] : [name, checksum(end), checksum(end + CHECKSUM_BYTES)];
 }
 
 export function encodeDirtree(dirtree: Dirtree): Uint8Array {

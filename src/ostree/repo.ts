@@ -1,5 +1,5 @@
 /** Reading an ostree repository in any of its modes, without libostree. Everything read is verified by its checksum. */
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
 import type { ByteStream } from '../bytes/stream.js';
 import { inContext, OstrataError, wrapError } from '../errors.js';
@@ -172,13 +172,18 @@ export function createContentStore(objects: string, mode: RepoMode): ContentStor
 
 /** The bytes of a file, undefined where there is none; `LIMIT` above `maxSize`. */
 function readIfThere(path: string, maxSize = MAX_METADATA_SIZE): Uint8Array | undefined {
+  let fd: number | undefined;
   try {
-    const size = statSync(path, { throwIfNoEntry: false })?.size;
-    if (size === undefined) return undefined;
+    fd = openSync(path, 'r');
+    const { size } = fstatSync(fd);
     if (size > maxSize) throw new OstrataError('LIMIT', `${size} bytes, at most ${maxSize}`);
-    return readFileSync(path);
+    return readFileSync(fd);
   } catch (error) {
     if (error instanceof OstrataError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     throw wrapError(`reading ${path}`, error);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }

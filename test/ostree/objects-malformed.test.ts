@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { compareUtf8 } from '../../src/bytes/text.js';
 import { decodeCommit, decodeMetadata, encodeCommit } from '../../src/ostree/commit.js';
 import { decodeDirmeta, encodeDirmeta } from '../../src/ostree/dirmeta.js';
 import { decodeDirtree } from '../../src/ostree/dirtree.js';
 import { decodeFilezHeader, decodeHeaderPrefix, filezHeaderBytes } from '../../src/ostree/file.js';
-import { encode } from '../../src/ostree/gvariant.js';
+import { decode, encode } from '../../src/ostree/gvariant.js';
 import { decodeXattrs } from '../../src/ostree/xattrlist.js';
 
 const NONE = new Uint8Array();
@@ -26,6 +29,47 @@ test('dirtree: names that are no path components, unsorted or double', () => {
     decodeDirtree(tree(names)).files.map((file) => file.name),
     names,
   );
+});
+
+test('dirtree: whatever its bytes, it is what GVariant says, or both refuse it', () => {
+  const name = fc.oneof(
+    fc.string({ minLength: 1 }),
+    fc.string({ unit: 'grapheme', minLength: 1 }),
+    fc.constant('n'.repeat(200)),
+  );
+  const names = fc.uniqueArray(name.filter((text) => !/[\0/]|^\.\.?$/.test(text)));
+  const change = fc.record({ at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }) });
+  const id = (text: string) => createHash('sha256').update(text).digest();
+  let decoded = 0;
+  fc.assert(
+    fc.property(names, names, fc.option(change), (fileNames, dirNames, change) => {
+      const sorted = (list: readonly string[]) => list.toSorted(compareUtf8);
+      const bytes = encode('(a(say)a(sayay))', [
+        sorted(fileNames).map((each) => [each, id(each)]),
+        sorted(dirNames.filter((each) => !fileNames.includes(each))).map((each) => [each, id(`${each}/`), id(each)]),
+      ]);
+      if (change && bytes.length > 0) bytes[change.at % bytes.length] = change.byte;
+      const outcome = <T>(body: () => T): T | undefined => {
+        try {
+          return body();
+        } catch {
+          return undefined;
+        }
+      };
+      const tree = outcome(() => decodeDirtree(bytes));
+      const value = outcome(() => decode('(a(say)a(sayay))', bytes)) as [unknown[][], unknown[][]] | undefined;
+      if (tree === undefined) return; // its names are checked too
+      decoded++;
+      const hex = (each: unknown) =>
+        typeof each === 'string' ? each : Buffer.from(each as Uint8Array).toString('hex');
+      assert.deepEqual(
+        [tree.files.map(({ name, checksum }) => [name, checksum]), tree.dirs.map((each) => Object.values(each))],
+        value?.map((list) => list.map((member) => member.map(hex))),
+      );
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(decoded > 500, `${decoded} of 2000 decoded`);
 });
 
 test('checksums of another length', () => {
