@@ -198,18 +198,14 @@ function pathOf(name: string): string {
 
 /**
  * Waits until all that was written to the file system of `directory` is on the disk: one call instead of one for each of
- * many files. Where that call is not to be had, it is the files below `directory`.
+ * many files. Where that call is not to be had, it is `directory` and each of `paths` in it.
  * @param fd on that file system, open since before anything was written: a write that failed is told to it even where
  * another process's call was told before (fs/sync.c of Linux, errseq_t)
  */
-export function syncFileSystem(fd: number, directory: string): void {
+export function syncFileSystem(fd: number, directory: string, paths: () => Iterable<string>): void {
   const libc = libcIfThere();
-  if (libc === undefined) {
-    for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
-      if (entry.isFile() || entry.isDirectory()) syncPath(join(entry.parentPath, entry.name));
-    return;
-  }
-  if (libc.syncFileSystem(fd) < 0)
+  if (libc === undefined) for (const path of [...paths(), '.']) syncPath(join(directory, path));
+  else if (libc.syncFileSystem(fd) < 0)
     throw new OstrataError('IO', `syncing ${directory}: ${getSystemErrorName(-libc.errno())}`);
 }
 

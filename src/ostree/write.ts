@@ -1,6 +1,6 @@
 /** Writing to an ostree repository: objects first, a commit is marked partial until whole, refs last, all by rename. */
-import { closeSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { inContext } from '../errors.js';
 import { FileLock } from './lock.js';
 import type { EncodedObject } from './objectset.js';
@@ -25,6 +25,12 @@ export interface OpenWriterOptions {
   /** By default what the repository's config says, which is by default true. */
   readonly fsync?: boolean;
   readonly signal?: AbortSignal;
+}
+
+/** Files and directories below `directory`, relative to it. */
+function* pathsBelow(directory: string): Iterable<string> {
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
+    if (entry.isFile() || entry.isDirectory()) yield relative(directory, join(entry.parentPath, entry.name));
 }
 
 export class RepoWriter {
@@ -97,7 +103,10 @@ export class RepoWriter {
     });
     if (this.fsync) this.#sync(stages, files);
     for (const stage of stages) publishObjects(this.repo.path, stage);
-    if (this.fsync && stages.length > 0) syncFileSystem(this.#fd, join(this.repo.path, 'objects'));
+    if (this.fsync && stages.length > 0) {
+      const objects = join(this.repo.path, 'objects');
+      syncFileSystem(this.#fd, objects, () => readdirSync(objects)); // their names: they are on the disk
+    }
     for (const [i, [ref, checksum]] of refs.entries()) {
       if (partialNote(this.repo.path, checksum) !== undefined) this.unmarkPartial(checksum);
       publishRef(this.repo.path, ref, files[i] as string, this.fsync);
@@ -106,7 +115,7 @@ export class RepoWriter {
   }
 
   #sync(stages: readonly StagedObjects[], files: readonly string[]): void {
-    if (stages.length > 0) syncFileSystem(this.#fd, this.#staging);
+    if (stages.length > 0) syncFileSystem(this.#fd, this.#staging, () => pathsBelow(this.#staging));
     else for (const file of files) syncPath(file);
   }
 
