@@ -108,8 +108,8 @@ export class OstreeRepo {
   }
 
   /**
-   * The content of a regular file, in chunks of at most 1 MiB from a bare repository. Chunks may share one buffer, or
-   * be in `room`: each is valid until the next. Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
+   * The content of a regular file; from a bare repository in chunks that fill `room`, or of at most 1 MiB. Chunks may share one
+   * buffer: each is valid until the next. Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
    */
   readFile(checksum: string, info?: FileInfo, room?: Room): ByteStream {
     const located =

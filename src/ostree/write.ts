@@ -27,12 +27,6 @@ export interface OpenWriterOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Files and directories below `directory`, relative to it. */
-function* pathsBelow(directory: string): Iterable<string> {
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
-    if (entry.isFile() || entry.isDirectory()) yield relative(directory, join(entry.parentPath, entry.name));
-}
-
 export class RepoWriter {
   readonly repo: OstreeRepo;
   readonly target: StageTarget;
@@ -165,4 +159,10 @@ export class RepoWriter {
     rmSync(partialPath(this.repo.path, checksum), { force: true });
     if (this.fsync) syncPath(join(this.repo.path, 'state'));
   }
+}
+
+/** Files and directories below `directory`, relative to it. */
+function* pathsBelow(directory: string): Iterable<string> {
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
+    if (entry.isFile() || entry.isDirectory()) yield relative(directory, join(entry.parentPath, entry.name));
 }
