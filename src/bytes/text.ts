@@ -9,6 +9,12 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
+/** Nearly all file names are: their characters are their bytes in any encoding. */
+export function isPrintableAscii(text: string): boolean {
+  return PRINTABLE_ASCII.test(text);
+}
+const PRINTABLE_ASCII = /^[ -~]*$/;
+
 /** Orders strings by their UTF-8 bytes, as strcmp does; unlike `<`, which orders by UTF-16 code units. */
 export function compareUtf8(a: string, b: string): number {
   if (a === b) return 0;

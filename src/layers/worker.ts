@@ -22,14 +22,14 @@ async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
   const blob = new BlobWriter(path, compressor, board);
   let untold = 0;
   try {
-    const write = (bytes: Uint8Array) => {
+    const sink = (bytes: Uint8Array) => {
       blob.write(bytes);
       untold += bytes.length;
       if (untold < PROGRESS_STEP) return;
       reply({ type: 'progress', bytes: untold });
       untold = 0;
     };
-    await writeOstreeLayer(repo, fromColumns(spec), write, () => blob.room());
+    await writeOstreeLayer(repo, fromColumns(spec), sink, () => blob.room());
     return blob.finish();
   } catch (error) {
     blob.close();

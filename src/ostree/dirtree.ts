@@ -2,7 +2,7 @@
  * Dirtree objects: `(a(say)a(sayay))` = files (name, content checksum), directories (name, dirtree checksum, dirmeta
  * checksum); each list sorted by the bytes of its names. Source: ostree-core.h, OSTREE_TREE_GVARIANT_STRING.
  */
-import { compareUtf8 } from '../bytes/text.js';
+import { compareUtf8, isPrintableAscii } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
 import { decode, encode, split } from './gvariant.js';
 import { CHECKSUM_BYTES, checksumFromBytes, checksumToBytes } from './objects.js';
@@ -12,7 +12,6 @@ const DIR_TYPE = '(sayay)';
 const FILES_TYPE = `a${FILE_TYPE}`;
 const DIRS_TYPE = `a${DIR_TYPE}`;
 const DIRTREE_TYPE = `(${FILES_TYPE}${DIRS_TYPE})`;
-const PRINTABLE_ASCII = /^[ -~]+$/;
 
 export interface Dirtree {
   readonly files: readonly DirtreeFile[];
@@ -56,7 +55,7 @@ function decodeMember(type: string, checksums: 1 | 2, bytes: Buffer): string[] {
   const end = length - checksums * (CHECKSUM_BYTES + 1); // of the name with its NUL: framing offsets of a byte each
   const isFramed = bytes[length - 1] === end && (checksums === 1 || bytes[length - 2] === end + CHECKSUM_BYTES);
   const name = length <= 0xff && isFramed && bytes[end - 1] === 0 ? bytes.toString('latin1', 0, end - 1) : '';
-  if (!PRINTABLE_ASCII.test(name)) {
+  if (name === '' || !isPrintableAscii(name)) {
     const [text, ...values] = decode(type, bytes) as [string, ...Uint8Array[]];
     return [text, ...values.map(checksumFromBytes)];
   }

@@ -16,8 +16,8 @@ import { MAX_XATTRS_SIZE } from './xattrlist.js';
 
 const FILEZ_HEADER_TYPE = '(tuuuusa(ayay))';
 const NO_TARGET = new Uint8Array(1);
-/** uid, gid, mode and rdev in a header, 4 bytes each. */
-const NUMBERS = 4;
+/** Bytes of uid, gid, mode and rdev in a header. */
+const NUMBERS_SIZE = 16;
 /** Length word and padding before a header. */
 export const HEADER_PREFIX_SIZE = 8;
 /** Xattrs, a symlink target and the fixed fields; PATH_MAX is 4096. */
@@ -105,7 +105,7 @@ export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
 function headerBytes(size: Uint8Array, { uid, gid, mode, target, xattrsBytes }: FileHeader): Uint8Array {
   const text = target === undefined ? NO_TARGET : encode('s', target);
   const numbersAt = HEADER_PREFIX_SIZE + size.length;
-  const textEnd = size.length + 4 * NUMBERS + text.length;
+  const textEnd = size.length + NUMBERS_SIZE + text.length;
   const xattrsEnd = textEnd + xattrsBytes.length;
   const offsets = encodeOffsets([textEnd], xattrsEnd);
   const bytes = new Uint8Array(HEADER_PREFIX_SIZE + xattrsEnd + offsets.length);
@@ -115,7 +115,7 @@ function headerBytes(size: Uint8Array, { uid, gid, mode, target, xattrsBytes }: 
   view.setUint32(numbersAt, uid);
   view.setUint32(numbersAt + 4, gid);
   view.setUint32(numbersAt + 8, mode);
-  bytes.set(text, numbersAt + 4 * NUMBERS);
+  bytes.set(text, numbersAt + NUMBERS_SIZE);
   bytes.set(xattrsBytes, HEADER_PREFIX_SIZE + textEnd);
   bytes.set(offsets, HEADER_PREFIX_SIZE + xattrsEnd);
   return bytes;

@@ -9,6 +9,7 @@
  * binary xattrs) from synchronous code; it reads layers, and reads and writes archives.
  */
 
+import { isPrintableAscii } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
 
@@ -52,9 +53,9 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
     throw new OstrataError('UNSUPPORTED', `tar entry ${JSON.stringify(entry.name)}: a name cannot hold a NUL`);
 
   const records: Uint8Array[] = [];
-  const split = PRINTABLE_ASCII.test(name) ? splitName(name) : undefined;
+  const split = isPrintableAscii(name) ? splitName(name) : undefined;
   if (split === undefined) records.push(paxRecord('path', fromByteString(name)));
-  if (linkname.length > NAME_LENGTH || !PRINTABLE_ASCII.test(linkname))
+  if (linkname.length > NAME_LENGTH || !isPrintableAscii(linkname))
     records.push(paxRecord('linkpath', fromByteString(linkname)));
   if (entry.size > MAX_OCTAL_11) records.push(paxRecord('size', decimal(entry.size)));
   if (entry.uid > MAX_OCTAL_7) records.push(paxRecord('uid', decimal(entry.uid)));
@@ -133,11 +134,9 @@ function splitName(name: string): readonly [prefix: string, name: string] | unde
     : undefined;
 }
 
-const PRINTABLE_ASCII = /^[\x20-\x7e]*$/;
-
 /** The UTF-8 bytes of `text`, one character each: for nearly all names the text itself. */
 function byteString(text: string): string {
-  return PRINTABLE_ASCII.test(text) ? text : Buffer.from(text).toString('latin1');
+  return isPrintableAscii(text) ? text : Buffer.from(text).toString('latin1');
 }
 function fromByteString(bytes: string): Uint8Array {
   return Buffer.from(bytes, 'latin1');
