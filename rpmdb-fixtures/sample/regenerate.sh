@@ -156,7 +156,7 @@ commit old "$work/old"
 commit new "$work/new" --parent="$(ostree --repo="$here/old" rev-parse sample/os)"
 # git keeps no empty directories, and ostree makes these again.
 for kind in old new; do
-  rm -rf "$here/$kind"/{.lock,tmp,state,extensions}
+  rm -rf "$here/$kind"/{.lock,tmp,state,extensions,uncompressed-objects-cache}
   find "$here/$kind" -type d -empty -delete
   mkdir -p "$here/$kind/refs/remotes" && : > "$here/$kind/refs/remotes/.gitkeep"   # `ostree refs` wants the directory
 done

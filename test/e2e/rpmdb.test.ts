@@ -21,7 +21,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
   before(() => {
     scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
     root = join(scratch, 'root');
-    run('ostree', [...sample.slice(0, 1), 'checkout', '--user-mode', 'sample/os', root]);
+    run('ostree', [...sample.slice(0, 1), 'checkout', '--user-mode', '--disable-cache', 'sample/os', root]);
     // rpm writes beside what it reads.
     cpSync(join(root, 'usr/share/rpm'), join(scratch, 'db'), { recursive: true });
     rpm = (...args) => run('rpm', ['--dbpath', join(scratch, 'db'), ...args], { env: { LC_ALL: 'C' } });

@@ -106,8 +106,8 @@ test('text of a path is there exactly when it is UTF-8', async () => {
   for (const fixture of fixtures) {
     const db = await openRpmdb(fixture.read());
     const latin1 = [...db.packages()].find((pkg) => pkg.name === 'odd-latin1');
-    const paths = [...(latin1?.files() ?? [])].map((file) => file.path);
-    if (latin1 === undefined) continue;
+    assert.ok(latin1, `${fixture.name} holds odd-latin1`);
+    const paths = [...latin1.files()].map((file) => file.path);
     assert.deepEqual(
       paths.filter((path) => path !== undefined),
       ['/usr/share/latin1', '/usr/share/latin1/café', '/usr/share/latin1/link'],
