@@ -1,12 +1,12 @@
 import semver from 'semver';
 import { OstrataError } from './errors.js';
 import type { Logger } from './log.js';
-import type { FileMap } from './tree/filemap.js';
+import type { FileMap } from './tree/file-map.js';
 import type { FileEntry, Tree } from './tree/tree.js';
 
 export type { Logger } from './log.js';
 export { deployedPath } from './tree/deployed-path.js';
-export type { FileMap } from './tree/filemap.js';
+export type { FileMap } from './tree/file-map.js';
 export type * from './tree/tree.js';
 
 /** Version of the plugin seam in this file; raised by semver rules. A plugin states the range it was written for. */

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { repoRoot } from './root.js';
-import { scratchDirectory } from './scratch.js';
+import { repoRoot } from './support/root.js';
+import { scratchDirectory } from './support/scratch.js';
 
 const DEMO_DIR = 'dist/demo';
 const program = join(repoRoot, 'dist/src/cli/main.js');

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { ostrata, run } from './e2e/run.js';
-import { repoRoot } from './root.js';
-import { scratchDirectory } from './scratch.js';
+import { repoRoot } from './support/root.js';
+import { ostrata, run } from './support/run.js';
+import { scratchDirectory } from './support/scratch.js';
 
 const readme = readFileSync(join(repoRoot, 'README.md'), 'utf8');
 const blocks = (language: string) =>

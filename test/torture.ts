@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { repoRoot } from './root.js';
+import { repoRoot } from './support/root.js';
 
 const program = join(repoRoot, 'dist/src/cli/main.js');
 /** Until the program has started nothing is written. */

@@ -25,12 +25,12 @@ const program = new Command('ostrata')
 
 /** In the order of the help. Each loads what its command needs and nothing else: all together take 0.1 s. */
 const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
-  ['container-encapsulate', async () => (await import('./container-encapsulate.js')).addContainerEncapsulateCommand],
-  ['container', async () => (await import('./container.js')).addContainerCommand],
-  ['inspect', async () => (await import('./inspect.js')).addInspectCommand],
-  ['layout', async () => (await import('./layout.js')).addLayoutCommand],
-  ['verify', async () => (await import('./verify.js')).addVerifyCommand],
-  ['rpmdb', async () => (await import('./rpmdb.js')).addRpmdbCommand],
+  ['container-encapsulate', async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand],
+  ['container', async () => (await import('./container/index.js')).addContainerCommand],
+  ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
+  ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
+  ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],
+  ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
 ]);
 
 await runToExit(async () => {

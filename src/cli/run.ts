@@ -1,8 +1,8 @@
 /** Runs a command: one error renderer, exit codes, Ctrl-C. */
 import { CommanderError } from 'commander';
 import { OstrataError, wrapError } from '../errors.js';
-import { stderrColors } from './colors.js';
-import { printable } from './format.js';
+import { stderrColors } from './output/colors.js';
+import { printable } from './output/format.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;

@@ -4,14 +4,14 @@ import { type LayerContents, type ObjectSink, readOstreeLayer } from '../layers/
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { validateBlob } from '../oci/validate.js';
-import { decodeCommit } from '../ostree/commit.js';
-import { decodeDirmeta } from '../ostree/dirmeta.js';
-import { decodeDirtree } from '../ostree/dirtree.js';
-import { type FileHeader, fileType } from '../ostree/file.js';
-import { decodeXattrs } from '../ostree/xattrlist.js';
-import { FileMap } from '../tree/filemap.js';
+import { decodeCommit } from '../ostree/objects/commit.js';
+import { decodeDirmeta } from '../ostree/objects/dirmeta.js';
+import { decodeDirtree } from '../ostree/objects/dirtree.js';
+import { type FileHeader, fileType } from '../ostree/objects/file.js';
+import { decodeXattrs } from '../ostree/objects/xattr-list.js';
+import { fileEntry } from '../tree/commit.js';
+import { FileMap } from '../tree/file-map.js';
 import { type LookupTree, MAX_WHOLE_FILE, wholeFile } from '../tree/lookup.js';
-import { fileEntry } from '../tree/ostree.js';
 import type { FileEntry, TreePath } from '../tree/tree.js';
 import { type ReadLayer, readEncapsulated } from './encapsulated.js';
 

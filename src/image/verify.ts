@@ -1,14 +1,14 @@
 /** Everything there is to check of an encapsulated image without a key: OCI digests, labels, ostree objects, completeness. */
 import { OstrataError } from '../errors.js';
-import { tarPath } from '../layers/ostree.js';
 import { type LayerContents, readOstreeLayer } from '../layers/read.js';
+import { tarPath } from '../layers/write.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
-import { decodeCommit } from '../ostree/commit.js';
-import { decodeDirtree } from '../ostree/dirtree.js';
+import { decodeCommit } from '../ostree/objects/commit.js';
+import { decodeDirtree } from '../ostree/objects/dirtree.js';
 import type { TreePath } from '../tree/tree.js';
 import { classifyLayers } from './encapsulated.js';
 

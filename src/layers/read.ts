@@ -4,12 +4,12 @@
  */
 import type { Hash } from 'node:crypto';
 import { OstrataError } from '../errors.js';
-import { S_IFLNK, S_IFREG } from '../ostree/dirmeta.js';
-import { type FileHeader, startFileChecksum } from '../ostree/file.js';
-import { isChecksum, MAX_METADATA_SIZE, type MetadataKind, sha256Hex } from '../ostree/objects.js';
-import { MAX_XATTRS_SIZE } from '../ostree/xattrlist.js';
+import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
+import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
+import { isChecksum, MAX_METADATA_SIZE, type MetadataKind, sha256Hex } from '../ostree/objects/object-name.js';
+import { MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
 import { type TarHeader, TarReader, type TarVisitor } from '../tar/reader.js';
-import { REPO_DIRECTORY } from './ostree.js';
+import { REPO_DIRECTORY } from './write.js';
 
 const OBJECTS = `${REPO_DIRECTORY}/objects/`;
 const METADATA_KINDS: readonly string[] = ['commit', 'commitmeta', 'dirtree', 'dirmeta'] satisfies MetadataKind[];

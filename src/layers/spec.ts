@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import type { OwnedComponent } from '../components/assign.js';
 import { OstrataError } from '../errors.js';
-import type { FileInfo } from '../ostree/file.js';
+import type { FileInfo } from '../ostree/objects/file.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
-import { type FileMap, parentPath } from '../tree/filemap.js';
-import type { CommitDirectory, CommitTree } from '../tree/ostree.js';
+import type { CommitDirectory, CommitTree } from '../tree/commit.js';
+import { type FileMap, parentPath } from '../tree/file-map.js';
 import type { Directory, FileEntry, TreePath } from '../tree/tree.js';
-import { isSkeleton, UNLISTED_XATTR } from './ostree.js';
+import { isSkeleton, UNLISTED_XATTR } from './write.js';
 
 /** 2 writes the parent directories of every path with their real metadata; 1 leaves them to whoever unpacks. */
 export type FormatVersion = 1 | 2;

@@ -7,9 +7,9 @@ import { createInflateRaw, inflateRawSync } from 'node:zlib';
 import type { ByteStream } from '../bytes/stream.js';
 import { OstrataError, wrapError } from '../errors.js';
 import { CHUNK_SIZE, type ContentStore } from './content.js';
-import { decodeFilezHeader, decodeHeaderPrefix, fileType, HEADER_PREFIX_SIZE } from './file.js';
-import { objectPath } from './objects.js';
-import type { XattrsInterner } from './xattrlist.js';
+import { decodeFilezHeader, decodeHeaderPrefix, fileType, HEADER_PREFIX_SIZE } from './objects/file.js';
+import { objectPath } from './objects/object-name.js';
+import type { XattrsInterner } from './objects/xattr-list.js';
 
 /** First read of an object: holds the header of nearly all of them. */
 const HEADER_READ_SIZE = 1024;

@@ -9,12 +9,12 @@ import { closeSync, constants, lstatSync, openSync, readFileSync, readlinkSync, 
 import { compareUtf8, decodeUtf8 } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
+import { getXattr, listXattrs } from '../system/xattr.js';
 import { CHUNK_SIZE, type ContentStore, type Room } from './content.js';
-import { decodeOwnerModeXattrs } from './dirmeta.js';
-import { type FileInfo, fileType } from './file.js';
-import { objectPath } from './objects.js';
-import { getXattr, listXattrs } from './xattr.js';
-import { encodeXattrs, MAX_XATTRS_SIZE, type XattrsInterner } from './xattrlist.js';
+import { decodeOwnerModeXattrs } from './objects/dirmeta.js';
+import { type FileInfo, fileType } from './objects/file.js';
+import { objectPath } from './objects/object-name.js';
+import { encodeXattrs, MAX_XATTRS_SIZE, type XattrsInterner } from './objects/xattr-list.js';
 
 export type BareMode = 'bare' | 'bare-user' | 'bare-user-only' | 'bare-split-xattrs';
 

@@ -2,7 +2,7 @@
 import type { Hash } from 'node:crypto';
 import type { ByteStream } from '../bytes/stream.js';
 import { OstrataError, wrapError } from '../errors.js';
-import { type FileHeader, type FileInfo, startFileChecksum } from './file.js';
+import { type FileHeader, type FileInfo, startFileChecksum } from './objects/file.js';
 
 /** Gives memory to read into, at least a byte. */
 export type Room = () => Uint8Array;

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OstrataError, wrapError } from '../errors.js';
-import { isChecksum } from './objects.js';
+import { isChecksum } from './objects/object-name.js';
 import type { OstreeRepo } from './repo.js';
 
 /** Components of a ref or remote name, as ostree_validate_rev takes them; no leading dot, so no `..` either. */

@@ -5,15 +5,15 @@ import type { ByteStream } from '../bytes/stream.js';
 import { inContext, OstrataError, wrapError } from '../errors.js';
 import { ArchiveStore } from './archive.js';
 import { BareStore } from './bare.js';
-import { type Commit, decodeCommit, decodeMetadata, type Metadata } from './commit.js';
 import { parseConfig, type RepoConfig, type RepoMode } from './config.js';
 import { type ContentStore, type Room, verified, verifySymlink } from './content.js';
-import { type Dirmeta, decodeDirmeta } from './dirmeta.js';
-import { type Dirtree, decodeDirtree } from './dirtree.js';
-import type { FileInfo } from './file.js';
-import { MAX_METADATA_SIZE, type MetadataKind, objectPath, sha256Hex } from './objects.js';
+import { type Commit, decodeCommit, decodeMetadata, type Metadata } from './objects/commit.js';
+import { type Dirmeta, decodeDirmeta } from './objects/dirmeta.js';
+import { type Dirtree, decodeDirtree } from './objects/dirtree.js';
+import type { FileInfo } from './objects/file.js';
+import { MAX_METADATA_SIZE, type MetadataKind, objectPath, sha256Hex } from './objects/object-name.js';
+import { XattrsInterner } from './objects/xattr-list.js';
 import { resolveRev } from './refs.js';
-import { XattrsInterner } from './xattrlist.js';
 
 /** Repositories that refer to a parent that refers to a parent: more is taken for a loop. */
 const MAX_PARENTS = 8;

@@ -1,9 +1,9 @@
 /** Single files of an ostree commit: reads the directories on the way to them, not the whole tree. */
-import type { Dirtree } from '../ostree/dirtree.js';
+import type { Dirtree } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
-import { parentPath } from './filemap.js';
+import { fileEntry } from './commit.js';
+import { parentPath } from './file-map.js';
 import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
-import { fileEntry } from './ostree.js';
 import type { FileEntry, TreePath } from './tree.js';
 
 interface OpenDirectory {

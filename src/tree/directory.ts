@@ -4,9 +4,9 @@ import { decodeUtf8 } from '../bytes/text.js';
 import { inContext, OstrataError, wrapError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import { inodeXattrs, readChunks } from '../ostree/bare.js';
-import { startFileChecksum } from '../ostree/file.js';
-import { encodeXattrs } from '../ostree/xattrlist.js';
-import { FileMap } from './filemap.js';
+import { startFileChecksum } from '../ostree/objects/file.js';
+import { encodeXattrs } from '../ostree/objects/xattr-list.js';
+import { FileMap } from './file-map.js';
 import { type LookupTree, regularFile, rememberingLookup, wholeFile } from './lookup.js';
 import type { FileEntry, Tree, TreePath, Xattrs } from './tree.js';
 

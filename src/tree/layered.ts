@@ -8,8 +8,8 @@
  */
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
-import { S_IFDIR } from '../ostree/dirmeta.js';
-import { NO_XATTRS } from '../ostree/xattrlist.js';
+import { S_IFDIR } from '../ostree/objects/dirmeta.js';
+import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { MAX_SYMLINKS } from './lookup.js';
 import type { FileEntry, TreePath } from './tree.js';
 

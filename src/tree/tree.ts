@@ -1,6 +1,6 @@
 import type { ByteStream } from '../bytes/stream.js';
 import type { Xattrs } from '../bytes/xattrs.js';
-import type { FileMap } from './filemap.js';
+import type { FileMap } from './file-map.js';
 
 export type { ByteStream } from '../bytes/stream.js';
 export type { Xattrs } from '../bytes/xattrs.js';

@@ -1,6 +1,6 @@
 // node copy.js FROM TO: copies an image by this project's transports, byte for byte; a registry without TLS will do.
-import { createImage, openImage } from '../../src/transports/imgref.js';
-import { copyImage } from '../transports/copy.js';
+import { createImage, openImage } from '../../src/transports/image-reference.js';
+import { copyImage } from '../support/copy-blobs.js';
 
 const [from = '', to = ''] = process.argv.slice(2);
 const options = { tlsVerify: false };

@@ -1,8 +1,8 @@
 /** Trees of more and more small files: seconds and memory per file must not grow. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { RepoBuilder } from '../ostree/build-repo.js';
-import { repoRoot } from '../root.js';
+import { RepoBuilder } from '../support/build-repo.js';
+import { repoRoot } from '../support/root.js';
 import { blobBytes, measureNode } from './measure.js';
 import type { Subject } from './subjects.js';
 

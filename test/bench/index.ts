@@ -15,7 +15,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { repoRoot } from '../root.js';
+import { repoRoot } from '../support/root.js';
 import { growthSubjects } from './growth.js';
 import { layoutSubjects } from './layout.js';
 import { blobBytes, type Measurement } from './measure.js';

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { repoRoot } from '../root.js';
+import { repoRoot } from '../support/root.js';
 
 /** Functions that are listed of each thread. */
 const LISTED = 25;

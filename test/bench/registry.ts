@@ -1,4 +1,4 @@
-import { startRegistry } from '../transports/docker-registry.js';
+import { startRegistry } from '../support/docker-registry.js';
 
 /** Runs `body` with a registry on this machine that keeps its data below `folder`. */
 export async function atRegistry<T>(folder: string, body: (host: string) => T): Promise<T> {

@@ -7,7 +7,7 @@ import initSqlJs from 'sql.js';
 import { openTreeRpmdb } from '../../plugins/rpm/rpmdb/index.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { lookupCommit } from '../../src/tree/commit-lookup.js';
-import { repoRoot } from '../root.js';
+import { repoRoot } from '../support/root.js';
 import type { Measurement } from './measure.js';
 import { has, type Subject } from './subjects.js';
 

@@ -5,7 +5,7 @@ import { randomFillSync } from 'node:crypto';
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { repoRoot } from '../root.js';
+import { repoRoot } from '../support/root.js';
 import { blobBytes, type Measurement, measure, measureNode, measureShell } from './measure.js';
 
 export const program = join(repoRoot, 'dist/src/cli/main.js');

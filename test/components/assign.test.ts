@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { assignComponents, SHARED_COMPONENT } from '../../src/components/assign.js';
 import type { Claims, ComponentFacts, FileEntry } from '../../src/plugin.js';
 import type { Tree, TreePath } from '../../src/tree/tree.js';
-import { buildTree, type EntrySpec } from '../tree/build-tree.js';
+import { buildTree, type EntrySpec } from '../support/build-tree.js';
 
 /** Claims by path: `owner` names the component, which is made up from its id (`exclusive...`, or `SOURCE:NAME`). */
 function claims(owner: (path: string) => string | undefined, ids: readonly string[], weak = false): Claims {

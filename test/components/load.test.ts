@@ -4,7 +4,7 @@ import { loadClaims } from '../../src/components/load.js';
 import { OstrataError } from '../../src/errors.js';
 import { silentLogger } from '../../src/log.js';
 import type { ContentSource } from '../../src/plugin.js';
-import { buildTree } from '../tree/build-tree.js';
+import { buildTree } from '../support/build-tree.js';
 
 const tree = buildTree({ '/a': '' });
 const source = (name: string, priority: number, more: Partial<ContentSource> = {}): ContentSource => ({

@@ -6,10 +6,10 @@ import { loadContentSources, loadMapping } from '../../plugins/index.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import type { ContentSource, Tree } from '../../src/plugin.js';
-import { FileMap } from '../../src/tree/filemap.js';
-import { openCommitTree } from '../../src/tree/ostree.js';
-import { repoRoot } from '../root.js';
-import { buildTree } from '../tree/build-tree.js';
+import { openCommitTree } from '../../src/tree/commit.js';
+import { FileMap } from '../../src/tree/file-map.js';
+import { buildTree } from '../support/build-tree.js';
+import { repoRoot } from '../support/root.js';
 
 const sample = (build: string): Tree => {
   const repo = openRepo(join(repoRoot, 'rpmdb-fixtures/sample', build));

@@ -8,9 +8,9 @@ import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
 import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../src/oci/media-types.js';
 import type { Descriptor } from '../../src/oci/types.js';
 import { validateImage } from '../../src/oci/validate.js';
-import { createImage, openImage } from '../../src/transports/imgref.js';
+import { createImage, openImage } from '../../src/transports/image-reference.js';
 import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
-import { scratchDirectory } from '../scratch.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 interface TransportCase {
   /** A destination in the empty directory `scratch` where nothing is yet. */

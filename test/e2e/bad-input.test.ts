@@ -12,10 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { assertNothingLeft, blobPath, encapsulate, readImage } from './image.js';
-import { run, tryOstrata } from './run.js';
-import { commitTree, DB_PATH, initRepo, type World, world, worldNeeds } from './world.js';
+import { assertNothingLeft, blobPath, encapsulate, readImage } from '../support/read-image.js';
+import { run, tryOstrata } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { commitTree, DB_PATH, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
 /** The call must fail with one line on stderr that matches, and nothing on stdout. */
 function fails(args: readonly string[], message: RegExp, status = 1): void {

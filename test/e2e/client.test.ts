@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { objectPath } from '../../src/ostree/objects.js';
-import { needs } from '../tools.js';
-import { fsck, pull, refs, refused, unencapsulate } from './client.js';
-import { encapsulate, type Image } from './image.js';
-import { ostrata, run, tryRun } from './run.js';
-import { differences, scan } from './scan.js';
-import { commitTree, initRepo, type World, world, worldNeeds } from './world.js';
+import { objectPath } from '../../src/ostree/objects/object-name.js';
+import { fsck, pull, refs, refused, unencapsulate } from '../support/client.js';
+import { encapsulate, type Image } from '../support/read-image.js';
+import { ostrata, run, tryRun } from '../support/run.js';
+import { differences, scan } from '../support/scan-tree.js';
+import { needs } from '../support/tools.js';
+import { commitTree, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
 const unverified = ({ reference }: Image) => `ostree-unverified-image:${reference}`;
 
@@ -188,7 +188,7 @@ suite('the client', needs(...worldNeeds), () => {
   test('two pulls at once into one repository', async () => {
     const repo = initRepo(join(scratch, 'two'), 'bare-user');
     const { spawn } = await import('node:child_process');
-    const { ostrataProgram } = await import('./run.js');
+    const { ostrataProgram } = await import('../support/run.js');
     const statuses = [old, next, old, next].map(
       (image) =>
         new Promise((resolve) => {

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { fsck } from './client.js';
-import { encapsulate } from './image.js';
-import { put } from './packages.js';
-import { run, tryOstrata } from './run.js';
-import { differences, type Scan, scan } from './scan.js';
-import { initRepo, type World, world, worldNeeds } from './world.js';
+import { fsck } from '../support/client.js';
+import { encapsulate } from '../support/read-image.js';
+import { run, tryOstrata } from '../support/run.js';
+import { differences, type Scan, scan } from '../support/scan-tree.js';
+import { needs } from '../support/tools.js';
+import { initRepo, type World, world, worldNeeds } from '../support/world.js';
+import { put } from '../support/world-packages.js';
 
 /** The image has a shell and nothing else: what `RUN` calls comes from this machine, and goes again. */
 const PROGRAMS = ['chmod', 'chown', 'ln', 'mkdir', 'rm', 'setcap'];

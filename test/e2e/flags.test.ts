@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { type Build, blobPath, encapsulate, type Image, namesOf, readImage } from './image.js';
-import { ostrata, run, tryOstrata } from './run.js';
-import { KERNEL, type World, world, worldNeeds } from './world.js';
+import { type Build, blobPath, encapsulate, type Image, namesOf, readImage } from '../support/read-image.js';
+import { ostrata, run, tryOstrata } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
 
 /** Of each entry of a layer, as GNU tar lists it: its kind (`-`, `d`, `l`, `h`), size and name. */
 function listLayer(image: Image, index: number): { kind: string; size: number; name: string }[] {

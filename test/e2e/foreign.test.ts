@@ -4,18 +4,18 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { unencapsulate as unencapsulateInProcess } from '../../src/client/unencapsulate.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
-import { openImage } from '../../src/transports/imgref.js';
+import { openImage } from '../../src/transports/image-reference.js';
 import type { Traffic } from '../../src/transports/transport.js';
-import { unencapsulate as unencapsulateInProcess } from '../../src/unencapsulate.js';
-import { type ForgedEntry, forge } from '../image/forge.js';
-import { needs } from '../tools.js';
-import { startRegistry } from '../transports/docker-registry.js';
-import { fsck, pull, refs, refused, unencapsulate } from './client.js';
-import { encapsulate, type Image } from './image.js';
-import { run, tryOstrata } from './run.js';
-import { initRepo, type World, world, worldNeeds } from './world.js';
+import { fsck, pull, refs, refused, unencapsulate } from '../support/client.js';
+import { startRegistry } from '../support/docker-registry.js';
+import { type ForgedEntry, forge } from '../support/forge-image.js';
+import { encapsulate, type Image } from '../support/read-image.js';
+import { run, tryOstrata } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openImage } from '../../src/transports/imgref.js';
+import { openImage } from '../../src/transports/image-reference.js';
 import { openDirectoryTree } from '../../src/tree/directory.js';
 import { openImageTree } from '../../src/tree/image.js';
-import { needs } from '../tools.js';
-import { inScratch, run } from './run.js';
+import { inScratch, run } from '../support/run.js';
+import { needs } from '../support/tools.js';
 
 /** Each makes one layer. */
 const STEPS: readonly ((root: (path: string) => string) => void)[] = [

@@ -5,12 +5,12 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
+import { fsck, pull, refs } from '../support/client.js';
+import { encapsulate, type Image } from '../support/read-image.js';
+import { ostrataProgram, run, tryOstrata, tryRun } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 import { torture } from '../torture.js';
-import { fsck, pull, refs } from './client.js';
-import { encapsulate, type Image } from './image.js';
-import { ostrataProgram, run, tryOstrata, tryRun } from './run.js';
-import { initRepo, type World, world, worldNeeds } from './world.js';
 
 suite('an interrupted pull', needs(...worldNeeds), () => {
   let given: World;

@@ -4,11 +4,11 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { RepoBuilder, type TreeSpec } from '../ostree/build-repo.js';
-import { repoRoot } from '../root.js';
-import { needs } from '../tools.js';
-import { encapsulate, type Image, readLayer } from './image.js';
-import { ostrata, run } from './run.js';
+import { RepoBuilder, type TreeSpec } from '../support/build-repo.js';
+import { encapsulate, type Image, readLayer } from '../support/read-image.js';
+import { repoRoot } from '../support/root.js';
+import { ostrata, run } from '../support/run.js';
+import { needs } from '../support/tools.js';
 
 const series = join(repoRoot, 'rpmdb-fixtures/series');
 

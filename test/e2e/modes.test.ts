@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { encapsulate, type Image, unpack } from './image.js';
-import { ostrataProgram, run } from './run.js';
-import { commitTree, initRepo, type World, world, worldNeeds } from './world.js';
+import { encapsulate, type Image, unpack } from '../support/read-image.js';
+import { ostrataProgram, run } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { commitTree, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
 suite('one commit gives one image', needs(...worldNeeds), () => {
   let given: World;

@@ -21,14 +21,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { encodeCommit } from '../../src/ostree/commit.js';
-import type { GVariantValue } from '../../src/ostree/gvariant.js';
-import { objectPath, sha256Hex } from '../../src/ostree/objects.js';
+import type { GVariantValue } from '../../src/ostree/gvariant/value.js';
+import { encodeCommit } from '../../src/ostree/objects/commit.js';
+import { objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
-import { getXattr, listXattrs } from '../../src/ostree/xattr.js';
-import { type CommitTree, openCommitTree } from '../../src/tree/ostree.js';
+import { getXattr, listXattrs } from '../../src/system/xattr.js';
+import { type CommitTree, openCommitTree } from '../../src/tree/commit.js';
 import type { FileEntry } from '../../src/tree/tree.js';
-import { needs } from '../tools.js';
+import { needs } from '../support/tools.js';
 
 const { skip } = needs('root', 'ostree', 'attr');
 const work = mkdtempSync(join(tmpdir(), 'ostrata-e2e-'));
@@ -304,7 +304,7 @@ test('xattrs of files and symlinks, in a worker thread too', { skip }, async () 
   assert.throws(() => listXattrs(at('gone')), { code: 'NOT_FOUND', message: /listing the xattrs of .*gone: ENOENT/ });
   assert.throws(() => getXattr(at('gone'), 'user.x'), { code: 'NOT_FOUND' });
   assert.throws(() => listXattrs('a\0b'), { code: 'USAGE' });
-  const module = new URL('../../src/ostree/xattr.js', import.meta.url).href;
+  const module = new URL('../../src/system/xattr.js', import.meta.url).href;
   const worker = new Worker(
     `import(${JSON.stringify(module)}).then(({ getXattr }) =>
       require('node:worker_threads').parentPort.postMessage(getXattr(${JSON.stringify(link)}, 'trusted.link')))`,

@@ -6,9 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { repoRoot } from '../root.js';
-import { type Build, blobPath, type Config, type Descriptor, encapsulate, type Manifest, namesOf } from './image.js';
-import { ostrata, tryOstrata } from './run.js';
+import {
+  type Build,
+  blobPath,
+  type Config,
+  type Descriptor,
+  encapsulate,
+  type Manifest,
+  namesOf,
+} from '../support/read-image.js';
+import { repoRoot } from '../support/root.js';
+import { ostrata, tryOstrata } from '../support/run.js';
 
 const repo = (name: string) => `--repo=${join(repoRoot, 'rpmdb-fixtures/sample', name)}`;
 const MAX_LAYERS = 9;

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { scratchDirectory } from '../scratch.js';
-import { needs } from '../tools.js';
-import { makeCertificates, type Registry, startRegistry } from '../transports/docker-registry.js';
-import { type Result, readImage } from './image.js';
-import { ostrata, run, tryOstrata } from './run.js';
-import { initRepo, type World, world, worldNeeds } from './world.js';
+import { makeCertificates, type Registry, startRegistry } from '../support/docker-registry.js';
+import { type Result, readImage } from '../support/read-image.js';
+import { ostrata, run, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
+import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 
 const needed = [...worldNeeds, 'docker-registry', 'htpasswd', 'openssl', 'skopeo'] as const;
 const [user, password] = ['alice', 'very-secret'];

@@ -4,10 +4,10 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { repoRoot } from '../root.js';
-import { needs } from '../tools.js';
-import { blobPath, readImage } from './image.js';
-import { ostrata, run, tryOstrata } from './run.js';
+import { blobPath, readImage } from '../support/read-image.js';
+import { repoRoot } from '../support/root.js';
+import { ostrata, run, tryOstrata } from '../support/run.js';
+import { needs } from '../support/tools.js';
 
 const fixtures = join(repoRoot, 'rpmdb-fixtures');
 const sample = [`--repo=${join(fixtures, 'sample/old')}`, 'sample/os'];

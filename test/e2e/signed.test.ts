@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { startRegistry } from '../transports/docker-registry.js';
-import { pull, refs, refused } from './client.js';
-import { encapsulate, type Image } from './image.js';
-import { run, tryOstrata } from './run.js';
-import { commitTree, initRepo, type World, world, worldNeeds } from './world.js';
+import { pull, refs, refused } from '../support/client.js';
+import { startRegistry } from '../support/docker-registry.js';
+import { encapsulate, type Image } from '../support/read-image.js';
+import { run, tryOstrata } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { commitTree, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
 suite('signed images', needs(...worldNeeds), () => {
   let given: World;

@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { encapsulate, type Image, readImage } from './image.js';
-import { ostrata, run } from './run.js';
-import { differences, scan } from './scan.js';
-import { KERNEL, type World, world, worldNeeds } from './world.js';
+import { encapsulate, type Image, readImage } from '../support/read-image.js';
+import { ostrata, run } from '../support/run.js';
+import { differences, scan } from '../support/scan-tree.js';
+import { needs } from '../support/tools.js';
+import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
 
 suite('other tools accept the image', needs(...worldNeeds), () => {
   let given: World;

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { encapsulate, type Image, unpack } from './image.js';
-import { run } from './run.js';
-import { differences, type Found, type Scan, scan } from './scan.js';
-import { DB_PATH, initRepo, listPackages, type World, world, worldNeeds } from './world.js';
+import { encapsulate, type Image, unpack } from '../support/read-image.js';
+import { run } from '../support/run.js';
+import { differences, type Found, type Scan, scan } from '../support/scan-tree.js';
+import { needs } from '../support/tools.js';
+import { DB_PATH, initRepo, listPackages, type World, world, worldNeeds } from '../support/world.js';
 
 /** Checksum of each content object of a repository of mode bare or bare-split-xattrs, by inode. */
 function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, string> {

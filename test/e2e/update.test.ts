@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { needs } from '../tools.js';
-import { type Build, blobPath, encapsulate, namesOf } from './image.js';
-import { ostrata, tryOstrata } from './run.js';
-import { type World, world, worldNeeds } from './world.js';
+import { type Build, blobPath, encapsulate, namesOf } from '../support/read-image.js';
+import { ostrata, tryOstrata } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { type World, world, worldNeeds } from '../support/world.js';
 
 /** What differs between the two commits: one package updated, one added, and the database that says so. */
 const CHANGED = ['added', 'hard-links', 'rpmdb'];

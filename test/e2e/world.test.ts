@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { needs } from '../tools.js';
-import { run } from './run.js';
-import { BIG_UID, listPackages, world, worldNeeds } from './world.js';
+import { run } from '../support/run.js';
+import { needs } from '../support/tools.js';
+import { BIG_UID, listPackages, world, worldNeeds } from '../support/world.js';
 
 // If the world lacked the odd files, every test on it would pass without showing anything.
 test('the world holds the odd files that the other tests are about', needs(...worldNeeds), async () => {

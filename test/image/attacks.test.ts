@@ -5,23 +5,30 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { pullImage } from '../../src/client/pull.js';
+import { unencapsulate } from '../../src/client/unencapsulate.js';
 import { readOstreeLayer } from '../../src/layers/read.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
-import { encodeDirtree } from '../../src/ostree/dirtree.js';
-import { startFileChecksum } from '../../src/ostree/file.js';
-import { objectPath, sha256Hex } from '../../src/ostree/objects.js';
+import { encodeDirtree } from '../../src/ostree/objects/dirtree.js';
+import { startFileChecksum } from '../../src/ostree/objects/file.js';
+import { objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
-import { pullImage } from '../../src/pull.js';
 import { encodeTarHeader } from '../../src/tar/header.js';
-import { openImage } from '../../src/transports/imgref.js';
-import { openCommitTree } from '../../src/tree/ostree.js';
-import { unencapsulate } from '../../src/unencapsulate.js';
-import { dir, RepoBuilder } from '../ostree/build-repo.js';
-import { scratchDirectory } from '../scratch.js';
-import { buildImage } from './build-image.js';
-import { changeManifest, type ForgedEntry, type ForgedImage, forge, type LayerChange, writeTar } from './forge.js';
+import { openImage } from '../../src/transports/image-reference.js';
+import { openCommitTree } from '../../src/tree/commit.js';
+import { buildImage } from '../support/build-image.js';
+import { dir, RepoBuilder } from '../support/build-repo.js';
+import {
+  changeManifest,
+  type ForgedEntry,
+  type ForgedImage,
+  forge,
+  type LayerChange,
+  writeTar,
+} from '../support/forge-image.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 const OBJECTS = 'sysroot/ostree/repo/objects/';
 const spec = dir({

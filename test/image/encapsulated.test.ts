@@ -3,17 +3,17 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { previousFromImage, previousFromManifest } from '../../src/builder/previous.js';
 import { collect } from '../../src/bytes/stream.js';
 import { readEncapsulated } from '../../src/image/encapsulated.js';
-import { previousFromImage, previousFromManifest } from '../../src/image/previous.js';
 import { silentLogger } from '../../src/log.js';
 import { chainId } from '../../src/oci/chain-id.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import type { Component } from '../../src/plugin.js';
-import { dir } from '../ostree/build-repo.js';
-import { scratchDirectory } from '../scratch.js';
-import { buildImage } from './build-image.js';
-import { memoryImage } from './memory-image.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
+import { memoryImage } from '../support/memory-image.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 const layers = ['commit', 'one', 'two', 'three'].map((text) => Buffer.from(text));
 const component = (name: string): Component => ({

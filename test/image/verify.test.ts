@@ -2,18 +2,18 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { verifyImage } from '../../src/image/verify.js';
-import { writeOstreeLayer } from '../../src/layers/ostree.js';
 import { type ChunkLayerSpec, commitLayerSpec, type LayerSpec } from '../../src/layers/spec.js';
+import { writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
-import { openImage } from '../../src/transports/imgref.js';
-import { openCommitTree } from '../../src/tree/ostree.js';
+import { openImage } from '../../src/transports/image-reference.js';
+import { openCommitTree } from '../../src/tree/commit.js';
 import type { TreePath } from '../../src/tree/tree.js';
-import { dir, RepoBuilder } from '../ostree/build-repo.js';
-import { scratchDirectory } from '../scratch.js';
-import { buildImage } from './build-image.js';
-import { type ForgedEntry, forge, type LayerChange } from './forge.js';
-import { commitLabel, type MemoryImage, memoryImage } from './memory-image.js';
+import { buildImage } from '../support/build-image.js';
+import { dir, RepoBuilder } from '../support/build-repo.js';
+import { type ForgedEntry, forge, type LayerChange } from '../support/forge-image.js';
+import { commitLabel, type MemoryImage, memoryImage } from '../support/memory-image.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 const built = new RepoBuilder('archive', '', scratchDirectory());
 const commit = built.commit(

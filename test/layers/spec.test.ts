@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { assignComponents } from '../../src/components/assign.js';
 import { loadClaims } from '../../src/components/load.js';
-import { writeOstreeLayer } from '../../src/layers/ostree.js';
 import {
   type ChunkLayerSpec,
   chunkLayerSpec,
@@ -12,13 +11,14 @@ import {
   type FormatVersion,
   layerKey,
 } from '../../src/layers/spec.js';
+import { writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
-import { openCommitTree } from '../../src/tree/ostree.js';
+import { openCommitTree } from '../../src/tree/commit.js';
 import type { TreePath } from '../../src/tree/tree.js';
-import { byTopDirectory } from '../image/build-image.js';
-import { dir, RepoBuilder, type TreeSpec } from '../ostree/build-repo.js';
-import { scratchDirectory } from '../scratch.js';
+import { byTopDirectory } from '../support/build-image.js';
+import { dir, RepoBuilder, type TreeSpec } from '../support/build-repo.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 const repo = new RepoBuilder('archive', '', scratchDirectory());
 

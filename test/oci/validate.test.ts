@@ -5,7 +5,7 @@ import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import { OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
 import { validateImage } from '../../src/oci/validate.js';
-import { memoryImage } from '../image/memory-image.js';
+import { memoryImage } from '../support/memory-image.js';
 
 const layers = [Buffer.from('the first'), Buffer.alloc(300_000, 'the second ')];
 const zipped = layers.map((bytes) => gzipSync(bytes));

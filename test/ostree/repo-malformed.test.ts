@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { RepoMode } from '../../src/ostree/config.js';
-import { objectPath } from '../../src/ostree/objects.js';
+import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
-import { dir, RepoBuilder } from './build-repo.js';
+import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const made: string[] = [];
 after(() => {

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import type { RepoMode } from '../../src/ostree/config.js';
-import { filezHeaderBytes, startFileChecksum } from '../../src/ostree/file.js';
-import { objectPath } from '../../src/ostree/objects.js';
+import { filezHeaderBytes, startFileChecksum } from '../../src/ostree/objects/file.js';
+import { objectPath } from '../../src/ostree/objects/object-name.js';
+import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
 import { type OstreeRepo, openRepo } from '../../src/ostree/repo.js';
-import { encodeXattrs } from '../../src/ostree/xattrlist.js';
-import { dir, RepoBuilder } from './build-repo.js';
+import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const made: string[] = [];
 after(() => {

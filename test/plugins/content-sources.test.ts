@@ -7,7 +7,7 @@ import { mapping } from '../../plugins/mapping/index.js';
 import { subtree } from '../../plugins/subtree/index.js';
 import { xattr } from '../../plugins/xattr/index.js';
 import type { ContentSource, FileEntry, TreePath } from '../../src/plugin.js';
-import { buildTree, type EntrySpec } from '../tree/build-tree.js';
+import { buildTree, type EntrySpec } from '../support/build-tree.js';
 
 async function load(source: ContentSource, specs: Readonly<Record<TreePath, EntrySpec>>) {
   const tree = buildTree(specs);

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { END_OF_ARCHIVE, encodeTarHeader, TAR_BLOCK, type TarEntry, tarPadding } from '../../src/tar/header.js';
-import { scratchDirectory } from '../scratch.js';
-import { needs } from '../tools.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
 
 const scratch = scratchDirectory();
 const plain: TarEntry = { name: 'file', type: 'file', mode: 0o644, uid: 0, gid: 0, size: 0 };

@@ -7,8 +7,8 @@ import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { END_OF_ARCHIVE, encodeTarHeader, TAR_BLOCK, tarPadding } from '../../src/tar/header.js';
 import { type TarHeader, TarReader } from '../../src/tar/reader.js';
-import { scratchDirectory } from '../scratch.js';
-import { needs } from '../tools.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
 
 interface Entry extends TarHeader {
   readonly content: string;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { openRepo } from '../../src/ostree/repo.js';
+import { openCommitTree } from '../../src/tree/commit.js';
 import { lookupCommit } from '../../src/tree/commit-lookup.js';
-import { openCommitTree } from '../../src/tree/ostree.js';
-import { dir, RepoBuilder } from '../ostree/build-repo.js';
+import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const built = new RepoBuilder('archive');
 after(() => rmSync(built.path, { recursive: true }));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentLogger } from '../../src/log.js';
 import { lookupDirectory, openDirectoryTree } from '../../src/tree/directory.js';
-import { needs } from '../tools.js';
+import { needs } from '../support/tools.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'ostrata-directory-'));
 after(() => rmSync(scratch, { recursive: true }));

@@ -5,8 +5,8 @@ import { gzipSync } from 'node:zlib';
 import { silentLogger } from '../../src/log.js';
 import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
 import type { Descriptor, Manifest } from '../../src/oci/types.js';
-import { startFileChecksum } from '../../src/ostree/file.js';
-import { encodeXattrs } from '../../src/ostree/xattrlist.js';
+import { startFileChecksum } from '../../src/ostree/objects/file.js';
+import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../../src/tar/header.js';
 import { openImageTree } from '../../src/tree/image.js';
 

@@ -1,7 +1,7 @@
 /** How a query format shows a value: `%{TAG:conversion}`, as rpm does in the C locale. Spec: rpm's queryformat manual page. */
 import { OstrataError } from '../../../src/errors.js';
 import { fileState } from './file.js';
-import { comparisonSigns } from './querytags.js';
+import { comparisonSigns } from './query-tags.js';
 
 /** @param value a string has one character per byte */
 export type Conversion = (value: number | string | Uint8Array) => string;

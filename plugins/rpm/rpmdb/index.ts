@@ -10,5 +10,5 @@ export { compareVersions, formatEvr, formatNevra, type Nevra, sourceNameOf } fro
 export { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
 export { findOwners, type PathOwners } from './owner.js';
 export type { RpmPackage } from './package.js';
-export { QueryFormat } from './queryformat.js';
+export { QueryFormat } from './query-format.js';
 export { Tag, TagType } from './tags.js';

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import { runProgram } from '../../program.js';
+import { runProgram } from '../../system/program.js';
 import type { Credentials } from '../transport.js';
 import type { ImageReference } from './reference.js';
 

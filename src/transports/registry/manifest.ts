@@ -1,6 +1,7 @@
 /** Fetching a manifest: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests */
+
+import { hostPlatform } from '../../builder/architecture.js';
 import { OstrataError } from '../../errors.js';
-import { hostPlatform } from '../../image/architecture.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
 import { choosePlatform, type PlatformChoice } from '../../oci/platform.js';

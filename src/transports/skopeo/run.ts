@@ -1,5 +1,5 @@
 import { OstrataError } from '../../errors.js';
-import { runProgram } from '../../program.js';
+import { runProgram } from '../../system/program.js';
 
 /** May hold passwords, and places on this machine are reached without. */
 const WITHHELD = /^(https?|all)_proxy$/i;

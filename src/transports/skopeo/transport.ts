@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import { createOciWriter, ociTransport } from '../oci.js';
+import { createOciWriter, ociTransport } from '../oci/directory.js';
 import { makeStagingFolder, type StagingFolder } from '../staging.js';
 import type { ImageReader, ImageWriter, Transport, TransportOptions } from '../transport.js';
 import { runSkopeo } from './run.js';

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { rpm } from '../../../plugins/rpm/index.js';
 import { silentLogger } from '../../../src/log.js';
 import type { FileEntry, TreePath } from '../../../src/plugin.js';
-import { buildTree, type EntrySpec } from '../../tree/build-tree.js';
-import { buildDatabase, type PackageSpec } from './build-database.js';
+import { buildDatabase, type PackageSpec } from '../../support/build-database.js';
+import { buildTree, type EntrySpec } from '../../support/build-tree.js';
 
 const DATABASE = '/usr/lib/sysimage/rpm/rpmdb.sqlite';
 

@@ -16,8 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openRpmdbAt } from '../../../../plugins/rpm/rpmdb/index.js';
-import { needs } from '../../../tools.js';
-import { discoverFixtures } from './fixtures.js';
+import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
+import { needs } from '../../../support/tools.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'ostrata-rpmdb-disk-'));
 after(() => rmSync(scratch, { recursive: true }));

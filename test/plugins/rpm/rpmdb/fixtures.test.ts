@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { openRpmdb, type RpmFile, type RpmPackage, Tag } from '../../../../plugins/rpm/rpmdb/index.js';
-import { discoverFixtures, type ExpectedFile, type ExpectedPackage, type ExpectedText } from './fixtures.js';
+import {
+  discoverFixtures,
+  type ExpectedFile,
+  type ExpectedPackage,
+  type ExpectedText,
+} from '../../../support/rpmdb-fixtures.js';
 
 const fixtures = discoverFixtures();
 const STATES = ['normal', 'replaced', 'not-installed', 'net-shared', 'wrong-color'];

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { openRpmdb, QueryFormat } from '../../../../plugins/rpm/rpmdb/index.js';
 import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
 import { OstrataError } from '../../../../src/errors.js';
-import { discoverFixtures } from './fixtures.js';
+import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 
 /** What bad bytes may end in. */
 const ALLOWED_CODES = ['CORRUPT', 'LIMIT', 'UNSUPPORTED'];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RpmHeader } from '../../../../plugins/rpm/rpmdb/header.js';
 import { Tag, TagType } from '../../../../plugins/rpm/rpmdb/index.js';
-import { buildHeader, type HeaderEntry } from './build-header.js';
+import { buildHeader, type HeaderEntry } from '../../../support/build-header.js';
 
 const corrupt = (message: RegExp) => ({ code: 'CORRUPT', message });
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findRpmdb, openTreeRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
-import { FileMap } from '../../../../src/tree/filemap.js';
+import { FileMap } from '../../../../src/tree/file-map.js';
 import type { FileEntry, TreePath } from '../../../../src/tree/tree.js';
-import { discoverFixtures } from './fixtures.js';
+import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 
 const common = { mode: 0, uid: 0, gid: 0, xattrs: new Map(), checksum: '' } as const;
 /** Files (of a size), symlinks (to a target), and the directories above them. */

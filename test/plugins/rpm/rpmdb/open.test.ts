@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import initSqlJs from 'sql.js';
 import { openRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
-import { namedHeader } from './build-header.js';
-import { discoverFixtures } from './fixtures.js';
+import { namedHeader } from '../../../support/build-header.js';
+import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 
 const SQL = await initSqlJs();
 /** An sqlite database that `script` makes. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findOwners, Tag, TagType } from '../../../../plugins/rpm/rpmdb/index.js';
 import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
-import { FileMap } from '../../../../src/tree/filemap.js';
+import { FileMap } from '../../../../src/tree/file-map.js';
 import type { FileEntry, TreePath } from '../../../../src/tree/tree.js';
-import { namedHeader } from './build-header.js';
+import { namedHeader } from '../../../support/build-header.js';
 
 const common = { mode: 0, uid: 0, gid: 0, xattrs: new Map(), size: 0, checksum: '' } as const;
 /** Paths end in `/` for directories, and read `path -> target` for symlinks. */

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
-import { needs } from '../../../tools.js';
-import { DUMP_FORMAT, dumpPackage, firstDifference, splitDump } from './dump.js';
-import { discoverFixtures } from './fixtures.js';
+import { DUMP_FORMAT, dumpPackage, firstDifference, splitDump } from '../../../support/dump-rpmdb.js';
+import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
+import { needs } from '../../../support/tools.js';
 
 /** What rpm prints of the database in `directory`, read from a copy: it makes files beside it. */
 function rpmDump(directory: string): Buffer[] {

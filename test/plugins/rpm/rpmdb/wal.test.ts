@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
 import { applyWal } from '../../../../plugins/rpm/rpmdb/wal.js';
-import { discoverFixtures } from './fixtures.js';
+import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 
 const PAGE = 512;
 const FRAME = 24 + PAGE;

@@ -1,0 +1,86 @@
+/** Options of commands that take an image reference: how registries are reached. */
+import { readFileSync } from 'node:fs';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OstrataError } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import type { PlatformChoice } from '../../oci/platform.js';
+import { openImage, registryHost } from '../../transports/image-reference.js';
+import type { Credentials, ImageReader, TransportOptions } from '../../transports/transport.js';
+import { interruptSignal } from '../run.js';
+
+const STDIN = 0;
+
+export interface RegistryOptions {
+  readonly authfile?: string;
+  readonly creds?: string;
+  readonly tlsVerify?: 'true' | 'false';
+  readonly certDir?: string;
+  readonly platform?: PlatformChoice;
+}
+
+export type OpenImage = (imgref: string) => Promise<ImageReader>;
+
+export function addRegistryOptions(command: Command): Command {
+  return command
+    .option(
+      '--authfile <file>',
+      'credentials as `podman login` keeps them (default: $REGISTRY_AUTH_FILE or the usual files)',
+    )
+    .option(
+      '--creds <user:password>',
+      'credentials for the registry; - reads them from standard input, as everyone on this machine can see an argument',
+    )
+    .addOption(
+      new Option('--tls-verify <bool>', 'false: verify no certificates, and use HTTP where there is no HTTPS').choices([
+        'true',
+        'false',
+      ]),
+    )
+    .option('--cert-dir <dir>', 'CA certificates (*.crt) and client certificates (*.cert, *.key) for the registry')
+    .option(
+      '--platform <os/arch>',
+      'which image of a multi-platform index to read (default: linux, this machine)',
+      platform,
+    );
+}
+
+/**
+ * Options for reaching images in a command that is about `imgrefs`. `--creds` are for one registry, that of the first
+ * which is in any: for a reference to another one they are left out.
+ */
+export function transportOptions(
+  { authfile, creds, tlsVerify, certDir, platform: chosen }: RegistryOptions,
+  imgrefs: readonly string[],
+  log: Logger,
+): (reference: string) => TransportOptions {
+  const host = imgrefs.map(registryHost).find((each) => each !== undefined);
+  const credentials = creds === undefined ? undefined : readCredentials(creds);
+  return (reference) => ({
+    authfile,
+    credentials: registryHost(reference) === host ? credentials : undefined,
+    tlsVerify: tlsVerify !== 'false',
+    certDirectory: certDir,
+    platform: chosen,
+    log,
+    signal: interruptSignal,
+  });
+}
+
+/** Opens images in a command that is about `imgrefs`; see {@link transportOptions}. */
+export function imageOpener(options: RegistryOptions, imgrefs: readonly string[], log: Logger): OpenImage {
+  const reach = transportOptions(options, imgrefs, log);
+  return (imgref) => openImage(imgref, reach(imgref));
+}
+
+function readCredentials(creds: string): Credentials {
+  const text = creds === '-' ? (readFileSync(STDIN, 'utf8').split(/\r?\n/, 1)[0] as string) : creds;
+  const colon = text.indexOf(':');
+  if (colon < 1) throw new OstrataError('USAGE', 'option --creds: expected USER:PASSWORD');
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+function platform(text: string): PlatformChoice {
+  const [, os, architecture, variant] = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
+  if (os === undefined || architecture === undefined) throw new InvalidArgumentError('expected OS/ARCH[/VARIANT].');
+  return { os, architecture, ...(variant !== undefined && { variant }) };
+}

@@ -1,0 +1,66 @@
+/** Several processes at one cache, some of which are killed: what is there is whole, and none stands in another's way. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { BlobCache } from '../../src/blobs/cache.js';
+import { silentLogger } from '../../src/log.js';
+import { scratchDirectory } from '../support/scratch.js';
+
+const writer = fileURLToPath(new URL('../support/cache-writer.js', import.meta.url));
+const KEYS = 6;
+const MAX_BYTES = 3_500_000;
+
+function start(cache: string, rounds: number) {
+  return spawn(process.execPath, [writer, cache, scratchDirectory(), String(KEYS), String(MAX_BYTES), String(rounds)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+/** Takes all that is there, as the next build would, and tells how many there were. */
+function takeAll(directory: string): number {
+  const warnings: string[] = [];
+  const cache = new BlobCache(directory, MAX_BYTES, { ...silentLogger, warn: (message) => warnings.push(message) });
+  let taken = 0;
+  for (const key of readdirSync(directory).filter((name) => !name.startsWith('.'))) {
+    const target = join(scratchDirectory(), 'blob');
+    const blob = cache.take(key, target);
+    assert.ok(blob, `${key} is there and is whole`);
+    assert.equal(`sha256:${createHash('sha256').update(readFileSync(target)).digest('hex')}`, blob.digest);
+    taken++;
+  }
+  assert.deepEqual(warnings, []);
+  cache.trim();
+  return taken;
+}
+
+test('processes that add, take and trim at once', async () => {
+  const directory = scratchDirectory();
+  const codes = await Promise.all(
+    [0, 1, 2].map(async () => {
+      const child = start(directory, 40);
+      child.stdout.resume();
+      return (await once(child, 'exit'))[0];
+    }),
+  );
+  assert.deepEqual(codes, [0, 0, 0]);
+  const taken = takeAll(directory);
+  assert.ok(taken > 0 && taken <= Math.floor(MAX_BYTES / 1_000_000), `${taken} blobs of 1 MB after the last trim`);
+});
+
+test('killed at any moment, a process leaves no half of an entry', async () => {
+  const directory = scratchDirectory();
+  for (let kill = 0; kill < 8; kill++) {
+    const child = start(directory, Number.MAX_SAFE_INTEGER);
+    await once(child.stdout, 'data');
+    await new Promise((resolve) => setTimeout(resolve, kill * 7));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    takeAll(directory);
+  }
+  rmSync(directory, { recursive: true });
+});

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { BlobCache } from '../../src/blobs/cache.js';
+import { type Logger, silentLogger } from '../../src/log.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
+import { scratchDirectory } from '../support/scratch.js';
+
+function setUp({ size = 1e6, log = silentLogger }: { size?: number; log?: Logger } = {}) {
+  const directory = join(scratchDirectory(), 'made/anew');
+  const cache = new BlobCache(directory, size, log);
+  const scratch = scratchDirectory();
+  let count = 0;
+  const path = () => join(scratch, `file-${count++}`);
+  const add = (key: string, content: string) => {
+    const file = path();
+    writeFileSync(file, content);
+    const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
+    const blob = { diffId: `sha256:${'0'.repeat(64)}`, digest, size: content.length, tarSize: 7 };
+    cache.add(key, file, blob);
+    return blob;
+  };
+  return { directory, cache, path, add };
+}
+
+test('a blob is there again, with all that is known of it', () => {
+  const { cache, path, add } = setUp();
+  const blob = add('key', 'content');
+  const target = path();
+  assert.deepEqual(cache.take('key', target), blob);
+  assert.equal(readFileSync(target, 'utf8'), 'content');
+  const other = path();
+  assert.equal(cache.take('other', other), undefined);
+  assert.equal(existsSync(other), false);
+});
+
+test('what was added by two at once is there once', () => {
+  const { directory, cache, path, add } = setUp();
+  add('key', 'content');
+  const blob = add('key', 'content');
+  assert.deepEqual(readdirSync(directory), ['key']);
+  assert.deepEqual(cache.take('key', path()), blob);
+});
+
+/** Ways in which an entry may be found damaged. */
+const damages: Readonly<Record<string, (entry: string) => void>> = {
+  'a truncated blob': (entry) => truncateSync(join(entry, 'blob'), 3),
+  'a blob of other bytes': (entry) => writeFileSync(join(entry, 'blob'), 'CONTENT'),
+  'no blob': (entry) => rmSync(join(entry, 'blob')),
+  'no entry.json': (entry) => rmSync(join(entry, 'entry.json')),
+  'an empty entry.json': (entry) => writeFileSync(join(entry, 'entry.json'), ''),
+  'an entry.json of another program': (entry) => writeFileSync(join(entry, 'entry.json'), '{"size":7}'),
+};
+for (const [name, damage] of Object.entries(damages))
+  test(`${name} is not used, and is replaced`, () => {
+    const { directory, cache, path, add } = setUp();
+    const blob = add('key', 'content');
+    damage(join(directory, 'key'));
+    const target = path();
+    assert.equal(cache.take('key', target), undefined);
+    assert.equal(existsSync(target), false);
+    add('key', 'content');
+    assert.deepEqual(cache.take('key', target), blob);
+  });
+
+test('after a reboot a blob is read once, whatever its size and time say', () => {
+  const { directory, cache, path, add } = setUp();
+  const blob = add('key', 'content');
+  const [file, entryFile] = [join(directory, 'key/blob'), join(directory, 'key/entry.json')];
+  const setBoot = (boot: string) =>
+    writeFileSync(entryFile, JSON.stringify({ ...JSON.parse(readFileSync(entryFile, 'utf8')), boot }));
+  setBoot('another');
+  assert.deepEqual(cache.take('key', path()), blob);
+  assert.notEqual(JSON.parse(readFileSync(entryFile, 'utf8')).boot, 'another');
+  setBoot('another');
+  const { mtimeNs } = statSync(file, { bigint: true });
+  writeFileSync(file, 'lost!!!');
+  writeFileSync(
+    entryFile,
+    readFileSync(entryFile, 'utf8').replace(String(mtimeNs), String(statSync(file, { bigint: true }).mtimeNs)),
+  );
+  assert.equal(cache.take('key', path()), undefined);
+});
+
+test('what was not used for longest goes first, abandoned work too', () => {
+  const { directory, cache, path, add } = setUp({ size: 25 });
+  for (const key of ['a', 'b', 'c']) add(key, key.repeat(10));
+  for (const [i, key] of ['a', 'b', 'c'].entries()) utimesSync(join(directory, key, 'entry.json'), 1000 + i, 1000 + i);
+  cache.take('a', path());
+  mkdirSync(join(directory, '.d.old'));
+  mkdirSync(join(directory, '.e.new'));
+  utimesSync(join(directory, '.d.old'), 1000, 1000);
+  cache.trim();
+  assert.deepEqual(readdirSync(directory).sort(), ['.e.new', 'a', 'c']);
+});
+
+test('a cache that cannot be written is a warning, one that cannot be made an error', () => {
+  const warnings: string[] = [];
+  const { directory, cache, add } = setUp({ log: { ...silentLogger, warn: (message) => warnings.push(message) } });
+  rmSync(directory, { recursive: true });
+  add('key', 'content');
+  cache.trim();
+  assert.equal(warnings.length, 2);
+  const file = join(scratchDirectory(), 'file');
+  writeFileSync(file, '');
+  assert.throws(() => new BlobCache(join(file, 'below'), 1, silentLogger), { code: 'NOT_FOUND', message: /below/ });
+});
+
+test('a build reads no content whose layers the cache has', async () => {
+  const { cache, directory } = setUp();
+  const spec = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1' }) });
+  const first = await buildImage(spec, { cache });
+  assert.equal(readdirSync(directory).length, 3);
+  const messages: string[] = [];
+  const again = await buildImage(spec, { cache, log: { ...silentLogger, info: (message) => messages.push(message) } });
+  assert.ok(
+    messages.some((message) => /^3 layers are known .* 0 are to be written$/.test(message)),
+    `${messages}`,
+  );
+  assert.equal(again.image.manifestDigest, first.image.manifestDigest);
+  const other = await buildImage(spec, { cache, compression: { name: 'gzip', level: 1 } });
+  assert.deepEqual(
+    other.written.layers.map(({ diffId }) => diffId),
+    first.written.layers.map(({ diffId }) => diffId),
+  );
+  assert.equal(readdirSync(directory).length, 6, 'another level is another blob');
+});

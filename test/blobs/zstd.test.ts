@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomFillSync } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { describe, test } from 'node:test';
+import { createCompressor } from '../../src/blobs/compress.js';
+import { BlobWriter } from '../../src/blobs/writer.js';
+import { loadNativeZstd, loadWasmZstd, loadZstd } from '../../src/blobs/zstd.js';
+import { verifyImage } from '../../src/image/verify.js';
+import { silentLogger } from '../../src/log.js';
+import { layerDecompressor } from '../../src/oci/decompress.js';
+import { OCI_LAYER_ZSTD } from '../../src/oci/media-types.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
+
+const scratch = scratchDirectory();
+const compressor = await createCompressor({ name: 'zstd', level: 3 });
+let count = 0;
+
+/** Text and noise: what compresses to little, and not at all. */
+function mixed(length: number): Buffer {
+  const content = Buffer.alloc(length, Array.from({ length: 5000 }, (_, i) => `line ${(i * i) % 7919}`).join('\n'));
+  for (let at = 0; at + 50_000 < length; at += 300_000) randomFillSync(content.subarray(at, at + 50_000));
+  return content;
+}
+
+function write(content: Uint8Array) {
+  const path = join(scratch, `blob-${count++}`);
+  const writer = new BlobWriter(path, compressor);
+  writer.write(content);
+  return { path, ...writer.finish() };
+}
+
+async function decompress(blob: Uint8Array): Promise<Buffer> {
+  const [decompressor] = layerDecompressor(OCI_LAYER_ZSTD) as [Duplex];
+  const chunks: Uint8Array[] = [];
+  const done = pipeline(Readable.from([blob], { objectMode: false }), decompressor);
+  done.catch(() => {}); // the same error ends the loop
+  for await (const chunk of decompressor) chunks.push(chunk as Uint8Array);
+  await done;
+  return Buffer.concat(chunks);
+}
+
+test('the native and the WebAssembly build give the same bytes', async () => {
+  const [native, wasm] = [loadNativeZstd() ?? (await loadZstd()), await loadWasmZstd()];
+  for (const [length, level] of [
+    [0, 3],
+    [1, 3],
+    [3 << 20, 1],
+    [4 << 20, 3],
+    [700_000, 19],
+  ] as const) {
+    const content = mixed(length);
+    assert.ok(Buffer.from(native(content, level)).equals(wasm(content, level)), `${length} bytes, level ${level}`);
+    assert.ok(Buffer.from(native(content, level)).equals(native(content, level)), 'and again');
+  }
+});
+
+describe('a blob', () => {
+  const { blockSize } = compressor;
+  for (const length of [0, 1, blockSize - 1, blockSize, 2 * blockSize + 12345])
+    test(`of ${length} bytes is read by our reader and by zstd`, needs('zstd'), async () => {
+      const content = mixed(length);
+      const { path, size } = write(content);
+      const blob = readFileSync(path);
+      assert.equal(blob.length, size);
+      assert.ok((await decompress(blob)).equals(content));
+      execFileSync('zstd', ['-q', '-t', path]);
+      assert.ok(execFileSync('zstd', ['-q', '-dc', path], { maxBuffer: 2 ** 30 }).equals(content));
+    });
+
+  test('of another program is read too', needs('zstd'), async () => {
+    const path = join(scratch, 'foreign');
+    const content = mixed(20_000_000);
+    writeFileSync(path, content);
+    const blob = execFileSync('zstd', ['-q', '-19', '--long=25', '-c', path], { maxBuffer: 2 ** 30 });
+    assert.ok((await decompress(blob)).equals(content));
+  });
+
+  test('that is damaged is an error', async () => {
+    const blob = readFileSync(write(mixed(100_000)).path);
+    await assert.rejects(decompress(Buffer.concat([blob.subarray(0, 100), blob.subarray(0, -100)])));
+    await assert.rejects(decompress(Buffer.from('no frame at all')));
+  });
+});
+
+test('an image of zstd layers verifies', async () => {
+  const spec = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1'.repeat(100_000) }) });
+  const { image } = await buildImage(spec, { compression: { name: 'zstd', level: 3 } });
+  assert.ok(image.manifest.layers.every(({ mediaType }) => mediaType === OCI_LAYER_ZSTD));
+  await verifyImage(image, silentLogger);
+});

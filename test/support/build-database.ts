@@ -1,0 +1,61 @@
+/** Makes rpmdb.sqlite files for tests of what is read from them. */
+import initSqlJs from 'sql.js';
+import { FileFlag, Tag, TagType } from '../../plugins/rpm/rpmdb/index.js';
+import { buildHeader, type HeaderEntry } from './build-header.js';
+
+const SQL = await initSqlJs();
+
+export interface PackageSpec {
+  readonly name: string;
+  readonly version?: string;
+  readonly arch?: string;
+  /** Name of the source package. */
+  readonly source?: string;
+  readonly buildTime?: number;
+  readonly changelogTimes?: readonly number[];
+  /** Absolute paths. */
+  readonly files?: readonly (string | { readonly path: string; readonly ghost?: true; readonly state?: number })[];
+}
+
+/** A database of `packages`, in that order. */
+export function buildDatabase(packages: readonly PackageSpec[]): Uint8Array {
+  const database = new SQL.Database();
+  database.run('CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)');
+  for (const each of packages) database.run('INSERT INTO Packages(blob) VALUES (?)', [packageHeader(each)]);
+  const bytes = database.export();
+  database.close();
+  return bytes;
+}
+
+function packageHeader({
+  name,
+  version = '1',
+  arch,
+  source,
+  buildTime,
+  changelogTimes,
+  files = [],
+}: PackageSpec): Uint8Array {
+  const text = (tag: number, value: string | undefined): HeaderEntry[] =>
+    value === undefined ? [] : [[tag, TagType.STRING, [value]]];
+  const entries = files.map((file) => (typeof file === 'string' ? { path: file } : file));
+  const split = entries.map(({ path }) => path.lastIndexOf('/') + 1);
+  const directories = [...new Set(entries.map(({ path }, i) => path.slice(0, split[i])))];
+  const fileTags: HeaderEntry[] = [
+    [Tag.FILESTATES, TagType.CHAR, entries.map(({ state = 0 }) => state)],
+    [Tag.FILEFLAGS, TagType.INT32, entries.map(({ ghost }) => (ghost ? FileFlag.GHOST : 0))],
+    [Tag.DIRINDEXES, TagType.INT32, entries.map(({ path }, i) => directories.indexOf(path.slice(0, split[i])))],
+    [Tag.BASENAMES, TagType.STRING_ARRAY, entries.map(({ path }, i) => path.slice(split[i]))],
+    [Tag.DIRNAMES, TagType.STRING_ARRAY, directories],
+  ];
+  return buildHeader([
+    ...text(Tag.NAME, name),
+    ...text(Tag.VERSION, version),
+    ...text(Tag.RELEASE, '1'),
+    ...(buildTime === undefined ? [] : [[Tag.BUILDTIME, TagType.INT32, [buildTime]] as const]),
+    ...text(Tag.ARCH, arch),
+    ...text(Tag.SOURCERPM, source && `${source}-${version}-1.src.rpm`),
+    ...(changelogTimes ? [[Tag.CHANGELOGTIME, TagType.INT32, changelogTimes] as const] : []),
+    ...(files.length > 0 ? fileTags : []),
+  ]);
+}

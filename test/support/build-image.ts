@@ -1,0 +1,70 @@
+/** Makes small images for tests: a tree of {@link TreeSpec} through the whole pipeline into an OCI layout. */
+import { join } from 'node:path';
+import { planImage, type WriteImageOptions, writeImage } from '../../src/builder/encapsulate.js';
+import { previousFromImage } from '../../src/builder/previous.js';
+import type { FormatVersion } from '../../src/layers/spec.js';
+import { type Logger, silentLogger } from '../../src/log.js';
+import type { ImageReader } from '../../src/oci/image.js';
+import type { Commit } from '../../src/ostree/objects/commit.js';
+import type { ContentSource, FileEntry, LayoutStrategy } from '../../src/plugin.js';
+import { createImage, openImage } from '../../src/transports/image-reference.js';
+import { RepoBuilder, type TreeSpec } from './build-repo.js';
+import { scratchDirectory } from './scratch.js';
+
+/** Each top-level directory is a component, `usr` of `/usr/bin/sh`. */
+export const byTopDirectory: ContentSource = {
+  name: 'top',
+  priority: 1,
+  detect: () => true,
+  load: async ({ tree }) => ({
+    components: new Map(
+      [...tree.files].map((entry) => [topOf(entry), { name: topOf(entry), source: topOf(entry), packages: [] }]),
+    ),
+    strong: (entry) => [topOf(entry)],
+  }),
+};
+const topOf = ({ path }: FileEntry) => path.split('/')[1] ?? '';
+
+/** A layer for each component, whatever the limit. */
+export const separate: LayoutStrategy = {
+  name: 'separate',
+  description: '',
+  plan: (components) => ({ layers: components.map(({ id }) => ({ components: [id] })) }),
+};
+
+export interface BuildOptions extends Partial<Omit<WriteImageOptions, 'previous'>> {
+  readonly previous?: ImageReader;
+  readonly commit?: Partial<Commit>;
+  readonly formatVersion?: FormatVersion;
+  /** `oci:` and a new directory, if not given. */
+  readonly imgref?: string;
+  readonly log?: Logger;
+}
+
+/** One layer for each top-level directory of `spec`, after the commit layer. */
+export async function buildImage(
+  spec: TreeSpec,
+  { previous: image, commit = {}, formatVersion = 2, imgref, log = silentLogger, ...options }: BuildOptions = {},
+) {
+  const repo = new RepoBuilder('archive', '', scratchDirectory());
+  const destination = imgref ?? `oci:${join(scratchDirectory(), 'image')}`;
+  const previous = image && (await previousFromImage(image, log));
+  const common = { ...(previous && { previous }), signal: new AbortController().signal, log };
+  const plan = await planImage({
+    ...common,
+    repo: repo.path,
+    ref: repo.commit(repo.tree(spec), commit),
+    sources: [byTopDirectory],
+    strategy: separate,
+    maxLayers: 64,
+    formatVersion,
+  });
+  const written = await writeImage(plan, await createImage(destination), {
+    ...common,
+    compression: { name: 'gzip', level: 6 },
+    jobs: 1,
+    architecture: 'amd64',
+    ...options,
+  });
+  return { imgref: destination, image: await openImage(destination), plan, written };
+}

@@ -1,0 +1,115 @@
+/** Makes small repositories for tests with our own encoders; needs neither root nor `ostree`. */
+import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
+import type { Xattrs } from '../../src/bytes/xattrs.js';
+import type { RepoMode } from '../../src/ostree/config.js';
+import { type Commit, encodeCommit, encodeMetadata, type Metadata } from '../../src/ostree/objects/commit.js';
+import { encodeDirmeta } from '../../src/ostree/objects/dirmeta.js';
+import { type Dirtree, encodeDirtree } from '../../src/ostree/objects/dirtree.js';
+import { type FileHeader, filezHeaderBytes, startFileChecksum } from '../../src/ostree/objects/file.js';
+import { type MetadataKind, objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
+import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
+
+export interface FileSpec {
+  readonly content?: string | Uint8Array;
+  readonly target?: string;
+  /** Permission bits; 0644 if not given. */
+  readonly mode?: number;
+  readonly xattrs?: Xattrs;
+}
+
+/** A tree: text is the content of a file, a Map a directory. */
+export type TreeSpec = ReadonlyMap<string, string | FileSpec | TreeSpec>;
+
+export class RepoBuilder {
+  readonly path: string;
+  readonly mode: RepoMode;
+
+  /** In a new directory below `parent`. Files belong to whoever runs the test. */
+  constructor(mode: RepoMode, config = '', parent = tmpdir()) {
+    this.path = mkdtempSync(join(parent, 'ostrata-repo-'));
+    this.mode = mode;
+    for (const name of ['objects', 'state', 'refs/heads', 'refs/remotes'])
+      mkdirSync(join(this.path, name), { recursive: true });
+    this.write('config', `[core]\nrepo_version=1\nmode=${mode}\n${config}`);
+  }
+
+  /** Writes `bytes` at a path in the repository. */
+  write(path: string, bytes: string | Uint8Array): void {
+    mkdirSync(dirname(join(this.path, path)), { recursive: true });
+    writeFileSync(join(this.path, path), bytes);
+  }
+
+  object(kind: MetadataKind, bytes: Uint8Array, checksum = sha256Hex(bytes)): string {
+    this.write(`objects/${objectPath(checksum, kind)}`, bytes);
+    return checksum;
+  }
+
+  /** Owner is root in an archive, as a bare-user-only repository has it; else the user who runs the test. */
+  file({ content = '', target, mode = 0o644, xattrs = new Map() }: FileSpec): string {
+    const bytes = Buffer.from(content);
+    const rootOwned = this.mode === 'archive' || this.mode === 'bare-user-only';
+    const [uid, gid] = rootOwned ? [0, 0] : [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+    const header: FileHeader = {
+      uid,
+      gid,
+      mode: target === undefined ? 0o100000 | mode : 0o120777,
+      size: bytes.length,
+      ...(target !== undefined && { target }),
+      xattrsBytes: encodeXattrs(xattrs),
+    };
+    const checksum = startFileChecksum(header).update(bytes).digest('hex');
+    if (this.mode === 'archive') {
+      const compressed = target === undefined ? deflateRawSync(bytes) : '';
+      this.write(
+        `objects/${objectPath(checksum, 'filez')}`,
+        Buffer.concat([filezHeaderBytes(header), Buffer.from(compressed)]),
+      );
+      return checksum;
+    }
+    const path = `objects/${objectPath(checksum, 'file')}`;
+    if (this.mode === 'bare-split-xattrs') this.write(`${path}-xattrs-link`, header.xattrsBytes);
+    if (target === undefined) {
+      this.write(path, bytes);
+      chmodSync(join(this.path, path), mode);
+    } else {
+      mkdirSync(dirname(join(this.path, path)), { recursive: true });
+      symlinkSync(target, join(this.path, path));
+    }
+    return checksum;
+  }
+
+  dirmeta(mode = 0o40755, xattrs: Xattrs = new Map()): string {
+    return this.object('dirmeta', encodeDirmeta({ uid: 0, gid: 0, mode, xattrs }));
+  }
+
+  dirtree(dirtree: Dirtree): string {
+    return this.object('dirtree', encodeDirtree(dirtree));
+  }
+
+  tree(spec: TreeSpec): string {
+    const files: { name: string; checksum: string }[] = [];
+    const dirs: { name: string; dirtree: string; dirmeta: string }[] = [];
+    for (const [name, each] of spec) {
+      if (each instanceof Map) dirs.push({ name, dirtree: this.tree(each), dirmeta: this.dirmeta() });
+      else files.push({ name, checksum: this.file(typeof each === 'string' ? { content: each } : (each as FileSpec)) });
+    }
+    return this.dirtree({ files, dirs });
+  }
+
+  commit(dirtree: string, change: Partial<Commit> = {}): string {
+    const commit = { metadata: new Map(), related: [], subject: 'test', body: '', timestamp: 1_700_000_000 };
+    return this.object('commit', encodeCommit({ ...commit, dirtree, dirmeta: this.dirmeta(), ...change }));
+  }
+
+  commitMeta(commit: string, metadata: Metadata): void {
+    this.object('commitmeta', encodeMetadata(metadata), commit);
+  }
+}
+
+/** A directory for {@link RepoBuilder.tree}; names in ascending order. */
+export function dir(entries: Readonly<Record<string, string | FileSpec | TreeSpec>>): TreeSpec {
+  return new Map(Object.entries(entries));
+}

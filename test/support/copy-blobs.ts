@@ -1,0 +1,23 @@
+/** An image from one place to another, byte for byte. */
+import { parseConfig } from '../../src/oci/types.js';
+import { Parallel } from '../../src/transports/semaphore.js';
+import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
+
+/** Blobs at the same time, as skopeo and podman have it. */
+const MAX_COPIES = 6;
+
+/** Copies what the destination lacks and commits it to `writer`; on failure nothing is left. */
+export async function copyImage(image: ImageReader, writer: ImageWriter): Promise<void> {
+  try {
+    const config = await image.config();
+    const { architecture, os } = parseConfig(config);
+    const layers = new Map(image.manifest.layers.map((layer) => [layer.digest, layer]));
+    const parallel = new Parallel(MAX_COPIES);
+    const copies = [...layers.values()].map((layer) => parallel.run(() => writer.reuse(layer, image)));
+    await Promise.all(copies).finally(() => Promise.allSettled(copies));
+    await writer.commit({ config, manifest: image.manifestBytes, platform: { architecture, os } });
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+}

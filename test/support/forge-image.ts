@@ -1,0 +1,147 @@
+/** Images that nobody should have made: an image's layers taken apart, changed, and put together again with true digests. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { ImageReader } from '../../src/oci/image.js';
+import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
+import { validateBlob } from '../../src/oci/validate.js';
+import { END_OF_ARCHIVE, encodeTarHeader, type TarEntryType, tarPadding } from '../../src/tar/header.js';
+import { type TarHeader, TarReader } from '../../src/tar/reader.js';
+import { scratchDirectory } from './scratch.js';
+
+export interface ForgedEntry extends Partial<Omit<TarHeader, 'type' | 'size'>> {
+  readonly name: string;
+  readonly type: TarHeader['type'];
+  readonly content?: Uint8Array;
+  /** Instead of the length of the content. */
+  readonly size?: number;
+}
+
+/** The entries of each layer, changed in place by `change`. */
+export type LayerChange = (layers: ForgedEntry[][]) => void;
+
+export interface ForgedImage {
+  readonly imgref: string;
+  readonly directory: string;
+}
+
+/**
+ * @param labels changes to the config's labels; `ostree.final-diffid` follows the last layer unless given
+ * @param derived layers to put on top, which are no part of the commit
+ * @param changeDiffIds what the config says of the layers
+ */
+export async function forge(
+  image: ImageReader,
+  change: LayerChange,
+  labels: Readonly<Record<string, string>> = {},
+  derived: readonly (readonly ForgedEntry[])[] = [],
+  changeDiffIds: (diffIds: string[]) => void = () => {},
+): Promise<ForgedImage> {
+  const layers: ForgedEntry[][] = [];
+  for (const descriptor of image.manifest.layers) {
+    const entries: ForgedEntry[] = [];
+    await validateBlob(image.blob(descriptor), descriptor, async (tar) => {
+      for await (const bytes of readEntries(tar)) entries.push(bytes);
+    });
+    layers.push(entries);
+  }
+  change(layers);
+  const base = layers.map(writeTar);
+  const tars = [...base, ...derived.map(writeTar)];
+  const config = JSON.parse(Buffer.from(await image.config()).toString());
+  config.rootfs.diff_ids = tars.map(sha256Digest);
+  changeDiffIds(config.rootfs.diff_ids);
+  delete config.history;
+  const final = sha256Digest(base.at(-1) as Uint8Array);
+  config.config.Labels = { ...config.config.Labels, 'ostree.final-diffid': final, ...labels };
+  return writeLayout(canonicalJson(config), tars);
+}
+
+function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedImage {
+  const directory = join(scratchDirectory(), 'forged');
+  mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
+  const put = (bytes: Uint8Array, mediaType: string) => {
+    const digest = sha256Digest(bytes);
+    writeFileSync(join(directory, 'blobs', digest.replace(':', '/')), bytes);
+    return { mediaType, digest, size: bytes.length };
+  };
+  const oci = 'application/vnd.oci.image';
+  const manifest = canonicalJson({
+    schemaVersion: 2,
+    mediaType: `${oci}.manifest.v1+json`,
+    config: put(config, `${oci}.config.v1+json`),
+    layers: tars.map((tar) => put(gzipSync(tar, { level: 1 }), `${oci}.layer.v1.tar+gzip`)),
+  });
+  const entry = put(manifest, `${oci}.manifest.v1+json`);
+  const annotations = { 'org.opencontainers.image.ref.name': 'x' };
+  writeFileSync(join(directory, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  writeFileSync(
+    join(directory, 'index.json'),
+    canonicalJson({ schemaVersion: 2, manifests: [{ ...entry, annotations }] }),
+  );
+  return { imgref: `oci:${directory}:x`, directory };
+}
+
+/** Rewrites the manifest of a forged image. */
+export function changeManifest({ directory }: ForgedImage, change: (manifest: { layers: unknown[] }) => void): void {
+  const indexPath = join(directory, 'index.json');
+  const index = JSON.parse(readFileSync(indexPath, 'utf8'));
+  const manifest = JSON.parse(
+    readFileSync(join(directory, 'blobs', index.manifests[0].digest.replace(':', '/')), 'utf8'),
+  );
+  change(manifest);
+  const bytes = canonicalJson(manifest);
+  Object.assign(index.manifests[0], { digest: sha256Digest(bytes), size: bytes.length });
+  writeFileSync(join(directory, 'blobs', index.manifests[0].digest.replace(':', '/')), bytes);
+  writeFileSync(indexPath, canonicalJson(index));
+}
+
+async function* readEntries(tar: AsyncIterable<Uint8Array>): AsyncIterable<ForgedEntry> {
+  const done: ForgedEntry[] = [];
+  let header: TarHeader;
+  let content: Uint8Array[] = [];
+  const reader = new TarReader({
+    entry: (next) => {
+      header = next;
+      content = [];
+    },
+    content: (bytes) => void content.push(Uint8Array.from(bytes)),
+    entryEnd: () =>
+      void done.push({ ...header, name: header.name.replace(/\/$/, ''), content: Buffer.concat(content) }),
+  });
+  for await (const bytes of tar) {
+    reader.push(bytes);
+    yield* done.splice(0);
+  }
+  reader.end();
+}
+
+const OTHER_FLAGS: Readonly<Record<string, string>> = { 'character device': '3', 'block device': '4', fifo: '6' };
+
+export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
+  const parts = entries.flatMap((entry) => {
+    const { name, type, mode = 0o644, uid = 0, gid = 0, linkname, xattrs, content = new Uint8Array() } = entry;
+    const size = entry.size ?? content.length;
+    const flag = OTHER_FLAGS[type];
+    const header = Buffer.from(
+      encodeTarHeader({
+        ...{ name, mode, uid, gid, size: type === 'file' ? size : 0 },
+        type: (flag === undefined ? type : 'file') as TarEntryType,
+        ...(linkname && { linkname }),
+        ...(xattrs && { xattrs }),
+      }),
+    );
+    if (flag !== undefined) setFlag(header, flag);
+    return [header, content, tarPadding(content.length)];
+  });
+  return Buffer.concat([...parts, END_OF_ARCHIVE]);
+}
+
+/** Of the last block, whose checksum it keeps true. */
+function setFlag(header: Buffer, flag: string): void {
+  const block = header.subarray(-512);
+  block.write(flag, 156, 'latin1');
+  block.fill(0x20, 148, 156);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+}

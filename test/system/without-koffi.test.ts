@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import Module from 'node:module';
+import { after, before, test } from 'node:test';
+import { objectSet } from '../../src/ostree/objects/object-set.js';
+import { openRepo } from '../../src/ostree/repo.js';
+import { RepoWriter } from '../../src/ostree/write/writer.js';
+import { getXattr, listXattrs } from '../../src/system/xattr.js';
+import { RepoBuilder } from '../support/build-repo.js';
+import { scratchDirectory } from '../support/scratch.js';
+
+/** Node's resolver of `require`, which has no public hook. */
+const resolver = Module as unknown as { _resolveFilename(request: string, ...rest: unknown[]): string };
+
+const original = resolver._resolveFilename;
+
+before(() => {
+  resolver._resolveFilename = (request, ...rest) => {
+    if (request === 'koffi') throw Object.assign(new Error("Cannot find module 'koffi'"), { code: 'MODULE_NOT_FOUND' });
+    return original.call(resolver, request, ...rest);
+  };
+});
+after(() => {
+  resolver._resolveFilename = original;
+});
+
+test('the error says what to install', () => {
+  const error = { code: 'UNSUPPORTED', message: /needs the optional package koffi: npm install koffi/ };
+  assert.throws(() => listXattrs('/'), error);
+  assert.throws(() => getXattr('/', 'user.x'), error);
+});
+
+test('an archive repository is written, and waits for the disk', async () => {
+  const { path } = new RepoBuilder('archive', '', scratchDirectory());
+  const objects = objectSet([]);
+  const { checksum } = objects[2];
+  const writer = await RepoWriter.open(path, { fsync: true });
+  writer.commit([writer.stageMetadata(objects)], [['a/ref', checksum]]);
+  writer.close();
+  const repo = openRepo(path);
+  assert.equal(repo.resolve('a/ref'), checksum);
+  repo.loadDirtree(repo.loadCommit(checksum).parsed.dirtree);
+});

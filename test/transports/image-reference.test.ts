@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseImgref } from '../../src/transports/image-reference.js';
+import { splitTag } from '../../src/transports/oci/directory.js';
+
+test('the transport is what stands before the first colon', () => {
+  for (const name of ['oci', 'oci-archive']) {
+    const { transport, rest } = parseImgref(`${name}:a/b:c`);
+    assert.deepEqual([transport.name, rest], [name, 'a/b:c']);
+  }
+});
+
+test('other references are a mistake in the call that names the forms', () => {
+  for (const imgref of ['', 'x', ':x', 'nothing:x', 'OCI:x', 'constructor:x'])
+    assert.throws(() => parseImgref(imgref), { code: 'USAGE', message: /expected .*oci:DIR\[:TAG\]/ }, imgref);
+});
+
+test('a path holds no colon, a tag may', () => {
+  assert.deepEqual(splitTag('a/b'), { path: 'a/b' });
+  assert.deepEqual(splitTag('a/b:v1'), { path: 'a/b', tag: 'v1' });
+  assert.deepEqual(splitTag('/a:host:5000/x'), { path: '/a', tag: 'host:5000/x' });
+  for (const rest of ['', ':', ':tag', 'path:'])
+    assert.throws(() => splitTag(rest), { code: 'USAGE', message: /PATH\[:TAG\]/ });
+});

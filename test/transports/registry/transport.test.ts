@@ -1,0 +1,349 @@
+import assert from 'node:assert/strict';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import type { OstrataError } from '../../../src/errors.js';
+import { validateImage } from '../../../src/oci/validate.js';
+import { createImage, openImage } from '../../../src/transports/image-reference.js';
+import type { TransportOptions } from '../../../src/transports/transport.js';
+import { copyImage } from '../../support/copy-blobs.js';
+import {
+  makeCertificates,
+  type Registry,
+  startRegistry,
+  type TestCertificates,
+} from '../../support/docker-registry.js';
+import { gzipped, newTraffic, noise, type TestImage, writeTestImage } from '../../support/random-images.js';
+import { run } from '../../support/run.js';
+import { startTokenServer, type TokenServer } from '../../support/token-server.js';
+import { needs } from '../../support/tools.js';
+
+const MIB = 1 << 20;
+const user = 'alice';
+const password = 'p:ss wörd';
+
+async function copy(from: string, to: string, options: TransportOptions) {
+  const traffic = newTraffic();
+  const image = await openImage(from, { ...options, traffic });
+  await copyImage(image, await createImage(to, { ...options, traffic }));
+  await image.close?.();
+  return traffic;
+}
+
+/** Asserts that the layout holds the image, byte for byte, and nothing else. */
+function assertSameImage(directory: string, image: TestImage): void {
+  const blobs = [image.manifestDigest, ...image.layers.map(({ digest }) => digest)];
+  const files = readdirSync(join(directory, 'blobs/sha256'));
+  for (const digest of blobs) assert.ok(files.includes(digest.slice('sha256:'.length)), digest);
+  assert.equal(files.length, new Set(blobs).size + 1, 'and the config');
+  for (const file of files)
+    assert.match(run('sha256sum', [join(directory, 'blobs/sha256', file)]), new RegExp(`^${file}`));
+}
+
+suite('a registry over http', needs('docker-registry'), () => {
+  let scratch: string;
+  let registry: Registry;
+  let old: TestImage;
+  let next: TestImage;
+  const options = { tlsVerify: false };
+  const ref = (rest: string) => `docker://${registry.host}/${rest}`;
+
+  before(async () => {
+    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    registry = await startRegistry(join(scratch, 'registry'));
+    const shared = [noise('a', 3 * MIB), noise('b', 100_000), Buffer.alloc(0), noise('c', 1)];
+    old = await writeTestImage(join(scratch, 'images'), 'old', [
+      noise('commit old', 70_000),
+      ...shared,
+      noise('d', 5000),
+    ]);
+    next = await writeTestImage(join(scratch, 'images'), 'new', [
+      noise('commit new', 71_000),
+      ...shared,
+      noise('e', 6000),
+    ]);
+  });
+  after(async () => {
+    await registry.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  test('push, push again, push the next build, pull', async () => {
+    const first = await copy(old.imgref, ref('os/base:old'), options);
+    assert.deepEqual([first.blobBytesSent, first.blobBytesReceived], [old.size, 0]);
+    assert.equal((await copy(old.imgref, ref('os/base:old'), options)).blobBytesSent, 0);
+    const there = old.layers.map(({ digest }) => digest);
+    const fresh = next.layers.filter(({ digest }) => !there.includes(digest));
+    assert.equal(fresh.length, 2);
+    const newBytes = fresh.reduce((sum, { size }) => sum + size, next.config.length);
+    const second = await copy(next.imgref, ref('os/base:new'), options);
+    assert.equal(second.blobBytesSent, newBytes);
+    for (const [tag, image] of [
+      ['old', old],
+      ['new', next],
+    ] as const) {
+      const pulled = join(scratch, `pulled-${tag}`);
+      const traffic = await copy(ref(`os/base:${tag}`), `oci:${pulled}:x`, options);
+      assert.equal(traffic.blobBytesReceived, image.size);
+      assertSameImage(pulled, image);
+      await validateImage(await openImage(`oci:${pulled}:x`));
+      await validateImage(await openImage(ref(`os/base@${image.manifestDigest}`), options));
+    }
+  });
+
+  test('an image of the same registry is taken over without a byte', async () => {
+    await copy(old.imgref, ref('os/source:old'), options);
+    const traffic = await copy(ref('os/source:old'), ref('os/mounted:old'), options);
+    // The config is read to look at it, and written as it may be another.
+    assert.deepEqual([traffic.blobBytesReceived, traffic.blobBytesSent], [old.config.length, old.config.length]);
+    const pulled = join(scratch, 'mounted');
+    await copy(ref('os/mounted:old'), `oci:${pulled}:x`, options);
+    assertSameImage(pulled, old);
+  });
+
+  test('an image of another registry is streamed through', async () => {
+    const other = await startRegistry(join(scratch, 'other'));
+    try {
+      await copy(old.imgref, ref('os/stream:old'), options);
+      const traffic = await copy(ref('os/stream:old'), `registry:${other.host}/os/streamed`, options);
+      assert.equal(traffic.blobBytesSent, old.size);
+      assert.deepEqual(
+        (await openImage(`registry:${other.host}/os/streamed:latest`, options)).manifestBytes,
+        Buffer.from(old.manifest),
+      );
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test('nothing shows of what is discarded', async () => {
+    const writer = await createImage(ref('os/discarded:x'), options);
+    const file = join(writer.stagingDirectory, 'layer');
+    writeFileSync(file, gzipped(noise('a', 3 * MIB)));
+    await writer.adopt(file, { mediaType: 'x', ...(old.layers[1] as (typeof old.layers)[number]) });
+    await writer.discard();
+    await writer.discard();
+    assert.ok(!existsSync(writer.stagingDirectory));
+    await assert.rejects(openImage(ref('os/discarded:x'), options), { code: 'NOT_FOUND' });
+  });
+
+  test('Ctrl-C ends a push, and nothing shows', async () => {
+    const interrupt = new AbortController();
+    const writer = await createImage(ref('os/interrupted:x'), { ...options, signal: interrupt.signal });
+    const image = await openImage(old.imgref);
+    for (const layer of image.manifest.layers) await writer.reuse(layer, image);
+    interrupt.abort();
+    const push = writer.commit({ config: old.config, manifest: old.manifest, platform: undefined });
+    await assert.rejects(push, { code: 'CANCELLED' });
+    await writer.discard();
+    await assert.rejects(openImage(ref('os/interrupted:x'), options), { code: 'NOT_FOUND' });
+  });
+
+  test('what is not there is named, in the words of the registry', async () => {
+    for (const name of ['os/nowhere:x', `os/nowhere@${old.manifestDigest}`])
+      await assert.rejects(openImage(ref(name), options), (error: OstrataError) => {
+        assert.equal(error.code, 'NOT_FOUND');
+        assert.match(error.message, /os\/nowhere.*MANIFEST_UNKNOWN/);
+        return true;
+      });
+    await assert.rejects(createImage(ref(`os/base@${old.manifestDigest}`), options), { code: 'USAGE' });
+  });
+
+  test('plain http is used only where verification is off', async () => {
+    await assert.rejects(openImage(ref('os/base:old'), { retries: 0 }), (error: OstrataError) => error.code === 'IO');
+  });
+
+  suite('skopeo and podman', needs('skopeo'), () => {
+    test('skopeo reads what we push, we read what skopeo pushes', async () => {
+      await copy(next.imgref, ref('os/ours:new'), options);
+      const theirs = join(scratch, 'skopeo');
+      run('skopeo', ['copy', '-q', '--src-tls-verify=false', ref('os/ours:new'), `oci:${theirs}:x`]);
+      assertSameImage(theirs, next);
+      run('skopeo', ['copy', '-q', '--dest-tls-verify=false', next.imgref, ref('os/theirs:new')]);
+      const ours = join(scratch, 'of-skopeo');
+      await copy(ref('os/theirs:new'), `oci:${ours}:x`, options);
+      assertSameImage(ours, next);
+    });
+
+    test('docker v2s2 is read', async () => {
+      run('skopeo', ['copy', '-q', '--format=v2s2', '--dest-tls-verify=false', old.imgref, ref('os/docker:old')]);
+      const image = await openImage(ref('os/docker:old'), options);
+      assert.match(image.manifest.mediaType ?? '', /vnd\.docker\.distribution\.manifest\.v2/);
+      await validateImage(image);
+      const pulled = join(scratch, 'docker');
+      await copy(ref('os/docker:old'), `oci:${pulled}:x`, options);
+      await validateImage(await openImage(`oci:${pulled}:x`));
+    });
+
+    test('podman pulls what we push', needs('podman', 'root', 'tar'), async () => {
+      const tree = join(scratch, 'tree');
+      mkdirSync(tree);
+      writeFileSync(join(tree, 'hello'), 'hello\n');
+      run('tar', ['-C', tree, '-cf', join(scratch, 'layer.tar'), 'hello']);
+      const image = await writeTestImage(join(scratch, 'images'), 'podman', [readFileSync(join(scratch, 'layer.tar'))]);
+      await copy(image.imgref, ref('os/podman:x'), options);
+      const storage = ['--root', join(scratch, 'storage'), '--runroot', join(scratch, 'run'), '--storage-driver=vfs'];
+      const id = run('podman', [...storage, 'pull', '-q', '--tls-verify=false', ref('os/podman:x')]).trim();
+      assert.equal(`sha256:${id}`, JSON.parse(Buffer.from(image.manifest).toString()).config.digest);
+      run('podman', [...storage, 'rmi', '-f', id]);
+    });
+  });
+});
+
+suite('a registry over https that wants to know who asks', needs('docker-registry', 'openssl', 'htpasswd'), () => {
+  let scratch: string;
+  let certificates: TestCertificates;
+  let certDirectory: string;
+  let registry: Registry;
+  let image: TestImage;
+
+  before(async () => {
+    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    certificates = makeCertificates(join(scratch, 'keys'));
+    certDirectory = join(scratch, 'certs');
+    mkdirSync(certDirectory);
+    copyFileSync(certificates.ca, join(certDirectory, 'ca.crt'));
+    const htpasswd = join(scratch, 'htpasswd');
+    run('htpasswd', ['-Bbc', htpasswd, user, password]);
+    registry = await startRegistry(join(scratch, 'registry'), { tls: certificates, htpasswd });
+    image = await writeTestImage(join(scratch, 'images'), 'x', [noise('a', 2 * MIB), noise('b', 1000)]);
+  });
+  after(async () => {
+    await registry.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+  const imgref = (path = 'os/base:x') => `docker://${registry.host}/${path}`;
+
+  test('push and pull with a private CA and a password', async () => {
+    const options = { certDirectory, credentials: { username: user, password } };
+    assert.equal((await copy(image.imgref, imgref(), options)).blobBytesSent, image.size);
+    const pulled = join(scratch, 'pulled');
+    await copy(imgref(), `oci:${pulled}:x`, options);
+    assertSameImage(pulled, image);
+  });
+
+  test('an authfile that skopeo wrote, and one with an entry for the repository', async () => {
+    const authfile = join(scratch, 'auth.json');
+    const login = ['login', '--authfile', authfile, '--cert-dir', certDirectory, '-u', user, '--password-stdin'];
+    run('skopeo', [...login, registry.host], { input: Buffer.from(password) });
+    await copy(image.imgref, imgref('os/authfile:x'), { certDirectory, authfile });
+    const { auths } = JSON.parse(readFileSync(authfile, 'utf8'));
+    const entry = auths[registry.host];
+    const wrong = { auth: Buffer.from('bob:no').toString('base64') };
+    writeFileSync(
+      authfile,
+      JSON.stringify({ auths: { [registry.host]: wrong, [`${registry.host}/os/authfile`]: entry } }),
+    );
+    await openImage(imgref('os/authfile:x'), { certDirectory, authfile });
+    await assert.rejects(openImage(imgref('os/base:x'), { certDirectory, authfile }), { code: 'IO' });
+  });
+
+  test('without the CA, or credentials, or with wrong ones: one clear error, no secret in it', async () => {
+    const authfile = join(scratch, 'none.json');
+    writeFileSync(authfile, '{}');
+    for (const [options, message] of [
+      [{ credentials: { username: user, password } }, /certificate/],
+      [{ certDirectory, authfile }, /401.*UNAUTHORIZED.*no credentials/],
+      [{ certDirectory, credentials: { username: user, password: 'wrong-password' } }, /401.*UNAUTHORIZED/],
+    ] as const)
+      for (const action of [openImage, createImage])
+        await assert.rejects(action(imgref(), options), (error: OstrataError) => {
+          assert.match(error.message, message);
+          assert.doesNotMatch(error.message, /wrong-password|p:ss/);
+          return true;
+        });
+  });
+
+  test('--tls-verify=false takes any certificate and stays with https', async () => {
+    await openImage(imgref(), { tlsVerify: false, credentials: { username: user, password } });
+  });
+
+  test('a client certificate', async () => {
+    const mutual = await startRegistry(join(scratch, 'mutual'), {
+      tls: { ...certificates, clientCa: certificates.ca },
+    });
+    try {
+      const target = `docker://${mutual.host}/os/mutual:x`;
+      await assert.rejects(createImage(target, { certDirectory, retries: 0 }), { code: 'IO' });
+      const withClient = join(scratch, 'client-certs');
+      mkdirSync(withClient);
+      copyFileSync(certificates.ca, join(withClient, 'ca.crt'));
+      copyFileSync(certificates.clientCertificate, join(withClient, 'us.cert'));
+      await assert.rejects(createImage(target, { certDirectory: withClient }), /us\.cert is there, us\.key is not/);
+      copyFileSync(certificates.clientKey, join(withClient, 'us.key'));
+      await copy(image.imgref, target, { certDirectory: withClient });
+    } finally {
+      await mutual.stop();
+    }
+  });
+});
+
+suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () => {
+  let scratch: string;
+  let tokens: TokenServer;
+  let registry: Registry;
+  let image: TestImage;
+  const identityToken = 'identity-of-alice';
+
+  before(async () => {
+    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    const { ca, certificate, key } = makeCertificates(join(scratch, 'keys'));
+    tokens = await startTokenServer({ key, certificate, user, password, identityToken });
+    registry = await startRegistry(join(scratch, 'registry'), { token: { ...tokens, rootCert: ca } });
+    image = await writeTestImage(join(scratch, 'images'), 'x', [noise('a', 200_000), noise('b', 1000)]);
+  });
+  after(async () => {
+    await registry.stop();
+    await tokens.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+  const imgref = (path: string) => `docker://${registry.host}/${path}`;
+
+  test('push, pull and take over, with one token for each set of rights', async () => {
+    const options = { tlsVerify: false, credentials: { username: user, password } };
+    await copy(image.imgref, imgref('os/one:x'), options);
+    assert.deepEqual(tokens.requests.splice(0), [`${user} repository:os/one:pull,push`]);
+    const traffic = await copy(imgref('os/one:x'), imgref('os/two:x'), options);
+    assert.equal(traffic.blobBytesSent, image.config.length);
+    assert.deepEqual(tokens.requests.splice(0), [
+      `${user} repository:os/one:pull`,
+      `${user} repository:os/two:pull,push`,
+      `${user} repository:os/two:pull,push repository:os/one:pull`,
+    ]);
+  });
+
+  test('anyone may pull; push is refused in the words of the registry', async () => {
+    const authfile = join(scratch, 'none.json');
+    writeFileSync(authfile, '{}');
+    const options = { tlsVerify: false, authfile };
+    await openImage(imgref('os/one:x'), options);
+    await assert.rejects(createImage(imgref('os/one:y'), options), /401.*UNAUTHORIZED/);
+  });
+
+  test('an identity token', async () => {
+    const authfile = join(scratch, 'identity.json');
+    writeFileSync(authfile, JSON.stringify({ auths: { [registry.host]: { identitytoken: identityToken } } }));
+    tokens.requests.length = 0;
+    await copy(image.imgref, imgref('os/identity:x'), { tlsVerify: false, authfile });
+    assert.deepEqual(tokens.requests, [`${user} repository:os/identity:pull,push`]);
+  });
+
+  test('a refused password is told with the words of the token server', async () => {
+    const options = { tlsVerify: false, credentials: { username: user, password: 'wrong-password' } };
+    await assert.rejects(createImage(imgref('os/one:x'), options), (error: OstrataError) => {
+      assert.match(error.message, /token.*401.*incorrect username or password/);
+      assert.doesNotMatch(error.message, /wrong-password/);
+      return true;
+    });
+  });
+});
