@@ -3,7 +3,16 @@
 // the Debian programs that end-to-end tests use: installed with apt as root, else named. Plain JavaScript without
 // dependencies: it runs before there are any. Exit codes: 0 ready, 1 something could not be installed or compiled.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,7 +27,11 @@ function fail(message) {
 /** Runs a program with its output shown; returns whether it succeeded. */
 function run(program, args, options = {}) {
   console.error(`$ ${[program, ...args].join(' ')}`);
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  const { status, error } = spawnSync(program, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    ...options,
+  });
   if (error) console.error(`prepare: ${program}: ${error.message}`);
   return status === 0;
 }
@@ -29,7 +42,9 @@ function checkNode() {
   const present = process.versions.node.split('.').map(Number);
   const at = required.findIndex((part, index) => part !== present[index]);
   if (at >= 0 && present[at] < required[at])
-    fail(`Node ${engines.node} is needed, this is ${process.versions.node}; see https://nodejs.org/en/download`);
+    fail(
+      `Node ${engines.node} is needed, this is ${process.versions.node}; see https://nodejs.org/en/download`,
+    );
 }
 
 /** Whether node_modules holds what package-lock.json asks for. Optional packages may rightly be absent. */
@@ -39,29 +54,38 @@ function dependenciesAreInstalled() {
   const read = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
   const have = read(installed);
   return Object.entries(read(join(root, 'package-lock.json'))).every(
-    ([path, { version, optional }]) => path === '' || (have[path] ? have[path].version === version : optional),
+    ([path, { version, optional }]) =>
+      path === '' || (have[path] ? have[path].version === version : optional),
   );
 }
 
 function installDependencies() {
   if (dependenciesAreInstalled()) return;
   console.error('prepare: node_modules is missing or does not match package-lock.json');
-  if (!run('npm', ['ci', '--no-audit', '--no-fund'])) fail('npm ci failed: see above; it needs the npm registry');
+  if (!run('npm', ['ci', '--no-audit', '--no-fund']))
+    fail('npm ci failed: see above; it needs the npm registry');
 }
 
 function newestSource(path) {
   const stats = lstatSync(path);
   if (!stats.isDirectory()) return stats.mtimeMs;
   // A directory's own time tells of files that were removed.
-  return Math.max(stats.mtimeMs, ...readdirSync(path).map((name) => newestSource(join(path, name))));
+  return Math.max(
+    stats.mtimeMs,
+    ...readdirSync(path).map((name) => newestSource(join(path, name))),
+  );
 }
 
 /** Compiles if a source is newer than the last compilation. Stale output goes first: a removed test must not run. */
 function compile() {
   const sources = ['src', 'plugins', 'test'];
-  const inputs = [...sources, 'tsconfig.json', 'package-lock.json'].map((name) => join(root, name)).filter(existsSync);
+  const inputs = [...sources, 'tsconfig.json', 'package-lock.json']
+    .map((name) => join(root, name))
+    .filter(existsSync);
   const outputs = ['src/index.js', 'test/demo.js'].map((name) => join(root, 'dist', name));
-  const compiled = Math.min(...outputs.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0)));
+  const compiled = Math.min(
+    ...outputs.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0)),
+  );
   if (compiled > Math.max(...inputs.map(newestSource))) return;
   for (const name of sources) rmSync(join(root, 'dist', name), { recursive: true, force: true });
   if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmitOnError']))
@@ -96,7 +120,11 @@ function installTools() {
   if (process.getuid?.() === 0 && isOnPath('apt-get')) {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     run('apt-get', ['update', '-qq'], { env });
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages('debian').split(' ')], { env });
+    run(
+      'apt-get',
+      ['install', '-y', '-qq', '--no-install-recommends', ...packages('debian').split(' ')],
+      { env },
+    );
     missing = missingTools();
     if (missing.length === 0) return;
   }

@@ -18,7 +18,11 @@ const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = join(checkout, 'dist/test');
 const parts = process.argv.slice(2);
 const files = readdirSync(root, { recursive: true })
-  .filter((name) => name.endsWith('.test.js') && (parts.length === 0 || parts.some((part) => name.includes(part))))
+  .filter(
+    (name) =>
+      name.endsWith('.test.js') &&
+      (parts.length === 0 || parts.some((part) => name.includes(part))),
+  )
   .sort()
   .map((name) => join(root, name));
 
@@ -28,7 +32,11 @@ const files = readdirSync(root, { recursive: true })
  */
 function changedFiles() {
   const options = { cwd: checkout, encoding: 'utf8', maxBuffer: 2 ** 26 };
-  const git = spawnSync('git', ['status', '--porcelain', '-z', '--no-renames', '--untracked-files=all'], options);
+  const git = spawnSync(
+    'git',
+    ['status', '--porcelain', '-z', '--no-renames', '--untracked-files=all'],
+    options,
+  );
   if (git.status !== 0) return undefined;
   const lines = git.stdout.split('\0').filter(Boolean);
   return lines.map((line) => {
@@ -57,7 +65,8 @@ const events = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
 // A file and a suite are reported like a test; they are none.
 const isTest = ({ name, file, details }) => details.type !== 'suite' && name !== file;
 events.on('test:pass', (event) => {
-  if (event.skip !== undefined) skipped.push(`${relative(root, event.file ?? '')}: ${event.name}: ${event.skip}`);
+  if (event.skip !== undefined)
+    skipped.push(`${relative(root, event.file ?? '')}: ${event.name}: ${event.skip}`);
   else if (isTest(event)) passed++;
 });
 events.on('test:fail', (event) => {
@@ -69,7 +78,9 @@ events.compose(new spec()).pipe(process.stdout);
 process.on('exit', () => {
   checkCheckout();
   for (const line of skipped) console.error(`SKIPPED ${line}`);
-  console.error(`${files.length} files: ${passed} tests passed, ${failed} failed, ${skipped.length} skipped`);
+  console.error(
+    `${files.length} files: ${passed} tests passed, ${failed} failed, ${skipped.length} skipped`,
+  );
   if (passed + failed > 0) return;
   console.error('test: no test ran');
   process.exitCode = 1;

@@ -12,7 +12,8 @@ const contentSources: Lazy<ContentSource> = {
 };
 
 const layoutStrategies: Lazy<LayoutStrategy> = {
-  'expected-download': async () => (await import('./layouts/expected-download.js')).expectedDownload,
+  'expected-download': async () =>
+    (await import('./layouts/expected-download.js')).expectedDownload,
   'rpm-ostree': async () => (await import('./layouts/rpm-ostree.js')).rpmOstree,
   'rpm-ostree-fresh': async () => (await import('./layouts/rpm-ostree.js')).rpmOstreeFresh,
   'size-tail': async () => (await import('./layouts/size-tail.js')).sizeTail,

@@ -30,12 +30,17 @@ const NOT_FOUND_ERRNOS = new Set(['ENOENT', 'ENOTDIR']);
 export function wrapError(context: string, error: unknown): OstrataError {
   if (error instanceof OstrataError)
     return new OstrataError(error.code, `${context}: ${error.message}`, { cause: error });
-  const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error) };
+  const { message, code } =
+    error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error) };
   if (error instanceof Error && error.name === 'AbortError')
     return new OstrataError('CANCELLED', `${context}: cancelled`, { cause: error });
-  return new OstrataError(code && NOT_FOUND_ERRNOS.has(code) ? 'NOT_FOUND' : 'IO', `${context}: ${message}`, {
-    cause: error,
-  });
+  return new OstrataError(
+    code && NOT_FOUND_ERRNOS.has(code) ? 'NOT_FOUND' : 'IO',
+    `${context}: ${message}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 /** Runs `body`; whatever it throws is wrapped with `context`. */

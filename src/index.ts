@@ -1,6 +1,6 @@
 /** The public library: what `import ... from 'ostrata'` gives. Plugins use `ostrata/plugin`, package databases `ostrata/rpmdb`. */
 
-export type { Compression, CompressionName } from './blobs/compress.js';
+export type { Compression } from './blobs/compress.js';
 export {
   type ImagePlan,
   type PlanImageOptions,
@@ -18,7 +18,12 @@ export {
   previousFromManifest,
 } from './builder/previous.js';
 export type { FetchEvent } from './client/import/fetch.js';
-export { type ImportCounts, type ImportPlan, importCounts, type PlannedLayer } from './client/import/plan.js';
+export {
+  type ImportCounts,
+  type ImportPlan,
+  importCounts,
+  type PlannedLayer,
+} from './client/import/plan.js';
 export { type PullResult, pullImage } from './client/pull.js';
 export {
   type ImportEvent,
@@ -27,7 +32,11 @@ export {
   planUnencapsulate,
   unencapsulate,
 } from './client/unencapsulate.js';
-export { type OstreeImgref, parseOstreeImgref, type Verification } from './client/verify/ostree-image-reference.js';
+export {
+  type OstreeImgref,
+  parseOstreeImgref,
+  type Verification,
+} from './client/verify/ostree-image-reference.js';
 export type { OwnedComponent } from './components/assign.js';
 export { type ErrorCode, OstrataError } from './errors.js';
 export { type EncapsulatedImage, type ReadLayer, readEncapsulated } from './image/encapsulated.js';
@@ -35,6 +44,7 @@ export { type VerifiedImage, verifyImage } from './image/verify.js';
 export type { FormatVersion } from './layers/spec.js';
 export type { ComponentChange } from './layout/changes.js';
 export { type Logger, silentLogger } from './log.js';
+export type { LayerCompression } from './oci/media-types.js';
 export { openRepo } from './ostree/repo.js';
 export { createImage, openImage } from './transports/image-reference.js';
 export type { ImageReader, ImageWriter } from './transports/transport.js';

@@ -55,7 +55,11 @@ export interface ContentSource {
   readonly priority: number;
   /** Whether this source has anything to say of the tree. No I/O. */
   detect(files: FileMap): boolean;
-  load(context: { readonly tree: Tree; readonly log: Logger; readonly signal: AbortSignal }): Promise<Claims>;
+  load(context: {
+    readonly tree: Tree;
+    readonly log: Logger;
+    readonly signal: AbortSignal;
+  }): Promise<Claims>;
 }
 
 /** A component as layout strategies see it: no files, no clock. */

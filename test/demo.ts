@@ -15,7 +15,11 @@ const cache = scratchDirectory();
 function ostrata(...args: string[]): void {
   console.log(`\n$ ostrata ${args.join(' ')}`);
   const env = { ...process.env, XDG_CACHE_HOME: cache };
-  const { status, error } = spawnSync(process.execPath, [program, ...args], { cwd: repoRoot, env, stdio: 'inherit' });
+  const { status, error } = spawnSync(process.execPath, [program, ...args], {
+    cwd: repoRoot,
+    env,
+    stdio: 'inherit',
+  });
   if (error) throw error;
   if (status !== 0) {
     console.error(`demo: ostrata ended with exit code ${status}`);
@@ -33,7 +37,9 @@ interface Descriptor {
 function layersOf(tag: string): readonly Descriptor[] {
   const read = (name: string) => JSON.parse(readFileSync(join(repoRoot, DEMO_DIR, name), 'utf8'));
   const { manifests } = read('index.json') as { manifests: Descriptor[] };
-  const entry = manifests.find(({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === tag);
+  const entry = manifests.find(
+    ({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === tag,
+  );
   if (!entry) throw new Error(`${DEMO_DIR}/index.json has no tag ${tag}`);
   return read(`blobs/${entry.digest.replace(':', '/')}`).layers;
 }
@@ -43,14 +49,25 @@ const bytes = (layers: readonly Descriptor[]) => layers.reduce((sum, { size }) =
 rmSync(join(repoRoot, DEMO_DIR), { recursive: true, force: true });
 mkdirSync(join(repoRoot, DEMO_DIR), { recursive: true });
 
-console.log('# A build of a small operating system, an ostree commit, becomes an image of at most 16 layers:');
+console.log(
+  '# A build of a small operating system, an ostree commit, becomes an image of at most 16 layers:',
+);
 const sample = 'rpmdb-fixtures/sample';
 const limit = '--max-layers=16';
 ostrata('container-encapsulate', `--repo=${sample}/old`, limit, 'sample/os', `oci:${DEMO_DIR}:old`);
 
-console.log('\n# The next build: security fixes and a new kernel. Layers without a changed package stay as they are:');
+console.log(
+  '\n# The next build: security fixes and a new kernel. Layers without a changed package stay as they are:',
+);
 const previous = `--previous-build=oci:${DEMO_DIR}:old`;
-ostrata('container-encapsulate', `--repo=${sample}/new`, limit, previous, 'sample/os', `oci:${DEMO_DIR}:new`);
+ostrata(
+  'container-encapsulate',
+  `--repo=${sample}/new`,
+  limit,
+  previous,
+  'sample/os',
+  `oci:${DEMO_DIR}:new`,
+);
 
 console.log('\n# Every digest, size and label recomputed:');
 ostrata('verify', `oci:${DEMO_DIR}:new`);
@@ -63,4 +80,6 @@ console.log(
   `\nA client that has the old image downloads ${fetched.length} of ${layers.length} layers: ` +
     `${bytes(fetched)} of ${bytes(layers)} bytes (${percent} %).`,
 );
-console.log(`The images are in ${join(repoRoot, DEMO_DIR)}, tags old and new; try: skopeo inspect oci:${DEMO_DIR}:new`);
+console.log(
+  `The images are in ${join(repoRoot, DEMO_DIR)}, tags old and new; try: skopeo inspect oci:${DEMO_DIR}:new`,
+);

@@ -9,7 +9,9 @@ import { scratchDirectory } from './support/scratch.js';
 
 const readme = readFileSync(join(repoRoot, 'README.md'), 'utf8');
 const blocks = (language: string) =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, text]) => text as string);
+  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(
+    ([, text]) => text as string,
+  );
 
 suite('commands of the README', () => {
   const commands = blocks('sh').flatMap((block) =>
@@ -22,7 +24,8 @@ suite('commands of the README', () => {
       const isHelp = (names: readonly string[]) =>
         ostrata([...names, '--help']).includes(`ostrata ${names.join(' ')} `);
       let names = 1;
-      while (/^[a-z][a-z-]*$/.test(words[names] ?? '') && isHelp(words.slice(0, names + 1))) names++;
+      while (/^[a-z][a-z-]*$/.test(words[names] ?? '') && isHelp(words.slice(0, names + 1)))
+        names++;
       const help = ostrata([...words.slice(0, names), '--help']);
       for (const [, option] of command.matchAll(/ (--?[a-z][a-z-]*)/g))
         assert.match(help, new RegExp(`(^|[ ,])${option}\\b`, 'm'));
@@ -39,8 +42,20 @@ suite('programs of the README', () => {
     const file = join(folder, 'my-plugin.mjs');
     writeFileSync(file, plugin);
     const repo = join(repoRoot, 'rpmdb-fixtures/sample/new');
-    const call = ['container-encapsulate', `--repo=${repo}`, '--dry-run', '--json', '--max-layers=5'];
-    const output = ostrata([...call, `--plugin=${file}`, '--layout=by-rate', 'sample/os', `oci:${image}`]);
+    const call = [
+      'container-encapsulate',
+      `--repo=${repo}`,
+      '--dry-run',
+      '--json',
+      '--max-layers=5',
+    ];
+    const output = ostrata([
+      ...call,
+      `--plugin=${file}`,
+      '--layout=by-rate',
+      'sample/os',
+      `oci:${image}`,
+    ]);
     const { layers } = JSON.parse(output) as { layers: { components: string[] }[] };
     const chunks = layers.slice(1).map(({ components }) => components);
     assert.equal(chunks.length, 4);
@@ -50,9 +65,17 @@ suite('programs of the README', () => {
   test('a mapping', () => {
     const file = join(folder, 'mapping.json');
     writeFileSync(file, blocks('json').find((block) => block.includes('"paths"')) ?? '');
-    const call = ['layout', 'plan', `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`, 'sample/os', '--json'];
+    const call = [
+      'layout',
+      'plan',
+      `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`,
+      'sample/os',
+      '--json',
+    ];
     const { layers } = JSON.parse(ostrata([...call, '--max-layers=5', `--mapping=${file}`]));
-    assert.ok(layers.some((layer: { components: string[] }) => `${layer.components}` === 'mapping:site'));
+    assert.ok(
+      layers.some((layer: { components: string[] }) => `${layer.components}` === 'mapping:site'),
+    );
   });
 
   for (const [i, program] of blocks('js')

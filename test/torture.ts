@@ -21,7 +21,12 @@ export interface TortureResult {
 /** Throws at the first sign of a repository that a kill has broken. @param imgref of an ostree image reference's form */
 export async function torture(
   imgref: string,
-  { kills, seed, mode, report }: { kills: number; seed: number; mode: string; report: (line: string) => void },
+  {
+    kills,
+    seed,
+    mode,
+    report,
+  }: { kills: number; seed: number; mode: string; report: (line: string) => void },
 ): Promise<TortureResult> {
   const random = generator(seed);
   const scratch = mkdtempSync(join(tmpdir(), 'ostrata-torture-'));
@@ -42,7 +47,9 @@ export async function torture(
         if (result === undefined) {
           if (signal !== 'SIGKILL') throw new Error(`the pull ended with ${signal}`);
           killed++;
-          report(`kill ${killed}: after ${Math.round(limit as number)} ms, ${blobRefs(repo)} layers are complete`);
+          report(
+            `kill ${killed}: after ${Math.round(limit as number)} ms, ${blobRefs(repo)} layers are complete`,
+          );
           continue;
         }
         if (result.layersPresent < before)
@@ -53,7 +60,8 @@ export async function torture(
       }
       const left = readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
       if (left.length > 0) throw new Error(`${left} left in ${repo}/tmp`);
-      if (readdirSync(join(repo, 'state')).length > 0) throw new Error(`a partial commit is left in ${repo}`);
+      if (readdirSync(join(repo, 'state')).length > 0)
+        throw new Error(`a partial commit is left in ${repo}`);
       rmSync(repo, { recursive: true });
     }
     return { kills: killed, completed, resumed };
@@ -70,7 +78,9 @@ function newRepo(scratch: string, mode: string): string {
 }
 
 function ostree(repo: string, ...args: readonly string[]): string {
-  const { status, stdout, stderr } = spawnSync('ostree', [`--repo=${repo}`, ...args], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync('ostree', [`--repo=${repo}`, ...args], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`ostree ${args.join(' ')}: ${stderr}`);
   return stdout;
 }
@@ -89,7 +99,15 @@ interface Run {
 /** Killed after `limit` milliseconds, if it has not ended before. */
 function pull(repo: string, imgref: string, limit?: number): Promise<Run> {
   const start = performance.now();
-  const child = spawn(process.execPath, [program, 'container', 'image', 'pull', '--json', repo, imgref]);
+  const child = spawn(process.execPath, [
+    program,
+    'container',
+    'image',
+    'pull',
+    '--json',
+    repo,
+    imgref,
+  ]);
   const timer = limit === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), limit);
   let stdout = '';
   let stderr = '';
@@ -128,7 +146,15 @@ function generator(seed: number): () => number {
 function sampleImage(): string {
   const imgref = `oci:${mkdtempSync(join(tmpdir(), 'ostrata-torture-image-'))}/image:sample`;
   const repo = join(repoRoot, 'rpmdb-fixtures/sample/old');
-  const args = [program, 'container-encapsulate', '--quiet', `--repo=${repo}`, '--max-layers=16', 'sample/os', imgref];
+  const args = [
+    program,
+    'container-encapsulate',
+    '--quiet',
+    `--repo=${repo}`,
+    '--max-layers=16',
+    'sample/os',
+    imgref,
+  ];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(stderr);
   return imgref;
@@ -137,8 +163,15 @@ function sampleImage(): string {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const [kills = '100', seed = '1', image] = process.argv.slice(2);
   const imgref = image ?? `ostree-unverified-image:${sampleImage()}`;
-  const options = { kills: Number(kills), seed: Number(seed), mode: 'bare-user', report: console.log };
+  const options = {
+    kills: Number(kills),
+    seed: Number(seed),
+    mode: 'bare-user',
+    report: console.log,
+  };
   console.log(`seed ${seed}, ${imgref}`);
   const result = await torture(imgref, options);
-  console.log(`${result.kills} kills, ${result.completed} pulls completed, ${result.resumed} layers not fetched again`);
+  console.log(
+    `${result.kills} kills, ${result.completed} pulls completed, ${result.resumed} layers not fetched again`,
+  );
 }

@@ -10,7 +10,8 @@ import {
 /** From this size on a layer (or a place in one) of its own costs less than dirtying its neighbours. */
 const BIG = 1 << 20;
 
-const isBig = (entry: FileEntry): entry is RegularFile => entry.type === 'file' && entry.size >= BIG;
+const isBig = (entry: FileEntry): entry is RegularFile =>
+  entry.type === 'file' && entry.size >= BIG;
 const idOf = ({ path }: FileEntry) => `file:${deployedPath(path)}`;
 
 export const bigfiles: ContentSource = {

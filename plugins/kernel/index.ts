@@ -6,7 +6,10 @@ import type { ComponentFacts, ContentSource, FileEntry } from '../../src/plugin.
 
 const MODULES_FILE = /^\/usr\/lib\/modules\/[^/]+\/([^/]+)$/;
 
-const component = (id: string): [string, ComponentFacts] => [id, { name: id, source: id, packages: [] }];
+const component = (id: string): [string, ComponentFacts] => [
+  id,
+  { name: id, source: id, packages: [] },
+];
 
 function owner({ path }: FileEntry): readonly string[] {
   const name = MODULES_FILE.exec(path)?.[1];
@@ -17,6 +20,10 @@ function owner({ path }: FileEntry): readonly string[] {
 export const kernel: ContentSource = {
   name: 'kernel',
   priority: 30,
-  detect: (files) => [...files].some((entry) => entry.type !== 'directory' && owner(entry).length > 0),
-  load: async () => ({ components: new Map([component('kernel'), component('initramfs')]), strong: owner }),
+  detect: (files) =>
+    [...files].some((entry) => entry.type !== 'directory' && owner(entry).length > 0),
+  load: async () => ({
+    components: new Map([component('kernel'), component('initramfs')]),
+    strong: owner,
+  }),
 };

@@ -17,7 +17,8 @@ const HORIZON = 10;
  */
 export const expectedDownload: LayoutStrategy = {
   name: 'expected-download',
-  description: 'least expected bytes per update, from changelogs and recorded history; keeps to the previous layout',
+  description:
+    'least expected bytes per update, from changelogs and recorded history; keeps to the previous layout',
   plan,
 };
 
@@ -34,7 +35,10 @@ function plan(components: readonly Component[], limits: LayoutLimits): Layout {
     const members = ids.map((id) => byId.get(id) as Component);
     const size = members.reduce((sum, member) => sum + member.size, 0);
     const sources = new Set(members.map(({ source }) => source));
-    const stays = [...sources].reduce((product, source) => product * (1 - (chance.get(source) ?? 0)), 1);
+    const stays = [...sources].reduce(
+      (product, source) => product * (1 - (chance.get(source) ?? 0)),
+      1,
+    );
     return { ids, size, stays, moving: clean ? size / HORIZON : 0 };
   };
   const clean = (prior ?? []).filter((layer) => !layer.dirty && layer.components.length > 0);
@@ -44,13 +48,19 @@ function plan(components: readonly Component[], limits: LayoutLimits): Layout {
     ...bySource(components.filter(({ id }) => !settled.has(id))).map((ids) => unitOf(ids, false)),
   ];
   if (prior === undefined) {
-    const named = units.map((unit) => ({ ...unit, name: byId.get(unit.ids[0] as string)?.source ?? '' }));
+    const named = units.map((unit) => ({
+      ...unit,
+      name: byId.get(unit.ids[0] as string)?.source ?? '',
+    }));
     const layers = stableLayers(named, maxLayers);
     const sizes = layers.map((ids) => unitOf(ids, false).size);
-    if (Math.max(...sizes) <= maxLayerSize) return { layers: layers.map((ids) => ({ components: ids })) };
+    if (Math.max(...sizes) <= maxLayerSize)
+      return { layers: layers.map((ids) => ({ components: ids })) };
   }
   const groups = partition(units, maxLayers, maxLayerSize);
-  return { layers: groups.map((group) => ({ components: group.flatMap((i) => (units[i] as Unit).ids) })) };
+  return {
+    layers: groups.map((group) => ({ components: group.flatMap((i) => (units[i] as Unit).ids) })),
+  };
 }
 
 /** Ids by source package, in byte order. */

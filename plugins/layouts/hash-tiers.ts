@@ -27,7 +27,9 @@ export const hashTiers: LayoutStrategy = {
   name: 'hash-tiers',
   description: 'large packages alone, the rest by stability and a hash of the name (chunkah)',
   plan: (components, { maxLayers }) => ({
-    layers: pack(itemsOf(components), maxLayers).map((items) => ({ components: items.flatMap(({ ids }) => ids) })),
+    layers: pack(itemsOf(components), maxLayers).map((items) => ({
+      components: items.flatMap(({ ids }) => ids),
+    })),
   }),
 };
 
@@ -86,7 +88,9 @@ function hashed(items: readonly Item[], count: number): Item[][] {
   for (const item of items) bins[Number(fnv1a(item.name) % BigInt(count))]?.push(item);
   for (const empty of bins.filter((bin) => bin.length === 0).reverse()) {
     const shared = bins.filter((bin) => bin.length > 1);
-    const largest = shared.flat().reduce<Item | undefined>((a, b) => (a && a.size > b.size ? a : b), undefined);
+    const largest = shared
+      .flat()
+      .reduce<Item | undefined>((a, b) => (a && a.size > b.size ? a : b), undefined);
     const from = shared.find((bin) => bin.includes(largest as Item));
     if (largest === undefined || from === undefined) break;
     from.splice(from.indexOf(largest), 1);
@@ -100,6 +104,7 @@ const FNV_PRIME = 0x100000001b3n;
 /** FNV-1a, 64 bits, of the name and, as Rust hashes strings, the byte 0xff. */
 function fnv1a(text: string): bigint {
   let hash = FNV_OFFSET;
-  for (const byte of [...Buffer.from(text), 0xff]) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME);
+  for (const byte of [...Buffer.from(text), 0xff])
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME);
   return hash;
 }

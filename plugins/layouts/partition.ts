@@ -40,7 +40,12 @@ const cost = (size: number, stays: number): number => size * (1 - stays);
 /** What `a` and `b` as one cost more than each alone. Beyond `maxSize` it is more than any union within it, but finite. */
 function increase(a: Group, b: Group, maxSize: number): number {
   const size = a.size + b.size;
-  const more = cost(size, a.stays * b.stays) - cost(a.size, a.stays) - cost(b.size, b.stays) + a.moving + b.moving;
+  const more =
+    cost(size, a.stays * b.stays) -
+    cost(a.size, a.stays) -
+    cost(b.size, b.stays) +
+    a.moving +
+    b.moving;
   return size > maxSize ? Number.MAX_SAFE_INTEGER + size : more;
 }
 
@@ -55,7 +60,9 @@ function narrow(alone: Group[], count: number, maxSize: number): Group[] {
   if (alone.length <= count) return alone;
   const line = alone.toSorted((a, b) => a.stays - b.stays || a.size - b.size);
   const pair = (i: number): number =>
-    i < 0 || i + 1 >= line.length ? Infinity : increase(line[i] as Group, line[i + 1] as Group, maxSize);
+    i < 0 || i + 1 >= line.length
+      ? Infinity
+      : increase(line[i] as Group, line[i + 1] as Group, maxSize);
   const more = line.map((_, i) => pair(i));
   while (line.length > count) {
     let at = 0;
@@ -103,7 +110,12 @@ function agglomerate(alone: Group[], count: number, maxSize: number): Group[] {
 }
 
 function union(a: Group, b: Group): Group {
-  return { size: a.size + b.size, stays: a.stays * b.stays, moving: 0, items: [...a.items, ...b.items] };
+  return {
+    size: a.size + b.size,
+    stays: a.stays * b.stays,
+    moving: 0,
+    items: [...a.items, ...b.items],
+  };
 }
 
 /** A round rarely finds anything after the tenth; the bound is for inputs nobody has seen. */
@@ -143,7 +155,8 @@ function betterGroup(
   let least = saved - LEAST_GAIN;
   for (const group of groups) {
     if (group === from || group.size + size > maxSize) continue;
-    const more = cost(group.size + size, group.stays * stays) - cost(group.size, group.stays) + group.moving;
+    const more =
+      cost(group.size + size, group.stays * stays) - cost(group.size, group.stays) + group.moving;
     if (more >= least) continue;
     least = more;
     best = group;

@@ -4,7 +4,13 @@
  * partitions of size and change frequency.
  */
 import { compareUtf8 } from '../../src/bytes/text.js';
-import type { Component, Layout, LayoutLimits, LayoutStrategy, PriorLayer } from '../../src/plugin.js';
+import type {
+  Component,
+  Layout,
+  LayoutLimits,
+  LayoutStrategy,
+  PriorLayer,
+} from '../../src/plugin.js';
 import { deviation, mean, median, medianDeviation } from './statistics.js';
 
 /** With fewer layers rpm-ostree refuses to split. */
@@ -18,7 +24,8 @@ type Bin = readonly Component[];
 
 export const rpmOstree: LayoutStrategy = {
   name: 'rpm-ostree',
-  description: 'the previous layers, new packages in a reserved one; at first by size and frequency (rpm-ostree)',
+  description:
+    'the previous layers, new packages in a reserved one; at first by size and frequency (rpm-ostree)',
   plan: (components, limits) => keep(components, limits) ?? fresh(components, limits),
 };
 
@@ -30,20 +37,31 @@ export const rpmOstreeFresh: LayoutStrategy = {
 };
 
 /** The previous layers, what is new in the last of them; undefined where there are none or too many. */
-function keep(components: readonly Component[], { maxLayers, prior = [] }: LayoutLimits): Layout | undefined {
+function keep(
+  components: readonly Component[],
+  { maxLayers, prior = [] }: LayoutLimits,
+): Layout | undefined {
   const layers = prior.filter((layer, i) => layer.components.length > 0 || i === prior.length - 1);
   if (layers.length === 0 || layers.length > maxLayers) return undefined;
   const known = new Set(prior.flatMap((layer) => layer.components));
   const added = components.map(({ id }) => id).filter((id) => !known.has(id));
   const reserved = layers.at(-1) as PriorLayer;
-  return { layers: [...layers.slice(0, -1), { components: [...reserved.components, ...added] }].map(onlyComponents) };
+  return {
+    layers: [...layers.slice(0, -1), { components: [...reserved.components, ...added] }].map(
+      onlyComponents,
+    ),
+  };
 }
 
-const onlyComponents = ({ components }: { readonly components: readonly string[] }) => ({ components });
+const onlyComponents = ({ components }: { readonly components: readonly string[] }) => ({
+  components,
+});
 
 function fresh(components: readonly Component[], { maxLayers }: LayoutLimits): Layout {
   const bySize = components.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id));
-  return { layers: pack(bySize, maxLayers).map((bin) => ({ components: bin.map(({ id }) => id) })) };
+  return {
+    layers: pack(bySize, maxLayers).map((bin) => ({ components: bin.map(({ id }) => id) })),
+  };
 }
 
 /** The last bin is empty: reserved for packages to come. */
@@ -76,7 +94,9 @@ function fold(packed: Bin[], count: number, first: number): void {
   while (packed.length > count) {
     const last = packed.length - 2;
     if (last < first) merge(packed, packed.length - 1);
-    else for (let at = last - ((last - first) % 2); at >= first && packed.length > count; at -= 2) merge(packed, at);
+    else
+      for (let at = last - ((last - first) % 2); at >= first && packed.length > count; at -= 2)
+        merge(packed, at);
   }
 }
 
@@ -100,16 +120,25 @@ function partition(bySize: Bin, maxLarge: number): Partitions {
   const low = 0.5 * Math.abs(middle - THRESHOLD * spread);
   const large = bySize.filter(({ size }) => size >= high);
   const small = bySize.filter(({ size }) => size < high && size <= low);
-  const medium = [...large.slice(maxLarge), ...bySize.filter(({ size }) => size < high && size > low)];
+  const medium = [
+    ...large.slice(maxLarge),
+    ...bySize.filter(({ size }) => size < high && size > low),
+  ];
   medium.sort((a, b) => a.changesPerYear - b.changesPerYear);
   const sizeClass = classifier(medium.map(({ size }) => size));
   const rateClass = classifier(medium.map(({ changesPerYear }) => changesPerYear));
   const partitions = (['high', 'medium', 'low'] as const).flatMap((rate) =>
     (['high', 'low', 'medium'] as const).map((size) =>
-      medium.filter((each) => rateClass(each.changesPerYear) === rate && sizeClass(each.size) === size),
+      medium.filter(
+        (each) => rateClass(each.changesPerYear) === rate && sizeClass(each.size) === size,
+      ),
     ),
   );
-  return { large: large.slice(0, maxLarge), small, partitions: partitions.filter(({ length }) => length > 0) };
+  return {
+    large: large.slice(0, maxLarge),
+    small,
+    partitions: partitions.filter(({ length }) => length > 0),
+  };
 }
 
 function classifier(values: readonly number[]): (value: number) => 'high' | 'medium' | 'low' {

@@ -7,7 +7,8 @@ import type { Component, LayoutStrategy } from '../../src/plugin.js';
 
 export const sizeTail: LayoutStrategy = {
   name: 'size-tail',
-  description: 'the largest components alone, the rest by source package, the last in one (ostree-rs-ext, 2022)',
+  description:
+    'the largest components alone, the rest by source package, the last in one (ostree-rs-ext, 2022)',
   plan: (components, { maxLayers }) => ({
     layers: pack(components, maxLayers).map((layer) => ({ components: layer.map(({ id }) => id) })),
   }),
@@ -21,7 +22,9 @@ function pack(components: readonly Component[], bins: number): Component[][] {
     bySource.set(component.source, [...(bySource.get(component.source) ?? []), component]);
   const packed = [...sorted.slice(0, bins).map((component) => [component]), ...bySource.values()];
   packed.sort((a, b) => sizeOf(b) - sizeOf(a));
-  return packed.length <= bins ? packed : [...packed.slice(0, bins - 1), packed.slice(bins - 1).flat()];
+  return packed.length <= bins
+    ? packed
+    : [...packed.slice(0, bins - 1), packed.slice(bins - 1).flat()];
 }
 
 const sizeOf = (bin: readonly Component[]): number => bin.reduce((sum, { size }) => sum + size, 0);

@@ -26,7 +26,11 @@ export function stableLayers(items: readonly Placeable[], maxLayers: number): st
   if (items.length <= maxLayers) return items.map(({ ids }) => [...ids]);
   // Size counts for more: it is known, and changes less than a rate does.
   const sorted = items
-    .map((item) => ({ item, weight: item.size * Math.sqrt(STEP ** powerOf(1 - item.stays)), tier: tierOf(item) }))
+    .map((item) => ({
+      item,
+      weight: item.size * Math.sqrt(STEP ** powerOf(1 - item.stays)),
+      tier: tierOf(item),
+    }))
     .sort((a, b) => b.weight - a.weight || compareUtf8(a.item.name, b.item.name));
   const hashes = rememberedHashes();
   const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(sorted, i + 1, hashes));
@@ -68,9 +72,11 @@ function layersOf(sorted: readonly Sorted[], count: number, hashes: Hashes): Pla
  * A layer costs its bytes times its changes: least where large and seldom changed sources are apart from small and often
  * changed ones. Tiers by probability alone have each large source fetched for the sake of many small ones.
  */
-const tierOf = ({ size, stays }: Placeable): number => powerOf((1 - stays) / Math.sqrt(Math.max(size, 1)));
+const tierOf = ({ size, stays }: Placeable): number =>
+  powerOf((1 - stays) / Math.sqrt(Math.max(size, 1)));
 
-const powerOf = (value: number): number => Math.round(Math.log(Math.max(value, 1e-9)) / Math.log(STEP));
+const powerOf = (value: number): number =>
+  Math.round(Math.log(Math.max(value, 1e-9)) / Math.log(STEP));
 
 /**
  * Bins for each tier, at least one. One of n bins with bytes S and changes L costs about S L / n^2, all of them S L / n:
@@ -100,7 +106,8 @@ function byHash(items: readonly Placeable[], count: number, hashes: Hashes): Pla
   for (const item of items) {
     const scores = hashes(item.name, count);
     let best = 0;
-    for (let bin = 1; bin < count; bin++) if ((scores[bin] as number) > (scores[best] as number)) best = bin;
+    for (let bin = 1; bin < count; bin++)
+      if ((scores[bin] as number) > (scores[best] as number)) best = bin;
     bins[best]?.push(item);
   }
   return bins.filter((bin) => bin.length > 0);

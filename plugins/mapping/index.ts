@@ -24,7 +24,10 @@ const NAME = /^[^,\p{Cc}]{1,255}$/u;
 const CANONICAL_PATH = /^(\/|(\/(?!\.{1,2}(\/|$))[^/\0]+)+)$/;
 
 const name = v.pipe(v.string(), v.regex(NAME, 'expected a name of 1 to 255 characters, no comma'));
-const path = v.pipe(v.string(), v.regex(CANONICAL_PATH, 'expected an absolute path without "." or ".."'));
+const path = v.pipe(
+  v.string(),
+  v.regex(CANONICAL_PATH, 'expected an absolute path without "." or ".."'),
+);
 const schema = v.object({
   version: v.literal(VERSION),
   paths: v.record(path, name),
@@ -48,7 +51,9 @@ export function mapping(text: string): ContentSource {
   const { paths, components } = parseJson(text, schema);
   const declared = new Map(Object.entries(components));
   const names = new Set(Object.values(paths));
-  const facts = new Map([...names].map((name) => [idOf(name), factsOf(name, declared.get(name) ?? {})]));
+  const facts = new Map(
+    [...names].map((name) => [idOf(name), factsOf(name, declared.get(name) ?? {})]),
+  );
   return {
     name: 'mapping',
     priority: 5, // what somebody names on the command line comes before what the tree says
@@ -68,22 +73,32 @@ export function mapping(text: string): ContentSource {
 
 type Declared = v.InferOutput<typeof schema>['components'][string];
 
-function factsOf(name: string, { updateInterval, source = idOf(name), exclusive }: Declared): ComponentFacts {
+function factsOf(
+  name: string,
+  { updateInterval, source = idOf(name), exclusive }: Declared,
+): ComponentFacts {
   const declared = updateInterval !== undefined && { updateInterval };
   return { name, source, packages: [], ...declared, ...(exclusive && { exclusive }) };
 }
 
 /** Names by the paths that they have in the tree, after symlinks in their directories. */
-function ownersIn(files: FileMap, paths: Readonly<Record<string, string>>, log: Logger): ReadonlyMap<string, string> {
+function ownersIn(
+  files: FileMap,
+  paths: Readonly<Record<string, string>>,
+  log: Logger,
+): ReadonlyMap<string, string> {
   const owners = new Map<string, string>();
   const missing: string[] = [];
   for (const [path, name] of Object.entries(paths)) {
-    const entry = files.resolve(path) ?? (path.startsWith('/etc') ? files.resolve(`/usr${path}`) : undefined);
+    const entry =
+      files.resolve(path) ?? (path.startsWith('/etc') ? files.resolve(`/usr${path}`) : undefined);
     if (entry === undefined) missing.push(path);
     else owners.set(deployedPath(entry.path), name);
   }
   if (missing.length > 0)
-    log.warn(`mapping: paths that are not in the tree: ${missing.length}, the first is ${missing[0]}`);
+    log.warn(
+      `mapping: paths that are not in the tree: ${missing.length}, the first is ${missing[0]}`,
+    );
   return owners;
 }
 

@@ -2,7 +2,12 @@
  * Content source `subtree`, the last: what nobody claims, by the top of its path, `dir:/usr/share/x`. The id depends on
  * the path alone, so content stays where it is when its neighbours come and go.
  */
-import { type ComponentFacts, type ContentSource, deployedPath, type FileEntry } from '../../src/plugin.js';
+import {
+  type ComponentFacts,
+  type ContentSource,
+  deployedPath,
+  type FileEntry,
+} from '../../src/plugin.js';
 
 /** `/usr/share/x` is one concern, `/usr/share` is not. */
 const DEPTH = 3;

@@ -6,7 +6,14 @@
  *   user.update-interval  days between updates, or daily ... yearly; beside user.component, not inherited
  */
 import { decodeUtf8 } from '../../src/bytes/text.js';
-import type { Claims, ComponentFacts, ContentSource, FileEntry, FileMap, Logger } from '../../src/plugin.js';
+import type {
+  Claims,
+  ComponentFacts,
+  ContentSource,
+  FileEntry,
+  FileMap,
+  Logger,
+} from '../../src/plugin.js';
 
 const COMPONENT = 'user.component';
 const UPDATE_INTERVAL = 'user.update-interval';
@@ -39,7 +46,9 @@ function claimsOf(files: FileMap, log: Logger): Claims {
     owners.set(entry.path, name);
     const id = `component:${name}`;
     const declared = own === undefined ? undefined : updateInterval(entry, log);
-    const intervals = [components.get(id)?.updateInterval, declared].filter((days) => days !== undefined);
+    const intervals = [components.get(id)?.updateInterval, declared].filter(
+      (days) => days !== undefined,
+    );
     const updates = intervals.length > 0 && { updateInterval: Math.min(...intervals) };
     components.set(id, { name, source: id, packages: [], exclusive: true, ...updates });
   }

@@ -174,7 +174,9 @@ export class BlobCache {
       return [];
     }
     const used = statSync(join(path, 'entry.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    return [{ name, used, size: statSync(join(path, 'blob'), { throwIfNoEntry: false })?.size ?? 0 }];
+    return [
+      { name, used, size: statSync(join(path, 'blob'), { throwIfNoEntry: false })?.size ?? 0 },
+    ];
   }
 
   #remove(key: string): void {

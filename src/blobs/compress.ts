@@ -5,18 +5,20 @@
  * zstd (RFC 8878) holds a frame for each block, as pzstd and zstd:chunked do it.
  */
 import { constants, crc32, deflateRawSync } from 'node:zlib';
+import type { LayerCompression } from '../oci/media-types.js';
 import { loadZstd, ZSTD_VERSION } from './zstd.js';
 
-export type CompressionName = 'gzip' | 'zstd' | 'none';
 export interface Compression {
-  readonly name: CompressionName;
+  readonly name: LayerCompression;
   /** gzip: 1 (fast) to 9 (small); zstd: 1 to 19. */
   readonly level: number;
 }
 
 /** Compressions with one key make the same blob of the same tar. */
 export function compressionKey({ name, level }: Compression): string {
-  return name === 'none' ? name : `${name}-${level}-${name === 'gzip' ? process.versions.zlib : ZSTD_VERSION}`;
+  return name === 'none'
+    ? name
+    : `${name}-${level}-${name === 'gzip' ? process.versions.zlib : ZSTD_VERSION}`;
 }
 
 export interface Compressor {
@@ -71,7 +73,13 @@ export async function createCompressor({ name, level }: Compression): Promise<Co
       };
     }
     case 'none':
-      return { blockSize: BLOCK_SIZE, window: 0, isIdentity: true, compress: (block) => block, frame: () => NO_FRAME };
+      return {
+        blockSize: BLOCK_SIZE,
+        window: 0,
+        isIdentity: true,
+        compress: (block) => block,
+        frame: () => NO_FRAME,
+      };
   }
 }
 

@@ -42,7 +42,10 @@ export interface WriteLayersOptions {
 }
 
 /** Writes all layers, the largest first; results are in the order of `tasks`. Fails as soon as one fails, all workers ended. */
-export async function writeLayers(tasks: readonly LayerTask[], options: WriteLayersOptions): Promise<BlobResult[]> {
+export async function writeLayers(
+  tasks: readonly LayerTask[],
+  options: WriteLayersOptions,
+): Promise<BlobResult[]> {
   const results: BlobResult[] = [];
   if (tasks.length === 0) return results;
   const queue = tasks
@@ -84,7 +87,8 @@ function send(
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(new OstrataError('CANCELLED', 'writing layers: cancelled'));
     const onError = (error: unknown) => reject(wrapError('layer worker', error));
-    const onExit = (code: number) => reject(new OstrataError('IO', `layer worker ended with exit code ${code}`));
+    const onExit = (code: number) =>
+      reject(new OstrataError('IO', `layer worker ended with exit code ${code}`));
     const onMessage = (reply: WorkerReply) => {
       if (reply.type === 'progress') return onProgress(reply.bytes);
       settle();
@@ -99,7 +103,11 @@ function send(
     if (signal.aborted) return onAbort();
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
     signal.addEventListener('abort', onAbort, { once: true });
-    worker.postMessage(task === 'help' ? task : ({ path: task.path, spec: toColumns(task.spec) } satisfies WorkerTask));
+    worker.postMessage(
+      task === 'help'
+        ? task
+        : ({ path: task.path, spec: toColumns(task.spec) } satisfies WorkerTask),
+    );
   });
 }
 

@@ -61,7 +61,10 @@ export class Board {
     this.#compressor = compressor;
     this.#words = new Int32Array(memory.words);
     this.#bytes = new Uint8Array(memory.bytes);
-    this.#slots = Array.from({ length: (this.#words.length - WORDS) / SLOT_WORDS }, (_, slot) => slot);
+    this.#slots = Array.from(
+      { length: (this.#words.length - WORDS) / SLOT_WORDS },
+      (_, slot) => slot,
+    );
   }
 
   get hasHelpers(): boolean {
@@ -110,8 +113,13 @@ export class Board {
     if (slot === undefined) return false;
     const { beforeAt, blockAt, outputAt } = this.#places(slot);
     const copy = (at: number, lengthWord: number) =>
-      new Uint8Array(this.#bytes.subarray(at, at + (this.#words[word(slot, lengthWord)] as number)));
-    const output = this.#compressor.compress(copy(blockAt, BLOCK_LENGTH), copy(beforeAt, BEFORE_LENGTH));
+      new Uint8Array(
+        this.#bytes.subarray(at, at + (this.#words[word(slot, lengthWord)] as number)),
+      );
+    const output = this.#compressor.compress(
+      copy(blockAt, BLOCK_LENGTH),
+      copy(beforeAt, BEFORE_LENGTH),
+    );
     this.#bytes.set(output, outputAt);
     this.#words[word(slot, OUTPUT_LENGTH)] = output.length;
     this.#set(slot, DONE);

@@ -47,7 +47,8 @@ parentPort?.on('message', async (task: WorkerTask | 'help') => {
   try {
     reply({ type: 'done', result: await write(task) });
   } catch (error) {
-    const { code, message } = error instanceof OstrataError ? error : wrapError(`writing ${task.path}`, error);
+    const { code, message } =
+      error instanceof OstrataError ? error : wrapError(`writing ${task.path}`, error);
     reply({ type: 'failed', code, message });
   }
 });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
+import { writeFully } from '../system/write-fully.js';
 import type { Compressor } from './compress.js';
 import type { Board, Slot } from './work-queue.js';
 
@@ -118,6 +119,6 @@ export class BlobWriter {
   #emit(bytes: Uint8Array): void {
     this.#digest.update(bytes);
     this.#size += bytes.length;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+    writeFully(this.#fd, bytes);
   }
 }

@@ -24,7 +24,9 @@ export function loadNativeZstd(): CompressFrame | undefined {
     const require = createRequire(import.meta.url);
     const koffi = require('koffi') as typeof import('koffi');
     const manifest = require.resolve('@cloudpss/zstd/package.json');
-    const { path } = createRequire(manifest)('node-gyp-build') as { path(directory: string): string };
+    const { path } = createRequire(manifest)('node-gyp-build') as {
+      path(directory: string): string;
+    };
     const file = path(dirname(manifest));
     if (!file.includes('glibc')) return undefined;
     // Newer Node exports a zstd of its own, another version: without "deep" the library would call into that.
@@ -42,7 +44,8 @@ export function loadNativeZstd(): CompressFrame | undefined {
     if (output.length < bound(bytes.length)) output = Buffer.allocUnsafeSlow(bound(bytes.length));
     const length = compress(output, output.length, bytes, bytes.length, level);
     // Error codes are negative numbers, as size_t far above any length.
-    if (length > output.length) throw new OstrataError('IO', `zstd error ${BigInt.asIntN(64, BigInt(length))}`);
+    if (length > output.length)
+      throw new OstrataError('IO', `zstd error ${BigInt.asIntN(64, BigInt(length))}`);
     return output.subarray(0, length);
   };
 }

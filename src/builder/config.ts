@@ -1,12 +1,11 @@
 /** The image's config and manifest, from the commit and the layers: labels, history and annotations as bootc expects them. */
 
-import type { CompressionName } from '../blobs/compress.js';
 import { compareUtf8 } from '../bytes/text.js';
 import type { OwnedComponent } from '../components/assign.js';
 import { OstrataError } from '../errors.js';
 import * as annotation from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
-import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST } from '../oci/media-types.js';
+import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import { type Commit, metadataValue } from '../ostree/objects/commit.js';
 
@@ -44,15 +43,10 @@ const YEAR_9999 = 253_402_300_799;
 /** From six components on a layer's history counts them. */
 const MAX_NAMED = 5;
 
-/** Media type of a layer compressed that way. */
-export const LAYER_MEDIA_TYPES: Readonly<Record<CompressionName, string>> = {
-  gzip: OCI_LAYER_GZIP,
-  zstd: OCI_LAYER_ZSTD,
-  none: OCI_LAYER,
-};
-
 /** `ostree.components`: plain names, sorted, each once, joined by commas (one within a name is written %2C). */
-export function componentsAnnotation(components: readonly OwnedComponent[]): Readonly<Record<string, string>> {
+export function componentsAnnotation(
+  components: readonly OwnedComponent[],
+): Readonly<Record<string, string>> {
   const names = [...new Set(components.map(({ name }) => name.replaceAll(',', '%2C')))];
   return { [annotation.OSTREE_COMPONENTS]: names.sort(compareUtf8).join(',') };
 }
@@ -90,12 +84,18 @@ export function assembleImage(
     [annotation.OSTREE_COMMIT]: commit.checksum,
   };
   const platform = { architecture: options.architecture, os: 'linux' };
-  const cmd = options.cmd ?? (metadataValue(commit.parsed.metadata, CONTAINER_CMD, 'as') as string[] | undefined);
+  const cmd =
+    options.cmd ??
+    (metadataValue(commit.parsed.metadata, CONTAINER_CMD, 'as') as string[] | undefined);
   const base = options.imageConfig ?? {};
   const config = canonicalJson({
     created,
     ...platform,
-    config: { ...base, ...(cmd && { Cmd: cmd }), Labels: { ...(base.Labels as object | undefined), ...labels } },
+    config: {
+      ...base,
+      ...(cmd && { Cmd: cmd }),
+      Labels: { ...(base.Labels as object | undefined), ...labels },
+    },
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
     history: layers.map((layer) => ({ created, created_by: layer.createdBy })),
   });
@@ -113,12 +113,21 @@ export function assembleImage(
 /** @param seconds since 1970 */
 function rfc3339(seconds: number): string {
   if (seconds > YEAR_9999)
-    throw new OstrataError('UNSUPPORTED', `timestamp ${seconds}: an image config cannot tell of a year beyond 9999`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `timestamp ${seconds}: an image config cannot tell of a year beyond 9999`,
+    );
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 /** `created_by` of the commit layer. */
-export function commitDescription({ checksum, parsed }: { checksum: string; parsed: Commit }): string {
+export function commitDescription({
+  checksum,
+  parsed,
+}: {
+  checksum: string;
+  parsed: Commit;
+}): string {
   return parsed.subject === '' ? `ostree export of commit ${checksum}` : parsed.subject;
 }
 
@@ -134,7 +143,8 @@ export function commitLabels(
     return value !== undefined;
   };
   for (const key of copyMeta)
-    if (!copy(key)) throw new OstrataError('NOT_FOUND', `commit metadata has no key ${key} with a string value`);
+    if (!copy(key))
+      throw new OstrataError('NOT_FOUND', `commit metadata has no key ${key} with a string value`);
   for (const key of [...copyMetaOptional, INPUT_HASH, annotation.OSTREE_LINUX]) copy(key);
   copy('version', annotation.IMAGE_VERSION);
   const bootable = metadataValue(metadata, annotation.OSTREE_BOOTABLE, 'b');

@@ -34,7 +34,12 @@ import {
   type ImageOptions,
 } from './config.js';
 import type { PreviousBuild } from './previous.js';
-import { type PlannedBlob, type WriteBlobsOptions, type WrittenBlob, writeBlobs } from './write-blobs.js';
+import {
+  type PlannedBlob,
+  type WriteBlobsOptions,
+  type WrittenBlob,
+  writeBlobs,
+} from './write-blobs.js';
 
 export interface PlanImageOptions {
   /** Path of the ostree repository. */
@@ -76,9 +81,14 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   const { log, signal, previous } = options;
   const repo = openRepo(options.repo);
   const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), log);
-  const components = await assignComponents(tree, await loadClaims(tree, options.sources, { log, signal }));
+  const components = await assignComponents(
+    tree,
+    await loadClaims(tree, options.sources, { log, signal }),
+  );
   if (!components.some(({ facts }) => facts.packages.length > 0))
-    log.warn(`${tree.name} has no package database that is understood: layers follow directories and large files only`);
+    log.warn(
+      `${tree.name} has no package database that is understood: layers follow directories and large files only`,
+    );
 
   const prior = previous?.prior(components);
   const layout = planLayout(components, options.strategy, {
@@ -91,7 +101,12 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   const planned = layout.layers.map((layer) => {
     const members = layer.components.map((id) => byId.get(id) as OwnedComponent);
     const spec = chunkLayerSpec(tree, members, options.formatVersion);
-    return { components: members, spec, key: layerKey(spec), changesPerYear: layerChangesPerYear(members) };
+    return {
+      components: members,
+      spec,
+      key: layerKey(spec),
+      changesPerYear: layerChangesPerYear(members),
+    };
   });
   return {
     tree,
@@ -106,7 +121,9 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   };
 }
 
-export interface WriteImageOptions extends Omit<ImageOptions, 'architecture'>, Omit<WriteBlobsOptions, 'repoPath'> {
+export interface WriteImageOptions
+  extends Omit<ImageOptions, 'architecture'>,
+    Omit<WriteBlobsOptions, 'repoPath'> {
   /** GOARCH; by default what the commit or its packages say. */
   readonly architecture?: string;
 }
@@ -136,7 +153,10 @@ export async function writeImage(
       key: commitKey,
       unchanged: options.previous?.byKey.get(commitKey),
     };
-    const blobs = await writeBlobs([commitBlob, ...plan.chunks], writer, { ...options, repoPath: repo.path });
+    const blobs = await writeBlobs([commitBlob, ...plan.chunks], writer, {
+      ...options,
+      repoPath: repo.path,
+    });
     const layers = blobs.map((blob, i) => writtenLayer(commit, plan.chunks[i - 1], blob));
     const chain = chainId(layers.map(({ diffId }) => diffId));
     const record = encodeRecord({ ...plan.record, chainId: chain, commitKey }, options.log);
@@ -152,7 +172,11 @@ export async function writeImage(
 }
 
 /** @param chunk undefined for the commit layer */
-function writtenLayer(commit: CommitTree['commit'], chunk: PlannedChunk | undefined, blob: WrittenBlob): WrittenLayer {
+function writtenLayer(
+  commit: CommitTree['commit'],
+  chunk: PlannedChunk | undefined,
+  blob: WrittenBlob,
+): WrittenLayer {
   if (chunk === undefined) return { ...blob, chunk, createdBy: commitDescription(commit) };
   const descriptor = { ...blob.descriptor, annotations: componentsAnnotation(chunk.components) };
   return { ...blob, chunk, descriptor, createdBy: createdBy(chunk.components) };

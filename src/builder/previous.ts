@@ -1,7 +1,13 @@
 /** The previous build: its layout to keep to, and its layers to take over. */
 import { readFile } from 'node:fs/promises';
 import { inContextAsync } from '../errors.js';
-import { isPlain, layoutRecord, namesByLayer, type ReadLayer, readEncapsulated } from '../image/encapsulated.js';
+import {
+  isPlain,
+  layoutRecord,
+  namesByLayer,
+  type ReadLayer,
+  readEncapsulated,
+} from '../image/encapsulated.js';
 import { fingerprints, historyOf, type PriorBuild } from '../layout/prior.js';
 import { priorFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
@@ -42,7 +48,9 @@ function readKnown(image: ImageReader, log: Logger): Promise<KnownImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
     const names = namesByLayer(image.manifest, parseConfig(await image.config()));
     if (isPlain(names)) {
-      log.warn(`${image.name} holds no ostree commit: its layout is known by names, its layers are not taken over`);
+      log.warn(
+        `${image.name} holds no ostree commit: its layout is known by names, its layers are not taken over`,
+      );
       return { layers: [], names, record: undefined };
     }
     const { layers, record } = await readEncapsulated(image, log);
@@ -51,11 +59,19 @@ function readKnown(image: ImageReader, log: Logger): Promise<KnownImage> {
   });
 }
 
-function previousOf(image: ImageReader, { layers, names, record }: KnownImage, log: Logger): PreviousBuild {
+function previousOf(
+  image: ImageReader,
+  { layers, names, record }: KnownImage,
+  log: Logger,
+): PreviousBuild {
   return {
     prior: (components) => record ?? { ...priorFromNames(names, components, log), foreign: true },
     image,
-    byKey: new Map(layers.flatMap((layer) => (layer.recorded?.key === undefined ? [] : [[layer.recorded.key, layer]]))),
+    byKey: new Map(
+      layers.flatMap((layer) =>
+        layer.recorded?.key === undefined ? [] : [[layer.recorded.key, layer]],
+      ),
+    ),
     byDiffId: new Map(layers.map((layer) => [layer.diffId, layer])),
   };
 }
@@ -79,7 +95,9 @@ export async function previousFromImages(
   const records = [];
   for (const image of images) {
     const { record } = image === last ? known : await readKnown(image, log);
-    const versions = record?.versions?.size ? record.versions : fingerprints(await readComponents(image));
+    const versions = record?.versions?.size
+      ? record.versions
+      : fingerprints(await readComponents(image));
     records.push({ versions, history: record?.history });
   }
   const versions = records.at(-1)?.versions ?? new Map();
@@ -97,7 +115,8 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
     const record = layoutRecord(manifest.annotations, log);
     const names = namesByLayer(manifest);
     return {
-      prior: (components) => record ?? priorFromNames(isPlain(names) ? names : names.slice(1), components, log),
+      prior: (components) =>
+        record ?? priorFromNames(isPlain(names) ? names : names.slice(1), components, log),
       byKey: new Map(),
       byDiffId: new Map(),
     };

@@ -6,9 +6,9 @@ import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
 import type { LayerSpec } from '../layers/spec.js';
 import type { Logger } from '../log.js';
+import { layerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import type { ImageWriter } from '../transports/transport.js';
-import { LAYER_MEDIA_TYPES } from './config.js';
 import type { PreviousBuild, PreviousLayer } from './previous.js';
 
 export interface WriteBlobsOptions {
@@ -47,7 +47,10 @@ export async function writeBlobs(
   const { compression, previous, cache, log } = options;
   const blobKey = ({ key }: PlannedBlob) => `${key}-${compressionKey(compression)}`;
   const finished = new Map<PlannedBlob, WrittenBlob>();
-  const reuse = async (layer: PlannedBlob, { descriptor: { mediaType, digest, size }, diffId }: PreviousLayer) => {
+  const reuse = async (
+    layer: PlannedBlob,
+    { descriptor: { mediaType, digest, size }, diffId }: PreviousLayer,
+  ) => {
     const descriptor = { mediaType, digest, size };
     if (previous?.image) await writer.reuse(descriptor, previous.image);
     finished.set(layer, { descriptor, diffId, reused: true });
@@ -55,7 +58,7 @@ export async function writeBlobs(
   const adopt = async (layer: PlannedBlob, path: string, { diffId, digest, size }: BlobResult) => {
     const same = previous?.byDiffId.get(diffId);
     if (same) return reuse(layer, same);
-    const descriptor = { mediaType: LAYER_MEDIA_TYPES[compression.name], digest, size };
+    const descriptor = { mediaType: layerMediaType(compression.name), digest, size };
     await writer.adopt(path, descriptor);
     finished.set(layer, { descriptor, diffId, reused: false });
   };
@@ -89,7 +92,10 @@ async function writeMissing(
   { repoPath, compression, jobs, log, signal }: WriteBlobsOptions,
   finish: (staged: StagedBlob, blob: BlobResult) => Promise<void>,
 ): Promise<void> {
-  const total = blobs.reduce((sum, { layer: { spec } }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0), 0);
+  const total = blobs.reduce(
+    (sum, { layer: { spec } }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0),
+    0,
+  );
   let done = 0;
   const onProgress = (bytes: number) => {
     done += bytes;

@@ -29,7 +29,9 @@ export class Cursor {
   #require(length: number): void {
     const at = this.offset;
     if (!(length >= 0) || at < 0 || at + length > this.bytes.length)
-      throw this.error(`needs ${length} bytes, has ${Math.max(0, this.bytes.length - at)} of ${this.bytes.length}`);
+      throw this.error(
+        `needs ${length} bytes, has ${Math.max(0, this.bytes.length - at)} of ${this.bytes.length}`,
+      );
   }
   #advance(length: number): number {
     this.#require(length);

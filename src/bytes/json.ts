@@ -11,5 +11,8 @@ export function parseJson<T extends v.GenericSchema>(text: string, schema: T): v
   }
   const { success, output, issues } = v.safeParse(schema, json);
   if (success) return output;
-  throw new OstrataError('CORRUPT', `${v.getDotPath(issues[0]) ?? 'document'}: ${issues[0].message}`);
+  throw new OstrataError(
+    'CORRUPT',
+    `${v.getDotPath(issues[0]) ?? 'document'}: ${issues[0].message}`,
+  );
 }

@@ -11,3 +11,6 @@ export async function collect(stream: ByteStream, size: number): Promise<Uint8Ar
   }
   return bytes;
 }
+
+/** Gives memory to read into next, at least one byte. */
+export type BufferSource = () => Uint8Array;

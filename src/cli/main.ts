@@ -9,7 +9,8 @@ import { runToExit } from './run.js';
 setFlagsFromString('--heap-growing-percent=50');
 /** From this version on young objects get several times the memory: 130 MB more for a large tree, and no faster. */
 const ROOMY_NODE = 24;
-if (Number.parseInt(process.versions.node, 10) >= ROOMY_NODE) setFlagsFromString('--semi-space-growth-factor=1');
+if (Number.parseInt(process.versions.node, 10) >= ROOMY_NODE)
+  setFlagsFromString('--semi-space-growth-factor=1');
 
 const { version, description } = createRequire(import.meta.url)('ostrata/package.json') as {
   readonly version: string;
@@ -25,7 +26,10 @@ const program = new Command('ostrata')
 
 /** In the order of the help. Each loads what its command needs and nothing else: all together take 0.1 s. */
 const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
-  ['container-encapsulate', async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand],
+  [
+    'container-encapsulate',
+    async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand,
+  ],
   ['container', async () => (await import('./container/index.js')).addContainerCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
   ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],

@@ -63,5 +63,8 @@ function unexpected(error: unknown): OstrataError {
   if (error instanceof Error && (error as NodeJS.ErrnoException).syscall !== undefined)
     return new OstrataError('IO', error.message, { cause: error });
   const place = error instanceof Error ? /\n\s+at (.*)/.exec(error.stack ?? '')?.[1] : undefined;
-  return wrapError(`unexpected failure, please report it${place === undefined ? '' : ` (${place})`}`, error);
+  return wrapError(
+    `unexpected failure, please report it${place === undefined ? '' : ` (${place})`}`,
+    error,
+  );
 }

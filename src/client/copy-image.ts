@@ -10,12 +10,18 @@ import type { RepoWriter } from '../ostree/write/writer.js';
 import { blobRef, imageRef, storedBlob, storedImage } from './stored.js';
 
 /** Returns the merge commit. @param imgref canonical; `NOT_FOUND` where `source` does not have it */
-export async function copyImage(source: OstreeRepo, writer: RepoWriter, imgref: string): Promise<string> {
+export async function copyImage(
+  source: OstreeRepo,
+  writer: RepoWriter,
+  imgref: string,
+): Promise<string> {
   const image = storedImage(source, imgref);
-  if (image === undefined) throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${source.path}`);
+  if (image === undefined)
+    throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${source.path}`);
   const layers = image.manifest.layers.map(({ digest }) => {
     const commit = storedBlob(source, digest);
-    if (commit === undefined) throw new OstrataError('NOT_FOUND', `layer ${digest} is not in ${source.path}`);
+    if (commit === undefined)
+      throw new OstrataError('NOT_FOUND', `layer ${digest} is not in ${source.path}`);
     return { digest, commit };
   });
   for (const commit of new Set([...layers.map((layer) => layer.commit), image.mergeCommit]))
@@ -28,7 +34,10 @@ export async function copyImage(source: OstreeRepo, writer: RepoWriter, imgref: 
 /** All objects of one commit; what the destination has is skipped, content is linked where that gives the same object. */
 async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string): Promise<void> {
   const { parsed, bytes } = source.loadCommit(commit);
-  const { metadata, files } = commitObjects(parsed, (checksum) => source.loadDirtree(checksum).parsed);
+  const { metadata, files } = commitObjects(
+    parsed,
+    (checksum) => source.loadDirtree(checksum).parsed,
+  );
   const directory = writer.createStage();
   const stage = new ObjectStage(writer.target, directory);
   try {
@@ -36,7 +45,8 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
       if (!linkContent(source, writer, checksum)) await copyContent(source, stage, checksum);
     for (const name of metadata) {
       const [checksum, kind] = name.split('.') as [string, 'dirtree' | 'dirmeta'];
-      const object = kind === 'dirtree' ? source.loadDirtree(checksum) : source.loadDirmeta(checksum);
+      const object =
+        kind === 'dirtree' ? source.loadDirtree(checksum) : source.loadDirmeta(checksum);
       stage.metadata(kind, checksum, object.bytes);
     }
     const detached = source.loadCommitMeta(commit);
@@ -53,13 +63,21 @@ function linkContent(source: OstreeRepo, writer: RepoWriter, checksum: string): 
   const name = `${checksum}.${contentExtension(writer.repo.mode)}`;
   if (writer.has(name)) return true;
   if (source.mode !== writer.repo.mode) return false;
-  return writer.link(join(source.path, 'objects', objectPath(checksum, contentExtension(source.mode))), name);
+  return writer.link(
+    join(source.path, 'objects', objectPath(checksum, contentExtension(source.mode))),
+    name,
+  );
 }
 
-async function copyContent(source: OstreeRepo, stage: ObjectStage, checksum: string): Promise<void> {
+async function copyContent(
+  source: OstreeRepo,
+  stage: ObjectStage,
+  checksum: string,
+): Promise<void> {
   const info = source.fileInfo(checksum);
   const sink = stage.file(checksum, info);
   if (sink === undefined) return;
-  if (info.type === 'file') for await (const bytes of source.readFile(checksum, info)) sink.write(bytes);
+  if (info.type === 'file')
+    for await (const bytes of source.readFile(checksum, info)) sink.write(bytes);
   sink.finish();
 }

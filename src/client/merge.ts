@@ -1,18 +1,10 @@
 /** The tree of a merge commit: the base commit's tree with derived layers laid over it, as a container sees them. */
-import { OstrataError } from '../errors.js';
+import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { MutableTree } from '../ostree/write/mutable-tree.js';
 
-/** https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts */
-const WHITEOUT = '.wh.';
-const OPAQUE = '.wh..wh..opq';
 /** Empty files that container builders leave where they mount their own (buildah issue 4242). */
 const INJECTED = ['hostname', 'resolv.conf'];
-
-/** Whether a file of a layer is none, but takes away what is below it. */
-export function isWhiteout(name: string): boolean {
-  return name.startsWith(WHITEOUT);
-}
 
 /** The tree of a commit, to be changed. */
 export function treeOf(repo: OstreeRepo, commit: string): MutableTree {
@@ -25,21 +17,17 @@ export function treeOf(repo: OstreeRepo, commit: string): MutableTree {
  * its owner and mode, as with libostree: a layer names parents it did not change.
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {
-  if (layer.files.has(OPAQUE)) base.clear();
-  for (const name of layer.files.keys()) if (isWhiteout(name) && name !== OPAQUE) base.remove(hiddenName(name));
-  for (const [name, checksum] of layer.files) if (!isWhiteout(name)) base.setFile(name, checksum);
+  const whiteouts = [...layer.files.keys()].map(parseWhiteout);
+  if (whiteouts.some((whiteout) => whiteout?.kind === 'opaque')) base.clear();
+  for (const whiteout of whiteouts) if (whiteout?.kind === 'removal') base.remove(whiteout.name);
+  for (const [name, checksum] of layer.files)
+    if (parseWhiteout(name) === undefined) base.setFile(name, checksum);
   for (const [name, dir] of layer.dirs) {
+    if (isAufsDirectory(name)) continue;
     const below = base.enter(name) ?? new MutableTree(dir.repo, dir.dirmeta);
     overlay(below, dir);
     base.setDir(name, below);
   }
-}
-
-function hiddenName(whiteout: string): string {
-  const name = whiteout.slice(WHITEOUT.length);
-  if (name === '' || name === '.' || name === '..')
-    throw new OstrataError('CORRUPT', `whiteout ${JSON.stringify(whiteout)} names nothing`);
-  return name;
 }
 
 /** Removes the empty files that builders left in `/etc`. */

@@ -40,10 +40,17 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
     const plan = await planImport(writer.repo, image);
     return importPlanned(writer, plan, options, async (fetcher, commit) => {
       const derived = plan.layers.filter(({ kind }) => kind === 'derived');
-      const trees = derived.length > 0 ? await importDerived(writer, fetcher, derived, commit, options.log) : [];
+      const trees =
+        derived.length > 0
+          ? await importDerived(writer, fetcher, derived, commit, options.log)
+          : [];
       const mergeCommit = writeMergeCommit(writer, plan, commit, trees, imageRef(imgref));
       const pruned = pruneLayers(writer);
-      options.log.info(pruned === undefined ? 'another process writes: no layers pruned' : `${pruned} layers pruned`);
+      options.log.info(
+        pruned === undefined
+          ? 'another process writes: no layers pruned'
+          : `${pruned} layers pruned`,
+      );
       return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
     });
   });
@@ -51,12 +58,17 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
 
 /** The same manifest, or another one of the same config, which names the same layers. */
 function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): boolean {
-  return manifestDigest === image.manifestDigest || manifest.config.digest === image.manifest.config.digest;
+  return (
+    manifestDigest === image.manifestDigest ||
+    manifest.config.digest === image.manifest.config.digest
+  );
 }
 
 /** Whether nothing of it was lost since. */
 function isWhole(repo: OstreeRepo, image: StoredImage): boolean {
-  return [image.mergeCommit, baseOf(repo, image)].every((commit) => hasWholeCommit(repo.path, commit));
+  return [image.mergeCommit, baseOf(repo, image)].every((commit) =>
+    hasWholeCommit(repo.path, commit),
+  );
 }
 
 function baseOf(repo: OstreeRepo, { manifest, commit }: StoredImage): string {
@@ -75,11 +87,27 @@ async function alreadyPulled(
   checkDerived(image.name, classifyLayers(manifest, config), options.source);
   const base = baseOf(repo, stored);
   const { bytes } = repo.loadCommit(base);
-  await verifier(writer, options)?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
+  await verifier(
+    writer,
+    options,
+  )?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
   const { manifestDigest } = image;
   const layersPresent = manifest.layers.length;
-  options.onEvent?.({ event: 'planned', manifestDigest, layersNeeded: 0, layersPresent, bytesNeeded: 0 });
-  return { commit: base, mergeCommit, manifestDigest, layersFetched: 0, layersPresent, bytesFetched: 0 };
+  options.onEvent?.({
+    event: 'planned',
+    manifestDigest,
+    layersNeeded: 0,
+    layersPresent,
+    bytesNeeded: 0,
+  });
+  return {
+    commit: base,
+    mergeCommit,
+    manifestDigest,
+    layersFetched: 0,
+    layersPresent,
+    bytesFetched: 0,
+  };
 }
 
 /** Writes the commit of `base` with `layers` laid over it, and its ref; equal images have equal merge commits. */
@@ -96,7 +124,8 @@ function writeMergeCommit(
   removeInjected(repo, root);
   const objects: EncodedObject[] = [];
   const dirtree = root.write((object) => objects.push(object));
-  const created = image.manifest.annotations?.['org.opencontainers.image.created'] ?? config.created;
+  const created =
+    image.manifest.annotations?.['org.opencontainers.image.created'] ?? config.created;
   const timestamp = Math.floor(Date.parse(created ?? '') / 1000);
   const bytes = encodeCommit({
     metadata: imageMetadata(image.manifestDigest, image.manifestBytes, configBytes),
@@ -109,6 +138,9 @@ function writeMergeCommit(
     dirmeta: root.dirmeta,
   });
   const checksum = sha256Hex(bytes);
-  writer.commit([writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }])], [[ref, checksum]]);
+  writer.commit(
+    [writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }])],
+    [[ref, checksum]],
+  );
   return checksum;
 }

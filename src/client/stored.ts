@@ -49,7 +49,11 @@ export function blobRef(digest: string): string {
 }
 
 /** Metadata of the merge commit of an image, keys in ascending order. */
-export function imageMetadata(manifestDigest: string, manifest: Uint8Array, config: Uint8Array): Metadata {
+export function imageMetadata(
+  manifestDigest: string,
+  manifest: Uint8Array,
+  config: Uint8Array,
+): Metadata {
   const canonical = (json: Uint8Array) =>
     Buffer.from(canonicalJson(JSON.parse(Buffer.from(json).toString()))).toString();
   return new Map([
@@ -61,12 +65,16 @@ export function imageMetadata(manifestDigest: string, manifest: Uint8Array, conf
 
 /** Canonical references of all images, sorted. */
 export function listImages(repo: OstreeRepo): string[] {
-  return listRefs(repo.path, IMAGE_PREFIX).map((ref) => unescapeRef(ref.slice(IMAGE_PREFIX.length + 1)));
+  return listRefs(repo.path, IMAGE_PREFIX).map((ref) =>
+    unescapeRef(ref.slice(IMAGE_PREFIX.length + 1)),
+  );
 }
 
 /** Digests of all layers that a ref keeps. */
 export function listBlobs(repo: OstreeRepo): string[] {
-  return listRefs(repo.path, BLOB_PREFIX).map((ref) => unescapeRef(ref.slice(BLOB_PREFIX.length + 1)));
+  return listRefs(repo.path, BLOB_PREFIX).map((ref) =>
+    unescapeRef(ref.slice(BLOB_PREFIX.length + 1)),
+  );
 }
 
 /**
@@ -89,10 +97,15 @@ function imageOfCommit(repo: OstreeRepo, mergeCommit: string): StoredImage {
   const commit = repo.loadCommit(mergeCommit, { partial: true }).parsed;
   const text = (key: string) => {
     const value = metadataValue(commit.metadata, key, 's');
-    if (value === undefined) throw new OstrataError('CORRUPT', `merge commit ${mergeCommit} has no metadata ${key}`);
+    if (value === undefined)
+      throw new OstrataError('CORRUPT', `merge commit ${mergeCommit} has no metadata ${key}`);
     return value as string;
   };
-  const [manifestDigest, manifestJson, configJson] = [text(MANIFEST_DIGEST), text(MANIFEST), text(CONFIG)];
+  const [manifestDigest, manifestJson, configJson] = [
+    text(MANIFEST_DIGEST),
+    text(MANIFEST),
+    text(CONFIG),
+  ];
   return {
     mergeCommit,
     commit,

@@ -43,7 +43,9 @@ export interface ImportResult extends ImportCounts {
 }
 
 /** Fetches the commit that an image holds, into the repository, and its layers' refs; `writeRef` names the commit too. */
-export async function unencapsulate(options: ImportOptions & { readonly writeRef?: string }): Promise<ImportResult> {
+export async function unencapsulate(
+  options: ImportOptions & { readonly writeRef?: string },
+): Promise<ImportResult> {
   if (options.writeRef !== undefined) checkRefName(options.writeRef);
   return withSource(options, async (image, writer) => {
     const plan = await planImport(writer.repo, image);
@@ -75,7 +77,10 @@ export async function withSource<T>(
   body: (image: ImageReader, writer: RepoWriter) => Promise<T>,
 ): Promise<T> {
   const { fsync, signal } = options;
-  const writer = await RepoWriter.open(options.repo, { ...(fsync !== undefined && { fsync }), signal });
+  const writer = await RepoWriter.open(options.repo, {
+    ...(fsync !== undefined && { fsync }),
+    signal,
+  });
   try {
     return await withImage(options, (image) => body(image, writer));
   } finally {
@@ -94,7 +99,10 @@ export async function importPlanned<T>(
     checkPlan(plan, options);
     const fetcher = new LayerFetcher(writer, plan.image, importCounts(plan).bytesFetched, options);
     try {
-      return await body(fetcher, await importCommit(writer, fetcher, plan, verifier(writer, options)));
+      return await body(
+        fetcher,
+        await importCommit(writer, fetcher, plan, verifier(writer, options)),
+      );
     } finally {
       await fetcher.close();
     }
@@ -102,7 +110,10 @@ export async function importPlanned<T>(
 }
 
 /** The image is one that the policy accepts, where the reference asks for that. */
-async function withImage<T>(options: ImportOptions, body: (image: ImageReader) => Promise<T>): Promise<T> {
+async function withImage<T>(
+  options: ImportOptions,
+  body: (image: ImageReader) => Promise<T>,
+): Promise<T> {
   const { source, transport = {} } = options;
   const image = await openImage(source.imgref, transport);
   try {
@@ -115,13 +126,21 @@ async function withImage<T>(options: ImportOptions, body: (image: ImageReader) =
 
 function checkPlan(plan: ImportPlan, { source, onEvent }: ImportOptions): void {
   checkDerived(plan.image.name, plan.layers, source);
-  const { layersFetched: layersNeeded, layersPresent, bytesFetched: bytesNeeded } = importCounts(plan);
+  const {
+    layersFetched: layersNeeded,
+    layersPresent,
+    bytesFetched: bytesNeeded,
+  } = importCounts(plan);
   const { manifestDigest } = plan.image;
   onEvent?.({ event: 'planned', manifestDigest, layersNeeded, layersPresent, bytesNeeded });
 }
 
 /** Refuses what a signature of the commit says nothing about. */
-export function checkDerived(name: string, layers: readonly ReadLayer[], { verification }: OstreeImgref): void {
+export function checkDerived(
+  name: string,
+  layers: readonly ReadLayer[],
+  { verification }: OstreeImgref,
+): void {
   const derived = layers.filter(({ kind }) => kind === 'derived').length;
   if (derived > 0 && verification.kind === 'remote')
     throw new OstrataError(
@@ -137,6 +156,7 @@ export function verifier(
 ): CommitVerifier | undefined {
   if (verification.kind !== 'remote') return undefined;
   return async (commit) => {
-    for (const line of await verifySignatures(writer.repo, verification.remote, commit)) log.info(line);
+    for (const line of await verifySignatures(writer.repo, verification.remote, commit))
+      log.info(line);
   };
 }

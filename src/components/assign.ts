@@ -19,7 +19,11 @@ export interface OwnedComponent extends PlannedComponent {
  * layer with all its paths; if one of its owners held it, every change of another owner would dirty that owner's layer.
  */
 export const SHARED_COMPONENT = 'shared';
-const SHARED_FACTS: ComponentFacts = { name: SHARED_COMPONENT, source: SHARED_COMPONENT, packages: [] };
+const SHARED_FACTS: ComponentFacts = {
+  name: SHARED_COMPONENT,
+  source: SHARED_COMPONENT,
+  packages: [],
+};
 /** Larger objects stay with an owner: fetching them with every change of `shared` costs more than a dirtied layer. */
 const MAX_SHARED_SIZE = 1 << 16;
 
@@ -38,7 +42,10 @@ interface AssignedObject {
  * depends on the owners of the object's paths alone, so an object does not wander when other content changes.
  * Throws `PLUGIN` where a path is claimed by nobody, or for a component without facts.
  */
-export async function assignComponents(tree: Tree, claims: readonly Claims[]): Promise<readonly OwnedComponent[]> {
+export async function assignComponents(
+  tree: Tree,
+  claims: readonly Claims[],
+): Promise<readonly OwnedComponent[]> {
   const objects = new Map<string, AssignedObject>();
   const known = new Map<string, Owner>();
   for (const entry of tree.files) {
@@ -53,7 +60,10 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
       if (object.owners.lastIndexOf(owner) < 0) object.owners.push(owner);
     }
   }
-  const owned = new Map<string, { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }>();
+  const owned = new Map<
+    string,
+    { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }
+  >();
   for (const checksum of [...objects.keys()].sort()) {
     const { entries, owners } = objects.get(checksum) as AssignedObject;
     const { id, facts } = arbitrate(owners, (entries[0] as ContentEntry).size);
@@ -77,7 +87,11 @@ export async function assignComponents(tree: Tree, claims: readonly Claims[]): P
     }));
 }
 
-function ownerOf(entry: ContentEntry, claims: readonly Claims[], known: Map<string, Owner>): Owner | Promise<Owner> {
+function ownerOf(
+  entry: ContentEntry,
+  claims: readonly Claims[],
+  known: Map<string, Owner>,
+): Owner | Promise<Owner> {
   for (const [i, claim] of claims.entries()) {
     const [id] = claim.strong(entry);
     if (id !== undefined) return ownerNamed(claim, id, entry, known);
@@ -85,16 +99,24 @@ function ownerOf(entry: ContentEntry, claims: readonly Claims[], known: Map<stri
       return claim
         .weak(entry)
         .then(([weak]) =>
-          weak === undefined ? ownerOf(entry, claims.slice(i + 1), known) : ownerNamed(claim, weak, entry, known),
+          weak === undefined
+            ? ownerOf(entry, claims.slice(i + 1), known)
+            : ownerNamed(claim, weak, entry, known),
         );
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
 
 /** One object for each id, so that owners are compared by identity. */
-function ownerNamed({ components }: Claims, id: string, { path }: ContentEntry, known: Map<string, Owner>): Owner {
+function ownerNamed(
+  { components }: Claims,
+  id: string,
+  { path }: ContentEntry,
+  known: Map<string, Owner>,
+): Owner {
   const facts = components.get(id);
-  if (facts === undefined) throw new OstrataError('PLUGIN', `${path} is claimed for unknown component ${id}`);
+  if (facts === undefined)
+    throw new OstrataError('PLUGIN', `${path} is claimed for unknown component ${id}`);
   const owner = known.get(id) ?? { id, facts };
   known.set(id, owner);
   return owner;

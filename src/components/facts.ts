@@ -4,7 +4,9 @@ import type { PlannedComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
 /** Components by what a package database says of them, without a tree: sizes as packaged, versions by NEVRA. */
-export function componentsOfFacts(facts: ReadonlyMap<string, ComponentFacts>): readonly PlannedComponent[] {
+export function componentsOfFacts(
+  facts: ReadonlyMap<string, ComponentFacts>,
+): readonly PlannedComponent[] {
   const now = newestBuildTime(facts.values());
   return [...facts]
     .sort(([a], [b]) => compareUtf8(a, b))

@@ -9,7 +9,9 @@ export async function loadClaims(
   { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<readonly Claims[]> {
   const claims: Claims[] = [];
-  for (const source of sources.toSorted((a, b) => a.priority - b.priority || compareUtf8(a.name, b.name))) {
+  for (const source of sources.toSorted(
+    (a, b) => a.priority - b.priority || compareUtf8(a.name, b.name),
+  )) {
     if (!source.detect(tree.files)) continue;
     const loaded = await inContextAsync(`content source ${source.name}`, async () => {
       signal.throwIfAborted();

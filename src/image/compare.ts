@@ -20,13 +20,21 @@ export interface ComparedImages {
 
 /** Layers are the same where their uncompressed bytes are: clients recognise those whoever compressed them. */
 export function compareImages(before: EncapsulatedImage, after: EncapsulatedImage): ComparedImages {
-  const [old, now] = [before, after].map(({ layers }) => new Set(layers.map(({ diffId }) => diffId)));
+  const [old, now] = [before, after].map(
+    ({ layers }) => new Set(layers.map(({ diffId }) => diffId)),
+  );
   const changes = before.record && after.record && buildChanges(before.record, after.record);
   const changeOf = new Map(changes?.map((change) => [change.id, change]));
   const added = after.layers.flatMap((layer, index): ComparedLayer[] =>
     old?.has(layer.diffId)
       ? []
-      : [{ ...layer, index, changes: layer.recorded?.components.flatMap((id) => changeOf.get(id) ?? []) ?? [] }],
+      : [
+          {
+            ...layer,
+            index,
+            changes: layer.recorded?.components.flatMap((id) => changeOf.get(id) ?? []) ?? [],
+          },
+        ],
   );
   return { removed: before.layers.filter(({ diffId }) => !now?.has(diffId)), added, changes };
 }

@@ -29,7 +29,10 @@ export interface EncapsulatedImage {
 }
 
 /** Reads config and manifest. Throws as {@link classifyLayers}; of a layout record that does not fit the layers, a warning tells. */
-export async function readEncapsulated(image: ImageReader, log: Logger): Promise<EncapsulatedImage> {
+export async function readEncapsulated(
+  image: ImageReader,
+  log: Logger,
+): Promise<EncapsulatedImage> {
   const config = parseConfig(await image.config());
   const labels = config.config?.Labels ?? {};
   const layers = classifyLayers(image.manifest, config);
@@ -40,11 +43,18 @@ export async function readEncapsulated(image: ImageReader, log: Logger): Promise
   const chunks = layers.filter(({ kind }) => kind === 'chunk');
   const own = layers.filter(({ kind }) => kind !== 'derived');
   // Who lays out an image anew may keep labels they do not know.
-  if (record && (record.chainId !== chainId(own.map(({ diffId }) => diffId)) || recorded.length !== chunks.length)) {
-    log.warn(`${image.name}: its layers are not those of its layout record; none is known by its key`);
+  if (
+    record &&
+    (record.chainId !== chainId(own.map(({ diffId }) => diffId)) ||
+      recorded.length !== chunks.length)
+  ) {
+    log.warn(
+      `${image.name}: its layers are not those of its layout record; none is known by its key`,
+    );
     return { labels, layers, record: { ...record, foreign: true } };
   }
-  const commit = record?.commitKey === undefined ? undefined : { components: [], key: record.commitKey };
+  const commit =
+    record?.commitKey === undefined ? undefined : { components: [], key: record.commitKey };
   const byLayer = new Map([own[0], ...chunks].map((layer, i) => [layer, [commit, ...recorded][i]]));
   return {
     labels,
@@ -80,7 +90,11 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
   const twice = manifest.layers
     .slice(0, last + 1)
     .find(({ digest }, i, all) => all.findIndex((one) => one.digest === digest) < i);
-  if (twice) throw new OstrataError('CORRUPT', `layer ${twice.digest} is there twice among the layers of the commit`);
+  if (twice)
+    throw new OstrataError(
+      'CORRUPT',
+      `layer ${twice.digest} is there twice among the layers of the commit`,
+    );
   const history = layerHistory(config);
   const names = namesByLayer(manifest, config);
   return manifest.layers.map((descriptor, i) => ({
@@ -92,16 +106,21 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
   }));
 }
 
-const layerHistory = ({ history }: ImageConfig) => (history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+const layerHistory = ({ history }: ImageConfig) =>
+  (history ?? []).filter(({ empty_layer }) => empty_layer !== true);
 
 /** Component names on each layer, by annotation or, where the config is known, by history. */
-export function namesByLayer({ layers }: Manifest, config?: ImageConfig): readonly (readonly string[])[] {
+export function namesByLayer(
+  { layers }: Manifest,
+  config?: ImageConfig,
+): readonly (readonly string[])[] {
   const history = config ? layerHistory(config) : [];
   return layers.map((descriptor, i) => layerNames(descriptor, history[i]));
 }
 
 /** Whether no layer is a commit's, which has no names: chunkah's images are none that ostree made. */
-export const isPlain = (names: readonly (readonly string[])[]): boolean => (names[0]?.length ?? 0) > 0;
+export const isPlain = (names: readonly (readonly string[])[]): boolean =>
+  (names[0]?.length ?? 0) > 0;
 
 function layerNames(
   { annotations }: Descriptor,

@@ -37,25 +37,37 @@ export async function lookupEncapsulated(
   const { metadata, files: inCommitLayer } = await readLayer(image, commitLayer, 'commit');
   const { directories, objects } = findPaths(metadata, paths);
   const wanted = new Set(objects.values());
-  if (wanted.size === 0 || [...wanted].some((checksum) => inCommitLayer.has(checksum))) return undefined;
+  if (wanted.size === 0 || [...wanted].some((checksum) => inCommitLayer.has(checksum)))
+    return undefined;
 
   const found = new Map<string, FoundObject>();
-  const rank = ({ recorded, names }: ReadLayer) => ((recorded?.components ?? names).includes(component) ? 0 : 1);
-  for (const layer of chunks.sort((a, b) => rank(a) - rank(b) || a.descriptor.size - b.descriptor.size)) {
+  const rank = ({ recorded, names }: ReadLayer) =>
+    (recorded?.components ?? names).includes(component) ? 0 : 1;
+  for (const layer of chunks.sort(
+    (a, b) => rank(a) - rank(b) || a.descriptor.size - b.descriptor.size,
+  )) {
     if (found.size === wanted.size) break;
-    log.info(`${image.name}: looking for ${wanted.size - found.size} files in layer ${layer.descriptor.digest}`);
+    log.info(
+      `${image.name}: looking for ${wanted.size - found.size} files in layer ${layer.descriptor.digest}`,
+    );
     await readLayer(image, layer, 'chunk', (checksum, header) => {
       if (!wanted.has(checksum)) return undefined;
       if (header.size > MAX_WHOLE_FILE)
         throw new OstrataError('LIMIT', `${header.size} bytes, at most ${MAX_WHOLE_FILE}`);
       const object: FoundObject = { header, chunks: [] };
-      return { write: (bytes) => object.chunks.push(bytes.slice()), finish: () => found.set(checksum, object) };
+      return {
+        write: (bytes) => object.chunks.push(bytes.slice()),
+        finish: () => found.set(checksum, object),
+      };
     });
   }
   const entries = [...objects].map(([path, checksum]) => {
     const object = found.get(checksum);
     if (object === undefined)
-      throw new OstrataError('CORRUPT', `${image.name}: object ${checksum} of ${path} is in no layer`);
+      throw new OstrataError(
+        'CORRUPT',
+        `${image.name}: object ${checksum} of ${path} is in no layer`,
+      );
     const { header } = object;
     return fileEntry(path, checksum, {
       ...header,
@@ -68,11 +80,19 @@ export async function lookupEncapsulated(
     name: image.name,
     files,
     bytes: (path) =>
-      wholeFile(path, files.resolve(path, true), image.name, ({ checksum }) => found.get(checksum)?.chunks ?? []),
+      wholeFile(
+        path,
+        files.resolve(path, true),
+        image.name,
+        ({ checksum }) => found.get(checksum)?.chunks ?? [],
+      ),
   };
 }
 
-async function layersOf(image: ImageReader, log: Logger): Promise<readonly ReadLayer[] | undefined> {
+async function layersOf(
+  image: ImageReader,
+  log: Logger,
+): Promise<readonly ReadLayer[] | undefined> {
   try {
     return (await readEncapsulated(image, log)).layers;
   } catch (error) {
@@ -103,7 +123,8 @@ function findPaths(
 ): { readonly objects: ReadonlyMap<TreePath, string>; readonly directories: Iterable<FileEntry> } {
   const object = (name: string) => {
     const bytes = metadata.get(name);
-    if (bytes === undefined) throw new OstrataError('CORRUPT', `object ${name} is not in the commit layer`);
+    if (bytes === undefined)
+      throw new OstrataError('CORRUPT', `object ${name} is not in the commit layer`);
     return bytes;
   };
   const [commitName = ''] = metadata.keys();
@@ -113,15 +134,27 @@ function findPaths(
   for (const path of paths) {
     const names = path.split('/').slice(1);
     const last = names.pop();
-    let at: { readonly dirtree: string; readonly dirmeta: string } | undefined = { dirtree, dirmeta };
-    const above: FileEntry[] = [{ type: 'directory', path: '/', ...decodeDirmeta(object(`${dirmeta}.dirmeta`)) }];
+    let at: { readonly dirtree: string; readonly dirmeta: string } | undefined = {
+      dirtree,
+      dirmeta,
+    };
+    const above: FileEntry[] = [
+      { type: 'directory', path: '/', ...decodeDirmeta(object(`${dirmeta}.dirmeta`)) },
+    ];
     for (const [depth, name] of names.entries()) {
-      at = at && decodeDirtree(object(`${at.dirtree}.dirtree`)).dirs.find((each) => each.name === name);
+      at =
+        at &&
+        decodeDirtree(object(`${at.dirtree}.dirtree`)).dirs.find((each) => each.name === name);
       if (at === undefined) break;
       const directory: TreePath = `/${names.slice(0, depth + 1).join('/')}`;
-      above.push({ type: 'directory', path: directory, ...decodeDirmeta(object(`${at.dirmeta}.dirmeta`)) });
+      above.push({
+        type: 'directory',
+        path: directory,
+        ...decodeDirmeta(object(`${at.dirmeta}.dirmeta`)),
+      });
     }
-    const file = at && decodeDirtree(object(`${at.dirtree}.dirtree`)).files.find(({ name }) => name === last);
+    const file =
+      at && decodeDirtree(object(`${at.dirtree}.dirtree`)).files.find(({ name }) => name === last);
     if (file === undefined) continue;
     objects.set(path, file.checksum);
     for (const directory of above) directories.set(directory.path, directory);

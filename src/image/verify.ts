@@ -84,10 +84,13 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
     const { files: entries, dirs } = decodeDirtree(object(`${tree}.dirtree`));
     for (const { name, checksum } of entries) {
       const layer = holders.get(checksum);
-      if (layer === undefined) throw corrupt(`content object ${checksum} of ${path}/${name} is missing`);
+      if (layer === undefined)
+        throw corrupt(`content object ${checksum} of ${path}/${name} is missing`);
       const found = layer.paths.get(tarPath(`${path}/${name}`));
       if (found !== checksum)
-        throw corrupt(`${path}/${name} is ${found ?? 'missing'} in the image, not object ${checksum}`);
+        throw corrupt(
+          `${path}/${name} is ${found ?? 'missing'} in the image, not object ${checksum}`,
+        );
       files.add(checksum);
       paths++;
     }
@@ -96,7 +99,8 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
   for (const name of metadata.keys())
     if (!wanted.has(name)) throw corrupt(`layer 0: object ${name} is in no tree of the commit`);
   for (const checksum of holders.keys())
-    if (!files.has(checksum)) throw corrupt(`content object ${checksum} is in no tree of the commit`);
+    if (!files.has(checksum))
+      throw corrupt(`content object ${checksum} is in no tree of the commit`);
   return { commit, metadataObjects: metadata.size, contentObjects: files.size, paths };
 }
 
@@ -105,7 +109,8 @@ function holdersOf(layers: readonly LayerContents[]): ReadonlyMap<string, LayerC
   const holders = new Map<string, LayerContents>();
   for (const layer of layers)
     for (const checksum of layer.files) {
-      if (holders.has(checksum)) throw new OstrataError('CORRUPT', `content object ${checksum} is in two layers`);
+      if (holders.has(checksum))
+        throw new OstrataError('CORRUPT', `content object ${checksum} is in two layers`);
       holders.set(checksum, layer);
     }
   return holders;

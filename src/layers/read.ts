@@ -6,13 +6,23 @@ import type { Hash } from 'node:crypto';
 import { OstrataError } from '../errors.js';
 import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
 import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
-import { isChecksum, MAX_METADATA_SIZE, type MetadataKind, sha256Hex } from '../ostree/objects/object-name.js';
+import {
+  isChecksum,
+  MAX_METADATA_SIZE,
+  type MetadataKind,
+  sha256Hex,
+} from '../ostree/objects/object-name.js';
 import { MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
 import { type TarHeader, TarReader, type TarVisitor } from '../tar/reader.js';
-import { REPO_DIRECTORY } from './write.js';
+import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 
 const OBJECTS = `${REPO_DIRECTORY}/objects/`;
-const METADATA_KINDS: readonly string[] = ['commit', 'commitmeta', 'dirtree', 'dirmeta'] satisfies MetadataKind[];
+const METADATA_KINDS: readonly string[] = [
+  'commit',
+  'commitmeta',
+  'dirtree',
+  'dirmeta',
+] satisfies MetadataKind[];
 /** Files of a repository that are no objects, and that importers skip. */
 const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
 /** Distinct sets of xattrs that are kept to be linked to, together: a system has a few hundred of some 50 bytes. */
@@ -107,23 +117,29 @@ class LayerReader implements TarVisitor {
 
   finish(): LayerContents {
     if (this.#xattrs) throw corrupt(`object ${this.#xattrs.checksum} has xattrs and no content`);
-    if (this.#role === 'commit' && this.#metadata.size === 0) throw corrupt('the layer holds no commit');
+    if (this.#role === 'commit' && this.#metadata.size === 0)
+      throw corrupt('the layer holds no commit');
     return { metadata: this.#metadata, files: this.#files, paths: this.#paths };
   }
 
   #object(place: string, header: TarHeader): void {
-    const [, directory, rest, kind = ''] = /^([0-9a-f]{2})\/([0-9a-f]{62})\.([a-z-]+)$/.exec(place) ?? [];
+    const [, directory, rest, kind = ''] =
+      /^([0-9a-f]{2})\/([0-9a-f]{62})\.([a-z-]+)$/.exec(place) ?? [];
     const checksum = `${directory}${rest}`;
     if (!isChecksum(checksum)) throw corrupt('is not the path of an object');
     const isFirst = this.#metadata.size === 0 && this.#files.size === 0;
     if (this.#role === 'commit' && isFirst !== (kind === 'commit'))
       throw corrupt(isFirst ? 'the first object is no commit' : 'is a second commit');
     if (kind === 'file') this.#file(checksum, header);
-    else if (kind === 'file-xattrs') this.#collect(header, MAX_XATTRS_SIZE, (bytes) => this.#share(checksum, bytes));
+    else if (kind === 'file-xattrs')
+      this.#collect(header, MAX_XATTRS_SIZE, (bytes) => this.#share(checksum, bytes));
     else if (kind === 'file-xattrs-link') this.#xattrsOf(checksum, header);
     else if (!METADATA_KINDS.includes(kind)) throw corrupt(`unknown kind of object: ${kind}`);
     else if (this.#role === 'chunk') throw corrupt('is a metadata object in a chunk layer');
-    else this.#collect(header, MAX_METADATA_SIZE, (bytes) => this.#metadataObject(checksum, kind, bytes));
+    else
+      this.#collect(header, MAX_METADATA_SIZE, (bytes) =>
+        this.#metadataObject(checksum, kind, bytes),
+      );
   }
 
   #metadataObject(checksum: string, kind: string, bytes: Uint8Array): void {
@@ -131,7 +147,10 @@ class LayerReader implements TarVisitor {
     if (this.#metadata.has(name)) throw corrupt('is there twice');
     this.#metadataSize += bytes.length;
     if (this.#metadataSize > MAX_LAYER_METADATA_SIZE)
-      throw new OstrataError('LIMIT', `metadata objects of more than ${MAX_LAYER_METADATA_SIZE} bytes`);
+      throw new OstrataError(
+        'LIMIT',
+        `metadata objects of more than ${MAX_LAYER_METADATA_SIZE} bytes`,
+      );
     if (kind === 'commitmeta') {
       if (this.#metadata.size !== 1 || !this.#metadata.has(`${checksum}.commit`))
         throw corrupt('does not come directly after its commit');
@@ -155,9 +174,11 @@ class LayerReader implements TarVisitor {
       this.#collect(header, MAX_XATTRS_SIZE, take);
       return;
     }
-    const [, directory, rest] = /(?:^|\/)([0-9a-f]{2})\/([0-9a-f]{62})\.file-xattrs$/.exec(header.linkname) ?? [];
+    const [, directory, rest] =
+      /(?:^|\/)([0-9a-f]{2})\/([0-9a-f]{62})\.file-xattrs$/.exec(header.linkname) ?? [];
     const bytes = this.#shared.get(`${directory}${rest}`);
-    if (bytes === undefined) throw corrupt(`is a link to ${header.linkname}, which does not precede it`);
+    if (bytes === undefined)
+      throw corrupt(`is a link to ${header.linkname}, which does not precede it`);
     take(bytes);
   }
 
@@ -169,12 +190,17 @@ class LayerReader implements TarVisitor {
     this.#files.add(checksum);
     this.#lastXattrs = this.#xattrs.bytes;
     this.#xattrs = undefined;
-    this.#target = new CheckedFile(checksum, startFileChecksum(file), this.#sink?.file(checksum, file));
+    this.#target = new CheckedFile(
+      checksum,
+      startFileChecksum(file),
+      this.#sink?.file(checksum, file),
+    );
   }
 
   #collect(header: TarHeader, limit: number, take: (bytes: Uint8Array) => void): void {
     if (header.type !== 'file') throw corrupt(`is a ${header.type}`);
-    if (header.size > limit) throw new OstrataError('LIMIT', `${header.size} bytes, at most ${limit}`);
+    if (header.size > limit)
+      throw new OstrataError('LIMIT', `${header.size} bytes, at most ${limit}`);
     const whole = new Uint8Array(header.size);
     let filled = 0;
     this.#target = {
@@ -207,14 +233,16 @@ class LayerReader implements TarVisitor {
   #linked(linkname: string): string {
     if (!linkname.startsWith(OBJECTS)) {
       const target = this.#paths.get(linkname);
-      if (target === undefined || target === DIRECTORY) throw corrupt(`is a link to ${linkname}, which is no object`);
+      if (target === undefined || target === DIRECTORY)
+        throw corrupt(`is a link to ${linkname}, which is no object`);
       return target;
     }
     const checksum = linkname
       .slice(OBJECTS.length)
       .replace('/', '')
       .replace(/\.file$/, '');
-    if (!this.#files.has(checksum)) throw corrupt(`is a link to ${linkname}, which does not precede it`);
+    if (!this.#files.has(checksum))
+      throw corrupt(`is a link to ${linkname}, which does not precede it`);
     return checksum;
   }
 }
@@ -243,7 +271,10 @@ class CheckedFile {
   }
 }
 
-function fileHeader({ uid, gid, mode, type, size, linkname }: TarHeader, xattrsBytes: Uint8Array): FileHeader {
+function fileHeader(
+  { uid, gid, mode, type, size, linkname }: TarHeader,
+  xattrsBytes: Uint8Array,
+): FileHeader {
   const isFile = type === 'file';
   return {
     uid,

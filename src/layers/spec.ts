@@ -8,7 +8,7 @@ import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { CommitDirectory, CommitTree } from '../tree/commit.js';
 import { type FileMap, parentPath } from '../tree/file-map.js';
 import type { Directory, FileEntry, TreePath } from '../tree/tree.js';
-import { isSkeleton, UNLISTED_XATTR } from './write.js';
+import { isSkeleton, UNLISTED_XATTR } from './repository.js';
 
 /** 2 writes the parent directories of every path with their real metadata; 1 leaves them to whoever unpacks. */
 export type FormatVersion = 1 | 2;
@@ -43,9 +43,13 @@ export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 export function commitLayerSpec({ name, commit, directories, files }: CommitTree): CommitLayerSpec {
   const etc = files.get('/etc');
   if (etc !== undefined && files.get('/usr/etc') !== undefined && !isEmptyDirectory(etc, files))
-    throw new OstrataError('UNSUPPORTED', `${name} has both /etc and /usr/etc, which are one folder in an image`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${name} has both /etc and /usr/etc, which are one folder in an image`,
+    );
   // Containers run without systemd-tmpfiles, and much fails without /var/tmp.
-  const addVarTmp = files.get('/var/tmp') === undefined && (files.get('/var')?.type ?? 'directory') === 'directory';
+  const addVarTmp =
+    files.get('/var/tmp') === undefined && (files.get('/var')?.type ?? 'directory') === 'directory';
   return { kind: 'commit', commit: commit.checksum, directories, addVarTmp };
 }
 
@@ -76,8 +80,16 @@ export function chunkLayerSpec(
   return { kind: 'chunk', objects, directories, contentSize };
 }
 
-function addParents(directories: Map<string, LayerDirectory>, tree: CommitTree, path: TreePath): void {
-  for (let parent = parentPath(path); parent !== '/' && !directories.has(parent); parent = parentPath(parent)) {
+function addParents(
+  directories: Map<string, LayerDirectory>,
+  tree: CommitTree,
+  path: TreePath,
+): void {
+  for (
+    let parent = parentPath(path);
+    parent !== '/' && !directories.has(parent);
+    parent = parentPath(parent)
+  ) {
     if (isSkeleton(parent)) continue;
     const { mode, uid, gid, xattrs } = tree.files.get(parent) as Directory;
     directories.set(parent, { mode, uid, gid, xattrs });
@@ -95,7 +107,9 @@ export function layerKey(spec: ChunkLayerSpec): string {
     for (const path of paths) text += `${path}\0`;
     hash.update(text);
   }
-  for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) => compareUtf8(a, b))) {
+  for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) =>
+    compareUtf8(a, b),
+  )) {
     hash.update(`${path}\0${mode} ${uid} ${gid}\n`);
     for (const [name, value] of xattrs)
       if (name !== UNLISTED_XATTR) hash.update(`${name}\0${value.length}\n`).update(value);
@@ -104,7 +118,10 @@ export function layerKey(spec: ChunkLayerSpec): string {
 }
 
 /** {@link layerKey} of a commit layer: the checksum covers all but the detached metadata. */
-export function commitLayerKey({ commit }: CommitLayerSpec, commitMeta: Uint8Array | undefined): string {
+export function commitLayerKey(
+  { commit }: CommitLayerSpec,
+  commitMeta: Uint8Array | undefined,
+): string {
   return createHash('sha256')
     .update(`ostrata ${TAR_WRITER_VERSION} commit ${commit} ${commitMeta?.length}\n`)
     .update(commitMeta ?? '')

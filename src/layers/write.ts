@@ -7,8 +7,9 @@
  *   directory itself;
  * - chunk layer: for each object its xattrs (.file-xattrs-link), the object (.file), and a hard link for each path.
  */
+
+import type { BufferSource } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
-import type { Room } from '../ostree/content.js';
 import type { Dirmeta } from '../ostree/objects/dirmeta.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { objectPath } from '../ostree/objects/object-name.js';
@@ -16,24 +17,28 @@ import type { OstreeRepo } from '../ostree/repo.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
 import { deployedPath } from '../tree/deployed-path.js';
 import { parentPath } from '../tree/file-map.js';
+import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import type { TreePath, Xattrs } from '../tree/tree.js';
+import { isSkeleton, SKELETON, UNLISTED_XATTR } from './repository.js';
 import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from './spec.js';
 
-export const REPO_DIRECTORY = 'sysroot/ostree/repo';
 const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
 /** ext4 allows 65,000 links to an inode; the object is one, and whoever unpacks may add some. */
 export const MAX_LINKS = 64_000;
-/** Not visible in a running container, and refused by some unpackers: it is in the ostree objects only. */
-export const UNLISTED_XATTR = 'security.selinux';
 
 export type Sink = (bytes: Uint8Array) => void;
 
 /**
  * Writes the layer's whole tar to `sink`. Throws what reading the repository throws, e.g. `CORRUPT` for a broken object.
- * @param room where content may be put that is given to the sink next
+ * @param buffers where content may be put that is given to the sink next
  */
-export async function writeOstreeLayer(repo: OstreeRepo, spec: LayerSpec, sink: Sink, room?: Room): Promise<void> {
-  const layer = new LayerStream(repo, sink, room);
+export async function writeOstreeLayer(
+  repo: OstreeRepo,
+  spec: LayerSpec,
+  sink: Sink,
+  buffers?: BufferSource,
+): Promise<void> {
+  const layer = new LayerStream(repo, sink, buffers);
   if (spec.kind === 'commit') layer.commit(spec);
   else await layer.chunk(spec);
   sink(END_OF_ARCHIVE);
@@ -47,12 +52,12 @@ export function tarPath(path: TreePath): string {
 class LayerStream {
   readonly #repo: OstreeRepo;
   readonly #sink: Sink;
-  readonly #room: Room | undefined;
+  readonly #buffers: BufferSource | undefined;
 
-  constructor(repo: OstreeRepo, sink: Sink, room?: Room) {
+  constructor(repo: OstreeRepo, sink: Sink, buffers?: BufferSource) {
     this.#repo = repo;
     this.#sink = sink;
-    this.#room = room;
+    this.#buffers = buffers;
   }
 
   commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
@@ -70,9 +75,13 @@ class LayerStream {
       if (path === '/') {
         this.#directory('.', directory);
         this.#skeleton();
-        this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commit')}`, this.#repo.loadCommit(commit).bytes);
+        this.#file(
+          `${REPO_DIRECTORY}/objects/${objectPath(commit, 'commit')}`,
+          this.#repo.loadCommit(commit).bytes,
+        );
         const detached = this.#repo.loadCommitMeta(commit)?.bytes;
-        if (detached) this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commitmeta')}`, detached);
+        if (detached)
+          this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commitmeta')}`, detached);
       }
       metadata(dirmeta, 'dirmeta');
       metadata(dirtree, 'dirtree');
@@ -105,9 +114,17 @@ class LayerStream {
   }
 
   /** Directories above `path` that this layer has not written yet. */
-  #parents(path: TreePath, directories: ReadonlyMap<string, LayerDirectory>, written: Set<string>): void {
+  #parents(
+    path: TreePath,
+    directories: ReadonlyMap<string, LayerDirectory>,
+    written: Set<string>,
+  ): void {
     const missing: [string, LayerDirectory][] = [];
-    for (let parent = parentPath(path); parent !== '/' && !written.has(parent); parent = parentPath(parent)) {
+    for (
+      let parent = parentPath(path);
+      parent !== '/' && !written.has(parent);
+      parent = parentPath(parent)
+    ) {
       const directory = directories.get(parent);
       written.add(parent);
       if (directory !== undefined) missing.push([tarPath(parent), directory]);
@@ -125,11 +142,14 @@ class LayerStream {
       this.#sink(chunk);
       length += chunk.length;
     };
-    const content = this.#repo.readFile(checksum, info, this.#room);
+    const content = this.#repo.readFile(checksum, info, this.#buffers);
     if (Symbol.iterator in content) for (const chunk of content) take(chunk);
     else for await (const chunk of content) take(chunk);
     if (length !== size)
-      throw new OstrataError('CORRUPT', `content object ${checksum}: ${length} bytes instead of ${size}`);
+      throw new OstrataError(
+        'CORRUPT',
+        `content object ${checksum}: ${length} bytes instead of ${size}`,
+      );
     this.#sink(tarPadding(size));
   }
 
@@ -153,27 +173,15 @@ class LayerStream {
   }
 }
 
-const SKELETON: readonly string[] = [
-  'sysroot',
-  'sysroot/ostree',
-  REPO_DIRECTORY,
-  `${REPO_DIRECTORY}/objects`,
-  ...Array.from({ length: 256 }, (_, i) => `${REPO_DIRECTORY}/objects/${i.toString(16).padStart(2, '0')}`),
-  ...['extensions', 'refs', 'refs/heads', 'refs/mirrors', 'refs/remotes', 'state', 'tmp', 'tmp/cache'].map(
-    (name) => `${REPO_DIRECTORY}/${name}`,
-  ),
-];
-const SKELETON_PATHS = new Set(SKELETON);
 /** The same in every layer: made once. */
 const SKELETON_BYTES = Buffer.concat(
-  SKELETON.map((name) => encodeTarHeader({ name, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 })),
+  SKELETON.map((name) =>
+    encodeTarHeader({ name, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 }),
+  ),
 );
 
-/** Whether every layer writes the directory `path` as part of the repository. */
-export function isSkeleton(path: TreePath): boolean {
-  return SKELETON_PATHS.has(path.slice(1));
-}
-
 function listed(xattrs: Xattrs): Xattrs {
-  return xattrs.has(UNLISTED_XATTR) ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR)) : xattrs;
+  return xattrs.has(UNLISTED_XATTR)
+    ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR))
+    : xattrs;
 }

@@ -9,7 +9,10 @@ export interface ComponentChange {
 }
 
 /** What differs between the previous build and this one; see {@link buildChanges}. */
-export function componentChanges(prior: PriorBuild, components: readonly Component[]): readonly ComponentChange[] {
+export function componentChanges(
+  prior: PriorBuild,
+  components: readonly Component[],
+): readonly ComponentChange[] {
   return buildChanges(prior, {
     layers: [{ components: components.map(({ id }) => id) }],
     versions: fingerprints(components),
@@ -24,7 +27,8 @@ export function buildChanges(before: PriorBuild, after: PriorBuild): readonly Co
   for (const id of now) {
     const [was, is] = [before.versions?.get(id), after.versions?.get(id)];
     if (!old.has(id)) changes.push({ id, change: 'added' });
-    else if (was !== undefined && is !== undefined && was !== is) changes.push({ id, change: 'changed' });
+    else if (was !== undefined && is !== undefined && was !== is)
+      changes.push({ id, change: 'changed' });
   }
   for (const id of old) if (!now.has(id)) changes.push({ id, change: 'removed' });
   return changes.sort((a, b) => compareUtf8(a.id, b.id));

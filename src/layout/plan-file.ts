@@ -17,7 +17,9 @@ const planSchema = v.object({
 
 /** The text of a plan file. Layers without components are left out. */
 export function formatPlan(layers: readonly LayoutLayer[]): string {
-  const planned = layers.filter(({ components }) => components.length > 0).map(({ components }) => ({ components }));
+  const planned = layers
+    .filter(({ components }) => components.length > 0)
+    .map(({ components }) => ({ components }));
   return `${JSON.stringify({ version: VERSION, layers: planned }, null, 2)}\n`;
 }
 
@@ -27,7 +29,8 @@ export function parsePlan(text: string): readonly LayoutLayer[] {
   const seen = new Set<string>();
   for (const { components } of layers)
     for (const id of components) {
-      if (seen.has(id)) throw new OstrataError('CORRUPT', `component ${JSON.stringify(id)} is in two layers`);
+      if (seen.has(id))
+        throw new OstrataError('CORRUPT', `component ${JSON.stringify(id)} is in two layers`);
       seen.add(id);
     }
   return layers;
@@ -52,9 +55,14 @@ function followPlan(
   log: Logger,
 ): readonly LayoutLayer[] {
   const left = new Set(components.map(({ id }) => id));
-  const layers = plan.map((layer) => layer.components.filter((id) => left.delete(id))).filter((ids) => ids.length > 0);
+  const layers = plan
+    .map((layer) => layer.components.filter((id) => left.delete(id)))
+    .filter((ids) => ids.length > 0);
   if (layers.length > maxLayers)
-    throw new OstrataError('LIMIT', `the plan has ${layers.length} layers, ${maxLayers} are allowed`);
+    throw new OstrataError(
+      'LIMIT',
+      `the plan has ${layers.length} layers, ${maxLayers} are allowed`,
+    );
   if (left.size > 0) {
     log.warn(`components that the plan does not know share a layer: ${[...left].join(', ')}`);
     if (layers.length < maxLayers) layers.push([...left]);

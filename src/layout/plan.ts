@@ -33,7 +33,10 @@ export function planLayout(
   { maxLayers, maxLayerSize, prior, log = silentLogger }: PlanOptions,
 ): LayoutPlan {
   if (!Number.isInteger(maxLayers) || maxLayers < 1)
-    throw new OstrataError('USAGE', `a layout needs at least 1 layer for components, not ${maxLayers}`);
+    throw new OstrataError(
+      'USAGE',
+      `a layout needs at least 1 layer for components, not ${maxLayers}`,
+    );
   const sorted = components.toSorted((a, b) => compareUtf8(a.id, b.id));
   const exclusive = exclusiveLayers(sorted, maxLayers, log);
   const alone = new Set(exclusive.flatMap((layer) => layer.components));
@@ -49,7 +52,11 @@ export function planLayout(
   return { layers: [...placed, ...exclusive], history };
 }
 
-function placeShared(shared: readonly Component[], strategy: LayoutStrategy, limits: LayoutLimits): PlannedLayer[] {
+function placeShared(
+  shared: readonly Component[],
+  strategy: LayoutStrategy,
+  limits: LayoutLimits,
+): PlannedLayer[] {
   const { layers } = strategy.plan(shared, limits);
   proveLayout(
     strategy.name,
@@ -61,16 +68,23 @@ function placeShared(shared: readonly Component[], strategy: LayoutStrategy, lim
 }
 
 /** One layer for each exclusive component; where there are too few layers, the smallest share the last of them. */
-function exclusiveLayers(components: readonly PlannedComponent[], maxLayers: number, log: Logger): PlannedLayer[] {
+function exclusiveLayers(
+  components: readonly PlannedComponent[],
+  maxLayers: number,
+  log: Logger,
+): PlannedLayer[] {
   const exclusive = components.filter((component) => component.exclusive);
   const available = maxLayers - (exclusive.length < components.length ? 1 : 0);
-  if (exclusive.length <= available) return exclusive.map(({ id }) => ({ components: [id], exclusive: true }));
+  if (exclusive.length <= available)
+    return exclusive.map(({ id }) => ({ components: [id], exclusive: true }));
   log.warn(
     `${exclusive.length} components ask for layers of their own, ${available} layers are left for them: ` +
       (available > 0 ? 'the smallest share one' : 'they are placed with all others'),
   );
   if (available === 0) return [];
-  const bySize = exclusive.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id)).map(({ id }) => id);
+  const bySize = exclusive
+    .toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id))
+    .map(({ id }) => id);
   return [
     ...bySize
       .slice(0, available - 1)
@@ -88,7 +102,8 @@ export function proveLayout(
   maxLayers: number,
 ): void {
   const broken = (rule: string) => new OstrataError('PLUGIN', `layout strategy ${who}: ${rule}`);
-  if (layers.length > maxLayers) throw broken(`${layers.length} layers, at most ${maxLayers} are allowed`);
+  if (layers.length > maxLayers)
+    throw broken(`${layers.length} layers, at most ${maxLayers} are allowed`);
   const layerOf = new Map<string, number>();
   const known = new Set(ids);
   for (const [number, { components }] of layers.entries())

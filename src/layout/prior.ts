@@ -47,7 +47,10 @@ export function fingerprints(components: readonly Component[]): Fingerprints {
 }
 
 /** Whether each component known in both builds changed between them; components of unknown version are left out. */
-export function changesSince(prior: PriorBuild, components: readonly Component[]): ReadonlyMap<string, boolean> {
+export function changesSince(
+  prior: PriorBuild,
+  components: readonly Component[],
+): ReadonlyMap<string, boolean> {
   return changesBetween(prior.versions ?? new Map(), fingerprints(components));
 }
 
@@ -69,15 +72,24 @@ export function historySince(
 }
 
 /** The history that builds in age order add up to, on what the image of the oldest had recorded. */
-export function historyOf(builds: readonly Fingerprints[], recorded: ChangeHistory = new Map()): ChangeHistory {
-  return builds.slice(1).reduce((history, build, i) => withUpdate(history, builds[i] as Fingerprints, build), recorded);
+export function historyOf(
+  builds: readonly Fingerprints[],
+  recorded: ChangeHistory = new Map(),
+): ChangeHistory {
+  return builds
+    .slice(1)
+    .reduce((history, build, i) => withUpdate(history, builds[i] as Fingerprints, build), recorded);
 }
 
 /**
  * `history` and the update from `before` to `after`, for exactly the components of `after`. A rebuild in which nothing
  * changed and a rebase in which nearly everything did say nothing of ordinary updates, and are not counted.
  */
-function withUpdate(known: ChangeHistory, before: Fingerprints, after: Fingerprints): ChangeHistory {
+function withUpdate(
+  known: ChangeHistory,
+  before: Fingerprints,
+  after: Fingerprints,
+): ChangeHistory {
   const changes = changesBetween(before, after);
   const changed = [...changes.values()].filter(Boolean).length;
   const counts = changed > 0 && changed < REBASE_SHARE * changes.size;
@@ -85,14 +97,20 @@ function withUpdate(known: ChangeHistory, before: Fingerprints, after: Fingerpri
   for (const id of after.keys()) {
     const count = known.get(id) ?? { updates: 0, changes: 0 };
     const change = counts ? changes.get(id) : undefined;
-    const more = change === undefined ? count : { updates: count.updates + 1, changes: count.changes + Number(change) };
+    const more =
+      change === undefined
+        ? count
+        : { updates: count.updates + 1, changes: count.changes + Number(change) };
     if (more.updates > 0) history.set(id, more.updates > MAX_COUNTED_UPDATES ? halved(more) : more);
   }
   return history;
 }
 
 function halved({ updates, changes }: ChangeCount): ChangeCount {
-  return { updates: Math.round(updates / 2), changes: Math.min(Math.round(changes / 2), Math.round(updates / 2)) };
+  return {
+    updates: Math.round(updates / 2),
+    changes: Math.min(Math.round(changes / 2), Math.round(updates / 2)),
+  };
 }
 
 /** The layers of `prior` as a strategy sees them that is to place exactly `components`. */
@@ -104,6 +122,11 @@ export function priorLayers(prior: PriorBuild, components: readonly Component[])
     const kept = layer.components.filter((id) => wanted.delete(id));
     if (layer.exclusive && kept.length === 0) return [];
     const lost = kept.length < layer.components.length;
-    return [{ components: kept, dirty: prior.foreign === true || lost || kept.some((id) => changes.get(id) === true) }];
+    return [
+      {
+        components: kept,
+        dirty: prior.foreign === true || lost || kept.some((id) => changes.get(id) === true),
+      },
+    ];
   });
 }

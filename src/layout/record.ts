@@ -52,7 +52,11 @@ export function recordOf(
   return {
     layers: plan.layers.map((layer, i) => {
       const { key, changesPerYear } = known[i] ?? {};
-      return { ...layer, ...(key !== undefined && { key }), ...(changesPerYear !== undefined && { changesPerYear }) };
+      return {
+        ...layer,
+        ...(key !== undefined && { key }),
+        ...(changesPerYear !== undefined && { changesPerYear }),
+      };
     }),
     versions: fingerprints(components),
     history: plan.history,
@@ -69,16 +73,23 @@ export function encodeRecord(record: PriorBuild, log: Logger): string | undefine
     rate, // JSON has no Infinity: it becomes null
   }));
   const versions = ids.map((id) => record.versions?.get(id));
-  const fingerprints = versions.every((version) => version !== undefined) ? { fingerprints: versions.join('') } : {};
+  const fingerprints = versions.every((version) => version !== undefined)
+    ? { fingerprints: versions.join('') }
+    : {};
   const counts = ids.map((id) => record.history?.get(id) ?? NO_COUNT);
   const history = counts.some(({ updates }) => updates > 0)
-    ? { updates: counts.map(({ updates }) => updates), changes: counts.map(({ changes }) => changes) }
+    ? {
+        updates: counts.map(({ updates }) => updates),
+        changes: counts.map(({ changes }) => changes),
+      }
     : {};
   for (const optional of [{ ...fingerprints, ...history }, fingerprints, {}]) {
     const { chainId, commitKey } = record;
     const text = JSON.stringify({ version: VERSION, chainId, commitKey, layers, ...optional });
     if (Buffer.byteLength(text) <= MAX_RECORD_BYTES) return text;
-    log.warn(`layout record of ${Buffer.byteLength(text)} bytes, at most ${MAX_RECORD_BYTES}: parts are left out`);
+    log.warn(
+      `layout record of ${Buffer.byteLength(text)} bytes, at most ${MAX_RECORD_BYTES}: parts are left out`,
+    );
   }
   return undefined;
 }
@@ -98,7 +109,8 @@ export function decodeRecord(text: string, log: Logger): PriorBuild | undefined 
     return ignored('it is not JSON');
   }
   const parsed = v.safeParse(recordSchema, json);
-  if (!parsed.success) return ignored(`${v.getDotPath(parsed.issues[0]) ?? 'it'}: ${parsed.issues[0].message}`);
+  if (!parsed.success)
+    return ignored(`${v.getDotPath(parsed.issues[0]) ?? 'it'}: ${parsed.issues[0].message}`);
   return toPriorBuild(parsed.output);
 }
 
@@ -142,7 +154,8 @@ export function priorFromNames(
   log: Logger,
 ): PriorBuild {
   const idsByName = new Map<string, string[]>();
-  const add = (name: string, id: string) => idsByName.set(name, [...(idsByName.get(name) ?? []), id]);
+  const add = (name: string, id: string) =>
+    idsByName.set(name, [...(idsByName.get(name) ?? []), id]);
   for (const { id, name } of components) add(name, id);
   // chunkah names its components after source packages.
   for (const { id, source } of components) add(`rpm/${source}`, id);
@@ -155,6 +168,7 @@ export function priorFromNames(
     for (const id of fresh) placed.add(id);
     return { components: fresh.sort(compareUtf8) };
   });
-  if (unknown > 0) log.warn(`previous layout: ${unknown} names fit no component of this tree and are ignored`);
+  if (unknown > 0)
+    log.warn(`previous layout: ${unknown} names fit no component of this tree and are ignored`);
   return { layers: prior };
 }

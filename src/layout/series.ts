@@ -45,13 +45,17 @@ export function isDate(text: string): boolean {
 export async function readSeries(path: string): Promise<readonly SeriesBuild[]> {
   return inContextAsync(`series ${path}`, async () => {
     const lines = (await readText(path)).split('\n');
-    return lines.flatMap((line, i) => (line.trim() === '' ? [] : [parseBuild(line, `line ${i + 1}`, String(i + 1))]));
+    return lines.flatMap((line, i) =>
+      line.trim() === '' ? [] : [parseBuild(line, `line ${i + 1}`, String(i + 1))],
+    );
   });
 }
 
 /** Reads one build, a document of its own; `name` is what it is called if it does not say so itself. */
 export async function readBuild(path: string, name: string): Promise<SeriesBuild> {
-  return inContextAsync(`build ${path}`, async () => parseBuild(await readText(path), 'document', name));
+  return inContextAsync(`build ${path}`, async () =>
+    parseBuild(await readText(path), 'document', name),
+  );
 }
 
 /** The text of a build that {@link readBuild} reads back. */
@@ -95,7 +99,8 @@ function parseBuild(text: string, place: string, name: string): SeriesBuild {
   );
   const ids = new Set<string>();
   for (const { id } of planned) {
-    if (ids.has(id)) throw new OstrataError('CORRUPT', `${place}: component ${JSON.stringify(id)} occurs twice`);
+    if (ids.has(id))
+      throw new OstrataError('CORRUPT', `${place}: component ${JSON.stringify(id)} occurs twice`);
     ids.add(id);
   }
   return { build, ...(date !== undefined && { date }), components: planned };

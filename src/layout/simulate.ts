@@ -61,9 +61,14 @@ export function simulateChain(
 }
 
 /** The updates from each build of a chain to the one `lag` builds later. */
-export function simulateUpdates(chain: readonly SimulatedBuild[], lag: number): readonly SimulatedUpdate[] {
+export function simulateUpdates(
+  chain: readonly SimulatedBuild[],
+  lag: number,
+): readonly SimulatedUpdate[] {
   const layers = chain.map(({ layers }) => new Map(layers.map(({ key, size }) => [key, size])));
-  const components = chain.map(({ components }) => new Map(components.map((each) => [contentKey(each), each.size])));
+  const components = chain.map(
+    ({ components }) => new Map(components.map((each) => [contentKey(each), each.size])),
+  );
   return chain.slice(lag).map(({ build }, i) => ({
     from: (chain[i] as SimulatedBuild).build,
     to: build,
@@ -74,16 +79,26 @@ export function simulateUpdates(chain: readonly SimulatedBuild[], lag: number): 
 
 const contentKey = ({ id, version }: Component): string => `${id}\0${version}`;
 
-function withSizes(layers: readonly LayoutLayer[], components: readonly Component[]): SimulatedLayer[] {
+function withSizes(
+  layers: readonly LayoutLayer[],
+  components: readonly Component[],
+): SimulatedLayer[] {
   const byId = new Map(components.map((component) => [component.id, component]));
   return layers.map((layer) => {
     const members = layer.components.map((id) => byId.get(id) as Component);
     const key = members.map(contentKey).sort().join('\n');
-    return { components: layer.components, size: members.reduce((sum, { size }) => sum + size, 0), key };
+    return {
+      components: layer.components,
+      size: members.reduce((sum, { size }) => sum + size, 0),
+      key,
+    };
   });
 }
 
-function bytesOfNew(before: ReadonlyMap<string, number> = new Map(), after: ReadonlyMap<string, number> = new Map()) {
+function bytesOfNew(
+  before: ReadonlyMap<string, number> = new Map(),
+  after: ReadonlyMap<string, number> = new Map(),
+) {
   let bytes = 0;
   for (const [key, size] of after) if (!before.has(key)) bytes += size;
   return bytes;
@@ -100,6 +115,21 @@ export interface SimulationSummary {
   readonly mean: number;
   readonly median: number;
   readonly p90: number;
+}
+
+/** What one strategy costs on one series of builds. */
+export interface SimulationResult extends SimulationSummary {
+  readonly series: string;
+  readonly strategy: string;
+  readonly maxLayers: number;
+  readonly lag: number;
+}
+
+/** A result with what it was computed from. */
+export interface SimulationRun {
+  readonly result: SimulationResult;
+  readonly chain: readonly SimulatedBuild[];
+  readonly updates: readonly SimulatedUpdate[];
 }
 
 export function summarise(updates: readonly SimulatedUpdate[]): SimulationSummary {

@@ -8,14 +8,17 @@ import { layerCompression } from './media-types.js';
 const CHUNK_SIZE = 1 << 18;
 
 /** From Node 22.15 on; the types are of Node 20. */
-const { createZstdDecompress } = zlib as { createZstdDecompress?: (options: { chunkSize: number }) => Transform };
+const { createZstdDecompress } = zlib as {
+  createZstdDecompress?: (options: { chunkSize: number }) => Transform;
+};
 
 /** Steps of a pipeline that turn a layer blob into its tar; `UNSUPPORTED` for media types that are not read. */
 export function layerDecompressor(mediaType: string): readonly Duplex[] {
   const compression = layerCompression(mediaType);
   if (compression === 'none') return [];
   if (compression === 'gzip') return [zlib.createGunzip({ chunkSize: CHUNK_SIZE })];
-  if (compression === undefined) throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType}`);
+  if (compression === undefined)
+    throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType}`);
   return [createZstdDecompress?.({ chunkSize: CHUNK_SIZE }) ?? zstdOfPackage()];
 }
 
@@ -24,7 +27,9 @@ function zstdOfPackage(): Duplex {
   return Duplex.from(async function* (blob: AsyncIterable<Uint8Array>) {
     const { Decompressor } = await import('@cloudpss/zstd/napi').catch((cause) => {
       const rule = 'zstd layers need Node 22.15 or newer, or the optional package @cloudpss/zstd';
-      throw new OstrataError('UNSUPPORTED', `${rule}; this is Node ${process.versions.node}`, { cause });
+      throw new OstrataError('UNSUPPORTED', `${rule}; this is Node ${process.versions.node}`, {
+        cause,
+      });
     });
     const tar = new Decompressor();
     const done = pipeline(blob, tar);

@@ -18,6 +18,7 @@ export const INDEX_MEDIA_TYPES: readonly string[] = [OCI_INDEX, DOCKER_INDEX];
 export const MANIFEST_MEDIA_TYPES: readonly string[] = [OCI_MANIFEST, DOCKER_MANIFEST];
 export const CONFIG_MEDIA_TYPES: readonly string[] = [OCI_CONFIG, DOCKER_CONFIG];
 
+/** How the tar of a layer is compressed. */
 export type LayerCompression = 'none' | 'gzip' | 'zstd';
 
 /** How a layer of that media type is compressed; undefined for what is no layer that can be read. */
@@ -32,4 +33,15 @@ const LAYER_COMPRESSION: Readonly<Record<string, LayerCompression>> = {
   [DOCKER_LAYER]: 'none',
   [DOCKER_LAYER_GZIP]: 'gzip',
   [DOCKER_LAYER_ZSTD]: 'zstd',
+};
+
+/** The media type of an OCI layer that is compressed in that way. */
+export function layerMediaType(compression: LayerCompression): string {
+  return OCI_LAYER_TYPES[compression];
+}
+
+const OCI_LAYER_TYPES: Readonly<Record<LayerCompression, string>> = {
+  none: OCI_LAYER,
+  gzip: OCI_LAYER_GZIP,
+  zstd: OCI_LAYER_ZSTD,
 };

@@ -6,7 +6,12 @@ import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import { decodeUtf8 } from '../bytes/text.js';
 import { inContext, OstrataError } from '../errors.js';
-import { CONFIG_MEDIA_TYPES, INDEX_MEDIA_TYPES, layerCompression, MANIFEST_MEDIA_TYPES } from './media-types.js';
+import {
+  CONFIG_MEDIA_TYPES,
+  INDEX_MEDIA_TYPES,
+  layerCompression,
+  MANIFEST_MEDIA_TYPES,
+} from './media-types.js';
 
 /** More than any registry accepts (4 MiB); also for configs and indexes. */
 export const MAX_JSON_SIZE = 8 << 20;
@@ -15,11 +20,18 @@ const MAX_LAYERS = 1024;
 /** Images of an index: some hundred platforms and their attestations. */
 const MAX_MANIFESTS = 4096;
 
-const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'));
+const digest = v.pipe(
+  v.string(),
+  v.regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'),
+);
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const annotations = v.record(v.string(), v.string());
 
-const platform = v.object({ architecture: v.string(), os: v.string(), variant: v.optional(v.string()) });
+const platform = v.object({
+  architecture: v.string(),
+  os: v.string(),
+  variant: v.optional(v.string()),
+});
 const descriptor = v.object({
   mediaType: v.string(),
   digest,
@@ -72,20 +84,36 @@ export type Platform = v.InferOutput<typeof platform>;
 export function parseManifest(bytes: Uint8Array): Manifest {
   const parsed = parse(bytes, 'manifest', manifest);
   if (!CONFIG_MEDIA_TYPES.includes(parsed.config.mediaType))
-    throw new OstrataError('UNSUPPORTED', `image manifest: its config is of media type ${parsed.config.mediaType}`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `image manifest: its config is of media type ${parsed.config.mediaType}`,
+    );
   for (const [i, { mediaType, urls }] of parsed.layers.entries()) {
     if (layerCompression(mediaType) === undefined)
-      throw new OstrataError('UNSUPPORTED', `image manifest: layer ${i} is of media type ${mediaType}`);
+      throw new OstrataError(
+        'UNSUPPORTED',
+        `image manifest: layer ${i} is of media type ${mediaType}`,
+      );
     if (urls?.length)
-      throw new OstrataError('UNSUPPORTED', `image manifest: layer ${i} is to be fetched from elsewhere (urls)`);
+      throw new OstrataError(
+        'UNSUPPORTED',
+        `image manifest: layer ${i} is to be fetched from elsewhere (urls)`,
+      );
   }
   return parsed;
 }
 export const parseIndex = (bytes: Uint8Array) => parse(bytes, 'index', index);
 export const parseConfig = (bytes: Uint8Array) => parse(bytes, 'config', config);
 
-function parse<T extends v.GenericSchema>(bytes: Uint8Array, what: string, schema: T): v.InferOutput<T> {
+function parse<T extends v.GenericSchema>(
+  bytes: Uint8Array,
+  what: string,
+  schema: T,
+): v.InferOutput<T> {
   if (bytes.length > MAX_JSON_SIZE)
-    throw new OstrataError('LIMIT', `image ${what} of ${bytes.length} bytes, at most ${MAX_JSON_SIZE}`);
+    throw new OstrataError(
+      'LIMIT',
+      `image ${what} of ${bytes.length} bytes, at most ${MAX_JSON_SIZE}`,
+    );
   return inContext(`image ${what}`, () => parseJson(decodeUtf8(bytes) ?? '', schema));
 }

@@ -20,7 +20,10 @@ const MAX_EXPANSION = 200;
 export type LayerVisitor = (layer: number, tar: AsyncIterable<Uint8Array>) => Promise<void>;
 
 /** Reads the whole image once. Throws `CORRUPT` for the first rule it breaks, naming the layer and both values. */
-export async function validateImage(image: ImageReader, visit: LayerVisitor = drain): Promise<ImageConfig> {
+export async function validateImage(
+  image: ImageReader,
+  visit: LayerVisitor = drain,
+): Promise<ImageConfig> {
   expect('manifest digest', sha256Digest(image.manifestBytes), image.manifestDigest);
   const { manifest } = image;
   const bytes = await image.config();
@@ -58,7 +61,9 @@ export async function validateBlob(
   const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as Error] : []));
   if (errors.length > 0) {
     const error = errors.find((each) => each instanceof OstrataError) ?? (errors[0] as Error);
-    throw error instanceof OstrataError ? error : new OstrataError('CORRUPT', error.message, { cause: error });
+    throw error instanceof OstrataError
+      ? error
+      : new OstrataError('CORRUPT', error.message, { cause: error });
   }
   expect('size', blob.length, size);
   expect('digest', blob.digest(), digest);
@@ -98,5 +103,6 @@ async function drain(_layer: number, tar: AsyncIterable<Uint8Array>): Promise<vo
 }
 
 function expect<T extends string | number>(what: string, computed: T, stated: T): void {
-  if (computed !== stated) throw new OstrataError('CORRUPT', `${what}: stated ${stated}, computed ${computed}`);
+  if (computed !== stated)
+    throw new OstrataError('CORRUPT', `${what}: stated ${stated}, computed ${computed}`);
 }

@@ -6,8 +6,14 @@ import { join } from 'node:path';
 import { createInflateRaw, inflateRawSync } from 'node:zlib';
 import type { ByteStream } from '../bytes/stream.js';
 import { OstrataError, wrapError } from '../errors.js';
-import { CHUNK_SIZE, type ContentStore } from './content.js';
-import { decodeFilezHeader, decodeHeaderPrefix, fileType, HEADER_PREFIX_SIZE } from './objects/file.js';
+import { CHUNK_SIZE } from '../system/file-chunks.js';
+import type { ContentStore } from './content.js';
+import {
+  decodeFilezHeader,
+  decodeHeaderPrefix,
+  fileType,
+  HEADER_PREFIX_SIZE,
+} from './objects/file.js';
 import { objectPath } from './objects/object-name.js';
 import type { XattrsInterner } from './objects/xattr-list.js';
 
@@ -43,7 +49,8 @@ export class ArchiveStore implements ContentStore {
     try {
       const headerSize = HEADER_PREFIX_SIZE + headerLength(fd);
       const { size } = fstatSync(fd);
-      if (size - headerSize > MAX_SYNC_SIZE || info.size > MAX_SYNC_SIZE) return inflateStream(path, headerSize);
+      if (size - headerSize > MAX_SYNC_SIZE || info.size > MAX_SYNC_SIZE)
+        return inflateStream(path, headerSize);
       return inflateWhole(readFileSync(fd), headerSize, info.size, path);
     } finally {
       closeSync(fd);
@@ -72,7 +79,8 @@ function readHeader(fd: number): Uint8Array {
   const start = readAt(fd, 0, HEADER_READ_SIZE);
   const end = HEADER_PREFIX_SIZE + decodeHeaderPrefix(start.subarray(0, HEADER_PREFIX_SIZE));
   const bytes = end <= start.length ? start : readAt(fd, 0, end);
-  if (bytes.length < end) throw new OstrataError('CORRUPT', `header of ${end} bytes in ${bytes.length} bytes`);
+  if (bytes.length < end)
+    throw new OstrataError('CORRUPT', `header of ${end} bytes in ${bytes.length} bytes`);
   return bytes.subarray(HEADER_PREFIX_SIZE, end);
 }
 
@@ -89,7 +97,12 @@ function readAt(fd: number, position: number, length: number): Uint8Array {
 }
 
 /** `maxOutputLength` bounds what a false size can make zlib allocate; one byte more than the size shows that it was false. */
-function* inflateWhole(filez: Uint8Array, start: number, size: number, path: string): Iterable<Uint8Array> {
+function* inflateWhole(
+  filez: Uint8Array,
+  start: number,
+  size: number,
+  path: string,
+): Iterable<Uint8Array> {
   let content: Uint8Array;
   try {
     content = inflateRawSync(filez.subarray(start), { maxOutputLength: size + 1 });
@@ -115,6 +128,9 @@ async function* inflateStream(path: string, start: number): AsyncIterable<Uint8A
 
 function inflateError(path: string, error: unknown): OstrataError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (!code.startsWith('Z_') && code !== 'ERR_BUFFER_TOO_LARGE') return wrapError(`reading ${path}`, error);
-  return new OstrataError('CORRUPT', `inflating ${path}: ${(error as Error).message}`, { cause: error });
+  if (!code.startsWith('Z_') && code !== 'ERR_BUFFER_TOO_LARGE')
+    return wrapError(`reading ${path}`, error);
+  return new OstrataError('CORRUPT', `inflating ${path}: ${(error as Error).message}`, {
+    cause: error,
+  });
 }

@@ -5,12 +5,14 @@
  *   bare-user-only     the mode is the file's; root owns it and there are no xattrs;
  *   bare-split-xattrs  as bare, but the xattrs are the content of `HH/REST.file-xattrs-link`.
  */
-import { closeSync, constants, lstatSync, openSync, readFileSync, readlinkSync, readSync, type Stats } from 'node:fs';
+import { lstatSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
+import type { BufferSource } from '../bytes/stream.js';
 import { compareUtf8, decodeUtf8 } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
+import { readChunks } from '../system/file-chunks.js';
 import { getXattr, listXattrs } from '../system/xattr.js';
-import { CHUNK_SIZE, type ContentStore, type Room } from './content.js';
+import type { ContentStore } from './content.js';
 import { decodeOwnerModeXattrs } from './objects/dirmeta.js';
 import { type FileInfo, fileType } from './objects/file.js';
 import { objectPath } from './objects/object-name.js';
@@ -56,8 +58,12 @@ export class BareStore implements ContentStore {
     return { ...common, type: 'symlink', size: 0, target: targetText(target) };
   }
 
-  read(checksum: string, info: { readonly size: number }, room?: Room): Iterable<Uint8Array> {
-    return info.size > 0 ? readChunks(this.#path(checksum), room) : [];
+  read(
+    checksum: string,
+    info: { readonly size: number },
+    buffers?: BufferSource,
+  ): Iterable<Uint8Array> {
+    return info.size > 0 ? readChunks(this.#path(checksum), buffers) : [];
   }
 
   #path(checksum: string): string {
@@ -70,7 +76,8 @@ export class BareStore implements ContentStore {
         return { uid, gid, mode, xattrsBytes: this.#inodeXattrs(path) };
       case 'bare-user': {
         const meta = getXattr(path, 'user.ostreemeta');
-        if (meta === undefined) throw new OstrataError('CORRUPT', `${path} has no xattr user.ostreemeta`);
+        if (meta === undefined)
+          throw new OstrataError('CORRUPT', `${path} has no xattr user.ostreemeta`);
         return decodeOwnerModeXattrs(meta);
       }
       case 'bare-user-only':
@@ -95,44 +102,13 @@ function latin1({ buffer, byteOffset, length }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
-/** The bytes of a regular file, symlinks not followed, in `room` or else in one buffer: each chunk is valid until the next. */
-export function readChunks(path: string, room?: Room): Iterable<Uint8Array> {
-  return room ? readInto(room, path) : readBuffered(path);
-}
-
-/** Of the last file that was read to its end: a new buffer for each of a system's files costs a third of the time to read them. */
-let spare: Buffer | undefined;
-
-function* readBuffered(path: string): Iterable<Uint8Array> {
-  const buffer = spare ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
-  spare = undefined; // others may read a file before this one has ended
-  try {
-    yield* readInto(() => buffer, path);
-  } finally {
-    spare = buffer;
-  }
-}
-
-function* readInto(room: Room, path: string): Iterable<Uint8Array> {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    for (;;) {
-      const buffer = room();
-      const count = readSync(fd, buffer, 0, buffer.length, null);
-      if (count === 0) return;
-      yield buffer.subarray(0, count);
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** Attributes of `path`, sorted; those without a value are left out, as libostree (libglnx, read_xattr_name_array) does. */
 export function inodeXattrs(path: string, listed = listXattrs(path)): Xattrs {
   const xattrs: [string, Uint8Array][] = [];
   for (const [bytes, value] of listed) {
     const name = decodeUtf8(bytes);
-    if (name === undefined) throw new OstrataError('UNSUPPORTED', `${path} has an xattr whose name is not UTF-8`);
+    if (name === undefined)
+      throw new OstrataError('UNSUPPORTED', `${path} has an xattr whose name is not UTF-8`);
     if (value.length > 0) xattrs.push([name, value]);
   }
   return new Map(xattrs.sort(([a], [b]) => compareUtf8(a, b)));
@@ -140,7 +116,10 @@ export function inodeXattrs(path: string, listed = listXattrs(path)): Xattrs {
 
 function readTarget(path: string, stat: Stats): Uint8Array {
   if (stat.size > MAX_TARGET_SIZE)
-    throw new OstrataError('LIMIT', `${path}: symlink target of ${stat.size} bytes, at most ${MAX_TARGET_SIZE}`);
+    throw new OstrataError(
+      'LIMIT',
+      `${path}: symlink target of ${stat.size} bytes, at most ${MAX_TARGET_SIZE}`,
+    );
   const bytes = readFileSync(path);
   return bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes;
 }
@@ -148,7 +127,10 @@ function readTarget(path: string, stat: Stats): Uint8Array {
 function targetText(bytes: Uint8Array): string {
   const text = decodeUtf8(bytes);
   if (text === undefined || text === '' || text.includes('\0'))
-    throw new OstrataError('CORRUPT', `symlink target ${JSON.stringify(Buffer.from(bytes).toString())}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `symlink target ${JSON.stringify(Buffer.from(bytes).toString())}`,
+    );
   return text;
 }
 

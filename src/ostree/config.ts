@@ -29,10 +29,18 @@ export function parseConfig(text: string): RepoConfig {
   const core = file.get('core') ?? new Map<string, string>();
   const version = core.get('repo_version');
   if (version !== '1')
-    throw new OstrataError('UNSUPPORTED', `config has repo_version ${JSON.stringify(version ?? '')}, expected "1"`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `config has repo_version ${JSON.stringify(version ?? '')}, expected "1"`,
+    );
   const parent = core.get('parent');
   const minSize = core.get('min-free-space-size');
-  const percent = integer(core.get('min-free-space-percent'), 'min-free-space-percent', MIN_FREE_PERCENT, 99);
+  const percent = integer(
+    core.get('min-free-space-percent'),
+    'min-free-space-percent',
+    MIN_FREE_PERCENT,
+    99,
+  );
   return {
     mode: parseMode(core.get('mode') ?? 'bare'),
     ...(parent && { parent }),
@@ -46,7 +54,10 @@ function parseMode(text: string): RepoMode {
   const name = text === 'archive-z2' ? 'archive' : text;
   const mode = MODES.find((each) => each === name);
   if (mode === undefined)
-    throw new OstrataError('UNSUPPORTED', `repository mode ${JSON.stringify(text)}, known are ${MODES.join(', ')}`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `repository mode ${JSON.stringify(text)}, known are ${MODES.join(', ')}`,
+    );
   return mode;
 }
 
@@ -61,6 +72,9 @@ function integer(text: string | undefined, key: string, fallback: number, highes
 function parseSize(text: string): number {
   const [, digits, unit = ''] = /^([0-9]+)([MGT])B$/.exec(text) ?? [];
   if (digits === undefined)
-    throw new OstrataError('CORRUPT', `config has min-free-space-size=${text}, expected a number with MB, GB or TB`);
+    throw new OstrataError(
+      'CORRUPT',
+      `config has min-free-space-size=${text}, expected a number with MB, GB or TB`,
+    );
   return Number(digits) * (UNITS[unit] as number);
 }

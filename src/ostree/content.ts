@@ -1,29 +1,30 @@
 /** How a repository keeps its content objects: the seam between {@link OstreeRepo} and its modes. */
 import type { Hash } from 'node:crypto';
-import type { ByteStream } from '../bytes/stream.js';
+import type { BufferSource, ByteStream } from '../bytes/stream.js';
 import { OstrataError, wrapError } from '../errors.js';
 import { type FileHeader, type FileInfo, startFileChecksum } from './objects/file.js';
-
-/** Gives memory to read into, at least a byte. */
-export type Room = () => Uint8Array;
 
 export interface ContentStore {
   /** What is known of an object without its bytes; undefined where it is not there. Not verified. */
   info(checksum: string): FileInfo | undefined;
-  /** The bytes of a regular file, not verified. In `room`, asked anew for each chunk, where the store can. */
-  read(checksum: string, info: FileInfo, room?: Room): ByteStream;
+  /** The bytes of a regular file, not verified. In `buffers`, asked anew for each chunk, where the store can. */
+  read(checksum: string, info: FileInfo, buffers?: BufferSource): ByteStream;
 }
-
-/** Largest chunk that reading a content object yields: larger ones gain nothing, smaller ones cost per call. */
-export const CHUNK_SIZE = 1 << 20;
 
 /**
  * Passes `content` on and fails at its end unless it has the size and the checksum of the object.
  * @param context what errors begin with, e.g. `reading file object 1234 of /repo`
  */
-export function verified(content: ByteStream, info: FileHeader, checksum: string, context: string): ByteStream {
+export function verified(
+  content: ByteStream,
+  info: FileHeader,
+  checksum: string,
+  context: string,
+): ByteStream {
   const check = new ContentCheck(info, checksum);
-  return Symbol.iterator in content ? verifiedSync(content, check, context) : verifiedAsync(content, check, context);
+  return Symbol.iterator in content
+    ? verifiedSync(content, check, context)
+    : verifiedAsync(content, check, context);
 }
 
 /** Fails unless a symlink, which is nothing but a header, has its checksum. */
@@ -31,7 +32,11 @@ export function verifySymlink(info: FileHeader, checksum: string): void {
   new ContentCheck(info, checksum).finish();
 }
 
-function* verifiedSync(content: Iterable<Uint8Array>, check: ContentCheck, context: string): Iterable<Uint8Array> {
+function* verifiedSync(
+  content: Iterable<Uint8Array>,
+  check: ContentCheck,
+  context: string,
+): Iterable<Uint8Array> {
   try {
     for (const chunk of content) {
       check.update(chunk);
@@ -73,12 +78,14 @@ class ContentCheck {
 
   update(chunk: Uint8Array): void {
     this.#seen += chunk.length;
-    if (this.#seen > this.#size) throw corrupt(`more content than the ${this.#size} bytes that its header states`);
+    if (this.#seen > this.#size)
+      throw corrupt(`more content than the ${this.#size} bytes that its header states`);
     this.#hash.update(chunk);
   }
 
   finish(): void {
-    if (this.#seen !== this.#size) throw corrupt(`${this.#seen} bytes of content, its header states ${this.#size}`);
+    if (this.#seen !== this.#size)
+      throw corrupt(`${this.#seen} bytes of content, its header states ${this.#size}`);
     const computed = this.#hash.digest('hex');
     if (computed !== this.#checksum) throw corrupt(`its bytes have the checksum ${computed}`);
   }

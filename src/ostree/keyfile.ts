@@ -16,7 +16,8 @@ export function parseKeyFile(text: string): KeyFile {
       continue;
     }
     const equals = line.indexOf('=');
-    if (equals < 0) throw new OstrataError('CORRUPT', `config line ${JSON.stringify(line)} is no key=value`);
+    if (equals < 0)
+      throw new OstrataError('CORRUPT', `config line ${JSON.stringify(line)} is no key=value`);
     groups.get(group)?.set(line.slice(0, equals).trimEnd(), line.slice(equals + 1).trimStart());
   }
   return groups;

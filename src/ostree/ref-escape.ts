@@ -13,7 +13,8 @@ export function escapeForRef(text: string): string {
     .map((character, i) => {
       if (isAlphanumeric(character) || character === '-') return character;
       if (character === '_') return '__';
-      if (character === '/' && isAlphanumeric(characters[i - 1]) && i < characters.length - 1) return character;
+      if (character === '/' && isAlphanumeric(characters[i - 1]) && i < characters.length - 1)
+        return character;
       const hex = (character.codePointAt(0) as number).toString(16).toUpperCase();
       return `_${hex.padStart(2, '0')}_`;
     })

@@ -3,7 +3,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OstrataError, wrapError } from '../errors.js';
 import { isChecksum } from './objects/object-name.js';
-import type { OstreeRepo } from './repo.js';
+
+/** The parts of a repository that names are looked up in. */
+export interface RefRepository {
+  readonly path: string;
+  /** Where refs and objects are looked for that are not here. */
+  readonly parent: RefRepository | undefined;
+  loadCommit(checksum: string): { readonly parsed: { readonly parent?: string | undefined } };
+}
 
 /** Components of a ref or remote name, as ostree_validate_rev takes them; no leading dot, so no `..` either. */
 const REF_NAME = /^[\p{L}\p{N}_][-.\p{L}\p{N}_]*(\/[\p{L}\p{N}_][-.\p{L}\p{N}_]*)*$/u;
@@ -16,47 +23,60 @@ export function isRefName(name: string): boolean {
   return REF_NAME.test(name);
 }
 
-/** See {@link OstreeRepo.resolve}. A ref comes before an abbreviated id that reads the same. */
-export function resolveRev(repo: OstreeRepo, rev: string): string {
+/** See `OstreeRepo.resolve`. A ref comes before an abbreviated id that reads the same. */
+export function resolveRev(repo: RefRepository, rev: string): string {
   const name = rev.replace(/\^+$/, '');
   const found = resolveName(repo, name);
   if (found === undefined)
-    throw new OstrataError('NOT_FOUND', `no ref or commit ${JSON.stringify(name)} in ostree repository ${repo.path}`);
+    throw new OstrataError(
+      'NOT_FOUND',
+      `no ref or commit ${JSON.stringify(name)} in ostree repository ${repo.path}`,
+    );
   let checksum: string = found;
   for (let steps = rev.length - name.length; steps > 0; steps--) {
     const { parent } = repo.loadCommit(checksum).parsed;
-    if (parent === undefined) throw new OstrataError('NOT_FOUND', `commit ${checksum} in ${repo.path} has no parent`);
+    if (parent === undefined)
+      throw new OstrataError('NOT_FOUND', `commit ${checksum} in ${repo.path} has no parent`);
     checksum = parent;
   }
   return checksum;
 }
 
-function resolveName(repo: OstreeRepo, name: string): string | undefined {
+function resolveName(repo: RefRepository, name: string): string | undefined {
   if (isChecksum(name)) return [...commitsStartingWith(repo, name)][0];
   return resolveRef(repo, name) ?? resolveAbbreviated(repo, name);
 }
 
 /** A name without a remote is taken from `refs/heads`, else from the remotes that have it. */
-function resolveRef(repo: OstreeRepo, rev: string): string | undefined {
+function resolveRef(repo: RefRepository, rev: string): string | undefined {
   const colon = rev.indexOf(':');
   const remote = colon < 0 ? undefined : rev.slice(0, colon);
   const ref = rev.slice(colon + 1);
-  if (!isRefName(ref) || (remote !== undefined && (!REF_NAME.test(remote) || remote.includes('/')))) return undefined;
+  if (!isRefName(ref) || (remote !== undefined && (!REF_NAME.test(remote) || remote.includes('/'))))
+    return undefined;
   const remotes = join(repo.path, 'refs', 'remotes');
-  const local = remote === undefined ? readRef(repo, `heads/${ref}`) : readRef(repo, `remotes/${remote}/${ref}`);
+  const local =
+    remote === undefined
+      ? readRef(repo, `heads/${ref}`)
+      : readRef(repo, `remotes/${remote}/${ref}`);
   if (local !== undefined) return local;
   if (remote === undefined) {
-    const fromRemotes = namesIfThere(remotes).map((name) => readRef(repo, `remotes/${name}/${ref}`));
+    const fromRemotes = namesIfThere(remotes).map((name) =>
+      readRef(repo, `remotes/${name}/${ref}`),
+    );
     const found = new Set(fromRemotes.filter((checksum) => checksum !== undefined));
     if (found.size > 1)
-      throw new OstrataError('AMBIGUOUS', `${found.size} remotes of ${repo.path} have different commits as ${rev}`);
+      throw new OstrataError(
+        'AMBIGUOUS',
+        `${found.size} remotes of ${repo.path} have different commits as ${rev}`,
+      );
     if (found.size === 1) return [...found][0];
   }
   return repo.parent && resolveRef(repo.parent, rev);
 }
 
 /** The commit a file below `refs/` names, e.g. `heads/os`; undefined where there is no such file. */
-export function readRef(repo: OstreeRepo, place: string): string | undefined {
+export function readRef(repo: RefRepository, place: string): string | undefined {
   const path = join(repo.path, 'refs', place);
   let text: string;
   try {
@@ -65,19 +85,23 @@ export function readRef(repo: OstreeRepo, place: string): string | undefined {
     if (NOT_A_REF.has((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw wrapError(`reading ${path}`, error);
   }
-  if (!isChecksum(text)) throw new OstrataError('CORRUPT', `${path} holds ${JSON.stringify(text.slice(0, 80))}`);
+  if (!isChecksum(text))
+    throw new OstrataError('CORRUPT', `${path} holds ${JSON.stringify(text.slice(0, 80))}`);
   return text;
 }
 
-function resolveAbbreviated(repo: OstreeRepo, rev: string): string | undefined {
+function resolveAbbreviated(repo: RefRepository, rev: string): string | undefined {
   if (!ABBREVIATED_ID.test(rev)) return undefined;
   const found = commitsStartingWith(repo, rev);
   if (found.size > 1)
-    throw new OstrataError('AMBIGUOUS', `${found.size} commits in ostree repository ${repo.path} begin with ${rev}`);
+    throw new OstrataError(
+      'AMBIGUOUS',
+      `${found.size} commits in ostree repository ${repo.path} begin with ${rev}`,
+    );
   return [...found][0];
 }
 
-function commitsStartingWith(repo: OstreeRepo, start: string): Set<string> {
+function commitsStartingWith(repo: RefRepository, start: string): Set<string> {
   const found = repo.parent ? commitsStartingWith(repo.parent, start) : new Set<string>();
   const objects = join(repo.path, 'objects');
   for (const folder of namesIfThere(objects)) {

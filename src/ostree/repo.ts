@@ -1,17 +1,22 @@
 /** Reading an ostree repository in any of its modes, without libostree. Everything read is verified by its checksum. */
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
-import type { ByteStream } from '../bytes/stream.js';
+import type { BufferSource, ByteStream } from '../bytes/stream.js';
 import { inContext, OstrataError, wrapError } from '../errors.js';
 import { ArchiveStore } from './archive.js';
 import { BareStore } from './bare.js';
 import { parseConfig, type RepoConfig, type RepoMode } from './config.js';
-import { type ContentStore, type Room, verified, verifySymlink } from './content.js';
+import { type ContentStore, verified, verifySymlink } from './content.js';
 import { type Commit, decodeCommit, decodeMetadata, type Metadata } from './objects/commit.js';
 import { type Dirmeta, decodeDirmeta } from './objects/dirmeta.js';
 import { type Dirtree, decodeDirtree } from './objects/dirtree.js';
 import type { FileInfo } from './objects/file.js';
-import { MAX_METADATA_SIZE, type MetadataKind, objectPath, sha256Hex } from './objects/object-name.js';
+import {
+  MAX_METADATA_SIZE,
+  type MetadataKind,
+  objectPath,
+  sha256Hex,
+} from './objects/object-name.js';
 import { XattrsInterner } from './objects/xattr-list.js';
 import { resolveRev } from './refs.js';
 
@@ -32,11 +37,13 @@ export function openRepo(path: string): OstreeRepo {
 
 function open(path: string, depth: number): OstreeRepo {
   const text = readIfThere(join(path, 'config'));
-  if (text === undefined) throw new OstrataError('NOT_FOUND', `no ostree repository at ${path}: it has no file config`);
+  if (text === undefined)
+    throw new OstrataError('NOT_FOUND', `no ostree repository at ${path}: it has no file config`);
   return inContext(`opening ostree repository ${path}`, () => {
     const config = parseConfig(text.toString());
     if (config.parent === undefined) return new OstreeRepo(path, config);
-    if (depth === MAX_PARENTS) throw new OstrataError('LIMIT', `more than ${MAX_PARENTS} parent repositories`);
+    if (depth === MAX_PARENTS)
+      throw new OstrataError('LIMIT', `more than ${MAX_PARENTS} parent repositories`);
     return new OstreeRepo(path, config, open(resolvePath(path, config.parent), depth + 1));
   });
 }
@@ -86,7 +93,11 @@ export class OstreeRepo {
   loadCommitMeta(checksum: string): Loaded<Metadata> | undefined {
     const bytes = this.#read(checksum, 'commitmeta');
     if (bytes === undefined) return this.parent?.loadCommitMeta(checksum);
-    return { checksum, bytes, parsed: inContext(this.#name(checksum, 'commitmeta'), () => decodeMetadata(bytes)) };
+    return {
+      checksum,
+      bytes,
+      parsed: inContext(this.#name(checksum, 'commitmeta'), () => decodeMetadata(bytes)),
+    };
   }
 
   loadDirtree(checksum: string): Loaded<Dirtree> {
@@ -108,16 +119,24 @@ export class OstreeRepo {
   }
 
   /**
-   * The content of a regular file; from a bare repository in chunks that fill `room`, or of at most 1 MiB. Chunks may share one
+   * The content of a regular file; from a bare repository in chunks that fill `buffers`, or of at most 1 MiB. Chunks may share one
    * buffer: each is valid until the next. Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
    */
-  readFile(checksum: string, info?: FileInfo, room?: Room): ByteStream {
+  readFile(checksum: string, info?: FileInfo, buffers?: BufferSource): ByteStream {
     const located =
-      info !== undefined && this.parent === undefined ? { repo: this as OstreeRepo, info } : this.#locate(checksum);
-    if (located.info.type !== 'file') throw new OstrataError('NOT_FOUND', `content object ${checksum} is a symlink`);
+      info !== undefined && this.parent === undefined
+        ? { repo: this as OstreeRepo, info }
+        : this.#locate(checksum);
+    if (located.info.type !== 'file')
+      throw new OstrataError('NOT_FOUND', `content object ${checksum} is a symlink`);
     const context = located.repo.#name(checksum, 'file');
     return inContext(context, () =>
-      verified(located.repo.#content.read(checksum, located.info, room), located.info, checksum, context),
+      verified(
+        located.repo.#content.read(checksum, located.info, buffers),
+        located.info,
+        checksum,
+        context,
+      ),
     );
   }
 
@@ -140,7 +159,8 @@ export class OstreeRepo {
     }
     return inContext(this.#name(checksum, kind), () => {
       const computed = sha256Hex(bytes);
-      if (computed !== checksum) throw new OstrataError('CORRUPT', `its bytes have the checksum ${computed}`);
+      if (computed !== checksum)
+        throw new OstrataError('CORRUPT', `its bytes have the checksum ${computed}`);
       return { checksum, bytes, parsed: parse(bytes) };
     });
   }
@@ -152,7 +172,10 @@ export class OstreeRepo {
   }
 
   #isPartial(checksum: string): boolean {
-    return statSync(join(this.path, 'state', `${checksum}.commitpartial`), { throwIfNoEntry: false }) !== undefined;
+    return (
+      statSync(join(this.path, 'state', `${checksum}.commitpartial`), { throwIfNoEntry: false }) !==
+      undefined
+    );
   }
 
   #name(checksum: string, kind: MetadataKind | 'file'): string {
@@ -160,14 +183,19 @@ export class OstreeRepo {
   }
 
   #missing(checksum: string, kind: MetadataKind | 'file'): OstrataError {
-    return new OstrataError('NOT_FOUND', `${kind} object ${checksum} is not in ostree repository ${this.path}`);
+    return new OstrataError(
+      'NOT_FOUND',
+      `${kind} object ${checksum} is not in ostree repository ${this.path}`,
+    );
   }
 }
 
 /** @param objects the directory of a repository that holds its objects */
 export function createContentStore(objects: string, mode: RepoMode): ContentStore {
   const interner = new XattrsInterner();
-  return mode === 'archive' ? new ArchiveStore(objects, interner) : new BareStore(objects, mode, interner);
+  return mode === 'archive'
+    ? new ArchiveStore(objects, interner)
+    : new BareStore(objects, mode, interner);
 }
 
 /** The bytes of a file, undefined where there is none; `LIMIT` above `maxSize`. */

@@ -37,7 +37,8 @@ export class FileLock {
     try {
       const deadline = Date.now() + TIMEOUT_MS;
       while (!lock.tryConvert(type) && lock.#libc !== undefined) {
-        if (Date.now() > deadline) throw new OstrataError('IO', `locking ${path}: in use for ${TIMEOUT_MS / 1000} s`);
+        if (Date.now() > deadline)
+          throw new OstrataError('IO', `locking ${path}: in use for ${TIMEOUT_MS / 1000} s`);
         await sleep(POLL_MS, undefined, signal && { signal });
       }
       return lock;

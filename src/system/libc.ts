@@ -43,7 +43,9 @@ function load(need: string): Libc {
     const lock = library.func('int fcntl(int fd, int command, ...)');
     return {
       listXattrs: library.func('intptr_t llistxattr(const char *path, void *list, size_t size)'),
-      getXattr: library.func('intptr_t lgetxattr(const char *path, const uint8_t *name, void *value, size_t size)'),
+      getXattr: library.func(
+        'intptr_t lgetxattr(const char *path, const uint8_t *name, void *value, size_t size)',
+      ),
       setXattr: library.func(
         'int lsetxattr(const char *path, const uint8_t *name, const void *value, size_t size, int flags)',
       ),
@@ -52,6 +54,10 @@ function load(need: string): Libc {
       errno: () => koffi.errno(),
     };
   } catch (cause) {
-    throw new OstrataError('UNSUPPORTED', `${need} needs the optional package koffi: npm install koffi`, { cause });
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${need} needs the optional package koffi: npm install koffi`,
+      { cause },
+    );
   }
 }

@@ -23,7 +23,11 @@ export interface ProgramRun {
 }
 
 /** Runs a program to its end, whatever its exit code. `UNSUPPORTED` where it is not installed. */
-export function runProgram(command: string, args: readonly string[], options: ProgramOptions): Promise<ProgramRun> {
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  options: ProgramOptions,
+): Promise<ProgramRun> {
   const { purpose, input = '', env, signal } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...(env && { env }), ...(signal && { signal }) });
@@ -39,7 +43,10 @@ export function runProgram(command: string, args: readonly string[], options: Pr
     child.on('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'ENOENT'
-          ? new OstrataError('UNSUPPORTED', `${purpose} needs the program ${command}, which is not installed`)
+          ? new OstrataError(
+              'UNSUPPORTED',
+              `${purpose} needs the program ${command}, which is not installed`,
+            )
           : wrapError(command, error),
       ),
     );

@@ -49,7 +49,11 @@ export function getXattr(path: string, name: string): Uint8Array | undefined {
   checkPath(path);
   const calls = libc(READING);
   const value = readValue(calls, path, toCString(name));
-  if (value === undefined && calls.errno() !== constants.errno.ENODATA && calls.errno() !== constants.errno.ENOTSUP)
+  if (
+    value === undefined &&
+    calls.errno() !== constants.errno.ENODATA &&
+    calls.errno() !== constants.errno.ENOTSUP
+  )
     throw ioError(calls.errno(), `reading the xattr ${name} of`, path);
   return value;
 }

@@ -50,7 +50,10 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
   const name = byteString(entry.type === 'directory' ? `${entry.name}/` : entry.name);
   const linkname = byteString(entry.linkname ?? '');
   if (name.includes('\0') || linkname.includes('\0'))
-    throw new OstrataError('UNSUPPORTED', `tar entry ${JSON.stringify(entry.name)}: a name cannot hold a NUL`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `tar entry ${JSON.stringify(entry.name)}: a name cannot hold a NUL`,
+    );
 
   const records: Uint8Array[] = [];
   const split = isPrintableAscii(name) ? splitName(name) : undefined;
@@ -61,14 +64,20 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
   if (entry.uid > MAX_OCTAL_7) records.push(paxRecord('uid', decimal(entry.uid)));
   if (entry.gid > MAX_OCTAL_7) records.push(paxRecord('gid', decimal(entry.gid)));
   if (entry.xattrs)
-    for (const [key, value] of entry.xattrs) records.push(paxRecord(PAX_XATTR_PREFIX + encodeKeyword(key), value));
+    for (const [key, value] of entry.xattrs)
+      records.push(paxRecord(PAX_XATTR_PREFIX + encodeKeyword(key), value));
 
   const [prefix, base] = split ?? ['', name.slice(0, NAME_LENGTH)];
   const header = ustar(TYPE_FLAGS[entry.type], prefix, base, entry, linkname.slice(0, NAME_LENGTH));
   if (records.length === 0) return header;
 
   const body = Buffer.concat(records);
-  const paxHeader = ustar(TYPE_FLAGS.pax, '', '././@PaxHeader', { mode: 0o644, uid: 0, gid: 0, size: body.length });
+  const paxHeader = ustar(TYPE_FLAGS.pax, '', '././@PaxHeader', {
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: body.length,
+  });
   return Buffer.concat([paxHeader, body, tarPadding(body.length), header]);
 }
 
@@ -151,6 +160,7 @@ function encodeKeyword(name: string): string {
 function paxRecord(keyword: string, value: Uint8Array): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${keyword}=`), value, Buffer.from('\n')]);
   let length = rest.length + 1;
-  while (String(length).length + rest.length !== length) length = String(length).length + rest.length;
+  while (String(length).length + rest.length !== length)
+    length = String(length).length + rest.length;
   return Buffer.concat([Buffer.from(String(length)), rest]);
 }

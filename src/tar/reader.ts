@@ -8,7 +8,14 @@ import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError, wrapError } from '../errors.js';
 import { PAX_XATTR_PREFIX, TAR_BLOCK } from './header.js';
 
-export type TarType = 'file' | 'link' | 'symlink' | 'directory' | 'character device' | 'block device' | 'fifo';
+export type TarType =
+  | 'file'
+  | 'link'
+  | 'symlink'
+  | 'directory'
+  | 'character device'
+  | 'block device'
+  | 'fifo';
 
 /** An entry as it is read; extended headers are applied. */
 export interface TarHeader {
@@ -69,10 +76,15 @@ interface Extension {
 }
 
 /** Entries that tell of the next one, or of all. */
-const EXTENDED: Readonly<Record<string, { readonly limit: number; readonly decode: (body: Buffer) => Extension }>> = {
+const EXTENDED: Readonly<
+  Record<string, { readonly limit: number; readonly decode: (body: Buffer) => Extension }>
+> = {
   x: { limit: MAX_EXTENDED_SIZE, decode: decodePax },
   L: { limit: MAX_NAME_SIZE, decode: (body) => ({ name: text(untilNul(body), 'long name') }) },
-  K: { limit: MAX_NAME_SIZE, decode: (body) => ({ linkname: text(untilNul(body), 'long link name') }) },
+  K: {
+    limit: MAX_NAME_SIZE,
+    decode: (body) => ({ linkname: text(untilNul(body), 'long link name') }),
+  },
   // Of the archive as a whole, e.g. a comment: nothing that entries would take from it is supported.
   g: { limit: MAX_EXTENDED_SIZE, decode: (body) => refuseGlobal(decodePax(body)) },
 };
@@ -122,7 +134,13 @@ export class TarReader {
 
   /** Fails unless the archive ended between two entries. */
   end(): void {
-    if (this.#content > 0 || this.#padding > 0 || this.#filled > 0 || this.#extending || hasKeys(this.#extension))
+    if (
+      this.#content > 0 ||
+      this.#padding > 0 ||
+      this.#filled > 0 ||
+      this.#extending ||
+      hasKeys(this.#extension)
+    )
       throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry ?? 'a header'}`);
   }
 
@@ -138,7 +156,10 @@ export class TarReader {
   #skipTrailer(length: number): void {
     this.#trailer += length;
     if (this.#trailer > MAX_TRAILER_SIZE)
-      throw new OstrataError('LIMIT', `more than ${MAX_TRAILER_SIZE} bytes after the end of the tar archive`);
+      throw new OstrataError(
+        'LIMIT',
+        `more than ${MAX_TRAILER_SIZE} bytes after the end of the tar archive`,
+      );
   }
 
   #collect(bytes: Uint8Array): number {
@@ -196,7 +217,10 @@ export class TarReader {
 
   #extend(size: number, limit: number, decode: (body: Buffer) => Extension): void {
     if (size === 0 || size > limit)
-      throw new OstrataError('LIMIT', `tar extended header of ${size} bytes, expected 1 to ${limit}`);
+      throw new OstrataError(
+        'LIMIT',
+        `tar extended header of ${size} bytes, expected 1 to ${limit}`,
+      );
     this.#pending = Buffer.alloc(size);
     this.#padding = 0;
     const padding = (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
@@ -216,7 +240,12 @@ export class TarReader {
   }
 }
 
-function applyExtension(block: Buffer, type: TarType, size: number, extension: Extension): TarHeader {
+function applyExtension(
+  block: Buffer,
+  type: TarType,
+  size: number,
+  extension: Extension,
+): TarHeader {
   const header = {
     name: extension.name ?? rawName(block),
     type,
@@ -225,7 +254,10 @@ function applyExtension(block: Buffer, type: TarType, size: number, extension: E
     gid: extension.gid ?? number(block, 116, 8, 'gid'),
     size: type === 'file' ? (extension.size ?? size) : 0,
     mtime: extension.mtime ?? number(block, 136, 12, 'mtime'),
-    linkname: type === 'link' || type === 'symlink' ? (extension.linkname ?? field(block, 157, 100, 'link name')) : '',
+    linkname:
+      type === 'link' || type === 'symlink'
+        ? (extension.linkname ?? field(block, 157, 100, 'link name'))
+        : '',
     xattrs: extension.xattrs ?? new Map<string, Uint8Array>(),
   };
   if (header.name === '' || `${header.name}${header.linkname}`.includes('\0'))
@@ -273,12 +305,14 @@ function number(block: Buffer, offset: number, length: number, what: string): nu
     .toString('latin1', offset, offset + length)
     .replace(/[\0 ]+$/, '')
     .trimStart();
-  if (!/^[0-7]*$/.test(digits)) throw new OstrataError('CORRUPT', `tar ${what} is ${JSON.stringify(digits)}`);
+  if (!/^[0-7]*$/.test(digits))
+    throw new OstrataError('CORRUPT', `tar ${what} is ${JSON.stringify(digits)}`);
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 
 function safe(value: number, what: string): number {
-  if (!Number.isSafeInteger(value) || value < 0) throw new OstrataError('CORRUPT', `tar ${what} is ${value}`);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new OstrataError('CORRUPT', `tar ${what} is ${value}`);
   return value;
 }
 
@@ -286,7 +320,8 @@ function checkSum(block: Buffer): void {
   let sum = 8 * 0x20; // its own field counts as spaces
   for (let i = 0; i < TAR_BLOCK; i++) if (i < 148 || i >= 156) sum += block[i] as number;
   const stated = number(block, 148, 8, 'checksum');
-  if (stated !== sum) throw new OstrataError('CORRUPT', `tar header states the checksum ${stated}, has ${sum}`);
+  if (stated !== sum)
+    throw new OstrataError('CORRUPT', `tar header states the checksum ${stated}, has ${sum}`);
 }
 
 /** `LENGTH KEYWORD=VALUE\n`, where LENGTH counts the whole record. */
@@ -300,7 +335,8 @@ function decodePax(body: Buffer): Extension {
     if (!/^[1-9][0-9]{0,8}$/.test(digits)) throw cursor.error('record without a length');
     const record = Buffer.from(cursor.take(Number(digits))).subarray(digits.length + 1);
     const equals = record.indexOf(0x3d);
-    if (equals < 1 || record.at(-1) !== 0x0a) throw cursor.error('record without KEYWORD=VALUE', start);
+    if (equals < 1 || record.at(-1) !== 0x0a)
+      throw cursor.error('record without KEYWORD=VALUE', start);
     const keyword = text(record.subarray(0, equals), 'pax keyword');
     applyRecord(extension, keyword, record.subarray(equals + 1, -1));
   }
@@ -317,7 +353,8 @@ function applyRecord(
     extension.xattrs.set(decodeKeyword(keyword.slice(PAX_XATTR_PREFIX.length)), Buffer.from(value));
     return;
   }
-  if (keyword.startsWith('GNU.sparse.')) throw new OstrataError('UNSUPPORTED', 'sparse file in a tar archive');
+  if (keyword.startsWith('GNU.sparse.'))
+    throw new OstrataError('UNSUPPORTED', 'sparse file in a tar archive');
   switch (keyword) {
     case 'path':
       extension.name = text(value, 'path');
@@ -345,7 +382,8 @@ function decodeKeyword(name: string): string {
 }
 
 function refuseGlobal(extension: Extension): Extension {
-  if (hasKeys(extension)) throw new OstrataError('UNSUPPORTED', 'global pax header for all entries of a tar archive');
+  if (hasKeys(extension))
+    throw new OstrataError('UNSUPPORTED', 'global pax header for all entries of a tar archive');
   return {};
 }
 

@@ -18,13 +18,19 @@ const TRANSPORTS: readonly Transport[] = [
 export const IMGREF_FORMS = TRANSPORTS.map(({ form }) => form).join(', ');
 
 /** Opens an image for reading; `USAGE` for a reference of no known form. */
-export async function openImage(imgref: string, options: TransportOptions = {}): Promise<ImageReader> {
+export async function openImage(
+  imgref: string,
+  options: TransportOptions = {},
+): Promise<ImageReader> {
   const { transport, rest } = parseImgref(imgref);
   return transport.read(rest, options);
 }
 
 /** Prepares to write an image; fails early where that is impossible. */
-export async function createImage(imgref: string, options: TransportOptions = {}): Promise<ImageWriter> {
+export async function createImage(
+  imgref: string,
+  options: TransportOptions = {},
+): Promise<ImageWriter> {
   const { transport, rest } = parseImgref(imgref);
   return transport.write(rest, options);
 }
@@ -35,10 +41,16 @@ export const isImgref = (text: string): boolean => transportOf(text) !== undefin
 const transportOf = (text: string) => TRANSPORTS.find(({ name }) => text.startsWith(`${name}:`));
 
 /** Splits a reference without touching anything; `USAGE` where it has no known form. */
-export function parseImgref(imgref: string): { readonly transport: Transport; readonly rest: string } {
+export function parseImgref(imgref: string): {
+  readonly transport: Transport;
+  readonly rest: string;
+} {
   const transport = transportOf(imgref);
   if (transport === undefined)
-    throw new OstrataError('USAGE', `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`);
+    throw new OstrataError(
+      'USAGE',
+      `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`,
+    );
   const rest = imgref.slice(transport.name.length + 1);
   transport.check(rest);
   return { transport, rest };

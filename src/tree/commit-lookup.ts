@@ -19,7 +19,8 @@ export function lookupCommit(repo: OstreeRepo, checksum: string): LookupTree {
   return {
     name,
     files,
-    bytes: (path) => wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
+    bytes: (path) =>
+      wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
   };
 }
 
@@ -52,7 +53,13 @@ class CommitLookup {
     return opened;
   }
 
-  #open({ dirtree, dirmeta }: { readonly dirtree: string; readonly dirmeta: string }): OpenDirectory {
+  #open({
+    dirtree,
+    dirmeta,
+  }: {
+    readonly dirtree: string;
+    readonly dirmeta: string;
+  }): OpenDirectory {
     const { files, dirs } = this.#repo.loadDirtree(dirtree).parsed;
     const byName = <T extends { readonly name: string }>(entries: readonly T[]) =>
       new Map(entries.map((entry) => [entry.name, entry]));

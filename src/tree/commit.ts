@@ -47,7 +47,11 @@ export function openCommitTree(repo: OstreeRepo, checksum: string, log?: Logger)
 }
 
 /** As {@link openCommitTree}, sooner where the commit is large: with a second thread. */
-export async function openLargeCommitTree(repo: OstreeRepo, checksum: string, log?: Logger): Promise<CommitTree> {
+export async function openLargeCommitTree(
+  repo: OstreeRepo,
+  checksum: string,
+  log?: Logger,
+): Promise<CommitTree> {
   const walk = new Walk(repo, checksum);
   const infos = new InfoReader(repo);
   try {
@@ -80,24 +84,39 @@ class Walk {
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const { directory, depth } = next;
       if (depth > MAX_TREE_DEPTH)
-        throw new OstrataError('LIMIT', `directories nested more than ${MAX_TREE_DEPTH} deep: ${directory.path}`);
+        throw new OstrataError(
+          'LIMIT',
+          `directories nested more than ${MAX_TREE_DEPTH} deep: ${directory.path}`,
+        );
       const { files, dirs } = this.#enter(directory);
       entries += 1 + files.length;
-      if (entries > MAX_ENTRIES) throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+      if (entries > MAX_ENTRIES)
+        throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
       for (const { checksum } of files) {
         if (seen.has(checksum)) continue;
         seen.add(checksum);
         yield checksum;
       }
       for (const { name, dirtree, dirmeta } of dirs.toReversed()) // the last pushed is taken first
-        pending.push({ directory: { path: `${prefix(directory)}${name}`, dirtree, dirmeta }, depth: depth + 1 });
+        pending.push({
+          directory: { path: `${prefix(directory)}${name}`, dirtree, dirmeta },
+          depth: depth + 1,
+        });
     }
   }
 
   #enter(directory: CommitDirectory): Dirtree {
-    remembered(this.#dirmetas, directory.dirmeta, (checksum) => this.#repo.loadDirmeta(checksum).parsed);
+    remembered(
+      this.#dirmetas,
+      directory.dirmeta,
+      (checksum) => this.#repo.loadDirmeta(checksum).parsed,
+    );
     this.#directories.push(directory);
-    return remembered(this.#dirtrees, directory.dirtree, (checksum) => this.#repo.loadDirtree(checksum).parsed);
+    return remembered(
+      this.#dirtrees,
+      directory.dirtree,
+      (checksum) => this.#repo.loadDirtree(checksum).parsed,
+    );
   }
 
   /** @param objects what {@link run}, which has ended, gave */
@@ -114,7 +133,8 @@ class Walk {
       directories: this.#directories,
       objects,
       read: (path) => repo.readFile(regularFile(path, files.get(path), name).checksum),
-      bytes: (path) => wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
+      bytes: (path) =>
+        wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
     };
   }
 

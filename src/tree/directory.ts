@@ -3,9 +3,10 @@ import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { decodeUtf8 } from '../bytes/text.js';
 import { inContext, OstrataError, wrapError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
-import { inodeXattrs, readChunks } from '../ostree/bare.js';
+import { inodeXattrs } from '../ostree/bare.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
+import { readChunks } from '../system/file-chunks.js';
 import { FileMap } from './file-map.js';
 import { type LookupTree, regularFile, rememberingLookup, wholeFile } from './lookup.js';
 import type { FileEntry, Tree, TreePath, Xattrs } from './tree.js';
@@ -51,7 +52,9 @@ export function lookupDirectory(directory: string): LookupTree {
     name: root,
     files,
     bytes: (path) =>
-      wholeFile(path, files.resolve(path, true), root, (file) => readSteady(root + file.path, file.size)),
+      wholeFile(path, files.resolve(path, true), root, (file) =>
+        readSteady(root + file.path, file.size),
+      ),
   };
 }
 
@@ -103,7 +106,10 @@ function children(root: string, directory: TreePath): TreePath[] {
     const name = decodeUtf8(bytes);
     if (name !== undefined) return `${prefix}${name}`;
     const shown = JSON.stringify(bytes.toString('latin1'));
-    throw new OstrataError('UNSUPPORTED', `${root}${prefix}: the file name ${shown} (as Latin-1) is not UTF-8`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${root}${prefix}: the file name ${shown} (as Latin-1) is not UTF-8`,
+    );
   });
 }
 
@@ -111,7 +117,10 @@ function targetOf(path: string): string {
   const bytes = inContext('reading', () => readlinkSync(path, { encoding: 'buffer' }));
   const target = decodeUtf8(bytes);
   if (target === undefined)
-    throw new OstrataError('UNSUPPORTED', `${path}: the symlink target ${bytes.toString('latin1')} is not UTF-8`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${path}: the symlink target ${bytes.toString('latin1')} is not UTF-8`,
+    );
   return target;
 }
 
@@ -127,7 +136,8 @@ function* readSteady(path: string, size: number): Iterable<Uint8Array> {
   } catch (error) {
     throw wrapError('reading', error);
   }
-  if (seen !== size) throw new OstrataError('IO', `${path} was changed while it was read: it had ${size} bytes`);
+  if (seen !== size)
+    throw new OstrataError('IO', `${path} was changed while it was read: it had ${size} bytes`);
 }
 
 /** What costs a system call or the whole content is read at the first use. */
@@ -158,7 +168,14 @@ class LazyAttributes {
   #computeChecksum(): string {
     const { uid, gid, mode, size } = this.#stats;
     const target = this.#target === undefined ? undefined : { target: this.#target };
-    const hash = startFileChecksum({ uid, gid, mode, size, xattrsBytes: encodeXattrs(this.xattrs), ...target });
+    const hash = startFileChecksum({
+      uid,
+      gid,
+      mode,
+      size,
+      xattrsBytes: encodeXattrs(this.xattrs),
+      ...target,
+    });
     if (target === undefined) for (const chunk of readSteady(this.#path, size)) hash.update(chunk);
     return hash.digest('hex');
   }

@@ -11,7 +11,12 @@ const targets: string[] = [];
 
 parentPort?.on('message', (message: InfosBatch | 'end') => {
   if (message === 'end') {
-    parentPort?.postMessage({ at, numbers, targets, xattrs: [...sets.keys()] } satisfies InfosReply);
+    parentPort?.postMessage({
+      at,
+      numbers,
+      targets,
+      xattrs: [...sets.keys()],
+    } satisfies InfosReply);
     return parentPort?.close(); // the thread ends while what it read is put to use
   }
   readUntaken(message, (index, checksum) => {

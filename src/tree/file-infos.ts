@@ -32,7 +32,8 @@ export interface InfosReply {
 
 function batchOf(checksums: readonly string[], start: number): InfosBatch {
   const bytes = Buffer.from(new SharedArrayBuffer(CHECKSUM_BYTES * BATCH));
-  for (let i = 0; i < BATCH; i++) bytes.write(checksums[start + i] as string, CHECKSUM_BYTES * i, 'hex');
+  for (let i = 0; i < BATCH; i++)
+    bytes.write(checksums[start + i] as string, CHECKSUM_BYTES * i, 'hex');
   return { start, checksums: bytes, taken: new Int32Array(new SharedArrayBuffer(4)) };
 }
 
@@ -43,7 +44,8 @@ export function readUntaken(
 ): void {
   if (Atomics.exchange(taken, 0, 1) === 1) return;
   const bytes = Buffer.from(checksums.buffer);
-  for (let i = 0; i < BATCH; i++) read(start + i, bytes.toString('hex', CHECKSUM_BYTES * i, CHECKSUM_BYTES * (i + 1)));
+  for (let i = 0; i < BATCH; i++)
+    read(start + i, bytes.toString('hex', CHECKSUM_BYTES * i, CHECKSUM_BYTES * (i + 1)));
 }
 
 /**
@@ -80,7 +82,9 @@ export class InfoReader {
       });
     addInfos(infos, await reply);
     // The last few are in no batch; what the helper failed in fails here, or does not.
-    return new Map(this.#checksums.map((checksum, at) => [checksum, infos[at] ?? this.#repo.fileInfo(checksum)]));
+    return new Map(
+      this.#checksums.map((checksum, at) => [checksum, infos[at] ?? this.#repo.fileInfo(checksum)]),
+    );
   }
 
   /** Ends the other thread; to be called whatever happens. */
@@ -112,7 +116,13 @@ function addInfos(infos: (FileInfo | undefined)[], reply: InfosReply | undefined
   const interner = new XattrsInterner();
   const sets = xattrs.map((bytes) => interner.intern(bytes));
   for (const [i, at] of reply.at.entries()) {
-    const [uid, gid, mode, size, set] = numbers.slice(5 * i, 5 * i + 5) as [number, number, number, number, number];
+    const [uid, gid, mode, size, set] = numbers.slice(5 * i, 5 * i + 5) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     const { xattrs, bytes: xattrsBytes } = sets[set] as (typeof sets)[number];
     const type = fileType(mode);
     const info = { type, uid, gid, mode, size, xattrs, xattrsBytes };

@@ -1,7 +1,7 @@
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
+import type { FileEntry, TreePath } from './entry.js';
 import { type PathLookup, resolvePath } from './lookup.js';
-import type { FileEntry, TreePath } from './tree.js';
 
 /** Only paths with surrogates can order differently by UTF-16; the engine's own comparison sorts a million paths in half the time. */
 const SURROGATE = /[\ud800-\udfff]/;
@@ -16,7 +16,8 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
     const compare = sorted.some((entry) => SURROGATE.test(entry.path)) ? compareUtf8 : compareUtf16;
     sorted.sort((a, b) => compare(a.path, b.path));
     this.#entries = new Map(sorted.map((entry) => [entry.path, entry]));
-    if (this.#entries.size !== sorted.length) throw new OstrataError('CORRUPT', 'a path occurs twice in the tree');
+    if (this.#entries.size !== sorted.length)
+      throw new OstrataError('CORRUPT', 'a path occurs twice in the tree');
   }
 
   get size(): number {

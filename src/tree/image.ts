@@ -15,13 +15,13 @@ import { type TarHeader, TarReader, type TarVisitor } from '../tar/reader.js';
 import { FileMap } from './file-map.js';
 import { LayeredTree, type Source } from './layered.js';
 import { regularFile, wholeFile } from './lookup.js';
+import { REPO_DIRECTORY } from './ostree-tar.js';
 import type { RegularFile, Tree, TreePath } from './tree.js';
 
 /** Encapsulated images keep each file here once more, under its checksum, and what else an ostree repository holds. */
-const REPO = 'sysroot/ostree/repo';
 /** `HH/REST.KIND` of a content object or of its extended attributes. */
 const OBJECT = new RegExp(
-  `^(?:\\./)?${REPO}/objects/([0-9a-f]{2})/([0-9a-f]{62})\\.(file|file-xattrs-link|file-xattrs)$`,
+  `^(?:\\./)?${REPO_DIRECTORY}/objects/([0-9a-f]{2})/([0-9a-f]{62})\\.(file|file-xattrs-link|file-xattrs)$`,
 );
 /** Distinct sets of xattrs that objects are linked to, together: a system has a few hundred of some 50 bytes. */
 const MAX_SHARED_XATTRS = 64 << 20;
@@ -33,7 +33,10 @@ type ReadableImage = Pick<ImageReader, 'name' | 'manifest' | 'blob'>;
  * there. Objects of an encapsulated image are verified by their names; the repository that holds them is no part of the
  * tree. Devices, pipes and sockets are left out with one warning.
  */
-export async function openImageTree(image: ReadableImage, log: Logger = silentLogger): Promise<Tree> {
+export async function openImageTree(
+  image: ReadableImage,
+  log: Logger = silentLogger,
+): Promise<Tree> {
   const { layers } = image.manifest;
   const tree = new LayeredTree();
   const interner = new XattrsInterner();
@@ -45,7 +48,9 @@ export async function openImageTree(image: ReadableImage, log: Logger = silentLo
     const reader = new TarReader(scan);
     await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, () =>
       validateBlob(
-        counted(image.blob(descriptor), (length) => log.progress('reading layers', done + length, total)),
+        counted(image.blob(descriptor), (length) =>
+          log.progress('reading layers', done + length, total),
+        ),
         descriptor,
         async (tar) => {
           for await (const bytes of tar) reader.push(bytes);
@@ -56,7 +61,7 @@ export async function openImageTree(image: ReadableImage, log: Logger = silentLo
     done += descriptor.size;
     skipped += scan.skipped;
   }
-  tree.remove(REPO);
+  tree.remove(REPO_DIRECTORY);
   if (skipped > 0) log.warn(`${image.name}: ${skipped} devices or pipes are left out`);
 
   const sources = new Map<TreePath, Source>();
@@ -147,8 +152,15 @@ class LayerScan implements TarVisitor {
   }
 
   /** @param object the checksum that the name of an object states */
-  #leaf({ name, mode, uid, gid, size, linkname, xattrs }: TarHeader, type: 'file' | 'symlink', object?: string): void {
-    const own = object !== undefined && this.#objectXattrs?.checksum === object ? this.#objectXattrs.bytes : undefined;
+  #leaf(
+    { name, mode, uid, gid, size, linkname, xattrs }: TarHeader,
+    type: 'file' | 'symlink',
+    object?: string,
+  ): void {
+    const own =
+      object !== undefined && this.#objectXattrs?.checksum === object
+        ? this.#objectXattrs.bytes
+        : undefined;
     this.#objectXattrs = undefined;
     const interned = this.#interner.intern(own ?? encodeXattrs(xattrs));
     const attributes = {
@@ -170,12 +182,18 @@ class LayerScan implements TarVisitor {
     };
   }
 
-  #xattrs({ type, size, linkname }: TarHeader, checksum: string, kind: 'file-xattrs' | 'file-xattrs-link'): void {
-    if (size > MAX_XATTRS_SIZE) throw new OstrataError('LIMIT', `${size} bytes, at most ${MAX_XATTRS_SIZE}`);
+  #xattrs(
+    { type, size, linkname }: TarHeader,
+    checksum: string,
+    kind: 'file-xattrs' | 'file-xattrs-link',
+  ): void {
+    if (size > MAX_XATTRS_SIZE)
+      throw new OstrataError('LIMIT', `${size} bytes, at most ${MAX_XATTRS_SIZE}`);
     if (type === 'link') {
       const [, start, rest] = OBJECT.exec(linkname) ?? [];
       const bytes = this.#shared.get(`${start}${rest}`);
-      if (bytes === undefined) throw new OstrataError('CORRUPT', `is a link to ${linkname}, which does not precede it`);
+      if (bytes === undefined)
+        throw new OstrataError('CORRUPT', `is a link to ${linkname}, which does not precede it`);
       this.#objectXattrs = { checksum, bytes };
       return;
     }
@@ -223,7 +241,10 @@ async function* contentOf(
   }
   const computed = hash.digest('hex');
   if (computed !== file.checksum)
-    throw new OstrataError('CORRUPT', `reading ${image.name}: ${file.path} changed: its checksum is ${computed}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `reading ${image.name}: ${file.path} changed: its checksum is ${computed}`,
+    );
 }
 
 /** The tar of a layer, which was checked when the tree was opened. */
@@ -241,7 +262,10 @@ async function* layerTar(image: ReadableImage, descriptor: Descriptor): AsyncGen
   }
 }
 
-async function* counted(stream: ByteStream, onLength: (length: number) => void): AsyncGenerator<Uint8Array> {
+async function* counted(
+  stream: ByteStream,
+  onLength: (length: number) => void,
+): AsyncGenerator<Uint8Array> {
   let length = 0;
   for await (const bytes of stream) {
     length += bytes.length;

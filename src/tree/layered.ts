@@ -8,15 +8,12 @@
  */
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
+import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { MAX_SYMLINKS } from './lookup.js';
 import type { FileEntry, TreePath } from './tree.js';
 
-const WHITEOUT = '.wh.';
-const OPAQUE = '.wh..wh..opq';
-/** AUFS's own files, which old builders left in layers. */
-const AUFS = '.wh..wh.';
 /** More entries than any system has; bounds what small layers can make of directories that are missing. */
 const MAX_ENTRIES = 4_000_000;
 
@@ -55,7 +52,8 @@ interface DirectoryNode {
 type Node = LeafNode | DirectoryNode;
 
 const MADE_DIRECTORY: Attributes = { mode: S_IFDIR | 0o755, uid: 0, gid: 0, xattrs: NO_XATTRS };
-const isDirectory = (node: Node | undefined): node is DirectoryNode => node !== undefined && 'children' in node;
+const isDirectory = (node: Node | undefined): node is DirectoryNode =>
+  node !== undefined && 'children' in node;
 
 /** Layers are applied from the lowest on; entries are given with their names as they stand in the tar. */
 export class LayeredTree {
@@ -71,7 +69,7 @@ export class LayeredTree {
       this.#root.layer = layer;
       return;
     }
-    if (last.startsWith(AUFS)) return;
+    if (isAufsDirectory(last)) return;
     const parent = this.#directory(layer, components);
     const existing = parent.children.get(last);
     if (!isDirectory(existing)) this.#put(parent, last, { attributes, layer, children: new Map() });
@@ -85,19 +83,21 @@ export class LayeredTree {
   addLeaf(layer: number, name: string, leaf: Leaf): void {
     const components = componentsOf(name);
     const last = components.pop();
-    if (last === undefined) throw new OstrataError('CORRUPT', 'names the root, and is no directory');
+    if (last === undefined)
+      throw new OstrataError('CORRUPT', 'names the root, and is no directory');
     const parent = this.#directory(layer, components);
-    if (last === OPAQUE) hideChildren(parent, layer);
-    else if (last.startsWith(AUFS)) return;
-    else if (last.startsWith(WHITEOUT)) hide(parent, last.slice(WHITEOUT.length), layer);
-    else this.#put(parent, last, { leaf, layer });
+    const whiteout = parseWhiteout(last);
+    if (whiteout === undefined) this.#put(parent, last, { leaf, layer });
+    else if (whiteout.kind === 'opaque') hideChildren(parent, layer);
+    else if (whiteout.kind === 'removal') hide(parent, whiteout.name, layer);
   }
 
   /** A hard link to what this layer or a lower one has as `target`. */
   addLink(layer: number, name: string, target: string): void {
     const components = componentsOf(target);
     const last = components.pop();
-    const node = last === undefined ? undefined : this.#directory(layer, components).children.get(last);
+    const node =
+      last === undefined ? undefined : this.#directory(layer, components).children.get(last);
     if (node === undefined || isDirectory(node))
       throw new OstrataError('CORRUPT', `is a link to ${target}, which is no file`);
     this.addLeaf(layer, name, node.leaf);
@@ -108,7 +108,8 @@ export class LayeredTree {
     const components = componentsOf(path);
     const last = components.pop();
     let node: Node | undefined = this.#root;
-    for (const component of components) node = isDirectory(node) ? node.children.get(component) : undefined;
+    for (const component of components)
+      node = isDirectory(node) ? node.children.get(component) : undefined;
     if (isDirectory(node) && last !== undefined) node.children.delete(last);
   }
 
@@ -120,7 +121,8 @@ export class LayeredTree {
       if (!isDirectory(node)) yield { entry: leafEntry(path, node.leaf), source: node.leaf.source };
       else {
         yield { entry: { type: 'directory', path, ...node.attributes } };
-        for (const [name, child] of node.children) pending.push([`${path === '/' ? '' : path}/${name}`, child]);
+        for (const [name, child] of node.children)
+          pending.push([`${path === '/' ? '' : path}/${name}`, child]);
       }
     }
   }
@@ -164,8 +166,12 @@ export class LayeredTree {
   }
 }
 
-function leafEntry(path: TreePath, { mode, uid, gid, xattrs, size, target, checksum }: Leaf): FileEntry {
-  if (target !== undefined) return { type: 'symlink', path, mode, uid, gid, xattrs, size: 0, target, checksum };
+function leafEntry(
+  path: TreePath,
+  { mode, uid, gid, xattrs, size, target, checksum }: Leaf,
+): FileEntry {
+  if (target !== undefined)
+    return { type: 'symlink', path, mode, uid, gid, xattrs, size: 0, target, checksum };
   return { type: 'file', path, mode, uid, gid, xattrs, size, checksum };
 }
 
@@ -181,7 +187,8 @@ function hide(parent: DirectoryNode, name: string, layer: number): void {
   const node = parent.children.get(name);
   if (node === undefined) return;
   if (isDirectory(node)) hideChildren(node, layer);
-  if (node.layer < layer && (!isDirectory(node) || node.children.size === 0)) parent.children.delete(name);
+  if (node.layer < layer && (!isDirectory(node) || node.children.size === 0))
+    parent.children.delete(name);
 }
 
 function hideChildren(directory: DirectoryNode, layer: number): void {

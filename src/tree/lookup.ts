@@ -1,6 +1,6 @@
-import { collect } from '../bytes/stream.js';
+import { type ByteStream, collect } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
-import type { ByteStream, FileEntry, RegularFile, TreePath } from './tree.js';
+import type { FileEntry, RegularFile, TreePath } from './entry.js';
 
 /** As many symlinks as Linux follows in one path resolution (path_resolution(7)). */
 export const MAX_SYMLINKS = 40;
@@ -18,10 +18,10 @@ export interface PathLookup {
 
 /** What it takes to read a few files of a tree: every Tree is one, and so is a folder or commit that is not walked. */
 export interface LookupTree {
-  /** As {@link Tree.name}. */
+  /** As `Tree.name`. */
   readonly name: string;
   readonly files: PathLookup;
-  /** As {@link Tree.bytes}. */
+  /** As `Tree.bytes`. */
   bytes(path: TreePath): Promise<Uint8Array>;
 }
 
@@ -65,8 +65,13 @@ export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined
 }
 
 /** `entry` if it is a regular file, else `NOT_FOUND`. @param tree what the tree is called */
-export function regularFile(path: TreePath, entry: FileEntry | undefined, tree: string): RegularFile {
-  if (entry?.type !== 'file') throw new OstrataError('NOT_FOUND', `no regular file ${path} in ${tree}`);
+export function regularFile(
+  path: TreePath,
+  entry: FileEntry | undefined,
+  tree: string,
+): RegularFile {
+  if (entry?.type !== 'file')
+    throw new OstrataError('NOT_FOUND', `no regular file ${path} in ${tree}`);
   return entry;
 }
 
@@ -79,6 +84,9 @@ export async function wholeFile(
 ): Promise<Uint8Array> {
   const file = regularFile(path, resolved, tree);
   if (file.size > MAX_WHOLE_FILE)
-    throw new OstrataError('LIMIT', `${path} has ${file.size} bytes, at most ${MAX_WHOLE_FILE} are held in memory`);
+    throw new OstrataError(
+      'LIMIT',
+      `${path} has ${file.size} bytes, at most ${MAX_WHOLE_FILE} are held in memory`,
+    );
   return collect(read(file), file.size);
 }

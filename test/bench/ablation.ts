@@ -34,22 +34,37 @@ const variants: Readonly<Record<string, Plan>> = {
 };
 
 /** The last layer takes the components that the previous image lacks. Once dirty again, what it holds is placed with all others. */
-function withReservedLayer(components: readonly Component[], { prior, ...limits }: LayoutLimits): Layout {
+function withReservedLayer(
+  components: readonly Component[],
+  { prior, ...limits }: LayoutLimits,
+): Layout {
   const maxLayers = limits.maxLayers - 1;
   if (prior === undefined)
-    return { layers: [...expectedDownload.plan(components, { ...limits, maxLayers }).layers, { components: [] }] };
+    return {
+      layers: [
+        ...expectedDownload.plan(components, { ...limits, maxLayers }).layers,
+        { components: [] },
+      ],
+    };
   const known = new Set(prior.flatMap((layer) => layer.components));
   const added = components.map(({ id }) => id).filter((id) => !known.has(id));
   const last = prior.at(-1);
   const reserved = new Set(added.length > 0 || last?.dirty ? added : last?.components);
   const others = components.filter(({ id }) => !reserved.has(id));
-  const { layers } = expectedDownload.plan(others, { ...limits, maxLayers, prior: prior.slice(0, -1) });
+  const { layers } = expectedDownload.plan(others, {
+    ...limits,
+    maxLayers,
+    prior: prior.slice(0, -1),
+  });
   return { layers: [...layers, { components: [...reserved] }] };
 }
 
 const paths = process.argv.slice(2);
 const row = (cells: readonly string[]) => console.log(`| ${cells.join(' | ')} |`);
-row([`${MAX_LAYERS} layers, every update`, ...paths.map((path) => basename(path).replace(/\.jsonl(\.gz)?$/, ''))]);
+row([
+  `${MAX_LAYERS} layers, every update`,
+  ...paths.map((path) => basename(path).replace(/\.jsonl(\.gz)?$/, '')),
+]);
 console.log(`| --- |${' ---: |'.repeat(paths.length)}`);
 const series = await Promise.all(paths.map(readSeries));
 for (const [name, plan] of Object.entries(variants)) {

@@ -17,7 +17,15 @@ export function growthSubjects(scratch: string): Subject[] {
     run: () => {
       const { path, commit } = buildRepo(scratch, count);
       const image = join(scratch, 'image');
-      const call = ['container-encapsulate', `--repo=${path}`, '-q', '--no-cache', '--jobs=2', commit, `oci:${image}`];
+      const call = [
+        'container-encapsulate',
+        `--repo=${path}`,
+        '-q',
+        '--no-cache',
+        '--jobs=2',
+        commit,
+        `oci:${image}`,
+      ];
       const result = { ...measureNode([program, ...call]), bytesOut: blobBytes(image) };
       for (const made of [path, image]) rmSync(made, { recursive: true });
       return result;
@@ -31,7 +39,10 @@ function buildRepo(parent: string, count: number) {
   const dirmeta = repo.dirmeta();
   const names = (length: number) => Array.from({ length }, (_, i) => String(i).padStart(5, '0'));
   const folder = (entries: readonly string[], treeOf: (name: string) => string) =>
-    repo.dirtree({ files: [], dirs: entries.map((name) => ({ name, dirtree: treeOf(name), dirmeta })) });
+    repo.dirtree({
+      files: [],
+      dirs: entries.map((name) => ({ name, dirtree: treeOf(name), dirmeta })),
+    });
   const components = folder(names(count / FILES_PER_COMPONENT), (component) =>
     folder(names(FILES_PER_COMPONENT / FILES_PER_DIRECTORY), (directory) =>
       repo.dirtree({

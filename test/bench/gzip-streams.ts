@@ -33,7 +33,9 @@ if (isMainThread) {
   }
   const run = (share: Share) =>
     new Promise<number>((resolve, reject) => {
-      new Worker(new URL(import.meta.url), { workerData: share }).on('message', resolve).on('error', reject);
+      new Worker(new URL(import.meta.url), { workerData: share })
+        .on('message', resolve)
+        .on('error', reject);
     });
   const sizes = await Promise.all(shares.map(run));
   console.log(sizes.reduce((sum, size) => sum + size, 0));
@@ -43,8 +45,12 @@ if (isMainThread) {
     for (const file of files) yield* createReadStream(file, { highWaterMark: CHUNK_SIZE });
   }
   let length = 0;
-  await pipeline(Readable.from(content()), createGzip({ level, chunkSize: CHUNK_SIZE }), async (gzip) => {
-    for await (const chunk of gzip) length += (chunk as Buffer).length;
-  });
+  await pipeline(
+    Readable.from(content()),
+    createGzip({ level, chunkSize: CHUNK_SIZE }),
+    async (gzip) => {
+      for await (const chunk of gzip) length += (chunk as Buffer).length;
+    },
+  );
   parentPort?.postMessage(length);
 }

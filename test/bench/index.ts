@@ -41,7 +41,10 @@ const sample = (build: string) => join(repoRoot, 'rpmdb-fixtures/sample', build)
 const { repo = sample('old') } = values;
 const [ref = 'sample/os', nextRef] = positionals;
 const nextRepo = values.repo ?? sample('new');
-const next = values.repo !== undefined && nextRef === undefined ? undefined : { repo: nextRepo, ref: nextRef ?? ref };
+const next =
+  values.repo !== undefined && nextRef === undefined
+    ? undefined
+    : { repo: nextRepo, ref: nextRef ?? ref };
 const scratch = mkdtempSync(join(tmpdir(), 'ostrata-bench-'));
 try {
   const place = { repo, ref, next, scratch };
@@ -55,7 +58,9 @@ try {
         ...layoutSubjects(),
         ...rpmdbSubjects(scratch),
       ];
-  const chosen = all.filter(({ name }, i) => i === 0 || (values.only?.some((text) => name.includes(text)) ?? true));
+  const chosen = all.filter(
+    ({ name }, i) => i === 0 || (values.only?.some((text) => name.includes(text)) ?? true),
+  );
   const results = await runAll(chosen, Number(values.runs));
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}, Node ${process.version}`;
@@ -70,14 +75,20 @@ try {
   );
   if (values.json !== undefined) {
     const runs = Object.fromEntries(results);
-    writeFileSync(values.json, `${JSON.stringify({ date, machine, repo, ref, next, bytesIn, runs }, null, 2)}\n`);
+    writeFileSync(
+      values.json,
+      `${JSON.stringify({ date, machine, repo, ref, next, bytesIn, runs }, null, 2)}\n`,
+    );
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
 
 /** The runs of each subject by its name; in turns, so that a change of the machine's speed meets all alike. */
-async function runAll(chosen: readonly Subject[], rounds: number): Promise<Map<string, Measurement[]>> {
+async function runAll(
+  chosen: readonly Subject[],
+  rounds: number,
+): Promise<Map<string, Measurement[]>> {
   const results = new Map<string, Measurement[]>();
   for (let round = 1; round <= rounds; round++)
     for (const { name, run } of chosen) {

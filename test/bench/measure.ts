@@ -25,12 +25,16 @@ export function measure(
   bytesOut: (stdout: string) => number | undefined = () => undefined,
 ): Measurement {
   const start = performance.now();
-  const { status, error, stdout, stderr } = spawnSync('sh', ['-c', TIMED, 'sh', ...command], { encoding: 'utf8' });
+  const { status, error, stdout, stderr } = spawnSync('sh', ['-c', TIMED, 'sh', ...command], {
+    encoding: 'utf8',
+  });
   const seconds = (performance.now() - start) / 1000;
   if (error) throw error;
   if (status !== 0) throw new Error(`${command.join(' ')}: exit code ${status}\n${stderr}`);
-  const [, minutes, userSeconds, systemMinutes, systemSeconds] = [...stderr.matchAll(TIMES_LINE)].at(-1) ?? [];
-  const cpu = 60 * (Number(minutes) + Number(systemMinutes)) + Number(userSeconds) + Number(systemSeconds);
+  const [, minutes, userSeconds, systemMinutes, systemSeconds] =
+    [...stderr.matchAll(TIMES_LINE)].at(-1) ?? [];
+  const cpu =
+    60 * (Number(minutes) + Number(systemMinutes)) + Number(userSeconds) + Number(systemSeconds);
   const peak = [...stderr.matchAll(/^peak KiB: (\d+)$/gm)].at(-1)?.[1];
   const bytes = bytesOut(stdout);
   return {
@@ -41,18 +45,26 @@ export function measure(
   };
 }
 
-export function measureNode(args: readonly string[], bytesOut?: (stdout: string) => number | undefined): Measurement {
+export function measureNode(
+  args: readonly string[],
+  bytesOut?: (stdout: string) => number | undefined,
+): Measurement {
   return measure([process.execPath, '--import', REPORT_PEAK, ...args], bytesOut);
 }
 
 /** A shell script with `$1`, `$2`, ... */
 export function measureShell(script: string, ...args: readonly string[]): Measurement {
-  return measure(['sh', '-c', script, 'sh', ...args], (stdout) => (stdout.trim() === '' ? undefined : Number(stdout)));
+  return measure(['sh', '-c', script, 'sh', ...args], (stdout) =>
+    stdout.trim() === '' ? undefined : Number(stdout),
+  );
 }
 
 export function blobBytes(layout: string): number {
   const directory = join(layout, 'blobs/sha256');
-  return readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  return readdirSync(directory).reduce(
+    (sum, name) => sum + statSync(join(directory, name)).size,
+    0,
+  );
 }
 
 export function median(values: readonly number[]): number {

@@ -14,7 +14,11 @@ const directory = join(repoRoot, 'dist/profile');
 interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+    readonly callFrame: {
+      readonly functionName: string;
+      readonly url: string;
+      readonly lineNumber: number;
+    };
   }[];
   readonly samples: readonly number[];
   /** Microseconds between samples. */
@@ -22,7 +26,11 @@ interface CpuProfile {
 }
 
 /** Milliseconds by function, itself only; the most first. */
-function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): [name: string, milliseconds: number][] {
+function selfTimes({
+  nodes,
+  samples,
+  timeDeltas,
+}: CpuProfile): [name: string, milliseconds: number][] {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => [
       id,
@@ -37,12 +45,21 @@ function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): [name: string, m
   return [...times].sort(([, a], [, b]) => b - a);
 }
 
-const [repo = join(repoRoot, 'rpmdb-fixtures/sample/old'), ref = 'sample/os', ...options] = process.argv.slice(2);
+const [repo = join(repoRoot, 'rpmdb-fixtures/sample/old'), ref = 'sample/os', ...options] =
+  process.argv.slice(2);
 const scratch = mkdtempSync(join(tmpdir(), 'ostrata-profile-'));
 try {
   rmSync(directory, { recursive: true, force: true });
   const program = join(repoRoot, 'dist/src/cli/main.js');
-  const call = ['container-encapsulate', `--repo=${repo}`, '-q', '--no-cache', ...options, ref, `oci:${scratch}/image`];
+  const call = [
+    'container-encapsulate',
+    `--repo=${repo}`,
+    '-q',
+    '--no-cache',
+    ...options,
+    ref,
+    `oci:${scratch}/image`,
+  ];
   const profiling = ['--cpu-prof', `--cpu-prof-dir=${directory}`];
   const { status } = spawnSync(process.execPath, [...profiling, program, ...call], {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -36,7 +36,15 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
     const old = `oci:${at('gzip')}:bench`;
     const encapsulate = [program, 'container-encapsulate', '-q', '--no-cache'];
     if (!existsSync(at('gzip'))) measureNode([...encapsulate, `--repo=${repo}`, ref, old]);
-    measure(['skopeo', 'copy', '-q', '--dest-tls-verify=false', '--preserve-digests', old, `docker://${host}/os:old`]);
+    measure([
+      'skopeo',
+      'copy',
+      '-q',
+      '--dest-tls-verify=false',
+      '--preserve-digests',
+      old,
+      `docker://${host}/os:old`,
+    ]);
     if (next === undefined) return;
     const options = [`--repo=${next.repo}`, `--previous-build=${old}`, '--tls-verify=false'];
     measureNode([...encapsulate, ...options, next.ref, `registry:${host}/os:next`]);
@@ -52,7 +60,10 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   };
   const copied = (copy: (host: string, destination: string) => Measurement) => () =>
     withImages((host) => {
-      const result = { ...copy(host, `oci:${at('copied')}:old`), bytesOut: blobBytes(at('copied')) };
+      const result = {
+        ...copy(host, `oci:${at('copied')}:old`),
+        bytesOut: blobBytes(at('copied')),
+      };
       discard('copied');
       return result;
     });
@@ -60,12 +71,16 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   return [
     {
       name: 'skopeo copy, pulled to oci:',
-      run: copied((host, destination) => measure([...skopeoCopy, `docker://${host}/os:old`, destination])),
+      run: copied((host, destination) =>
+        measure([...skopeoCopy, `docker://${host}/os:old`, destination]),
+      ),
     },
     {
       name: 'ostrata, pulled to oci:',
       reference: 'skopeo copy, pulled to oci:',
-      run: copied((host, destination) => measureNode([copyProgram, `registry:${host}/os:old`, destination])),
+      run: copied((host, destination) =>
+        measureNode([copyProgram, `registry:${host}/os:old`, destination]),
+      ),
     },
     ...MODES.flatMap((mode) => intoRepo(mode)),
   ];
@@ -76,7 +91,14 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
     const cold = `ostrata, pulled into ${mode}`;
     const pull = (host: string, tag: string) => {
       const options = ['--json', '--tls-verify=false'];
-      const call = ['container', 'image', 'pull', ...options, pulled, `ostree-unverified-registry:${host}/os:${tag}`];
+      const call = [
+        'container',
+        'image',
+        'pull',
+        ...options,
+        pulled,
+        `ostree-unverified-registry:${host}/os:${tag}`,
+      ];
       return measureNode(
         [program, ...call],
         (stdout) => JSON.parse(stdout.trim().split('\n').at(-1) ?? '').bytesFetched,
@@ -94,7 +116,14 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
           withImages((host) => {
             measure(['ostree', 'init', `--repo=${at('local')}`, `--mode=${mode}`]);
             const script = `${skopeoCopy.join(' ')} "$1" "dir:$2" && ostree pull-local --repo="$3" "$4" "$5" >/dev/null`;
-            const result = measureShell(script, `docker://${host}/os:old`, at('dir'), at('local'), repo, ref);
+            const result = measureShell(
+              script,
+              `docker://${host}/os:old`,
+              at('dir'),
+              at('local'),
+              repo,
+              ref,
+            );
             for (const name of ['dir', 'local']) discard(name);
             return result;
           }),

@@ -17,19 +17,32 @@ export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
     }
   };
   const copy = ['skopeo', 'copy', '-q', '--dest-tls-verify=false', '--preserve-digests'];
-  const encapsulate = ['container-encapsulate', `--repo=${repo}`, '-q', `--cache=${join(scratch, 'cache')}`];
+  const encapsulate = [
+    'container-encapsulate',
+    `--repo=${repo}`,
+    '-q',
+    `--cache=${join(scratch, 'cache')}`,
+  ];
   return [
     {
       name: 'skopeo copy to a registry',
       run: () =>
-        atNewRegistry((host) => measure([...copy, `oci:${join(scratch, 'gzip')}:bench`, `docker://${host}/os:bench`])),
+        atNewRegistry((host) =>
+          measure([...copy, `oci:${join(scratch, 'gzip')}:bench`, `docker://${host}/os:bench`]),
+        ),
     },
     {
       name: 'ostrata, rebuilt with the cache to a registry',
       reference: 'skopeo copy to a registry',
       run: () =>
         atNewRegistry((host) =>
-          measureNode([program, ...encapsulate, '--tls-verify=false', ref, `registry:${host}/os:bench`]),
+          measureNode([
+            program,
+            ...encapsulate,
+            '--tls-verify=false',
+            ref,
+            `registry:${host}/os:bench`,
+          ]),
         ),
     },
   ];

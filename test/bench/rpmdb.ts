@@ -37,7 +37,14 @@ function pair(size: string, folder: () => Promise<string>, scratch: string): Sub
   const output = join(scratch, 'output');
   const run = (command: readonly string[]) => async () =>
     measured(
-      [...command, '--dbpath', await folder(), ...(command[0] === 'rpm' ? ['-qa'] : []), '--qf', FIELDS],
+      [
+        ...command,
+        '--dbpath',
+        await folder(),
+        ...(command[0] === 'rpm' ? ['-qa'] : []),
+        '--qf',
+        FIELDS,
+      ],
       output,
     );
   const reference = `rpm -qa, ${size}`;
@@ -50,7 +57,10 @@ function pair(size: string, folder: () => Promise<string>, scratch: string): Sub
   return hasRpm ? [{ name: reference, run: run(['rpm']) }, ours] : [ours];
 }
 
-async function measured([program = '', ...args]: readonly string[], output: string): Promise<Measurement> {
+async function measured(
+  [program = '', ...args]: readonly string[],
+  output: string,
+): Promise<Measurement> {
   const start = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   let peak: number | undefined;
@@ -89,13 +99,17 @@ const packagesOf100Megabytes = (headers: Headers) =>
   Math.ceil((100e6 * headers.length) / headers.reduce((sum, header) => sum + header.length, 0));
 
 /** A folder with a database of so many packages, made of the headers of the sample again and again. */
-async function makeDatabase(folder: string, packages: (headers: Headers) => number): Promise<string> {
+async function makeDatabase(
+  folder: string,
+  packages: (headers: Headers) => number,
+): Promise<string> {
   const { bytes, headers } = await sampleHeaders();
   const { Database } = await initSqlJs();
   const db = new Database(bytes);
   const insert = db.prepare('INSERT INTO Packages(blob) VALUES (?)');
   db.run('DELETE FROM Packages');
-  for (let i = 0; i < packages(headers); i++) insert.run([headers[i % headers.length] as Uint8Array]);
+  for (let i = 0; i < packages(headers); i++)
+    insert.run([headers[i % headers.length] as Uint8Array]);
   insert.free();
   mkdirSync(folder);
   writeFileSync(join(folder, 'rpmdb.sqlite'), db.export());

@@ -30,8 +30,10 @@ export interface Place {
 const programs = new Map<string, boolean>();
 /** Whether a program is there; that it is not, and so what is not measured, is said once. */
 export const has = (command: string) => {
-  const known = programs.get(command) ?? spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
-  if (!known && !programs.has(command)) console.error(`bench: ${command} is missing: what needs it is SKIPPED`);
+  const known =
+    programs.get(command) ?? spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
+  if (!known && !programs.has(command))
+    console.error(`bench: ${command} is missing: what needs it is SKIPPED`);
   programs.set(command, known);
   return known;
 };
@@ -46,12 +48,25 @@ const isRoot = () => {
 export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
   const at = (name: string) => join(scratch, name);
   const cache = `--cache=${at('cache')}`;
-  const encapsulate = (from: string, commit: string, name: string, ...options: readonly string[]) => {
+  const encapsulate = (
+    from: string,
+    commit: string,
+    name: string,
+    ...options: readonly string[]
+  ) => {
     rmSync(at(name), { recursive: true, force: true });
-    const call = ['container-encapsulate', `--repo=${from}`, '--quiet', ...options, commit, `oci:${at(name)}:bench`];
+    const call = [
+      'container-encapsulate',
+      `--repo=${from}`,
+      '--quiet',
+      ...options,
+      commit,
+      `oci:${at(name)}:bench`,
+    ];
     return { ...measureNode([program, ...call]), bytesOut: blobBytes(at(name)) };
   };
-  const cold = (name: string, ...options: readonly string[]) => encapsulate(repo, ref, name, '--no-cache', ...options);
+  const cold = (name: string, ...options: readonly string[]) =>
+    encapsulate(repo, ref, name, '--no-cache', ...options);
   const layers = at('none/blobs/sha256');
   const previous = `--previous-build=oci:${at('gzip')}:bench`;
   const zstdReference = 'tar | zstd -3 -T2';
@@ -59,15 +74,32 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
   const list: (Subject | false)[] = [
     // First: it warms the page cache, and its layers are the bytes that the references compress.
     { name: 'ostrata, uncompressed', run: () => cold('none', '--compression=none', '--jobs=2') },
-    { name: 'two Node gzip streams', run: () => measureNode([gzipStreams, layers, '2', '6'], Number) },
-    { name: 'ostrata, gzip, 2 jobs', reference: 'two Node gzip streams', run: () => cold('gzip', '--jobs=2') },
-    { name: 'ostrata, gzip, 1 job', reference: 'two Node gzip streams', run: () => cold('other', '--jobs=1') },
-    { name: 'tar | gzip -6', run: () => measureShell('tar -c -C "$1" . | gzip -6 | wc -c', layers) },
+    {
+      name: 'two Node gzip streams',
+      run: () => measureNode([gzipStreams, layers, '2', '6'], Number),
+    },
+    {
+      name: 'ostrata, gzip, 2 jobs',
+      reference: 'two Node gzip streams',
+      run: () => cold('gzip', '--jobs=2'),
+    },
+    {
+      name: 'ostrata, gzip, 1 job',
+      reference: 'two Node gzip streams',
+      run: () => cold('other', '--jobs=1'),
+    },
+    {
+      name: 'tar | gzip -6',
+      run: () => measureShell('tar -c -C "$1" . | gzip -6 | wc -c', layers),
+    },
     has('pigz') && {
       name: 'tar | pigz -6 -p2',
       run: () => measureShell('tar -c -C "$1" . | pigz -6 -p2 | wc -c', layers),
     },
-    { name: 'two Node gzip streams, level 1', run: () => measureNode([gzipStreams, layers, '2', '1'], Number) },
+    {
+      name: 'two Node gzip streams, level 1',
+      run: () => measureNode([gzipStreams, layers, '2', '1'], Number),
+    },
     {
       name: 'ostrata, gzip level 1, 2 jobs',
       reference: 'two Node gzip streams, level 1',
@@ -86,7 +118,13 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
       name: 'skopeo copy of it, gzip',
       run: () => {
         rmSync(at('skopeo'), { recursive: true, force: true });
-        const copy = ['skopeo', 'copy', '-q', '--dest-compress-format=gzip', `oci:${at('none')}:bench`];
+        const copy = [
+          'skopeo',
+          'copy',
+          '-q',
+          '--dest-compress-format=gzip',
+          `oci:${at('none')}:bench`,
+        ];
         return { ...measure([...copy, `dir:${at('skopeo')}`]) };
       },
     },
@@ -97,9 +135,20 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
     {
       name: 'ostrata, planned only',
       run: () =>
-        measureNode([program, 'container-encapsulate', `--repo=${repo}`, '-q', '--dry-run', ref, `oci:${at('dry')}`]),
+        measureNode([
+          program,
+          'container-encapsulate',
+          `--repo=${repo}`,
+          '-q',
+          '--dry-run',
+          ref,
+          `oci:${at('dry')}`,
+        ]),
     },
-    { name: 'ostrata, filling the cache', run: () => encapsulate(repo, ref, 'other', cache, '--jobs=2') },
+    {
+      name: 'ostrata, filling the cache',
+      run: () => encapsulate(repo, ref, 'other', cache, '--jobs=2'),
+    },
     {
       name: 'ostrata, rebuilt with the cache',
       reference: 'ostrata, gzip, 2 jobs',
@@ -114,7 +163,8 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
       isRoot() && {
         name: 'ostrata, one file of 1 MB changed',
         reference: 'ostrata, gzip, 2 jobs',
-        run: () => encapsulate(changedRepo(repo, ref, scratch), 'changed', 'other', '--no-cache', previous),
+        run: () =>
+          encapsulate(changedRepo(repo, ref, scratch), 'changed', 'other', '--no-cache', previous),
       },
     next !== undefined && {
       name: 'ostrata, the next build',
@@ -133,7 +183,8 @@ export function modeSubjects({ repo, ref, scratch }: Place): Subject[] {
     reference: 'ostrata, gzip, 2 jobs',
     run: () => {
       const copy = join(scratch, mode);
-      const script = 'ostree init --repo="$1" --mode="$2" && ostree pull-local --repo="$1" "$3" "$4" >/dev/null';
+      const script =
+        'ostree init --repo="$1" --mode="$2" && ostree pull-local --repo="$1" "$3" "$4" >/dev/null';
       try {
         statSync(copy, { throwIfNoEntry: true });
       } catch {

@@ -6,7 +6,10 @@ export type Row = readonly string[];
 const HEADER: Row = ['', 'seconds', 'processor', 'MB', 'peak MB', 'ratio', 'processor ratio'];
 
 /** Medians, and the median of the ratios round by round. */
-export function rowOf({ name, reference }: Subject, results: ReadonlyMap<string, readonly Measurement[]>): Row {
+export function rowOf(
+  { name, reference }: Subject,
+  results: ReadonlyMap<string, readonly Measurement[]>,
+): Row {
   const runs = results.get(name) ?? [];
   const paced = reference === undefined ? [] : (results.get(reference) ?? []);
   const middle = (of: (run: Measurement) => number | undefined) => {
@@ -14,7 +17,9 @@ export function rowOf({ name, reference }: Subject, results: ReadonlyMap<string,
     return values.length === 0 ? undefined : median(values);
   };
   const ratio = (of: (run: Measurement) => number | undefined) => {
-    const ratios = paced.map((pace, i) => (of(runs[i] as Measurement) ?? Number.NaN) / (of(pace) ?? Number.NaN));
+    const ratios = paced.map(
+      (pace, i) => (of(runs[i] as Measurement) ?? Number.NaN) / (of(pace) ?? Number.NaN),
+    );
     return ratios.length === 0 || ratios.some(Number.isNaN) ? undefined : median(ratios);
   };
   const number = (value: number | undefined, digits: number) => value?.toFixed(digits) ?? '';
@@ -46,9 +51,15 @@ export function formatRows(rows: readonly Row[], asMarkdown: boolean): string {
   const all = [HEADER, ...rows];
   if (asMarkdown) {
     const line = (row: Row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-    return [line(HEADER), `|${' --- |'}${' ---: |'.repeat(HEADER.length - 1)}`, ...rows.map(line)].join('\n');
+    return [
+      line(HEADER),
+      `|${' --- |'}${' ---: |'.repeat(HEADER.length - 1)}`,
+      ...rows.map(line),
+    ].join('\n');
   }
-  const widths = HEADER.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
+  const widths = HEADER.map((_, column) =>
+    Math.max(...all.map((row) => (row[column] ?? '').length)),
+  );
   const cell = (text: string, column: number) =>
     column === 0 ? text.padEnd(widths[0] as number) : text.padStart((widths[column] as number) + 2);
   return all.map((row) => row.map(cell).join('')).join('\n');

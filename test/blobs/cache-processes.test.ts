@@ -16,21 +16,31 @@ const KEYS = 6;
 const MAX_BYTES = 3_500_000;
 
 function start(cache: string, rounds: number) {
-  return spawn(process.execPath, [writer, cache, scratchDirectory(), String(KEYS), String(MAX_BYTES), String(rounds)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  return spawn(
+    process.execPath,
+    [writer, cache, scratchDirectory(), String(KEYS), String(MAX_BYTES), String(rounds)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
 }
 
 /** Takes all that is there, as the next build would, and tells how many there were. */
 function takeAll(directory: string): number {
   const warnings: string[] = [];
-  const cache = new BlobCache(directory, MAX_BYTES, { ...silentLogger, warn: (message) => warnings.push(message) });
+  const cache = new BlobCache(directory, MAX_BYTES, {
+    ...silentLogger,
+    warn: (message) => warnings.push(message),
+  });
   let taken = 0;
   for (const key of readdirSync(directory).filter((name) => !name.startsWith('.'))) {
     const target = join(scratchDirectory(), 'blob');
     const blob = cache.take(key, target);
     assert.ok(blob, `${key} is there and is whole`);
-    assert.equal(`sha256:${createHash('sha256').update(readFileSync(target)).digest('hex')}`, blob.digest);
+    assert.equal(
+      `sha256:${createHash('sha256').update(readFileSync(target)).digest('hex')}`,
+      blob.digest,
+    );
     taken++;
   }
   assert.deepEqual(warnings, []);
@@ -49,7 +59,10 @@ test('processes that add, take and trim at once', async () => {
   );
   assert.deepEqual(codes, [0, 0, 0]);
   const taken = takeAll(directory);
-  assert.ok(taken > 0 && taken <= Math.floor(MAX_BYTES / 1_000_000), `${taken} blobs of 1 MB after the last trim`);
+  assert.ok(
+    taken > 0 && taken <= Math.floor(MAX_BYTES / 1_000_000),
+    `${taken} blobs of 1 MB after the last trim`,
+  );
 });
 
 test('killed at any moment, a process leaves no half of an entry', async () => {

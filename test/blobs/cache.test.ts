@@ -62,7 +62,8 @@ const damages: Readonly<Record<string, (entry: string) => void>> = {
   'no blob': (entry) => rmSync(join(entry, 'blob')),
   'no entry.json': (entry) => rmSync(join(entry, 'entry.json')),
   'an empty entry.json': (entry) => writeFileSync(join(entry, 'entry.json'), ''),
-  'an entry.json of another program': (entry) => writeFileSync(join(entry, 'entry.json'), '{"size":7}'),
+  'an entry.json of another program': (entry) =>
+    writeFileSync(join(entry, 'entry.json'), '{"size":7}'),
 };
 for (const [name, damage] of Object.entries(damages))
   test(`${name} is not used, and is replaced`, () => {
@@ -81,7 +82,10 @@ test('after a reboot a blob is read once, whatever its size and time say', () =>
   const blob = add('key', 'content');
   const [file, entryFile] = [join(directory, 'key/blob'), join(directory, 'key/entry.json')];
   const setBoot = (boot: string) =>
-    writeFileSync(entryFile, JSON.stringify({ ...JSON.parse(readFileSync(entryFile, 'utf8')), boot }));
+    writeFileSync(
+      entryFile,
+      JSON.stringify({ ...JSON.parse(readFileSync(entryFile, 'utf8')), boot }),
+    );
   setBoot('another');
   assert.deepEqual(cache.take('key', path()), blob);
   assert.notEqual(JSON.parse(readFileSync(entryFile, 'utf8')).boot, 'another');
@@ -90,7 +94,10 @@ test('after a reboot a blob is read once, whatever its size and time say', () =>
   writeFileSync(file, 'lost!!!');
   writeFileSync(
     entryFile,
-    readFileSync(entryFile, 'utf8').replace(String(mtimeNs), String(statSync(file, { bigint: true }).mtimeNs)),
+    readFileSync(entryFile, 'utf8').replace(
+      String(mtimeNs),
+      String(statSync(file, { bigint: true }).mtimeNs),
+    ),
   );
   assert.equal(cache.take('key', path()), undefined);
 });
@@ -98,7 +105,8 @@ test('after a reboot a blob is read once, whatever its size and time say', () =>
 test('what was not used for longest goes first, abandoned work too', () => {
   const { directory, cache, path, add } = setUp({ size: 25 });
   for (const key of ['a', 'b', 'c']) add(key, key.repeat(10));
-  for (const [i, key] of ['a', 'b', 'c'].entries()) utimesSync(join(directory, key, 'entry.json'), 1000 + i, 1000 + i);
+  for (const [i, key] of ['a', 'b', 'c'].entries())
+    utimesSync(join(directory, key, 'entry.json'), 1000 + i, 1000 + i);
   cache.take('a', path());
   mkdirSync(join(directory, '.d.old'));
   mkdirSync(join(directory, '.e.new'));
@@ -109,14 +117,19 @@ test('what was not used for longest goes first, abandoned work too', () => {
 
 test('a cache that cannot be written is a warning, one that cannot be made an error', () => {
   const warnings: string[] = [];
-  const { directory, cache, add } = setUp({ log: { ...silentLogger, warn: (message) => warnings.push(message) } });
+  const { directory, cache, add } = setUp({
+    log: { ...silentLogger, warn: (message) => warnings.push(message) },
+  });
   rmSync(directory, { recursive: true });
   add('key', 'content');
   cache.trim();
   assert.equal(warnings.length, 2);
   const file = join(scratchDirectory(), 'file');
   writeFileSync(file, '');
-  assert.throws(() => new BlobCache(join(file, 'below'), 1, silentLogger), { code: 'NOT_FOUND', message: /below/ });
+  assert.throws(() => new BlobCache(join(file, 'below'), 1, silentLogger), {
+    code: 'NOT_FOUND',
+    message: /below/,
+  });
 });
 
 test('a build reads no content whose layers the cache has', async () => {
@@ -125,7 +138,10 @@ test('a build reads no content whose layers the cache has', async () => {
   const first = await buildImage(spec, { cache });
   assert.equal(readdirSync(directory).length, 3);
   const messages: string[] = [];
-  const again = await buildImage(spec, { cache, log: { ...silentLogger, info: (message) => messages.push(message) } });
+  const again = await buildImage(spec, {
+    cache,
+    log: { ...silentLogger, info: (message) => messages.push(message) },
+  });
   assert.ok(
     messages.some((message) => /^3 layers are known .* 0 are to be written$/.test(message)),
     `${messages}`,

@@ -8,7 +8,11 @@ import { fileType } from '../../src/ostree/objects/file.js';
 import { sha256Hex } from '../../src/ostree/objects/object-name.js';
 import type { TreePath } from '../../src/tree/tree.js';
 
-const xattrSets = [new Map(), new Map([['user.a', new Uint8Array([1])]]), new Map([['user.a', new Uint8Array([1])]])];
+const xattrSets = [
+  new Map(),
+  new Map([['user.a', new Uint8Array([1])]]),
+  new Map([['user.a', new Uint8Array([1])]]),
+];
 const attributes = fc.record({
   uid: fc.integer({ min: 0, max: 2 }),
   gid: fc.integer({ min: 0, max: 2 }),
@@ -23,7 +27,12 @@ const object = fc
     size: fc.nat(),
   })
   .map(({ paths, attributes, mode, size }): LayerObject => {
-    const info = { ...attributes, type: fileType(mode), mode, xattrsBytes: new Uint8Array([attributes.uid]) };
+    const info = {
+      ...attributes,
+      type: fileType(mode),
+      mode,
+      xattrsBytes: new Uint8Array([attributes.uid]),
+    };
     const checksum = sha256Hex(Buffer.from(paths.join()));
     return {
       checksum,
@@ -33,7 +42,10 @@ const object = fc
   });
 const directories = fc
   .array(fc.tuple(path, attributes, fc.constantFrom(0o40755, 0o40700)))
-  .map((entries) => new Map(entries.map(([path, attributes, mode]) => [path, { ...attributes, mode }])));
+  .map(
+    (entries) =>
+      new Map(entries.map(([path, attributes, mode]) => [path, { ...attributes, mode }])),
+  );
 
 test('a spec told to a thread is the same there', () => {
   fc.assert(

@@ -18,7 +18,12 @@ function task(content: string) {
   const checksum = repo.file({ content });
   const info = openRepo(repo.path).fileInfo(checksum);
   const objects = [{ checksum, paths: [`/${content.slice(0, 9)}` as const], info }];
-  const spec: ChunkLayerSpec = { kind: 'chunk', objects, directories: new Map(), contentSize: content.length };
+  const spec: ChunkLayerSpec = {
+    kind: 'chunk',
+    objects,
+    directories: new Map(),
+    contentSize: content.length,
+  };
   return { spec, path: join(scratch, `layer-${count++}`), checksum };
 }
 
@@ -28,7 +33,13 @@ function write(
   signal = new AbortController().signal,
   onProgress = (_bytes: number) => {},
 ) {
-  return writeLayers(tasks, { repoPath: repo.path, compression: { name: 'gzip', level: 1 }, jobs, signal, onProgress });
+  return writeLayers(tasks, {
+    repoPath: repo.path,
+    compression: { name: 'gzip', level: 1 },
+    jobs,
+    signal,
+    onProgress,
+  });
 }
 
 test('results are in the order of the tasks, and the same for any number of workers', async () => {
@@ -58,7 +69,9 @@ test('no task, no result', async () => {
 
 test('the bytes told as progress are those of the tar, in steps', async () => {
   const told: number[] = [];
-  const [result] = await write([task('0123456789'.repeat(2_000_000))], 1, undefined, (bytes) => told.push(bytes));
+  const [result] = await write([task('0123456789'.repeat(2_000_000))], 1, undefined, (bytes) =>
+    told.push(bytes),
+  );
   const sum = told.reduce((total, bytes) => total + bytes, 0);
   assert.ok(told.length > 1 && sum <= (result?.tarSize ?? 0), `${told}`);
 });
@@ -66,18 +79,26 @@ test('the bytes told as progress are those of the tar, in steps', async () => {
 test('one failure ends all, with its own message', async () => {
   const tasks = ['a', 'b', 'c'].map((name) => task(`broken ${name}`));
   rmSync(join(repo.path, 'objects', objectPath(tasks[1]?.checksum ?? '', 'filez')));
-  await assert.rejects(write(tasks, 2), { code: 'NOT_FOUND', message: new RegExp(tasks[1]?.checksum ?? '') });
+  await assert.rejects(write(tasks, 2), {
+    code: 'NOT_FOUND',
+    message: new RegExp(tasks[1]?.checksum ?? ''),
+  });
 });
 
 test('a file that is in the way is named', async () => {
   const first = task('twice');
   await write([first], 1);
-  await assert.rejects(write([first], 1), { code: 'IO', message: new RegExp(`writing ${first.path}: EEXIST`) });
+  await assert.rejects(write([first], 1), {
+    code: 'IO',
+    message: new RegExp(`writing ${first.path}: EEXIST`),
+  });
 });
 
 test('a cancelled signal stops before and while layers are written', async () => {
   const controller = new AbortController();
-  const started = write([task('0123456789'.repeat(3_000_000))], 1, controller.signal, () => controller.abort());
+  const started = write([task('0123456789'.repeat(3_000_000))], 1, controller.signal, () =>
+    controller.abort(),
+  );
   await assert.rejects(started, { code: 'CANCELLED' });
   const late = task('late');
   await assert.rejects(write([late], 1, controller.signal), { code: 'CANCELLED' });

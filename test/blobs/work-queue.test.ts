@@ -24,7 +24,8 @@ function write(name: string, board?: Board) {
 
 /** A thread that helps until the board is closed, or is ended. */
 function startHelper(board: ReturnType<typeof createBoard>) {
-  const module = (name: string) => JSON.stringify(new URL(`../../src/blobs/${name}.js`, import.meta.url).href);
+  const module = (name: string) =>
+    JSON.stringify(new URL(`../../src/blobs/${name}.js`, import.meta.url).href);
   const code = `
     const { workerData: board, parentPort } = require('node:worker_threads');
     Promise.all([import(${module('work-queue')}), import(${module('compress')})]).then(async ([{ Board }, { createCompressor }]) => {

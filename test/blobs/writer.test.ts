@@ -16,7 +16,11 @@ const scratch = scratchDirectory();
 let count = 0;
 
 /** The blob of `content`, handed over in pieces of `step` bytes. */
-function write(content: Uint8Array, step: number, compressor = gzip): BlobResult & { readonly path: string } {
+function write(
+  content: Uint8Array,
+  step: number,
+  compressor = gzip,
+): BlobResult & { readonly path: string } {
   const path = join(scratch, `blob-${count++}`);
   const writer = new BlobWriter(path, compressor);
   for (let at = 0; at < content.length; at += step) writer.write(content.subarray(at, at + step));
@@ -89,10 +93,16 @@ test('a higher level is smaller; none is the tar itself', async () => {
     await createCompressor({ name: 'gzip', level: 1 }),
     await createCompressor({ name: 'gzip', level: 9 }),
   ];
-  const text = Buffer.from(Array.from({ length: 100_000 }, (_, i) => `line ${(i * i) % 7919}\n`).join(''));
+  const text = Buffer.from(
+    Array.from({ length: 100_000 }, (_, i) => `line ${(i * i) % 7919}\n`).join(''),
+  );
   const [fast, small] = [level1, level9].map((level) => write(text, 4096, level).size);
   assert.ok((small as number) < (fast as number), `${small} < ${fast}`);
-  const { path, diffId, digest } = write(text, 4096, await createCompressor({ name: 'none', level: 6 }));
+  const { path, diffId, digest } = write(
+    text,
+    4096,
+    await createCompressor({ name: 'none', level: 6 }),
+  );
   assert.equal(digest, diffId);
   assert.ok(readFileSync(path).equals(text));
 });

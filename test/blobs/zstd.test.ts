@@ -24,8 +24,12 @@ let count = 0;
 
 /** Text and noise: what compresses to little, and not at all. */
 function mixed(length: number): Buffer {
-  const content = Buffer.alloc(length, Array.from({ length: 5000 }, (_, i) => `line ${(i * i) % 7919}`).join('\n'));
-  for (let at = 0; at + 50_000 < length; at += 300_000) randomFillSync(content.subarray(at, at + 50_000));
+  const content = Buffer.alloc(
+    length,
+    Array.from({ length: 5000 }, (_, i) => `line ${(i * i) % 7919}`).join('\n'),
+  );
+  for (let at = 0; at + 50_000 < length; at += 300_000)
+    randomFillSync(content.subarray(at, at + 50_000));
   return content;
 }
 
@@ -56,7 +60,10 @@ test('the native and the WebAssembly build give the same bytes', async () => {
     [700_000, 19],
   ] as const) {
     const content = mixed(length);
-    assert.ok(Buffer.from(native(content, level)).equals(wasm(content, level)), `${length} bytes, level ${level}`);
+    assert.ok(
+      Buffer.from(native(content, level)).equals(wasm(content, level)),
+      `${length} bytes, level ${level}`,
+    );
     assert.ok(Buffer.from(native(content, level)).equals(native(content, level)), 'and again');
   }
 });
@@ -78,13 +85,17 @@ describe('a blob', () => {
     const path = join(scratch, 'foreign');
     const content = mixed(20_000_000);
     writeFileSync(path, content);
-    const blob = execFileSync('zstd', ['-q', '-19', '--long=25', '-c', path], { maxBuffer: 2 ** 30 });
+    const blob = execFileSync('zstd', ['-q', '-19', '--long=25', '-c', path], {
+      maxBuffer: 2 ** 30,
+    });
     assert.ok((await decompress(blob)).equals(content));
   });
 
   test('that is damaged is an error', async () => {
     const blob = readFileSync(write(mixed(100_000)).path);
-    await assert.rejects(decompress(Buffer.concat([blob.subarray(0, 100), blob.subarray(0, -100)])));
+    await assert.rejects(
+      decompress(Buffer.concat([blob.subarray(0, 100), blob.subarray(0, -100)])),
+    );
     await assert.rejects(decompress(Buffer.from('no frame at all')));
   });
 });

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commitArchitecture, goArchitecture } from '../../src/builder/architecture.js';
+import { commitArchitecture } from '../../src/builder/architecture.js';
+import { goArchitecture } from '../../src/oci/platform.js';
 import type { Commit } from '../../src/ostree/objects/commit.js';
 import type { PackageFacts } from '../../src/plugin.js';
 
 const commit = (architecture?: string) =>
   ({
-    metadata: new Map(architecture === undefined ? [] : [['ostree.architecture', { type: 's', value: architecture }]]),
+    metadata: new Map(
+      architecture === undefined
+        ? []
+        : [['ostree.architecture', { type: 's', value: architecture }]],
+    ),
   }) as unknown as Commit;
 const packages = (...nevras: string[]) =>
   nevras.map((nevra): PackageFacts => ({ name: '', nevra, size: 0, changelogTimes: [] }));
@@ -28,7 +33,13 @@ test('machine names as Go spells them', () => {
 });
 
 test('the commit says what it is for; else most of its packages do', () => {
-  const some = packages('a-1-1.x86_64', 'b-1-1.noarch', 'c-1-1.noarch', 'd-1-1.i686', 'e-1-1.x86_64');
+  const some = packages(
+    'a-1-1.x86_64',
+    'b-1-1.noarch',
+    'c-1-1.noarch',
+    'd-1-1.i686',
+    'e-1-1.x86_64',
+  );
   assert.equal(commitArchitecture(commit('aarch64'), some), 'arm64');
   assert.equal(commitArchitecture(commit(), some), 'amd64');
   assert.equal(
@@ -36,7 +47,10 @@ test('the commit says what it is for; else most of its packages do', () => {
     'ppc64le',
     'a draw: the first by name',
   );
-  assert.throws(() => commitArchitecture(commit('a b'), []), /commit metadata ostree\.architecture: "a b"/);
+  assert.throws(
+    () => commitArchitecture(commit('a b'), []),
+    /commit metadata ostree\.architecture: "a b"/,
+  );
 });
 
 test('packages without an architecture say nothing', () => {

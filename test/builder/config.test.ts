@@ -20,10 +20,19 @@ const layers = ['a', 'b'].map((digit) => ({
   createdBy: `layer ${digit}`,
 }));
 
-function assemble(metadata: Metadata, options: Partial<ImageOptions> = {}, timestamp = 1_700_000_000) {
+function assemble(
+  metadata: Metadata,
+  options: Partial<ImageOptions> = {},
+  timestamp = 1_700_000_000,
+) {
   const parsed = { metadata, timestamp, subject: '' } as unknown as Commit;
   const labels = { ...commitLabels(parsed, options), 'ostrata.layout': '{}' };
-  const image = assembleImage({ checksum: CHECKSUM, parsed }, layers, { architecture: 'amd64', ...options }, labels);
+  const image = assembleImage(
+    { checksum: CHECKSUM, parsed },
+    layers,
+    { architecture: 'amd64', ...options },
+    labels,
+  );
   const config = JSON.parse(Buffer.from(image.config).toString());
   return {
     ...image,
@@ -80,7 +89,10 @@ test('what the user adds: labels, keys of the commit, a command, a config to sta
   assert.deepEqual(assemble(everything, { ...options, cmd: ['sh'] }).raw.Cmd, ['sh']);
   assert.deepEqual(assemble(new Map(), { imageConfig }).raw.Cmd, ['base']);
   for (const key of ['none', 'my.number'])
-    assert.throws(() => assemble(everything, { copyMeta: [key] }), { code: 'NOT_FOUND', message: new RegExp(key) });
+    assert.throws(() => assemble(everything, { copyMeta: [key] }), {
+      code: 'NOT_FOUND',
+      message: new RegExp(key),
+    });
 });
 
 test('times: of the commit or as given, in a form that every reader takes', () => {
@@ -119,7 +131,12 @@ const component = (id: string, ...nevras: string[]): OwnedComponent =>
   }) as unknown as OwnedComponent;
 
 test('layers are annotated with plain names, each once', () => {
-  const components = [component('z'), component('a,b'), component('glibc.x86_64'), component('glibc.i686')];
+  const components = [
+    component('z'),
+    component('a,b'),
+    component('glibc.x86_64'),
+    component('glibc.i686'),
+  ];
   assert.deepEqual(componentsAnnotation(components), { 'ostree.components': 'a%2Cb,glibc,z' });
   assert.deepEqual(componentsAnnotation([]), { 'ostree.components': '' });
 });

@@ -20,7 +20,10 @@ const reused = ({ written }: Awaited<ReturnType<typeof buildImage>>) =>
 
 test('what did not change keeps its descriptor, by whatever level it was compressed', async () => {
   const first = await buildImage(before, { compression: { name: 'gzip', level: 1 } });
-  const second = await buildImage(after, { previous: first.image, compression: { name: 'none', level: 1 } });
+  const second = await buildImage(after, {
+    previous: first.image,
+    compression: { name: 'none', level: 1 },
+  });
   assert.deepEqual(reused(second), [
     ['commit', false],
     ['a', true],
@@ -77,12 +80,16 @@ test('a reused layer whose blob is nowhere is an error that leaves nothing', asy
   rmSync(join(imgref.replace('oci:', ''), 'blobs', digest.replace(':', '/')));
   const scratch = scratchDirectory();
   const building = buildImage(after, { previous: image, imgref: `oci:${scratch}/image` });
-  await assert.rejects(building, { code: 'NOT_FOUND', message: new RegExp(`taking over blob ${digest}`) });
+  await assert.rejects(building, {
+    code: 'NOT_FOUND',
+    message: new RegExp(`taking over blob ${digest}`),
+  });
   assert.deepEqual(readdirSync(scratch), []);
 });
 
 test('the image depends on the tree and the options alone', async () => {
-  const digest = async (options: BuildOptions = {}) => (await buildImage(before, options)).image.manifestDigest;
+  const digest = async (options: BuildOptions = {}) =>
+    (await buildImage(before, options)).image.manifestDigest;
   const usual = await digest();
   assert.equal(await digest({ jobs: 5 }), usual);
   const others: BuildOptions[] = [
@@ -92,7 +99,8 @@ test('the image depends on the tree and the options alone', async () => {
     { commit: { subject: 'other' } },
     { commit: { timestamp: 1 } },
   ];
-  for (const options of others) assert.notEqual(await digest(options), usual, JSON.stringify(options));
+  for (const options of others)
+    assert.notEqual(await digest(options), usual, JSON.stringify(options));
 });
 
 test('every compression and format version gives an image that verifies', async () => {
@@ -102,10 +110,16 @@ test('every compression and format version gives an image that verifies', async 
   ];
   for (const compression of compressions)
     for (const formatVersion of [1, 2] as const)
-      await verifyImage((await buildImage(before, { compression, formatVersion })).image, silentLogger);
+      await verifyImage(
+        (await buildImage(before, { compression, formatVersion })).image,
+        silentLogger,
+      );
 });
 
-async function attempt(break_: (repo: RepoBuilder, checksum: string) => void, signal = new AbortController().signal) {
+async function attempt(
+  break_: (repo: RepoBuilder, checksum: string) => void,
+  signal = new AbortController().signal,
+) {
   const repo = new RepoBuilder('archive', '', scratchDirectory());
   const commit = repo.commit(repo.tree(before));
   const common = { log: silentLogger, signal };
@@ -121,17 +135,29 @@ async function attempt(break_: (repo: RepoBuilder, checksum: string) => void, si
   break_(repo, plan.chunks[0]?.spec.objects[0]?.checksum ?? '');
   const scratch = scratchDirectory();
   const writer = await createImage(`oci:${scratch}/image:x`);
-  const writing = writeImage(plan, writer, { ...common, compression: { name: 'gzip', level: 6 }, jobs: 2 });
+  const writing = writeImage(plan, writer, {
+    ...common,
+    compression: { name: 'gzip', level: 6 },
+    jobs: 2,
+  });
   return { writing, scratch };
 }
 
 test('an object that is missing, damaged or another: one error, nothing left', async () => {
   const faults: [(repo: RepoBuilder, path: string) => void, string][] = [
     [(repo, path) => rmSync(join(repo.path, path)), 'NOT_FOUND'],
-    [(repo, path) => repo.write(path, readFileSync(join(repo.path, path)).subarray(0, -1)), 'CORRUPT'],
+    [
+      (repo, path) => repo.write(path, readFileSync(join(repo.path, path)).subarray(0, -1)),
+      'CORRUPT',
+    ],
     [
       (repo, path) =>
-        repo.write(path, readFileSync(join(repo.path, 'objects', objectPath(repo.file({ content: 'x1' }), 'filez')))),
+        repo.write(
+          path,
+          readFileSync(
+            join(repo.path, 'objects', objectPath(repo.file({ content: 'x1' }), 'filez')),
+          ),
+        ),
       'CORRUPT',
     ],
   ];
@@ -163,5 +189,8 @@ test('a destination that another image is at keeps it when writing fails', async
   const building = buildImage(after, { imgref: `oci:${directory}:x`, copyMeta: ['no.such.key'] });
   await assert.rejects(building, { code: 'NOT_FOUND', message: /no\.such\.key/ });
   assert.equal((await openImage(`oci:${directory}:x`)).manifestDigest, first.image.manifestDigest);
-  assert.equal(readdirSync(join(directory, 'blobs/sha256')).length, first.image.manifest.layers.length + 2);
+  assert.equal(
+    readdirSync(join(directory, 'blobs/sha256')).length,
+    first.image.manifest.layers.length + 2,
+  );
 });

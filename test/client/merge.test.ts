@@ -15,7 +15,10 @@ const tree = (spec: TreeSpec) => treeOf(repo, built.commit(built.tree(spec)));
 function paths(root: MutableTree, prefix = '/'): string[] {
   return [
     ...[...root.files.keys()].map((name) => `${prefix}${name}`),
-    ...[...root.dirs].flatMap(([name, below]) => [`${prefix}${name}/`, ...paths(below, `${prefix}${name}/`)]),
+    ...[...root.dirs].flatMap(([name, below]) => [
+      `${prefix}${name}/`,
+      ...paths(below, `${prefix}${name}/`),
+    ]),
   ].sort();
 }
 
@@ -42,17 +45,31 @@ test('files are added and replaced, directories merged', () => {
 });
 
 test('whiteouts take away files and directories below, not what the layer has itself', () => {
-  assert.deepEqual(merged(dir({ a: '', b: dir({ c: '' }) }), dir({ '.wh.a': '', '.wh.b': '', '.wh.none': '' })), []);
-  assert.deepEqual(merged(dir({ a: dir({ old: '' }) }), dir({ '.wh.a': '', a: dir({ new: '' }) })), ['/a/', '/a/new']);
+  assert.deepEqual(
+    merged(dir({ a: '', b: dir({ c: '' }) }), dir({ '.wh.a': '', '.wh.b': '', '.wh.none': '' })),
+    [],
+  );
+  assert.deepEqual(
+    merged(dir({ a: dir({ old: '' }) }), dir({ '.wh.a': '', a: dir({ new: '' }) })),
+    ['/a/', '/a/new'],
+  );
 });
 
 test('an opaque directory hides all that is below', () => {
   const base = dir({ a: dir({ old: '', deep: dir({ old: '' }) }), b: '' });
-  assert.deepEqual(merged(base, dir({ a: dir({ '.wh..wh..opq': '', new: '' }) })), ['/a/', '/a/new', '/b']);
+  assert.deepEqual(merged(base, dir({ a: dir({ '.wh..wh..opq': '', new: '' }) })), [
+    '/a/',
+    '/a/new',
+    '/b',
+  ]);
 });
 
 test('a file takes the place of a directory, and a directory that of a file', () => {
-  assert.deepEqual(merged(dir({ a: dir({ b: '' }), c: '' }), dir({ a: '', c: dir({ d: '' }) })), ['/a', '/c/', '/c/d']);
+  assert.deepEqual(merged(dir({ a: dir({ b: '' }), c: '' }), dir({ a: '', c: dir({ d: '' }) })), [
+    '/a',
+    '/c/',
+    '/c/d',
+  ]);
 });
 
 test('several layers, in their order', () => {
@@ -61,7 +78,10 @@ test('several layers, in their order', () => {
 });
 
 test('a whiteout of nothing', () => {
-  assert.throws(() => merged(dir({}), dir({ '.wh.': '' })), { code: 'CORRUPT', message: /names nothing/ });
+  assert.throws(() => merged(dir({}), dir({ '.wh.': '' })), {
+    code: 'CORRUPT',
+    message: /names nothing/,
+  });
 });
 
 test('what is not changed is not written', () => {

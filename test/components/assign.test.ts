@@ -7,7 +7,11 @@ import type { Tree, TreePath } from '../../src/tree/tree.js';
 import { buildTree, type EntrySpec } from '../support/build-tree.js';
 
 /** Claims by path: `owner` names the component, which is made up from its id (`exclusive...`, or `SOURCE:NAME`). */
-function claims(owner: (path: string) => string | undefined, ids: readonly string[], weak = false): Claims {
+function claims(
+  owner: (path: string) => string | undefined,
+  ids: readonly string[],
+  weak = false,
+): Claims {
   const components = new Map(ids.map((id): [string, ComponentFacts] => [id, factsOf(id)]));
   const named = ({ path }: FileEntry) => owner(path) ?? [];
   if (weak) return { components, strong: () => [], weak: async (entry) => [named(entry)].flat() };
@@ -88,14 +92,24 @@ test('owners of one source keep the object: the first by id holds it', async () 
 });
 
 test('an object does not wander when other content comes and goes', async () => {
-  const name = fc.constantFrom<TreePath>('/a/x', '/a/y', '/b/x', '/b/y', '/c/x', '/exclusive/x', '/s:1/x', '/s:2/x');
+  const name = fc.constantFrom<TreePath>(
+    '/a/x',
+    '/a/y',
+    '/b/x',
+    '/b/y',
+    '/c/x',
+    '/exclusive/x',
+    '/s:1/x',
+    '/s:2/x',
+  );
   const tree = fc.dictionary(name, fc.constantFrom('', '1', '2'), { minKeys: 1 });
   await fc.assert(
     fc.asyncProperty(tree, tree, async (one, other) => {
       const owners = async (specs: Record<string, string>) => {
         const paths = new Map<string, string>();
         for (const { id, objects } of await assign(specs as Record<TreePath, EntrySpec>))
-          for (const [checksum, entries] of objects) paths.set(`${checksum} ${entries.map(({ path }) => path)}`, id);
+          for (const [checksum, entries] of objects)
+            paths.set(`${checksum} ${entries.map(({ path }) => path)}`, id);
         return paths;
       };
       const before = await owners(one);

@@ -7,11 +7,18 @@ import type { ContentSource } from '../../src/plugin.js';
 import { buildTree } from '../support/build-tree.js';
 
 const tree = buildTree({ '/a': '' });
-const source = (name: string, priority: number, more: Partial<ContentSource> = {}): ContentSource => ({
+const source = (
+  name: string,
+  priority: number,
+  more: Partial<ContentSource> = {},
+): ContentSource => ({
   name,
   priority,
   detect: () => true,
-  load: async () => ({ components: new Map([[name, { name, source: name, packages: [] }]]), strong: () => [] }),
+  load: async () => ({
+    components: new Map([[name, { name, source: name, packages: [] }]]),
+    strong: () => [],
+  }),
   ...more,
 });
 const load = (sources: readonly ContentSource[], signal = new AbortController().signal) =>
@@ -21,7 +28,11 @@ const names = async (sources: readonly ContentSource[]) =>
 
 test('in order of priority, then of names; who detects nothing is not asked', async () => {
   const absent = source('absent', 0, { detect: () => false, load: () => assert.fail('was asked') });
-  assert.deepEqual(await names([source('c', 2), absent, source('b', 1), source('a', 2)]), ['b', 'a', 'c']);
+  assert.deepEqual(await names([source('c', 2), absent, source('b', 1), source('a', 2)]), [
+    'b',
+    'a',
+    'c',
+  ]);
 });
 
 test('an error names the source', async () => {
@@ -30,7 +41,10 @@ test('an error names the source', async () => {
       throw new OstrataError('CORRUPT', 'page 3');
     },
   });
-  await assert.rejects(load([broken]), { code: 'CORRUPT', message: 'content source broken: page 3' });
+  await assert.rejects(load([broken]), {
+    code: 'CORRUPT',
+    message: 'content source broken: page 3',
+  });
 });
 
 test('a cancelled signal stops before the next source', async () => {

@@ -5,10 +5,19 @@ import type { ComponentFacts, PackageFacts } from '../../src/plugin.js';
 
 const DAY = 86_400;
 const NOW = 1_700_000_000;
-const facts = (packages: Partial<PackageFacts>[], more: Partial<ComponentFacts> = {}): ComponentFacts => ({
+const facts = (
+  packages: Partial<PackageFacts>[],
+  more: Partial<ComponentFacts> = {},
+): ComponentFacts => ({
   name: 'p',
   source: 'p',
-  packages: packages.map((one) => ({ name: 'p', nevra: 'p-1', size: 1, changelogTimes: [], ...one })),
+  packages: packages.map((one) => ({
+    name: 'p',
+    nevra: 'p-1',
+    size: 1,
+    changelogTimes: [],
+    ...one,
+  })),
   ...more,
 });
 
@@ -29,7 +38,10 @@ test('a package without changelog is judged by its age', () => {
 });
 
 test('a declared interval wins; no information at all, and 0, mean every build', () => {
-  assert.equal(changesPerYear(facts([{ changelogTimes: [NOW] }], { updateInterval: 7 }), NOW), 365 / 7);
+  assert.equal(
+    changesPerYear(facts([{ changelogTimes: [NOW] }], { updateInterval: 7 }), NOW),
+    365 / 7,
+  );
   assert.equal(changesPerYear(facts([], { updateInterval: 0 }), NOW), Number.POSITIVE_INFINITY);
   assert.equal(changesPerYear(facts([]), NOW), Number.POSITIVE_INFINITY);
   assert.equal(changesPerYear(facts([{}]), NOW), Number.POSITIVE_INFINITY);

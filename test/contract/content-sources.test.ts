@@ -26,7 +26,10 @@ const trees: Readonly<Record<string, Tree>> = {
     '/usr/lib/big': new Uint8Array(1 << 20),
     '/bin': { target: 'usr/bin' },
     '/loop': { target: 'loop' },
-    '/usr/local': { directory: true, xattrs: { 'user.component': 'local', 'user.update-interval': 'weekly' } },
+    '/usr/local': {
+      directory: true,
+      xattrs: { 'user.component': 'local', 'user.update-interval': 'weekly' },
+    },
     '/usr/local/x': 'x',
     '/top': '',
   }),
@@ -50,12 +53,15 @@ async function owners(source: ContentSource, tree: Tree) {
   );
 }
 
-const mapping = await loadMapping('{"version":1,"paths":{"/usr/lib":"libraries","/etc":"settings","/top":"top"}}');
+const mapping = await loadMapping(
+  '{"version":1,"paths":{"/usr/lib":"libraries","/etc":"settings","/top":"top"}}',
+);
 for (const source of [mapping, ...(await loadContentSources())])
   for (const [name, tree] of Object.entries(trees))
     suite(`content source ${source.name}, tree ${name}`, () => {
       test('what it claims, it has facts of; ids and names are those of no version', async (context) => {
-        if (!source.detect(tree.files)) return context.diagnostic('has nothing to say of this tree');
+        if (!source.detect(tree.files))
+          return context.diagnostic('has nothing to say of this tree');
         const { components } = await load(source, tree);
         for (const { path, strong, weak } of await owners(source, tree))
           for (const id of [...strong, ...weak]) assert.ok(components.has(id), `${path}: ${id}`);

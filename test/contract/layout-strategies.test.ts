@@ -6,14 +6,27 @@ import { layoutNames, loadLayoutStrategy } from '../../plugins/index.js';
 import { planLayout, proveLayout } from '../../src/layout/plan.js';
 import type { PriorBuild } from '../../src/layout/prior.js';
 import { recordOf } from '../../src/layout/record.js';
-import type { ChangeHistory, Component, LayoutLimits, LayoutStrategy, PriorLayer } from '../../src/plugin.js';
+import type {
+  ChangeHistory,
+  Component,
+  LayoutLimits,
+  LayoutStrategy,
+  PriorLayer,
+} from '../../src/plugin.js';
 
 const ids = fc.uniqueArray(
-  fc.string({ unit: fc.constantFrom('a', 'b', '.', '/', 'é', '\u{1f980}'), minLength: 1, maxLength: 6 }),
+  fc.string({
+    unit: fc.constantFrom('a', 'b', '.', '/', 'é', '\u{1f980}'),
+    minLength: 1,
+    maxLength: 6,
+  }),
   { minLength: 1, maxLength: 40 },
 );
 const size = fc.oneof(fc.constantFrom(0, 1, 4096, 5e9), fc.nat(1e8));
-const rate = fc.oneof(fc.constantFrom(0, 0.01, Infinity), fc.double({ min: 0, max: 400, noNaN: true }));
+const rate = fc.oneof(
+  fc.constantFrom(0, 0.01, Infinity),
+  fc.double({ min: 0, max: 400, noNaN: true }),
+);
 const given = ids.chain((all) =>
   fc.record({
     components: fc.tuple(
@@ -42,7 +55,10 @@ function priorOf(all: readonly string[]): fc.Arbitrary<PriorLayer[]> {
   return fc
     .tuple(places, dirty)
     .map(([places, dirty]) =>
-      dirty.map((isDirty, layer) => ({ components: all.filter((_, i) => places[i] === layer).sort(), dirty: isDirty })),
+      dirty.map((isDirty, layer) => ({
+        components: all.filter((_, i) => places[i] === layer).sort(),
+        dirty: isDirty,
+      })),
     );
 }
 
@@ -52,12 +68,20 @@ function historyOf(all: readonly string[]): fc.Arbitrary<ChangeHistory> {
     .map(([updates, changes]) => ({ updates, changes: Math.min(updates, changes) }));
   return fc
     .tuple(...all.map(() => fc.option(count)))
-    .map((counts) => new Map(all.flatMap((id, i) => (counts[i] ? [[id, counts[i]] as const] : []))));
+    .map(
+      (counts) => new Map(all.flatMap((id, i) => (counts[i] ? [[id, counts[i]] as const] : []))),
+    );
 }
 
 function plan(
   strategy: LayoutStrategy,
-  { components, maxLayers, maxLayerSize, prior, history }: typeof given extends fc.Arbitrary<infer T> ? T : never,
+  {
+    components,
+    maxLayers,
+    maxLayerSize,
+    prior,
+    history,
+  }: typeof given extends fc.Arbitrary<infer T> ? T : never,
 ) {
   const limits: LayoutLimits = {
     maxLayers,
@@ -108,7 +132,8 @@ for (const name of layoutNames) {
             .map((component) => ({ component, key: keys.next().value as number }))
             .sort((a, b) => a.key - b.key)
             .map(({ component }) => component);
-          const sorted = ({ layers }: ReturnType<typeof plan>) => layers.map(({ components }) => components.toSorted());
+          const sorted = ({ layers }: ReturnType<typeof plan>) =>
+            layers.map(({ components }) => components.toSorted());
           const first = sorted(plan(strategy, input));
           assert.deepEqual(sorted(plan(strategy, input)), first);
           assert.deepEqual(sorted(plan(strategy, { ...input, components: shuffled })), first);
@@ -129,15 +154,23 @@ for (const name of layoutNames) {
 
     test('follows builds whatever comes, goes, grows or is renamed, and however the limit changes', () => {
       fc.assert(
-        fc.property(fc.array(given, { minLength: 2, maxLength: 5 }), fc.boolean(), (builds, foreign) => {
-          let prior: PriorBuild | undefined;
-          for (const { components, maxLayers, maxLayerSize } of builds) {
-            const limits = { maxLayers, ...(maxLayerSize !== undefined && { maxLayerSize }), ...(prior && { prior }) };
-            const plan = planLayout(components, strategy, limits); // proves the layout
-            assert.ok(plan.layers.length <= maxLayers);
-            prior = { ...recordOf(plan, components), foreign };
-          }
-        }),
+        fc.property(
+          fc.array(given, { minLength: 2, maxLength: 5 }),
+          fc.boolean(),
+          (builds, foreign) => {
+            let prior: PriorBuild | undefined;
+            for (const { components, maxLayers, maxLayerSize } of builds) {
+              const limits = {
+                maxLayers,
+                ...(maxLayerSize !== undefined && { maxLayerSize }),
+                ...(prior && { prior }),
+              };
+              const plan = planLayout(components, strategy, limits); // proves the layout
+              assert.ok(plan.layers.length <= maxLayers);
+              prior = { ...recordOf(plan, components), foreign };
+            }
+          },
+        ),
         { numRuns: 50 },
       );
     });
@@ -156,5 +189,6 @@ for (const name of layoutNames) {
 }
 
 test('a name that there is not is not found in what every object has', async () => {
-  for (const name of ['nothing', 'constructor', '__proto__']) assert.equal(await loadLayoutStrategy(name), undefined);
+  for (const name of ['nothing', 'constructor', '__proto__'])
+    assert.equal(await loadLayoutStrategy(name), undefined);
 });

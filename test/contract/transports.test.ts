@@ -20,7 +20,10 @@ interface TransportCase {
 }
 const transports: Readonly<Record<string, TransportCase>> = {
   oci: { imgref: (scratch) => `oci:${join(scratch, 'image')}`, keepsOthers: true },
-  'oci-archive': { imgref: (scratch) => `oci-archive:${join(scratch, 'image.tar')}`, keepsOthers: false },
+  'oci-archive': {
+    imgref: (scratch) => `oci-archive:${join(scratch, 'image.tar')}`,
+    keepsOthers: false,
+  },
 };
 
 const platform = { architecture: 'amd64', os: 'linux' };
@@ -31,7 +34,11 @@ const descriptor = (bytes: Uint8Array): Descriptor => ({
 });
 
 /** Writes an image of `layers`, each a new blob or one of `from`. */
-async function write(writer: ImageWriter, layers: readonly Uint8Array[], from?: ImageReader): Promise<string> {
+async function write(
+  writer: ImageWriter,
+  layers: readonly Uint8Array[],
+  from?: ImageReader,
+): Promise<string> {
   for (const [i, bytes] of layers.entries()) {
     if (from) await writer.reuse(descriptor(bytes), from);
     else {
@@ -46,7 +53,10 @@ async function write(writer: ImageWriter, layers: readonly Uint8Array[], from?: 
 }
 
 function describe(layers: readonly Uint8Array[]) {
-  const config = canonicalJson({ ...platform, rootfs: { type: 'layers', diff_ids: layers.map(sha256Digest) } });
+  const config = canonicalJson({
+    ...platform,
+    rootfs: { type: 'layers', diff_ids: layers.map(sha256Digest) },
+  });
   const manifest = canonicalJson({
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
@@ -79,7 +89,8 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
           (await validateImage(image)).rootfs.diff_ids,
           [small, large, Buffer.alloc(0)].map(sha256Digest),
         );
-        for (const layer of image.manifest.layers) assert.equal(await digestOf(image, layer), layer.digest);
+        for (const layer of image.manifest.layers)
+          assert.equal(await digestOf(image, layer), layer.digest);
       }
     });
 
@@ -143,7 +154,11 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
       await write(await createImage(target), [small]);
       const digest = await write(await createImage(target), [large]);
       assert.equal((await openImage(target)).manifestDigest, digest);
-      assert.equal((await openImage(target.replace(/:x$/, ''))).manifestDigest, digest, 'there is one image');
+      assert.equal(
+        (await openImage(target.replace(/:x$/, ''))).manifestDigest,
+        digest,
+        'there is one image',
+      );
     });
 
     test(`another tag ${keepsOthers ? 'stays' : 'is gone'}; without a tag, several images are ambiguous`, async () => {
@@ -153,9 +168,15 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
       assert.equal((await openImage(`${place}:b`)).manifestDigest, second);
       if (keepsOthers) {
         assert.equal((await openImage(`${place}:a`)).manifestDigest, first);
-        await assert.rejects(openImage(place), { code: 'AMBIGUOUS', message: /2 images in .*: a, b/ });
+        await assert.rejects(openImage(place), {
+          code: 'AMBIGUOUS',
+          message: /2 images in .*: a, b/,
+        });
       } else {
-        await assert.rejects(openImage(`${place}:a`), { code: 'NOT_FOUND', message: /no image with tag a.*: b/ });
+        await assert.rejects(openImage(`${place}:a`), {
+          code: 'NOT_FOUND',
+          message: /no image with tag a.*: b/,
+        });
         assert.equal((await openImage(place)).manifestDigest, second);
       }
     });
@@ -164,7 +185,10 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
       const place = imgref(scratchDirectory());
       await assert.rejects(openImage(place), { code: 'NOT_FOUND', message: /image/ });
       await write(await createImage(`${place}:a`), [small]);
-      await assert.rejects(openImage(`${place}:b`), { code: 'NOT_FOUND', message: /no image with tag b in .*: a/ });
+      await assert.rejects(openImage(`${place}:b`), {
+        code: 'NOT_FOUND',
+        message: /no image with tag b in .*: a/,
+      });
     });
 
     test('a place where nothing can be written is refused before any work', async () => {

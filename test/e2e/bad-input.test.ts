@@ -67,10 +67,20 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
   function damaged(name: string): { repo: string; object: string; checksum: string } {
     const repo = join(scratch, name);
     cpSync(archive, repo, { recursive: true });
-    const listing = run('ostree', [`--repo=${repo}`, 'ls', '--checksum', 'os/old', '/usr/bin/setuid-tool']);
+    const listing = run('ostree', [
+      `--repo=${repo}`,
+      'ls',
+      '--checksum',
+      'os/old',
+      '/usr/bin/setuid-tool',
+    ]);
     const checksum = /[0-9a-f]{64}/.exec(listing)?.[0];
     assert.ok(checksum);
-    return { repo, object: join(repo, 'objects', checksum.slice(0, 2), `${checksum.slice(2)}.filez`), checksum };
+    return {
+      repo,
+      object: join(repo, 'objects', checksum.slice(0, 2), `${checksum.slice(2)}.filez`),
+      checksum,
+    };
   }
 
   test('no such repository', () => {
@@ -124,7 +134,13 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
 
   test('the bytes of a content object do not match its checksum', () => {
     const { repo, object, checksum } = damaged('wrong-file');
-    const listing = run('ostree', [`--repo=${repo}`, 'ls', '--checksum', 'os/old', '/usr/bin/capable']);
+    const listing = run('ostree', [
+      `--repo=${repo}`,
+      'ls',
+      '--checksum',
+      'os/old',
+      '/usr/bin/capable',
+    ]);
     const other = /[0-9a-f]{64}/.exec(listing)?.[0] ?? '';
     cpSync(join(repo, 'objects', other.slice(0, 2), `${other.slice(2)}.filez`), object);
     encapsulateFails(repo, 'os/old', new RegExp(checksum));
@@ -133,7 +149,13 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
   test('a file of a bare repository was changed in place', () => {
     const repo = join(scratch, 'bare');
     run('cp', ['-a', given.repo, repo]);
-    const listing = run('ostree', [`--repo=${repo}`, 'ls', '--checksum', 'os/old', '/usr/share/big.bin']);
+    const listing = run('ostree', [
+      `--repo=${repo}`,
+      'ls',
+      '--checksum',
+      'os/old',
+      '/usr/share/big.bin',
+    ]);
     const checksum = /[0-9a-f]{64}/.exec(listing)?.[0] ?? '';
     const object = join(repo, 'objects', checksum.slice(0, 2), `${checksum.slice(2)}.file`);
     flipBit(object, 1_000_000);
@@ -142,7 +164,12 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
 
   test('the commit object is damaged', () => {
     const { repo } = damaged('wrong-commit');
-    const commit = join(repo, 'objects', given.oldCommit.slice(0, 2), `${given.oldCommit.slice(2)}.commit`);
+    const commit = join(
+      repo,
+      'objects',
+      given.oldCommit.slice(0, 2),
+      `${given.oldCommit.slice(2)}.commit`,
+    );
     flipBit(commit, 40);
     encapsulateFails(repo, 'os/old', new RegExp(given.oldCommit));
   });
@@ -179,23 +206,42 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     const repo = initRepo(join(scratch, 'repo-without'), 'archive');
     commitTree(repo, 'os/without', tree);
     const directory = join(scratch, 'without');
-    const result = tryOstrata(['container-encapsulate', `--repo=${repo}`, 'os/without', `oci:${directory}:x`]);
+    const result = tryOstrata([
+      'container-encapsulate',
+      `--repo=${repo}`,
+      'os/without',
+      `oci:${directory}:x`,
+    ]);
     assert.equal(result.status, 0, result.stderr);
     assert.match(result.stderr, /warning.*(rpm|package) database/i);
-    assert.ok(readImage(directory, 'x').manifest.layers.length > 2, 'the other content sources made layers');
+    assert.ok(
+      readImage(directory, 'x').manifest.layers.length > 2,
+      'the other content sources made layers',
+    );
   });
 
   test('a destination that cannot be written', () => {
     writeFileSync(join(scratch, 'file'), '');
-    for (const target of [`oci:${join(scratch, 'file/below')}:x`, `oci-archive:${join(scratch, 'nowhere/archive')}:x`])
-      fails(['container-encapsulate', `--repo=${given.repo}`, 'os/old', target], /file\/below|nowhere\/archive/);
+    for (const target of [
+      `oci:${join(scratch, 'file/below')}:x`,
+      `oci-archive:${join(scratch, 'nowhere/archive')}:x`,
+    ])
+      fails(
+        ['container-encapsulate', `--repo=${given.repo}`, 'os/old', target],
+        /file\/below|nowhere\/archive/,
+      );
     const readOnly = join(scratch, 'read-only');
     mkdirSync(readOnly);
     run('mount', ['-t', 'tmpfs', '-o', 'ro,size=64k', 'tmpfs', readOnly]);
     try {
       for (const transport of ['oci', 'oci-archive'])
         fails(
-          ['container-encapsulate', `--repo=${given.repo}`, 'os/old', `${transport}:${readOnly}/image:x`],
+          [
+            'container-encapsulate',
+            `--repo=${given.repo}`,
+            'os/old',
+            `${transport}:${readOnly}/image:x`,
+          ],
           /read-only/i,
         );
     } finally {
@@ -210,7 +256,10 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     try {
       for (const transport of ['oci', 'oci-archive']) {
         const target = `${transport}:${full}/image:x`;
-        fails(['container-encapsulate', `--repo=${given.repo}`, 'os/old', target], /no space left|ENOSPC/i);
+        fails(
+          ['container-encapsulate', `--repo=${given.repo}`, 'os/old', target],
+          /no space left|ENOSPC/i,
+        );
         assert.deepEqual(readdirSync(full), []);
       }
     } finally {
@@ -221,7 +270,8 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
   test('a layout that was there before stays as it was', () => {
     const directory = join(scratch, 'existing');
     encapsulate(given.repo, 'os/old', directory);
-    const list = () => run('find', [directory, '-type', 'f', '-exec', 'sha256sum', '{}', '+']).split('\n').sort();
+    const list = () =>
+      run('find', [directory, '-type', 'f', '-exec', 'sha256sum', '{}', '+']).split('\n').sort();
     const before = list();
     const { repo, object } = damaged('missing-for-existing');
     rmSync(object);
@@ -233,7 +283,10 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     const directory = join(scratch, 'not-a-layout');
     mkdirSync(directory);
     writeFileSync(join(directory, 'precious'), 'data');
-    fails(['container-encapsulate', `--repo=${given.repo}`, 'os/old', `oci:${directory}:x`], /not-a-layout/);
+    fails(
+      ['container-encapsulate', `--repo=${given.repo}`, 'os/old', `oci:${directory}:x`],
+      /not-a-layout/,
+    );
     assert.deepEqual(readdirSync(directory), ['precious']);
   });
 
@@ -257,13 +310,19 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     };
     const future = plugin('future', "export default { name: 'future', apiVersion: '^99.0' };");
     encapsulateFails(given.repo, 'os/old', /future.*\^99\.0/, [future]);
-    encapsulateFails(given.repo, 'os/old', /no-plugin/, [plugin('no-plugin', 'export const x = 1;')]);
-    encapsulateFails(given.repo, 'os/old', /throws.*oops/, [plugin('throws', "throw new Error('oops');")]);
+    encapsulateFails(given.repo, 'os/old', /no-plugin/, [
+      plugin('no-plugin', 'export const x = 1;'),
+    ]);
+    encapsulateFails(given.repo, 'os/old', /throws.*oops/, [
+      plugin('throws', "throw new Error('oops');"),
+    ]);
     encapsulateFails(given.repo, 'os/old', /absent/, [`--plugin=${join(scratch, 'absent.mjs')}`]);
   });
 
   test('a previous build that is not there, or is no image', () => {
-    encapsulateFails(given.repo, 'os/old', /nosuch-image/, ['--previous-build=oci:/nosuch-image:x']);
+    encapsulateFails(given.repo, 'os/old', /nosuch-image/, [
+      '--previous-build=oci:/nosuch-image:x',
+    ]);
     const file = join(scratch, 'manifest.json');
     writeFileSync(file, '{"layers": 1}');
     encapsulateFails(given.repo, 'os/old', /manifest\.json/, [`--previous-build-manifest=${file}`]);
@@ -281,7 +340,11 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
   });
 
   test('verify finds what is wrong with an image', () => {
-    const damage = (name: string, change: (directory: string, digest: string) => void, message: RegExp) => {
+    const damage = (
+      name: string,
+      change: (directory: string, digest: string) => void,
+      message: RegExp,
+    ) => {
       const directory = join(scratch, `verify-${name}`);
       const { image } = encapsulate(given.repo, 'os/old', directory, ['--max-layers=4']);
       const layer = image.manifest.layers[2];
@@ -289,12 +352,22 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
       change(directory, layer.digest);
       fails(['verify', image.reference], message);
     };
-    const edit = (file: string, change: (data: Buffer) => Buffer) => writeFileSync(file, change(readFileSync(file)));
-    damage('missing', (directory, digest) => rmSync(blobPath(directory, digest)), /sha256:[0-9a-f]{12}/);
-    damage('changed', (directory, digest) => flipBit(blobPath(directory, digest), 2000), /sha256:[0-9a-f]{12}/);
+    const edit = (file: string, change: (data: Buffer) => Buffer) =>
+      writeFileSync(file, change(readFileSync(file)));
+    damage(
+      'missing',
+      (directory, digest) => rmSync(blobPath(directory, digest)),
+      /sha256:[0-9a-f]{12}/,
+    );
+    damage(
+      'changed',
+      (directory, digest) => flipBit(blobPath(directory, digest), 2000),
+      /sha256:[0-9a-f]{12}/,
+    );
     damage(
       'longer',
-      (directory, digest) => edit(blobPath(directory, digest), (data) => Buffer.concat([data, data])),
+      (directory, digest) =>
+        edit(blobPath(directory, digest), (data) => Buffer.concat([data, data])),
       /sha256:[0-9a-f]{12}/,
     );
     damage(

@@ -50,7 +50,10 @@ suite('the client', needs(...worldNeeds), () => {
       assert.equal(second.layersFetched, added);
       assert.equal(unencapsulate(repo, unverified(next)).layersFetched, 0);
       fsck(repo);
-      assert.equal(run('ostree', [`--repo=${repo}`, 'rev-parse', 'os/old']).trim(), given.oldCommit);
+      assert.equal(
+        run('ostree', [`--repo=${repo}`, 'rev-parse', 'os/old']).trim(),
+        given.oldCommit,
+      );
       const diff = (where: string) =>
         run('ostree', [`--repo=${where}`, 'diff', 'os/old', 'os/new'])
           .split('\n')
@@ -91,16 +94,30 @@ suite('the client', needs(...worldNeeds), () => {
     const repo = initRepo(join(scratch, 'pull'), 'bare-user');
     const first = pull(repo, unverified(old));
     assert.equal(first.commit, given.oldCommit);
-    assert.equal(run('ostree', [`--repo=${repo}`, 'rev-parse', `${first.mergeCommit}^`]).trim(), given.oldCommit);
+    assert.equal(
+      run('ostree', [`--repo=${repo}`, 'rev-parse', `${first.mergeCommit}^`]).trim(),
+      given.oldCommit,
+    );
     const show = (key: string) =>
-      run('ostree', [`--repo=${repo}`, 'show', `--print-metadata-key=${key}`, first.mergeCommit as string]).trim();
+      run('ostree', [
+        `--repo=${repo}`,
+        'show',
+        `--print-metadata-key=${key}`,
+        first.mergeCommit as string,
+      ]).trim();
     assert.equal(show('ostree.manifest-digest'), `'${old.manifestDigest}'`);
     assert.match(show('ostree.container.image-config'), /ostree\.final-diffid/);
-    assert.equal(run('ostree', [`--repo=${repo}`, 'diff', given.oldCommit, first.mergeCommit as string]), '');
+    assert.equal(
+      run('ostree', [`--repo=${repo}`, 'diff', given.oldCommit, first.mergeCommit as string]),
+      '',
+    );
     fsck(repo);
 
     const again = pull(repo, unverified(old));
-    assert.deepEqual([again.mergeCommit, again.commit, again.layersFetched], [first.mergeCommit, given.oldCommit, 0]);
+    assert.deepEqual(
+      [again.mergeCommit, again.commit, again.layersFetched],
+      [first.mergeCommit, given.oldCommit, 0],
+    );
     assert.equal(pull(repo, unverified(next)).layersFetched, added);
     assert.deepEqual(
       ostrata(['container', 'image', 'list', `--repo=${repo}`])
@@ -120,7 +137,9 @@ suite('the client', needs(...worldNeeds), () => {
 
     const history = ostrata(['container', 'image', 'history', `--repo=${repo}`, next.reference]);
     assert.equal(history.trim().split('\n').length, 1 + next.manifest.layers.length);
-    const metadata = JSON.parse(ostrata(['container', 'image', 'metadata', `--repo=${repo}`, next.reference]));
+    const metadata = JSON.parse(
+      ostrata(['container', 'image', 'metadata', `--repo=${repo}`, next.reference]),
+    );
     assert.deepEqual(metadata, next.manifest);
 
     ostrata(['container', 'image', 'remove', `--repo=${repo}`, old.reference]);
@@ -140,8 +159,14 @@ suite('the client', needs(...worldNeeds), () => {
       };
       const suffix = names[kind] ?? (kind === 'content' ? '.filez' : '.dirtree');
       const objects = readdirSync(join(repo, 'objects'), { recursive: true, encoding: 'utf8' });
-      writeFileSync(join(repo, 'objects', objects.find((name) => name.endsWith(suffix)) as string), 'damage');
-      assert.notEqual(tryRun('ostree', [`--repo=${repo}`, 'fsck', '--quiet', '--delete']).status, 0);
+      writeFileSync(
+        join(repo, 'objects', objects.find((name) => name.endsWith(suffix)) as string),
+        'damage',
+      );
+      assert.notEqual(
+        tryRun('ostree', [`--repo=${repo}`, 'fsck', '--quiet', '--delete']).status,
+        0,
+      );
       const { layersFetched, ...again } = pull(repo, unverified(old));
       assert.deepEqual([again.commit, again.mergeCommit], [first.commit, first.mergeCommit]);
       assert.ok(layersFetched < first.layersFetched, `${layersFetched} layers fetched`);
@@ -153,22 +178,35 @@ suite('the client', needs(...worldNeeds), () => {
   test('a name that no ref can have is refused before anything is fetched', () => {
     const repo = initRepo(join(scratch, 'names'), 'archive');
     const long = `ostree-unverified-registry:localhost:1/os:${'1.'.repeat(60)}`;
-    refused(['container', 'image', 'pull', repo, long], /^error: "ostree\/container\/image\/.* at most 255 bytes$/m);
+    refused(
+      ['container', 'image', 'pull', repo, long],
+      /^error: "ostree\/container\/image\/.* at most 255 bytes$/m,
+    );
     const unencapsulated = ['container', 'unencapsulate', `--repo=${repo}`, unverified(old)];
-    refused([...unencapsulated, '--write-ref=../os'], /^error: "\.\.\/os" is no name for an ostree ref$/m);
+    refused(
+      [...unencapsulated, '--write-ref=../os'],
+      /^error: "\.\.\/os" is no name for an ostree ref$/m,
+    );
     assert.deepEqual(refs(repo), []);
   });
 
   test('a dry run says what would be fetched, and fetches nothing', () => {
     const repo = initRepo(join(scratch, 'dry'), 'archive');
     const args = ['container', 'unencapsulate', `--repo=${repo}`, '--dry-run', unverified(next)];
-    assert.match(ostrata(args), new RegExp(`\n${next.manifest.layers.length} layers to fetch \\(.*\\), 0 present\n$`));
+    assert.match(
+      ostrata(args),
+      new RegExp(`\n${next.manifest.layers.length} layers to fetch \\(.*\\), 0 present\n$`),
+    );
     assert.deepEqual(refs(repo), []);
-    assert.equal(JSON.parse(ostrata(['container', 'info', '--json', next.reference])).commit, given.newCommit);
+    assert.equal(
+      JSON.parse(ostrata(['container', 'info', '--json', next.reference])).commit,
+      given.newCommit,
+    );
   });
 
   test('how large an update is, and which packages are the cause', () => {
-    const compare = (...args: string[]) => ostrata(['container', 'compare', ...args, old.reference, next.reference]);
+    const compare = (...args: string[]) =>
+      ostrata(['container', 'compare', ...args, old.reference, next.reference]);
     const compared = JSON.parse(compare('--json'));
     assert.deepEqual([compared.total, compared.added], [next.manifest.layers.length, added]);
     assert.equal(compared.layers.length, added);
@@ -176,13 +214,18 @@ suite('the client', needs(...worldNeeds), () => {
       compared.layers.reduce((sum: number, { size }: { size: number }) => sum + size, 0),
       compared.addedSize,
     );
-    const packages = compared.changes.filter(({ id }: { id: string }) => /\.(x86_64|noarch)$/.test(id));
+    const packages = compared.changes.filter(({ id }: { id: string }) =>
+      /\.(x86_64|noarch)$/.test(id),
+    );
     assert.deepEqual(packages, [
       { id: 'added.noarch', change: 'added' },
       { id: 'hard-links.x86_64', change: 'changed' },
     ]);
     assert.match(compare(), /\n +\d+ .*hard-links\.x86_64 changed/);
-    assert.match(compare('--markdown'), /^\*\*Update: .* in \d+ of 12 layers .*\n\| .*hard-links\.x86\\_64 changed/s);
+    assert.match(
+      compare('--markdown'),
+      /^\*\*Update: .* in \d+ of 12 layers .*\n\| .*hard-links\.x86\\_64 changed/s,
+    );
   });
 
   test('two pulls at once into one repository', async () => {
@@ -192,8 +235,19 @@ suite('the client', needs(...worldNeeds), () => {
     const statuses = [old, next, old, next].map(
       (image) =>
         new Promise((resolve) => {
-          const args = [ostrataProgram, 'container', 'image', 'pull', '--quiet', repo, unverified(image)];
-          spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] }).on('exit', resolve);
+          const args = [
+            ostrataProgram,
+            'container',
+            'image',
+            'pull',
+            '--quiet',
+            repo,
+            unverified(image),
+          ];
+          spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] }).on(
+            'exit',
+            resolve,
+          );
         }),
     );
     assert.deepEqual(await Promise.all(statuses), [0, 0, 0, 0]);

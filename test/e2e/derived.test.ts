@@ -38,7 +38,12 @@ RUN rm -r /usr/tools
 function installTools(directory: string): void {
   mkdirSync(join(directory, 'lib'), { recursive: true });
   for (const program of PROGRAMS) {
-    const path = run('sh', ['-c', 'PATH=$PATH:/usr/sbin:/sbin command -v "$1"', 'sh', program]).trim();
+    const path = run('sh', [
+      '-c',
+      'PATH=$PATH:/usr/sbin:/sbin command -v "$1"',
+      'sh',
+      program,
+    ]).trim();
     run('cp', ['-L', path, join(directory, program)]);
     for (const [, library] of run('ldd', [path]).matchAll(/(\/\S+) \(0x/g))
       run('cp', ['-L', library as string, join(directory, 'lib')]);
@@ -63,7 +68,9 @@ function expectedTree(container: Scan): Scan {
 function unlabelled(tree: Scan): Scan {
   const shown = (type: string, xattrs: readonly string[]) =>
     type === 'symlink' ? [] : xattrs.filter((line) => !line.startsWith('security.selinux='));
-  return new Map([...tree].map(([path, entry]) => [path, { ...entry, xattrs: shown(entry.type, entry.xattrs) }]));
+  return new Map(
+    [...tree].map(([path, entry]) => [path, { ...entry, xattrs: shown(entry.type, entry.xattrs) }]),
+  );
 }
 
 suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), () => {
@@ -75,21 +82,27 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
     given = await world();
     scratch = mkdtempSync(join(dirname(given.repo), 'derived-'));
     // The machine's own storage is left alone, and vfs works on every file system.
-    storage = [`--root=${join(scratch, 'storage')}`, `--runroot=${join(scratch, 'run')}`, '--storage-driver=vfs'];
+    storage = [
+      `--root=${join(scratch, 'storage')}`,
+      `--runroot=${join(scratch, 'run')}`,
+      '--storage-driver=vfs',
+    ];
   });
   after(() => {
     buildah('umount', '--all');
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  const buildah = (...args: string[]) => run('buildah', [...storage, ...args], { cwd: scratch }).trim();
+  const buildah = (...args: string[]) =>
+    run('buildah', [...storage, ...args], { cwd: scratch }).trim();
 
   test('is pulled to the tree that a container of it has', () => {
     encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=6']);
     const context = join(scratch, 'context');
     installTools(join(context, 'tools'));
     put(context, 'files/one', 'one\n', 0o755);
-    for (const name of ['tool', 'gone', 'sub/deep/file']) put(context, `files/whole/${name}`, `${name}\n`);
+    for (const name of ['tool', 'gone', 'sub/deep/file'])
+      put(context, `files/whole/${name}`, `${name}\n`);
     writeFileSync(join(context, 'Containerfile'), containerfile);
     buildah('bud', '--isolation=chroot', '--quiet', '--tag=derived', context);
     const target = `oci:${join(scratch, 'derived')}:v1`;

@@ -4,7 +4,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { type Build, blobPath, encapsulate, type Image, namesOf, readImage } from '../support/read-image.js';
+import {
+  type Build,
+  blobPath,
+  encapsulate,
+  type Image,
+  namesOf,
+  readImage,
+} from '../support/read-image.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
 import { needs } from '../support/tools.js';
 import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
@@ -13,11 +20,18 @@ import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
 function listLayer(image: Image, index: number): { kind: string; size: number; name: string }[] {
   const layer = image.manifest.layers[index];
   assert.ok(layer);
-  const lines = run('tar', ['-t', '-v', '--numeric-owner', '-f', blobPath(image.directory, layer.digest)]).split('\n');
+  const lines = run('tar', [
+    '-t',
+    '-v',
+    '--numeric-owner',
+    '-f',
+    blobPath(image.directory, layer.digest),
+  ]).split('\n');
   return lines
     .filter((line) => line !== '')
     .map((line) => {
-      const [, kind, size, name] = /^(.)\S+ +\S+ +(\d+) \S+ \S+ (.*?)(?: (?:->|link to) .*)?$/.exec(line) ?? [];
+      const [, kind, size, name] =
+        /^(.)\S+ +\S+ +(\d+) \S+ \S+ (.*?)(?: (?:->|link to) .*)?$/.exec(line) ?? [];
       assert.ok(kind && size && name, line);
       return { kind, size: Number(size), name };
     });
@@ -36,7 +50,8 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
-  const build = (...args: string[]) => encapsulate(given.repo, 'os/old', join(scratch, `image-${count++}`), args);
+  const build = (...args: string[]) =>
+    encapsulate(given.repo, 'os/old', join(scratch, `image-${count++}`), args);
   const labelsOf = ({ image }: Build) => image.config.config.Labels;
 
   test('labels of the commit, repeated as annotations of the manifest', () => {
@@ -67,7 +82,8 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
       const names = annotation.split(',');
       assert.deepEqual(names, [...names].sort());
       assert.equal(names.length, new Set(namesOf(components)).size);
-      if (components.length >= 6) assert.equal(config.history[index]?.created_by, `${components.length} components`);
+      if (components.length >= 6)
+        assert.equal(config.history[index]?.created_by, `${components.length} components`);
     }
     for (const { created } of config.history) assert.equal(created, config.history[0]?.created);
     assert.match(config.history[0]?.created ?? '', /^2023-11-16T02:00:00(\.0+)?(Z|\+00:00)$/);
@@ -77,19 +93,43 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     const components = plain.result.layers.flatMap((layer) => layer.components);
     assert.equal(new Set(components).size, components.length);
     const names = namesOf(components);
-    assert.equal(names.filter((name) => name === 'libpair').length, 2, 'one name, two architectures');
-    assert.equal(names.filter((name) => name === 'kernel-core').length, 1, 'two kernels are one component');
-    for (const name of ['shell', 'odd-modes', 'through-links', 'twin-a', 'initramfs', 'rpmdb', 'app', 'other-app'])
-      assert.ok(names.includes(name) || components.includes(`component:${name}`), `${name} in ${components}`);
+    assert.equal(
+      names.filter((name) => name === 'libpair').length,
+      2,
+      'one name, two architectures',
+    );
+    assert.equal(
+      names.filter((name) => name === 'kernel-core').length,
+      1,
+      'two kernels are one component',
+    );
+    for (const name of [
+      'shell',
+      'odd-modes',
+      'through-links',
+      'twin-a',
+      'initramfs',
+      'rpmdb',
+      'app',
+      'other-app',
+    ])
+      assert.ok(
+        names.includes(name) || components.includes(`component:${name}`),
+        `${name} in ${components}`,
+      );
     assert.ok(components.includes('file:/usr/share/big.bin'), `${components}`);
     // A file that no package owns must not be where a package changes.
-    const big = plain.result.layers.find((layer) => layer.components.includes('file:/usr/share/big.bin'));
+    const big = plain.result.layers.find((layer) =>
+      layer.components.includes('file:/usr/share/big.bin'),
+    );
     assert.ok((big?.contentSize ?? 0) >= 1.5 * 2 ** 20);
   });
 
   test('contentSize is the content of the objects in the layer', () => {
     for (const [index, { contentSize }] of plain.result.layers.entries()) {
-      const objects = listLayer(plain.image, index).filter(({ kind, name }) => kind === '-' && name.endsWith('.file'));
+      const objects = listLayer(plain.image, index).filter(
+        ({ kind, name }) => kind === '-' && name.endsWith('.file'),
+      );
       assert.equal(
         contentSize,
         objects.reduce((sum, { size }) => sum + size, 0),
@@ -99,18 +139,37 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
   });
 
   test('--json prints the documented keys and nothing else', () => {
-    assert.deepEqual(Object.keys(plain.result).sort(), ['commit', 'configDigest', 'layers', 'manifestDigest']);
+    assert.deepEqual(Object.keys(plain.result).sort(), [
+      'commit',
+      'configDigest',
+      'layers',
+      'manifestDigest',
+    ]);
     for (const layer of plain.result.layers)
-      assert.deepEqual(Object.keys(layer).sort(), ['components', 'contentSize', 'diffId', 'digest', 'reused', 'size']);
+      assert.deepEqual(Object.keys(layer).sort(), [
+        'components',
+        'contentSize',
+        'diffId',
+        'digest',
+        'reused',
+        'size',
+      ]);
     assert.ok(plain.result.layers.every(({ reused }) => !reused));
   });
 
   for (const maxLayers of [2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 500])
     test(`--max-layers=${maxLayers} gives no more layers and loses nothing`, () => {
       const { result, image } = build(`--max-layers=${maxLayers}`);
-      assert.ok(image.manifest.layers.length <= maxLayers, `${image.manifest.layers.length} layers`);
-      assert.ok(image.manifest.layers.length >= Math.min(maxLayers, 10), `${image.manifest.layers.length} layers`);
-      const all = ({ layers }: Build['result']) => layers.flatMap(({ components }) => components).sort();
+      assert.ok(
+        image.manifest.layers.length <= maxLayers,
+        `${image.manifest.layers.length} layers`,
+      );
+      assert.ok(
+        image.manifest.layers.length >= Math.min(maxLayers, 10),
+        `${image.manifest.layers.length} layers`,
+      );
+      const all = ({ layers }: Build['result']) =>
+        layers.flatMap(({ components }) => components).sort();
       assert.deepEqual(all(result), all(plain.result));
       const objects = (each: Image) =>
         each.manifest.layers
@@ -123,12 +182,19 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
 
   test('user.component asks for a layer of its own; too many of them share one, with a warning', () => {
     const layerOf = ({ result }: Build, name: string) =>
-      result.layers.find((layer) => namesOf(layer.components).some((id) => id.replace('component:', '') === name))
-        ?.components;
+      result.layers.find((layer) =>
+        namesOf(layer.components).some((id) => id.replace('component:', '') === name),
+      )?.components;
     assert.equal(layerOf(plain, 'app')?.length, 1);
     assert.equal(layerOf(plain, 'other-app')?.length, 1);
     const target = `oci:${join(scratch, 'exclusive')}:x`;
-    const result = tryOstrata(['container-encapsulate', `--repo=${given.repo}`, '--max-layers=3', 'os/old', target]);
+    const result = tryOstrata([
+      'container-encapsulate',
+      `--repo=${given.repo}`,
+      '--max-layers=3',
+      'os/old',
+      target,
+    ]);
     assert.equal(result.status, 0, result.stderr);
     assert.match(result.stderr, /warning.*layer/i);
   });
@@ -138,7 +204,9 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
       image.manifest.layers.flatMap((_, index) =>
         index === 0
           ? []
-          : listLayer(image, index).filter(({ kind, name }) => kind === 'd' && !name.startsWith('sysroot')),
+          : listLayer(image, index).filter(
+              ({ kind, name }) => kind === 'd' && !name.startsWith('sysroot'),
+            ),
       );
     assert.ok(directories(plain).length > 0, 'format 2 is the default');
     assert.deepEqual(directories(build('--format-version=1')), []);
@@ -147,7 +215,11 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
 
   test('--label and -l', () => {
     const built = build('--label=quay.expires-after=2w', '-l', 'formula=a=b', '--label', 'empty=');
-    for (const [key, value] of Object.entries({ 'quay.expires-after': '2w', formula: 'a=b', empty: '' })) {
+    for (const [key, value] of Object.entries({
+      'quay.expires-after': '2w',
+      formula: 'a=b',
+      empty: '',
+    })) {
       assert.equal(labelsOf(built)[key], value);
       assert.equal(built.image.manifest.annotations?.[key], value);
     }
@@ -155,7 +227,12 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
 
   test('--image-config is the start of the configuration, --cmd overrides it', () => {
     const file = join(scratch, 'image-config.json');
-    const config = { Env: ['A=1'], Cmd: ['/sbin/init'], Labels: { 'from-config': 'yes' }, StopSignal: 'SIGRTMIN+3' };
+    const config = {
+      Env: ['A=1'],
+      Cmd: ['/sbin/init'],
+      Labels: { 'from-config': 'yes' },
+      StopSignal: 'SIGRTMIN+3',
+    };
     writeFileSync(file, JSON.stringify(config));
     const built = build(`--image-config=${file}`);
     const { Labels, ...rest } = built.image.config.config;
@@ -176,11 +253,21 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
   });
 
   test('--copymeta and --copymeta-opt', () => {
-    const built = build('--copymeta=version', '--copymeta-opt=ostree.linux', '--copymeta-opt=nosuch');
+    const built = build(
+      '--copymeta=version',
+      '--copymeta-opt=ostree.linux',
+      '--copymeta-opt=nosuch',
+    );
     assert.equal(labelsOf(built).version, '39.1');
     assert.equal(labelsOf(built).nosuch, undefined);
     const target = join(scratch, 'copymeta');
-    const args = ['container-encapsulate', `--repo=${given.repo}`, '--copymeta=nosuch', 'os/old', `oci:${target}:x`];
+    const args = [
+      'container-encapsulate',
+      `--repo=${given.repo}`,
+      '--copymeta=nosuch',
+      'os/old',
+      `oci:${target}:x`,
+    ];
     const failed = tryOstrata(args);
     assert.equal(failed.status, 1);
     assert.match(failed.stderr, /nosuch/);
@@ -200,7 +287,11 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     const file = join(scratch, 'contentmeta.json');
     const { image } = build(`--write-contentmeta-json=${file}`);
     assert.equal(image.manifestDigest, plain.image.manifestDigest);
-    const content = JSON.parse(readFileSync(file, 'utf8')) as { name: string; size: number; identifier: string }[];
+    const content = JSON.parse(readFileSync(file, 'utf8')) as {
+      name: string;
+      size: number;
+      identifier: string;
+    }[];
     const shell = content.find(({ name }) => name === 'shell');
     assert.ok(shell, JSON.stringify(content).slice(0, 500));
     assert.ok(shell.size > 100_000);
@@ -208,7 +299,13 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
 
   test('--dry-run prints the table and writes nothing', () => {
     const target = join(scratch, 'dry');
-    const table = ostrata(['container-encapsulate', `--repo=${given.repo}`, '--dry-run', 'os/old', `oci:${target}:x`]);
+    const table = ostrata([
+      'container-encapsulate',
+      `--repo=${given.repo}`,
+      '--dry-run',
+      'os/old',
+      `oci:${target}:x`,
+    ]);
     assert.match(table, /shell/);
     assert.match(table, /rpmdb/);
     assert.ok(!existsSync(target));
@@ -224,7 +321,10 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
         'os/old',
         `oci-archive:${file}:v1`,
       ]);
-      assert.equal((JSON.parse(out) as { manifestDigest: string }).manifestDigest, plain.image.manifestDigest);
+      assert.equal(
+        (JSON.parse(out) as { manifestDigest: string }).manifestDigest,
+        plain.image.manifestDigest,
+      );
       return createHash('sha256').update(readFileSync(file)).digest('hex');
     };
     assert.equal(make('a.tar'), make('b.tar'));
@@ -262,11 +362,15 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
   });
 
   test('--layout: a strategy by name', () => {
-    assert.equal(build('--layout=expected-download').image.manifestDigest, plain.image.manifestDigest);
+    assert.equal(
+      build('--layout=expected-download').image.manifestDigest,
+      plain.image.manifestDigest,
+    );
     const { layers } = build('--layout=single').result;
     // The commit layer, the two exclusive components, and one for all others.
     assert.equal(layers.length, 4);
-    const all = (list: Build['result']['layers']) => list.flatMap(({ components }) => components).sort();
+    const all = (list: Build['result']['layers']) =>
+      list.flatMap(({ components }) => components).sort();
     assert.deepEqual(all(layers), all(plain.result.layers));
   });
 
@@ -289,6 +393,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.ok(shown.includes(given.oldCommit), shown);
     for (const { digest } of plain.image.manifest.layers)
       assert.ok(shown.includes(digest.slice('sha256:'.length, 'sha256:'.length + 12)), digest);
-    for (const name of ['shell', 'kernel-core', 'rpmdb', 'big.bin']) assert.ok(shown.includes(name), name);
+    for (const name of ['shell', 'kernel-core', 'rpmdb', 'big.bin'])
+      assert.ok(shown.includes(name), name);
   });
 });

@@ -70,7 +70,10 @@ suite('images of others', needs(...worldNeeds), () => {
       for (const [i, layer] of layers.entries()) layers[i] = linkXattrs(layer);
     });
     const repo = initRepo(join(scratch, 'linked'), 'bare-user');
-    assert.equal(unencapsulate(repo, `ostree-unverified-image:${imgref}`, '--write-ref=os').commit, given.oldCommit);
+    assert.equal(
+      unencapsulate(repo, `ostree-unverified-image:${imgref}`, '--write-ref=os').commit,
+      given.oldCommit,
+    );
     fsck(repo);
   });
 
@@ -129,7 +132,8 @@ suite('images of others', needs(...worldNeeds), () => {
       const { mergeCommit, commit } = JSON.parse(result.stdout.trim().split('\n').at(-1) as string);
       assert.equal(commit, given.oldCommit);
       fsck(repo);
-      const ls = (path: string) => run('ostree', [`--repo=${repo}`, 'ls', '-X', mergeCommit, path]).trim();
+      const ls = (path: string) =>
+        run('ostree', [`--repo=${repo}`, 'ls', '-X', mergeCommit, path]).trim();
       const label = (type: string) => new RegExp(`b'system_u:object_r:${type}:s0'`);
       assert.match(ls('/usr/bin/setuid-tool'), /^-04755 0 0/);
       assert.match(ls('/usr/bin/hard'), label('bin_t'));
@@ -143,7 +147,9 @@ suite('images of others', needs(...worldNeeds), () => {
         .trim()
         .split('\n')
         .sort();
-      const removed = diff.filter((line) => line.startsWith('D')).map((line) => line.slice(1).trim());
+      const removed = diff
+        .filter((line) => line.startsWith('D'))
+        .map((line) => line.slice(1).trim());
       assert.deepEqual(removed, [
         '/usr/bin/capable',
         '/usr/share/app/data',
@@ -213,7 +219,10 @@ suite('images of others', needs(...worldNeeds), () => {
         push('docker', fast.image, '--format=v2s2');
         const docker = pull(repo, `ostree-unverified-registry:${registry.host}/os:docker`, tls);
         assert.deepEqual([docker.commit, docker.layersFetched], [given.oldCommit, 0]);
-        assert.equal(refs(repo).filter((ref) => ref.startsWith('ostree/container/image/docker_3A_')).length, 2);
+        assert.equal(
+          refs(repo).filter((ref) => ref.startsWith('ostree/container/image/docker_3A_')).length,
+          2,
+        );
         fsck(repo);
 
         // To a client that has nothing: what skopeo keeps of the image is enough. The layers are those of no other test:
@@ -224,7 +233,12 @@ suite('images of others', needs(...worldNeeds), () => {
           '--compression=none',
         ]);
         push('zstd', plain.image, '--dest-compress-format=zstd');
-        const manifest = run('skopeo', ['inspect', '--raw', tls, `docker://${registry.host}/os:zstd`]);
+        const manifest = run('skopeo', [
+          'inspect',
+          '--raw',
+          tls,
+          `docker://${registry.host}/os:zstd`,
+        ]);
         assert.match(manifest, /tar\+zstd/);
         for (const [tag, { manifest }] of [
           ['docker', fast.image],

@@ -26,7 +26,8 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
-  const staged = (repo: string) => readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
+  const staged = (repo: string) =>
+    readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
 
   test('killed at random moments', async () => {
     const result = await torture(imgref, { kills: 4, seed: 7, mode: 'archive', report: () => {} });
@@ -35,7 +36,15 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
 
   test('by Ctrl-C: nothing staged is left', async () => {
     const repo = initRepo(join(scratch, 'interrupted'), 'bare-user');
-    const child = spawn(process.execPath, [ostrataProgram, 'container', 'image', 'pull', '--json', repo, imgref]);
+    const child = spawn(process.execPath, [
+      ostrataProgram,
+      'container',
+      'image',
+      'pull',
+      '--json',
+      repo,
+      imgref,
+    ]);
     child.stdout.once('data', () => child.kill('SIGINT'));
     const [code] = await once(child, 'exit');
     assert.ok(code === 130 || code === 0, `exit code ${code}`);
@@ -46,7 +55,15 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
 
   test('by whoever reads its events: it fails, unless it was done', async () => {
     const repo = initRepo(join(scratch, 'unread'), 'archive');
-    const child = spawn(process.execPath, [ostrataProgram, 'container', 'image', 'pull', '--json', repo, imgref]);
+    const child = spawn(process.execPath, [
+      ostrataProgram,
+      'container',
+      'image',
+      'pull',
+      '--json',
+      repo,
+      imgref,
+    ]);
     child.stdout.once('data', () => child.stdout.destroy());
     const [code] = await once(child, 'exit');
     const isPulled = refs(repo).some((ref) => ref.startsWith('ostree/container/image/'));
@@ -89,8 +106,24 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     test(`by a disk that fails: ${call} ${count}`, needs('strace'), () => {
       const repo = initRepo(join(scratch, `${call}-${count}`), 'archive');
       const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:error=EIO:when=${count}`];
-      const pullCommand = [process.execPath, ostrataProgram, 'container', 'image', 'pull', '--quiet', repo, imgref];
-      const { status, stderr } = tryRun('strace', ['-f', '-qq', '-o', '/dev/null', ...inject, ...pullCommand]);
+      const pullCommand = [
+        process.execPath,
+        ostrataProgram,
+        'container',
+        'image',
+        'pull',
+        '--quiet',
+        repo,
+        imgref,
+      ];
+      const { status, stderr } = tryRun('strace', [
+        '-f',
+        '-qq',
+        '-o',
+        '/dev/null',
+        ...inject,
+        ...pullCommand,
+      ]);
       assert.equal(status, 1, stderr);
       assert.match(stderr, /^error: importing oci:.* EIO.*\n$/);
       assert.deepEqual(staged(repo), []);

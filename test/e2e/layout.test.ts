@@ -20,7 +20,10 @@ suite('ostrata layout', () => {
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const simulate = (...args: string[]) =>
-    JSON.parse(ostrata(['layout', 'simulate', ...args, '--json', '--quiet'])).results as Record<string, number>[];
+    JSON.parse(ostrata(['layout', 'simulate', ...args, '--json', '--quiet'])).results as Record<
+      string,
+      number
+    >[];
 
   test('simulates a folder of rpmdbs', () => {
     const [few, enough, single] = [
@@ -40,19 +43,36 @@ suite('ostrata layout', () => {
       mkdirSync(folder);
       for (const build of ['1', '2', '3', '4', '5'].slice(0, builds))
         copyFileSync(join(series, `${build}.sqlite`), join(folder, `${build}.sqlite`));
-      simulate(folder, '--max-layers=4', '--strategy=expected-download,single', `--html=${folder}.html`);
+      simulate(
+        folder,
+        '--max-layers=4',
+        '--strategy=expected-download,single',
+        `--html=${folder}.html`,
+      );
       const html = readFileSync(`${folder}.html`, 'utf8');
       assert.equal([...html.matchAll(/<svg /g)].length, 3);
       assert.doesNotMatch(html, /NaN|Infinity|undefined|<script|https?:|(src|href)=/);
       for (const [, x, y] of html.matchAll(/<text x="([^"]*)" y="([^"]*)"/g))
-        assert.ok(Number(x) >= 0 && Number(x) <= 960 && Number(y) >= 0 && Number(y) <= 460, `${x},${y}`);
+        assert.ok(
+          Number(x) >= 0 && Number(x) <= 960 && Number(y) >= 0 && Number(y) <= 460,
+          `${x},${y}`,
+        );
     }
   });
 
   test('plans and explains one of them', () => {
     const source = join(series, '1.sqlite');
-    assert.match(ostrata(['layout', 'plan', source, '--max-layers=4']), /\n4 layers for 16 components, 309 MB\n$/);
-    const text = ostrata(['layout', 'explain', source, '--component=firmware.noarch', '--max-layers=4']);
+    assert.match(
+      ostrata(['layout', 'plan', source, '--max-layers=4']),
+      /\n4 layers for 16 components, 309 MB\n$/,
+    );
+    const text = ostrata([
+      'layout',
+      'explain',
+      source,
+      '--component=firmware.noarch',
+      '--max-layers=4',
+    ]);
     assert.match(
       text,
       /^firmware\.noarch: 150 MB, source package firmware\n {2}layer +\d of 4: 150 MB in 2 components\n/,
@@ -61,7 +81,11 @@ suite('ostrata layout', () => {
 
   test('an image is explained as it is', () => {
     const image = `oci:${join(scratch, 'image')}`;
-    const call = ['container-encapsulate', `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`, '--max-layers=9'];
+    const call = [
+      'container-encapsulate',
+      `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`,
+      '--max-layers=9',
+    ];
     const { layers } = JSON.parse(ostrata([...call, '--quiet', '--json', 'sample/os', image])) as {
       layers: { components: string[] }[];
     };
@@ -73,7 +97,11 @@ suite('ostrata layout', () => {
   });
 
   /** Each build encapsulated on the one before: what clients fetch of the images is what `simulate` says of the same trees. */
-  function comparePrediction(name: string, builds: readonly { repo: string; ref: string }[], maxLayers: number): void {
+  function comparePrediction(
+    name: string,
+    builds: readonly { repo: string; ref: string }[],
+    maxLayers: number,
+  ): void {
     const directory = join(scratch, name);
     const images: Image[] = [];
     for (const [i, { repo, ref }] of builds.entries()) {
@@ -84,7 +112,9 @@ suite('ostrata layout', () => {
     let fetched = 0;
     for (const [i, image] of images.entries()) {
       const before = new Set(images[i - 1]?.manifest.layers.map(({ digest }) => digest));
-      for (const layer of i === 0 ? [] : image.manifest.layers.slice(1).filter(({ digest }) => !before.has(digest))) {
+      for (const layer of i === 0
+        ? []
+        : image.manifest.layers.slice(1).filter(({ digest }) => !before.has(digest))) {
         fetched += contentOfTar(readLayer(image, layer));
       }
     }
@@ -103,29 +133,43 @@ suite('ostrata layout', () => {
     comparePrediction('sample', builds, 12);
   });
 
-  test('predicts what updates of these packages cost that nobody published', needs('ostree'), () => {
-    const repo = join(scratch, 'sample-repo');
-    const ostree = (...args: string[]) => run('ostree', [`--repo=${repo}`, ...args]).trim();
-    ostree('init', '--mode=archive');
-    ostree('pull-local', join(repoRoot, 'rpmdb-fixtures/sample/old'), 'sample/os');
-    const updates: Readonly<Record<string, string>>[] = [
-      { 'usr/bin/bash': 'a fix' },
-      { 'usr/bin/bash': 'grown '.repeat(1e6), 'usr/lib/x86_64-linux-gnu/libc.so.6': 'shrunk' },
-      { 'usr/share/added/data': 'unowned '.repeat(1e5), 'usr/bin/gzip': 'another' },
-    ];
-    const builds = [{ repo, ref: ostree('rev-parse', 'sample/os') }];
-    for (const [i, update] of updates.entries()) {
-      const changed = join(scratch, `update-${i}`);
-      for (const [path, content] of Object.entries(update)) {
-        mkdirSync(dirname(join(changed, path)), { recursive: true });
-        writeFileSync(join(changed, path), content);
+  test(
+    'predicts what updates of these packages cost that nobody published',
+    needs('ostree'),
+    () => {
+      const repo = join(scratch, 'sample-repo');
+      const ostree = (...args: string[]) => run('ostree', [`--repo=${repo}`, ...args]).trim();
+      ostree('init', '--mode=archive');
+      ostree('pull-local', join(repoRoot, 'rpmdb-fixtures/sample/old'), 'sample/os');
+      const updates: Readonly<Record<string, string>>[] = [
+        { 'usr/bin/bash': 'a fix' },
+        { 'usr/bin/bash': 'grown '.repeat(1e6), 'usr/lib/x86_64-linux-gnu/libc.so.6': 'shrunk' },
+        { 'usr/share/added/data': 'unowned '.repeat(1e5), 'usr/bin/gzip': 'another' },
+      ];
+      const builds = [{ repo, ref: ostree('rev-parse', 'sample/os') }];
+      for (const [i, update] of updates.entries()) {
+        const changed = join(scratch, `update-${i}`);
+        for (const [path, content] of Object.entries(update)) {
+          mkdirSync(dirname(join(changed, path)), { recursive: true });
+          writeFileSync(join(changed, path), content);
+        }
+        const trees = [`--tree=ref=${builds.at(-1)?.ref}`, `--tree=dir=${changed}`];
+        const owner = ['--owner-uid=0', '--owner-gid=0'];
+        builds.push({
+          repo,
+          ref: ostree(
+            'commit',
+            '--orphan',
+            ...owner,
+            '--no-bindings',
+            '--subject=update',
+            ...trees,
+          ),
+        });
       }
-      const trees = [`--tree=ref=${builds.at(-1)?.ref}`, `--tree=dir=${changed}`];
-      const owner = ['--owner-uid=0', '--owner-gid=0'];
-      builds.push({ repo, ref: ostree('commit', '--orphan', ...owner, '--no-bindings', '--subject=update', ...trees) });
-    }
-    comparePrediction('updates', builds, 12);
-  });
+      comparePrediction('updates', builds, 12);
+    },
+  );
 
   test('a commit and its image have the same components: a plan for one is a plan for the other', () => {
     const repo = join(repoRoot, 'rpmdb-fixtures/sample/new');
@@ -133,7 +177,9 @@ suite('ostrata layout', () => {
     const components = (...source: string[]) => {
       const file = join(scratch, 'components.json');
       ostrata(['layout', 'plan', '--quiet', `--write-components=${file}`, ...source]);
-      const build = JSON.parse(readFileSync(file, 'utf8')) as { components: Record<string, unknown>[] };
+      const build = JSON.parse(readFileSync(file, 'utf8')) as {
+        components: Record<string, unknown>[];
+      };
       return build.components;
     };
     assert.deepEqual(components(image.reference), components(`--repo=${repo}`, 'sample/os'));
@@ -153,7 +199,9 @@ suite('ostrata layout', () => {
         name,
         new Map([['data', `${name} `.repeat(size).slice(0, size)]]),
       ]);
-      const ref = repo.commit(repo.tree(new Map([['usr', new Map([['share', new Map(folders)]])]])));
+      const ref = repo.commit(
+        repo.tree(new Map([['usr', new Map([['share', new Map(folders)]])]])),
+      );
       return { repo: repo.path, ref };
     });
     comparePrediction('synthetic', builds, 4);
@@ -181,6 +229,9 @@ function contentOfTar(tar: Buffer): number {
   }
   assert.equal(tar.length, position + 2 * BLOCK);
   const overhead = tar.length - content;
-  assert.ok(overhead <= SKELETON.bytes + 2 * BLOCK + (entries - SKELETON.entries) * 2 * BLOCK, `${overhead}`);
+  assert.ok(
+    overhead <= SKELETON.bytes + 2 * BLOCK + (entries - SKELETON.entries) * 2 * BLOCK,
+    `${overhead}`,
+  );
   return content;
 }

@@ -45,7 +45,13 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
 
   test('from mode bare-user-only, which holds commits of canonical permissions only', () => {
     const repo = initRepo(join(scratch, 'repo-bare-user-only'), 'bare-user-only');
-    const commit = commitTree(repo, 'os/plain', given.oldTree, '--canonical-permissions', '--no-xattrs');
+    const commit = commitTree(
+      repo,
+      'os/plain',
+      given.oldTree,
+      '--canonical-permissions',
+      '--no-xattrs',
+    );
     const digest = digestOf(repo, 'os/plain', 'from-user-only');
     assert.notEqual(digest, image.manifestDigest);
     const copy = pulled('repo-canonical', 'archive', repo, commit);
@@ -65,10 +71,17 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
 
   for (const jobs of ['1', '2', '5'])
     test(`with --jobs=${jobs}`, () => {
-      assert.equal(digestOf(given.repo, 'os/old', `jobs-${jobs}`, `--jobs=${jobs}`), image.manifestDigest);
+      assert.equal(
+        digestOf(given.repo, 'os/old', `jobs-${jobs}`, `--jobs=${jobs}`),
+        image.manifestDigest,
+      );
     });
 
-  for (const env of [{ TZ: 'Pacific/Kiritimati' }, { LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8' }, { LC_ALL: 'C' }])
+  for (const env of [
+    { TZ: 'Pacific/Kiritimati' },
+    { LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8' },
+    { LC_ALL: 'C' },
+  ])
     test(`with ${JSON.stringify(env)}`, () => {
       const name = join(scratch, `env-${Object.entries(env).flat().join('-').replace('/', '-')}`);
       const again = encapsulate(given.repo, 'os/old', name, ['--max-layers=9'], { env });
@@ -78,9 +91,17 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
   test('with another umask and working directory', () => {
     const target = join(scratch, 'umask');
     const script = 'umask 077; exec "$0" "$@"';
-    const command = ['container-encapsulate', `--repo=${given.repo}`, '--max-layers=9', 'os/old', `oci:${target}:x`];
+    const command = [
+      'container-encapsulate',
+      `--repo=${given.repo}`,
+      '--max-layers=9',
+      'os/old',
+      `oci:${target}:x`,
+    ];
     run('sh', ['-c', script, process.execPath, ostrataProgram, ...command], { cwd: '/' });
-    const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as { manifests: { digest: string }[] };
+    const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as {
+      manifests: { digest: string }[];
+    };
     assert.deepEqual(
       index.manifests.map(({ digest }) => digest),
       [image.manifestDigest],
@@ -96,7 +117,10 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
     const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as {
       manifests: { digest: string; annotations: Record<string, string> }[];
     };
-    const tags = index.manifests.map((entry) => [entry.annotations['org.opencontainers.image.ref.name'], entry.digest]);
+    const tags = index.manifests.map((entry) => [
+      entry.annotations['org.opencontainers.image.ref.name'],
+      entry.digest,
+    ]);
     assert.deepEqual(tags.sort(), [
       ['other', other.image.manifestDigest],
       ['ours', image.manifestDigest],

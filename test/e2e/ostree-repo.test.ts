@@ -36,7 +36,10 @@ const at = (name: string) => join(work, name);
 after(() => rmSync(work, { recursive: true }));
 
 function run(program: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
   assert.equal(status, 0, `${program} ${args.join(' ')}: ${stderr}`);
   return stdout;
 }
@@ -61,7 +64,15 @@ function makeTree(root: string): void {
   write('usr/share/same 1', 'one object');
   write('usr/share/same 2', 'one object');
   write('usr/share/foreign', 'foreign owner', 0o640);
-  for (const name of ['with space', 'new\nline', '"quoted" \\ back', 'ünï-☃', '\u{1f600}', '...', 'n'.repeat(255)])
+  for (const name of [
+    'with space',
+    'new\nline',
+    '"quoted" \\ back',
+    'ünï-☃',
+    '\u{1f600}',
+    '...',
+    'n'.repeat(255),
+  ])
     write(`usr/names/${name}`, name);
   mkdirSync(join(root, 'usr/a/empty'), { recursive: true });
   mkdirSync(join(root, 'usr/a-b'), { mode: 0o1777 });
@@ -83,7 +94,8 @@ function makeTree(root: string): void {
 
 /** What unpacking our own image makes: files as in the bare repository, their xattrs beside them. */
 function makeSplitXattrs(from: CommitTree, to: string): void {
-  const object = (checksum: string, extension: string) => join(to, 'objects', objectPath(checksum, extension));
+  const object = (checksum: string, extension: string) =>
+    join(to, 'objects', objectPath(checksum, extension));
   const write = (path: string, bytes: Uint8Array | string) => {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, bytes);
@@ -110,7 +122,8 @@ function makeSplitXattrs(from: CommitTree, to: string): void {
 before(() => {
   if (skip) return;
   makeTree(at('tree'));
-  for (const mode of ['bare', 'archive', 'bare-user']) run('ostree', 'init', `--repo=${at(mode)}`, `--mode=${mode}`);
+  for (const mode of ['bare', 'archive', 'bare-user'])
+    run('ostree', 'init', `--repo=${at(mode)}`, `--mode=${mode}`);
   const metadata = [
     'version="1.2"',
     'au=[uint32 1, 2]',
@@ -147,7 +160,9 @@ function line(entry: FileEntry, directories: ReadonlyMap<string, string>): strin
 }
 
 for (const mode of MODES)
-  test(`${mode}: the listing is that of ostree ls, every byte that of the tree`, { skip }, async () => {
+  test(`${mode}: the listing is that of ostree ls, every byte that of the tree`, {
+    skip,
+  }, async () => {
     const tree = openCommitTree(openRepo(at(mode)), commit);
     const directories = new Map(
       tree.directories.map((each) => [each.path as string, `${each.dirtree} ${each.dirmeta}`]),
@@ -160,7 +175,10 @@ for (const mode of MODES)
       if (entry.type !== 'file') continue;
       const chunks: Buffer[] = [];
       for await (const chunk of tree.read(entry.path)) chunks.push(Buffer.from(chunk));
-      assert.ok(Buffer.concat(chunks).equals(readFileSync(join(at('tree'), entry.path))), entry.path);
+      assert.ok(
+        Buffer.concat(chunks).equals(readFileSync(join(at('tree'), entry.path))),
+        entry.path,
+      );
     }
   });
 
@@ -180,7 +198,10 @@ function plain(tree: CommitTree): unknown {
 test('extended attributes are those that were set', { skip }, () => {
   const { files } = openCommitTree(openRepo(at('archive')), commit);
   const xattrs = (path: string) =>
-    [...(files.get(path)?.xattrs ?? [])].map(([name, value]) => [name, Buffer.from(value).toString('hex')]);
+    [...(files.get(path)?.xattrs ?? [])].map(([name, value]) => [
+      name,
+      Buffer.from(value).toString('hex'),
+    ]);
   const text = Buffer.from('text').toString('hex');
   assert.deepEqual(xattrs('/usr/share/empty-with-xattr'), [
     ['user.a', text],
@@ -212,7 +233,10 @@ test('the commit: GVariants that GLib wrote, encoded again to the same checksum'
   const repo = openRepo(at('bare'));
   const { parsed } = repo.loadCommit(commit);
   const { metadata } = parsed;
-  assert.deepEqual([parsed.subject, parsed.body, parsed.timestamp], ['a subject', 'a body ☃', 1706933106]);
+  assert.deepEqual(
+    [parsed.subject, parsed.body, parsed.timestamp],
+    ['a subject', 'a body ☃', 1706933106],
+  );
   const value = (key: string) => plainValue(metadata.get(key)?.value as GVariantValue);
   assert.equal(value('version'), '1.2');
   assert.deepEqual(value('au'), [1, 2]);
@@ -221,13 +245,17 @@ test('the commit: GVariants that GLib wrote, encoded again to the same checksum'
   assert.equal(metadata.get('dict')?.type, 'a{sv}');
   assert.deepEqual(value('deep'), [[true, [1, 2], [[5, -7n]]]]);
   assert.equal(sha256Hex(encodeCommit(parsed)), commit);
-  assert.deepEqual(repo.loadCommitMeta(commit)?.parsed, new Map([['detached', { type: 's', value: 'yes' }]]));
+  assert.deepEqual(
+    repo.loadCommitMeta(commit)?.parsed,
+    new Map([['detached', { type: 's', value: 'yes' }]]),
+  );
 });
 
 function plainValue(value: GVariantValue): unknown {
   if (value instanceof Uint8Array) return [...value];
   if (Array.isArray(value)) return value.map(plainValue);
-  if (typeof value === 'object' && 'type' in value) return { type: value.type, value: plainValue(value.value) };
+  if (typeof value === 'object' && 'type' in value)
+    return { type: value.type, value: plainValue(value.value) };
   return value;
 }
 
@@ -246,7 +274,15 @@ test('bare-user-only holds its own commit, of canonical permissions', { skip }, 
   symlinkSync('usr/bin', join(root, 'bin'));
   const repo = at('bare-user-only');
   run('ostree', 'init', `--repo=${repo}`, '--mode=bare-user-only');
-  const id = run('ostree', 'commit', `--repo=${repo}`, '-b', 'main', '--canonical-permissions', root).trim();
+  const id = run(
+    'ostree',
+    'commit',
+    `--repo=${repo}`,
+    '-b',
+    'main',
+    '--canonical-permissions',
+    root,
+  ).trim();
   run('ostree', 'init', `--repo=${at('canonical-archive')}`, '--mode=archive');
   run('ostree', 'pull-local', `--repo=${at('canonical-archive')}`, repo, 'main');
   const trees = [repo, at('canonical-archive')].map((path) => openCommitTree(openRepo(path), id));
@@ -263,7 +299,11 @@ test('damaged objects are found in every mode', { skip }, async () => {
     const { files } = openCommitTree(repo, commit);
     const entry = files.get('/usr/share/same 1');
     assert.ok(entry?.type === 'file');
-    const path = join(at(mode), 'objects', objectPath(entry.checksum, mode === 'archive' ? 'filez' : 'file'));
+    const path = join(
+      at(mode),
+      'objects',
+      objectPath(entry.checksum, mode === 'archive' ? 'filez' : 'file'),
+    );
     const good = readFileSync(path);
     const damaged = Buffer.from(good);
     damaged.writeUInt8(damaged.readUInt8(damaged.length - 4) ^ 1, damaged.length - 4);
@@ -287,7 +327,10 @@ test('a bare-user object without its metadata', { skip }, () => {
   const path = join(at('bare-user'), 'objects', objectPath(entry.checksum, 'file'));
   const value = Buffer.from(getXattr(path, 'user.ostreemeta') ?? []).toString('hex');
   run('setfattr', '-x', 'user.ostreemeta', path);
-  assert.throws(() => repo.fileInfo(entry.checksum), { code: 'CORRUPT', message: /has no xattr user.ostreemeta/ });
+  assert.throws(() => repo.fileInfo(entry.checksum), {
+    code: 'CORRUPT',
+    message: /has no xattr user.ostreemeta/,
+  });
   run('setfattr', '-n', 'user.ostreemeta', '-v', '0x0000', path);
   assert.throws(() => repo.fileInfo(entry.checksum), { code: 'CORRUPT', message: /GVariant/ });
   run('setfattr', '-n', 'user.ostreemeta', '-v', `0x${value}`, path);
@@ -301,7 +344,10 @@ test('xattrs of files and symlinks, in a worker thread too', { skip }, async () 
     ['trusted.link'],
   );
   assert.equal(getXattr(link, 'user.none'), undefined);
-  assert.throws(() => listXattrs(at('gone')), { code: 'NOT_FOUND', message: /listing the xattrs of .*gone: ENOENT/ });
+  assert.throws(() => listXattrs(at('gone')), {
+    code: 'NOT_FOUND',
+    message: /listing the xattrs of .*gone: ENOENT/,
+  });
   assert.throws(() => getXattr(at('gone'), 'user.x'), { code: 'NOT_FOUND' });
   assert.throws(() => listXattrs('a\0b'), { code: 'USAGE' });
   const module = new URL('../../src/system/xattr.js', import.meta.url).href;

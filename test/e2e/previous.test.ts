@@ -42,14 +42,21 @@ suite('a previous build of another tool', () => {
   function sourcesOf(build: string): ReadonlyMap<string, string> {
     const file = join(scratch, 'components.json');
     ostrata(['layout', 'plan', '--quiet', `--write-components=${file}`, repo(build), 'sample/os']);
-    const { components } = JSON.parse(readFileSync(file, 'utf8')) as { components: { id: string; source: string }[] };
+    const { components } = JSON.parse(readFileSync(file, 'utf8')) as {
+      components: { id: string; source: string }[];
+    };
     return new Map(components.map(({ id, source }) => [id, source]));
   }
 
   before(() => {
     scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
     const args = [`--max-layers=${MAX_LAYERS}`, '--format-version=1'];
-    own = encapsulate(repo('old').slice('--repo='.length), 'sample/os', join(scratch, 'image'), args);
+    own = encapsulate(
+      repo('old').slice('--repo='.length),
+      'sample/os',
+      join(scratch, 'image'),
+      args,
+    );
     sources = sourcesOf('old');
     const now = sourcesOf('new');
     gone = [...sources.keys()].filter((id) => isPackage(id) && !now.has(id)).length;
@@ -68,7 +75,9 @@ suite('a previous build of another tool', () => {
     };
     const indexPath = join(directory, 'index.json');
     const index = JSON.parse(readFileSync(indexPath, 'utf8')) as { manifests: Descriptor[] };
-    const diffIds = new Map(manifest.layers.map(({ digest }, i) => [digest, config.rootfs.diff_ids[i]]));
+    const diffIds = new Map(
+      manifest.layers.map(({ digest }, i) => [digest, config.rootfs.diff_ids[i]]),
+    );
     const diff_ids = told.map(({ layer }) => diffIds.get(layer.digest) ?? EMPTY_LAYER.diffId);
     const newConfig: Config = {
       ...config,
@@ -87,15 +96,29 @@ suite('a previous build of another tool', () => {
     };
     const entry = put(newManifest, index.manifests[0] as Descriptor);
     const annotations = { 'org.opencontainers.image.ref.name': tag };
-    writeFileSync(indexPath, JSON.stringify({ ...index, manifests: [...index.manifests, { ...entry, annotations }] }));
-    return { reference: `oci:${directory}:${tag}`, manifestPath: blobPath(directory, entry.digest) };
+    writeFileSync(
+      indexPath,
+      JSON.stringify({ ...index, manifests: [...index.manifests, { ...entry, annotations }] }),
+    );
+    return {
+      reference: `oci:${directory}:${tag}`,
+      manifestPath: blobPath(directory, entry.digest),
+    };
   }
 
   /** Encapsulates the new build on it; warnings, and the packages of each chunk layer. */
   function follow(previous: string, maxLayers: number) {
     const target = `oci:${join(scratch, 'followed')}:${maxLayers}`;
     const limit = `--max-layers=${maxLayers}`;
-    const args = ['container-encapsulate', repo('new'), limit, previous, '--json', 'sample/os', target];
+    const args = [
+      'container-encapsulate',
+      repo('new'),
+      limit,
+      previous,
+      '--json',
+      'sample/os',
+      target,
+    ];
     const { status, stdout, stderr } = tryOstrata(args);
     assert.equal(status, 0, stderr);
     ostrata(['verify', '--quiet', target]);
@@ -131,19 +154,23 @@ suite('a previous build of another tool', () => {
     const createdBy = (ids: readonly string[]) =>
       ids.length > 5 ? `${ids.length} components` : ids.map((id) => nevras.get(id)).join(' and ');
     const { 'ostrata.layout': _, ...labels } = own.image.config.config.Labels;
-    const { reference, manifestPath } = retell('rpm-ostree', { ...labels, 'ostree.final-diffid': EMPTY_LAYER.diffId }, [
-      { layer: old[0] as Descriptor, history: { created, created_by: 'sample', comment: '' } },
-      ...packages.map((ids, i) => ({
-        layer: old[i + 1] as Descriptor,
-        annotations: { 'ostree.components': namesOf(ids).sort().join(',') },
-        history: { created, created_by: createdBy(ids) },
-      })),
-      {
-        layer: EMPTY_LAYER.layer,
-        annotations: { 'ostree.components': '' },
-        history: { created, created_by: 'Reserved for new packages' },
-      },
-    ]);
+    const { reference, manifestPath } = retell(
+      'rpm-ostree',
+      { ...labels, 'ostree.final-diffid': EMPTY_LAYER.diffId },
+      [
+        { layer: old[0] as Descriptor, history: { created, created_by: 'sample', comment: '' } },
+        ...packages.map((ids, i) => ({
+          layer: old[i + 1] as Descriptor,
+          annotations: { 'ostree.components': namesOf(ids).sort().join(',') },
+          history: { created, created_by: createdBy(ids) },
+        })),
+        {
+          layer: EMPTY_LAYER.layer,
+          annotations: { 'ostree.components': '' },
+          history: { created, created_by: 'Reserved for new packages' },
+        },
+      ],
+    );
     const warning = new RegExp(
       `warning: previous layout: ${gone} names fit no component of this tree and are ignored\n`,
     );
@@ -174,10 +201,15 @@ suite('a previous build of another tool', () => {
     for (const { reference } of [whole, bare])
       for (const maxLayers of [MAX_LAYERS + 4, 2]) {
         const { stderr } = follow(`--previous-build=${reference}`, maxLayers);
-        assert.match(stderr, /warning: oci:\S+ holds no ostree commit: its layout is known by names/);
+        assert.match(
+          stderr,
+          /warning: oci:\S+ holds no ostree commit: its layout is known by names/,
+        );
         assert.match(stderr, /warning: previous layout: \d names fit no component/);
       }
-    assertFollowed(follow(`--previous-build-manifest=${whole.manifestPath}`, MAX_LAYERS + 4).layers);
+    assertFollowed(
+      follow(`--previous-build-manifest=${whole.manifestPath}`, MAX_LAYERS + 4).layers,
+    );
     const twice = [`--previous-build=${whole.reference}`, `--previous-build=${bare.reference}`];
     ostrata([
       'container-encapsulate',
@@ -196,5 +228,9 @@ const EMPTY_LAYER = (() => {
   const bytes = gzipSync(tar);
   const digest = (data: Uint8Array) => `sha256:${createHash('sha256').update(data).digest('hex')}`;
   const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
-  return { bytes, diffId: digest(tar), layer: { mediaType, digest: digest(bytes), size: bytes.length } };
+  return {
+    bytes,
+    diffId: digest(tar),
+    layer: { mediaType, digest: digest(bytes), size: bytes.length },
+  };
 })();

@@ -23,7 +23,15 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     ostrata([...args, ...access, '--creds=-'], { input: `${user}:${password}\n` });
   const encapsulate = (ref: string, target: string, ...args: readonly string[]) =>
     JSON.parse(
-      withPassword(['container-encapsulate', `--repo=${given.repo}`, '--json', '--quiet', ...args, ref, target]),
+      withPassword([
+        'container-encapsulate',
+        `--repo=${given.repo}`,
+        '--json',
+        '--quiet',
+        ...args,
+        ref,
+        target,
+      ]),
     ) as Result;
 
   before(async () => {
@@ -42,7 +50,11 @@ suite('from a commit to a registry and back', needs(...needed), () => {
 
   test('a build, its update that follows it in the registry, and a client', () => {
     const old = encapsulate('os/old', imgref('os/base:old'));
-    const updated = encapsulate('os/new', imgref('os/base:new'), `--previous-build=${imgref('os/base:old')}`);
+    const updated = encapsulate(
+      'os/new',
+      imgref('os/base:new'),
+      `--previous-build=${imgref('os/base:old')}`,
+    );
     const there = new Set(old.layers.map(({ digest }) => digest));
     assert.ok(updated.layers.some(({ reused }) => reused));
     for (const { digest, reused } of updated.layers) assert.equal(reused, there.has(digest));
@@ -54,11 +66,16 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     assert.equal(local.manifestDigest, updated.manifestDigest);
 
     withPassword(['verify', '--quiet', imgref('os/base:new')]);
-    assert.match(withPassword(['inspect', imgref('os/base:new')]), new RegExp(updated.manifestDigest));
+    assert.match(
+      withPassword(['inspect', imgref('os/base:new')]),
+      new RegExp(updated.manifestDigest),
+    );
     const both = [imgref('os/base:old'), imgref('os/base:new')];
     const { added } = JSON.parse(withPassword(['container', 'compare', '--json', ...both]));
     assert.equal(added, updated.layers.filter(({ reused }) => !reused).length);
-    const { results } = JSON.parse(withPassword(['layout', 'simulate', '--json', '--max-layers=8', ...both]));
+    const { results } = JSON.parse(
+      withPassword(['layout', 'simulate', '--json', '--max-layers=8', ...both]),
+    );
     assert.equal(results[0].updates, 1);
     const explained = withPassword(['layout', 'explain', '--component=rpmdb', ...both.slice(1)]);
     assert.match(explained, /^ +layer /m);
@@ -89,7 +106,14 @@ suite('from a commit to a registry and back', needs(...needed), () => {
 
   test('a refused push is one clear error, before any layer is written', () => {
     const target = imgref('os/refused:x');
-    const args = ['container-encapsulate', `--repo=${given.repo}`, '--quiet', 'os/old', target, ...access];
+    const args = [
+      'container-encapsulate',
+      `--repo=${given.repo}`,
+      '--quiet',
+      'os/old',
+      target,
+      ...access,
+    ];
     const { status, stderr } = tryOstrata([...args, '--creds=alice:wrong-password']);
     assert.equal(status, 1);
     assert.match(stderr, /^error: preparing registry:.*401.*\n$/);
@@ -101,7 +125,13 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     const other = await startRegistry(join(scratch, 'other'));
     try {
       const target = `registry:${other.host}/os/base:x`;
-      const args = ['container-encapsulate', `--repo=${given.repo}`, '--tls-verify=false', 'os/new', target];
+      const args = [
+        'container-encapsulate',
+        `--repo=${given.repo}`,
+        '--tls-verify=false',
+        'os/new',
+        target,
+      ];
       const previous = `--previous-build=${imgref('os/base:old')}`;
       const { status, stderr } = tryOstrata([...args, previous, `--creds=${user}:${password}`]);
       assert.equal(status, 1);

@@ -12,7 +12,8 @@ import { needs } from '../support/tools.js';
 const fixtures = join(repoRoot, 'rpmdb-fixtures');
 const sample = [`--repo=${join(fixtures, 'sample/old')}`, 'sample/os'];
 const sorted = (text: string) => text.split('\n').filter(Boolean).sort();
-const QF = '%{NEVRA} %{SIZE} %{BUILDTIME:date}\\n[%{=NAME} %{FILENAMES} %{FILEMODES:perms} %{FILEDIGESTS}\\n]';
+const QF =
+  '%{NEVRA} %{SIZE} %{BUILDTIME:date}\\n[%{=NAME} %{FILENAMES} %{FILEMODES:perms} %{FILEDIGESTS}\\n]';
 
 suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
   let scratch: string;
@@ -21,10 +22,18 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
   before(() => {
     scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
     root = join(scratch, 'root');
-    run('ostree', [...sample.slice(0, 1), 'checkout', '--user-mode', '--disable-cache', 'sample/os', root]);
+    run('ostree', [
+      ...sample.slice(0, 1),
+      'checkout',
+      '--user-mode',
+      '--disable-cache',
+      'sample/os',
+      root,
+    ]);
     // rpm writes beside what it reads.
     cpSync(join(root, 'usr/share/rpm'), join(scratch, 'db'), { recursive: true });
-    rpm = (...args) => run('rpm', ['--dbpath', join(scratch, 'db'), ...args], { env: { LC_ALL: 'C' } });
+    rpm = (...args) =>
+      run('rpm', ['--dbpath', join(scratch, 'db'), ...args], { env: { LC_ALL: 'C' } });
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -32,7 +41,12 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     const image = `oci:${join(scratch, 'image')}:x`;
     ostrata(['container-encapsulate', ...sample, image, '--quiet', '--max-layers=8']);
     const expected = sorted(rpm('-qa', '--qf', QF));
-    const sources = [sample, [`--root=${root}`], [`--image=${image}`], [`--dbpath=${join(scratch, 'db')}`]];
+    const sources = [
+      sample,
+      [`--root=${root}`],
+      [`--image=${image}`],
+      [`--dbpath=${join(scratch, 'db')}`],
+    ];
     for (const source of [...sources, [`--root=${root}`, '--dbpath=/usr/share/rpm']])
       assert.deepEqual(
         sorted(ostrata(['rpmdb', 'list', ...source, '--qf', QF], { env: { LC_ALL: 'C' } })),
@@ -45,7 +59,10 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
         .slice(0, -1),
       sorted(rpm('-qa', '--qf', '%{NEVRA}\\n')),
     );
-    assert.match(ostrata(['rpmdb', 'owner', `--image=${image}`, '/etc/bash.bashrc']), /^bash-.*x86_64\n$/);
+    assert.match(
+      ostrata(['rpmdb', 'owner', `--image=${image}`, '/etc/bash.bashrc']),
+      /^bash-.*x86_64\n$/,
+    );
   });
 
   test('of an encapsulated image only the layers that hold the database are read', async () => {
@@ -54,12 +71,17 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     ostrata(['container-encapsulate', ...sample, image, '--quiet', '--max-layers=16']);
     const read = readImage(directory, 'x');
     const holds = (name: string) =>
-      read.manifest.layers.find((layer) => layer.annotations?.['ostree.components']?.split(',').includes(name)) ??
-      assert.fail(name);
+      read.manifest.layers.find((layer) =>
+        layer.annotations?.['ostree.components']?.split(',').includes(name),
+      ) ?? assert.fail(name);
     const kept = [read.manifest.layers[0]?.digest, holds('rpmdb').digest];
-    for (const { digest } of read.manifest.layers) if (!kept.includes(digest)) rmSync(blobPath(directory, digest));
+    for (const { digest } of read.manifest.layers)
+      if (!kept.includes(digest)) rmSync(blobPath(directory, digest));
     assert.ok(read.manifest.layers.length > kept.length);
-    assert.equal(ostrata(['rpmdb', 'list', `--image=${image}`]), ostrata(['rpmdb', 'list', ...sample]));
+    assert.equal(
+      ostrata(['rpmdb', 'list', `--image=${image}`]),
+      ostrata(['rpmdb', 'list', ...sample]),
+    );
     assert.match(
       ostrata(['rpmdb', 'info', `--image=${image}`, 'bash', '--dbpath=/usr/share/rpm']),
       /^Name {9}: bash$/m,
@@ -105,48 +127,75 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     const answers = ostrata(['rpmdb', 'owner', ...sample, ...asked])
       .split('\n')
       .slice(0, -1);
-    assert.deepEqual(answers.slice(0, 4), [bash, bash, `${bash} (installed as /etc/bash.bashrc)`, bash]);
+    assert.deepEqual(answers.slice(0, 4), [
+      bash,
+      bash,
+      `${bash} (installed as /etc/bash.bashrc)`,
+      bash,
+    ]);
     assert.match(answers[4] ?? '', new RegExp(` \\(installed as ${vmlinuz}\\)$`));
-    const { status, stdout, stderr } = tryOstrata(['rpmdb', 'owner', ...sample, '/bin/bash', '/usr/lib/none']);
+    const { status, stdout, stderr } = tryOstrata([
+      'rpmdb',
+      'owner',
+      ...sample,
+      '/bin/bash',
+      '/usr/lib/none',
+    ]);
     assert.deepEqual([status, stderr, stdout.split('\n')[0]], [1, '', bash]);
     assert.match(stdout, /^\/usr\/lib\/none is not owned by any package of commit /m);
-    assert.deepEqual(JSON.parse(ostrata(['rpmdb', 'owner', ...sample, '/usr/etc/bash.bashrc', '--json'])), [
-      { path: '/usr/etc/bash.bashrc', owners: [bash], installedAs: '/etc/bash.bashrc' },
-    ]);
+    assert.deepEqual(
+      JSON.parse(ostrata(['rpmdb', 'owner', ...sample, '/usr/etc/bash.bashrc', '--json'])),
+      [{ path: '/usr/etc/bash.bashrc', owners: [bash], installedAs: '/etc/bash.bashrc' }],
+    );
   });
 
   test('JSON and statistics', () => {
-    const list = JSON.parse(ostrata(['rpmdb', 'list', ...sample, '--json'])) as { nevra: string; size: number }[];
+    const list = JSON.parse(ostrata(['rpmdb', 'list', ...sample, '--json'])) as {
+      nevra: string;
+      size: number;
+    }[];
     assert.deepEqual(
       list.map(({ nevra, size }) => `${nevra} ${size}`).sort(),
       sorted(rpm('-qa', '--qf', '%{NEVRA} %{SIZE}\\n')),
     );
-    const stats = JSON.parse(ostrata(['rpmdb', 'stats', ...sample, '--json'])) as Record<string, unknown>;
+    const stats = JSON.parse(ostrata(['rpmdb', 'stats', ...sample, '--json'])) as Record<
+      string,
+      unknown
+    >;
     assert.deepEqual([stats.backend, stats.packages], ['sqlite', list.length]);
     assert.equal(stats.files, rpm('-qa', '--qf', '[%{FILENAMES}\\n]').split('\n').length - 1);
-    assert.match(ostrata(['rpmdb', 'stats', ...sample]), /^packages {14}\d+ of \d+ source packages$/m);
+    assert.match(
+      ostrata(['rpmdb', 'stats', ...sample]),
+      /^packages {14}\d+ of \d+ source packages$/m,
+    );
     const [bash] = JSON.parse(ostrata(['rpmdb', 'files', ...sample, 'bash', '--json'])) as [
       { files: { path: string; mode: number }[] },
     ];
-    assert.equal(bash.files.find(({ path }) => path === '/usr/bin/bash' || path === '/bin/bash')?.mode, 0o100755);
+    assert.equal(
+      bash.files.find(({ path }) => path === '/usr/bin/bash' || path === '/bin/bash')?.mode,
+      0o100755,
+    );
   });
 });
 
 suite('ostrata rpmdb on databases alone', () => {
   test('several kernels, architectures and backends; bytes that are no text', () => {
     for (const name of ['bookworm-sqlite-wal', 'trixie-ndb', 'bullseye-bdb-bigendian']) {
-      const stats = JSON.parse(ostrata(['rpmdb', 'stats', `--dbpath=${join(fixtures, name)}`, '--json'])) as Record<
-        string,
-        unknown
-      >;
+      const stats = JSON.parse(
+        ostrata(['rpmdb', 'stats', `--dbpath=${join(fixtures, name)}`, '--json']),
+      ) as Record<string, unknown>;
       assert.deepEqual(stats.severalVersions, ['kernel-core.noarch'], name);
       assert.deepEqual(stats.severalArchitectures, ['libmulti'], name);
     }
     const database = `--dbpath=${join(fixtures, 'trixie-ndb/Packages.db')}`;
-    assert.ok(ostrata(['rpmdb', 'files', database, 'odd-latin1']).split('\n').includes('/usr/share/latin1/caf\xe9'));
-    const [{ files }] = JSON.parse(ostrata(['rpmdb', 'files', database, 'odd-latin1', '--json'])) as [
-      { files: { path: unknown }[] },
-    ];
+    assert.ok(
+      ostrata(['rpmdb', 'files', database, 'odd-latin1'])
+        .split('\n')
+        .includes('/usr/share/latin1/caf\xe9'),
+    );
+    const [{ files }] = JSON.parse(
+      ostrata(['rpmdb', 'files', database, 'odd-latin1', '--json']),
+    ) as [{ files: { path: unknown }[] }];
     const hex = Buffer.from('/usr/share/latin1/caf\xe9', 'latin1').toString('hex');
     assert.ok(files.some(({ path }) => JSON.stringify(path) === JSON.stringify({ hex })));
     assert.equal(ostrata(['rpmdb', 'list', database, 'kernel*']).split('\n').length, 3);
@@ -161,7 +210,14 @@ suite('ostrata rpmdb on databases alone', () => {
     const database = `--dbpath=${join(fixtures, 'bullseye-bdb')}`;
     refused(2, /give one of --root, --repo and --image/, 'list', '--root=/', '--image=oci:x');
     refused(2, /--repo: expected the ref as first argument/, 'list', '--repo=/x');
-    refused(2, /query format: unknown tag NOPE \(at character 1\)/, 'list', database, '--qf', '%{NOPE}');
+    refused(
+      2,
+      /query format: unknown tag NOPE \(at character 1\)/,
+      'list',
+      database,
+      '--qf',
+      '%{NOPE}',
+    );
     refused(2, /expected names of packages/, 'info', database);
     refused(2, /expected paths/, 'owner', database);
     refused(2, /unexpected argument x/, 'stats', database, 'x');

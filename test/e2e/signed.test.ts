@@ -43,10 +43,22 @@ suite('signed images', needs(...worldNeeds), () => {
   test('by the keys of a remote, as ostree itself verifies it', () => {
     const repo = repoWithRemotes('remote');
     const imgref = `ostree-remote-image:signer:${image.reference}`;
-    const { status, stderr } = tryOstrata(['container', 'image', 'pull', '--verbose', repo, imgref]);
+    const { status, stderr } = tryOstrata([
+      'container',
+      'image',
+      'pull',
+      '--verbose',
+      repo,
+      imgref,
+    ]);
     assert.equal(status, 0, stderr);
     assert.match(stderr, /GPG: good signature by Tester <tester@example\.invalid>/);
-    const shown = run('ostree', [`--repo=${repo}`, 'show', '--gpg-verify-remote=signer', given.oldCommit]);
+    const shown = run('ostree', [
+      `--repo=${repo}`,
+      'show',
+      '--gpg-verify-remote=signer',
+      given.oldCommit,
+    ]);
     assert.match(shown, /Good signature from "Tester <tester@example\.invalid>"/);
     assert.equal(pull(repo, imgref).layersFetched, 0);
   });
@@ -55,8 +67,14 @@ suite('signed images', needs(...worldNeeds), () => {
     const repo = repoWithRemotes('refused');
     const attempts = (call: readonly string[]) => {
       refused([...call, `ostree-remote-image:other:${image.reference}`], /no remote "other"/);
-      refused([...call, `ostree-remote-image:nothing:${image.reference}`], /remote nothing verifies nothing/);
-      refused([...call, `ostree-remote-image:both:${image.reference}`], /no signatures ostree\.sign\.ed25519/);
+      refused(
+        [...call, `ostree-remote-image:nothing:${image.reference}`],
+        /remote nothing verifies nothing/,
+      );
+      refused(
+        [...call, `ostree-remote-image:both:${image.reference}`],
+        /no signatures ostree\.sign\.ed25519/,
+      );
     };
     attempts(['container', 'unencapsulate', `--repo=${repo}`]);
     assert.deepEqual(refs(repo), []);
@@ -86,7 +104,8 @@ suite('signed images', needs(...worldNeeds), () => {
         const home = join(scratch, 'home');
         const config = join(home, '.config/containers');
         mkdirSync(join(config, 'registries.d'), { recursive: true });
-        const write = (name: string, value: unknown) => writeFileSync(join(config, name), JSON.stringify(value));
+        const write = (name: string, value: unknown) =>
+          writeFileSync(join(config, name), JSON.stringify(value));
         write('registries.d/test.yaml', {
           docker: {
             [registry.host]: {
@@ -138,9 +157,12 @@ suite('signed images', needs(...worldNeeds), () => {
         fails(/has the default insecureAcceptAnything: nothing would be verified/);
         policy('reject');
         push('signed', '--sign-by=tester@example.invalid');
-        const { status, stderr } = tryOstrata([...call, `ostree-image-signed:docker://${registry.host}/os:signed`], {
-          env,
-        });
+        const { status, stderr } = tryOstrata(
+          [...call, `ostree-image-signed:docker://${registry.host}/os:signed`],
+          {
+            env,
+          },
+        );
         assert.equal(status, 0, stderr);
       } finally {
         await registry.stop();

@@ -17,7 +17,9 @@ suite('other tools accept the image', needs(...worldNeeds), () => {
   before(async () => {
     given = await world();
     scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
-    image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--cmd=/usr/bin/sh'], { tag: 'v1' }).image;
+    image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--cmd=/usr/bin/sh'], {
+      tag: 'v1',
+    }).image;
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -66,29 +68,58 @@ suite('other tools accept the image', needs(...worldNeeds), () => {
           .filter((path) => from.test(path))
           .map((path) => [path.replace(from, to), relevant(tree, path)]),
       );
-    assert.deepEqual(differences(pick(actual, /^usr\//, ''), pick(expected, /^usr\/(?!etc(\/|$))/, '')), []);
-    assert.deepEqual(differences(pick(actual, /^etc\//, ''), pick(expected, /^usr\/etc\//, '')), []);
+    assert.deepEqual(
+      differences(pick(actual, /^usr\//, ''), pick(expected, /^usr\/(?!etc(\/|$))/, '')),
+      [],
+    );
+    assert.deepEqual(
+      differences(pick(actual, /^etc\//, ''), pick(expected, /^usr\/etc\//, '')),
+      [],
+    );
   });
 
   test('podman loads it and runs its shell', needs('podman'), () => {
     const archive = join(scratch, 'image.oci');
-    ostrata(['container-encapsulate', `--repo=${given.repo}`, 'os/old', `oci-archive:${archive}:v1`]);
+    ostrata([
+      'container-encapsulate',
+      `--repo=${given.repo}`,
+      'os/old',
+      `oci-archive:${archive}:v1`,
+    ]);
     const storage = join(scratch, 'storage');
     mkdirSync(storage);
     // Engine settings of the machine must not matter, and vfs works on every file system.
     const config = join(scratch, 'storage.conf');
     const [graph, runRoot] = [join(storage, 'graph'), join(storage, 'run')];
-    writeFileSync(config, `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${runRoot}"\n`);
+    writeFileSync(
+      config,
+      `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${runRoot}"\n`,
+    );
     const env = { CONTAINERS_STORAGE_CONF: config };
     const podman = (...args: string[]) =>
-      run('podman', ['--runtime=runc', '--cgroup-manager=cgroupfs', '--events-backend=file', ...args], { env });
+      run(
+        'podman',
+        ['--runtime=runc', '--cgroup-manager=cgroupfs', '--events-backend=file', ...args],
+        { env },
+      );
     try {
-      const loaded = /(?:sha256:)?([0-9a-f]{64})|Loaded image: (\S+)/.exec(podman('load', '--input', archive));
+      const loaded = /(?:sha256:)?([0-9a-f]{64})|Loaded image: (\S+)/.exec(
+        podman('load', '--input', archive),
+      );
       const name = loaded?.[1] ?? loaded?.[2];
       assert.ok(name, 'podman load names the image');
       const limits = ['--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024'];
       const script = 'read -r line < /etc/motd && echo "shell: $line"';
-      const output = podman('run', '--rm', '--network=none', ...limits, name, '/usr/bin/sh', '-c', script);
+      const output = podman(
+        'run',
+        '--rm',
+        '--network=none',
+        ...limits,
+        name,
+        '/usr/bin/sh',
+        '-c',
+        script,
+      );
       assert.equal(output, 'shell: An etc file without a config flag.\n');
     } finally {
       podman('system', 'reset', '--force');

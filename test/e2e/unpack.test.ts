@@ -1,12 +1,27 @@
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { encapsulate, type Image, unpack } from '../support/read-image.js';
 import { run } from '../support/run.js';
 import { differences, type Found, type Scan, scan } from '../support/scan-tree.js';
 import { needs } from '../support/tools.js';
-import { DB_PATH, initRepo, listPackages, type World, world, worldNeeds } from '../support/world.js';
+import {
+  DB_PATH,
+  initRepo,
+  listPackages,
+  type World,
+  world,
+  worldNeeds,
+} from '../support/world.js';
 
 /** Checksum of each content object of a repository of mode bare or bare-split-xattrs, by inode. */
 function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, string> {
@@ -38,83 +53,129 @@ function expectedTree(checkout: Scan): Scan {
 }
 
 for (const formatVersion of [1, 2])
-  suite(`an image of format version ${formatVersion}, unpacked by GNU tar`, needs(...worldNeeds, 'tar'), () => {
-    let given: World;
-    let scratch: string;
-    let root: string;
-    let image: Image;
+  suite(
+    `an image of format version ${formatVersion}, unpacked by GNU tar`,
+    needs(...worldNeeds, 'tar'),
+    () => {
+      let given: World;
+      let scratch: string;
+      let root: string;
+      let image: Image;
 
-    before(async () => {
-      given = await world();
-      // Beside the world: hard links must stay on one file system.
-      scratch = mkdtempSync(join(dirname(given.repo), 'unpack-'));
-      const args = [`--format-version=${formatVersion}`];
-      image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), args).image;
-      root = join(scratch, 'root');
-      mkdirSync(root, { mode: 0o700 });
-      unpack(image, root);
-    });
-    after(() => rmSync(scratch, { recursive: true, force: true }));
+      before(async () => {
+        given = await world();
+        // Beside the world: hard links must stay on one file system.
+        scratch = mkdtempSync(join(dirname(given.repo), 'unpack-'));
+        const args = [`--format-version=${formatVersion}`];
+        image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), args).image;
+        root = join(scratch, 'root');
+        mkdirSync(root, { mode: 0o700 });
+        unpack(image, root);
+      });
+      after(() => rmSync(scratch, { recursive: true, force: true }));
 
-    test('ostree fsck accepts its repository', () => {
-      run('ostree', [`--repo=${root}/sysroot/ostree/repo`, 'fsck', '--quiet']);
-      const objects = run('find', [`${root}/sysroot/ostree/repo/objects`, '-name', '*.commit'])
-        .trim()
-        .split('\n');
-      assert.equal(objects.length, 1);
-    });
+      test('ostree fsck accepts its repository', () => {
+        run('ostree', [`--repo=${root}/sysroot/ostree/repo`, 'fsck', '--quiet']);
+        const objects = run('find', [`${root}/sysroot/ostree/repo/objects`, '-name', '*.commit'])
+          .trim()
+          .split('\n');
+        assert.equal(objects.length, 1);
+      });
 
-    test('ostree pulls the same commit from it, with its signature', () => {
-      const repo = initRepo(join(scratch, 'pulled'), 'archive');
-      run('ostree', [`--repo=${repo}`, 'pull-local', `${root}/sysroot/ostree/repo`, given.oldCommit]);
-      run('ostree', [`--repo=${repo}`, 'fsck', '--quiet']);
-      const detached = join('objects', given.oldCommit.slice(0, 2), `${given.oldCommit.slice(2)}.commitmeta`);
-      assert.deepEqual(readFileSync(join(repo, detached)), readFileSync(join(given.repo, detached)));
+      test('ostree pulls the same commit from it, with its signature', () => {
+        const repo = initRepo(join(scratch, 'pulled'), 'archive');
+        run('ostree', [
+          `--repo=${repo}`,
+          'pull-local',
+          `${root}/sysroot/ostree/repo`,
+          given.oldCommit,
+        ]);
+        run('ostree', [`--repo=${repo}`, 'fsck', '--quiet']);
+        const detached = join(
+          'objects',
+          given.oldCommit.slice(0, 2),
+          `${given.oldCommit.slice(2)}.commitmeta`,
+        );
+        assert.deepEqual(
+          readFileSync(join(repo, detached)),
+          readFileSync(join(given.repo, detached)),
+        );
 
-      const key = join(scratch, 'key');
-      writeFileSync(key, run('gpg', ['--homedir', given.gnupg, '--batch', '--armor', '--export']));
-      run('ostree', [`--repo=${repo}`, 'remote', 'add', `--gpg-import=${key}`, 'signer', 'https://example.invalid/']);
-      const shown = run('ostree', [`--repo=${repo}`, 'show', '--gpg-verify-remote=signer', given.oldCommit]);
-      assert.match(shown, /Good signature from "Tester <tester@example\.invalid>"/);
-    });
+        const key = join(scratch, 'key');
+        writeFileSync(
+          key,
+          run('gpg', ['--homedir', given.gnupg, '--batch', '--armor', '--export']),
+        );
+        run('ostree', [
+          `--repo=${repo}`,
+          'remote',
+          'add',
+          `--gpg-import=${key}`,
+          'signer',
+          'https://example.invalid/',
+        ]);
+        const shown = run('ostree', [
+          `--repo=${repo}`,
+          'show',
+          '--gpg-verify-remote=signer',
+          given.oldCommit,
+        ]);
+        assert.match(shown, /Good signature from "Tester <tester@example\.invalid>"/);
+      });
 
-    test('rpm lists the same packages and finds their files intact', async () => {
-      const packages = await listPackages(root, '%{nevra} %{sigmd5}');
-      assert.ok(packages.length > 10);
-      assert.deepEqual(packages, await listPackages(given.oldTree, '%{nevra} %{sigmd5}'));
+      test('rpm lists the same packages and finds their files intact', async () => {
+        const packages = await listPackages(root, '%{nevra} %{sigmd5}');
+        assert.ok(packages.length > 10);
+        assert.deepEqual(packages, await listPackages(given.oldTree, '%{nevra} %{sigmd5}'));
 
-      // On a copy: rpm writes beside its database even when it reads.
-      const copy = join(scratch, 'for-rpm');
-      run('cp', ['-a', root, copy]);
-      const options = ['--dbpath', DB_PATH, '-Va', '--nodeps', '--nomtime', '--noscripts'];
-      // rpm -V ends with 1 where it has anything to say.
-      const report = run('sh', ['-c', 'rpm "$@" || [ $? = 1 ]', 'sh', '--root', copy, ...options]).split('\n');
-      // Size and digest are the 1st and 3rd column; `g` marks a ghost, whose content is not the package's.
-      const wrong = report.filter((line) => /^(S|..5|missing)/.test(line) && !/^\S+\s+g /.test(line));
-      assert.deepEqual(wrong, []);
-    });
+        // On a copy: rpm writes beside its database even when it reads.
+        const copy = join(scratch, 'for-rpm');
+        run('cp', ['-a', root, copy]);
+        const options = ['--dbpath', DB_PATH, '-Va', '--nodeps', '--nomtime', '--noscripts'];
+        // rpm -V ends with 1 where it has anything to say.
+        const report = run('sh', [
+          '-c',
+          'rpm "$@" || [ $? = 1 ]',
+          'sh',
+          '--root',
+          copy,
+          ...options,
+        ]).split('\n');
+        // Size and digest are the 1st and 3rd column; `g` marks a ghost, whose content is not the package's.
+        const wrong = report.filter(
+          (line) => /^(S|..5|missing)/.test(line) && !/^\S+\s+g /.test(line),
+        );
+        assert.deepEqual(wrong, []);
+      });
 
-    test('the tree is that of ostree checkout -H, and one object is one inode', () => {
-      const checkout = join(scratch, 'checkout');
-      run('ostree', [`--repo=${given.repo}`, 'checkout', '-H', given.oldCommit, checkout]);
-      const expected = expectedTree(scan(checkout));
-      const actual = scan(root, ['sysroot/ostree']);
-      assert.ok(actual.size > 100);
-      assert.deepEqual(differences(actual, expected), []);
+      test('the tree is that of ostree checkout -H, and one object is one inode', () => {
+        const checkout = join(scratch, 'checkout');
+        run('ostree', [`--repo=${given.repo}`, 'checkout', '-H', given.oldCommit, checkout]);
+        const expected = expectedTree(scan(checkout));
+        const actual = scan(root, ['sysroot/ostree']);
+        assert.ok(actual.size > 100);
+        assert.deepEqual(differences(actual, expected), []);
 
-      const source = objectsByInode(given.repo, 'bare');
-      const unpacked = objectsByInode(join(root, 'sysroot/ostree/repo'), 'split');
-      for (const [path, { type, size, inode }] of actual) {
-        if (type === 'directory') continue;
-        if (type === 'file' && size === 0n) {
-          assert.equal(unpacked.get(inode), undefined, `${path} is empty and shared`);
-          continue;
+        const source = objectsByInode(given.repo, 'bare');
+        const unpacked = objectsByInode(join(root, 'sysroot/ostree/repo'), 'split');
+        for (const [path, { type, size, inode }] of actual) {
+          if (type === 'directory') continue;
+          if (type === 'file' && size === 0n) {
+            assert.equal(unpacked.get(inode), undefined, `${path} is empty and shared`);
+            continue;
+          }
+          const object = source.get(expected.get(path)?.inode ?? 0n);
+          assert.ok(object, `${path} is no object in the checkout`);
+          assert.equal(unpacked.get(inode), object, `the object of ${path}`);
         }
-        const object = source.get(expected.get(path)?.inode ?? 0n);
-        assert.ok(object, `${path} is no object in the checkout`);
-        assert.equal(unpacked.get(inode), object, `the object of ${path}`);
-      }
-      const empty = [...actual.values()].filter(({ type, size }) => type === 'file' && size === 0n);
-      assert.equal(new Set(empty.map(({ inode }) => inode)).size, empty.length, 'empty files share no inode');
-    });
-  });
+        const empty = [...actual.values()].filter(
+          ({ type, size }) => type === 'file' && size === 0n,
+        );
+        assert.equal(
+          new Set(empty.map(({ inode }) => inode)).size,
+          empty.length,
+          'empty files share no inode',
+        );
+      });
+    },
+  );

@@ -12,7 +12,8 @@ import { type World, world, worldNeeds } from '../support/world.js';
 const CHANGED = ['added', 'hard-links', 'rpmdb'];
 
 const digests = ({ image }: Build) => new Set(image.manifest.layers.map(({ digest }) => digest));
-const hasChanged = (components: readonly string[]) => namesOf(components).some((name) => CHANGED.includes(name));
+const hasChanged = (components: readonly string[]) =>
+  namesOf(components).some((name) => CHANGED.includes(name));
 
 for (const maxLayers of [5, 64])
   suite(`an update with at most ${maxLayers} layers`, needs(...worldNeeds), () => {
@@ -51,11 +52,21 @@ for (const maxLayers of [5, 64])
       const bytes = fetched.reduce((sum, { size }) => sum + size, 0);
       const previous = `--previous-build=${old.image.reference}`;
       const target = `oci:${join(scratch, 'table')}:x`;
-      const args = ['container-encapsulate', `--repo=${given.repo}`, limit, previous, 'os/new', target];
+      const args = [
+        'container-encapsulate',
+        `--repo=${given.repo}`,
+        limit,
+        previous,
+        'os/new',
+        target,
+      ];
       const { stdout: table, stderr } = tryOstrata(args);
       assert.ok(!stderr.includes('ignored'), `the previous build is understood: ${stderr}`);
       assert.ok(table.includes(updated.image.manifestDigest), table);
-      assert.ok(table.replaceAll(/(?<=\d)[,_ ](?=\d{3})/g, '').includes(String(bytes)), `${bytes} bytes in: ${table}`);
+      assert.ok(
+        table.replaceAll(/(?<=\d)[,_ ](?=\d{3})/g, '').includes(String(bytes)),
+        `${bytes} bytes in: ${table}`,
+      );
       for (const name of CHANGED) assert.ok(table.includes(name), `${name} in: ${table}`);
     });
 
@@ -78,7 +89,10 @@ for (const maxLayers of [5, 64])
     });
 
     test('a previous layer is kept whatever compressor made it', () => {
-      const plain = encapsulate(given.repo, 'os/old', join(scratch, 'plain'), [limit, '--compression=none']);
+      const plain = encapsulate(given.repo, 'os/old', join(scratch, 'plain'), [
+        limit,
+        '--compression=none',
+      ]);
       const mixed = encapsulate(given.repo, 'os/new', join(scratch, 'mixed'), [
         limit,
         `--previous-build=${plain.image.reference}`,
@@ -115,8 +129,16 @@ test('--compare-with-build tells what differs', needs(...worldNeeds), async () =
     const old = encapsulate(repo, 'os/old', join(scratch, 'old'));
     const target = join(scratch, 'new');
     const compare = `--compare-with-build=${old.image.reference}`;
-    const table = ostrata(['container-encapsulate', `--repo=${repo}`, compare, 'os/new', `oci:${target}:x`]);
-    const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as { manifests: { digest: string }[] };
+    const table = ostrata([
+      'container-encapsulate',
+      `--repo=${repo}`,
+      compare,
+      'os/new',
+      `oci:${target}:x`,
+    ]);
+    const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as {
+      manifests: { digest: string }[];
+    };
     assert.ok(table.includes(index.manifests[0]?.digest ?? '?'), table);
     for (const name of CHANGED) assert.ok(table.includes(name), `${name} in: ${table}`);
     // Comparing must not change what is built.

@@ -81,7 +81,13 @@ const nameOf = (checksum: string, kind: string) => `${OBJECTS}${objectPath(check
 
 /** Entries of a content object that is in no tree. */
 function extraObject(content: Buffer): ForgedEntry[] {
-  const header = { uid: 0, gid: 0, mode: 0o100644, size: content.length, xattrsBytes: new Uint8Array() };
+  const header = {
+    uid: 0,
+    gid: 0,
+    mode: 0o100644,
+    size: content.length,
+    xattrsBytes: new Uint8Array(),
+  };
   const checksum = startFileChecksum(header).update(content).digest('hex');
   return [
     { name: nameOf(checksum, 'file-xattrs-link'), type: 'file' },
@@ -121,7 +127,10 @@ suite('images that lie are refused', () => {
       (layers) => {
         const layer = layers[0] as ForgedEntry[];
         const at = objectOf(layer, 'dirtree');
-        layer[at] = { ...(layer[at] as ForgedEntry), content: encodeDirtree({ files: [], dirs: [] }) };
+        layer[at] = {
+          ...(layer[at] as ForgedEntry),
+          content: encodeDirtree({ files: [], dirs: [] }),
+        };
       },
       /layer 0 .*dirtree.*has the checksum/,
     ],
@@ -190,7 +199,8 @@ suite('images that lie are refused', () => {
     ],
     [
       'xattrs without content',
-      (layers) => void layers[1]?.push({ name: nameOf('d'.repeat(64), 'file-xattrs-link'), type: 'file' }),
+      (layers) =>
+        void layers[1]?.push({ name: nameOf('d'.repeat(64), 'file-xattrs-link'), type: 'file' }),
       /has xattrs and no content/,
     ],
     [
@@ -215,16 +225,25 @@ suite('images that lie are refused', () => {
       'xattrs of 2 MiB',
       (layers) => {
         const content = Buffer.alloc(2 << 20);
-        layers[1]?.push({ name: nameOf('f'.repeat(64), 'file-xattrs-link'), type: 'file', content });
+        layers[1]?.push({
+          name: nameOf('f'.repeat(64), 'file-xattrs-link'),
+          type: 'file',
+          content,
+        });
       },
       /2097152 bytes, at most 1048576/,
     ],
     [
       'a path with ..',
-      (layers) => void layers[1]?.push({ name: 'usr/../../etc/passwd', type: 'symlink', linkname: 'x' }),
+      (layers) =>
+        void layers[1]?.push({ name: 'usr/../../etc/passwd', type: 'symlink', linkname: 'x' }),
       /leaves the image/,
     ],
-    ['an absolute path', (layers) => void layers[1]?.push({ name: '/etc/passwd', type: 'file' }), /leaves the image/],
+    [
+      'an absolute path',
+      (layers) => void layers[1]?.push({ name: '/etc/passwd', type: 'file' }),
+      /leaves the image/,
+    ],
     [
       'a path in the store that is no object',
       (layers) => void layers[1]?.push({ name: `${OBJECTS}../../../../etc/passwd`, type: 'file' }),
@@ -242,7 +261,11 @@ suite('images that lie are refused', () => {
     [
       'a metadata object that is a symlink',
       (layers) =>
-        void layers[0]?.push({ name: nameOf('a'.repeat(64), 'dirtree'), type: 'symlink', linkname: '/etc/shadow' }),
+        void layers[0]?.push({
+          name: nameOf('a'.repeat(64), 'dirtree'),
+          type: 'symlink',
+          linkname: '/etc/shadow',
+        }),
       /is a symlink/,
     ],
     [
@@ -252,12 +275,18 @@ suite('images that lie are refused', () => {
     ],
     [
       'a hard link to an object of no layer',
-      (layers) => void layers[1]?.push({ name: 'usr/c', type: 'link', linkname: nameOf('a'.repeat(64), 'file') }),
+      (layers) =>
+        void layers[1]?.push({
+          name: 'usr/c',
+          type: 'link',
+          linkname: nameOf('a'.repeat(64), 'file'),
+        }),
       /which does not precede it/,
     ],
     [
       'shared xattrs of other bytes',
-      (layers) => void layers[1]?.push({ name: nameOf('a'.repeat(64), 'file-xattrs'), type: 'file' }),
+      (layers) =>
+        void layers[1]?.push({ name: nameOf('a'.repeat(64), 'file-xattrs'), type: 'file' }),
       /file-xattrs.*has the checksum/,
     ],
     [
@@ -290,12 +319,18 @@ suite('images that lie are refused', () => {
     });
 
   test('a layer that is there twice, also in the config', async () => {
-    const forged = await forge(image, (layers) => void layers.splice(2, 0, layers[1] as ForgedEntry[]));
+    const forged = await forge(
+      image,
+      (layers) => void layers.splice(2, 0, layers[1] as ForgedEntry[]),
+    );
     await refused(forged, /is there twice among the layers of the commit/);
   });
 
   test('a layer that is missing', async () => {
-    await refused(await forge(image, (layers) => void layers.splice(1, 1)), /are in no layer, the first is/);
+    await refused(
+      await forge(image, (layers) => void layers.splice(1, 1)),
+      /are in no layer, the first is/,
+    );
   });
 
   test('a layer dropped from the manifest alone', async () => {
@@ -305,9 +340,13 @@ suite('images that lie are refused', () => {
   });
 
   test('a label that ends the commit too early, too late, or nowhere', async () => {
-    const diffIds = JSON.parse(Buffer.from(await image.config()).toString()).rootfs.diff_ids as string[];
+    const diffIds = JSON.parse(Buffer.from(await image.config()).toString()).rootfs
+      .diff_ids as string[];
     const forged = await forge(image, () => {}, { 'ostree.final-diffid': diffIds[1] as string });
-    await assert.rejects(importInto(repoWithout(), forged.imgref), /1 layers that are no part of the commit/);
+    await assert.rejects(
+      importInto(repoWithout(), forged.imgref),
+      /1 layers that are no part of the commit/,
+    );
     const pull = pullImage({
       repo: repoWithout(),
       source: { verification: { kind: 'none' }, imgref: forged.imgref },
@@ -323,7 +362,10 @@ suite('images that lie are refused', () => {
   });
 
   test('a label that names another commit', async () => {
-    await refused(await forge(image, () => {}, { 'ostree.commit': 'a'.repeat(64) }), /the commit is/);
+    await refused(
+      await forge(image, () => {}, { 'ostree.commit': 'a'.repeat(64) }),
+      /the commit is/,
+    );
   });
 
   test('a layer with another diff_id, another digest, another size', async () => {
@@ -378,7 +420,9 @@ suite('images that lie are refused', () => {
     const forged = await forge(image, () => {});
     const digest = sha256Digest(bomb);
     writeFileSync(join(forged.directory, 'blobs', digest.replace(':', '/')), bomb);
-    changeManifest(forged, ({ layers }) => Object.assign(layers[1] as object, { digest, size: bomb.length }));
+    changeManifest(forged, ({ layers }) =>
+      Object.assign(layers[1] as object, { digest, size: bomb.length }),
+    );
     await refused(forged, /expands to more than/);
   });
 
@@ -389,11 +433,21 @@ suite('images that lie are refused', () => {
       for (const kind of ['commit', ...Array(26).fill('dirtree')]) {
         object.writeUInt32LE(object.readUInt32LE() + 1);
         const name = nameOf(sha256Hex(object), kind);
-        yield encodeTarHeader({ name, type: 'file', mode: 0o644, uid: 0, gid: 0, size: object.length });
+        yield encodeTarHeader({
+          name,
+          type: 'file',
+          mode: 0o644,
+          uid: 0,
+          gid: 0,
+          size: object.length,
+        });
         yield object;
       }
     }
-    await assert.rejects(readOstreeLayer(layer(), 'commit'), /metadata objects of more than 268435456 bytes/);
+    await assert.rejects(
+      readOstreeLayer(layer(), 'commit'),
+      /metadata objects of more than 268435456 bytes/,
+    );
   });
 
   test('an object that is larger than the disk', async () => {
@@ -448,7 +502,10 @@ suite('images that lie are refused', () => {
 
   test('nothing is refused for good: the true image can be imported after it', async () => {
     const repo = repoWithout();
-    const forged = await forge(image, (layers) => void layers[1]?.push(...extraObject(Buffer.from('extra'))));
+    const forged = await forge(
+      image,
+      (layers) => void layers[1]?.push(...extraObject(Buffer.from('extra'))),
+    );
     await assert.rejects(importInto(repo, forged.imgref));
     await importInto(repo, (await forge(image, () => {})).imgref);
     rmSync(repo, { recursive: true });

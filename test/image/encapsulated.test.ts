@@ -34,7 +34,9 @@ test('the first layer is the commit, those after the final diff_id are derived',
   const image = memoryImage({ layers });
   const final = { labels: { 'ostree.final-diffid': image.manifest.layers[2]?.digest } };
   const kinds = async (change: object) =>
-    (await readEncapsulated(memoryImage({ layers, ...change }), silentLogger)).layers.map(({ kind }) => kind);
+    (await readEncapsulated(memoryImage({ layers, ...change }), silentLogger)).layers.map(
+      ({ kind }) => kind,
+    );
   assert.deepEqual(await kinds({}), ['commit', 'chunk', 'chunk', 'chunk']);
   assert.deepEqual(await kinds(final), ['commit', 'chunk', 'chunk', 'derived']);
 });
@@ -93,21 +95,34 @@ test('an image of another tool: its layout by names, nothing to take over by key
   ];
   const previous = await previousFromImage(memoryImage({ layers, layerAnnotations }), log);
   assert.deepEqual(previous.prior(['zlib', 'glibc', 'bash', 'new'].map(component)), {
-    layers: [{ components: ['bash.id', 'zlib.id'] }, { components: ['glibc.id'] }, { components: [] }],
+    layers: [
+      { components: ['bash.id', 'zlib.id'] },
+      { components: ['glibc.id'] },
+      { components: [] },
+    ],
     foreign: true,
   });
   assert.equal(previous.byKey.size, 0);
   assert.equal(previous.byDiffId.size, layers.length);
-  assert.deepEqual(warnings, ['previous layout: 1 names fit no component of this tree and are ignored']);
+  assert.deepEqual(warnings, [
+    'previous layout: 1 names fit no component of this tree and are ignored',
+  ]);
 });
 
 test('our own image: layout, versions and layers by key; also where a builder lost the labels or the annotations', async () => {
   const { image, plan } = await buildImage(dir({ a: dir({ x: '1' }), b: dir({ x: '2' }) }), {
     compression: { name: 'none', level: 0 },
   });
-  const { 'ostrata.layout': record, ...labels } = (await readEncapsulated(image, silentLogger)).labels;
-  const tars = await Promise.all(image.manifest.layers.map((layer) => collect(image.blob(layer), layer.size)));
-  const unlabelled = memoryImage({ layers: tars, labels, annotations: { 'ostrata.layout': record ?? '' } });
+  const { 'ostrata.layout': record, ...labels } = (await readEncapsulated(image, silentLogger))
+    .labels;
+  const tars = await Promise.all(
+    image.manifest.layers.map((layer) => collect(image.blob(layer), layer.size)),
+  );
+  const unlabelled = memoryImage({
+    layers: tars,
+    labels,
+    annotations: { 'ostrata.layout': record ?? '' },
+  });
   for (const each of [image, unlabelled]) {
     const previous = await previousFromImage(each, silentLogger);
     const prior = previous.prior(plan.components);
@@ -134,8 +149,16 @@ test('an image whose layers are not those of its record: the layout counts, the 
   ] as const) {
     const { warnings, log } = warningLog();
     const recorded = ['a', 'b', 'c'].slice(0, count).map((name) => ({ ids: [name], key: name }));
-    const record = JSON.stringify({ version: 1, chainId: id, commitKey: 'commit', layers: recorded });
-    const previous = await previousFromImage(memoryImage({ layers, labels: { 'ostrata.layout': record } }), log);
+    const record = JSON.stringify({
+      version: 1,
+      chainId: id,
+      commitKey: 'commit',
+      layers: recorded,
+    });
+    const previous = await previousFromImage(
+      memoryImage({ layers, labels: { 'ostrata.layout': record } }),
+      log,
+    );
     assert.deepEqual([...previous.byKey.keys()], isKnown ? ['commit', 'a', 'b', 'c'] : []);
     const prior = previous.prior([]);
     assert.equal(prior.foreign ?? false, !isKnown);
@@ -148,7 +171,11 @@ test('an image whose layers are not those of its record: the layout counts, the 
 });
 
 test('the chain id is that of the OCI specification', () => {
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => `sha256:${name.repeat(64)}`) as [string, string, string];
+  const [a, b, c] = ['a', 'b', 'c'].map((name) => `sha256:${name.repeat(64)}`) as [
+    string,
+    string,
+    string,
+  ];
   const sha256 = (text: string) => `sha256:${createHash('sha256').update(text).digest('hex')}`;
   assert.equal(chainId([a]), a);
   assert.equal(chainId([a, b, c]), sha256(`${sha256(`${a} ${b}`)} ${c}`));
@@ -166,7 +193,8 @@ test('a manifest alone tells the layout, by its record or by names', async () =>
   assert.deepEqual([own.image, own.byKey.size, own.byDiffId.size], [undefined, 0, 0]);
   writeFileSync(
     path,
-    memoryImage({ layers, layerAnnotations: [undefined, { 'ostree.components': 'bash' }] }).manifestBytes,
+    memoryImage({ layers, layerAnnotations: [undefined, { 'ostree.components': 'bash' }] })
+      .manifestBytes,
   );
   const other = await previousFromManifest(path, silentLogger);
   assert.deepEqual(other.prior([component('bash')]).layers, [

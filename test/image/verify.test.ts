@@ -18,7 +18,10 @@ import { scratchDirectory } from '../support/scratch.js';
 const built = new RepoBuilder('archive', '', scratchDirectory());
 const commit = built.commit(
   built.tree(
-    dir({ etc: dir({}), usr: dir({ a: 'a', b: 'a', empty: '', etc: dir({ c: 'c' }), link: { target: 'a//b' } }) }),
+    dir({
+      etc: dir({}),
+      usr: dir({ a: 'a', b: 'a', empty: '', etc: dir({ c: 'c' }), link: { target: 'a//b' } }),
+    }),
   ),
 );
 built.commitMeta(commit, new Map());
@@ -28,7 +31,11 @@ const commitSpec = commitLayerSpec(tree);
 
 const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
   kind: 'chunk',
-  objects: Object.entries(objects).map(([checksum, paths]) => ({ checksum, paths, info: repo.fileInfo(checksum) })),
+  objects: Object.entries(objects).map(([checksum, paths]) => ({
+    checksum,
+    paths,
+    info: repo.fileInfo(checksum),
+  })),
   directories: new Map(),
   contentSize: 0,
 });
@@ -53,12 +60,22 @@ async function image(specs: readonly LayerSpec[], change: Partial<MemoryImage> =
   return memoryImage({ layers, labels: commitLabel(commit), ...change });
 }
 
-const refused = async (specs: readonly LayerSpec[], message: RegExp, change: Partial<MemoryImage> = {}) =>
-  assert.rejects(verifyImage(await image(specs, change), silentLogger), { code: 'CORRUPT', message });
+const refused = async (
+  specs: readonly LayerSpec[],
+  message: RegExp,
+  change: Partial<MemoryImage> = {},
+) =>
+  assert.rejects(verifyImage(await image(specs, change), silentLogger), {
+    code: 'CORRUPT',
+    message,
+  });
 
 suite('verify', () => {
   test('a sound image, and what it holds', async () => {
-    const verified = await verifyImage(await image([commitSpec, chunk(a), chunk(rest)]), silentLogger);
+    const verified = await verifyImage(
+      await image([commitSpec, chunk(a), chunk(rest)]),
+      silentLogger,
+    );
     assert.deepEqual(verified, {
       commit,
       layers: 3,
@@ -79,26 +96,38 @@ suite('verify', () => {
   });
 
   test('an image as the pipeline makes it; what is put on top is not looked into', async () => {
-    const { image: whole } = await buildImage(dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: '' }) }));
+    const { image: whole } = await buildImage(
+      dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: '' }) }),
+    );
     assert.equal((await verifyImage(whole, silentLogger)).paths, 3);
-    const layers = [await image([commitSpec]), await image([chunk({ ...a, ...rest })])].flatMap(({ manifest, blob }) =>
-      manifest.layers.flatMap((layer) => [...(blob(layer) as Iterable<Uint8Array>)]),
+    const layers = [await image([commitSpec]), await image([chunk({ ...a, ...rest })])].flatMap(
+      ({ manifest, blob }) =>
+        manifest.layers.flatMap((layer) => [...(blob(layer) as Iterable<Uint8Array>)]),
     );
     const derived = memoryImage({
       layers: [...layers, Buffer.from('no tar')],
-      labels: { ...commitLabel(commit), 'ostree.final-diffid': memoryImage({ layers }).manifest.layers[1]?.digest },
+      labels: {
+        ...commitLabel(commit),
+        'ostree.final-diffid': memoryImage({ layers }).manifest.layers[1]?.digest,
+      },
     });
     assert.deepEqual((await verifyImage(derived, silentLogger)).derivedLayers, 1);
   });
 
   test('content that is missing, there twice, or of no tree', async () => {
-    await refused([commitSpec, chunk(a)], new RegExp(`(${Object.keys(rest).join('|')}).* is missing`));
+    await refused(
+      [commitSpec, chunk(a)],
+      new RegExp(`(${Object.keys(rest).join('|')}).* is missing`),
+    );
     await refused(
       [commitSpec, chunk(a), chunk({ ...a, ...rest })],
       new RegExp(`${Object.keys(a)[0]} is in two layers`),
     );
     const stray = built.file({ content: 'stray' });
-    await refused([commitSpec, chunk({ ...a, ...rest, [stray]: ['/usr/stray'] })], new RegExp(`${stray}.* in no tree`));
+    await refused(
+      [commitSpec, chunk({ ...a, ...rest, [stray]: ['/usr/stray'] })],
+      new RegExp(`${stray}.* in no tree`),
+    );
   });
 
   test('a path that is missing or another object', async () => {
@@ -149,8 +178,12 @@ suite('verify', () => {
 
   test('labels that do not fit the layers or the annotations', async () => {
     const specs = [commitSpec, chunk({ ...a, ...rest })];
-    await refused(specs, /label ostree\.commit is d{64}, the commit is/, { labels: commitLabel('d'.repeat(64)) });
-    await refused(specs, /annotation ostree\.commit is "x"/, { annotations: { 'ostree.commit': 'x' } });
+    await refused(specs, /label ostree\.commit is d{64}, the commit is/, {
+      labels: commitLabel('d'.repeat(64)),
+    });
+    await refused(specs, /annotation ostree\.commit is "x"/, {
+      annotations: { 'ostree.commit': 'x' },
+    });
     const empty = chunk({});
     await refused([commitSpec, chunk({ ...a, ...rest }), empty, empty], /final-diffid.* twice/);
   });

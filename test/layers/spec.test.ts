@@ -22,7 +22,11 @@ import { scratchDirectory } from '../support/scratch.js';
 
 const repo = new RepoBuilder('archive', '', scratchDirectory());
 
-async function specOf(tree: string, dirmeta: string, version: FormatVersion): Promise<ChunkLayerSpec> {
+async function specOf(
+  tree: string,
+  dirmeta: string,
+  version: FormatVersion,
+): Promise<ChunkLayerSpec> {
   const commit = openCommitTree(openRepo(repo.path), repo.commit(tree, { dirmeta }));
   const signal = new AbortController().signal;
   const components = await assignComponents(
@@ -40,7 +44,12 @@ async function diffIdOf(spec: ChunkLayerSpec): Promise<string> {
 
 test('two layers have one key exactly when they have the same bytes', async () => {
   const mode = fc.constantFrom(0o40755, 0o40700);
-  const attributes = fc.constantFrom({}, { 'user.a': 'x' }, { 'user.a': '' }, { 'security.selinux': 'etc_t' });
+  const attributes = fc.constantFrom(
+    {},
+    { 'user.a': 'x' },
+    { 'user.a': '' },
+    { 'security.selinux': 'etc_t' },
+  );
   const variant = fc.record({
     mode,
     attributes,
@@ -53,12 +62,26 @@ test('two layers have one key exactly when they have the same bytes', async () =
   const seen: { key: string; diffId: string }[] = [];
   await fc.assert(
     fc.asyncProperty(variant, async ({ mode, attributes, top, content, second, name, version }) => {
-      const files = new Map([[name, content], ...(second === null ? [] : [['z', second] as const])]);
-      const xattrs = new Map(Object.entries(attributes).map(([key, value]) => [key, Buffer.from(value)]));
-      const directory = { name: top, dirtree: repo.tree(files as TreeSpec), dirmeta: repo.dirmeta(mode, xattrs) };
-      const spec = await specOf(repo.dirtree({ files: [], dirs: [directory] }), repo.dirmeta(), version);
+      const files = new Map([
+        [name, content],
+        ...(second === null ? [] : [['z', second] as const]),
+      ]);
+      const xattrs = new Map(
+        Object.entries(attributes).map(([key, value]) => [key, Buffer.from(value)]),
+      );
+      const directory = {
+        name: top,
+        dirtree: repo.tree(files as TreeSpec),
+        dirmeta: repo.dirmeta(mode, xattrs),
+      };
+      const spec = await specOf(
+        repo.dirtree({ files: [], dirs: [directory] }),
+        repo.dirmeta(),
+        version,
+      );
       const layer = { key: layerKey(spec), diffId: await diffIdOf(spec) };
-      for (const other of seen) assert.equal(layer.key === other.key, layer.diffId === other.diffId);
+      for (const other of seen)
+        assert.equal(layer.key === other.key, layer.diffId === other.diffId);
       seen.push(layer);
     }),
     { numRuns: 80, endOnFailure: true },

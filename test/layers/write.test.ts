@@ -50,7 +50,10 @@ const chunk = (
   kind: 'chunk',
   objects: objects.map(([checksum, paths]) => ({ checksum, paths, info: repo.fileInfo(checksum) })),
   directories: new Map(
-    ['/usr', '/usr/etc'].map((path) => [path, { mode: 0o40711, uid: 0, gid: 0, xattrs: new Map() }]),
+    ['/usr', '/usr/etc'].map((path) => [
+      path,
+      { mode: 0o40711, uid: 0, gid: 0, xattrs: new Map() },
+    ]),
   ),
   contentSize: 0,
 });
@@ -63,7 +66,11 @@ const content = (layer: string) =>
 
 suite('ostree layers', needs('tar'), () => {
   test('an object is its xattrs, itself, then a link for each path, after the directories above', async () => {
-    const file = built.file({ content: 'x', mode: 0o4755, xattrs: new Map([['user.a', Buffer.from('1')]]) });
+    const file = built.file({
+      content: 'x',
+      mode: 0o4755,
+      xattrs: new Map([['user.a', Buffer.from('1')]]),
+    });
     const link = built.file({ target: 'usr//bin' });
     const layer = await write(
       chunk([
@@ -87,13 +94,21 @@ suite('ostree layers', needs('tar'), () => {
     assert.equal(inode('usr/a'), inode(object(file)));
     assert.equal(inode('etc/b'), inode(object(file)));
     assert.equal(inode('bin'), inode(object(link)));
-    assert.deepEqual(readFileSync(join(root, `${object(file)}-xattrs-link`)).includes('user.a'), true);
-    assert.equal(readFileSync(join(root, REPO, 'config'), 'utf8'), '[core]\nrepo_version=1\nmode=bare-split-xattrs\n');
+    assert.deepEqual(
+      readFileSync(join(root, `${object(file)}-xattrs-link`)).includes('user.a'),
+      true,
+    );
+    assert.equal(
+      readFileSync(join(root, REPO, 'config'), 'utf8'),
+      '[core]\nrepo_version=1\nmode=bare-split-xattrs\n',
+    );
     assert.match(tar('-tvf', layer).find((line) => line.includes(' bin link to')) ?? '', /^h/);
   });
 
   test('the commit layer: ./, commit, its detached metadata, then every directory after its objects', async () => {
-    const commit = built.commit(built.tree(dir({ sysroot: dir({ tmp: dir({}) }), usr: dir({ etc: dir({}) }) })));
+    const commit = built.commit(
+      built.tree(dir({ sysroot: dir({ tmp: dir({}) }), usr: dir({ etc: dir({}) }) })),
+    );
     built.commitMeta(commit, new Map());
     const tree = openCommitTree(openRepo(built.path), commit, silentLogger);
     const names = content(await write(commitLayerSpec(tree)));
@@ -113,7 +128,11 @@ suite('ostree layers', needs('tar'), () => {
     const written = names
       .filter((name) => /\.dir(tree|meta)$/.test(name))
       .map((name) => name.replace(`${REPO}/objects/`, ''));
-    assert.deepEqual(written.toSorted(), [...objects].sort(), 'each once, those below /sysroot too');
+    assert.deepEqual(
+      written.toSorted(),
+      [...objects].sort(),
+      'each once, those below /sysroot too',
+    );
   });
 
   test('an empty file is itself at every path, 70,000 of them too', async () => {
@@ -176,6 +195,9 @@ suite('ostree layers', needs('tar'), () => {
       fileInfo: { value: () => repo.fileInfo(file) },
       readFile: { value: () => [Buffer.from('tru')] },
     });
-    await assert.rejects(write(chunk([[file, ['/usr/a']]]), lying), { code: 'CORRUPT', message: new RegExp(file) });
+    await assert.rejects(write(chunk([[file, ['/usr/a']]]), lying), {
+      code: 'CORRUPT',
+      message: new RegExp(file),
+    });
   });
 });

@@ -33,5 +33,8 @@ test('what changed, came and went since the previous build, by id', () => {
     { id: 'gone', change: 'removed' },
     { id: 'new', change: 'added' },
   ]);
-  assert.deepEqual(componentChanges(prior, components.toReversed()), componentChanges(prior, components));
+  assert.deepEqual(
+    componentChanges(prior, components.toReversed()),
+    componentChanges(prior, components),
+  );
 });

@@ -16,7 +16,11 @@ const component = (id: string, more: Partial<PlannedComponent> = {}): PlannedCom
 });
 
 function placing(layers: readonly string[][]): LayoutStrategy {
-  return { name: 'placing', description: '', plan: () => ({ layers: layers.map((components) => ({ components })) }) };
+  return {
+    name: 'placing',
+    description: '',
+    plan: () => ({ layers: layers.map((components) => ({ components })) }),
+  };
 }
 
 /** `single`, noting the limits it was given. */
@@ -39,7 +43,9 @@ test('an exclusive component keeps a layer of its own, after the shared ones', (
 });
 
 test('too many exclusive components: the largest keep a layer, the rest share one, and a warning says so', () => {
-  const components = ['a', 'b', 'c', 'd'].map((id, i) => component(id, { exclusive: true, size: i }));
+  const components = ['a', 'b', 'c', 'd'].map((id, i) =>
+    component(id, { exclusive: true, size: i }),
+  );
   const warnings: string[] = [];
   const log = { warn: (message: string) => warnings.push(message), info() {}, progress() {} };
   assert.deepEqual(
@@ -47,9 +53,10 @@ test('too many exclusive components: the largest keep a layer, the rest share on
     [['c'], ['d'], ['a', 'b']],
   );
   assert.equal(warnings.length, 1);
-  assert.deepEqual(planLayout([...components, component('e')], single, { maxLayers: 1, log }).layers, [
-    { components: ['a', 'b', 'c', 'd', 'e'] },
-  ]);
+  assert.deepEqual(
+    planLayout([...components, component('e')], single, { maxLayers: 1, log }).layers,
+    [{ components: ['a', 'b', 'c', 'd', 'e'] }],
+  );
 });
 
 test('a strategy that breaks its contract is named, with the component', () => {
@@ -61,14 +68,19 @@ test('a strategy that breaks its contract is named, with the component', () => {
     [[['a'], ['b'], []], /strategy placing: 3 layers, at most 2/],
   ];
   for (const [layers, message] of cases)
-    assert.throws(() => planLayout(components, placing(layers), { maxLayers: 2 }), { code: 'PLUGIN', message });
+    assert.throws(() => planLayout(components, placing(layers), { maxLayers: 2 }), {
+      code: 'PLUGIN',
+      message,
+    });
   assert.throws(() => planLayout(components, single, { maxLayers: 0 }), { code: 'USAGE' });
 });
 
 test('the strategy sees the prior layers without vanished ids, marked where clients fetch them anyway', () => {
   const seen: LayoutLimits[] = [];
   const spy = spyingOn(seen);
-  const before = ['a', 'b', 'c', 'd', 'x'].map((id) => component(id, id === 'x' ? { exclusive: true } : {}));
+  const before = ['a', 'b', 'c', 'd', 'x'].map((id) =>
+    component(id, id === 'x' ? { exclusive: true } : {}),
+  );
   const first = planLayout(before, placing([['a'], ['b', 'c'], ['d']]), { maxLayers: 5 });
   const after = [component('a'), component('b'), component('d', { version: '2' }), component('e')];
   const plan = planLayout(after, spy, { maxLayers: 4, prior: recordOf(first, before) });
@@ -90,7 +102,10 @@ test('the strategy sees the prior layers without vanished ids, marked where clie
 test('an image of another tool has no clean layer', () => {
   const seen: LayoutLimits[] = [];
   const spy = spyingOn(seen);
-  planLayout([component('a')], spy, { maxLayers: 4, prior: { layers: [{ components: ['a'] }], foreign: true } });
+  planLayout([component('a')], spy, {
+    maxLayers: 4,
+    prior: { layers: [{ components: ['a'] }], foreign: true },
+  });
   assert.deepEqual(seen[0]?.prior, [{ components: ['a'], dirty: true }]);
 });
 

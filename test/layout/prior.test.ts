@@ -5,7 +5,14 @@ import type { Component } from '../../src/plugin.js';
 
 const ids = ['a', 'b', 'c', 'd'];
 const build = (versions: string): Component[] =>
-  ids.map((id, i) => ({ id, name: id, source: id, size: 1, changesPerYear: 1, version: versions[i] ?? '' }));
+  ids.map((id, i) => ({
+    id,
+    name: id,
+    source: id,
+    size: 1,
+    changesPerYear: 1,
+    version: versions[i] ?? '',
+  }));
 const prior = (versions: string, history?: PriorBuild['history']): PriorBuild => ({
   layers: [{ components: ids }],
   versions: new Map(ids.map((id, i) => [id, fingerprint(versions[i] ?? '')])),
@@ -29,5 +36,8 @@ test('a rebase, where half or more changed, and a rebuild, where nothing did, ar
 
 test('counts stay small by halving', () => {
   const known: PriorBuild['history'] = new Map([['a', { updates: 128, changes: 64 }]]);
-  assert.deepEqual(historySince(prior('1111', known), build('1112')).get('a'), { updates: 65, changes: 32 });
+  assert.deepEqual(historySince(prior('1111', known), build('1112')).get('a'), {
+    updates: 65,
+    changes: 32,
+  });
 });

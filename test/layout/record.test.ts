@@ -4,7 +4,13 @@ import fc from 'fast-check';
 import { single } from '../../plugins/layouts/single.js';
 import { planLayout } from '../../src/layout/plan.js';
 import { fingerprint } from '../../src/layout/prior.js';
-import { decodeRecord, encodeRecord, MAX_RECORD_BYTES, priorFromNames, recordOf } from '../../src/layout/record.js';
+import {
+  decodeRecord,
+  encodeRecord,
+  MAX_RECORD_BYTES,
+  priorFromNames,
+  recordOf,
+} from '../../src/layout/record.js';
 import type { Logger } from '../../src/log.js';
 import type { Component } from '../../src/plugin.js';
 
@@ -32,7 +38,8 @@ test('what is recorded is read back', () => {
         const components = ids.map((id) => component(id));
         const history = new Map(ids.map((id, i) => [id, { updates: i + 10, changes }]));
         const plan = { ...planLayout(components, single, { maxLayers: 1 }), history };
-        const known = key === undefined ? [] : [{ key, changesPerYear: changes > 8 ? Infinity : changes }];
+        const known =
+          key === undefined ? [] : [{ key, changesPerYear: changes > 8 ? Infinity : changes }];
         const record = {
           ...recordOf(plan, components, known),
           ...(key !== undefined && { chainId: `sha256:${key}`, commitKey: key }),
@@ -69,7 +76,8 @@ test('a damaged or newer label is ignored with a warning, never an exception', (
 });
 
 test('counts of a tampered label are consistent: no more changes than updates, none for a short list', () => {
-  const text = '{"version":1,"layers":[{"ids":["a","b"]}],"fingerprints":"abcdef","updates":[3],"changes":[9]}';
+  const text =
+    '{"version":1,"layers":[{"ids":["a","b"]}],"fingerprints":"abcdef","updates":[3],"changes":[9]}';
   const record = decodeRecord(text, listening());
   assert.deepEqual([...(record?.history ?? [])], [['a', { updates: 3, changes: 3 }]]);
   assert.deepEqual([...(record?.versions ?? [])], [['a', 'abcdef']]);
@@ -86,7 +94,11 @@ test('a record too large for a label loses its counts, then its fingerprints, th
   };
   const log = listening();
   const kept = (text: string | undefined) => text && Object.keys(JSON.parse(text)).slice(2);
-  assert.deepEqual(kept(encodeRecord(record(2000, 40), log)), ['fingerprints', 'updates', 'changes']);
+  assert.deepEqual(kept(encodeRecord(record(2000, 40), log)), [
+    'fingerprints',
+    'updates',
+    'changes',
+  ]);
   assert.deepEqual(kept(encodeRecord(record(2000, 47), log)), ['fingerprints']);
   assert.deepEqual(kept(encodeRecord(record(2000, 55), log)), []);
   assert.equal(encodeRecord(record(2000, 60), log), undefined);
@@ -101,7 +113,11 @@ test('names on layers are mapped to the ids of this tree, each id once', () => {
   ];
   const log = listening();
   assert.deepEqual(priorFromNames([['bash', 'gone'], [], ['glibc', 'bash']], components, log), {
-    layers: [{ components: ['bash.x86_64'] }, { components: [] }, { components: ['glibc.i686', 'glibc.x86_64'] }],
+    layers: [
+      { components: ['bash.x86_64'] },
+      { components: [] },
+      { components: ['glibc.i686', 'glibc.x86_64'] },
+    ],
   });
   assert.equal(log.warnings.length, 1);
   assert.deepEqual(priorFromNames([['rpm/glibc', 'rpm/bash']], components, log).layers, [

@@ -6,14 +6,21 @@ import { MAX_JSON_SIZE, parseConfig, parseIndex, parseManifest } from '../../src
 const digest = `sha256:${'a'.repeat(64)}`;
 const layer = { mediaType: OCI_LAYER, digest, size: 1 };
 const manifest = { schemaVersion: 2, config: { ...layer, mediaType: OCI_CONFIG }, layers: [layer] };
-const config = { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [digest] } };
+const config = {
+  architecture: 'amd64',
+  os: 'linux',
+  rootfs: { type: 'layers', diff_ids: [digest] },
+};
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
 test('the least of each kind is read; null stands for nothing where Go writes it', () => {
   assert.deepEqual(parseManifest(json(manifest)), manifest);
   assert.deepEqual(parseIndex(json({ schemaVersion: 2, manifests: [] })).manifests, []);
   assert.equal(parseConfig(json({ ...config, config: null, history: null })).history, null);
-  assert.equal(parseConfig(json({ ...config, config: { Labels: null, Env: ['A=b'] } })).config?.Labels, null);
+  assert.equal(
+    parseConfig(json({ ...config, config: { Labels: null, Env: ['A=b'] } })).config?.Labels,
+    null,
+  );
 });
 
 test('each rule that is broken is named with its place', () => {
@@ -32,25 +39,45 @@ test('each rule that is broken is named with its place', () => {
     [parseIndex, { schemaVersion: 2 }, /image index: manifests: /],
     [parseManifest, { ...manifest, manifests: [] }, /manifests: a manifest is no index/],
     [parseIndex, { ...manifest, manifests: [] }, /layers: an index is no manifest/],
-    [parseConfig, { ...config, rootfs: { type: 'layers', diff_ids: ['x'] } }, /rootfs\.diff_ids\.0: /],
+    [
+      parseConfig,
+      { ...config, rootfs: { type: 'layers', diff_ids: ['x'] } },
+      /rootfs\.diff_ids\.0: /,
+    ],
     [parseConfig, { ...config, config: { Labels: { a: null } } }, /config\.Labels\.a: /],
   ];
-  for (const [parse, value, message] of cases) assert.throws(() => parse(json(value)), { code: 'CORRUPT', message });
+  for (const [parse, value, message] of cases)
+    assert.throws(() => parse(json(value)), { code: 'CORRUPT', message });
 });
 
 test('what is no image of layers that are here to be read is not supported', () => {
   const cases: [object, RegExp][] = [
-    [{ config: { ...layer, mediaType: 'application/x' } }, /config is of media type application\/x/],
-    [{ layers: [layer, { ...layer, mediaType: 'application/x' }] }, /layer 1 is of media type application\/x/],
-    [{ layers: [{ ...layer, urls: ['https://example.org/layer'] }] }, /layer 0 is to be fetched from elsewhere/],
+    [
+      { config: { ...layer, mediaType: 'application/x' } },
+      /config is of media type application\/x/,
+    ],
+    [
+      { layers: [layer, { ...layer, mediaType: 'application/x' }] },
+      /layer 1 is of media type application\/x/,
+    ],
+    [
+      { layers: [{ ...layer, urls: ['https://example.org/layer'] }] },
+      /layer 0 is to be fetched from elsewhere/,
+    ],
   ];
   for (const [change, message] of cases)
-    assert.throws(() => parseManifest(json({ ...manifest, ...change })), { code: 'UNSUPPORTED', message });
+    assert.throws(() => parseManifest(json({ ...manifest, ...change })), {
+      code: 'UNSUPPORTED',
+      message,
+    });
 });
 
 test('what is no JSON, no UTF-8 or too long', () => {
   for (const bytes of [Buffer.from(''), Buffer.from('{'), Buffer.from([0x22, 0xff, 0x22])])
-    assert.throws(() => parseManifest(bytes), { code: 'CORRUPT', message: /image manifest: not JSON/ });
+    assert.throws(() => parseManifest(bytes), {
+      code: 'CORRUPT',
+      message: /image manifest: not JSON/,
+    });
   assert.throws(() => parseIndex(Buffer.alloc(MAX_JSON_SIZE + 1, ' ')), {
     code: 'LIMIT',
     message: /image index of 8388609 bytes/,

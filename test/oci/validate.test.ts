@@ -20,7 +20,8 @@ const gzipImage = (blobs: readonly Uint8Array[] = zipped) =>
 function withBlob(image: ImageReader, bytes: Uint8Array): ImageReader {
   return {
     ...image,
-    blob: (descriptor) => (descriptor === image.manifest.layers[1] ? [bytes] : image.blob(descriptor)),
+    blob: (descriptor) =>
+      descriptor === image.manifest.layers[1] ? [bytes] : image.blob(descriptor),
   };
 }
 
@@ -58,9 +59,17 @@ test('each number or digest that does not fit is told with both values', async (
     validateImage({ ...image, config: async () => other }),
     broken(/config size: stated \d+, computed 12/),
   );
-  const changed = Buffer.from((await image.config()).map((byte, i) => (i === 20 ? byte ^ 1 : byte)));
-  await assert.rejects(validateImage({ ...image, config: async () => changed }), broken(/config digest/));
-  const fewer = memoryImage({ layers, config: { rootfs: { type: 'layers', diff_ids: [sha256Digest(other)] } } });
+  const changed = Buffer.from(
+    (await image.config()).map((byte, i) => (i === 20 ? byte ^ 1 : byte)),
+  );
+  await assert.rejects(
+    validateImage({ ...image, config: async () => changed }),
+    broken(/config digest/),
+  );
+  const fewer = memoryImage({
+    layers,
+    config: { rootfs: { type: 'layers', diff_ids: [sha256Digest(other)] } },
+  });
   await assert.rejects(
     validateImage(fewer),
     broken(/number of diff_ids: stated 1, computed 2|number of diff_ids: stated 2, computed 1/),
@@ -72,8 +81,14 @@ test('each number or digest that does not fit is told with both values', async (
 test('a blob that is not what the manifest says is told with its layer', async () => {
   const image = memoryImage({ layers });
   const place = (rule: string) => broken(new RegExp(`layer 1 \\(sha256:[0-9a-f]{64}\\): ${rule}`));
-  await assert.rejects(validateImage(withBlob(image, layers[1]?.subarray(1) ?? other)), place('(size|digest)'));
-  await assert.rejects(validateImage(withBlob(image, Buffer.alloc(300_000))), place('digest: stated'));
+  await assert.rejects(
+    validateImage(withBlob(image, layers[1]?.subarray(1) ?? other)),
+    place('(size|digest)'),
+  );
+  await assert.rejects(
+    validateImage(withBlob(image, Buffer.alloc(300_000))),
+    place('digest: stated'),
+  );
   const exchanged = memoryImage({
     layers,
     config: { rootfs: { type: 'layers', diff_ids: layers.map(sha256Digest).reverse() } },
@@ -84,7 +99,12 @@ const other = Buffer.from('other');
 
 test('damaged or cut gzip is told with its layer', async () => {
   const [, second = other] = zipped;
-  for (const bytes of [second.subarray(0, -4), second.subarray(0, 3), Buffer.from('no gzip at all'), new Uint8Array()])
+  for (const bytes of [
+    second.subarray(0, -4),
+    second.subarray(0, 3),
+    Buffer.from('no gzip at all'),
+    new Uint8Array(),
+  ])
     await assert.rejects(
       validateImage(gzipImage([zipped[0] ?? other, bytes])),
       broken(/layer 1 \(sha256:/),

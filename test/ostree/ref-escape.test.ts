@@ -30,7 +30,9 @@ test('any text is a name of a ref, and comes back', () => {
   fc.assert(
     fc.property(text, (each) => {
       assert.equal(unescapeRef(escapeForRef(each)), each);
-      assert.ok(isRefName(`prefix/${escapeForRef(each)}`) || /\/-|^-|\/$/.test(`/${escapeForRef(each)}`));
+      assert.ok(
+        isRefName(`prefix/${escapeForRef(each)}`) || /\/-|^-|\/$/.test(`/${escapeForRef(each)}`),
+      );
     }),
   );
 });

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -30,12 +38,27 @@ test('no repository, or one that this version cannot read', () => {
   });
   const built = builder('archive');
   const configs: [string, object][] = [
-    ['[core]\nrepo_version=2\nmode=archive\n', { code: 'UNSUPPORTED', message: /repo_version "2", expected "1"/ }],
+    [
+      '[core]\nrepo_version=2\nmode=archive\n',
+      { code: 'UNSUPPORTED', message: /repo_version "2", expected "1"/ },
+    ],
     ['', { code: 'UNSUPPORTED', message: /repo_version ""/ }],
-    ['[core]\nrepo_version=1\nmode=zip\n', { code: 'UNSUPPORTED', message: /mode "zip", known are archive, bare,/ }],
-    ['[core]\nnonsense\n', { code: 'CORRUPT', message: /opening ostree repository .*"nonsense" is no key=value/ }],
-    [`[core]\nrepo_version=1\nparent=${built.path}\n`, { code: 'LIMIT', message: /more than 8 parent repositories/ }],
-    ['[core]\nrepo_version=1\nparent=gone\n', { code: 'NOT_FOUND', message: /no ostree repository at .*gone/ }],
+    [
+      '[core]\nrepo_version=1\nmode=zip\n',
+      { code: 'UNSUPPORTED', message: /mode "zip", known are archive, bare,/ },
+    ],
+    [
+      '[core]\nnonsense\n',
+      { code: 'CORRUPT', message: /opening ostree repository .*"nonsense" is no key=value/ },
+    ],
+    [
+      `[core]\nrepo_version=1\nparent=${built.path}\n`,
+      { code: 'LIMIT', message: /more than 8 parent repositories/ },
+    ],
+    [
+      '[core]\nrepo_version=1\nparent=gone\n',
+      { code: 'NOT_FOUND', message: /no ostree repository at .*gone/ },
+    ],
   ];
   for (const [config, error] of configs) {
     writeFileSync(join(built.path, 'config'), config);
@@ -54,7 +77,10 @@ test('missing objects are named with kind, checksum and repository', () => {
     file: () => repo.fileInfo(id),
   };
   for (const [kind, call] of Object.entries(calls))
-    assert.throws(call, { code: 'NOT_FOUND', message: new RegExp(`${kind} object ${id} .*${built.path}`) });
+    assert.throws(call, {
+      code: 'NOT_FOUND',
+      message: new RegExp(`${kind} object ${id} .*${built.path}`),
+    });
   assert.throws(() => repo.readFile(id), { code: 'NOT_FOUND' });
   assert.equal(repo.loadCommitMeta(id), undefined);
 });
@@ -67,10 +93,15 @@ test('a metadata object with other bytes than its checksum, or too many', () => 
   const repo = openRepo(built.path);
   assert.throws(() => repo.loadDirtree(tree), {
     code: 'CORRUPT',
-    message: new RegExp(`reading dirtree object ${tree} of .*: its bytes have the checksum [0-9a-f]{64}`),
+    message: new RegExp(
+      `reading dirtree object ${tree} of .*: its bytes have the checksum [0-9a-f]{64}`,
+    ),
   });
   truncateSync(path, (10 << 20) + 1);
-  assert.throws(() => repo.loadDirtree(tree), { code: 'LIMIT', message: /10485761 bytes, at most 10485760/ });
+  assert.throws(() => repo.loadDirtree(tree), {
+    code: 'LIMIT',
+    message: /10485761 bytes, at most 10485760/,
+  });
 });
 
 test('an object that has its checksum, but is of another kind', () => {
@@ -86,18 +117,28 @@ test('a partial commit', () => {
   const built = builder('archive');
   const commit = built.commit(built.tree(dir({})));
   built.write(`state/${commit}.commitpartial`, '');
-  assert.throws(() => openRepo(built.path).loadCommit(commit), { code: 'NOT_FOUND', message: /is partial/ });
+  assert.throws(() => openRepo(built.path).loadCommit(commit), {
+    code: 'NOT_FOUND',
+    message: /is partial/,
+  });
 });
 
 test('revisions that fit several commits, and refs that hold none', () => {
   const built = builder('archive');
-  for (const digits of ['abcd1', 'abcd2', 'ab']) built.object('commit', new Uint8Array(), digits.padEnd(64, '0'));
+  for (const digits of ['abcd1', 'abcd2', 'ab'])
+    built.object('commit', new Uint8Array(), digits.padEnd(64, '0'));
   const repo = openRepo(built.path);
-  assert.throws(() => repo.resolve('abcd'), { code: 'AMBIGUOUS', message: /^2 commits in .* begin with abcd$/ });
+  assert.throws(() => repo.resolve('abcd'), {
+    code: 'AMBIGUOUS',
+    message: /^2 commits in .* begin with abcd$/,
+  });
   assert.throws(() => repo.resolve('a'), { code: 'AMBIGUOUS', message: /^3 commits/ });
   assert.equal(repo.resolve('abcd1'), 'abcd1'.padEnd(64, '0'));
   built.write('refs/heads/main', 'not a checksum');
-  assert.throws(() => repo.resolve('main'), { code: 'CORRUPT', message: /refs\/heads\/main holds "not a checksum"/ });
+  assert.throws(() => repo.resolve('main'), {
+    code: 'CORRUPT',
+    message: /refs\/heads\/main holds "not a checksum"/,
+  });
   built.write('refs/remotes/a/main2', 'a'.repeat(64));
   built.write('refs/remotes/b/main2', 'b'.repeat(64));
   assert.throws(() => repo.resolve('main2'), { code: 'AMBIGUOUS', message: /2 remotes .* main2/ });
@@ -113,7 +154,11 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     const good = readFileSync(path);
     const changed = Buffer.from(good);
     changed.writeUInt8(changed.readUInt8(changed.length - 5) ^ 0x20, changed.length - 5);
-    const damaged = { changed, cut: good.subarray(0, -3), longer: Buffer.concat([good, Buffer.from('x')]) };
+    const damaged = {
+      changed,
+      cut: good.subarray(0, -3),
+      longer: Buffer.concat([good, Buffer.from('x')]),
+    };
     for (const [change, bytes] of Object.entries(damaged)) {
       if (change === 'longer' && mode === 'archive') continue; // what follows the deflate stream is not content
       writeFileSync(path, bytes);
@@ -126,7 +171,8 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
   test(`${mode}: an empty file with other metadata than its checksum`, async () => {
     const built = builder(mode);
     const [right, wrong] = [built.file({ mode: 0o600 }), built.file({ mode: 0o644 })];
-    const object = (checksum: string) => join(built.path, 'objects', objectPath(checksum, extension));
+    const object = (checksum: string) =>
+      join(built.path, 'objects', objectPath(checksum, extension));
     if (mode === 'archive') writeFileSync(object(right), readFileSync(object(wrong)));
     else chmodSync(object(right), 0o644);
     await assert.rejects(drain(built, right), {
@@ -139,7 +185,8 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     const built = builder(mode);
     const link = built.file({ target: 'right' });
     const path = join(built.path, 'objects', objectPath(link, extension));
-    if (mode === 'archive') writeFileSync(path, Buffer.from(readFileSync(path)).fill('wrong', 32, 37));
+    if (mode === 'archive')
+      writeFileSync(path, Buffer.from(readFileSync(path)).fill('wrong', 32, 37));
     else {
       rmSync(path);
       symlinkSync('wrong', path);
@@ -158,9 +205,15 @@ test('archive: a deflate stream that is damaged or cut, in a small and in a larg
     const path = join(built.path, 'objects', objectPath(checksum, 'filez'));
     const good = readFileSync(path);
     writeFileSync(path, good.subarray(0, -2));
-    await assert.rejects(drain(built, checksum), { code: 'CORRUPT', message: /inflating .*unexpected end of file/ });
+    await assert.rejects(drain(built, checksum), {
+      code: 'CORRUPT',
+      message: /inflating .*unexpected end of file/,
+    });
     writeFileSync(path, Buffer.from(good).fill(0xff, 34));
-    await assert.rejects(drain(built, checksum), { code: 'CORRUPT', message: /inflating .*invalid block type/ });
+    await assert.rejects(drain(built, checksum), {
+      code: 'CORRUPT',
+      message: /inflating .*invalid block type/,
+    });
   }
 });
 
@@ -170,7 +223,11 @@ test('archive: a file that ends within its header', () => {
   const path = join(built.path, 'objects', objectPath(checksum, 'filez'));
   for (const size of [0, 7, 20]) {
     truncateSync(path, size);
-    assert.throws(() => openRepo(built.path).fileInfo(checksum), { code: 'CORRUPT' }, `${size} bytes`);
+    assert.throws(
+      () => openRepo(built.path).fileInfo(checksum),
+      { code: 'CORRUPT' },
+      `${size} bytes`,
+    );
     writeFileSync(path, Buffer.from('0000002000000000', 'hex'));
   }
 });
@@ -181,12 +238,17 @@ test('an object that goes away before it is read', async () => {
     const checksum = built.file({ content: 'x' });
     const repo = openRepo(built.path);
     const info = repo.fileInfo(checksum);
-    rmSync(join(built.path, 'objects', objectPath(checksum, mode === 'archive' ? 'filez' : 'file')));
+    rmSync(
+      join(built.path, 'objects', objectPath(checksum, mode === 'archive' ? 'filez' : 'file')),
+    );
     await assert.rejects(
       async () => {
         for await (const _ of repo.readFile(checksum, info));
       },
-      { code: 'NOT_FOUND', message: new RegExp(`reading file object ${checksum} of ${built.path}: ENOENT`) },
+      {
+        code: 'NOT_FOUND',
+        message: new RegExp(`reading file object ${checksum} of ${built.path}: ENOENT`),
+      },
     );
   }
 });
@@ -195,5 +257,8 @@ test('bare-split-xattrs: an object whose xattrs are missing', () => {
   const built = builder('bare-split-xattrs');
   const checksum = built.file({ content: 'x' });
   rmSync(join(built.path, 'objects', `${objectPath(checksum, 'file')}-xattrs-link`));
-  assert.throws(() => openRepo(built.path).fileInfo(checksum), { code: 'NOT_FOUND', message: /file-xattrs-link/ });
+  assert.throws(() => openRepo(built.path).fileInfo(checksum), {
+    code: 'NOT_FOUND',
+    message: /file-xattrs-link/,
+  });
 });

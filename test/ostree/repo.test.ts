@@ -54,7 +54,10 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     assert.deepEqual([repo.fileInfo(empty).size, repo.fileInfo(empty).mode], [0, 0o100600]);
     assert.deepEqual([...(repo.readFile(empty) as Iterable<Uint8Array>)], []);
     const symlink = repo.fileInfo(link);
-    assert.deepEqual([symlink.type, symlink.mode, symlink.size, symlink.target], ['symlink', 0o120777, 0, '../a//b']);
+    assert.deepEqual(
+      [symlink.type, symlink.mode, symlink.size, symlink.target],
+      ['symlink', 0o120777, 0, '../a//b'],
+    );
     assert.throws(() => repo.readFile(link), { code: 'NOT_FOUND', message: /is a symlink/ });
   });
 
@@ -83,7 +86,10 @@ test('xattrs that make a header longer than the first read', () => {
   const built = builder('archive');
   const xattrs = new Map([['user.long', Buffer.alloc(60_000, 'x')]]);
   const repo = openRepo(built.path);
-  assert.equal(repo.fileInfo(built.file({ content: 'x', xattrs })).xattrs.get('user.long')?.length, 60_000);
+  assert.equal(
+    repo.fileInfo(built.file({ content: 'x', xattrs })).xattrs.get('user.long')?.length,
+    60_000,
+  );
 });
 
 test('stopping in the middle of a file is no error', async () => {
@@ -102,7 +108,10 @@ test('a large file in an archive that claims to be small is no more than its cla
   const header = { uid: 0, gid: 0, mode: 0o100644, size: 10, xattrsBytes: new Uint8Array() };
   const checksum = startFileChecksum(header).update('0123456789').digest('hex');
   const bomb = deflateRawSync(Buffer.alloc(30 << 20));
-  built.write(`objects/${objectPath(checksum, 'filez')}`, Buffer.concat([filezHeaderBytes(header), bomb]));
+  built.write(
+    `objects/${objectPath(checksum, 'filez')}`,
+    Buffer.concat([filezHeaderBytes(header), bomb]),
+  );
   await assert.rejects(contentOf(openRepo(built.path), checksum), {
     code: 'CORRUPT',
     message: /inflating .*larger than 11 bytes/,
@@ -123,7 +132,10 @@ test('metadata objects come with their bytes', () => {
   );
   assert.equal(repo.loadDirmeta(dirtree.parsed.dirs[0]?.dirmeta as string).parsed.mode, 0o40755);
   assert.equal(repo.loadCommitMeta(commit), undefined);
-  built.commitMeta(commit, new Map([['ostree.gpgsigs', { type: 'aay', value: [Buffer.of(1, 2)] }]]));
+  built.commitMeta(
+    commit,
+    new Map([['ostree.gpgsigs', { type: 'aay', value: [Buffer.of(1, 2)] }]]),
+  );
   assert.deepEqual([...(repo.loadCommitMeta(commit)?.parsed.keys() ?? [])], ['ostree.gpgsigs']);
 });
 
@@ -159,13 +171,22 @@ test('revisions: refs, remote refs, ids, their beginnings, parents', () => {
     'a:b:c',
     '../refs/heads/distro/stable',
   ];
-  for (const rev of [...absent, `0${first.slice(1)}`, 'x'.repeat(5000), '/', 'origin/../distro/stable'])
+  for (const rev of [
+    ...absent,
+    `0${first.slice(1)}`,
+    'x'.repeat(5000),
+    '/',
+    'origin/../distro/stable',
+  ])
     assert.throws(
       () => repo.resolve(rev),
       { code: 'NOT_FOUND', message: /no ref or commit .* in ostree repository/ },
       rev,
     );
-  assert.throws(() => repo.resolve('distro/stable^'), { code: 'NOT_FOUND', message: /has no parent/ });
+  assert.throws(() => repo.resolve('distro/stable^'), {
+    code: 'NOT_FOUND',
+    message: /has no parent/,
+  });
 });
 
 test('what a repository lacks is looked for in its parent', async () => {

@@ -15,15 +15,26 @@ async function load(source: ContentSource, specs: Readonly<Record<TreePath, Entr
   const log = { warn: (message: string) => warnings.push(message), info() {}, progress() {} };
   const claims = await source.load({ tree, log, signal: new AbortController().signal });
   const owners = Object.fromEntries(
-    (Object.keys(specs) as TreePath[]).map((path) => [path, claims.strong(tree.files.get(path) as FileEntry)[0]]),
+    (Object.keys(specs) as TreePath[]).map((path) => [
+      path,
+      claims.strong(tree.files.get(path) as FileEntry)[0],
+    ]),
   );
   return { owners, components: claims.components, warnings, detected: source.detect(tree.files) };
 }
 
 test('bigfiles: files from 1 MiB on, each a component of its own', async () => {
   const [big, small] = [new Uint8Array(1 << 20), new Uint8Array((1 << 20) - 1)];
-  const { owners, components, detected } = await load(bigfiles, { '/a/big': big, '/a/big2': big, '/a/small': small });
-  assert.deepEqual(owners, { '/a/big': 'file:/a/big', '/a/big2': 'file:/a/big2', '/a/small': undefined });
+  const { owners, components, detected } = await load(bigfiles, {
+    '/a/big': big,
+    '/a/big2': big,
+    '/a/small': small,
+  });
+  assert.deepEqual(owners, {
+    '/a/big': 'file:/a/big',
+    '/a/big2': 'file:/a/big2',
+    '/a/small': undefined,
+  });
   assert.deepEqual([...components.keys()], ['file:/a/big', 'file:/a/big2']);
   assert.equal(detected, true);
   assert.equal((await load(bigfiles, { '/a/small': small })).detected, false);
@@ -38,9 +49,19 @@ test('kernel: the initramfs alone, and what else lies directly beside a kernel',
     '/usr/lib/modules/6.1/kernel/fs/ext4.ko': '',
     '/usr/lib/modules/readme': '',
   });
-  assert.deepEqual(Object.values(owners), ['initramfs', 'initramfs', 'kernel', 'kernel', undefined, undefined]);
+  assert.deepEqual(Object.values(owners), [
+    'initramfs',
+    'initramfs',
+    'kernel',
+    'kernel',
+    undefined,
+    undefined,
+  ]);
   assert.equal(detected, true);
-  assert.equal((await load(kernel, { '/usr/lib/modules/6.1': { directory: true } })).detected, false);
+  assert.equal(
+    (await load(kernel, { '/usr/lib/modules/6.1': { directory: true } })).detected,
+    false,
+  );
 });
 
 test('subtree: the first three directories, whatever else there is', async () => {
@@ -61,7 +82,10 @@ test('subtree: the first three directories, whatever else there is', async () =>
 });
 
 const named = (name: string | Uint8Array, interval?: string): EntrySpec => ({
-  xattrs: { 'user.component': name, ...(interval !== undefined && { 'user.update-interval': interval }) },
+  xattrs: {
+    'user.component': name,
+    ...(interval !== undefined && { 'user.update-interval': interval }),
+  },
 });
 const folder = (name: string, interval?: string): EntrySpec => ({
   ...(named(name, interval) as object),
@@ -145,7 +169,8 @@ test('xattr: a NUL at the end is none of the name; what is no name or interval i
   assert.equal(warnings.length, 8);
 });
 
-const mapped = (paths: object, components?: object) => mapping(JSON.stringify({ version: 1, paths, components }));
+const mapped = (paths: object, components?: object) =>
+  mapping(JSON.stringify({ version: 1, paths, components }));
 
 test('mapping: the longest path wins, in the running system and through symlinked directories', async () => {
   const source = mapped({
@@ -188,18 +213,30 @@ test('mapping: the longest path wins, in the running system and through symlinke
 });
 
 test('mapping: what is declared of a component; the root holds for all', async () => {
-  const declared = { mesa: { updateInterval: 14, source: 'graphics', exclusive: true }, unused: {} };
-  const { owners, components } = await load(mapped({ '/': 'mesa' }, declared), { '/x': '', '/a/b/c': '' });
+  const declared = {
+    mesa: { updateInterval: 14, source: 'graphics', exclusive: true },
+    unused: {},
+  };
+  const { owners, components } = await load(mapped({ '/': 'mesa' }, declared), {
+    '/x': '',
+    '/a/b/c': '',
+  });
   assert.deepEqual(Object.values(owners), ['mapping:mesa', 'mapping:mesa']);
   assert.deepEqual(
     [...components],
-    [['mapping:mesa', { name: 'mesa', source: 'graphics', packages: [], updateInterval: 14, exclusive: true }]],
+    [
+      [
+        'mapping:mesa',
+        { name: 'mesa', source: 'graphics', packages: [], updateInterval: 14, exclusive: true },
+      ],
+    ],
   );
   assert.equal((await load(mapped({}), { '/x': '' })).detected, false);
 });
 
 test('mapping: what is none is refused, and the member named', () => {
-  const refused = (text: string, message: RegExp) => assert.throws(() => mapping(text), { code: 'CORRUPT', message });
+  const refused = (text: string, message: RegExp) =>
+    assert.throws(() => mapping(text), { code: 'CORRUPT', message });
   refused('{', /^not JSON: /);
   refused('{"version": 2, "paths": {}}', /^version: /);
   for (const path of ['usr/x', '/usr/../x', '/usr/./x', '/usr//x', '/usr/', '/..', '/a\0b', ''])

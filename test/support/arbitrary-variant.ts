@@ -17,7 +17,9 @@ export const signatures: fc.Arbitrary<string> = fc.letrec<{ type: string }>((tie
   ),
 })).type;
 
-const text = fc.string({ unit: 'binary', maxLength: 12 }).map((value) => value.replaceAll('\0', ''));
+const text = fc
+  .string({ unit: 'binary', maxLength: 12 })
+  .map((value) => value.replaceAll('\0', ''));
 const bits = (count: number) => fc.bigInt(0n, (1n << BigInt(count)) - 1n);
 const basics: Readonly<Record<string, fc.Arbitrary<GVariantValue>>> = {
   b: fc.boolean(),
@@ -50,8 +52,12 @@ function valuesOfType(type: GVariantType, inner: readonly string[]): fc.Arbitrar
   if (type.kind === 'variant')
     return fc
       .constantFrom(...inner)
-      .chain((signature) => valuesOf(signature, ['y']).map((value) => ({ type: signature, value })));
+      .chain((signature) =>
+        valuesOf(signature, ['y']).map((value) => ({ type: signature, value })),
+      );
   const members = type.members.map((member) => valuesOfType(member, inner));
   if (type.kind === 'tuple') return fc.tuple(...members);
-  return fc.array(members[0] as fc.Arbitrary<GVariantValue>, { maxLength: type.kind === 'maybe' ? 1 : 8 });
+  return fc.array(members[0] as fc.Arbitrary<GVariantValue>, {
+    maxLength: type.kind === 'maybe' ? 1 : 8,
+  });
 }

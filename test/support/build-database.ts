@@ -14,14 +14,20 @@ export interface PackageSpec {
   readonly buildTime?: number;
   readonly changelogTimes?: readonly number[];
   /** Absolute paths. */
-  readonly files?: readonly (string | { readonly path: string; readonly ghost?: true; readonly state?: number })[];
+  readonly files?: readonly (
+    | string
+    | { readonly path: string; readonly ghost?: true; readonly state?: number }
+  )[];
 }
 
 /** A database of `packages`, in that order. */
 export function buildDatabase(packages: readonly PackageSpec[]): Uint8Array {
   const database = new SQL.Database();
-  database.run('CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)');
-  for (const each of packages) database.run('INSERT INTO Packages(blob) VALUES (?)', [packageHeader(each)]);
+  database.run(
+    'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)',
+  );
+  for (const each of packages)
+    database.run('INSERT INTO Packages(blob) VALUES (?)', [packageHeader(each)]);
   const bytes = database.export();
   database.close();
   return bytes;
@@ -44,7 +50,11 @@ function packageHeader({
   const fileTags: HeaderEntry[] = [
     [Tag.FILESTATES, TagType.CHAR, entries.map(({ state = 0 }) => state)],
     [Tag.FILEFLAGS, TagType.INT32, entries.map(({ ghost }) => (ghost ? FileFlag.GHOST : 0))],
-    [Tag.DIRINDEXES, TagType.INT32, entries.map(({ path }, i) => directories.indexOf(path.slice(0, split[i])))],
+    [
+      Tag.DIRINDEXES,
+      TagType.INT32,
+      entries.map(({ path }, i) => directories.indexOf(path.slice(0, split[i]))),
+    ],
     [Tag.BASENAMES, TagType.STRING_ARRAY, entries.map(({ path }, i) => path.slice(split[i]))],
     [Tag.DIRNAMES, TagType.STRING_ARRAY, directories],
   ];

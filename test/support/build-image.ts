@@ -18,7 +18,10 @@ export const byTopDirectory: ContentSource = {
   detect: () => true,
   load: async ({ tree }) => ({
     components: new Map(
-      [...tree.files].map((entry) => [topOf(entry), { name: topOf(entry), source: topOf(entry), packages: [] }]),
+      [...tree.files].map((entry) => [
+        topOf(entry),
+        { name: topOf(entry), source: topOf(entry), packages: [] },
+      ]),
     ),
     strong: (entry) => [topOf(entry)],
   }),
@@ -44,7 +47,14 @@ export interface BuildOptions extends Partial<Omit<WriteImageOptions, 'previous'
 /** One layer for each top-level directory of `spec`, after the commit layer. */
 export async function buildImage(
   spec: TreeSpec,
-  { previous: image, commit = {}, formatVersion = 2, imgref, log = silentLogger, ...options }: BuildOptions = {},
+  {
+    previous: image,
+    commit = {},
+    formatVersion = 2,
+    imgref,
+    log = silentLogger,
+    ...options
+  }: BuildOptions = {},
 ) {
   const repo = new RepoBuilder('archive', '', scratchDirectory());
   const destination = imgref ?? `oci:${join(scratchDirectory(), 'image')}`;

@@ -5,10 +5,19 @@ import { dirname, join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Xattrs } from '../../src/bytes/xattrs.js';
 import type { RepoMode } from '../../src/ostree/config.js';
-import { type Commit, encodeCommit, encodeMetadata, type Metadata } from '../../src/ostree/objects/commit.js';
+import {
+  type Commit,
+  encodeCommit,
+  encodeMetadata,
+  type Metadata,
+} from '../../src/ostree/objects/commit.js';
 import { encodeDirmeta } from '../../src/ostree/objects/dirmeta.js';
 import { type Dirtree, encodeDirtree } from '../../src/ostree/objects/dirtree.js';
-import { type FileHeader, filezHeaderBytes, startFileChecksum } from '../../src/ostree/objects/file.js';
+import {
+  type FileHeader,
+  filezHeaderBytes,
+  startFileChecksum,
+} from '../../src/ostree/objects/file.js';
 import { type MetadataKind, objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
 import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
 
@@ -93,15 +102,29 @@ export class RepoBuilder {
     const files: { name: string; checksum: string }[] = [];
     const dirs: { name: string; dirtree: string; dirmeta: string }[] = [];
     for (const [name, each] of spec) {
-      if (each instanceof Map) dirs.push({ name, dirtree: this.tree(each), dirmeta: this.dirmeta() });
-      else files.push({ name, checksum: this.file(typeof each === 'string' ? { content: each } : (each as FileSpec)) });
+      if (each instanceof Map)
+        dirs.push({ name, dirtree: this.tree(each), dirmeta: this.dirmeta() });
+      else
+        files.push({
+          name,
+          checksum: this.file(typeof each === 'string' ? { content: each } : (each as FileSpec)),
+        });
     }
     return this.dirtree({ files, dirs });
   }
 
   commit(dirtree: string, change: Partial<Commit> = {}): string {
-    const commit = { metadata: new Map(), related: [], subject: 'test', body: '', timestamp: 1_700_000_000 };
-    return this.object('commit', encodeCommit({ ...commit, dirtree, dirmeta: this.dirmeta(), ...change }));
+    const commit = {
+      metadata: new Map(),
+      related: [],
+      subject: 'test',
+      body: '',
+      timestamp: 1_700_000_000,
+    };
+    return this.object(
+      'commit',
+      encodeCommit({ ...commit, dirtree, dirmeta: this.dirmeta(), ...change }),
+    );
   }
 
   commitMeta(commit: string, metadata: Metadata): void {

@@ -28,13 +28,16 @@ export function buildTree(specs: Readonly<Record<TreePath, EntrySpec>>): Tree {
   };
   for (const [path, spec] of Object.entries(specs) as [TreePath, EntrySpec][]) {
     const { content = '', target, directory, xattrs } = isContent(spec) ? { content: spec } : spec;
-    const attributes = new Map(Object.entries(xattrs ?? {}).map(([name, value]) => [name, Buffer.from(value)]));
+    const attributes = new Map(
+      Object.entries(xattrs ?? {}).map(([name, value]) => [name, Buffer.from(value)]),
+    );
     if (directory) addDirectory(path, attributes);
     else entries.set(path, contentEntry(path, Buffer.from(content), target, attributes));
     contents.set(path, Buffer.from(content));
   }
   for (const path of [...entries.keys()] as TreePath[])
-    for (let parent = parentPath(path); !entries.has(parent); parent = parentPath(parent)) addDirectory(parent);
+    for (let parent = parentPath(path); !entries.has(parent); parent = parentPath(parent))
+      addDirectory(parent);
   const files = new FileMap(entries.values());
   const contentOf = (path: string | undefined) => {
     const bytes = path === undefined ? undefined : contents.get(path);
@@ -53,7 +56,12 @@ function isContent(spec: EntrySpec): spec is string | Uint8Array {
   return typeof spec === 'string' || spec instanceof Uint8Array;
 }
 
-function contentEntry(path: TreePath, content: Buffer, target: string | undefined, xattrs: Xattrs): FileEntry {
+function contentEntry(
+  path: TreePath,
+  content: Buffer,
+  target: string | undefined,
+  xattrs: Xattrs,
+): FileEntry {
   const mode = target === undefined ? 0o100644 : 0o120777;
   const common = { path, mode, uid: 0, gid: 0, xattrs };
   const size = target === undefined ? content.length : 0;
@@ -63,6 +71,7 @@ function contentEntry(path: TreePath, content: Buffer, target: string | undefine
     ...(target !== undefined && { target }),
     xattrsBytes: encodeXattrs(xattrs),
   });
-  if (target !== undefined) return { ...common, type: 'symlink', size: 0, target, checksum: hash.digest('hex') };
+  if (target !== undefined)
+    return { ...common, type: 'symlink', size: 0, target, checksum: hash.digest('hex') };
   return { ...common, type: 'file', size, checksum: hash.update(content).digest('hex') };
 }

@@ -34,7 +34,11 @@ export function refused(args: readonly string[], message: RegExp): void {
   const { status, stderr } = tryOstrata(args);
   assert.equal(status === 1 || status === 2, true, `exit code ${status}: ${stderr}`);
   assert.match(stderr, message);
-  assert.equal(lines(stderr).filter((line) => !line.startsWith('layers already present: ')).length, 1, stderr);
+  assert.equal(
+    lines(stderr).filter((line) => !line.startsWith('layers already present: ')).length,
+    1,
+    stderr,
+  );
 }
 
 export function refs(repo: string): string[] {

@@ -13,7 +13,9 @@ export async function copyImage(image: ImageReader, writer: ImageWriter): Promis
     const { architecture, os } = parseConfig(config);
     const layers = new Map(image.manifest.layers.map((layer) => [layer.digest, layer]));
     const parallel = new Parallel(MAX_COPIES);
-    const copies = [...layers.values()].map((layer) => parallel.run(() => writer.reuse(layer, image)));
+    const copies = [...layers.values()].map((layer) =>
+      parallel.run(() => writer.reuse(layer, image)),
+    );
     await Promise.all(copies).finally(() => Promise.allSettled(copies));
     await writer.commit({ config, manifest: image.manifestBytes, platform: { architecture, os } });
   } catch (error) {

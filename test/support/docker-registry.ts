@@ -39,13 +39,22 @@ export async function startRegistry(
     http: {
       addr: '127.0.0.1:0',
       ...(tls && {
-        tls: { certificate: tls.certificate, key: tls.key, ...(tls.clientCa && { clientcas: [tls.clientCa] }) },
+        tls: {
+          certificate: tls.certificate,
+          key: tls.key,
+          ...(tls.clientCa && { clientcas: [tls.clientCa] }),
+        },
       }),
     },
     ...(htpasswd && { auth: { htpasswd: { realm: 'test', path: htpasswd } } }),
     ...(token && {
       auth: {
-        token: { realm: token.realm, service: token.service, issuer: token.issuer, rootcertbundle: token.rootCert },
+        token: {
+          realm: token.realm,
+          service: token.service,
+          issuer: token.issuer,
+          rootcertbundle: token.rootCert,
+        },
       },
     }),
   };
@@ -96,10 +105,29 @@ export function makeCertificates(directory: string): TestCertificates {
     ['server', 'subjectAltName=IP:127.0.0.1,DNS:registry.test,DNS:localhost'],
     ['client', 'extendedKeyUsage=clientAuth'],
   ] as const) {
-    openssl('req', ...newKey, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+    openssl(
+      'req',
+      ...newKey,
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.csr`,
+      '-subj',
+      `/CN=${name}`,
+    );
     writeFileSync(path(`${name}.ext`), extension);
     openssl(
-      ...['x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial'],
+      ...[
+        'x509',
+        '-req',
+        '-in',
+        `${name}.csr`,
+        '-CA',
+        'ca.crt',
+        '-CAkey',
+        'ca.key',
+        '-CAcreateserial',
+      ],
       ...['-days', '2', '-extfile', `${name}.ext`, '-out', `${name}.pem`],
     );
   }

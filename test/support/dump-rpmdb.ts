@@ -21,7 +21,8 @@ const STATE_NUMBERS: Readonly<Record<RpmFile['state'], number>> = {
 
 /** {@link DUMP_FORMAT} of one package. */
 export function dumpPackage(pkg: RpmPackage): Buffer {
-  const none = (value: string | number | undefined) => (value === undefined ? '(none)' : String(value));
+  const none = (value: string | number | undefined) =>
+    value === undefined ? '(none)' : String(value);
   const changes = pkg.changelogTimes.map((time) => `${time},`).join('');
   const lines: Uint8Array[] = [
     Buffer.from(
@@ -32,7 +33,9 @@ export function dumpPackage(pkg: RpmPackage): Buffer {
   for (const file of pkg.files()) {
     lines.push(
       file.pathBytes,
-      Buffer.from(`\t${file.size}\t${file.mode}\t${file.digest}\t${file.flags}\t${file.user}\t${file.group}\t`),
+      Buffer.from(
+        `\t${file.size}\t${file.mode}\t${file.digest}\t${file.flags}\t${file.user}\t${file.group}\t`,
+      ),
       file.linkTo,
       Buffer.from(`\t${STATE_NUMBERS[file.state]}\n`),
     );
@@ -52,15 +55,21 @@ export function splitDump(dump: Buffer): Buffer[] {
     const end = next < 0 ? dump.length : next + 1;
     const pkg = dump.subarray(start, end);
     const without = pkg.length - NO_FILES.length;
-    packages.push(pkg.subarray(Math.max(0, without)).equals(NO_FILES) ? pkg.subarray(0, without) : pkg);
+    packages.push(
+      pkg.subarray(Math.max(0, without)).equals(NO_FILES) ? pkg.subarray(0, without) : pkg,
+    );
     start = end;
   }
   return packages.sort(Buffer.compare);
 }
 
 /** The first line in which two sorted dumps differ, for messages; undefined where they are equal byte for byte. */
-export function firstDifference(ours: readonly Buffer[], theirs: readonly Buffer[]): string | undefined {
-  const lines = (dump: readonly Buffer[], i: number) => dump[i]?.toString('latin1').split('\n') ?? [];
+export function firstDifference(
+  ours: readonly Buffer[],
+  theirs: readonly Buffer[],
+): string | undefined {
+  const lines = (dump: readonly Buffer[], i: number) =>
+    dump[i]?.toString('latin1').split('\n') ?? [];
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
     if (ours[i] && theirs[i] && ours[i]?.equals(theirs[i] as Buffer)) continue;
     const [left, right] = [lines(ours, i), lines(theirs, i)];

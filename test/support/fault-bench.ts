@@ -24,7 +24,9 @@ export const STALL = 1000;
 /** Tests mostly wait. */
 export const CONCURRENCY = 12;
 export const credentials = { username: 'alice', password: 'very-secret' };
-export const secrets = new RegExp(`very-secret|${Buffer.from('alice:very-secret').toString('base64')}`);
+export const secrets = new RegExp(
+  `very-secret|${Buffer.from('alice:very-secret').toString('base64')}`,
+);
 
 /** Shared by the tests of a file. */
 export class FaultBench {
@@ -35,7 +37,10 @@ export class FaultBench {
   static async start(): Promise<FaultBench> {
     const scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
     const registry = await startRegistry(join(scratch, 'registry'));
-    const image = await writeTestImage(join(scratch, 'images'), 'x', [noise('small', 1000), noise('big', 3 * MIB)]);
+    const image = await writeTestImage(join(scratch, 'images'), 'x', [
+      noise('small', 1000),
+      noise('big', 3 * MIB),
+    ]);
     const target = `docker://${registry.host}/os/good:x`;
     await copyImage(await openImage(image.imgref), await createImage(target, { tlsVerify: false }));
     return new FaultBench(scratch, registry, image);
@@ -81,7 +86,11 @@ export class FaultTest {
   async pull(more: TransportOptions = {}): Promise<Traffic> {
     const traffic = newTraffic();
     const pulled = `oci:${join(this.bench.scratch, this.#name)}:x`;
-    const reader = await openImage(`docker://${this.proxy.host}/os/good:x`, { ...this.options, traffic, ...more });
+    const reader = await openImage(`docker://${this.proxy.host}/os/good:x`, {
+      ...this.options,
+      traffic,
+      ...more,
+    });
     await copyImage(reader, await createImage(pulled));
     await validateImage(await openImage(pulled));
     rmSync(join(this.bench.scratch, this.#name), { recursive: true });
@@ -91,7 +100,10 @@ export class FaultTest {
   /** Pushes it under a name of this test's own; what arrives must be right. */
   async push(more: TransportOptions = {}, part = ''): Promise<void> {
     const name = `os/${this.#name}${part}:x`;
-    const target = await createImage(`docker://${this.proxy.host}/${name}`, { ...this.options, ...more });
+    const target = await createImage(`docker://${this.proxy.host}/${name}`, {
+      ...this.options,
+      ...more,
+    });
     await copyImage(await openImage(this.bench.image.imgref), target);
     const pushed = await openImage(`docker://${this.bench.registry.host}/${name}`, this.options);
     assert.equal(pushed.manifestDigest, this.bench.image.manifestDigest);
@@ -112,14 +124,23 @@ export class FaultTest {
 
   /** Nothing that this test pushed or pulled can be taken for an image. */
   async assertNothingThere(): Promise<void> {
-    const pushed = openImage(`docker://${this.bench.registry.host}/os/${this.#name}:x`, this.options);
+    const pushed = openImage(
+      `docker://${this.bench.registry.host}/os/${this.#name}:x`,
+      this.options,
+    );
     await assert.rejects(pushed, { code: 'NOT_FOUND' });
-    await assert.rejects(openImage(`oci:${join(this.bench.scratch, this.#name)}:x`), { code: 'NOT_FOUND' });
+    await assert.rejects(openImage(`oci:${join(this.bench.scratch, this.#name)}:x`), {
+      code: 'NOT_FOUND',
+    });
   }
 }
 
 /** A test with a proxy of its own. */
-export function faultTest(name: string, bench: () => FaultBench, body: (given: FaultTest) => Promise<void>): void {
+export function faultTest(
+  name: string,
+  bench: () => FaultBench,
+  body: (given: FaultTest) => Promise<void>,
+): void {
   test(name, async () => {
     const proxy = await startFaultProxy(bench().registry.host);
     try {
@@ -131,7 +152,10 @@ export function faultTest(name: string, bench: () => FaultBench, body: (given: F
 }
 
 /** Runs `body` while a server of one's own listens at `url`. */
-export async function withServer(listener: RequestListener, body: (url: string) => Promise<void>): Promise<void> {
+export async function withServer(
+  listener: RequestListener,
+  body: (url: string) => Promise<void>,
+): Promise<void> {
   const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {

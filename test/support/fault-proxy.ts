@@ -1,5 +1,10 @@
 // Stands between a client and a registry and does to requests what networks and servers do at their worst.
-import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request as forward,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type Fault =
@@ -18,7 +23,11 @@ export type Fault =
   /** The answer's headers are others. */
   | { readonly headers: Readonly<Record<string, string>> }
   /** This answer instead of the registry's. */
-  | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string };
+  | {
+      readonly status: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly body?: string;
+    };
 
 export interface SeenRequest {
   readonly method: string;
@@ -57,7 +66,11 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   };
   return proxy;
 
-  async function handle(request: IncomingMessage, response: ServerResponse, fault: Fault | undefined): Promise<void> {
+  async function handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    fault: Fault | undefined,
+  ): Promise<void> {
     if (fault && 'reset' in fault && fault.reset === 'before') return void request.socket.destroy();
     if (fault && 'stall' in fault) return;
     if (fault && 'status' in fault) {
@@ -107,12 +120,15 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       if (fault && 'flip' in fault && fault.flip === 'answer') flip(chunk, fault.at - passed);
       const left = cut ? Math.max(0, cut.cut - passed) : chunk.length;
       passed += chunk.length;
-      await new Promise<void>((resolve) => response.write(chunk.subarray(0, left), () => resolve()));
+      await new Promise<void>((resolve) =>
+        response.write(chunk.subarray(0, left), () => resolve()),
+      );
       if (cut === undefined || passed < cut.cut) continue;
       if (cut.end === 'reset') return void request.socket.destroy();
       if (cut.end === 'stall') return;
       // Newer Node calls back at once where the connection is gone, which only the event loop finds out.
-      while (!response.destroyed) await new Promise((resolve) => response.write(noise, () => setImmediate(resolve)));
+      while (!response.destroyed)
+        await new Promise((resolve) => response.write(noise, () => setImmediate(resolve)));
       return;
     }
     response.end();

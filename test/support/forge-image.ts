@@ -5,7 +5,12 @@ import { gzipSync } from 'node:zlib';
 import type { ImageReader } from '../../src/oci/image.js';
 import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
 import { validateBlob } from '../../src/oci/validate.js';
-import { END_OF_ARCHIVE, encodeTarHeader, type TarEntryType, tarPadding } from '../../src/tar/header.js';
+import {
+  END_OF_ARCHIVE,
+  encodeTarHeader,
+  type TarEntryType,
+  tarPadding,
+} from '../../src/tar/header.js';
 import { type TarHeader, TarReader } from '../../src/tar/reader.js';
 import { scratchDirectory } from './scratch.js';
 
@@ -83,7 +88,10 @@ function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedIma
 }
 
 /** Rewrites the manifest of a forged image. */
-export function changeManifest({ directory }: ForgedImage, change: (manifest: { layers: unknown[] }) => void): void {
+export function changeManifest(
+  { directory }: ForgedImage,
+  change: (manifest: { layers: unknown[] }) => void,
+): void {
   const indexPath = join(directory, 'index.json');
   const index = JSON.parse(readFileSync(indexPath, 'utf8'));
   const manifest = JSON.parse(
@@ -107,7 +115,11 @@ async function* readEntries(tar: AsyncIterable<Uint8Array>): AsyncIterable<Forge
     },
     content: (bytes) => void content.push(Uint8Array.from(bytes)),
     entryEnd: () =>
-      void done.push({ ...header, name: header.name.replace(/\/$/, ''), content: Buffer.concat(content) }),
+      void done.push({
+        ...header,
+        name: header.name.replace(/\/$/, ''),
+        content: Buffer.concat(content),
+      }),
   });
   for await (const bytes of tar) {
     reader.push(bytes);
@@ -116,11 +128,24 @@ async function* readEntries(tar: AsyncIterable<Uint8Array>): AsyncIterable<Forge
   reader.end();
 }
 
-const OTHER_FLAGS: Readonly<Record<string, string>> = { 'character device': '3', 'block device': '4', fifo: '6' };
+const OTHER_FLAGS: Readonly<Record<string, string>> = {
+  'character device': '3',
+  'block device': '4',
+  fifo: '6',
+};
 
 export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
   const parts = entries.flatMap((entry) => {
-    const { name, type, mode = 0o644, uid = 0, gid = 0, linkname, xattrs, content = new Uint8Array() } = entry;
+    const {
+      name,
+      type,
+      mode = 0o644,
+      uid = 0,
+      gid = 0,
+      linkname,
+      xattrs,
+      content = new Uint8Array(),
+    } = entry;
     const size = entry.size ?? content.length;
     const flag = OTHER_FLAGS[type];
     const header = Buffer.from(

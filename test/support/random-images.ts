@@ -11,7 +11,8 @@ import type { Traffic } from '../../src/transports/transport.js';
 /** `size` bytes that depend on `seed` only. */
 export function noise(seed: string, size: number): Buffer {
   const blocks: Buffer[] = [];
-  for (let made = 0; made < size; made += 32) blocks.push(createHash('sha256').update(`${seed} ${made}`).digest());
+  for (let made = 0; made < size; made += 32)
+    blocks.push(createHash('sha256').update(`${seed} ${made}`).digest());
   return Buffer.concat(blocks).subarray(0, size);
 }
 
@@ -30,7 +31,10 @@ export interface TestImage {
 }
 
 /** Config and manifest of an image of `layers`; `change` may make the manifest lie. */
-export function describeImage(layers: readonly Uint8Array[], change: (manifest: TestManifest) => object = (m) => m) {
+export function describeImage(
+  layers: readonly Uint8Array[],
+  change: (manifest: TestManifest) => object = (m) => m,
+) {
   const blobs = layers.map(gzipped);
   const descriptors = blobs.map((blob) => ({
     mediaType: OCI_LAYER_GZIP,
@@ -59,7 +63,11 @@ export interface TestManifest {
   readonly schemaVersion: number;
   readonly mediaType: string;
   readonly config: { readonly mediaType: string; readonly digest: string; readonly size: number };
-  readonly layers: readonly { readonly mediaType: string; readonly digest: string; readonly size: number }[];
+  readonly layers: readonly {
+    readonly mediaType: string;
+    readonly digest: string;
+    readonly size: number;
+  }[];
 }
 
 /** Writes an image of `layers` into the layout `directory`. */

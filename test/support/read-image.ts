@@ -57,7 +57,8 @@ export interface Result {
 }
 
 const sha256 = (data: Uint8Array) => `sha256:${createHash('sha256').update(data).digest('hex')}`;
-export const blobPath = (directory: string, digest: string) => join(directory, 'blobs', digest.replace(':', '/'));
+export const blobPath = (directory: string, digest: string) =>
+  join(directory, 'blobs', digest.replace(':', '/'));
 
 function readBlob(directory: string, { digest, size }: Descriptor): Buffer {
   const data = readFileSync(blobPath(directory, digest));
@@ -74,14 +75,26 @@ export function readLayer({ directory }: Image, layer: Descriptor): Buffer {
 
 /** The image `tag` of an OCI layout; every digest and size in it is recomputed. */
 export function readImage(directory: string, tag: string): Image {
-  assert.deepEqual(JSON.parse(readFileSync(join(directory, 'oci-layout'), 'utf8')), { imageLayoutVersion: '1.0.0' });
-  const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8')) as { manifests: Descriptor[] };
-  const found = index.manifests.filter((entry) => entry.annotations?.['org.opencontainers.image.ref.name'] === tag);
+  assert.deepEqual(JSON.parse(readFileSync(join(directory, 'oci-layout'), 'utf8')), {
+    imageLayoutVersion: '1.0.0',
+  });
+  const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8')) as {
+    manifests: Descriptor[];
+  };
+  const found = index.manifests.filter(
+    (entry) => entry.annotations?.['org.opencontainers.image.ref.name'] === tag,
+  );
   assert.equal(found.length, 1, `entries of tag ${tag} in index.json`);
   const [entry] = found as [Descriptor];
   const manifest = JSON.parse(readBlob(directory, entry).toString()) as Manifest;
   const config = JSON.parse(readBlob(directory, manifest.config).toString()) as Config;
-  const image = { reference: `oci:${directory}:${tag}`, directory, manifestDigest: entry.digest, manifest, config };
+  const image = {
+    reference: `oci:${directory}:${tag}`,
+    directory,
+    manifestDigest: entry.digest,
+    manifest,
+    config,
+  };
 
   const { diff_ids } = config.rootfs;
   assert.deepEqual(
@@ -117,7 +130,10 @@ export function encapsulate(
   { tag = 'latest', ...options }: RunOptions & { readonly tag?: string } = {},
 ): Build {
   const target = `oci:${directory}:${tag}`;
-  const output = ostrata(['container-encapsulate', `--repo=${repo}`, '--json', ...args, ref, target], options);
+  const output = ostrata(
+    ['container-encapsulate', `--repo=${repo}`, '--json', ...args, ref, target],
+    options,
+  );
   const result = JSON.parse(Buffer.from(output, 'latin1').toString()) as Result;
   ostrata(['verify', '--quiet', target]);
   const image = readImage(directory, tag);
@@ -126,7 +142,11 @@ export function encapsulate(
   assert.equal(result.commit, image.config.config.Labels['ostree.commit']);
   assert.deepEqual(
     result.layers.map(({ digest, size, diffId }) => ({ digest, size, diffId })),
-    image.manifest.layers.map(({ digest, size }, i) => ({ digest, size, diffId: image.config.rootfs.diff_ids[i] })),
+    image.manifest.layers.map(({ digest, size }, i) => ({
+      digest,
+      size,
+      diffId: image.config.rootfs.diff_ids[i],
+    })),
   );
   return { image, result };
 }

@@ -23,7 +23,11 @@ const MAX_OUTPUT_BYTES = 1 << 30;
  * Runs a program to its end, without judging its exit code. Output is read as Latin-1: one character a byte. Each run
  * has a cache of its own, unless told otherwise: what one made does not hide what another does.
  */
-export function tryRun(program: string, args: readonly string[], options: RunOptions = {}): RunResult {
+export function tryRun(
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): RunResult {
   const cache = mkdtempSync(join(tmpdir(), 'ostrata-test-cache-'));
   const { status, stdout, stderr, error } = spawnSync(program, args, {
     cwd: options.cwd,
@@ -41,7 +45,9 @@ export function tryRun(program: string, args: readonly string[], options: RunOpt
 export function run(program: string, args: readonly string[], options: RunOptions = {}): string {
   const result = tryRun(program, args, options);
   if (result.status !== 0)
-    throw new Error(`${program} ${args.join(' ')}: exit code ${result.status}\n${result.stderr.slice(-4000)}`);
+    throw new Error(
+      `${program} ${args.join(' ')}: exit code ${result.status}\n${result.stderr.slice(-4000)}`,
+    );
   return result.stdout;
 }
 

@@ -20,17 +20,26 @@ export interface Found {
 export type Scan = Map<string, Found>;
 
 const typeOf = (stats: BigIntStats) =>
-  stats.isDirectory() ? 'directory' : stats.isFile() ? 'file' : stats.isSymbolicLink() ? 'symlink' : 'other';
+  stats.isDirectory()
+    ? 'directory'
+    : stats.isFile()
+      ? 'file'
+      : stats.isSymbolicLink()
+        ? 'symlink'
+        : 'other';
 
 const decodeName = (text: string) =>
   text.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8)));
 
 function readXattrs(root: string): Map<string, string[]> {
   const found = new Map<string, string[]>();
-  const listing = run('getfattr', ['-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '.'], { cwd: root });
+  const listing = run('getfattr', ['-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '.'], {
+    cwd: root,
+  });
   for (const block of listing.split('\n\n')) {
     const [head, ...lines] = block.split('\n').filter((line) => line !== '');
-    if (head) found.set(decodeName(head.replace(/^# file: (\.$)?/, '')), lines.map(decodeName).sort());
+    if (head)
+      found.set(decodeName(head.replace(/^# file: (\.$)?/, '')), lines.map(decodeName).sort());
   }
   return found;
 }
@@ -44,7 +53,8 @@ export function scan(root: string, except: readonly string[] = []): Scan {
     const stats = lstatSync(absolute, { bigint: true });
     const type = typeOf(stats);
     let content = '';
-    if (type === 'file') content = createHash('sha256').update(readFileSync(absolute)).digest('hex');
+    if (type === 'file')
+      content = createHash('sha256').update(readFileSync(absolute)).digest('hex');
     if (type === 'symlink') content = readlinkSync(absolute, 'latin1');
     const { size, ino: inode } = stats;
     const mode = Number(stats.mode & 0o7777n);
@@ -53,7 +63,8 @@ export function scan(root: string, except: readonly string[] = []): Scan {
       ...{ content, size, inode, xattrs: xattrs.get(path) ?? [] },
     });
     if (type !== 'directory' || except.includes(path)) return;
-    for (const name of readdirSync(absolute, 'latin1')) visit(path === '' ? name : `${path}/${name}`);
+    for (const name of readdirSync(absolute, 'latin1'))
+      visit(path === '' ? name : `${path}/${name}`);
   };
   visit('');
   return found;

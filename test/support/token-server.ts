@@ -40,8 +40,12 @@ export async function startTokenServer(config: TokenServerConfig): Promise<Token
       request.method === 'POST'
         ? form.get('grant_type') === 'refresh_token' && form.get('refresh_token') === identityToken
         : request.headers.authorization === basic;
-    const isWrong = request.method === 'POST' ? !isUser : request.headers.authorization !== undefined && !isUser;
-    const scopes = request.method === 'POST' ? (form.get('scope') ?? '').split(' ') : url.searchParams.getAll('scope');
+    const isWrong =
+      request.method === 'POST' ? !isUser : request.headers.authorization !== undefined && !isUser;
+    const scopes =
+      request.method === 'POST'
+        ? (form.get('scope') ?? '').split(' ')
+        : url.searchParams.getAll('scope');
     requests.push([isUser ? user : 'anonymous', ...scopes].join(' '));
     if (isWrong) {
       response.writeHead(401, { 'content-type': 'application/json' });
@@ -49,7 +53,11 @@ export async function startTokenServer(config: TokenServerConfig): Promise<Token
     }
     const access = scopes.filter(Boolean).map((scope) => {
       const [type, name, actions = ''] = scope.split(':');
-      return { type, name, actions: actions.split(',').filter((action) => isUser || action === 'pull') };
+      return {
+        type,
+        name,
+        actions: actions.split(',').filter((action) => isUser || action === 'pull'),
+      };
     });
     const now = Math.floor(Date.now() / 1000);
     const claims = {

@@ -4,7 +4,17 @@ import { repoRoot } from './root.js';
 
 /** A tool of `.ci/tools.json`, or being root. */
 export type Need =
-  | ('root' | 'attr' | 'buildah' | 'cap' | 'docker-registry' | 'gpg' | 'htpasswd' | 'openssl' | 'ostree')
+  | (
+      | 'root'
+      | 'attr'
+      | 'buildah'
+      | 'cap'
+      | 'docker-registry'
+      | 'gpg'
+      | 'htpasswd'
+      | 'openssl'
+      | 'ostree'
+    )
   | ('podman' | 'rpm' | 'skopeo' | 'strace' | 'tar' | 'umoci' | 'zstd');
 
 const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8')) as Record<
@@ -27,7 +37,9 @@ function lacks(need: Need): string | undefined {
   if (need === 'root') return process.getuid?.() === 0 ? undefined : 'root';
   const tool = tools[need];
   if (!tool) throw new Error(`.ci/tools.json has no ${need}`);
-  return tool.programs.every(isOnPath) ? undefined : `${tool.programs.join(', ')} (apt-get install ${tool.debian})`;
+  return tool.programs.every(isOnPath)
+    ? undefined
+    : `${tool.programs.join(', ')} (apt-get install ${tool.debian})`;
 }
 
 /**

@@ -19,7 +19,8 @@ export interface TestPackage {
 /** `size` bytes that do not compress, the same for the same `seed`. */
 export function noise(seed: string, size: number): Buffer {
   const parts: Buffer[] = [];
-  for (let block = 0; block * 32 < size; block++) parts.push(createHash('sha256').update(`${seed} ${block}`).digest());
+  for (let block = 0; block * 32 < size; block++)
+    parts.push(createHash('sha256').update(`${seed} ${block}`).digest());
   return Buffer.concat(parts).subarray(0, size);
 }
 
@@ -37,7 +38,9 @@ const NEWEST_BUILD = 1_700_000_000;
 /** rpm appends 9 characters while it unpacks; file systems take 255. */
 const LONG_NAME = 'n'.repeat(255 - 9);
 /** More than the 255 bytes that a ustar header's prefix and name hold together. */
-const DEEP_DIRECTORY = Array.from({ length: 6 }, (_, depth) => `${depth}-${'d'.repeat(100)}`).join('/');
+const DEEP_DIRECTORY = Array.from({ length: 6 }, (_, depth) => `${depth}-${'d'.repeat(100)}`).join(
+  '/',
+);
 
 /** A program with what it needs to run, from this machine: `sh` for the image. */
 function installShell(root: string): void {
@@ -47,7 +50,8 @@ function installShell(root: string): void {
   };
   copy('/bin/sh', 'usr/bin/sh');
   const libraries = run('ldd', ['/bin/sh']).matchAll(/(\/\S+) \(0x/g);
-  for (const [, library] of libraries) if (library) copy(library, `usr/${library.replace(/^\/(usr\/)?/, '')}`);
+  for (const [, library] of libraries)
+    if (library) copy(library, `usr/${library.replace(/^\/(usr\/)?/, '')}`);
 }
 
 function kernel(version: string): TestPackage {
@@ -99,7 +103,8 @@ function hardLinks(version: string): TestPackage {
     install(root) {
       const directory = join(root, 'usr/libexec/hard');
       put(root, 'usr/libexec/hard/first', noise(`hard ${version}`, 50 * KIB), 0o755);
-      for (const name of ['second', 'third']) linkSync(join(directory, 'first'), join(directory, name));
+      for (const name of ['second', 'third'])
+        linkSync(join(directory, 'first'), join(directory, name));
     },
     changelog: version === '1' ? [NEWEST_BUILD] : [NEWEST_BUILD + 30 * DAY, NEWEST_BUILD],
   };
@@ -117,7 +122,11 @@ export const setupPackage: TestPackage = {
     '%dir %attr(1777,root,root) /tmp',
   ],
   install(root) {
-    put(root, 'etc/passwd', 'root:x:0:0:root:/root:/usr/bin/sh\noddball:x:1234:5678::/:/sbin/nologin\n');
+    put(
+      root,
+      'etc/passwd',
+      'root:x:0:0:root:/root:/usr/bin/sh\noddball:x:1234:5678::/:/sbin/nologin\n',
+    );
     put(root, 'etc/group', 'root:x:0:\noddball:x:5678:\n');
     put(root, 'etc/motd', 'An etc file without a config flag.\n');
     mkdirSync(join(root, 'tmp'), { recursive: true });
@@ -144,7 +153,8 @@ export const oldPackages: readonly TestPackage[] = [
     install(root) {
       put(root, 'usr/share/odd/mode0000', noise('mode0000', 5000));
       put(root, 'usr/share/odd/secret', noise('secret', 5000));
-      for (const name of ['setuid-tool', 'setgid-tool', 'capable']) put(root, `usr/bin/${name}`, noise(name, 9 * KIB));
+      for (const name of ['setuid-tool', 'setgid-tool', 'capable'])
+        put(root, `usr/bin/${name}`, noise(name, 9 * KIB));
       mkdirSync(join(root, 'usr/share/odd/sticky'), { recursive: true });
       const links = join(root, 'usr/share/odd/links');
       mkdirSync(links);
@@ -177,7 +187,8 @@ export const oldPackages: readonly TestPackage[] = [
         `${DEEP_DIRECTORY}/file`,
         `${DEEP_DIRECTORY}/${LONG_NAME}`,
       ];
-      for (const name of names) put(root, `usr/share/odd-names/${name}`, `content of ${JSON.stringify(name)}\n`);
+      for (const name of names)
+        put(root, `usr/share/odd-names/${name}`, `content of ${JSON.stringify(name)}\n`);
     },
   },
   {
@@ -226,7 +237,10 @@ export const updatePackages: readonly TestPackage[] = [
 ];
 export const removedPackages: readonly string[] = ['no-files'];
 
-function specOf({ name, version, arch, files, changelog = [NEWEST_BUILD] }: TestPackage, root: string): string {
+function specOf(
+  { name, version, arch, files, changelog = [NEWEST_BUILD] }: TestPackage,
+  root: string,
+): string {
   const date = (seconds: number) =>
     new Date(seconds * 1000).toUTCString().replace(/^(\w+), (\d+) (\w+) (\d+).*/, '$1 $3 $2 $4');
   return [
@@ -244,7 +258,11 @@ function specOf({ name, version, arch, files, changelog = [NEWEST_BUILD] }: Test
     '%files',
     ...files,
     '%changelog',
-    ...changelog.flatMap((time) => [`* ${date(time)} Nobody <nobody@example.invalid> - ${version}-1`, '- Change', '']),
+    ...changelog.flatMap((time) => [
+      `* ${date(time)} Nobody <nobody@example.invalid> - ${version}-1`,
+      '- Change',
+      '',
+    ]),
     '',
   ].join('\n');
 }
@@ -272,6 +290,8 @@ export function buildRpm(item: TestPackage, work: string): string {
   const args = Object.entries(defines).flatMap(([key, value]) => ['--define', `${key} ${value}`]);
   // noarch is a BuildArch of the spec; a target is a machine.
   if (arch !== 'noarch') args.push(`--target=${arch}`);
-  run('rpmbuild', ['-bb', '--quiet', ...args, spec], { env: { SOURCE_DATE_EPOCH: String(NEWEST_BUILD) } });
+  run('rpmbuild', ['-bb', '--quiet', ...args, spec], {
+    env: { SOURCE_DATE_EPOCH: String(NEWEST_BUILD) },
+  });
   return join(work, 'rpms', `${id}.rpm`);
 }

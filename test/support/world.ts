@@ -38,7 +38,15 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export const DB_PATH = '/usr/share/rpm';
-const rpmOptions = ['--dbpath', DB_PATH, '--nodeps', '--noscripts', '--ignorearch', '--ignoreos', '--nosignature'];
+const rpmOptions = [
+  '--dbpath',
+  DB_PATH,
+  '--nodeps',
+  '--noscripts',
+  '--ignorearch',
+  '--ignoreos',
+  '--nosignature',
+];
 
 function installRpms(root: string, rpms: readonly string[], mode: '-i' | '-U'): void {
   run('rpm', ['--define', '_db_backend sqlite', '--root', root, ...rpmOptions, mode, ...rpms]);
@@ -70,7 +78,12 @@ const setXattr = (root: string, path: string, name: string, value: string) =>
 /** Files that no package owns. */
 function addUnowned(root: string): void {
   for (const version of ['5.1', '6.2'])
-    put(root, `usr/lib/modules/${version}.x86_64/initramfs.img`, noise(`initramfs ${version}`, 300 * KIB), 0o600);
+    put(
+      root,
+      `usr/lib/modules/${version}.x86_64/initramfs.img`,
+      noise(`initramfs ${version}`, 300 * KIB),
+      0o600,
+    );
   put(root, 'usr/share/big.bin', noise('big', 1.5 * MIB));
   put(root, 'usr/share/unowned/a/file', 'first\n');
   put(root, 'usr/share/unowned/b/file', 'second\n');
@@ -106,7 +119,8 @@ function shape(root: string): void {
   symlinkSync('../../share/rpm', join(root, 'usr/lib/sysimage/rpm'));
   run('mv', [join(root, 'etc'), join(root, 'usr/etc')]);
   rmSync(join(root, 'var'), { recursive: true, force: true });
-  for (const name of ['boot', 'dev', 'proc', 'run', 'sys', 'sysroot', 'var']) mkdirSync(join(root, name));
+  for (const name of ['boot', 'dev', 'proc', 'run', 'sys', 'sysroot', 'var'])
+    mkdirSync(join(root, name));
   symlinkSync('sysroot/ostree', join(root, 'ostree'));
   symlinkSync('var/home', join(root, 'home'));
 
@@ -149,7 +163,12 @@ function makeKey(gnupg: string): string {
 }
 
 /** Commits `tree` with the real ostree; returns the commit's checksum. */
-export function commitTree(repo: string, ref: string, tree: string, ...options: readonly string[]): string {
+export function commitTree(
+  repo: string,
+  ref: string,
+  tree: string,
+  ...options: readonly string[]
+): string {
   return run('ostree', [
     `--repo=${repo}`,
     'commit',
@@ -216,7 +235,8 @@ function makeWorld(directory: string): void {
 /** Changes with this file, the packages, and the programs whose bytes end up in the world. */
 function worldId(): string {
   const hash = createHash('sha256');
-  for (const module of ['world.js', 'world-packages.js']) hash.update(readFileSync(join(import.meta.dirname, module)));
+  for (const module of ['world.js', 'world-packages.js'])
+    hash.update(readFileSync(join(import.meta.dirname, module)));
   for (const program of ['rpm', 'ostree']) hash.update(run(program, ['--version']));
   return hash.digest('hex').slice(0, 16);
 }

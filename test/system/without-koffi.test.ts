@@ -9,13 +9,16 @@ import { RepoBuilder } from '../support/build-repo.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 /** Node's resolver of `require`, which has no public hook. */
-const resolver = Module as unknown as { _resolveFilename(request: string, ...rest: unknown[]): string };
+const resolver = Module as unknown as {
+  _resolveFilename(request: string, ...rest: unknown[]): string;
+};
 
 const original = resolver._resolveFilename;
 
 before(() => {
   resolver._resolveFilename = (request, ...rest) => {
-    if (request === 'koffi') throw Object.assign(new Error("Cannot find module 'koffi'"), { code: 'MODULE_NOT_FOUND' });
+    if (request === 'koffi')
+      throw Object.assign(new Error("Cannot find module 'koffi'"), { code: 'MODULE_NOT_FOUND' });
     return original.call(resolver, request, ...rest);
   };
 });
@@ -24,7 +27,10 @@ after(() => {
 });
 
 test('the error says what to install', () => {
-  const error = { code: 'UNSUPPORTED', message: /needs the optional package koffi: npm install koffi/ };
+  const error = {
+    code: 'UNSUPPORTED',
+    message: /needs the optional package koffi: npm install koffi/,
+  };
   assert.throws(() => listXattrs('/'), error);
   assert.throws(() => getXattr('/', 'user.x'), error);
 });

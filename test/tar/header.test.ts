@@ -5,7 +5,13 @@ import { ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { END_OF_ARCHIVE, encodeTarHeader, TAR_BLOCK, type TarEntry, tarPadding } from '../../src/tar/header.js';
+import {
+  END_OF_ARCHIVE,
+  encodeTarHeader,
+  TAR_BLOCK,
+  type TarEntry,
+  tarPadding,
+} from '../../src/tar/header.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
@@ -25,7 +31,11 @@ function run(program: string, args: readonly string[]): string {
 /** An archive of `entries` whose content is zeros. */
 function archive(entries: readonly TarEntry[]): string {
   const path = join(scratch, 'archive.tar');
-  const parts = entries.map((entry) => [encodeTarHeader(entry), Buffer.alloc(entry.size), tarPadding(entry.size)]);
+  const parts = entries.map((entry) => [
+    encodeTarHeader(entry),
+    Buffer.alloc(entry.size),
+    tarPadding(entry.size),
+  ]);
   writeFileSync(path, Buffer.concat([...parts.flat(), END_OF_ARCHIVE]));
   return path;
 }
@@ -42,7 +52,12 @@ function list(path: string): string[] {
 /** The line expected for `entry`. */
 function line({ name, type, mode, uid, gid, size, linkname = '' }: TarEntry): string {
   const shown = type === 'directory' ? `${name}/` : name;
-  const target = { file: '', directory: '', symlink: ` -> ${quoted(linkname)}`, link: ` link to ${quoted(linkname)}` };
+  const target = {
+    file: '',
+    directory: '',
+    symlink: ` -> ${quoted(linkname)}`,
+    link: ` link to ${quoted(linkname)}`,
+  };
   return `${modeText(type, mode)} ${uid}/${gid} ${size} 1970-01-01 00:00:00 ${quoted(shown)}${target[type]}`;
 }
 
@@ -75,7 +90,9 @@ function quoted(text: string): string {
   const bytes = [...Buffer.from(text)].map((byte) => {
     const short = ESCAPES[byte];
     if (short !== undefined) return `\\${short}`;
-    return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`;
+    return byte >= 0x20 && byte < 0x7f
+      ? String.fromCharCode(byte)
+      : `\\${byte.toString(8).padStart(3, '0')}`;
   });
   return `"${bytes.join('')}"`;
 }
@@ -83,10 +100,18 @@ function quoted(text: string): string {
 /** A path component of any characters but NUL, `/` and lone surrogates; never `.` or `..`. */
 const component = (maxLength: number) =>
   fc
-    .oneof(fc.string({ unit: 'binary', minLength: 1, maxLength }), fc.string({ minLength: 1, maxLength }))
+    .oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength }),
+      fc.string({ minLength: 1, maxLength }),
+    )
     .map((text) => `n${text.replaceAll(/[\0/]/g, '_')}`);
-const name = fc.array(component(130), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
-const number = fc.oneof(fc.constantFrom(0, 0o7777777, 0o7777777 + 1, 262144, 4294967294), fc.nat(4294967294));
+const name = fc
+  .array(component(130), { minLength: 1, maxLength: 4 })
+  .map((parts) => parts.join('/'));
+const number = fc.oneof(
+  fc.constantFrom(0, 0o7777777, 0o7777777 + 1, 262144, 4294967294),
+  fc.nat(4294967294),
+);
 const entry: fc.Arbitrary<TarEntry> = fc
   .record({
     name,
@@ -127,7 +152,11 @@ suite('tar headers', needs('tar'), () => {
     ]);
     assert.deepEqual(list(archive(entries)), entries.map(line));
     for (const name of names.filter((each) => each.length <= 100))
-      assert.equal(encodeTarHeader({ ...plain, name }).length, TAR_BLOCK, 'what fits into ustar needs no PAX header');
+      assert.equal(
+        encodeTarHeader({ ...plain, name }).length,
+        TAR_BLOCK,
+        'what fits into ustar needs no PAX header',
+      );
   });
 
   test('a file of more than 8 GiB is named by its header alone', () => {
@@ -156,14 +185,20 @@ suite('tar headers', needs('tar'), () => {
 
 suite('extended attributes', needs('tar', 'attr'), () => {
   const attributes = fc.dictionary(
-    fc.string({ unit: fc.constantFrom('a', 'Z', '=', '%', '.', ' ', '%3D', 'é'), minLength: 1, maxLength: 20 }),
+    fc.string({
+      unit: fc.constantFrom('a', 'Z', '=', '%', '.', ' ', '%3D', 'é'),
+      minLength: 1,
+      maxLength: 20,
+    }),
     fc.uint8Array({ maxLength: 600 }),
     { minKeys: 1, maxKeys: 5 },
   );
   test('any names and binary values', () => {
     fc.assert(
       fc.property(attributes, (some) => {
-        const xattrs = new Map(Object.entries(some).map(([name, value]) => [`user.${name}`, Buffer.from(value)]));
+        const xattrs = new Map(
+          Object.entries(some).map(([name, value]) => [`user.${name}`, Buffer.from(value)]),
+        );
         const path = archive([{ ...plain, xattrs }]);
         run('tar', ['-xf', path, '-C', scratch, '--xattrs', '--xattrs-include=*']);
         for (const [name, value] of xattrs) {
@@ -180,9 +215,13 @@ test('the fields of a plain header, as the specification places them', () => {
   const block = Buffer.from(
     encodeTarHeader({ ...plain, name: 'etc/passwd', mode: 0, uid: 1, gid: 2, size: 0o1234567 }),
   );
-  const text = (from: number, length: number) => block.subarray(from, from + length).toString('latin1');
+  const text = (from: number, length: number) =>
+    block.subarray(from, from + length).toString('latin1');
   assert.equal(text(0, 11), 'etc/passwd\0');
-  assert.deepEqual([text(100, 8), text(108, 8), text(116, 8)], ['0000000\0', '0000001\0', '0000002\0']);
+  assert.deepEqual(
+    [text(100, 8), text(108, 8), text(116, 8)],
+    ['0000000\0', '0000001\0', '0000002\0'],
+  );
   assert.deepEqual([text(124, 12), text(136, 12)], ['00001234567\0', '00000000000\0']);
   assert.equal(text(257, 8), 'ustar\x0000');
   const sum = block.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 0x20 : byte), 0);

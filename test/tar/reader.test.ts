@@ -40,7 +40,15 @@ function read(archive: Uint8Array, size = archive.length): Entry[] {
 
 const file = (name: string, text: string, more: object = {}) => {
   const bytes = Buffer.from(text);
-  const header = encodeTarHeader({ name, type: 'file', mode: 0o644, uid: 0, gid: 0, size: bytes.length, ...more });
+  const header = encodeTarHeader({
+    name,
+    type: 'file',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: bytes.length,
+    ...more,
+  });
   return Buffer.concat([header, bytes, tarPadding(bytes.length)]);
 };
 const archive = (...parts: readonly Uint8Array[]) => Buffer.concat([...parts, END_OF_ARCHIVE]);
@@ -73,7 +81,13 @@ suite('archives of GNU tar', needs('tar'), () => {
       for (const size of [stdout.length, 512, 100, 7]) {
         const entries = read(stdout, size);
         assert.deepEqual(
-          entries.map(({ name, type, size: length, uid, gid }) => ({ name, type, length, uid, gid })),
+          entries.map(({ name, type, size: length, uid, gid }) => ({
+            name,
+            type,
+            length,
+            uid,
+            gid,
+          })),
           [
             { name: LONG, type: 'file', length: 4 },
             { name: 'päth', type: 'file', length: 1000 },
@@ -89,31 +103,43 @@ suite('archives of GNU tar', needs('tar'), () => {
 });
 
 test('what our writer writes is read as it was, whatever the chunks', () => {
-  const name = fc.string({ unit: 'binary', minLength: 1, maxLength: 300 }).filter((text) => !/[\0/]/.test(text));
+  const name = fc
+    .string({ unit: 'binary', minLength: 1, maxLength: 300 })
+    .filter((text) => !/[\0/]/.test(text));
   const entry = fc.record({
     name,
     mode: fc.nat(0o7777),
     uid: fc.nat(2 ** 31),
     gid: fc.nat(2 ** 31),
     text: fc.string({ maxLength: 1200 }),
-    xattrs: fc.dictionary(name, fc.uint8Array({ maxLength: 40 }), { maxKeys: 3, noNullPrototype: true }),
+    xattrs: fc.dictionary(name, fc.uint8Array({ maxLength: 40 }), {
+      maxKeys: 3,
+      noNullPrototype: true,
+    }),
   });
   fc.assert(
-    fc.property(fc.array(entry, { maxLength: 5 }), fc.integer({ min: 1, max: 3000 }), (entries, size) => {
-      const parts = entries.map(({ text, xattrs, ...rest }) =>
-        file(rest.name, text, { ...rest, xattrs: new Map(Object.entries(xattrs)) }),
-      );
-      const found = read(archive(...parts), size);
-      assert.deepEqual(
-        found.map((each) => ({ ...each, xattrs: [...each.xattrs].map(([key, value]) => [key, [...value]]) })),
-        entries.map(({ text, xattrs, ...rest }) => ({
-          ...{ ...rest, type: 'file', mtime: 0, linkname: '' },
-          size: Buffer.byteLength(text),
-          content: Buffer.from(text).toString('latin1'),
-          xattrs: Object.entries(xattrs).map(([key, value]) => [key, [...value]]),
-        })),
-      );
-    }),
+    fc.property(
+      fc.array(entry, { maxLength: 5 }),
+      fc.integer({ min: 1, max: 3000 }),
+      (entries, size) => {
+        const parts = entries.map(({ text, xattrs, ...rest }) =>
+          file(rest.name, text, { ...rest, xattrs: new Map(Object.entries(xattrs)) }),
+        );
+        const found = read(archive(...parts), size);
+        assert.deepEqual(
+          found.map((each) => ({
+            ...each,
+            xattrs: [...each.xattrs].map(([key, value]) => [key, [...value]]),
+          })),
+          entries.map(({ text, xattrs, ...rest }) => ({
+            ...{ ...rest, type: 'file', mtime: 0, linkname: '' },
+            size: Buffer.byteLength(text),
+            content: Buffer.from(text).toString('latin1'),
+            xattrs: Object.entries(xattrs).map(([key, value]) => [key, [...value]]),
+          })),
+        );
+      },
+    ),
     { numRuns: 200 },
   );
 });
@@ -145,10 +171,18 @@ const pax = (body: string) =>
 for (const [name, bytes, message] of [
   ['a cut archive', file('a', 'content').subarray(0, 600), /ends within entry "a"/],
   ['a cut header', file('a', '').subarray(0, 100), /ends within/],
-  ['a false checksum', Buffer.concat([Buffer.from('b'), file('a', '').subarray(1)]), /states the checksum/],
+  [
+    'a false checksum',
+    Buffer.concat([Buffer.from('b'), file('a', '').subarray(1)]),
+    /states the checksum/,
+  ],
   ['a size that is no number', patched(124, 'xyz'), /tar size is/],
   ['a negative size', patched(124, '\xff\xff\xff\xff'), /negative/],
-  ['a size beyond all numbers', patched(124, '\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff'), /tar size is/],
+  [
+    'a size beyond all numbers',
+    patched(124, '\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff'),
+    /tar size is/,
+  ],
   ['an unknown type', patched(156, 'V'), /of type "V"/],
   ['a name that is not UTF-8', patched(0, '\xff'), /not UTF-8/],
   ['no name', patched(0, '\0\0\0\0'), /named ""/],
@@ -157,10 +191,15 @@ for (const [name, bytes, message] of [
   ['a pax record without an end', pax('9 path=ab'), /without KEYWORD=VALUE/],
   ['a pax size that is no number', pax('12 size=-1x\n'), /pax size is/],
   ['a sparse file', pax('25 GNU.sparse.size=1234\n\n'.slice(0, 25)), /sparse/],
-  ['an extended header without an entry', pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK), /ends within/],
+  [
+    'an extended header without an entry',
+    pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK),
+    /ends within/,
+  ],
 ] as const)
   test(`refused: ${name}`, () => {
-    for (const size of [bytes.length, 13]) assert.throws(() => read(bytes, size), { name: 'OstrataError', message });
+    for (const size of [bytes.length, 13])
+      assert.throws(() => read(bytes, size), { name: 'OstrataError', message });
   });
 
 test('refused: an extended header of 2 MiB, before it is read', () => {

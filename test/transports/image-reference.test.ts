@@ -12,7 +12,11 @@ test('the transport is what stands before the first colon', () => {
 
 test('other references are a mistake in the call that names the forms', () => {
   for (const imgref of ['', 'x', ':x', 'nothing:x', 'OCI:x', 'constructor:x'])
-    assert.throws(() => parseImgref(imgref), { code: 'USAGE', message: /expected .*oci:DIR\[:TAG\]/ }, imgref);
+    assert.throws(
+      () => parseImgref(imgref),
+      { code: 'USAGE', message: /expected .*oci:DIR\[:TAG\]/ },
+      imgref,
+    );
 });
 
 test('a path holds no colon, a tag may', () => {

@@ -8,7 +8,11 @@ import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const built = new RepoBuilder('archive');
 after(() => rmSync(built.path, { recursive: true }));
-const nested = dir({ b: dir({ deep: 'x' }), file: { content: 'longer', mode: 0o4755 }, link: { target: 'b/deep' } });
+const nested = dir({
+  b: dir({ deep: 'x' }),
+  file: { content: 'longer', mode: 0o4755 },
+  link: { target: 'b/deep' },
+});
 const commit = built.commit(built.tree(dir({ a: nested, 'a-b': dir({}), up: { target: '/a/b' } })));
 const repo = openRepo(built.path);
 

@@ -23,7 +23,11 @@ const decode = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
 test('the entries of a commit in byte order, its directories depth first', () => {
   const built = builder();
-  const nested = dir({ b: dir({ deep: 'x' }), file: { content: 'longer', mode: 0o4755 }, link: { target: 'b//deep' } });
+  const nested = dir({
+    b: dir({ deep: 'x' }),
+    file: { content: 'longer', mode: 0o4755 },
+    link: { target: 'b//deep' },
+  });
   const commit = built.commit(built.tree(dir({ a: nested, 'a-b': dir({}), root: '' })), {
     dirmeta: built.dirmeta(0o40700),
   });
@@ -40,20 +44,32 @@ test('the entries of a commit in byte order, its directories depth first', () =>
   assert.equal(tree.directories[0]?.dirmeta, tree.commit.parsed.dirmeta);
   assert.equal(tree.files.get('/')?.mode, 0o40700);
   const file = tree.files.get('/a/file');
-  assert.deepEqual([file?.type, file?.mode, file?.type === 'file' && file.size], ['file', 0o104755, 6]);
+  assert.deepEqual(
+    [file?.type, file?.mode, file?.type === 'file' && file.size],
+    ['file', 0o104755, 6],
+  );
   const link = tree.files.get('/a/link');
-  assert.deepEqual([link?.type, link?.mode, link?.type === 'symlink' && link.target], ['symlink', 0o120777, 'b//deep']);
+  assert.deepEqual(
+    [link?.type, link?.mode, link?.type === 'symlink' && link.target],
+    ['symlink', 0o120777, 'b//deep'],
+  );
 });
 
 test('content by path: streamed, or whole through symlinks', async () => {
   const built = builder();
   const commit = built.commit(
     built.tree(
-      dir({ lib: { target: 'usr/lib' }, usr: dir({ lib: dir({ db: { target: '/usr/x' } }), x: 'the content' }) }),
+      dir({
+        lib: { target: 'usr/lib' },
+        usr: dir({ lib: dir({ db: { target: '/usr/x' } }), x: 'the content' }),
+      }),
     ),
   );
   const tree = openCommitTree(openRepo(built.path), commit);
-  assert.equal(decode(Buffer.concat([...(tree.read('/usr/x') as Iterable<Uint8Array>)])), 'the content');
+  assert.equal(
+    decode(Buffer.concat([...(tree.read('/usr/x') as Iterable<Uint8Array>)])),
+    'the content',
+  );
   assert.equal(decode(await tree.bytes('/lib/db')), 'the content');
   for (const path of ['/lib/db', '/usr', '/nothing'] as const)
     assert.throws(() => tree.read(path), {
@@ -69,12 +85,17 @@ test('a file that takes more memory than allowed is not held whole', async () =>
   const repo = openRepo(built.path);
   const fileInfo = repo.fileInfo.bind(repo);
   repo.fileInfo = (checksum) => ({ ...fileInfo(checksum), size: 2 ** 30 + 1 });
-  await assert.rejects(openCommitTree(repo, commit).bytes('/big'), { code: 'LIMIT', message: /1073741825 bytes/ });
+  await assert.rejects(openCommitTree(repo, commit).bytes('/big'), {
+    code: 'LIMIT',
+    message: /1073741825 bytes/,
+  });
 });
 
 test('the same content in several places is one object', () => {
   const built = builder();
-  const commit = built.commit(built.tree(dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: 'same' }) })));
+  const commit = built.commit(
+    built.tree(dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: 'same' }) })),
+  );
   const { files } = openCommitTree(openRepo(built.path), commit);
   const checksums = ['/a/x', '/b/x', '/b/y'].map((path) => {
     const entry = files.get(path);
@@ -101,7 +122,10 @@ test('a small repository that expands to 100 million files stops at a named numb
   const [checksum, dirmeta] = [built.file({}), built.dirmeta()];
   let tree = built.dirtree({ files: names.map((name) => ({ name, checksum })), dirs: [] });
   for (let level = 0; level < 3; level++)
-    tree = built.dirtree({ files: [], dirs: names.map((name) => ({ name, dirtree: tree, dirmeta })) });
+    tree = built.dirtree({
+      files: [],
+      dirs: names.map((name) => ({ name, dirtree: tree, dirmeta })),
+    });
   assert.throws(() => openCommitTree(openRepo(built.path), built.commit(tree)), {
     code: 'LIMIT',
     message: /more than 4000000 files and directories/,
@@ -113,7 +137,9 @@ test('a commit whose objects are not all there', () => {
   const [checksum, dirmeta] = ['a'.repeat(64), built.dirmeta()];
   const commits = {
     file: built.commit(built.dirtree({ files: [{ name: 'f', checksum }], dirs: [] })),
-    dirtree: built.commit(built.dirtree({ files: [], dirs: [{ name: 'd', dirtree: checksum, dirmeta }] })),
+    dirtree: built.commit(
+      built.dirtree({ files: [], dirs: [{ name: 'd', dirtree: checksum, dirmeta }] }),
+    ),
     dirmeta: built.commit(built.tree(dir({})), { dirmeta: checksum }),
   };
   for (const [kind, commit] of Object.entries(commits))
@@ -130,7 +156,10 @@ suite('a large commit, read by two threads', () => {
     { length: 6000 },
     (_, i) => [`f${i + 10_000}`, { content: `${i}`, ...(i % 3 > 0 && { xattrs }) }] as const,
   );
-  const links = Array.from({ length: 6000 }, (_, i) => [`l${i + 10_000}`, { target: `${i}` }] as const);
+  const links = Array.from(
+    { length: 6000 },
+    (_, i) => [`l${i + 10_000}`, { target: `${i}` }] as const,
+  );
   const commit = built.commit(built.tree(dir(Object.fromEntries([...files, ...links]))));
 
   /** Its first object is read so late that the helper has taken all but this thread's first. */
@@ -157,7 +186,9 @@ suite('a large commit, read by two threads', () => {
   });
 
   test('an object that the helper does not find is named', async () => {
-    const [[checksum]] = [...openCommitTree(openRepo(built.path), commit).objects] as [[string, unknown]];
+    const [[checksum]] = [...openCommitTree(openRepo(built.path), commit).objects] as [
+      [string, unknown],
+    ];
     rmSync(join(built.path, 'objects', objectPath(checksum, 'filez')));
     await assert.rejects(openLargeCommitTree(slowRepo().repo, commit), {
       code: 'NOT_FOUND',
@@ -182,6 +213,9 @@ test('the sample repositories: real commits, every object verified', async () =>
       for await (const chunk of tree.read(entry.path)) size += chunk.length;
       assert.equal(size, entry.size);
     }
-    assert.match(decode((await tree.bytes('/usr/lib/sysimage/rpm/rpmdb.sqlite')).subarray(0, 16)), /^SQLite format 3/);
+    assert.match(
+      decode((await tree.bytes('/usr/lib/sysimage/rpm/rpmdb.sqlite')).subarray(0, 16)),
+      /^SQLite format 3/,
+    );
   }
 });

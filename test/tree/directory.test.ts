@@ -44,11 +44,17 @@ test('a folder is walked without following symlinks', async () => {
   );
   const shell = tree.files.get('/usr/bin/sh');
   assert.deepEqual([shell?.mode, shell?.type === 'file' && shell.size], [0o100755, 9]);
-  assert.equal(text(Buffer.concat([...(tree.read('/usr/bin/sh') as Iterable<Uint8Array>)])), 'the shell');
+  assert.equal(
+    text(Buffer.concat([...(tree.read('/usr/bin/sh') as Iterable<Uint8Array>)])),
+    'the shell',
+  );
   assert.equal(text(await tree.bytes('/usr/loop/bin/sh')), 'the shell');
   assert.equal((await tree.bytes('/usr/empty')).length, 0);
   for (const path of ['/above', '/usr', '/gone'] as const) {
-    await assert.rejects(tree.bytes(path), { code: 'NOT_FOUND', message: new RegExp(`no regular file ${path} in `) });
+    await assert.rejects(tree.bytes(path), {
+      code: 'NOT_FOUND',
+      message: new RegExp(`no regular file ${path} in `),
+    });
     assert.throws(() => tree.read(path), { code: 'NOT_FOUND' });
   }
 });
@@ -69,7 +75,10 @@ test('the root itself may be a symlink; what is no folder is refused', () => {
   symlinkSync(root, join(scratch, 'link'));
   assert.equal(openDirectoryTree(join(scratch, 'link')).files.size, 9);
   assert.throws(() => openDirectoryTree(join(root, 'usr/empty')), { code: 'NOT_FOUND' });
-  assert.throws(() => lookupDirectory(join(scratch, 'nowhere')), { code: 'NOT_FOUND', message: /nowhere/ });
+  assert.throws(() => lookupDirectory(join(scratch, 'nowhere')), {
+    code: 'NOT_FOUND',
+    message: /nowhere/,
+  });
 });
 
 test('a name that is not UTF-8 is an error that shows it, sockets and pipes are left out with a warning', () => {
@@ -86,7 +95,10 @@ test('a name that is not UTF-8 is an error that shows it, sockets and pipes are 
   });
   rmSync(odd);
   symlinkSync(Buffer.of(0xe9), join(root, 'link'));
-  assert.throws(() => openDirectoryTree(root), { code: 'UNSUPPORTED', message: /symlink target é is not UTF-8/ });
+  assert.throws(() => openDirectoryTree(root), {
+    code: 'UNSUPPORTED',
+    message: /symlink target é is not UTF-8/,
+  });
 });
 
 test('a file that changes its size while it is read is an error', () => {
@@ -106,7 +118,9 @@ test('checksums are those of ostree', needs('ostree', 'attr'), () => {
   execFileSync('setfattr', ['-n', 'user.zz', '-v', 'value', join(root, 'usr/bin/sh')]);
   for (const entry of openDirectoryTree(root).files) {
     if (entry.type === 'directory') continue;
-    const computed = execFileSync('ostree', ['checksum', root + entry.path], { encoding: 'utf8' }).trim();
+    const computed = execFileSync('ostree', ['checksum', root + entry.path], {
+      encoding: 'utf8',
+    }).trim();
     assert.equal(entry.checksum, computed, entry.path);
   }
 });

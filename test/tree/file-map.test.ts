@@ -7,10 +7,17 @@ import type { FileEntry, TreePath } from '../../src/tree/tree.js';
 const common = { mode: 0, uid: 0, gid: 0, xattrs: new Map(), size: 0, checksum: '' } as const;
 const file = (path: TreePath): FileEntry => ({ ...common, type: 'file', path });
 const folder = (path: TreePath): FileEntry => ({ ...common, type: 'directory', path });
-const link = (path: TreePath, target: string): FileEntry => ({ ...common, type: 'symlink', path, target });
+const link = (path: TreePath, target: string): FileEntry => ({
+  ...common,
+  type: 'symlink',
+  path,
+  target,
+});
 
 test('iteration is in byte order of the paths', () => {
-  const names = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLength: 4 }), { maxLength: 20 });
+  const names = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLength: 4 }), {
+    maxLength: 20,
+  });
   fc.assert(
     fc.property(names, (some) => {
       const paths = some.map((name): TreePath => `/${name}`);

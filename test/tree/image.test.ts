@@ -7,19 +7,41 @@ import { OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP } from '../../src/oci/media-types
 import type { Descriptor, Manifest } from '../../src/oci/types.js';
 import { startFileChecksum } from '../../src/ostree/objects/file.js';
 import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
-import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../../src/tar/header.js';
+import {
+  END_OF_ARCHIVE,
+  encodeTarHeader,
+  type TarEntry,
+  tarPadding,
+} from '../../src/tar/header.js';
 import { openImageTree } from '../../src/tree/image.js';
 
 type Entry = Pick<TarEntry, 'name'> & Partial<TarEntry> & { readonly content?: string };
 const directory = (name: string, mode = 0o755): Entry => ({ name, type: 'directory', mode });
-const file = (name: string, content: string, mode = 0o644): Entry => ({ name, type: 'file', content, mode });
-const symlink = (name: string, linkname: string): Entry => ({ name, type: 'symlink', linkname, mode: 0o777 });
+const file = (name: string, content: string, mode = 0o644): Entry => ({
+  name,
+  type: 'file',
+  content,
+  mode,
+});
+const symlink = (name: string, linkname: string): Entry => ({
+  name,
+  type: 'symlink',
+  linkname,
+  mode: 0o777,
+});
 const link = (name: string, linkname: string): Entry => ({ name, type: 'link', linkname });
 
 function tar(entries: readonly Entry[]): Buffer {
   const parts = entries.flatMap(({ content = '', ...entry }) => {
     const bytes = Buffer.from(content);
-    const header = encodeTarHeader({ type: 'file', mode: 0, uid: 0, gid: 0, size: bytes.length, ...entry });
+    const header = encodeTarHeader({
+      type: 'file',
+      mode: 0,
+      uid: 0,
+      gid: 0,
+      size: bytes.length,
+      ...entry,
+    });
     return [header, bytes, tarPadding(bytes.length)];
   });
   return Buffer.concat([...parts, END_OF_ARCHIVE]);
@@ -67,7 +89,13 @@ async function paths(...layers: readonly (readonly Entry[])[]): Promise<string[]
 test('layers are applied in order: files replaced, directories merged', async () => {
   assert.deepEqual(
     await paths(
-      [directory('./'), directory('./a', 0o700), file('./a/x', '1'), file('a/y', '2'), file('b', 'file')],
+      [
+        directory('./'),
+        directory('./a', 0o700),
+        file('./a/x', '1'),
+        file('a/y', '2'),
+        file('b', 'file'),
+      ],
       [file('a/x', 'new'), directory('b'), file('b/c', '3')],
       [file('/a/z', 'absolute'), symlink('b', 'a')],
     ),
@@ -84,12 +112,10 @@ test('whiteouts remove what lower layers have, wherever they stand in their laye
     file('f', ''),
     file('g', ''),
   ];
-  assert.deepEqual(await paths(lower, [file('.wh.f', ''), file('.wh.nothing', ''), file('d/.wh.sub', '')]), [
-    '/',
-    '/d/',
-    '/d/old=',
-    '/g=',
-  ]);
+  assert.deepEqual(
+    await paths(lower, [file('.wh.f', ''), file('.wh.nothing', ''), file('d/.wh.sub', '')]),
+    ['/', '/d/', '/d/old=', '/g='],
+  );
   for (const layer of [
     [file('.wh.f', ''), file('f', 'new')],
     [file('f', 'new'), file('.wh.f', '')],
@@ -110,7 +136,10 @@ test('whiteouts remove what lower layers have, wherever they stand in their laye
     '/f=',
     '/g=',
   ]);
-  assert.deepEqual(await paths([file('.wh..wh.plnk', ''), directory('.wh..wh.aufs'), file('x', '')]), ['/', '/x=']);
+  assert.deepEqual(
+    await paths([file('.wh..wh.plnk', ''), directory('.wh..wh.aufs'), file('x', '')]),
+    ['/', '/x='],
+  );
 });
 
 test('symlinks in the directories of a path are followed within the root', async () => {
@@ -121,7 +150,12 @@ test('symlinks in the directories of a path are followed within the root', async
     symlink('abs', '/usr'),
     symlink('up', '../../usr'),
   ];
-  const tree = await paths(lower, [file('bin/a', ''), file('abs/b', ''), file('up/bin/c', ''), file('.wh.up', '')]);
+  const tree = await paths(lower, [
+    file('bin/a', ''),
+    file('abs/b', ''),
+    file('up/bin/c', ''),
+    file('.wh.up', ''),
+  ]);
   assert.deepEqual(tree, [
     '/',
     '/abs -> /usr',
@@ -142,10 +176,16 @@ test('symlinks in the directories of a path are followed within the root', async
 
 test('hard links have the content of their target, also when that is replaced', async () => {
   assert.deepEqual(
-    await paths([file('a', 'same'), link('b', 'a')], [file('a', 'other'), link('c', './b'), link('d', '/a')]),
+    await paths(
+      [file('a', 'same'), link('b', 'a')],
+      [file('a', 'other'), link('c', './b'), link('d', '/a')],
+    ),
     ['/', '/a=other', '/b=same', '/c=same', '/d=other'],
   );
-  await assert.rejects(paths([link('b', 'a')]), { code: 'CORRUPT', message: /entry "b".*link to a, which is no file/ });
+  await assert.rejects(paths([link('b', 'a')]), {
+    code: 'CORRUPT',
+    message: /entry "b".*link to a, which is no file/,
+  });
 });
 
 test('objects of an encapsulated image: verified, with their xattrs, and no part of the tree', async () => {
@@ -157,7 +197,11 @@ test('objects of an encapsulated image: verified, with their xattrs, and no part
     ...file(name, ''),
     content: Buffer.from(bytes).toString('latin1'),
   });
-  const layer = [raw(`${object}-xattrs-link`, xattrs), file(object, 'shell', 0o755), link('usr/bin/sh', object)];
+  const layer = [
+    raw(`${object}-xattrs-link`, xattrs),
+    file(object, 'shell', 0o755),
+    link('usr/bin/sh', object),
+  ];
   const tree = await openImageTree(image([...layer, file('usr/empty', '')]));
   assert.deepEqual(
     Array.from(tree.files, ({ path }) => path),
@@ -168,7 +212,10 @@ test('objects of an encapsulated image: verified, with their xattrs, and no part
   assert.equal(Buffer.from(shell?.xattrs.get('security.selinux') ?? []).toString(), 'label\0');
   const older = [
     raw(object.replace(/file$/, 'file-xattrs').replace(checksum.slice(2), 'f'.repeat(62)), xattrs),
-    link(`${object}-xattrs-link`, object.replace(/file$/, 'file-xattrs').replace(checksum.slice(2), 'f'.repeat(62))),
+    link(
+      `${object}-xattrs-link`,
+      object.replace(/file$/, 'file-xattrs').replace(checksum.slice(2), 'f'.repeat(62)),
+    ),
     ...layer.slice(1),
   ];
   assert.equal((await openImageTree(image(older))).files.get('/usr/bin/sh')?.type, 'file');
@@ -201,14 +248,22 @@ test('metadata, large ids, and binary xattrs', async () => {
 
 test('content by path: streamed or whole, checked again', async () => {
   const big = 'x'.repeat(300_000);
-  const made = image([file('first', '1'), file('big', big), file('last', '3'), symlink('l', 'big')]);
+  const made = image([
+    file('first', '1'),
+    file('big', big),
+    file('last', '3'),
+    symlink('l', 'big'),
+  ]);
   const tree = await openImageTree(made);
   assert.equal(Buffer.from(await tree.bytes('/l')).toString(), big);
   assert.equal(Buffer.from(await tree.bytes('/last')).toString(), '3');
   const parts: Buffer[] = [];
   for await (const chunk of tree.read('/big')) parts.push(Buffer.from(chunk));
   assert.equal(Buffer.concat(parts).toString(), big);
-  await assert.rejects(tree.bytes('/gone'), { code: 'NOT_FOUND', message: /no regular file \/gone in test/ });
+  await assert.rejects(tree.bytes('/gone'), {
+    code: 'NOT_FOUND',
+    message: /no regular file \/gone in test/,
+  });
   const [digest] = made.blobs.keys();
   const changed = Buffer.from(made.blobs.get(digest as string) as Uint8Array);
   changed[512 * 3 + 10] = 0x79;
@@ -219,8 +274,13 @@ test('content by path: streamed or whole, checked again', async () => {
 test('a blob that is not what its descriptor says is refused', async () => {
   const swapped = image([file('a', '1')], [file('b', '2')]);
   const [first, second] = swapped.manifest.layers as [Descriptor, Descriptor];
-  swapped.blobs.set(first.digest, Buffer.concat([swapped.blobs.get(first.digest) as Uint8Array, Buffer.alloc(512)]));
-  await assert.rejects(openImageTree(swapped), { message: /layer 0 .*has more than the 2048 bytes that are stated/ });
+  swapped.blobs.set(
+    first.digest,
+    Buffer.concat([swapped.blobs.get(first.digest) as Uint8Array, Buffer.alloc(512)]),
+  );
+  await assert.rejects(openImageTree(swapped), {
+    message: /layer 0 .*has more than the 2048 bytes that are stated/,
+  });
   const same = Buffer.from(swapped.blobs.get(first.digest) as Uint8Array).subarray(0, first.size);
   same[600] = 0x32;
   swapped.blobs.set(first.digest, same);
@@ -247,7 +307,10 @@ test('devices are left out with a warning', async () => {
   const made = image([file('x', '')]);
   const digest = `sha256:${createHash('sha256').update(device).digest('hex')}`;
   made.blobs.set(digest, device);
-  const manifest = { ...made.manifest, layers: [{ mediaType: OCI_LAYER, digest, size: device.length }] };
+  const manifest = {
+    ...made.manifest,
+    layers: [{ mediaType: OCI_LAYER, digest, size: device.length }],
+  };
   const warnings: string[] = [];
   const tree = await openImageTree(
     { ...made, manifest },

@@ -105,7 +105,8 @@ class HashFile {
     if (encryption !== 0) throw unsupported(`encrypted (algorithm ${encryption})`);
     if ((flags & CHECKSUM_FLAG) !== 0) throw unsupported('with page checksums');
     if (partitions !== 0) throw unsupported(`in ${partitions} partitions`);
-    if (type !== PageType.HASHMETA) throw cursor.error(`page 0: type ${type}, expected ${PageType.HASHMETA}`, 25);
+    if (type !== PageType.HASHMETA)
+      throw cursor.error(`page 0: type ${type}, expected ${PageType.HASHMETA}`, 25);
     if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0)
       throw cursor.error(`page size ${pageSize}`, 20);
     this.#bytes = bytes;
@@ -113,7 +114,10 @@ class HashFile {
     this.#pageSize = pageSize;
     this.#pages = Math.floor(bytes.length / pageSize);
     if (lastPage >= this.#pages)
-      throw cursor.error(`last page ${lastPage} of ${pageSize} bytes in ${bytes.length} bytes: truncated`, 32);
+      throw cursor.error(
+        `last page ${lastPage} of ${pageSize} bytes in ${bytes.length} bytes: truncated`,
+        32,
+      );
     this.#lastBucket = cursor.seek(72).u32(le);
     if (this.#lastBucket >= this.#pages)
       throw cursor.error(`last bucket ${this.#lastBucket} in a file of ${this.#pages} pages`, 72);
@@ -125,7 +129,10 @@ class HashFile {
     const visited = new Visited(this.#pages);
     const found: { readonly number: number; readonly at: Location }[] = [];
     for (let bucket = 0; bucket <= this.#lastBucket; bucket++)
-      for (const page of this.#chain(this.#bucketPage(bucket), visited, [PageType.HASH, PageType.HASH_UNSORTED]))
+      for (const page of this.#chain(this.#bucketPage(bucket), visited, [
+        PageType.HASH,
+        PageType.HASH_UNSORTED,
+      ]))
         for (const [number, at] of this.#pairs(page, visited)) found.push({ number, at });
     // Package number 0 holds the highest number given so far.
     for (const { number, at } of found.sort((a, b) => a.number - b.number))
@@ -152,7 +159,10 @@ class HashFile {
 
   #page(number: number): Page {
     if (number === 0 || number >= this.#pages)
-      throw new OstrataError('CORRUPT', `${WHAT}: page ${number} of a file of ${this.#pages} pages`);
+      throw new OstrataError(
+        'CORRUPT',
+        `${WHAT}: page ${number} of a file of ${this.#pages} pages`,
+      );
     const start = number * this.#pageSize;
     const cursor = new Cursor(this.#bytes, WHAT, start + 16);
     const le = this.#littleEndian;
@@ -167,7 +177,8 @@ class HashFile {
   *#offsets(page: Page): Generator<number> {
     const cursor = new Cursor(this.#bytes, WHAT, page.start + PAGE_HEADER_SIZE);
     const itemsStart = PAGE_HEADER_SIZE + 2 * page.entries;
-    if (itemsStart > this.#pageSize) throw corrupt(page, `${page.entries} entries in ${this.#pageSize} bytes`);
+    if (itemsStart > this.#pageSize)
+      throw corrupt(page, `${page.entries} entries in ${this.#pageSize} bytes`);
     for (let i = 0; i < page.entries; i++) {
       const start = cursor.u16(this.#littleEndian);
       if (start < itemsStart || start >= this.#pageSize)
@@ -180,7 +191,8 @@ class HashFile {
   *#items(page: Page): Generator<{ readonly start: number; readonly end: number }> {
     let end = page.start + this.#pageSize;
     for (const start of this.#offsets(page)) {
-      if (start >= end) throw corrupt(page, `item at ${start - page.start}, expected below ${end - page.start}`);
+      if (start >= end)
+        throw corrupt(page, `item at ${start - page.start}, expected below ${end - page.start}`);
       yield { start, end };
       end = start;
     }
@@ -193,7 +205,10 @@ class HashFile {
       if (number === undefined) {
         const type = this.#bytes[start];
         if (type !== ItemType.KEYDATA || end - start !== 5)
-          throw corrupt(page, `key of type ${type} and ${end - start - 1} bytes, expected a package number`);
+          throw corrupt(
+            page,
+            `key of type ${type} and ${end - start - 1} bytes, expected a package number`,
+          );
         number = new Cursor(this.#bytes, WHAT, start + 1).u32(this.#littleEndian);
       } else {
         for (const at of this.#values(page, start, end, visited)) yield [number, at];
@@ -245,7 +260,11 @@ class HashFile {
     }
     for (const leaf of this.#chain(page.number, visited, [PageType.LDUP, PageType.LRECNO]))
       for (const start of this.#offsets(leaf)) {
-        const cursor = new Cursor(this.#bytes.subarray(0, leaf.start + this.#pageSize), WHAT, start);
+        const cursor = new Cursor(
+          this.#bytes.subarray(0, leaf.start + this.#pageSize),
+          WHAT,
+          start,
+        );
         const length = cursor.u16(this.#littleEndian);
         const type = cursor.u8();
         if ((type & TreeItemType.DELETED) !== 0) continue;
@@ -263,18 +282,27 @@ class HashFile {
     if ('start' in at) return this.#bytes.subarray(at.start, at.start + at.length);
     const what = `${WHAT}: package ${number}`;
     if (at.length > MAX_HEADER_BYTES || at.length > this.#bytes.length)
-      throw new OstrataError('CORRUPT', `${what}: ${at.length} bytes in a file of ${this.#bytes.length}`);
+      throw new OstrataError(
+        'CORRUPT',
+        `${what}: ${at.length} bytes in a file of ${this.#bytes.length}`,
+      );
     const datum = new Uint8Array(at.length);
     let filled = 0;
     for (const page of this.#chain(at.page, visited, [PageType.OVERFLOW])) {
       if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > at.length)
-        throw corrupt(page, `package ${number}: ${page.length} bytes after ${filled} of ${at.length}`);
+        throw corrupt(
+          page,
+          `package ${number}: ${page.length} bytes after ${filled} of ${at.length}`,
+        );
       const start = page.start + PAGE_HEADER_SIZE;
       datum.set(this.#bytes.subarray(start, start + page.length), filled);
       filled += page.length;
     }
     if (filled !== at.length)
-      throw new OstrataError('CORRUPT', `${what}: its pages hold ${filled} of ${at.length} bytes (page ${at.page})`);
+      throw new OstrataError(
+        'CORRUPT',
+        `${what}: its pages hold ${filled} of ${at.length} bytes (page ${at.page})`,
+      );
     return datum;
   }
 }
@@ -295,10 +323,14 @@ class Visited {
 }
 
 function expectType(page: Page, types: readonly number[]): void {
-  if (!types.includes(page.type)) throw corrupt(page, `expected type ${types.join(' or ')}, got ${page.type}`);
+  if (!types.includes(page.type))
+    throw corrupt(page, `expected type ${types.join(' or ')}, got ${page.type}`);
 }
 function corrupt(page: Page, rule: string): OstrataError {
-  return new OstrataError('CORRUPT', `${WHAT}: page ${page.number}: ${rule} (offset ${page.start})`);
+  return new OstrataError(
+    'CORRUPT',
+    `${WHAT}: page ${page.number}: ${rule} (offset ${page.start})`,
+  );
 }
 function unsupported(what: string): OstrataError {
   return new OstrataError('UNSUPPORTED', `${WHAT}: ${what}`);

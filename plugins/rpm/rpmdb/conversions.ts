@@ -27,7 +27,15 @@ function day(seconds: number): string {
   return `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${two(at.getDate())} ${at.getFullYear()}`;
 }
 
-const TYPE_LETTERS: Readonly<Record<number, string>> = { 1: 'p', 2: 'c', 4: 'd', 6: 'b', 8: '-', 10: 'l', 12: 's' };
+const TYPE_LETTERS: Readonly<Record<number, string>> = {
+  1: 'p',
+  2: 'c',
+  4: 'd',
+  6: 'b',
+  8: '-',
+  10: 'l',
+  12: 's',
+};
 
 /** As `ls -l` shows a mode. */
 function permissions(mode: number): string {
@@ -52,7 +60,8 @@ const FILE_FLAGS: readonly (readonly [bit: number, letter: string])[] = [
   [1 << 8, 'r'],
   [1 << 12, 'a'],
 ];
-const fileFlags = (flags: number) => FILE_FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join('');
+const fileFlags = (flags: number) =>
+  FILE_FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join('');
 
 const UNITS = ['', 'K', 'M', 'G', 'T', 'P'];
 
@@ -74,7 +83,8 @@ function fixed(value: number, digits: number): string {
 }
 
 const BASE64_LINE = /.{1,64}/g;
-const hex = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+const hex = (bytes: Uint8Array) =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
 export const showPlain: Conversion = (value) => {
   if (typeof value === 'string') return value;

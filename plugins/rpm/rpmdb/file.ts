@@ -73,7 +73,10 @@ export function* readFiles(header: RpmHeader): Generator<RpmFile> {
   if (count === 0) return;
   const column = <T>(tag: number, values: readonly T[] | undefined): readonly T[] | undefined => {
     if (values !== undefined && values.length !== count)
-      throw new OstrataError('CORRUPT', `rpm header: tag ${tag}: ${values.length} values for ${count} files`);
+      throw new OstrataError(
+        'CORRUPT',
+        `rpm header: tag ${tag}: ${values.length} values for ${count} files`,
+      );
     return values;
   };
   const numbers = (tag: number) => column(tag, header.numbers(tag));
@@ -131,11 +134,17 @@ export function pathsOf(header: RpmHeader): FilePaths {
   const dirs = header.byteStrings(Tag.DIRNAMES) ?? [];
   const indexes = header.numbers(Tag.DIRINDEXES) ?? [];
   if (indexes.length !== bases.length)
-    throw new OstrataError('CORRUPT', `rpm header: ${indexes.length} directory indexes for ${bases.length} files`);
+    throw new OstrataError(
+      'CORRUPT',
+      `rpm header: ${indexes.length} directory indexes for ${bases.length} files`,
+    );
   const at = (i: number) => {
     const dir = dirs[indexes[i] as number];
     if (dir === undefined)
-      throw new OstrataError('CORRUPT', `rpm header: file ${i}: directory ${indexes[i]} of ${dirs.length}`);
+      throw new OstrataError(
+        'CORRUPT',
+        `rpm header: file ${i}: directory ${indexes[i]} of ${dirs.length}`,
+      );
     return checkLength(dir + bases[i]);
   };
   return { count: bases.length, base: (i) => bases[i] as string, at };
@@ -143,7 +152,10 @@ export function pathsOf(header: RpmHeader): FilePaths {
 
 function checkLength(path: string): string {
   if (path.length > MAX_PATH_BYTES)
-    throw new OstrataError('LIMIT', `rpm header: path of ${path.length} bytes, at most ${MAX_PATH_BYTES}`);
+    throw new OstrataError(
+      'LIMIT',
+      `rpm header: path of ${path.length} bytes, at most ${MAX_PATH_BYTES}`,
+    );
   return path;
 }
 

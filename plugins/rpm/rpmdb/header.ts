@@ -74,7 +74,10 @@ export class RpmHeader {
     if (dataLength > MAX_DATA_BYTES) throw limit('bytes of data', dataLength, MAX_DATA_BYTES);
     const dataStart = INDEX_START + entries * INDEX_ENTRY_SIZE;
     if (bytes.length < dataStart + dataLength)
-      throw cursor.error(`${entries} entries and ${dataLength} bytes of data in ${bytes.length} bytes`, 0);
+      throw cursor.error(
+        `${entries} entries and ${dataLength} bytes of data in ${bytes.length} bytes`,
+        0,
+      );
     const regionEntries = readRegion(cursor, entries, dataStart, dataLength);
     const index = new Map<number, number>();
     const view = new DataView(bytes.buffer, bytes.byteOffset, dataStart);
@@ -83,7 +86,8 @@ export class RpmHeader {
       const tag = view.getUint32(at);
       if (tag < Tag.HEADERI18NTABLE) continue;
       const offset = view.getUint32(at + 8);
-      if (offset > dataLength) throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
+      if (offset > dataLength)
+        throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
       // In the region the first entry of a tag counts; a dribble replaces what came before it.
       if (i < regionEntries && index.has(tag)) continue;
       if (i >= regionEntries && tag === Tag.BASENAMES) index.delete(Tag.OLDFILENAMES);
@@ -129,7 +133,8 @@ export class RpmHeader {
         for (let i = 0; i < values.length; i++) values[i] = view.getUint32(start + 4 * i);
         return values;
       case TagType.INT64:
-        for (let i = 0; i < values.length; i++) values[i] = toNumber(view.getBigUint64(start + 8 * i), tag);
+        for (let i = 0; i < values.length; i++)
+          values[i] = toNumber(view.getBigUint64(start + 8 * i), tag);
         return values;
       default:
         throw cursor.error(`tag ${tag}: type ${entry.type} holds no integers`);
@@ -156,10 +161,9 @@ export class RpmHeader {
     if (entry.count < LONG_LIST) return this.strings(tag)?.map(byteString);
     this.#stringElements(tag, entry);
     // What follows the strings is cut off; what lies between them and the next entry is no more than padding.
-    const values = byteString(this.#bytes.subarray(entry.start, this.#nextStart(entry.start))).split(
-      '\0',
-      entry.count + 1,
-    );
+    const values = byteString(
+      this.#bytes.subarray(entry.start, this.#nextStart(entry.start)),
+    ).split('\0', entry.count + 1);
     if (values.length <= entry.count) return this.strings(tag)?.map(byteString);
     values.pop();
     return values;
@@ -175,7 +179,8 @@ export class RpmHeader {
     const entry = this.#entry(tag);
     if (entry === undefined) return undefined;
     const cursor = this.#elements(tag, entry);
-    if (entry.type !== TagType.BIN) throw cursor.error(`tag ${tag}: type ${entry.type} is not binary`);
+    if (entry.type !== TagType.BIN)
+      throw cursor.error(`tag ${tag}: type ${entry.type} is not binary`);
     return cursor.take(entry.count);
   }
 
@@ -192,7 +197,11 @@ export class RpmHeader {
 
   #stringElements(tag: number, entry: IndexEntry): Cursor {
     const cursor = this.#elements(tag, entry);
-    if (entry.type !== TagType.STRING && entry.type !== TagType.STRING_ARRAY && entry.type !== TagType.I18NSTRING)
+    if (
+      entry.type !== TagType.STRING &&
+      entry.type !== TagType.STRING_ARRAY &&
+      entry.type !== TagType.I18NSTRING
+    )
       throw cursor.error(`tag ${tag}: type ${entry.type} holds no strings`);
     return cursor;
   }
@@ -215,21 +224,32 @@ export class RpmHeader {
       throw cursor.error(`tag ${tag}: ${entry.count} values of type string, expected 1`);
     // A string takes at least its NUL.
     if (entry.count * Math.max(1, size) > cursor.remaining)
-      throw cursor.error(`tag ${tag}: ${entry.count} values of type ${entry.type} in ${cursor.remaining} bytes`);
+      throw cursor.error(
+        `tag ${tag}: ${entry.count} values of type ${entry.type} in ${cursor.remaining} bytes`,
+      );
     return cursor;
   }
 }
 
 /** How many index entries belong to the region, the region's own among them; 0 where the header has none (rpm before 4). */
-function readRegion(cursor: Cursor, entries: number, dataStart: number, dataLength: number): number {
+function readRegion(
+  cursor: Cursor,
+  entries: number,
+  dataStart: number,
+  dataLength: number,
+): number {
   cursor.seek(INDEX_START);
   const tag = cursor.u32();
-  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE) return 0;
+  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE)
+    return 0;
   const type = cursor.u32();
   const offset = cursor.u32();
   const count = cursor.u32();
   if (type !== TagType.BIN || count !== INDEX_ENTRY_SIZE)
-    throw cursor.error(`region of type ${type}, count ${count}, expected type 7, count 16`, INDEX_START);
+    throw cursor.error(
+      `region of type ${type}, count ${count}, expected type 7, count 16`,
+      INDEX_START,
+    );
   // Headers converted from rpm 3 carry a region of all entries, without trailer.
   if (offset === 0) return entries;
   if (offset + INDEX_ENTRY_SIZE > dataLength)
@@ -237,7 +257,10 @@ function readRegion(cursor: Cursor, entries: number, dataStart: number, dataLeng
   cursor.seek(dataStart + offset + 8);
   const inRegion = -(cursor.u32() | 0) / INDEX_ENTRY_SIZE;
   if (!Number.isInteger(inRegion) || inRegion < 1 || inRegion > entries)
-    throw cursor.error(`region of ${inRegion} index entries in a header of ${entries}`, dataStart + offset);
+    throw cursor.error(
+      `region of ${inRegion} index entries in a header of ${entries}`,
+      dataStart + offset,
+    );
   return inRegion;
 }
 
@@ -252,7 +275,8 @@ export function lossyText(bytes: Uint8Array): string {
 }
 
 function toNumber(value: bigint, tag: number): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw limit(`the value of tag ${tag}`, value, Number.MAX_SAFE_INTEGER);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw limit(`the value of tag ${tag}`, value, Number.MAX_SAFE_INTEGER);
   return Number(value);
 }
 

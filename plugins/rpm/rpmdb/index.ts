@@ -5,7 +5,13 @@
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
-export { findRpmdb, type LocatedRpmdb, openTreeRpmdb, type RpmdbLocation, rpmdbPaths } from './locate.js';
+export {
+  findRpmdb,
+  type LocatedRpmdb,
+  openTreeRpmdb,
+  type RpmdbLocation,
+  rpmdbPaths,
+} from './locate.js';
 export { compareVersions, formatEvr, formatNevra, type Nevra, sourceNameOf } from './nevra.js';
 export { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
 export { findOwners, type PathOwners } from './owner.js';

@@ -30,7 +30,9 @@ export interface LocatedRpmdb extends Rpmdb {
  */
 export function findRpmdb(files: PathLookup, directory?: string): RpmdbLocation | undefined {
   const places = directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
-  const found = places.flatMap((place) => DATABASES.flatMap((name) => regularFile(files, `${place}/${name}`) ?? []));
+  const found = places.flatMap((place) =>
+    DATABASES.flatMap((name) => regularFile(files, `${place}/${name}`) ?? []),
+  );
   const database = found.find((file) => file.size > 0) ?? found[0];
   return database && locationOf(files, database.path);
 }
@@ -39,7 +41,9 @@ export function findRpmdb(files: PathLookup, directory?: string): RpmdbLocation 
 export function rpmdbPaths(directory?: string): TreePath[] {
   const places = directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
   const files = DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-journal`]);
-  return places.flatMap((place) => files.map((file) => posix.resolve('/', place, file) as TreePath));
+  return places.flatMap((place) =>
+    files.map((file) => posix.resolve('/', place, file) as TreePath),
+  );
 }
 
 /** A database file and what lies beside it. @param database resolved */
@@ -50,7 +54,11 @@ export function locationOf(files: PathLookup, database: TreePath): RpmdbLocation
 }
 
 /** All bytes of the database at `location`. @param root what its paths begin with in messages */
-export async function readRpmdbFiles(tree: LookupTree, location: RpmdbLocation, root = ''): Promise<RpmdbFiles> {
+export async function readRpmdbFiles(
+  tree: LookupTree,
+  location: RpmdbLocation,
+  root = '',
+): Promise<RpmdbFiles> {
   const whole = async (path: TreePath | undefined) => path && tree.bytes(path);
   return {
     name: `${root}${location.database}`,
@@ -74,7 +82,10 @@ export function requireRpmdb(tree: LookupTree, directory?: string): RpmdbLocatio
   const location = findRpmdb(tree.files, directory);
   if (location !== undefined) return location;
   const places = directory ?? `any of ${DIRECTORIES.join(', ')}`;
-  throw new OstrataError('NOT_FOUND', `${tree.name}: no package database (${DATABASES.join(', ')}) in ${places}`);
+  throw new OstrataError(
+    'NOT_FOUND',
+    `${tree.name}: no package database (${DATABASES.join(', ')}) in ${places}`,
+  );
 }
 
 function regularFile(files: PathLookup, path: string): RegularFile | undefined {

@@ -11,7 +11,12 @@ interface Move {
 
 /** The first rule that fits an existing file counts. */
 const MOVES: readonly Move[] = [
-  { installed: /^\/etc\/(.*)$/s, moved: '/usr/etc/$1', found: /^\/usr\/etc\/(.*)$/s, origin: '/etc/$1' },
+  {
+    installed: /^\/etc\/(.*)$/s,
+    moved: '/usr/etc/$1',
+    found: /^\/usr\/etc\/(.*)$/s,
+    origin: '/etc/$1',
+  },
   // The kernel and what belongs to it: /boot/vmlinuz-KVER is usr/lib/modules/KVER/vmlinuz.
   {
     installed: /^\/boot\/(vmlinuz|config|System\.map|symvers\.gz|symvers\.xz)-(.+)$/,
@@ -32,7 +37,12 @@ const MOVES: readonly Move[] = [
     found: /^\/usr\/lib\/ostree-boot\/(.*)$/s,
     origin: '/boot/$1',
   },
-  { installed: /^\/opt\/(.*)$/s, moved: '/usr/lib/opt/$1', found: /^\/usr\/lib\/opt\/(.*)$/s, origin: '/opt/$1' },
+  {
+    installed: /^\/opt\/(.*)$/s,
+    moved: '/usr/lib/opt/$1',
+    found: /^\/usr\/lib\/opt\/(.*)$/s,
+    origin: '/opt/$1',
+  },
   {
     installed: /^\/var\/lib\/(.*)$/s,
     moved: '/usr/lib/sysimage/$1',
@@ -50,5 +60,7 @@ export function movedPaths(path: string): string[] {
 
 /** What a file that lies at `path` may be installed as. */
 export function originalPaths(path: string): string[] {
-  return MOVES.filter(({ found }) => found.test(path)).map(({ found, origin }) => path.replace(found, origin));
+  return MOVES.filter(({ found }) => found.test(path)).map(({ found, origin }) =>
+    path.replace(found, origin),
+  );
 }

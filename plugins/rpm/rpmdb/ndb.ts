@@ -47,7 +47,10 @@ function readSlots(database: Uint8Array): Slot[] {
   cursor.u32(true); // the generation is for writers
   const slotPages = cursor.u32(true);
   if (slotPages < 1 || slotPages * SLOT_PAGE_SIZE > database.length)
-    throw cursor.error(`${slotPages} slot pages of ${SLOT_PAGE_SIZE} bytes in ${database.length} bytes`, 12);
+    throw cursor.error(
+      `${slotPages} slot pages of ${SLOT_PAGE_SIZE} bytes in ${database.length} bytes`,
+      12,
+    );
   const firstBlock = (slotPages * SLOT_PAGE_SIZE) / BLOCK_SIZE;
   const slots: Slot[] = [];
   for (let at = HEADER_SIZE; at < slotPages * SLOT_PAGE_SIZE; at += SLOT_SIZE) {
@@ -74,8 +77,10 @@ function checkNoOverlap(slots: Slot[], cursor: Cursor): void {
   const numbers = new Set<number>();
   let end = 0;
   for (const { number, offset, count } of slots) {
-    if (offset < end) throw cursor.error(`package ${number}: overlaps the blob before it`, offset * BLOCK_SIZE);
-    if (numbers.has(number)) throw cursor.error(`package ${number}: has two slots`, offset * BLOCK_SIZE);
+    if (offset < end)
+      throw cursor.error(`package ${number}: overlaps the blob before it`, offset * BLOCK_SIZE);
+    if (numbers.has(number))
+      throw cursor.error(`package ${number}: has two slots`, offset * BLOCK_SIZE);
     numbers.add(number);
     end = offset + count;
   }
@@ -94,12 +99,14 @@ function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
   cursor.u32(true); // generation
   const length = cursor.u32(true);
   const blocks = Math.ceil((BLOB_HEAD_SIZE + length + BLOB_TAIL_SIZE) / BLOCK_SIZE);
-  if (blocks !== slot.count) throw cursor.error(`blob of ${length} bytes in ${slot.count} blocks`, start);
+  if (blocks !== slot.count)
+    throw cursor.error(`blob of ${length} bytes in ${slot.count} blocks`, start);
   const bytes = cursor.take(length);
   const tail = start + blocks * BLOCK_SIZE - BLOB_TAIL_SIZE;
   cursor.seek(tail);
   const expected = cursor.u32(true);
-  if (cursor.u32(true) !== length || cursor.u32(true) !== BLOB_END_MAGIC) throw cursor.error('no blob tail', tail);
+  if (cursor.u32(true) !== length || cursor.u32(true) !== BLOB_END_MAGIC)
+    throw cursor.error('no blob tail', tail);
   const actual = adler32(database.subarray(start, tail));
   if (actual !== expected)
     throw cursor.error(`checksum ${actual.toString(16)}, expected ${expected.toString(16)}`, tail);

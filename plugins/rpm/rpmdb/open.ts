@@ -42,9 +42,13 @@ async function openBackend({ database, wal, journal }: RpmdbFiles): Promise<Back
   if (startsWith(database, NDB_MAGIC)) return openNdb(database);
   const bdb = detectBdb(database);
   if (bdb === 'hash') return openBdb(database);
-  if (bdb === 'btree') throw new OstrataError('UNSUPPORTED', 'a bdb tree: rpm keeps packages in a bdb hash');
+  if (bdb === 'btree')
+    throw new OstrataError('UNSUPPORTED', 'a bdb tree: rpm keeps packages in a bdb hash');
   if (database.length === 0) throw new OstrataError('CORRUPT', 'the file is empty');
-  throw new OstrataError('CORRUPT', `neither sqlite, ndb nor bdb: starts with ${hex(database.subarray(0, 16))}`);
+  throw new OstrataError(
+    'CORRUPT',
+    `neither sqlite, ndb nor bdb: starts with ${hex(database.subarray(0, 16))}`,
+  );
 }
 
 function* readPackages(backend: Backend, context: string): Generator<RpmPackage> {
@@ -53,7 +57,8 @@ function* readPackages(backend: Backend, context: string): Generator<RpmPackage>
     for (let count = 0; ; count++) {
       const next = inContext(context, () => records.next());
       if (next.done) return;
-      if (count >= MAX_PACKAGES) throw new OstrataError('LIMIT', `${context}: more than ${MAX_PACKAGES} packages`);
+      if (count >= MAX_PACKAGES)
+        throw new OstrataError('LIMIT', `${context}: more than ${MAX_PACKAGES} packages`);
       const { number, bytes } = next.value;
       yield inContext(`${context}: package ${number}`, () => new RpmPackage(number, bytes));
     }

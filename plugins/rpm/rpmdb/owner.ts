@@ -25,7 +25,11 @@ export interface PathOwners {
  * installed, through symlinked directories. A path that is there, while the place from which ostree moved it is empty, is
  * asked for by that place too. Paths are taken from the root of the tree.
  */
-export function findOwners(packages: Iterable<RpmPackage>, files: PathLookup, paths: readonly string[]): PathOwners[] {
+export function findOwners(
+  packages: Iterable<RpmPackage>,
+  files: PathLookup,
+  paths: readonly string[],
+): PathOwners[] {
   const places = new Places(files);
   const wanted = new Map<string, RpmPackage[]>();
   const ownersAt = (path: string): readonly RpmPackage[] => {
@@ -58,14 +62,18 @@ function collectOwners(
   wanted: ReadonlyMap<string, RpmPackage[]>,
 ): void {
   // Names are compared before places: few files have one of those.
-  const names = new Set(Array.from(wanted.keys(), (place) => byteString(Buffer.from(posix.basename(place)))));
+  const names = new Set(
+    Array.from(wanted.keys(), (place) => byteString(Buffer.from(posix.basename(place)))),
+  );
   for (const pkg of packages) {
     const paths = pathsOf(pkg.header);
     let states: readonly number[] | undefined;
     for (let i = 0; i < paths.count; i++) {
       if (!names.has(posix.basename(paths.base(i)))) continue;
       states ??= pkg.header.numbers(Tag.FILESTATES) ?? [];
-      const path = isInstalled(fileState(states[i])) ? decodeUtf8(Buffer.from(paths.at(i), 'latin1')) : undefined;
+      const path = isInstalled(fileState(states[i]))
+        ? decodeUtf8(Buffer.from(paths.at(i), 'latin1'))
+        : undefined;
       const owners = path === undefined ? undefined : wanted.get(places.of(path));
       if (owners !== undefined && owners.at(-1) !== pkg) owners.push(pkg);
     }

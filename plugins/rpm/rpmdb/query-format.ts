@@ -19,7 +19,15 @@ const MAX_WIDTH = 4096;
 /** Characters of one package: a thousand times what a kernel's files take; a small header can name one long folder very often. */
 const MAX_OUTPUT = 1 << 28;
 const ABSENT = '(none)';
-const ESCAPES: Readonly<Record<string, string>> = { a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' };
+const ESCAPES: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
 
 type Show = (values: TagValues, element: number) => string;
 interface TagToken {
@@ -189,7 +197,10 @@ class Printer {
   #add(text: string): void {
     this.#length += text.length;
     if (this.#length > MAX_OUTPUT)
-      throw new OstrataError('LIMIT', `query format: more than ${MAX_OUTPUT} characters of ${this.#pkg.nevra}`);
+      throw new OstrataError(
+        'LIMIT',
+        `query format: more than ${MAX_OUTPUT} characters of ${this.#pkg.nevra}`,
+      );
     this.#parts.push(text);
   }
 
@@ -203,7 +214,8 @@ class Printer {
   #array(tokens: readonly Token[]): void {
     let rounds = 0;
     for (const token of tokens) {
-      const count = token.type === 'tag' && !token.once ? (this.#read(token)?.values.length ?? 0) : 0;
+      const count =
+        token.type === 'tag' && !token.once ? (this.#read(token)?.values.length ?? 0) : 0;
       if (rounds > 0 && count > 0 && count !== rounds)
         throw new OstrataError(
           'USAGE',

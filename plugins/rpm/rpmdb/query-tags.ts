@@ -36,7 +36,10 @@ const ALIASES: Readonly<Record<string, keyof typeof Tag>> = {
   HDRID: 'SHA1HEADER',
 };
 
-const text = (value: string): TagValues => ({ kind: 'string', values: [byteString(Buffer.from(value))] });
+const text = (value: string): TagValues => ({
+  kind: 'string',
+  values: [byteString(Buffer.from(value))],
+});
 const number = (value: number): TagValues => ({ kind: 'number', values: [value] });
 const strings = (values: readonly string[]): TagValues | undefined =>
   values.length === 0 ? undefined : { kind: 'string', values };
@@ -45,8 +48,10 @@ const strings = (values: readonly string[]): TagValues | undefined =>
 const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.EVR]: (pkg) => text(formatEvr(pkg)),
   [Tag.NVR]: ({ name, version, release }) => text(`${name}-${version}-${release}`),
-  [Tag.NVRA]: ({ name, version, release, arch }) => text(formatNevra({ name, version, release, arch })),
-  [Tag.NEVR]: ({ name, epoch, version, release }) => text(formatNevra({ name, epoch, version, release })),
+  [Tag.NVRA]: ({ name, version, release, arch }) =>
+    text(formatNevra({ name, version, release, arch })),
+  [Tag.NEVR]: ({ name, epoch, version, release }) =>
+    text(formatNevra({ name, epoch, version, release })),
   [Tag.NEVRA]: (pkg) => text(pkg.nevra),
   [Tag.ARCHSUFFIX]: ({ arch }) => text(arch === undefined ? '' : `.${arch}`),
   [Tag.EPOCHNUM]: ({ epoch = 0 }) => number(epoch),
@@ -69,7 +74,11 @@ const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.OBSOLETENEVRS]: dependencies(Tag.OBSOLETENAME, Tag.OBSOLETEFLAGS, Tag.OBSOLETEVERSION),
   [Tag.RECOMMENDNEVRS]: dependencies(Tag.RECOMMENDNAME, Tag.RECOMMENDFLAGS, Tag.RECOMMENDVERSION),
   [Tag.SUGGESTNEVRS]: dependencies(Tag.SUGGESTNAME, Tag.SUGGESTFLAGS, Tag.SUGGESTVERSION),
-  [Tag.SUPPLEMENTNEVRS]: dependencies(Tag.SUPPLEMENTNAME, Tag.SUPPLEMENTFLAGS, Tag.SUPPLEMENTVERSION),
+  [Tag.SUPPLEMENTNEVRS]: dependencies(
+    Tag.SUPPLEMENTNAME,
+    Tag.SUPPLEMENTFLAGS,
+    Tag.SUPPLEMENTVERSION,
+  ),
   [Tag.ENHANCENEVRS]: dependencies(Tag.ENHANCENAME, Tag.ENHANCEFLAGS, Tag.ENHANCEVERSION),
 };
 
@@ -93,7 +102,11 @@ const NOT_COMPUTED: ReadonlySet<number> = new Set([
 ]);
 
 /** A tag by rpm's name for it, in any case, RPMTAG_ in front or not. Throws `USAGE` or `UNSUPPORTED`. */
-export function tagByName(given: string): { readonly name: string; readonly tag: number; readonly read: TagReader } {
+export function tagByName(given: string): {
+  readonly name: string;
+  readonly tag: number;
+  readonly read: TagReader;
+} {
   const upper = given.toUpperCase().replace(/^RPMTAG_/, '');
   const name = ALIASES[upper] ?? upper;
   const tag = Object.hasOwn(Tag, name) ? Tag[name as keyof typeof Tag] : undefined;

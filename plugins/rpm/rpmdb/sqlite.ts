@@ -22,8 +22,15 @@ const MIN_FILE_SIZE = 512;
 let engine: Promise<SqlJsStatic> | undefined;
 
 /** Opens the image of an `rpmdb.sqlite` and of the `-wal` and `-journal` files beside it. Throws `CORRUPT` or `UNSUPPORTED`. */
-export async function openSqlite(database: Uint8Array, wal?: Uint8Array, journal?: Uint8Array): Promise<Backend> {
-  if (journal !== undefined && Buffer.compare(journal.subarray(0, JOURNAL_MAGIC.length), JOURNAL_MAGIC) === 0)
+export async function openSqlite(
+  database: Uint8Array,
+  wal?: Uint8Array,
+  journal?: Uint8Array,
+): Promise<Backend> {
+  if (
+    journal !== undefined &&
+    Buffer.compare(journal.subarray(0, JOURNAL_MAGIC.length), JOURNAL_MAGIC) === 0
+  )
     throw new OstrataError(
       'UNSUPPORTED',
       `a rollback journal of ${journal.length} bytes lies beside the database: its last transaction was interrupted; ` +
@@ -33,7 +40,8 @@ export async function openSqlite(database: Uint8Array, wal?: Uint8Array, journal
   checkImage(image);
   engine ??= import('sql.js').then(({ default: initSqlJs }) => initSqlJs());
   const { Database } = await engine;
-  const open = () => new Database(new ReadOnlyFile(image.buffer, image.byteOffset, image.byteLength));
+  const open = () =>
+    new Database(new ReadOnlyFile(image.buffer, image.byteOffset, image.byteLength));
   for (const _ of walk(open, checkSchema)); // what is wrong with it is told now
   return { name: 'sqlite', records: () => walk(open, (db) => readRecords(db, image.length)) };
 }
@@ -41,14 +49,19 @@ export async function openSqlite(database: Uint8Array, wal?: Uint8Array, journal
 /** What SQLite would not notice before it comes to it: a file that is not whole. */
 function checkImage(image: Uint8Array): void {
   const cursor = new Cursor(image, 'sqlite database');
-  if (image.length < MIN_FILE_SIZE) throw cursor.error(`${image.length} bytes, at least ${MIN_FILE_SIZE} expected`);
-  if (Buffer.compare(cursor.take(SQLITE_MAGIC.length), SQLITE_MAGIC) !== 0) throw cursor.error('wrong magic', 0);
+  if (image.length < MIN_FILE_SIZE)
+    throw cursor.error(`${image.length} bytes, at least ${MIN_FILE_SIZE} expected`);
+  if (Buffer.compare(cursor.take(SQLITE_MAGIC.length), SQLITE_MAGIC) !== 0)
+    throw cursor.error('wrong magic', 0);
   const declared = cursor.u16();
   const pageSize = declared === 1 ? 65536 : declared;
   if (!isPageSize(pageSize)) throw cursor.error(`page size ${declared}`, 16);
   const pages = inHeaderPages(image);
   if (pages * pageSize > image.length)
-    throw cursor.error(`${pages} pages of ${pageSize} bytes in ${image.length} bytes: truncated`, 28);
+    throw cursor.error(
+      `${pages} pages of ${pageSize} bytes in ${image.length} bytes: truncated`,
+      28,
+    );
 }
 
 /** The database size in its header, which is valid when written by the last writer (change counter at 24, its copy at 92). */
@@ -65,11 +78,16 @@ function inHeaderPages(image: Uint8Array): number {
  */
 class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
-    if (start === 0 && end === this.length) return this as Uint8Array<ArrayBufferLike> as Uint8Array<ArrayBuffer>;
+    if (start === 0 && end === this.length)
+      return this as Uint8Array<ArrayBufferLike> as Uint8Array<ArrayBuffer>;
     return super.slice(start, end);
   }
   override subarray(start = 0, end = this.length): Uint8Array<ArrayBufferLike> {
-    const part = new Uint8Array(this.buffer, this.byteOffset + start, Math.min(end, this.length) - start);
+    const part = new Uint8Array(
+      this.buffer,
+      this.byteOffset + start,
+      Math.min(end, this.length) - start,
+    );
     if (start > WRITE_VERSION_OFFSET || end <= READ_VERSION_OFFSET) return part;
     const header = part.slice();
     header[WRITE_VERSION_OFFSET - start] = ROLLBACK_MODE;
@@ -82,7 +100,9 @@ class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
 function* walk<T>(open: () => Database, rows: (db: Database) => Iterable<T>): Generator<T> {
   const db = inSqlite(open);
   try {
-    inSqlite(() => db.run('PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON'));
+    inSqlite(() =>
+      db.run('PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON'),
+    );
     yield* rows(db);
   } finally {
     db.close();
@@ -103,7 +123,10 @@ function checkSchema(db: Database): [] {
   const columns = rows("SELECT name, hidden FROM pragma_table_xinfo('Packages')");
   const plain = columns.filter(([, hidden]) => hidden === 0).map(([name]) => name);
   if (!plain.includes('hnum') || !plain.includes('blob') || plain.length !== columns.length)
-    throw new OstrataError('CORRUPT', 'sqlite database: table Packages has no plain columns hnum and blob');
+    throw new OstrataError(
+      'CORRUPT',
+      'sqlite database: table Packages has no plain columns hnum and blob',
+    );
   return [];
 }
 
@@ -112,14 +135,22 @@ function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> 
   // circles are noticed here, as are rows out of order.
   let total = 0;
   let previous = 0;
-  const statement = inSqlite(() => db.prepare('SELECT hnum, blob FROM Packages NOT INDEXED ORDER BY rowid'));
+  const statement = inSqlite(() =>
+    db.prepare('SELECT hnum, blob FROM Packages NOT INDEXED ORDER BY rowid'),
+  );
   try {
     while (inSqlite(() => statement.step())) {
       const [number, bytes] = inSqlite(() => statement.get());
       if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous)
-        throw new OstrataError('CORRUPT', `sqlite database: package number ${number} after ${previous}`);
+        throw new OstrataError(
+          'CORRUPT',
+          `sqlite database: package number ${number} after ${previous}`,
+        );
       if (!(bytes instanceof Uint8Array))
-        throw new OstrataError('CORRUPT', `sqlite database: package ${number}: ${typeof bytes} instead of a blob`);
+        throw new OstrataError(
+          'CORRUPT',
+          `sqlite database: package ${number}: ${typeof bytes} instead of a blob`,
+        );
       previous = number;
       total += bytes.length;
       if (total > imageSize)

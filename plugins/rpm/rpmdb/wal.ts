@@ -86,7 +86,13 @@ export function isPageSize(size: number): boolean {
   return size >= 512 && size <= 65536 && (size & (size - 1)) === 0;
 }
 
-function checksum(bytes: Uint8Array, offset: number, length: number, littleEndian: boolean, start: Sum): Sum {
+function checksum(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  littleEndian: boolean,
+  start: Sum,
+): Sum {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, length);
   let [s0, s1] = start;
   for (let i = 0; i < length; i += 8) {

@@ -33,12 +33,17 @@ export function addCompareCommand(container: Command): void {
     .argument('<old>', IMGREF_HELP)
     .argument('<new>', IMGREF_HELP)
     .option('--json', 'print it as JSON')
-    .addOption(new Option('--markdown', 'print it as Markdown, for release notes').conflicts('json'))
+    .addOption(
+      new Option('--markdown', 'print it as Markdown, for release notes').conflicts('json'),
+    )
     .action(async (oldText: string, newText: string, options: CompareOptions) => {
       const [oldImgref, newImgref] = [plainImgref(oldText), plainImgref(newText)];
       const log = terminalLogger(options);
       const open = imageOpener(options, [newImgref, oldImgref], log);
-      const [before, after] = [await readImage(oldImgref, open, log), await readImage(newImgref, open, log)];
+      const [before, after] = [
+        await readImage(oldImgref, open, log),
+        await readImage(newImgref, open, log),
+      ];
       const compared = compareImages(before, after);
       const report = options.json ? jsonReport : options.markdown ? markdownReport : textReport;
       console.log(report(after.layers, compared));
@@ -65,7 +70,8 @@ function jsonReport(total: readonly ReadLayer[], { removed, added, changes }: Co
 }
 
 function textReport(total: readonly ReadLayer[], compared: Compared): string {
-  const line = (layers: readonly ReadLayer[]) => `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))}`;
+  const line = (layers: readonly ReadLayer[]) =>
+    `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))}`;
   const { removed, added } = compared;
   const counts = `total:   ${line(total)}\nremoved: ${line(removed)}\nadded:   ${line(added)}`;
   if (added.length === 0) return counts;
@@ -96,7 +102,9 @@ function markdownReport(total: readonly ReadLayer[], compared: Compared): string
       `(${formatPercent(bytes, all)} of ${formatBytes(all)})\n`,
     '| Size | Because |',
     '| ---: | --- |',
-    ...bySize(added).map((layer) => `| ${formatBytes(layer.descriptor.size)} | ${cell(causeOf(layer))} |`),
+    ...bySize(added).map(
+      (layer) => `| ${formatBytes(layer.descriptor.size)} | ${cell(causeOf(layer))} |`,
+    ),
     ...removedComponents(compared).map((text) => `\n${cell(text)}`),
   ].join('\n');
 }

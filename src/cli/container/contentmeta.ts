@@ -11,7 +11,8 @@ export function contentMeta(components: readonly OwnedComponent[]): readonly obj
   return components.map(({ id, name, source, changesPerYear, facts, size }, i) => {
     const time = buildTimes[i];
     return {
-      identifier: facts.packages.length > 0 ? facts.packages.map(({ nevra }) => nevra).join(' and ') : id,
+      identifier:
+        facts.packages.length > 0 ? facts.packages.map(({ nevra }) => nevra).join(' and ') : id,
       name,
       srcid: source,
       change_time_offset: time === undefined ? ALWAYS : Math.floor((time - first) / HOUR),

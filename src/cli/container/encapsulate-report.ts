@@ -25,7 +25,9 @@ interface ReportedLayer {
   readonly chunk: PlannedChunk | undefined;
   readonly reused: boolean;
   /** Undefined while the layer is not written. */
-  readonly blob: { readonly digest: string; readonly diffId: string; readonly size: number } | undefined;
+  readonly blob:
+    | { readonly digest: string; readonly diffId: string; readonly size: number }
+    | undefined;
 }
 
 export function writtenLayers({ layers }: WrittenImage): readonly ReportedLayer[] {
@@ -50,7 +52,11 @@ export function plannedLayers({ chunks }: ImagePlan): readonly ReportedLayer[] {
 }
 
 /** `--json`; a dry run has no digests, and those layers only that are reused have theirs. */
-export function jsonReport(plan: ImagePlan, layers: readonly ReportedLayer[], image: WrittenImage | undefined): object {
+export function jsonReport(
+  plan: ImagePlan,
+  layers: readonly ReportedLayer[],
+  image: WrittenImage | undefined,
+): object {
   return {
     ...(image && { manifestDigest: image.manifestDigest, configDigest: image.configDigest }),
     commit: plan.tree.commit.checksum,
@@ -106,12 +112,20 @@ export function tableReport(
 }
 
 /** What clients of the previous build download, and why. */
-export function updateReport(plan: ImagePlan, layers: readonly ReportedLayer[], who: string): string {
+export function updateReport(
+  plan: ImagePlan,
+  layers: readonly ReportedLayer[],
+  who: string,
+): string {
   return costReport(who, layers, ({ reused }) => reused, plan.changes ?? []);
 }
 
 /** The same for another image that the layout does not follow. */
-export function comparisonReport(plan: ImagePlan, layers: readonly ReportedLayer[], other: PreviousBuild): string {
+export function comparisonReport(
+  plan: ImagePlan,
+  layers: readonly ReportedLayer[],
+  other: PreviousBuild,
+): string {
   const there = new Set(other.image?.manifest.layers.map(({ digest }) => digest));
   const isThere = ({ blob }: ReportedLayer) => blob !== undefined && there.has(blob.digest);
   const changes = componentChanges(other.prior(plan.components), plan.components);
@@ -127,8 +141,10 @@ function costReport(
   const fetched = layers.filter((layer) => !isThere(layer));
   // A planned layer has no size yet: its content is then the measure.
   const isWritten = layers.every(({ blob }) => blob !== undefined);
-  const bytesOf = ({ blob, chunk }: ReportedLayer) => (isWritten ? (blob?.size ?? 0) : (chunk?.spec.contentSize ?? 0));
-  const sum = (list: readonly ReportedLayer[]) => list.reduce((bytes, layer) => bytes + bytesOf(layer), 0);
+  const bytesOf = ({ blob, chunk }: ReportedLayer) =>
+    isWritten ? (blob?.size ?? 0) : (chunk?.spec.contentSize ?? 0);
+  const sum = (list: readonly ReportedLayer[]) =>
+    list.reduce((bytes, layer) => bytes + bytesOf(layer), 0);
   const [bytes, total] = [sum(fetched), sum(layers)];
   const unit = isWritten ? 'bytes' : 'bytes of content';
   const lines = [
@@ -138,10 +154,15 @@ function costReport(
   const changeOf = new Map(changes.map(({ id, change }) => [id, change]));
   for (const layer of fetched) {
     const reasons = layer.chunk
-      ? layer.chunk.components.flatMap(({ id }) => (changeOf.has(id) ? [`${id} ${changeOf.get(id)}`] : []))
+      ? layer.chunk.components.flatMap(({ id }) =>
+          changeOf.has(id) ? [`${id} ${changeOf.get(id)}`] : [],
+        )
       : ['the commit is another'];
-    const text = reasons.length > 0 ? reasons.join(', ') : 'its components come from layers that changed';
-    lines.push(`  layer ${layers.indexOf(layer)} (${formatBytes(bytesOf(layer))}): ${printable(text)}`);
+    const text =
+      reasons.length > 0 ? reasons.join(', ') : 'its components come from layers that changed';
+    lines.push(
+      `  layer ${layers.indexOf(layer)} (${formatBytes(bytesOf(layer))}): ${printable(text)}`,
+    );
   }
   const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);
   if (removed.length > 0) lines.push(`  removed: ${printable(removed.join(', '))}`);

@@ -2,7 +2,6 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
-import { goArchitecture } from '../../builder/architecture.js';
 import { type ImagePlan, planImage, writeImage } from '../../builder/encapsulate.js';
 import {
   type PreviousBuild,
@@ -14,14 +13,34 @@ import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import type { FormatVersion } from '../../layers/spec.js';
 import type { Logger } from '../../log.js';
-import { createImage, IMGREF_FORMS, openImage, parseImgref } from '../../transports/image-reference.js';
+import { goArchitecture } from '../../oci/platform.js';
+import {
+  createImage,
+  IMGREF_FORMS,
+  openImage,
+  parseImgref,
+} from '../../transports/image-reference.js';
 import type { ImageReader } from '../../transports/transport.js';
 import { strategyOfPlan } from '../layout/plan.js';
 import { buildOfImageReader } from '../layout/series.js';
 import { addCacheOptions, type CacheOptions, openCache } from '../options/cache.js';
-import { addCompressionOptions, type CompressionOptions, compressionOf } from '../options/compression.js';
-import { addPluginOptions, type LoadedPlugins, loadPlugins, type PluginOptions } from '../options/plugins.js';
-import { addRegistryOptions, type OpenImage, type RegistryOptions, transportOptions } from '../options/registry.js';
+import {
+  addCompressionOptions,
+  type CompressionOptions,
+  compressionOf,
+} from '../options/compression.js';
+import {
+  addPluginOptions,
+  type LoadedPlugins,
+  loadPlugins,
+  type PluginOptions,
+} from '../options/plugins.js';
+import {
+  addRegistryOptions,
+  type OpenImage,
+  type RegistryOptions,
+  transportOptions,
+} from '../options/registry.js';
 import { addLogOptions, integer, keyValue, repeated } from '../options/values.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
@@ -39,7 +58,12 @@ import {
 const MIN_LAYERS = 2;
 const DEFAULT_MAX_LAYERS = 64;
 
-interface EncapsulateOptions extends LogOptions, PluginOptions, RegistryOptions, CacheOptions, CompressionOptions {
+interface EncapsulateOptions
+  extends LogOptions,
+    PluginOptions,
+    RegistryOptions,
+    CacheOptions,
+    CompressionOptions {
   readonly repo: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly imageConfig?: string;
@@ -77,7 +101,11 @@ export function addContainerEncapsulateCommand(program: Command): void {
         .argParser(integer(MIN_LAYERS))
         .default(DEFAULT_MAX_LAYERS),
     )
-    .option('--max-layer-size <bytes>', 'bytes of content that a layer should not exceed', integer(1))
+    .option(
+      '--max-layer-size <bytes>',
+      'bytes of content that a layer should not exceed',
+      integer(1),
+    )
     .option('--plan <file>', 'follow this plan file; see layout plan')
     .option(
       '--previous-build <imgref>',
@@ -94,10 +122,17 @@ export function addContainerEncapsulateCommand(program: Command): void {
     )
     .option('--cmd <argument>', "the image's command; repeat for its arguments", repeated)
     .option('--arch <arch>', 'architecture, as RPM or Go names it (default: what the commit says)')
-    .option('--copymeta <key>', 'copy this key of the commit metadata to a label (repeatable)', repeated)
+    .option(
+      '--copymeta <key>',
+      'copy this key of the commit metadata to a label (repeatable)',
+      repeated,
+    )
     .option('--copymeta-opt <key>', 'the same, if the key is there (repeatable)', repeated)
     .addOption(
-      new Option('--format-version <n>', '2: every layer has its parent directories with their metadata; 1: it has not')
+      new Option(
+        '--format-version <n>',
+        '2: every layer has its parent directories with their metadata; 1: it has not',
+      )
         .choices(['1', '2'])
         .default('2'),
     )
@@ -120,10 +155,16 @@ Examples:
 SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     )
     .action(encapsulate);
-  addLogOptions(addRegistryOptions(addCacheOptions(addCompressionOptions(addPluginOptions(command)))));
+  addLogOptions(
+    addRegistryOptions(addCacheOptions(addCompressionOptions(addPluginOptions(command)))),
+  );
 }
 
-async function encapsulate(ref: string, imgref: string, options: EncapsulateOptions): Promise<void> {
+async function encapsulate(
+  ref: string,
+  imgref: string,
+  options: EncapsulateOptions,
+): Promise<void> {
   parseImgref(imgref);
   const log = terminalLogger(options);
   const signal = interruptSignal;
@@ -131,13 +172,22 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const imageOptions = await imageOptionsOf(options);
   const { architecture } = imageOptions;
   // Of an index, the image this one is to follow is the one for the same architecture.
-  const platform = options.platform ?? (architecture === undefined ? undefined : { os: 'linux', architecture });
-  const others = [...(options.previousBuild ?? []), options.compareWithBuild].filter((each) => each !== undefined);
-  const reach = transportOptions({ ...options, ...(platform && { platform }) }, [imgref, ...others], log);
+  const platform =
+    options.platform ?? (architecture === undefined ? undefined : { os: 'linux', architecture });
+  const others = [...(options.previousBuild ?? []), options.compareWithBuild].filter(
+    (each) => each !== undefined,
+  );
+  const reach = transportOptions(
+    { ...options, ...(platform && { platform }) },
+    [imgref, ...others],
+    log,
+  );
   const open: OpenImage = (reference) => openImage(reference, reach(reference));
   const plugins = await loadPlugins(options);
   const previous = await previousBuild(options, plugins, open, log);
-  const compared = options.compareWithBuild && (await previousFromImage(await open(options.compareWithBuild), log));
+  const compared =
+    options.compareWithBuild &&
+    (await previousFromImage(await open(options.compareWithBuild), log));
   const plan = await planImage({
     ...plugins,
     ...(options.plan !== undefined && { strategy: await strategyOfPlan(options.plan, log) }),
@@ -150,7 +200,8 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
     log,
     signal,
   });
-  if (options.writeContentmetaJson !== undefined) await writeContentMeta(options.writeContentmetaJson, plan);
+  if (options.writeContentmetaJson !== undefined)
+    await writeContentMeta(options.writeContentmetaJson, plan);
 
   const cache = options.dryRun ? undefined : openCache(options, log);
   const image = options.dryRun
@@ -167,7 +218,8 @@ async function encapsulate(ref: string, imgref: string, options: EncapsulateOpti
   const layers = image ? writtenLayers(image) : plannedLayers(plan);
   if (options.json) return console.log(JSON.stringify(jsonReport(plan, layers, image)));
   console.log(tableReport(plan, layers, image && { imgref, ...image }));
-  if (previous) console.log(updateReport(plan, layers, options.previousBuild?.at(-1) ?? 'the previous build'));
+  if (previous)
+    console.log(updateReport(plan, layers, options.previousBuild?.at(-1) ?? 'the previous build'));
   if (compared) console.log(comparisonReport(plan, layers, compared));
 }
 
@@ -178,17 +230,28 @@ async function previousBuild(
   log: Logger,
 ): Promise<PreviousBuild | undefined> {
   if (imgrefs !== undefined && manifest !== undefined)
-    throw new OstrataError('USAGE', 'options --previous-build and --previous-build-manifest exclude each other');
+    throw new OstrataError(
+      'USAGE',
+      'options --previous-build and --previous-build-manifest exclude each other',
+    );
   if (imgrefs !== undefined) {
     const images: ImageReader[] = [];
     for (const imgref of imgrefs) images.push(await open(imgref));
-    const read = async (image: ImageReader) => (await buildOfImageReader(image, { sources, log })).components;
+    const read = async (image: ImageReader) =>
+      (await buildOfImageReader(image, { sources, log })).components;
     return previousFromImages(images, read, log);
   }
   return manifest === undefined ? undefined : previousFromManifest(manifest, log);
 }
 
-async function imageOptionsOf({ label, imageConfig, cmd, arch, copymeta, copymetaOpt }: EncapsulateOptions) {
+async function imageOptionsOf({
+  label,
+  imageConfig,
+  cmd,
+  arch,
+  copymeta,
+  copymetaOpt,
+}: EncapsulateOptions) {
   const created = sourceDateEpoch();
   return {
     ...(label && { labels: label }),
@@ -206,7 +269,10 @@ function sourceDateEpoch(): number | undefined {
   const text = process.env.SOURCE_DATE_EPOCH;
   if (text === undefined || text === '') return undefined;
   if (!/^\d{1,11}$/.test(text))
-    throw new OstrataError('USAGE', `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, expected seconds since 1970`);
+    throw new OstrataError(
+      'USAGE',
+      `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, expected seconds since 1970`,
+    );
   return Number(text);
 }
 
@@ -219,9 +285,13 @@ const imageConfigSchema = v.looseObject({
 });
 
 async function readImageConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
-  return inContextAsync(`image config ${path}`, async () => parseJson(await readFile(path, 'utf8'), imageConfigSchema));
+  return inContextAsync(`image config ${path}`, async () =>
+    parseJson(await readFile(path, 'utf8'), imageConfigSchema),
+  );
 }
 
 async function writeContentMeta(path: string, plan: ImagePlan): Promise<void> {
-  await inContextAsync(`writing ${path}`, () => writeFile(path, `${JSON.stringify(contentMeta(plan.components))}\n`));
+  await inContextAsync(`writing ${path}`, () =>
+    writeFile(path, `${JSON.stringify(contentMeta(plan.components))}\n`),
+  );
 }

@@ -16,9 +16,11 @@ interface RepoOptions {
 const IMGREF_HELP = 'TRANSPORT:..., as `list` prints it';
 
 export function addContainerImageCommands(image: Command): void {
-  withRepo(image.command('list').summary('print the references of all images')).action(({ repo }: RepoOptions) => {
-    for (const imgref of listImages(openRepo(repo))) console.log(imgref);
-  });
+  withRepo(image.command('list').summary('print the references of all images')).action(
+    ({ repo }: RepoOptions) => {
+      for (const imgref of listImages(openRepo(repo))) console.log(imgref);
+    },
+  );
   withRepo(image.command('history').summary('print the layers of an image'))
     .argument('<imgref>', IMGREF_HELP)
     .action((imgref: string, { repo }: RepoOptions) => printHistory(requireImage(repo, imgref)));
@@ -36,7 +38,9 @@ export function addContainerImageCommands(image: Command): void {
       removeImages(imgrefs, options),
     );
   withRepo(image.command('prune-layers').summary('forget layers that no image needs'))
-    .description('Remove the refs of layers that no image needs. Their objects go with the next `ostree prune`.')
+    .description(
+      'Remove the refs of layers that no image needs. Their objects go with the next `ostree prune`.',
+    )
     .action(({ repo }: RepoOptions) => withWriter(repo, prune));
   image
     .command('copy')
@@ -47,7 +51,11 @@ export function addContainerImageCommands(image: Command): void {
     .action((text: string, options: { readonly srcRepo: string; readonly destRepo: string }) => {
       const imgref = text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text;
       return withWriter(options.destRepo, async (writer) => {
-        const mergeCommit = await copyImage(openRepo(options.srcRepo), writer, canonicalImgref(imgref));
+        const mergeCommit = await copyImage(
+          openRepo(options.srcRepo),
+          writer,
+          canonicalImgref(imgref),
+        );
         console.log(mergeCommit);
       });
     });
@@ -82,22 +90,33 @@ function printHistory({ manifest, config }: StoredImage): void {
 }
 
 /** All that are there are removed, also where another one is not. */
-async function removeImages(imgrefs: readonly string[], { repo, skipGc }: RepoOptions & { readonly skipGc?: boolean }) {
+async function removeImages(
+  imgrefs: readonly string[],
+  { repo, skipGc }: RepoOptions & { readonly skipGc?: boolean },
+) {
   await withWriter(repo, (writer) => {
     const known = new Set(listImages(writer.repo));
     const missing = imgrefs.filter((imgref) => !known.has(canonicalImgref(imgref)));
     for (const imgref of imgrefs) writer.deleteRef(imageRef(canonicalImgref(imgref)));
     if (!skipGc) prune(writer);
-    if (missing.length > 0) throw new OstrataError('NOT_FOUND', `no image ${missing.join(', ')} in ${repo}`);
+    if (missing.length > 0)
+      throw new OstrataError('NOT_FOUND', `no image ${missing.join(', ')} in ${repo}`);
   });
 }
 
 function prune(writer: RepoWriter): void {
   const pruned = pruneLayers(writer);
-  console.log(pruned === undefined ? 'no layers pruned: another process writes' : `${counted(pruned, 'layer')} pruned`);
+  console.log(
+    pruned === undefined
+      ? 'no layers pruned: another process writes'
+      : `${counted(pruned, 'layer')} pruned`,
+  );
 }
 
-async function withWriter(repo: string, body: (writer: RepoWriter) => void | Promise<void>): Promise<void> {
+async function withWriter(
+  repo: string,
+  body: (writer: RepoWriter) => void | Promise<void>,
+): Promise<void> {
   const writer = await RepoWriter.open(repo, { signal: interruptSignal });
   try {
     await body(writer);

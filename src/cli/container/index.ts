@@ -35,7 +35,9 @@ interface PullOptions extends LogOptions, RegistryOptions {
 
 /** `container unencapsulate`, `info`, `compare`, `policy`, and `container image ...`. */
 export function addContainerCommand(program: Command): void {
-  const container = program.command('container').summary('pull images and have their ostree commits again');
+  const container = program
+    .command('container')
+    .summary('pull images and have their ostree commits again');
   addUnencapsulateCommand(container);
   addInfoCommand(container);
   addCompareCommand(container);
@@ -56,12 +58,20 @@ function addUnencapsulateCommand(container: Command): void {
     .argument('<imgref>', OSTREE_IMGREF_FORMS)
     .requiredOption('--repo <path>', 'the ostree repository')
     .option('--write-ref <ref>', 'make this ref name the commit')
-    .action(async (imgref: string, options: PullOptions & { readonly repo: string; readonly writeRef?: string }) => {
-      const imports = importOptions(options.repo, imgref, options);
-      if (options.dryRun) return printPlan(await planUnencapsulate(imports), options);
-      const { writeRef } = options;
-      printResult(await unencapsulate({ ...imports, ...(writeRef !== undefined && { writeRef }) }), options);
-    });
+    .action(
+      async (
+        imgref: string,
+        options: PullOptions & { readonly repo: string; readonly writeRef?: string },
+      ) => {
+        const imports = importOptions(options.repo, imgref, options);
+        if (options.dryRun) return printPlan(await planUnencapsulate(imports), options);
+        const { writeRef } = options;
+        printResult(
+          await unencapsulate({ ...imports, ...(writeRef !== undefined && { writeRef }) }),
+          options,
+        );
+      },
+    );
   addPullOptions(command);
 }
 
@@ -91,7 +101,10 @@ function addPullOptions(command: Command): void {
         .argParser(integer(1, 1024))
         .default(availableParallelism(), 'one per processor'),
     )
-    .option('--no-fsync', 'do not wait for the disk: after a power cut the repository may be broken')
+    .option(
+      '--no-fsync',
+      'do not wait for the disk: after a power cut the repository may be broken',
+    )
     .option('--dry-run', 'tell what would be fetched')
     .option('--json', 'print a line of JSON for each step, the result last');
   addLogOptions(addRegistryOptions(command));
@@ -111,7 +124,8 @@ function importOptions(repo: string, text: string, options: PullOptions): Import
     signal: interruptSignal,
     onEvent: (event) => {
       if (options.json) console.log(JSON.stringify(event));
-      else if (event.event === 'planned' && !options.quiet && !options.dryRun) console.error(plannedLine(event));
+      else if (event.event === 'planned' && !options.quiet && !options.dryRun)
+        console.error(plannedLine(event));
     },
   };
 }
@@ -134,10 +148,15 @@ function printPlan(plan: ImportPlan, { json }: PullOptions): void {
         `layer ${index}  ${shortDigest(descriptor.digest)}  ${formatBytes(descriptor.size)}  ` +
           (names.length > 0 ? someNames(names, NAMES_WIDTH) : createdBy),
       );
-  console.log(`${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)}), ${layersPresent} present`);
+  console.log(
+    `${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)}), ${layersPresent} present`,
+  );
 }
 
-function printResult(result: ImportResult & { readonly mergeCommit?: string }, { json }: PullOptions): void {
+function printResult(
+  result: ImportResult & { readonly mergeCommit?: string },
+  { json }: PullOptions,
+): void {
   if (json) {
     const { commit, mergeCommit, ...counts } = result;
     console.log(JSON.stringify({ commit, mergeCommit, ...counts }));

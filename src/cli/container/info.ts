@@ -3,12 +3,18 @@ import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js
 import { type ReadLayer, readEncapsulated } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
 import * as annotation from '../../oci/annotations.js';
-import { addRegistryOptions, imageOpener, type OpenImage, type RegistryOptions } from '../options/registry.js';
+import {
+  addRegistryOptions,
+  imageOpener,
+  type OpenImage,
+  type RegistryOptions,
+} from '../options/registry.js';
 import { addLogOptions } from '../options/values.js';
 import { formatBytes, printable } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
-export const IMGREF_HELP = 'TRANSPORT:..., also with ostree-unverified-image: and the like in front';
+export const IMGREF_HELP =
+  'TRANSPORT:..., also with ostree-unverified-image: and the like in front';
 
 export interface InfoOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean;
@@ -23,19 +29,38 @@ export function addInfoCommand(container: Command): void {
     .action(async (text: string, options: InfoOptions) => {
       const imgref = plainImgref(text);
       const log = terminalLogger(options);
-      const { manifestDigest, labels, layers } = await readImage(imgref, imageOpener(options, [imgref], log), log);
-      const { [annotation.OSTREE_COMMIT]: commit, [annotation.IMAGE_VERSION]: version = labels.version } = labels;
+      const { manifestDigest, labels, layers } = await readImage(
+        imgref,
+        imageOpener(options, [imgref], log),
+        log,
+      );
+      const {
+        [annotation.OSTREE_COMMIT]: commit,
+        [annotation.IMAGE_VERSION]: version = labels.version,
+      } = labels;
       const size = sizeOf(layers);
       const derivedLayers = layers.filter(({ kind }) => kind === 'derived').length;
       if (options.json) {
         console.log(
-          JSON.stringify({ manifestDigest, commit, version, layers: layers.length, derivedLayers, size, labels }),
+          JSON.stringify({
+            manifestDigest,
+            commit,
+            version,
+            layers: layers.length,
+            derivedLayers,
+            size,
+            labels,
+          }),
         );
         return;
       }
-      console.log(`image:   ${text}\ndigest:  ${manifestDigest}\ncommit:  ${printable(commit ?? 'unknown')}`);
+      console.log(
+        `image:   ${text}\ndigest:  ${manifestDigest}\ncommit:  ${printable(commit ?? 'unknown')}`,
+      );
       if (version !== undefined) console.log(`version: ${printable(version)}`);
-      console.log(`layers:  ${layers.length}${derivedLayers > 0 ? `, ${derivedLayers} of them derived` : ''}`);
+      console.log(
+        `layers:  ${layers.length}${derivedLayers > 0 ? `, ${derivedLayers} of them derived` : ''}`,
+      );
       console.log(`size:    ${formatBytes(size)}`);
     });
   addLogOptions(addRegistryOptions(command));
@@ -46,7 +71,8 @@ export const sizeOf = (layers: readonly ReadLayer[]) =>
   layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
 
 /** Without what a client is to verify. */
-export const plainImgref = (text: string) => (text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text);
+export const plainImgref = (text: string) =>
+  text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text;
 
 export async function readImage(imgref: string, open: OpenImage, log: Logger) {
   const image = await open(imgref);

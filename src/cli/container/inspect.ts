@@ -5,7 +5,14 @@ import * as annotation from '../../oci/annotations.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
 import { addRegistryOptions, imageOpener, type RegistryOptions } from '../options/registry.js';
 import { addLogOptions } from '../options/values.js';
-import { formatBytes, formatRate, formatTable, printable, shortDigest, someNames } from '../output/format.js';
+import {
+  formatBytes,
+  formatRate,
+  formatTable,
+  printable,
+  shortDigest,
+  someNames,
+} from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
 /** Characters of component names in a row. */
@@ -34,13 +41,19 @@ export function addInspectCommand(program: Command): void {
 async function inspect(imgref: string, options: InspectOptions): Promise<void> {
   const log = terminalLogger(options);
   const image = await imageOpener(options, [imgref], log)(imgref);
-  const { labels, layers } = await inContextAsync(`reading ${imgref}`, () => readEncapsulated(image, log)).finally(() =>
-    image.close?.(),
-  );
-  const { [annotation.OSTREE_COMMIT]: commit = 'unknown', [annotation.IMAGE_VERSION]: version } = labels;
+  const { labels, layers } = await inContextAsync(`reading ${imgref}`, () =>
+    readEncapsulated(image, log),
+  ).finally(() => image.close?.());
+  const { [annotation.OSTREE_COMMIT]: commit = 'unknown', [annotation.IMAGE_VERSION]: version } =
+    labels;
   if (options.json)
     return console.log(
-      JSON.stringify({ manifestDigest: image.manifestDigest, commit, labels, layers: layers.map(jsonLayer) }),
+      JSON.stringify({
+        manifestDigest: image.manifestDigest,
+        commit,
+        labels,
+        layers: layers.map(jsonLayer),
+      }),
     );
   const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   console.log(`${imgref}\nmanifest ${image.manifestDigest}\ncommit   ${printable(commit)}`);
@@ -88,7 +101,9 @@ function jsonLayer({ kind, descriptor, diffId, createdBy, names, recorded }: Rea
     mediaType: descriptor.mediaType,
     components: recorded?.components ?? names,
     // JSON has no Infinity: null means in every build.
-    ...(recorded?.changesPerYear !== undefined && { changesPerYear: jsonRate(recorded.changesPerYear) }),
+    ...(recorded?.changesPerYear !== undefined && {
+      changesPerYear: jsonRate(recorded.changesPerYear),
+    }),
     createdBy,
   };
 }

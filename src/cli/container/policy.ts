@@ -1,6 +1,12 @@
 import type { Command } from 'commander';
 import { enforcePolicy } from '../../client/verify/policy.js';
-import { ACCEPT_ANYTHING, policyPath, policyRule, readPolicy, ruleProblems } from '../../client/verify/policy-rules.js';
+import {
+  ACCEPT_ANYTHING,
+  policyPath,
+  policyRule,
+  readPolicy,
+  ruleProblems,
+} from '../../client/verify/policy-rules.js';
 import { OstrataError } from '../../errors.js';
 import { openImage } from '../../transports/image-reference.js';
 import { addRegistryOptions, transportOptions } from '../options/registry.js';
@@ -27,12 +33,16 @@ export function addPolicyCommand(container: Command): void {
       const problems = ruleProblems(policy, rule);
       const reason = await refusal(imgref, options);
       const accepted = reason === undefined;
-      if (!accepted || rule.requirements.some(({ type }) => type === ACCEPT_ANYTHING)) process.exitCode = 1;
-      if (options.json) console.log(JSON.stringify({ policy: path, ...rule, problems, accepted, reason }));
+      if (!accepted || rule.requirements.some(({ type }) => type === ACCEPT_ANYTHING))
+        process.exitCode = 1;
+      if (options.json)
+        console.log(JSON.stringify({ policy: path, ...rule, problems, accepted, reason }));
       else {
         console.log(`policy:   ${path}\nrule:     ${rule.scope}`);
         for (const { type, keyPath, keyPaths = [] } of rule.requirements)
-          console.log(`wanted:   ${[type, ...(keyPath === undefined ? keyPaths : [keyPath])].join(' ')}`);
+          console.log(
+            `wanted:   ${[type, ...(keyPath === undefined ? keyPaths : [keyPath])].join(' ')}`,
+          );
         for (const problem of problems) console.log(`problem:  ${problem}`);
         console.log(`accepted: ${accepted ? 'yes' : `no: ${reason}`}`);
       }
@@ -45,7 +55,9 @@ async function refusal(imgref: string, options: InfoOptions): Promise<string | u
   const transport = transportOptions(options, [imgref], terminalLogger(options))(imgref);
   try {
     const image = await openImage(imgref, transport);
-    await enforcePolicy(imgref, image, { ...transport, log: undefined }).finally(() => image.close?.());
+    await enforcePolicy(imgref, image, { ...transport, log: undefined }).finally(() =>
+      image.close?.(),
+    );
     return undefined;
   } catch (error) {
     if (error instanceof OstrataError && error.code !== 'CANCELLED') return error.message;

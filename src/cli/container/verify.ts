@@ -16,18 +16,23 @@ export function addVerifyCommand(program: Command): void {
     )
     .argument('<imgref>', IMGREF_FORMS)
     .option('--json', 'print the counts as JSON')
-    .action(async (imgref: string, options: LogOptions & RegistryOptions & { readonly json?: boolean }) => {
-      const log = terminalLogger(options);
-      const image = await imageOpener(options, [imgref], log)(imgref);
-      const verified = await verifyImage(image, log).finally(() => image.close?.());
-      if (options.json) return console.log(JSON.stringify(verified));
-      const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
-      const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
-      console.log(
-        `${imgref}: valid\ncommit ${commit}: ${counted(layers, 'layer')}${derived}, ` +
-          `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}, ` +
-          `${counted(metadataObjects, 'metadata object')}`,
-      );
-    });
+    .action(
+      async (
+        imgref: string,
+        options: LogOptions & RegistryOptions & { readonly json?: boolean },
+      ) => {
+        const log = terminalLogger(options);
+        const image = await imageOpener(options, [imgref], log)(imgref);
+        const verified = await verifyImage(image, log).finally(() => image.close?.());
+        if (options.json) return console.log(JSON.stringify(verified));
+        const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
+        const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
+        console.log(
+          `${imgref}: valid\ncommit ${commit}: ${counted(layers, 'layer')}${derived}, ` +
+            `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}, ` +
+            `${counted(metadataObjects, 'metadata object')}`,
+        );
+      },
+    );
   addLogOptions(addRegistryOptions(command));
 }

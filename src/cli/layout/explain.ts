@@ -3,9 +3,22 @@ import { changeProbabilities } from '../../../plugins/layouts/probability.js';
 import { OstrataError } from '../../errors.js';
 import type { PlannedComponent } from '../../layout/plan.js';
 import type { PlannedLayer } from '../../layout/prior.js';
-import { counted, formatBytes, formatPercent, formatRate, printable, someNames } from '../output/format.js';
+import {
+  counted,
+  formatBytes,
+  formatPercent,
+  formatRate,
+  printable,
+  someNames,
+} from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
-import { addLayoutSourceOptions, type OpenLayout, openOwnLayout, SOURCE_HELP, type SourceOptions } from './plan.js';
+import {
+  addLayoutSourceOptions,
+  type OpenLayout,
+  openOwnLayout,
+  SOURCE_HELP,
+  type SourceOptions,
+} from './plan.js';
 
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 90;
@@ -34,16 +47,23 @@ export function addLayoutExplainCommand(layout: Command): void {
 
 function explain({ build, layout }: OpenLayout, name: string): string {
   const named = build.components.filter(({ id, name: other }) => id === name || other === name);
-  if (named.length === 0) throw new OstrataError('NOT_FOUND', `no component ${JSON.stringify(name)} in ${build.build}`);
+  if (named.length === 0)
+    throw new OstrataError('NOT_FOUND', `no component ${JSON.stringify(name)} in ${build.build}`);
   const chance = changeProbabilities(build.components, layout.history);
   const byId = new Map(build.components.map((component) => [component.id, component]));
-  const membersOf = (layer: PlannedLayer) => layer.components.map((id) => byId.get(id) as PlannedComponent);
+  const membersOf = (layer: PlannedLayer) =>
+    layer.components.map((id) => byId.get(id) as PlannedComponent);
   const costOf = (members: readonly PlannedComponent[]) => {
     const sources = new Set(members.map(({ source }) => source));
-    const stays = [...sources].reduce((product, source) => product * (1 - (chance.get(source) ?? 0)), 1);
+    const stays = [...sources].reduce(
+      (product, source) => product * (1 - (chance.get(source) ?? 0)),
+      1,
+    );
     return bytesOf(members) * (1 - stays);
   };
-  return named.map((component) => explainOne(component, layout.layers, membersOf, costOf, chance)).join('\n\n');
+  return named
+    .map((component) => explainOne(component, layout.layers, membersOf, costOf, chance))
+    .join('\n\n');
 
   function explainOne(
     component: PlannedComponent,
@@ -59,11 +79,15 @@ function explain({ build, layout }: OpenLayout, name: string): string {
     const others = members.filter((member) => member.id !== id);
     const count = layout.history.get(id);
     const siblings = build.components.filter((each) => each.source === source);
-    const dirtied = layers.filter((each) => membersOf(each).some((member) => member.source === source));
+    const dirtied = layers.filter((each) =>
+      membersOf(each).some((member) => member.source === source),
+    );
     const moved = (to: readonly PlannedComponent[]) =>
       costOf([...to, component]) - costOf(to) - (costOf(members) - costOf(others));
     const elsewhere = layers
-      .flatMap((each, i) => (i === at || each.exclusive ? [] : [{ i, more: moved(membersOf(each)) }]))
+      .flatMap((each, i) =>
+        i === at || each.exclusive ? [] : [{ i, more: moved(membersOf(each)) }],
+      )
       .sort((a, b) => a.more - b.more);
     const lines = [
       `${id}: ${formatBytes(component.size)}, source package ${source}`,
@@ -78,7 +102,9 @@ function explain({ build, layout }: OpenLayout, name: string): string {
           : 'with nothing'
       }`,
       `  changes    ${formatRate(component.changesPerYear)} by package data; ` +
-        (count ? `${count.changes} of ${counted(count.updates, 'update')} seen; ` : 'no update seen; ') +
+        (count
+          ? `${count.changes} of ${counted(count.updates, 'update')} seen; `
+          : 'no update seen; ') +
         `${formatPercent(chances.get(source) ?? 0, 1)} chance with the next update`,
       `  an update  of ${source} fetches ${formatBytes(sum(dirtied.map((each) => bytesOf(membersOf(each)))))} in ` +
         `${counted(dirtied.length, 'layer')} for ${formatBytes(bytesOf(siblings))} of ${counted(siblings.length, 'component')}`,
@@ -95,4 +121,5 @@ function explain({ build, layout }: OpenLayout, name: string): string {
 }
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
-const bytesOf = (components: readonly PlannedComponent[]) => sum(components.map(({ size }) => size));
+const bytesOf = (components: readonly PlannedComponent[]) =>
+  sum(components.map(({ size }) => size));

@@ -1,7 +1,8 @@
 /** `layout simulate --html`: one file without scripts or external resources; everything shown is also in its tables. */
+
+import type { SimulationRun } from '../../layout/simulate.js';
 import type { Component } from '../../plugin.js';
 import { formatBytes } from '../output/format.js';
-import type { SimulationRun } from './simulate.js';
 import { squarify } from './treemap.js';
 
 const WIDTH = 960;
@@ -19,7 +20,17 @@ const STYLES: readonly (readonly [string, string])[] = [
   ['#000000', '1 4'],
 ];
 /** Light to dark: in which share of the updates something in a layer changed. Readable in grey, too. */
-const SHADES = ['#f7fbff', '#deebf7', '#c6dbef', '#9ecae1', '#6baed6', '#4292c6', '#2171b5', '#08519c', '#08306b'];
+const SHADES = [
+  '#f7fbff',
+  '#deebf7',
+  '#c6dbef',
+  '#9ecae1',
+  '#6baed6',
+  '#4292c6',
+  '#2171b5',
+  '#08519c',
+  '#08306b',
+];
 
 export function htmlReport(runs: readonly SimulationRun[]): string {
   const groups = new Map<string, SimulationRun[]>();
@@ -48,7 +59,9 @@ ${[...groups].map(([title, group]) => section(title, group)).join('\n')}
 function section(title: string, runs: readonly SimulationRun[]): string {
   const [first] = runs as [SimulationRun];
   const rows = runs.map(({ result }) => {
-    const sizes = [result.mean, result.median, result.p90, result.bytes].map((each) => formatBytes(Math.round(each)));
+    const sizes = [result.mean, result.median, result.p90, result.bytes].map((each) =>
+      formatBytes(Math.round(each)),
+    );
     return `<tr>${[escaped(result.strategy), result.ratio.toFixed(3), ...sizes].map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
   const { strategy } = first.result;
@@ -59,7 +72,8 @@ ${figure(`${strategy}: what each layer costs over time. One column per update, o
 ${figure(`${strategy}: the layers of the last build by size, darker the more often the most volatile component changed.`, treemap(first))}`;
 }
 
-const figure = (caption: string, svg: string) => `<figure>${svg}<figcaption>${escaped(caption)}</figcaption></figure>`;
+const figure = (caption: string, svg: string) =>
+  `<figure>${svg}<figcaption>${escaped(caption)}</figcaption></figure>`;
 
 /** Bytes per update: a line of steps for each strategy, the bound as an area. */
 function lines(runs: readonly SimulationRun[]): string {
@@ -103,7 +117,9 @@ function columns(run: SimulationRun): string {
   const y = (bytes: number) => HEIGHT - BOTTOM - (bytes * (HEIGHT - BOTTOM - 8)) / most;
   const blocks = updates.flatMap((update, i) => {
     const before = new Set((chain[i]?.layers ?? []).map((layer) => layer.key));
-    const fetched = (chain[i + lag]?.layers ?? []).filter((layer) => layer.size > 0 && !before.has(layer.key));
+    const fetched = (chain[i + lag]?.layers ?? []).filter(
+      (layer) => layer.size > 0 && !before.has(layer.key),
+    );
     let sum = 0;
     return fetched
       .toSorted((a, b) => b.size - a.size)
@@ -131,12 +147,20 @@ function treemap({ chain }: SimulationRun): string {
     height,
   );
   const drawn = layers.map((layer, i) => {
-    const { x, y, width, height: tall } = boxes[i] as { x: number; y: number; width: number; height: number };
-    const share = Math.max(...layer.components.map((id) => times.get(id) ?? 0)) / Math.max(1, chain.length - 1);
+    const {
+      x,
+      y,
+      width,
+      height: tall,
+    } = boxes[i] as { x: number; y: number; width: number; height: number };
+    const share =
+      Math.max(...layer.components.map((id) => times.get(id) ?? 0)) / Math.max(1, chain.length - 1);
     const shade = Math.min(SHADES.length - 1, Math.floor(share * SHADES.length));
     const name = names(layer.components);
     const title = `<title>${escaped(`${formatBytes(layer.size)}, ${layer.components.length} components: ${name}`)}</title>`;
-    const lines = [tall > 18 ? name : '', tall > 34 ? formatBytes(layer.size) : ''].filter((line) => line !== '');
+    const lines = [tall > 18 ? name : '', tall > 34 ? formatBytes(layer.size) : ''].filter(
+      (line) => line !== '',
+    );
     const label = (width > 60 ? lines : []).map(
       (line, k) =>
         `<text x="${round(x + 5)}" y="${round(y + 15 + 16 * k)}" fill="${shade > 4 ? '#fff' : '#1a1a1a'}">${escaped(fit(line, width))}</text>`,
@@ -150,7 +174,8 @@ function treemap({ chain }: SimulationRun): string {
 function shades(y: number): string {
   const side = 24;
   const boxes = SHADES.map(
-    (shade, i) => `<rect x="${i * side + 1}" y="${y}" width="${side}" height="16" fill="${shade}" stroke="#444"/>`,
+    (shade, i) =>
+      `<rect x="${i * side + 1}" y="${y}" width="${side}" height="16" fill="${shade}" stroke="#444"/>`,
   );
   return `${boxes.join('')}<text x="${SHADES.length * side + 10}" y="${y + 13}">changes in 0 to 100 % of the updates</text>`;
 }
@@ -169,7 +194,8 @@ function changeTimes(chain: SimulationRun['chain']): ReadonlyMap<string, number>
 }
 
 /** Where column i of `count` begins. */
-const columnStart = (count: number) => (i: number) => round(LEFT + (i * (WIDTH - LEFT - 8)) / Math.max(1, count));
+const columnStart = (count: number) => (i: number) =>
+  round(LEFT + (i * (WIDTH - LEFT - 8)) / Math.max(1, count));
 
 /** Below the first, the middle and the last column: the day of the build that is updated to or, of undated ones, its name. */
 function dates({ chain, updates, result: { lag } }: SimulationRun): string {
@@ -207,4 +233,5 @@ const fit = (text: string, width: number) => {
   return text.length > length ? `${text.slice(0, Math.max(1, length - 1))}…` : text;
 };
 const round = (value: number) => Math.round(value * 10) / 10;
-const escaped = (text: string) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+const escaped = (text: string) =>
+  text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);

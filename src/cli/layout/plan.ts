@@ -19,7 +19,13 @@ import { addRegistryOptions, imageOpener, type RegistryOptions } from '../option
 import { addLogOptions, integer } from '../options/values.js';
 import { counted, formatBytes, formatRate, formatTable, someNames } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
-import { buildOfImage, buildOfImageReader, buildOfPath, buildOfTree, type ImageContext } from './series.js';
+import {
+  buildOfImage,
+  buildOfImageReader,
+  buildOfPath,
+  buildOfTree,
+  type ImageContext,
+} from './series.js';
 
 const DEFAULT_MAX_LAYERS = 63;
 /** Characters of component names in a row. */
@@ -75,7 +81,10 @@ export function addLayoutPlanCommand(layout: Command): void {
     )
     .argument('[source]', SOURCE_HELP)
     .option('--write <file>', 'write the plan to this file')
-    .option('--write-components <file>', 'write the components as JSON, a build of a series for layout simulate')
+    .option(
+      '--write-components <file>',
+      'write the components as JSON, a build of a series for layout simulate',
+    )
     .option('--json', 'print the plan as JSON')
     .action(plan);
   addLayoutSourceOptions(command);
@@ -84,9 +93,12 @@ export function addLayoutPlanCommand(layout: Command): void {
 async function plan(source: string | undefined, options: PlanOptions): Promise<void> {
   const { build, layout } = await openLayout(source, options, terminalLogger(options));
   const { write, writeComponents } = options;
-  if (write !== undefined) await inContextAsync(`writing ${write}`, () => writeFile(write, formatPlan(layout.layers)));
+  if (write !== undefined)
+    await inContextAsync(`writing ${write}`, () => writeFile(write, formatPlan(layout.layers)));
   if (writeComponents !== undefined)
-    await inContextAsync(`writing ${writeComponents}`, () => writeFile(writeComponents, `${formatBuild(build)}\n`));
+    await inContextAsync(`writing ${writeComponents}`, () =>
+      writeFile(writeComponents, `${formatBuild(build)}\n`),
+    );
   console.log(options.json ? formatPlan(layout.layers).trimEnd() : table(build, layout));
 }
 
@@ -102,7 +114,11 @@ export async function openOwnLayout(
   log: Logger,
 ): Promise<OpenLayout> {
   const { repo, root, previousBuild } = options;
-  if (source === undefined || !isImgref(source) || (repo ?? root ?? options.plan ?? previousBuild) !== undefined)
+  if (
+    source === undefined ||
+    !isImgref(source) ||
+    (repo ?? root ?? options.plan ?? previousBuild) !== undefined
+  )
     return openLayout(source, options, log);
   const { sources } = await loadPlugins(options);
   const image = await imageOpener(options, [source], log)(source);
@@ -115,7 +131,11 @@ export async function openOwnLayout(
 }
 
 /** Plans `source` as the options say. */
-export async function openLayout(source: string | undefined, options: SourceOptions, log: Logger): Promise<OpenLayout> {
+export async function openLayout(
+  source: string | undefined,
+  options: SourceOptions,
+  log: Logger,
+): Promise<OpenLayout> {
   const plugins = await loadPlugins(options);
   const { maxLayers, maxLayerSize } = options;
   const previous = options.previousBuild;
@@ -123,8 +143,11 @@ export async function openLayout(source: string | undefined, options: SourceOpti
   const open = imageOpener(options, imgrefs, log);
   const build = await openBuild(source, options, { sources: plugins.sources, log, open });
   const prior =
-    previous === undefined ? undefined : (await previousFromImage(await open(previous), log)).prior(build.components);
-  const strategy = options.plan === undefined ? plugins.strategy : await strategyOfPlan(options.plan, log);
+    previous === undefined
+      ? undefined
+      : (await previousFromImage(await open(previous), log)).prior(build.components);
+  const strategy =
+    options.plan === undefined ? plugins.strategy : await strategyOfPlan(options.plan, log);
   const layout = planLayout(build.components, strategy, {
     maxLayers,
     ...(maxLayerSize !== undefined && { maxLayerSize }),
@@ -136,7 +159,9 @@ export async function openLayout(source: string | undefined, options: SourceOpti
 
 /** Follows the plan in a file. */
 export async function strategyOfPlan(path: string, log: Logger): Promise<LayoutStrategy> {
-  return inContextAsync(`plan ${path}`, async () => plannedStrategy(parsePlan(await readFile(path, 'utf8')), log));
+  return inContextAsync(`plan ${path}`, async () =>
+    plannedStrategy(parsePlan(await readFile(path, 'utf8')), log),
+  );
 }
 
 async function openBuild(
@@ -145,13 +170,18 @@ async function openBuild(
   context: ImageContext,
 ): Promise<SeriesBuild> {
   if (root !== undefined) {
-    if (source !== undefined || repo !== undefined) throw new OstrataError('USAGE', '--root: no other source is taken');
+    if (source !== undefined || repo !== undefined)
+      throw new OstrataError('USAGE', '--root: no other source is taken');
     return buildOfTree(openDirectoryTree(root, context.log), root, context);
   }
   if (source === undefined) throw new OstrataError('USAGE', `expected a source: ${SOURCE_HELP}`);
   if (repo !== undefined) {
     const opened = openRepo(repo);
-    return buildOfTree(await openLargeCommitTree(opened, opened.resolve(source), context.log), source, context);
+    return buildOfTree(
+      await openLargeCommitTree(opened, opened.resolve(source), context.log),
+      source,
+      context,
+    );
   }
   return isImgref(source) ? buildOfImage(source, context) : buildOfPath(source, basename(source));
 }

@@ -40,7 +40,10 @@ const SERIES_FORMS =
 export const seriesHelp = SERIES_FORMS;
 
 /** Every file and folder is a series; image references together are one. */
-export async function openSeries(args: readonly string[], context: ImageContext): Promise<readonly Series[]> {
+export async function openSeries(
+  args: readonly string[],
+  context: ImageContext,
+): Promise<readonly Series[]> {
   const images = args.filter(isImgref);
   const series: Series[] = [];
   for (const path of args.filter((arg) => !isImgref(arg))) {
@@ -60,7 +63,8 @@ async function readFolder(path: string): Promise<readonly SeriesBuild[]> {
   const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort(compareUtf8);
   const builds: SeriesBuild[] = [];
   for (const name of names) builds.push(await buildOfPath(join(path, name), name));
-  if (builds.length === 0) throw new OstrataError('NOT_FOUND', `series ${path}: the folder is empty`);
+  if (builds.length === 0)
+    throw new OstrataError('NOT_FOUND', `series ${path}: the folder is empty`);
   return builds;
 }
 
@@ -81,11 +85,18 @@ export async function buildOfImage(imgref: string, context: ImageContext): Promi
 }
 
 /** Reads all layers. */
-export async function buildOfImageReader(image: ImageReader, context: SeriesContext): Promise<SeriesBuild> {
+export async function buildOfImageReader(
+  image: ImageReader,
+  context: SeriesContext,
+): Promise<SeriesBuild> {
   return buildOfTree(await openImageTree(image, context.log), image.name, context);
 }
 
-export async function buildOfTree(tree: Tree, name: string, { sources, log }: SeriesContext): Promise<SeriesBuild> {
+export async function buildOfTree(
+  tree: Tree,
+  name: string,
+  { sources, log }: SeriesContext,
+): Promise<SeriesBuild> {
   const claims = await loadClaims(tree, sources, { log, signal: interruptSignal });
   return { build: name, components: await assignComponents(tree, claims) };
 }

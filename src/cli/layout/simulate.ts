@@ -4,9 +4,8 @@ import { layoutNames } from '../../../plugins/index.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { isDate } from '../../layout/series.js';
 import {
-  type SimulatedBuild,
-  type SimulatedUpdate,
-  type SimulationSummary,
+  type SimulationResult,
+  type SimulationRun,
   simulateChain,
   simulateUpdates,
   summarise,
@@ -38,21 +37,6 @@ interface SimulateOptions extends LogOptions, RegistryOptions {
   readonly html?: string;
 }
 
-/** One row of the table. */
-export interface SimulationResult extends SimulationSummary {
-  readonly series: string;
-  readonly strategy: string;
-  readonly maxLayers: number;
-  readonly lag: number;
-}
-
-/** A result with what it was computed from. */
-export interface SimulationRun {
-  readonly result: SimulationResult;
-  readonly chain: readonly SimulatedBuild[];
-  readonly updates: readonly SimulatedUpdate[];
-}
-
 export function addLayoutSimulateCommand(layout: Command): void {
   const command = layout
     .command('simulate')
@@ -72,7 +56,12 @@ export function addLayoutSimulateCommand(layout: Command): void {
       [DEFAULT_MAX_LAYERS],
     )
     .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
-    .option('--lag <n,...>', 'count updates from every build to the one n builds later', list(integer(1)), [1])
+    .option(
+      '--lag <n,...>',
+      'count updates from every build to the one n builds later',
+      list(integer(1)),
+      [1],
+    )
     .option('--from <date>', 'leave out builds before this date', date)
     .option('--to <date>', 'leave out builds after this date', date)
     .option('--plugin <module>', 'load a plugin with more layouts (repeatable)', repeated)
@@ -95,21 +84,26 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
   const modules = options.plugin ?? [];
   const strategies = await loadLayouts(modules, options.strategy);
   const { sources } = await loadPlugins({ plugin: modules, layout: layoutNames[0] as string });
-  const series = (await openSeries(args, { sources, log, open: imageOpener(options, args.filter(isImgref), log) })).map(
-    (each) => within(each, options),
-  );
+  const series = (
+    await openSeries(args, { sources, log, open: imageOpener(options, args.filter(isImgref), log) })
+  ).map((each) => within(each, options));
   const runs: SimulationRun[] = [];
   for (const each of series)
     for (const strategy of strategies)
       for (const maxLayers of options.maxLayers) {
         interruptSignal.throwIfAborted();
         runs.push(...runsOf(each, strategy, maxLayers, options));
-        log.progress('simulating', runs.length, series.length * strategies.length * options.maxLayers.length);
+        log.progress(
+          'simulating',
+          runs.length,
+          series.length * strategies.length * options.maxLayers.length,
+        );
         // Between plans, which are synchronous, Ctrl-C is heard.
         await new Promise(setImmediate);
       }
   const { html } = options;
-  if (html !== undefined) await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
+  if (html !== undefined)
+    await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
   const results = runs.map(({ result }) => result);
   console.log(options.json ? JSON.stringify({ results }) : table(results));
 }
@@ -119,16 +113,22 @@ function within({ name, builds }: Series, { from, to }: SimulateOptions): Series
   if (from === undefined && to === undefined) return { name, builds };
   const left = builds.filter((build) => {
     if (build.date === undefined)
-      throw new OstrataError('USAGE', `series ${name}: build ${build.build} has no date, --from and --to need one`);
+      throw new OstrataError(
+        'USAGE',
+        `series ${name}: build ${build.build} has no date, --from and --to need one`,
+      );
     const time = Date.parse(build.date);
-    return (from === undefined || time >= Date.parse(from)) && (to === undefined || time <= endOf(to));
+    return (
+      (from === undefined || time >= Date.parse(from)) && (to === undefined || time <= endOf(to))
+    );
   });
   return { name, builds: left };
 }
 
 const DAY_MS = 86_400_000;
 /** A date without a time means the whole day. */
-const endOf = (text: string): number => Date.parse(text) + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? DAY_MS - 1 : 0);
+const endOf = (text: string): number =>
+  Date.parse(text) + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? DAY_MS - 1 : 0);
 
 function runsOf(
   { name, builds }: Series,
@@ -136,7 +136,10 @@ function runsOf(
   maxLayers: number,
   { maxLayerSize, lag: lags }: SimulateOptions,
 ): SimulationRun[] {
-  const chain = simulateChain(builds, strategy, { maxLayers, ...(maxLayerSize !== undefined && { maxLayerSize }) });
+  const chain = simulateChain(builds, strategy, {
+    maxLayers,
+    ...(maxLayerSize !== undefined && { maxLayerSize }),
+  });
   return lags.map((lag) => {
     const updates = simulateUpdates(chain, lag);
     const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summarise(updates) };
@@ -158,15 +161,17 @@ function table(results: readonly SimulationResult[]): string {
       { title: 'P90', align: 'right' },
       { title: 'TOTAL', align: 'right' },
     ],
-    results.map(({ series, strategy, maxLayers, lag, updates, ratio, mean, median, p90, bytes }) => [
-      series,
-      strategy,
-      String(maxLayers),
-      String(lag),
-      String(updates),
-      ratio.toFixed(3),
-      ...[mean, median, p90, bytes].map((each) => formatBytes(Math.round(each))),
-    ]),
+    results.map(
+      ({ series, strategy, maxLayers, lag, updates, ratio, mean, median, p90, bytes }) => [
+        series,
+        strategy,
+        String(maxLayers),
+        String(lag),
+        String(updates),
+        ratio.toFixed(3),
+        ...[mean, median, p90, bytes].map((each) => formatBytes(Math.round(each))),
+      ],
+    ),
   );
 }
 

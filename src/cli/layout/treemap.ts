@@ -16,7 +16,8 @@ export function squarify(sizes: readonly number[], width: number, height: number
     let count = 1;
     while (
       first + count < areas.length &&
-      worst(areas.slice(first, first + count + 1), side) <= worst(areas.slice(first, first + count), side)
+      worst(areas.slice(first, first + count + 1), side) <=
+        worst(areas.slice(first, first + count), side)
     )
       count++;
     const row = areas.slice(first, first + count);
@@ -43,5 +44,9 @@ export function squarify(sizes: readonly number[], width: number, height: number
 /** The largest ratio of the sides of boxes in a row along `side`. */
 function worst(row: readonly number[], side: number): number {
   const sum = row.reduce((all, area) => all + area, 0);
-  return Math.max(...row.map((area) => Math.max((side * side * area) / sum ** 2, sum ** 2 / (side * side * area))));
+  return Math.max(
+    ...row.map((area) =>
+      Math.max((side * side * area) / sum ** 2, sum ** 2 / (side * side * area)),
+    ),
+  );
 }

@@ -23,7 +23,10 @@ export function addCacheOptions(command: Command): Command {
     )
     .option('--no-cache', 'make all layers anew, keep none')
     .addOption(
-      new Option('--cache-size <bytes>', 'remove what was not used for longest above this (suffix k, M, G or T)')
+      new Option(
+        '--cache-size <bytes>',
+        'remove what was not used for longest above this (suffix k, M, G or T)',
+      )
         .argParser(byteCount)
         .default(byteCount(DEFAULT_SIZE), DEFAULT_SIZE),
     );
@@ -31,7 +34,8 @@ export function addCacheOptions(command: Command): Command {
 
 function byteCount(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?|\d{1,15})([kMGT]?)$/.exec(text) ?? [];
-  if (digits === undefined) throw new InvalidArgumentError('expected a number of bytes such as 500M or 10G.');
+  if (digits === undefined)
+    throw new InvalidArgumentError('expected a number of bytes such as 500M or 10G.');
   return Math.round(Number(digits) * (UNITS[unit] as number));
 }
 

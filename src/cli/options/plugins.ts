@@ -4,9 +4,19 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { layoutNames, loadContentSources, loadLayoutStrategy, loadMapping } from '../../../plugins/index.js';
+import {
+  layoutNames,
+  loadContentSources,
+  loadLayoutStrategy,
+  loadMapping,
+} from '../../../plugins/index.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import { type ContentSource, definePlugin, type LayoutStrategy, type Plugin } from '../../plugin.js';
+import {
+  type ContentSource,
+  definePlugin,
+  type LayoutStrategy,
+  type Plugin,
+} from '../../plugin.js';
 import { repeated } from './values.js';
 
 export interface PluginOptions {
@@ -18,9 +28,20 @@ export interface PluginOptions {
 /** `--layout`, `--plugin` and `--mapping`. */
 export function addPluginOptions(command: Command): Command {
   return command
-    .option('--layout <name>', `how components are put into layers: ${layoutNames.join(', ')}`, layoutNames[0])
-    .option('--plugin <module>', 'load a plugin (file or package) with more content sources or layouts', repeated)
-    .option('--mapping <file>', 'JSON that says which component paths belong to, before all other sources');
+    .option(
+      '--layout <name>',
+      `how components are put into layers: ${layoutNames.join(', ')}`,
+      layoutNames[0],
+    )
+    .option(
+      '--plugin <module>',
+      'load a plugin (file or package) with more content sources or layouts',
+      repeated,
+    )
+    .option(
+      '--mapping <file>',
+      'JSON that says which component paths belong to, before all other sources',
+    );
 }
 
 export interface LoadedPlugins {
@@ -29,11 +50,21 @@ export interface LoadedPlugins {
 }
 
 /** Throws `PLUGIN` for a module that is none, `USAGE` for a layout that nobody provides. A plugin's layout wins over a built-in of its name. */
-export async function loadPlugins({ plugin: modules = [], mapping, layout }: PluginOptions): Promise<LoadedPlugins> {
+export async function loadPlugins({
+  plugin: modules = [],
+  mapping,
+  layout,
+}: PluginOptions): Promise<LoadedPlugins> {
   const plugins = await Promise.all(modules.map(loadPlugin));
   const strategy = await findLayout(layout, plugins, '--layout');
-  const sources = [await loadContentSources(), ...plugins.map(({ contentSources = [] }) => contentSources)].flat();
-  return { sources: mapping === undefined ? sources : [await readMapping(mapping), ...sources], strategy };
+  const sources = [
+    await loadContentSources(),
+    ...plugins.map(({ contentSources = [] }) => contentSources),
+  ].flat();
+  return {
+    sources: mapping === undefined ? sources : [await readMapping(mapping), ...sources],
+    strategy,
+  };
 }
 
 async function readMapping(path: string): Promise<ContentSource> {
@@ -49,12 +80,20 @@ export async function loadLayouts(
   return Promise.all(names.map((name) => findLayout(name, plugins, '--strategy')));
 }
 
-async function findLayout(name: string, plugins: readonly Plugin[], option: string): Promise<LayoutStrategy> {
+async function findLayout(
+  name: string,
+  plugins: readonly Plugin[],
+  option: string,
+): Promise<LayoutStrategy> {
   const strategies = plugins.flatMap(({ layoutStrategies = [] }) => layoutStrategies);
-  const strategy = strategies.find((each) => each.name === name) ?? (await loadLayoutStrategy(name));
+  const strategy =
+    strategies.find((each) => each.name === name) ?? (await loadLayoutStrategy(name));
   if (strategy !== undefined) return strategy;
   const known = [...layoutNames, ...strategies.map((each) => each.name)].join(', ');
-  throw new OstrataError('USAGE', `option ${option}: no layout ${JSON.stringify(name)}, known are ${known}`);
+  throw new OstrataError(
+    'USAGE',
+    `option ${option}: no layout ${JSON.stringify(name)}, known are ${known}`,
+  );
 }
 
 async function loadPlugin(module: string): Promise<Plugin> {

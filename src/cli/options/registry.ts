@@ -31,12 +31,15 @@ export function addRegistryOptions(command: Command): Command {
       'credentials for the registry; - reads them from standard input, as everyone on this machine can see an argument',
     )
     .addOption(
-      new Option('--tls-verify <bool>', 'false: verify no certificates, and use HTTP where there is no HTTPS').choices([
-        'true',
-        'false',
-      ]),
+      new Option(
+        '--tls-verify <bool>',
+        'false: verify no certificates, and use HTTP where there is no HTTPS',
+      ).choices(['true', 'false']),
     )
-    .option('--cert-dir <dir>', 'CA certificates (*.crt) and client certificates (*.cert, *.key) for the registry')
+    .option(
+      '--cert-dir <dir>',
+      'CA certificates (*.crt) and client certificates (*.cert, *.key) for the registry',
+    )
     .option(
       '--platform <os/arch>',
       'which image of a multi-platform index to read (default: linux, this machine)',
@@ -67,7 +70,11 @@ export function transportOptions(
 }
 
 /** Opens images in a command that is about `imgrefs`; see {@link transportOptions}. */
-export function imageOpener(options: RegistryOptions, imgrefs: readonly string[], log: Logger): OpenImage {
+export function imageOpener(
+  options: RegistryOptions,
+  imgrefs: readonly string[],
+  log: Logger,
+): OpenImage {
   const reach = transportOptions(options, imgrefs, log);
   return (imgref) => openImage(imgref, reach(imgref));
 }
@@ -80,7 +87,9 @@ function readCredentials(creds: string): Credentials {
 }
 
 function platform(text: string): PlatformChoice {
-  const [, os, architecture, variant] = /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
-  if (os === undefined || architecture === undefined) throw new InvalidArgumentError('expected OS/ARCH[/VARIANT].');
+  const [, os, architecture, variant] =
+    /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
+  if (os === undefined || architecture === undefined)
+    throw new InvalidArgumentError('expected OS/ARCH[/VARIANT].');
   return { os, architecture, ...(variant !== undefined && { variant }) };
 }

@@ -9,11 +9,18 @@ export function addLogOptions(command: Command): Command {
 }
 
 /** A whole number of at least `minimum` (and at most `maximum`). */
-export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  const range = maximum === Number.MAX_SAFE_INTEGER ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
+export function integer(
+  minimum: number,
+  maximum = Number.MAX_SAFE_INTEGER,
+): (text: string) => number {
+  const range =
+    maximum === Number.MAX_SAFE_INTEGER
+      ? `of at least ${minimum}`
+      : `from ${minimum} to ${maximum}`;
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= minimum && value <= maximum)) throw new InvalidArgumentError(`expected a whole number ${range}.`);
+    if (!(value >= minimum && value <= maximum))
+      throw new InvalidArgumentError(`expected a whole number ${range}.`);
     return value;
   };
 }

@@ -47,9 +47,14 @@ export interface Column {
 }
 
 /** Aligned columns under a header; the last column is not padded. Control characters in cells are escaped. */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string {
   const cells = rows.map((row) => row.map(printable));
-  const widths = columns.map(({ title }, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
+  const widths = columns.map(({ title }, i) =>
+    Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)),
+  );
   const line = (row: readonly string[]) =>
     row
       .map((cell, i) => {
@@ -59,12 +64,16 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
       })
       .join('  ')
       .trimEnd();
-  return [stdoutColors.bold(line(columns.map(({ title }) => title))), ...cells.map(line)].join('\n');
+  return [stdoutColors.bold(line(columns.map(({ title }) => title))), ...cells.map(line)].join(
+    '\n',
+  );
 }
 
 /** Text from an image or a tree, safe to print: it cannot move the cursor or start a new line. */
 export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1).replace('\x7f', '\\u007f'));
+  return text.replace(/\p{Cc}/gu, (character) =>
+    JSON.stringify(character).slice(1, -1).replace('\x7f', '\\u007f'),
+  );
 }
 
 /** The first names of a list, up to `width` characters, and how many there are more. */

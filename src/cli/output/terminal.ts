@@ -41,7 +41,10 @@ export function terminalLogger({ quiet = false, verbose = false }: LogOptions): 
       if (what !== work) [work, workStart] = [what, now];
       if (!finished && now - drawnAt < REDRAW_MS) return;
       drawnAt = now;
-      const rate = now - workStart < RATE_MS ? '' : `  ${formatBytes(Math.round((done * 1000) / (now - workStart)))}/s`;
+      const rate =
+        now - workStart < RATE_MS
+          ? ''
+          : `  ${formatBytes(Math.round((done * 1000) / (now - workStart)))}/s`;
       const amount = `${formatPercent(done, total).padStart(7)}  ${formatBytes(done)} of ${formatBytes(total)}${rate}`;
       stderr.write(finished ? CLEAR_LINE : `${CLEAR_LINE}${what} ${amount}`);
       drawn = !finished;

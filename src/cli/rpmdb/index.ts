@@ -1,10 +1,23 @@
 import { once } from 'node:events';
 import { type Command, InvalidArgumentError } from 'commander';
-import { findOwners, type PathOwners, QueryFormat, type RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import {
+  findOwners,
+  type PathOwners,
+  QueryFormat,
+  type RpmPackage,
+} from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
 import { addLogOptions } from '../options/values.js';
 import { printable } from '../output/format.js';
-import { jsonFile, jsonPackage, jsonPackageInfo, packageInfo, sortedPackages, statsOf, statsReport } from './report.js';
+import {
+  jsonFile,
+  jsonPackage,
+  jsonPackageInfo,
+  packageInfo,
+  sortedPackages,
+  statsOf,
+  statsReport,
+} from './report.js';
 import { addSourceOptions, openSource, type Source, type SourceOptions } from './source.js';
 
 /** Parts of the output, one character per byte: names of files need not be UTF-8. */
@@ -61,14 +74,35 @@ Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags)
     return command;
   };
   const addQf = (command: Command) =>
-    command.option('--qf, --queryformat <format>', "print each package by rpm's query format", queryFormat);
-  addQf(add('list', 'list the packages', 'names of packages, * and ? stand for anything (default: all)', list));
+    command.option(
+      '--qf, --queryformat <format>',
+      "print each package by rpm's query format",
+      queryFormat,
+    );
   addQf(
-    add('info', 'show what is known of packages', 'names: NAME, NAME.ARCH, NAME-VERSION-RELEASE or all of it', info),
+    add(
+      'list',
+      'list the packages',
+      'names of packages, * and ? stand for anything (default: all)',
+      list,
+    ),
+  );
+  addQf(
+    add(
+      'info',
+      'show what is known of packages',
+      'names: NAME, NAME.ARCH, NAME-VERSION-RELEASE or all of it',
+      info,
+    ),
   );
   addQf(add('files', 'list the files of packages', 'names of packages, as for info', files));
   addQf(
-    add('owner', 'tell which packages own paths', 'paths from the root of the tree', owner).addHelpText(
+    add(
+      'owner',
+      'tell which packages own paths',
+      'paths from the root of the tree',
+      owner,
+    ).addHelpText(
       'after',
       '\nAs rpm -qf: files, directories and ghosts, through symlinked directories. In an ostree-shaped tree a path that was\n' +
         'moved (/etc to /usr/etc, the kernel to /usr/lib/modules) belongs to the package that installed it elsewhere, which\n' +
@@ -89,13 +123,19 @@ function queryFormat(text: string): QueryFormat {
 /** By a query format in the order of the database, as rpm: nothing has to be held for sorting. */
 function list({ database, rest }: Source, { queryformat: qf, json }: QueryOptions): Output {
   const patterns = rest.map(globPattern);
-  const isWanted = ({ name }: RpmPackage) => patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
+  const isWanted = ({ name }: RpmPackage) =>
+    patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
   if (qf !== undefined && !json) return printed(filtered(database.packages(), isWanted), qf);
   const packages = sortedPackages(filtered(database.packages(), isWanted));
-  return json ? [jsonLine(packages.map(jsonPackage))] : packages.map(({ nevra }) => textLine(printable(nevra)));
+  return json
+    ? [jsonLine(packages.map(jsonPackage))]
+    : packages.map(({ nevra }) => textLine(printable(nevra)));
 }
 
-function* filtered(packages: Iterable<RpmPackage>, isWanted: (pkg: RpmPackage) => boolean): Generator<RpmPackage> {
+function* filtered(
+  packages: Iterable<RpmPackage>,
+  isWanted: (pkg: RpmPackage) => boolean,
+): Generator<RpmPackage> {
   for (const pkg of packages) if (isWanted(pkg)) yield pkg;
 }
 function* printed(packages: Iterable<RpmPackage>, format: QueryFormat): Generator<string> {
@@ -111,30 +151,48 @@ function info(source: Source, { queryformat: qf, json }: QueryOptions): Output {
 
 function files(source: Source, { queryformat: qf, json }: QueryOptions): Output {
   const packages = namedPackages(source);
-  if (json) return [jsonLine(packages.map((pkg) => ({ nevra: pkg.nevra, files: Array.from(pkg.files(), jsonFile) })))];
+  if (json)
+    return [
+      jsonLine(
+        packages.map((pkg) => ({ nevra: pkg.nevra, files: Array.from(pkg.files(), jsonFile) })),
+      ),
+    ];
   return qf === undefined ? pathLines(packages) : printed(packages, qf);
 }
 
 function* pathLines(packages: readonly RpmPackage[]): Generator<string> {
-  for (const pkg of packages) for (const { pathBytes } of pkg.files()) yield `${shownPath(pathBytes)}\n`;
+  for (const pkg of packages)
+    for (const { pathBytes } of pkg.files()) yield `${shownPath(pathBytes)}\n`;
 }
 
-function owner({ database, tree, name, rest }: Source, { queryformat: qf, json }: QueryOptions): Output {
+function owner(
+  { database, tree, name, rest }: Source,
+  { queryformat: qf, json }: QueryOptions,
+): Output {
   if (rest.length === 0) throw new OstrataError('USAGE', 'expected paths');
   const found = findOwners(database.packages(), tree?.files ?? { resolve: () => undefined }, rest);
   if (found.some(({ owners }) => owners.length === 0)) process.exitCode = 1;
-  if (json) return [jsonLine(found.map((each) => ({ ...each, owners: each.owners.map(({ nevra }) => nevra) })))];
+  if (json)
+    return [
+      jsonLine(found.map((each) => ({ ...each, owners: each.owners.map(({ nevra }) => nevra) }))),
+    ];
   return found.map((answer) => ownerLines(answer, name, qf));
 }
 
-function ownerLines({ path, owners, installedAs }: PathOwners, name: string, qf: QueryFormat | undefined): string {
-  if (owners.length === 0) return textLine(`${printable(path)} is not owned by any package of ${printable(name)}`);
+function ownerLines(
+  { path, owners, installedAs }: PathOwners,
+  name: string,
+  qf: QueryFormat | undefined,
+): string {
+  if (owners.length === 0)
+    return textLine(`${printable(path)} is not owned by any package of ${printable(name)}`);
   const note = installedAs === undefined ? '' : ` (installed as ${printable(installedAs)})`;
   return owners.map((pkg) => qf?.print(pkg) ?? textLine(`${printable(pkg.nevra)}${note}`)).join('');
 }
 
 function stats(source: Source, { json }: QueryOptions): Output {
-  if (source.rest.length > 0) throw new OstrataError('USAGE', `unexpected argument ${source.rest[0]}`);
+  if (source.rest.length > 0)
+    throw new OstrataError('USAGE', `unexpected argument ${source.rest[0]}`);
   const summary = statsOf(source);
   return [json ? jsonLine(summary) : textLine(statsReport(summary))];
 }
@@ -145,7 +203,8 @@ function namedPackages({ database, rest, name }: Source): RpmPackage[] {
   const packages = sortedPackages(database.packages());
   return rest.flatMap((wanted) => {
     const found = packages.filter((pkg) => namesOf(pkg).includes(wanted));
-    if (found.length === 0) throw new OstrataError('NOT_FOUND', `package ${wanted} is not in ${name}`);
+    if (found.length === 0)
+      throw new OstrataError('NOT_FOUND', `package ${wanted} is not in ${name}`);
     return found;
   });
 }

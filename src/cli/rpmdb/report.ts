@@ -10,8 +10,32 @@ export function sortedPackages(packages: Iterable<RpmPackage>): RpmPackage[] {
 }
 
 export function jsonPackage(pkg: RpmPackage): object {
-  const { nevra, name, epoch, version, release, arch, sourceRpm, size, buildTime, installTime, modularityLabel } = pkg;
-  return { nevra, name, epoch, version, release, arch, sourceRpm, size, buildTime, installTime, modularityLabel };
+  const {
+    nevra,
+    name,
+    epoch,
+    version,
+    release,
+    arch,
+    sourceRpm,
+    size,
+    buildTime,
+    installTime,
+    modularityLabel,
+  } = pkg;
+  return {
+    nevra,
+    name,
+    epoch,
+    version,
+    release,
+    arch,
+    sourceRpm,
+    size,
+    buildTime,
+    installTime,
+    modularityLabel,
+  };
 }
 
 export function jsonPackageInfo(pkg: RpmPackage): object {
@@ -45,7 +69,8 @@ function jsonBytes(bytes: Uint8Array): string | { readonly hex: string } {
 
 /** As `rpm -qi`, but for what the database does not know. */
 export function packageInfo(pkg: RpmPackage): string {
-  const time = (seconds: number | undefined) => seconds && new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+  const time = (seconds: number | undefined) =>
+    seconds && new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
   const rows: readonly (readonly [label: string, value: string | number | undefined])[] = [
     ['Name', pkg.name],
     ['Epoch', pkg.epoch],
@@ -129,7 +154,9 @@ export function statsOf({ database, name, tree }: Source): Stats {
     architectures,
     ...{ files, ghosts, notInstalled },
     size: packages.reduce((sum, { size }) => sum + size, 0),
-    newestBuild: packages.map(({ buildTime }) => buildTime ?? 0).reduce((a, b) => Math.max(a, b), 0) || undefined,
+    newestBuild:
+      packages.map(({ buildTime }) => buildTime ?? 0).reduce((a, b) => Math.max(a, b), 0) ||
+      undefined,
   };
 }
 
@@ -144,7 +171,10 @@ export function statsReport(stats: Stats): string {
   const rows: readonly (readonly [label: string, value: string])[] = [
     ['database', `${stats.database} (${stats.backend})`],
     ['packages', `${formatCount(packages)} of ${counted(stats.sourcePackages, 'source package')}`],
-    ['by architecture', architectures.map(([arch, count]) => `${arch} ${formatCount(count)}`).join(', ')],
+    [
+      'by architecture',
+      architectures.map(([arch, count]) => `${arch} ${formatCount(count)}`).join(', '),
+    ],
     ['several versions', stats.severalVersions.join(', ') || 'none'],
     ['several architectures', stats.severalArchitectures.join(', ') || 'none'],
     [
@@ -152,7 +182,12 @@ export function statsReport(stats: Stats): string {
       `${formatCount(files)}, ${formatCount(stats.ghosts)} ghosts, ${formatCount(stats.notInstalled)} not installed`,
     ],
     ['installed size', formatBytes(stats.size)],
-    ['newest build', newestBuild === undefined ? 'unknown' : new Date(newestBuild * 1000).toISOString().slice(0, 10)],
+    [
+      'newest build',
+      newestBuild === undefined
+        ? 'unknown'
+        : new Date(newestBuild * 1000).toISOString().slice(0, 10),
+    ],
   ];
   return rows.map(([label, value]) => `${label.padEnd(22)}${printable(value)}`).join('\n');
 }

@@ -1,6 +1,11 @@
 /** Where a package database is read from: options of all `ostrata rpmdb` commands. */
 import type { Command } from 'commander';
-import { type LocatedRpmdb, openRpmdbAt, openTreeRpmdb, rpmdbPaths } from '../../../plugins/rpm/rpmdb/index.js';
+import {
+  type LocatedRpmdb,
+  openRpmdbAt,
+  openTreeRpmdb,
+  rpmdbPaths,
+} from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -31,9 +36,18 @@ export interface Source {
 
 export function addSourceOptions(command: Command): Command {
   return addRegistryOptions(command)
-    .option('--root <dir>', 'read the system in this folder (default: / unless another source is given)')
-    .option('--repo <path>', 'read a commit of this ostree repository: the first argument is its ref')
-    .option('--image <imgref>', 'read a container image: registry:IMAGE, oci:DIR[:TAG], oci-archive:FILE[:TAG], ...')
+    .option(
+      '--root <dir>',
+      'read the system in this folder (default: / unless another source is given)',
+    )
+    .option(
+      '--repo <path>',
+      'read a commit of this ostree repository: the first argument is its ref',
+    )
+    .option(
+      '--image <imgref>',
+      'read a container image: registry:IMAGE, oci:DIR[:TAG], oci-archive:FILE[:TAG], ...',
+    )
     .option(
       '--dbpath <path>',
       'the database folder within that tree; alone, a database file or folder of this machine',
@@ -45,13 +59,18 @@ export function addSourceOptions(command: Command): Command {
  * @param args the command's arguments; with --repo the first one is the ref
  * @param needsTree whether paths of the tree are looked up, besides those of the database
  */
-export async function openSource(options: SourceOptions, args: readonly string[], needsTree: boolean): Promise<Source> {
+export async function openSource(
+  options: SourceOptions,
+  args: readonly string[],
+  needsTree: boolean,
+): Promise<Source> {
   const { root, repo, image, dbpath } = options;
   if ([root, repo, image].filter((each) => each !== undefined).length > 1)
     throw new OstrataError('USAGE', 'give one of --root, --repo and --image');
   if (repo !== undefined) {
     const [ref, ...rest] = args;
-    if (ref === undefined) throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
+    if (ref === undefined)
+      throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
     const { openRepo } = await import('../../ostree/repo.js');
     const { lookupCommit } = await import('../../tree/commit-lookup.js');
     const opened = openRepo(repo);
@@ -75,7 +94,11 @@ export async function openSource(options: SourceOptions, args: readonly string[]
   return { database, name: directory, tree: lookupDirectory(directory), rest: args };
 }
 
-async function fromTree(tree: LookupTree, dbpath: string | undefined, rest: readonly string[]): Promise<Source> {
+async function fromTree(
+  tree: LookupTree,
+  dbpath: string | undefined,
+  rest: readonly string[],
+): Promise<Source> {
   return { database: await openTreeRpmdb(tree, dbpath), name: tree.name, tree, rest };
 }
 
@@ -88,6 +111,8 @@ async function imageTree(
 ): Promise<LookupTree> {
   const { lookupEncapsulated } = await import('../../image/lookup.js');
   const { openImageTree } = await import('../../tree/image.js');
-  const few = needsTree ? undefined : await lookupEncapsulated(image, rpmdbPaths(dbpath), RPMDB_COMPONENT, log);
+  const few = needsTree
+    ? undefined
+    : await lookupEncapsulated(image, rpmdbPaths(dbpath), RPMDB_COMPONENT, log);
   return few ?? openImageTree(image, log);
 }

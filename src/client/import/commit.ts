@@ -47,7 +47,10 @@ class CommitImport {
   /** Refs of layers that this import wrote. */
   readonly #written: string[] = [];
   /** Layers that are verified and not yet in the repository. */
-  readonly #staged: { readonly stages: readonly StagedObjects[]; readonly refs: readonly NewRef[] }[] = [];
+  readonly #staged: {
+    readonly stages: readonly StagedObjects[];
+    readonly refs: readonly NewRef[];
+  }[] = [];
   readonly #pace: SyncPace;
 
   constructor(
@@ -95,7 +98,10 @@ class CommitImport {
     checkLabel(this.#plan.config, commit);
     const { bytes, parsed } = repo.loadCommit(commit, { partial: true });
     await this.#verify?.({ checksum: commit, bytes, detached: repo.loadCommitMeta(commit)?.bytes });
-    return { commit, objects: commitObjects(parsed, (checksum) => repo.loadDirtree(checksum).parsed) };
+    return {
+      commit,
+      objects: commitObjects(parsed, (checksum) => repo.loadDirtree(checksum).parsed),
+    };
   }
 
   /** The commit with its metadata: in the repository, marked as partial unless it is whole. */
@@ -106,7 +112,11 @@ class CommitImport {
       checkLabel(this.#plan.config, commit);
       const objects = stagedObjects(decodeCommit(bytes), staged);
       checkWanted(staged.files, objects);
-      await this.#verify?.({ checksum: commit, bytes, detached: staged.metadata.get(`${commit}.commitmeta`) });
+      await this.#verify?.({
+        checksum: commit,
+        bytes,
+        detached: staged.metadata.get(`${commit}.commitmeta`),
+      });
       const isWhole = hasWholeCommit(this.#writer.repo.path, commit);
       if (!isWhole) this.#writer.markPartial(commit, '');
       const names = staged.names.filter((name) => !this.#keepsSignatures(name));
@@ -122,7 +132,12 @@ class CommitImport {
     return name.endsWith('.commitmeta') && this.#verify === undefined && this.#writer.has(name);
   }
 
-  #chunk(layer: PlannedLayer, { files, names }: StagedLayer, directory: string, objects: CommitObjects): void {
+  #chunk(
+    layer: PlannedLayer,
+    { files, names }: StagedLayer,
+    directory: string,
+    objects: CommitObjects,
+  ): void {
     checkWanted(files, objects);
     const set = objectSet(files);
     const refs = this.#newRef(layer, set[2].checksum);
@@ -181,14 +196,18 @@ function stagedCommit({ metadata }: StagedLayer): { commit: string; bytes: Uint8
 function checkLabel(config: ImageConfig, commit: string): void {
   const label = config.config?.Labels?.[OSTREE_COMMIT];
   if (label !== undefined && label !== commit)
-    throw new OstrataError('CORRUPT', `label ${OSTREE_COMMIT} is ${label}, the commit is ${commit}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `label ${OSTREE_COMMIT} is ${label}, the commit is ${commit}`,
+    );
 }
 
 /** The objects of a commit whose layer must hold exactly its metadata. */
 function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects {
   const objects = commitObjects(parsed, (checksum) => {
     const bytes = metadata.get(`${checksum}.dirtree`);
-    if (bytes === undefined) throw new OstrataError('CORRUPT', `object ${checksum}.dirtree is missing`);
+    if (bytes === undefined)
+      throw new OstrataError('CORRUPT', `object ${checksum}.dirtree is missing`);
     return decodeDirtree(bytes);
   });
   for (const name of objects.metadata)
@@ -201,5 +220,6 @@ function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects
 
 function checkWanted(found: readonly string[], { files }: CommitObjects): void {
   const extra = found.find((checksum) => !files.has(checksum));
-  if (extra !== undefined) throw new OstrataError('CORRUPT', `content object ${extra} is in no tree of the commit`);
+  if (extra !== undefined)
+    throw new OstrataError('CORRUPT', `content object ${extra} is in no tree of the commit`);
 }

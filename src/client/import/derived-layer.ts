@@ -4,11 +4,11 @@
  * bootc's ostree-ext (`tar/write.rs`).
  */
 import { OstrataError } from '../../errors.js';
-import { REPO_DIRECTORY } from '../../layers/write.js';
 import { type Dirmeta, S_IFDIR, S_IFLNK, S_IFREG } from '../../ostree/objects/dirmeta.js';
 import { type FileHeader, startFileChecksum } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
 import { type TarHeader, TarReader, type TarVisitor } from '../../tar/reader.js';
+import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
 
 /** What is mounted over in a running system: the directories stay, what is in them is dropped. */
 const MOUNT_POINTS = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
@@ -52,7 +52,11 @@ export async function readDerivedLayer(
   return layer.finish();
 }
 
-const newDirectory = (): DerivedDirectory => ({ meta: undefined, files: new Map(), dirs: new Map() });
+const newDirectory = (): DerivedDirectory => ({
+  meta: undefined,
+  files: new Map(),
+  dirs: new Map(),
+});
 
 class DerivedReader implements TarVisitor {
   readonly #sink: NewObjectSink;
@@ -71,7 +75,8 @@ class DerivedReader implements TarVisitor {
 
   entry(header: TarHeader): void {
     this.#target = undefined;
-    if (++this.#entries > MAX_ENTRIES) throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
+    if (++this.#entries > MAX_ENTRIES)
+      throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
     const parts = components(header.name);
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
@@ -129,7 +134,8 @@ class DerivedReader implements TarVisitor {
     const parts = components(linkname);
     const place = this.#place(parts);
     const target = this.#changedObjects.get(parts.join('/')) ?? (place && this.#lookup(place));
-    if (target === undefined) throw corrupt(`is a link to ${linkname}, which does not precede it in the layer`);
+    if (target === undefined)
+      throw corrupt(`is a link to ${linkname}, which does not precede it in the layer`);
     return target;
   }
 
@@ -152,7 +158,8 @@ class DerivedReader implements TarVisitor {
 
   #content(header: TarHeader, done: (checksum: string) => void): void {
     const { type, uid, gid, mode, size, linkname } = header;
-    if (type !== 'file' && type !== 'symlink') throw new OstrataError('UNSUPPORTED', `is a ${type}`);
+    if (type !== 'file' && type !== 'symlink')
+      throw new OstrataError('UNSUPPORTED', `is a ${type}`);
     const file: FileHeader = {
       uid,
       gid,

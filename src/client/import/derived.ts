@@ -1,6 +1,7 @@
 /** Layers that were built on top of the commit, into a repository: each as a commit of its own tree, with its ref. */
 import { collect } from '../../bytes/stream.js';
 import type { Logger } from '../../log.js';
+import { parseWhiteout } from '../../oci/whiteout.js';
 import { parseKeyFile } from '../../ostree/keyfile.js';
 import { encodeCommit, type Metadata } from '../../ostree/objects/commit.js';
 import { type Dirmeta, encodeDirmeta, S_IFDIR } from '../../ostree/objects/dirmeta.js';
@@ -13,7 +14,7 @@ import { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { isWhiteout, overlay, treeOf } from '../merge.js';
+import { overlay, treeOf } from '../merge.js';
 import { blobRef, DIFF_ID_KEY } from '../stored.js';
 import type { DerivedDirectory, DerivedLayer } from './derived-layer.js';
 import type { LayerFetcher } from './fetch.js';
@@ -23,7 +24,9 @@ import { hasPolicy, type LabelledEntry, SELINUX_XATTR, selinuxLabels } from './s
 /** Of directories that a layer does not name itself. */
 const DEFAULT_META: Dirmeta = { uid: 0, gid: 0, mode: S_IFDIR | 0o755, xattrs: new Map() };
 /** The first that is there counts; of /etc both the place in a commit and in a deployment. */
-const PREPARE_ROOT = ['etc', 'usr/etc', 'usr/lib'].map((directory) => `${directory}/ostree/prepare-root.conf`);
+const PREPARE_ROOT = ['etc', 'usr/etc', 'usr/lib'].map(
+  (directory) => `${directory}/ostree/prepare-root.conf`,
+);
 const MAX_CONFIG_SIZE = 1 << 20;
 
 /** A layer that was fetched: its objects are staged. */
@@ -52,8 +55,13 @@ export async function importDerived(
   warnOfDropped(fetched, log);
   const merged = treeOf(repo, base);
   for (const layer of layers) overlay(merged, unlabelledTree(repo, layer, fetched));
-  const labels = fetched.length > 0 && hasPolicy(merged) ? await labelLayers(writer, merged, fetched, log) : undefined;
-  const commits = new Map(fetched.map((each) => [each.layer, writeLayer(writer, each, labels?.get(each))]));
+  const labels =
+    fetched.length > 0 && hasPolicy(merged)
+      ? await labelLayers(writer, merged, fetched, log)
+      : undefined;
+  const commits = new Map(
+    fetched.map((each) => [each.layer, writeLayer(writer, each, labels?.get(each))]),
+  );
   return layers.map((layer) => treeOf(repo, layer.present ?? (commits.get(layer) as string)));
 }
 
@@ -66,24 +74,41 @@ async function hasWritableRoot(repo: OstreeRepo, root: MutableTree): Promise<boo
   if (checksum === undefined) return false;
   const info = repo.fileInfo(checksum);
   if (info.type !== 'file' || info.size > MAX_CONFIG_SIZE) return false;
-  const config = parseKeyFile(Buffer.from(await collect(repo.readFile(checksum, info), info.size)).toString());
-  const isSet = (value: string | undefined, words: readonly string[]) => words.includes(value ?? '');
+  const config = parseKeyFile(
+    Buffer.from(await collect(repo.readFile(checksum, info), info.size)).toString(),
+  );
+  const isSet = (value: string | undefined, words: readonly string[]) =>
+    words.includes(value ?? '');
   return (
     isSet(config.get('root')?.get('transient'), ['true', '1']) ||
-    isSet(config.get('composefs')?.get('enabled'), ['yes', 'true', '1', 'maybe', 'signed', 'verity'])
+    isSet(config.get('composefs')?.get('enabled'), [
+      'yes',
+      'true',
+      '1',
+      'maybe',
+      'signed',
+      'verity',
+    ])
   );
 }
 
 function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
   const dropped = new Map<string, number>();
   for (const { derived } of fetched)
-    for (const [name, count] of derived.dropped) dropped.set(name, (dropped.get(name) ?? 0) + count);
+    for (const [name, count] of derived.dropped)
+      dropped.set(name, (dropped.get(name) ?? 0) + count);
   if (dropped.size === 0) return;
   const counts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
-  log.warn(`derived layers hold files where an ostree system keeps none, they are left out: ${counts.join(', ')}`);
+  log.warn(
+    `derived layers hold files where an ostree system keeps none, they are left out: ${counts.join(', ')}`,
+  );
 }
 
-function unlabelledTree(repo: OstreeRepo, layer: PlannedLayer, fetched: readonly FetchedLayer[]): MutableTree {
+function unlabelledTree(
+  repo: OstreeRepo,
+  layer: PlannedLayer,
+  fetched: readonly FetchedLayer[],
+): MutableTree {
   if (layer.present !== undefined) return treeOf(repo, layer.present);
   const { derived } = fetched.find((each) => each.layer === layer) as FetchedLayer;
   return treeOfDirectory(repo, derived.root, () => {});
@@ -150,9 +175,13 @@ async function labelLayers(
   return labelled;
 }
 
-function* entriesOf(dir: DerivedDirectory, prefix: string, content: StagedContent): Iterable<LabelledEntry> {
+function* entriesOf(
+  dir: DerivedDirectory,
+  prefix: string,
+  content: StagedContent,
+): Iterable<LabelledEntry> {
   for (const [name, checksum] of dir.files) {
-    if (isWhiteout(name)) continue;
+    if (parseWhiteout(name) !== undefined) continue;
     const { type, mode } = content.info(checksum);
     yield { name: `${prefix}${name}`, type, mode };
   }
@@ -172,7 +201,10 @@ async function labelDirectory(
   const below = (name: string) => (path === '' ? name : `${path}/${name}`);
   const label = labels.get(path);
   const labelled: DerivedDirectory = {
-    meta: label === undefined ? meta : { ...meta, xattrs: new Map([...meta.xattrs, [SELINUX_XATTR, label]]) },
+    meta:
+      label === undefined
+        ? meta
+        : { ...meta, xattrs: new Map([...meta.xattrs, [SELINUX_XATTR, label]]) },
     files: new Map(),
     dirs: new Map(),
   };
@@ -191,7 +223,8 @@ async function labelFile(
   stage: ObjectStage,
 ): Promise<string> {
   const info = content.info(checksum);
-  const xattrs = label === undefined ? info.xattrs : new Map([...info.xattrs, [SELINUX_XATTR, label]]);
+  const xattrs =
+    label === undefined ? info.xattrs : new Map([...info.xattrs, [SELINUX_XATTR, label]]);
   const header = { ...info, xattrsBytes: encodeXattrs(xattrs) };
   const hash = startFileChecksum(header);
   const sink = stage.newFile(header);

@@ -7,7 +7,12 @@ import type { PlannedLayer } from './plan.js';
 import { ImportWorker, type LayerImport, type StagedLayer } from './worker.js';
 
 export type FetchEvent =
-  | { readonly event: 'fetching'; readonly layer: number; readonly digest: string; readonly size: number }
+  | {
+      readonly event: 'fetching';
+      readonly layer: number;
+      readonly digest: string;
+      readonly size: number;
+    }
   | { readonly event: 'imported'; readonly layer: number; readonly digest: string };
 
 export interface FetchOptions {
@@ -22,7 +27,11 @@ export interface FetchOptions {
 export type LayerKind = Pick<LayerImport, 'role' | 'keepAll'>;
 
 /** Called when a layer was read and verified; its objects are in `directory`, not published. */
-export type StagedVisitor = (layer: PlannedLayer, staged: StagedLayer, directory: string) => void | Promise<void>;
+export type StagedVisitor = (
+  layer: PlannedLayer,
+  staged: StagedLayer,
+  directory: string,
+) => void | Promise<void>;
 
 export class LayerFetcher {
   readonly #writer: RepoWriter;
@@ -44,8 +53,14 @@ export class LayerFetcher {
    * Fetches `layers`, the largest first, as the last to end decides how long all takes; but one thread begins with the
    * smallest, so that some are complete soon. Fails as soon as one does.
    */
-  async fetch(layers: readonly PlannedLayer[], kind: LayerKind, visit: StagedVisitor): Promise<void> {
-    const queue = [...layers].sort((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
+  async fetch(
+    layers: readonly PlannedLayer[],
+    kind: LayerKind,
+    visit: StagedVisitor,
+  ): Promise<void> {
+    const queue = [...layers].sort(
+      (a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index,
+    );
     const count = Math.min(this.#options.jobs, queue.length);
     while (this.#workers.length < count) this.#workers.push(new ImportWorker());
     let failure: { readonly error: unknown } | undefined;
@@ -77,7 +92,11 @@ export class LayerFetcher {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  async #fetchOne(layer: PlannedLayer, worker: ImportWorker, kind: LayerKind): Promise<[StagedLayer, string]> {
+  async #fetchOne(
+    layer: PlannedLayer,
+    worker: ImportWorker,
+    kind: LayerKind,
+  ): Promise<[StagedLayer, string]> {
     const { descriptor, diffId, index } = layer;
     const { log, signal, onEvent } = this.#options;
     const { digest, size } = descriptor;

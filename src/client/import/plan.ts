@@ -58,7 +58,8 @@ function presentLayer(
   { kind, diffId, descriptor: { digest } }: ReadLayer,
   { digests, diffIds }: KnownLayers,
 ): string | undefined {
-  const isKnownAs = (blob: string | undefined) => blob !== undefined && (diffIds.get(blob) ?? diffId) === diffId;
+  const isKnownAs = (blob: string | undefined) =>
+    blob !== undefined && (diffIds.get(blob) ?? diffId) === diffId;
   return [digest, digests.get(diffId)]
     .map((blob) => (blob !== undefined && isKnownAs(blob) ? storedBlob(repo, blob) : undefined))
     .find((commit, i) => {
@@ -82,7 +83,11 @@ export function importCounts({ layers }: ImportPlan): ImportCounts {
 /** The note of a partial commit names the layer it came from: an import that was interrupted goes on behind it. */
 export const partialNoteOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
 
-function interruptedCommit(repo: OstreeRepo, layer: ReadLayer, config: ImageConfig): string | undefined {
+function interruptedCommit(
+  repo: OstreeRepo,
+  layer: ReadLayer,
+  config: ImageConfig,
+): string | undefined {
   const commit = config.config?.Labels?.[OSTREE_COMMIT] ?? '';
   const isThere = isChecksum(commit) && partialNote(repo.path, commit) === partialNoteOf(layer);
   return isThere && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;

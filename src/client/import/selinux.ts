@@ -3,7 +3,7 @@
  * libselinux: the installed `ostree` is asked, by a commit of empty files at those paths into a repository that is thrown
  * away.
  */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,6 +14,7 @@ import type { FileInfo } from '../../ostree/objects/file.js';
 import { openRepo } from '../../ostree/repo.js';
 import type { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { runProgram } from '../../system/program.js';
+import { writeFully } from '../../system/write-fully.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry } from '../../tar/header.js';
 import { openCommitTree } from '../../tree/commit.js';
 import type { ByteStream } from '../../tree/tree.js';
@@ -29,7 +30,9 @@ export interface ContentReader {
 }
 
 /** A path without leading slash, and what is there. */
-export type LabelledEntry = Pick<TarEntry, 'name' | 'mode'> & { readonly type: 'file' | 'symlink' | 'directory' };
+export type LabelledEntry = Pick<TarEntry, 'name' | 'mode'> & {
+  readonly type: 'file' | 'symlink' | 'directory';
+};
 
 /** Whether a system has a policy. */
 export function hasPolicy(root: MutableTree): boolean {
@@ -59,7 +62,11 @@ export async function selinuxLabels(
       const repo = join(scratch, 'repo');
       await ostree(['init', `--repo=${repo}`, '--mode=archive']);
       const tree = `--tree=tar=${join(scratch, 'paths.tar')}`;
-      const options = ['--no-bindings', '--tar-autocreate-parents', `--selinux-policy=${join(scratch, 'policy')}`];
+      const options = [
+        '--no-bindings',
+        '--tar-autocreate-parents',
+        `--selinux-policy=${join(scratch, 'policy')}`,
+      ];
       await ostree(['commit', `--repo=${repo}`, '--branch=labels', tree, ...options]);
       const opened = openRepo(repo);
       const labels = new Map<string, Uint8Array>();
@@ -78,16 +85,23 @@ export async function selinuxLabels(
   });
 }
 
-async function extract(tree: MutableTree, content: ContentReader, directory: string): Promise<void> {
+async function extract(
+  tree: MutableTree,
+  content: ContentReader,
+  directory: string,
+): Promise<void> {
   mkdirSync(directory, { recursive: true });
   for (const [name, checksum] of tree.files) {
     const info = content.info(checksum);
     if (info.type !== 'file') continue;
     if (info.size > MAX_POLICY_FILE)
-      throw new OstrataError('LIMIT', `SELinux policy file ${name} of ${info.size} bytes, at most ${MAX_POLICY_FILE}`);
+      throw new OstrataError(
+        'LIMIT',
+        `SELinux policy file ${name} of ${info.size} bytes, at most ${MAX_POLICY_FILE}`,
+      );
     const fd = openSync(join(directory, name), 'wx');
     const bytes = await collect(content.read(checksum, info), info.size);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    writeFully(fd, bytes);
     closeSync(fd);
   }
   for (const [name, dir] of tree.dirs) await extract(dir, content, join(directory, name));
@@ -99,9 +113,9 @@ function writePaths(path: string, entries: readonly LabelledEntry[]): void {
   try {
     for (const { name, type, mode } of entries) {
       const target = type === 'symlink' && { linkname: 'target' };
-      writeSync(fd, encodeTarHeader({ name, type, mode, uid: 0, gid: 0, size: 0, ...target }));
+      writeFully(fd, encodeTarHeader({ name, type, mode, uid: 0, gid: 0, size: 0, ...target }));
     }
-    writeSync(fd, END_OF_ARCHIVE);
+    writeFully(fd, END_OF_ARCHIVE);
   } finally {
     closeSync(fd);
   }
@@ -109,5 +123,6 @@ function writePaths(path: string, entries: readonly LabelledEntry[]): void {
 
 async function ostree(args: readonly string[]): Promise<void> {
   const { code, stderr } = await runProgram('ostree', args, { purpose: 'that' });
-  if (code !== 0) throw new OstrataError('IO', `ostree ${args[0]}: ${stderr.trim() || `exit code ${code}`}`);
+  if (code !== 0)
+    throw new OstrataError('IO', `ostree ${args[0]}: ${stderr.trim() || `exit code ${code}`}`);
 }

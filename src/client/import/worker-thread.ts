@@ -35,7 +35,8 @@ async function importLayer(layer: LayerImport): Promise<void> {
     const computed = await validateBlob(blob(), descriptor, async (tar) => {
       staged = await readLayer(layer, tar, stage);
     });
-    if (computed !== diffId) throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);
+    if (computed !== diffId)
+      throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);
     reply({ type: 'staged', ...(staged as StagedLayer) });
   } catch (error) {
     stage.abandon();

@@ -71,7 +71,8 @@ export class ImportWorker {
       };
       const onAbort = () => fail(new OstrataError('CANCELLED', 'importing layers: cancelled'));
       const onError = (error: unknown) => fail(wrapError('layer worker', error));
-      const onExit = (code: number) => fail(new OstrataError('IO', `layer worker ended with exit code ${code}`));
+      const onExit = (code: number) =>
+        fail(new OstrataError('IO', `layer worker ended with exit code ${code}`));
       const onMessage = (reply: ImportReply) => {
         if (reply.type === 'taken') {
           untaken -= reply.bytes;

@@ -45,12 +45,16 @@ export interface PolicyRule {
 export function policyPath(): string {
   const fromEnvironment = process.env.CONTAINERS_POLICY_JSON;
   if (fromEnvironment) return fromEnvironment;
-  const path = [join(userConfig(), 'policy.json'), ...SYSTEM_POLICIES].find((each) => existsSync(each));
-  if (path === undefined) throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
+  const path = [join(userConfig(), 'policy.json'), ...SYSTEM_POLICIES].find((each) =>
+    existsSync(each),
+  );
+  if (path === undefined)
+    throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
   return path;
 }
 
-const userConfig = () => join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'containers');
+const userConfig = () =>
+  join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'containers');
 
 export function readPolicy(path: string): Policy {
   return inContext(`reading ${path}`, () => parseJson(readFileSync(path, 'utf8'), schema));
@@ -62,13 +66,17 @@ export function policyRule(policy: Policy, imgref: string): PolicyRule {
   const rules = policy.transports[transport] ?? {};
   for (const scope of [...scopes, '']) {
     const found = Object.hasOwn(rules, scope) ? rules[scope] : undefined;
-    if (found !== undefined) return { scope: `${transport} ${scope}`.trimEnd(), requirements: found };
+    if (found !== undefined)
+      return { scope: `${transport} ${scope}`.trimEnd(), requirements: found };
   }
   return { scope: 'default', requirements: policy.default };
 }
 
 /** What keeps a rule from doing what its author will have meant, one line each. */
-export function ruleProblems(policy: Policy, { scope, requirements }: PolicyRule): readonly string[] {
+export function ruleProblems(
+  policy: Policy,
+  { scope, requirements }: PolicyRule,
+): readonly string[] {
   const problems: string[] = [];
   if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING))
     problems.push(`the default is ${ACCEPT_ANYTHING}: ostree-image-signed is refused`);
@@ -81,44 +89,63 @@ export function ruleProblems(policy: Policy, { scope, requirements }: PolicyRule
       if (!existsSync(path)) problems.push(`key ${path} is missing`);
     if (type !== 'sigstoreSigned') continue;
     if (!IDENTITIES_OF_COSIGN.has(signedIdentity?.type ?? ''))
-      problems.push('cosign signs repositories, not tags: signedIdentity should be of type matchRepository');
+      problems.push(
+        'cosign signs repositories, not tags: signedIdentity should be of type matchRepository',
+      );
     if (!findsAttachments())
-      problems.push('no file in registries.d has use-sigstore-attachments: true: signatures are not looked for');
+      problems.push(
+        'no file in registries.d has use-sigstore-attachments: true: signatures are not looked for',
+      );
   }
   return problems;
 }
 
 /** Whether any registry's configuration asks for signatures beside the image; which, is not looked at. */
 function findsAttachments(): boolean {
-  const directories = [join(userConfig(), 'registries.d'), ...SYSTEM_LOOKASIDE].filter((each) => existsSync(each));
+  const directories = [join(userConfig(), 'registries.d'), ...SYSTEM_LOOKASIDE].filter((each) =>
+    existsSync(each),
+  );
   const files = directories.flatMap((directory) =>
     readdirSync(directory)
       .filter((name) => name.endsWith('.yaml'))
       .map((name) => join(directory, name)),
   );
-  return files.some((file) => /use-sigstore-attachments['"]?\s*:\s*true\b/.test(readFileSync(file, 'utf8')));
+  return files.some((file) =>
+    /use-sigstore-attachments['"]?\s*:\s*true\b/.test(readFileSync(file, 'utf8')),
+  );
 }
 
 /** From the most specific; of transports that are not listed here only the transport itself counts. */
-function scopesOf(imgref: string): { readonly transport: string; readonly scopes: readonly string[] } {
+function scopesOf(imgref: string): {
+  readonly transport: string;
+  readonly scopes: readonly string[];
+} {
   const { transport, rest } = parseImgref(imgref);
   const reference = transport.reference?.(rest);
   if (reference !== undefined) {
     const { host, repository, tag, digest } = reference;
     const name = `${host}/${repository}`;
-    const scopes = [digest === undefined ? `${name}:${tag}` : `${name}@${digest}`, ...upwards(name)];
+    const scopes = [
+      digest === undefined ? `${name}:${tag}` : `${name}@${digest}`,
+      ...upwards(name),
+    ];
     return { transport: 'docker', scopes: [...scopes, ...wildcards(host.replace(/:\d+$/, ''))] };
   }
-  if (!['oci', 'oci-archive', 'dir'].includes(transport.name)) return { transport: transport.name, scopes: [] };
+  if (!['oci', 'oci-archive', 'dir'].includes(transport.name))
+    return { transport: transport.name, scopes: [] };
   // What is behind the colon is not looked at: a layout's only image need not be named.
   const path = rest.split(':', 1)[0] as string;
-  return { transport: transport.name, scopes: upwards(existsSync(path) ? realpathSync(path) : path) };
+  return {
+    transport: transport.name,
+    scopes: upwards(existsSync(path) ? realpathSync(path) : path),
+  };
 }
 
 /** `a/b/c`, `a/b`, `a`. */
 function upwards(path: string): string[] {
   const scopes = [];
-  for (let at = path; at !== '' && at !== '.'; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) scopes.push(at);
+  for (let at = path; at !== '' && at !== '.'; at = at.slice(0, Math.max(0, at.lastIndexOf('/'))))
+    scopes.push(at);
   return scopes;
 }
 

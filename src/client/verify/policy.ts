@@ -21,12 +21,19 @@ import { ACCEPT_ANYTHING, policyPath, policyRule, readPolicy } from './policy-ru
  * Throws unless the policy accepts exactly the manifest that `image` has. A default that accepts anything is refused: whoever
  * forgets an entry for a registry would verify nothing. Where an entry accepts anything, that is meant, and a warning tells.
  */
-export async function enforcePolicy(imgref: string, image: ImageReader, options: TransportOptions): Promise<void> {
+export async function enforcePolicy(
+  imgref: string,
+  image: ImageReader,
+  options: TransportOptions,
+): Promise<void> {
   await inContextAsync(`signature policy for ${imgref}`, async () => {
     const path = policyPath();
     const policy = readPolicy(path);
     if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING))
-      throw new OstrataError('USAGE', `${path} has the default ${ACCEPT_ANYTHING}: nothing would be verified`);
+      throw new OstrataError(
+        'USAGE',
+        `${path} has the default ${ACCEPT_ANYTHING}: nothing would be verified`,
+      );
     const { scope, requirements } = policyRule(policy, imgref);
     if (requirements.some(({ type }) => type === ACCEPT_ANYTHING))
       options.log?.warn(`${path}: ${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
@@ -38,7 +45,10 @@ export async function enforcePolicy(imgref: string, image: ImageReader, options:
       await copy(canonicalImgref(imgref), layout, authfile, options);
       const [accepted] = parseIndex(readFileSync(join(layout, 'index.json'))).manifests;
       if (accepted?.digest !== image.manifestDigest)
-        throw new OstrataError('CORRUPT', `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`);
+        throw new OstrataError(
+          'CORRUPT',
+          `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`,
+        );
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -85,9 +95,14 @@ async function copy(
   ];
   const policy = process.env.CONTAINERS_POLICY_JSON;
   const global = policy ? [`--policy=${policy}`] : [];
-  const { code, stderr } = await runProgram('skopeo', [...global, ...args, source, `oci:${directory}:accepted`], {
-    purpose: 'enforcing it',
-    signal,
-  });
-  if (code !== 0) throw new OstrataError('CORRUPT', `refused: ${lastMessage(stderr) || `exit code ${code}`}`);
+  const { code, stderr } = await runProgram(
+    'skopeo',
+    [...global, ...args, source, `oci:${directory}:accepted`],
+    {
+      purpose: 'enforcing it',
+      signal,
+    },
+  );
+  if (code !== 0)
+    throw new OstrataError('CORRUPT', `refused: ${lastMessage(stderr) || `exit code ${code}`}`);
 }

@@ -26,7 +26,9 @@ export function joinContainer(type: GVariantType, members: readonly Uint8Array[]
   if (type.kind === 'tuple') return joinTuple(type, members);
   if (type.kind !== 'maybe') throw misuse(type, 'is no container');
   if (members.length > 1) throw misuse(type, `holds at most 1 value, not ${members.length}`);
-  return members.length === 0 || memberType(type, 0).size !== undefined ? concat(members) : concat([...members, NUL]);
+  return members.length === 0 || memberType(type, 0).size !== undefined
+    ? concat(members)
+    : concat([...members, NUL]);
 }
 
 function splitMaybe(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
@@ -41,8 +43,10 @@ function splitArray(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
   if (bytes.length === 0) return [];
   const parts: Uint8Array[] = [];
   if (member.size !== undefined) {
-    if (bytes.length % member.size !== 0) throw fail(type, `${bytes.length} bytes are no multiple of ${member.size}`);
-    for (let at = 0; at < bytes.length; at += member.size) parts.push(bytes.subarray(at, at + member.size));
+    if (bytes.length % member.size !== 0)
+      throw fail(type, `${bytes.length} bytes are no multiple of ${member.size}`);
+    for (let at = 0; at < bytes.length; at += member.size)
+      parts.push(bytes.subarray(at, at + member.size));
     return parts;
   }
   const width = offsetWidth(bytes.length);
@@ -57,7 +61,8 @@ function splitArray(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
     parts.push(sliceOf(type, body, skipPadding(type, body, at, member.alignment), end));
     at = end;
   }
-  if (offsetWidthFor(bodyEnd, parts.length) !== width) throw fail(type, `framing offsets of ${width} bytes, too wide`);
+  if (offsetWidthFor(bodyEnd, parts.length) !== width)
+    throw fail(type, `framing offsets of ${width} bytes, too wide`);
   return parts;
 }
 
@@ -100,11 +105,14 @@ function splitTuple(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
 }
 
 function joinTuple(type: GVariantType, members: readonly Uint8Array[]): Uint8Array {
-  if (members.length !== type.members.length) throw misuse(type, `needs ${type.members.length} members`);
+  if (members.length !== type.members.length)
+    throw misuse(type, `needs ${type.members.length} members`);
   const { pieces, ends, end } = layOut(members, (index) => memberType(type, index));
   if (type.size !== undefined) return concat([...pieces, new Uint8Array(type.size - end)]);
   const last = type.members.length - 1;
-  const framed = ends.filter((_, index) => index !== last && type.members[index]?.size === undefined);
+  const framed = ends.filter(
+    (_, index) => index !== last && type.members[index]?.size === undefined,
+  );
   return concat([...pieces, encodeOffsets(framed.reverse(), end)]);
 }
 
@@ -127,7 +135,8 @@ function layOut(members: readonly Uint8Array[], typeOf: (index: number) => GVari
 }
 
 function sliceOf(type: GVariantType, body: Uint8Array, start: number, end: number): Uint8Array {
-  if (end < start || end > body.length) throw fail(type, `member from ${start} to ${end} in ${body.length} bytes`);
+  if (end < start || end > body.length)
+    throw fail(type, `member from ${start} to ${end} in ${body.length} bytes`);
   return body.subarray(start, end);
 }
 
@@ -137,7 +146,8 @@ function skipPadding(type: GVariantType, body: Uint8Array, at: number, alignment
 }
 
 function skipZeros(type: GVariantType, body: Uint8Array, from: number, to: number): number {
-  for (let at = from; at < to; at++) if (body[at] !== 0) throw fail(type, `padding at ${at} is not a zero byte`);
+  for (let at = from; at < to; at++)
+    if (body[at] !== 0) throw fail(type, `padding at ${at} is not a zero byte`);
   return to;
 }
 

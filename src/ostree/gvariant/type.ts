@@ -12,7 +12,18 @@ export const MAX_DEPTH = 64;
 const MAX_CACHED_TYPES = 256;
 
 /** Basic types (those a dictionary key can have) but the strings, with their size, which is also their alignment. */
-const FIXED_SIZES: Readonly<Record<string, number>> = { b: 1, y: 1, n: 2, q: 2, i: 4, u: 4, h: 4, x: 8, t: 8, d: 8 };
+const FIXED_SIZES: Readonly<Record<string, number>> = {
+  b: 1,
+  y: 1,
+  n: 2,
+  q: 2,
+  i: 4,
+  u: 4,
+  h: 4,
+  x: 8,
+  t: 8,
+  d: 8,
+};
 const STRINGS = 'sog';
 const NO_MEMBERS = { members: [], framed: 0 };
 
@@ -38,7 +49,10 @@ export function parseType(signature: string): GVariantType {
   const known = cache.get(signature);
   if (known) return known;
   if (signature.length > MAX_SIGNATURE)
-    throw new OstrataError('CORRUPT', `GVariant type string of ${signature.length} bytes, at most ${MAX_SIGNATURE}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `GVariant type string of ${signature.length} bytes, at most ${MAX_SIGNATURE}`,
+    );
   const parser = new TypeParser(signature);
   const type = parser.next(0);
   parser.expectEnd();
@@ -59,15 +73,24 @@ class TypeParser {
     const letter = this.#text[this.#at++] ?? '';
     if (depth > MAX_DEPTH) throw this.#error('is nested too deeply');
     const fixed = FIXED_SIZES[letter];
-    if (fixed !== undefined) return { kind: 'fixed', signature: letter, alignment: fixed, size: fixed, ...NO_MEMBERS };
+    if (fixed !== undefined)
+      return { kind: 'fixed', signature: letter, alignment: fixed, size: fixed, ...NO_MEMBERS };
     if (letter !== '' && STRINGS.includes(letter))
       return { kind: 'string', signature: letter, alignment: 1, size: undefined, ...NO_MEMBERS };
-    if (letter === 'v') return { kind: 'variant', signature: letter, alignment: 8, size: undefined, ...NO_MEMBERS };
+    if (letter === 'v')
+      return { kind: 'variant', signature: letter, alignment: 8, size: undefined, ...NO_MEMBERS };
     if (letter === 'a' || letter === 'm') {
       const member = this.next(depth + 1);
       const kind = letter === 'a' ? 'array' : 'maybe';
       const { alignment } = member;
-      return { kind, signature: this.#since(start), alignment, size: undefined, members: [member], framed: 0 };
+      return {
+        kind,
+        signature: this.#since(start),
+        alignment,
+        size: undefined,
+        members: [member],
+        framed: 0,
+      };
     }
     if (letter === '(') return this.#tuple(start, depth);
     if (letter === '{') return this.#entry(start, depth);
@@ -83,9 +106,11 @@ class TypeParser {
 
   #entry(start: number, depth: number): GVariantType {
     const key = this.next(depth + 1);
-    if (key.kind !== 'fixed' && key.kind !== 'string') throw this.#error(`has the key type ${key.signature}`);
+    if (key.kind !== 'fixed' && key.kind !== 'string')
+      throw this.#error(`has the key type ${key.signature}`);
     const members = [key, this.next(depth + 1)];
-    if (this.#text[this.#at++] !== '}') throw this.#error('has a dictionary entry that is not closed');
+    if (this.#text[this.#at++] !== '}')
+      throw this.#error('has a dictionary entry that is not closed');
     return tupleOf(this.#since(start), members);
   }
 
@@ -98,14 +123,24 @@ class TypeParser {
   }
 
   #error(rule: string): OstrataError {
-    return new OstrataError('CORRUPT', `GVariant type string ${JSON.stringify(this.#text)} ${rule}`);
+    return new OstrataError(
+      'CORRUPT',
+      `GVariant type string ${JSON.stringify(this.#text)} ${rule}`,
+    );
   }
 }
 
 function tupleOf(signature: string, members: readonly GVariantType[]): GVariantType {
   const alignment = Math.max(1, ...members.map((member) => member.alignment));
   const framed = members.slice(0, -1).filter((member) => member.size === undefined).length;
-  return { kind: 'tuple', signature, alignment, size: fixedTupleSize(members, alignment), members, framed };
+  return {
+    kind: 'tuple',
+    signature,
+    alignment,
+    size: fixedTupleSize(members, alignment),
+    members,
+    framed,
+  };
 }
 
 function fixedTupleSize(members: readonly GVariantType[], alignment: number): number | undefined {

@@ -17,7 +17,14 @@ import { fail, type GVariantType, MAX_DEPTH, memberType, misuse, parseType } fro
  * `b` boolean; `y n q i u h d` number; `x t` bigint; `s o g` string; `ay` bytes; any other array, tuple, dictionary entry: a
  * list; maybe: a list of at most one; `v`: {@link Variant}.
  */
-export type GVariantValue = boolean | number | bigint | string | Uint8Array | Variant | readonly GVariantValue[];
+export type GVariantValue =
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | Variant
+  | readonly GVariantValue[];
 /** A value with its type string. */
 export interface Variant {
   readonly type: string;
@@ -46,11 +53,15 @@ export function join(signature: string, members: readonly Uint8Array[]): Uint8Ar
 
 /** A 32-bit unsigned integer with its bytes in the other order. */
 export function swap32(value: number): number {
-  return ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
+  return (
+    ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
+  );
 }
 /** A 64-bit unsigned integer with its bytes in the other order. */
 export function swap64(value: bigint): bigint {
-  return (BigInt(swap32(Number(value & 0xffffffffn))) << 32n) | BigInt(swap32(Number(value >> 32n)));
+  return (
+    (BigInt(swap32(Number(value & 0xffffffffn))) << 32n) | BigInt(swap32(Number(value >> 32n)))
+  );
 }
 
 function decodeValue(type: GVariantType, bytes: Uint8Array, depth: number): GVariantValue {
@@ -65,7 +76,9 @@ function decodeValue(type: GVariantType, bytes: Uint8Array, depth: number): GVar
     case 'array':
       if (type.signature === 'ay') return bytes;
   }
-  return splitContainer(type, bytes).map((part, index) => decodeValue(memberType(type, index), part, depth + 1));
+  return splitContainer(type, bytes).map((part, index) =>
+    decodeValue(memberType(type, index), part, depth + 1),
+  );
 }
 
 function encodeValue(type: GVariantType, value: GVariantValue): Uint8Array {
@@ -92,7 +105,8 @@ function encodeValue(type: GVariantType, value: GVariantValue): Uint8Array {
 }
 
 function decodeFixed(type: GVariantType, bytes: Uint8Array): GVariantValue {
-  if (bytes.length !== type.size) throw fail(type, `expected ${type.size} bytes, got ${bytes.length}`);
+  if (bytes.length !== type.size)
+    throw fail(type, `expected ${type.size} bytes, got ${bytes.length}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   switch (type.signature) {
     case 'b': {
@@ -144,9 +158,11 @@ function encodeFixed(type: GVariantType, value: GVariantValue): Uint8Array {
     bytes[0] = value ? 1 : 0;
     return bytes;
   }
-  const isInteger = typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value));
+  const isInteger =
+    typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value));
   const [low, high] = RANGES[type.signature] as readonly [bigint, bigint];
-  if (!isInteger || BigInt(value) < low || BigInt(value) > high) throw misuse(type, `cannot hold ${String(value)}`);
+  if (!isInteger || BigInt(value) < low || BigInt(value) > high)
+    throw misuse(type, `cannot hold ${String(value)}`);
   const bits = BigInt.asUintN(64, BigInt(value));
   for (let i = 0; i < bytes.length; i++) bytes[i] = Number((bits >> BigInt(8 * i)) & 0xffn);
   return bytes;
@@ -172,5 +188,8 @@ function decodeVariant(type: GVariantType, bytes: Uint8Array, depth: number): Va
   const end = bytes.lastIndexOf(0);
   if (end < 0) throw fail(type, 'no NUL before the type string');
   const signature = decodeUtf8(bytes.subarray(end + 1)) ?? '';
-  return { type: signature, value: decodeValue(parseType(signature), bytes.subarray(0, end), depth + 1) };
+  return {
+    type: signature,
+    value: decodeValue(parseType(signature), bytes.subarray(0, end), depth + 1),
+  };
 }

@@ -30,7 +30,10 @@ export interface Commit {
 }
 
 export function decodeCommit(bytes: Uint8Array): Commit {
-  const [metadata, parent, related, subject, body, timestamp, dirtree, dirmeta] = decode(COMMIT_TYPE, bytes) as [
+  const [metadata, parent, related, subject, body, timestamp, dirtree, dirmeta] = decode(
+    COMMIT_TYPE,
+    bytes,
+  ) as [
     MetadataEntries,
     Uint8Array,
     [string, Uint8Array][],
@@ -41,7 +44,8 @@ export function decodeCommit(bytes: Uint8Array): Commit {
     Uint8Array,
   ];
   const seconds = swap64(timestamp);
-  if (seconds > BigInt(Number.MAX_SAFE_INTEGER)) throw new OstrataError('CORRUPT', `commit timestamp ${seconds}`);
+  if (seconds > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new OstrataError('CORRUPT', `commit timestamp ${seconds}`);
   return {
     metadata: metadataMap(metadata),
     ...(parent.length > 0 && { parent: checksumFromBytes(parent) }),
@@ -74,7 +78,8 @@ export function decodeMetadata(bytes: Uint8Array): Metadata {
 /** A key given twice is an error: which of the two counts would depend on the reader. */
 function metadataMap(entries: MetadataEntries): Metadata {
   const metadata = new Map(entries);
-  if (metadata.size !== entries.length) throw new OstrataError('CORRUPT', 'a commit metadata key occurs twice');
+  if (metadata.size !== entries.length)
+    throw new OstrataError('CORRUPT', 'a commit metadata key occurs twice');
   return metadata;
 }
 
@@ -84,7 +89,11 @@ export function encodeMetadata(metadata: Metadata): Uint8Array {
 }
 
 /** The value of `key` if it is there with the GVariant type `type`. */
-export function metadataValue(metadata: Metadata, key: string, type: string): GVariantValue | undefined {
+export function metadataValue(
+  metadata: Metadata,
+  key: string,
+  type: string,
+): GVariantValue | undefined {
   const variant = metadata.get(key);
   return variant?.type === type ? variant.value : undefined;
 }

@@ -45,7 +45,12 @@ interface OwnerModeXattrs {
 
 /** `(uuua(ayay))` of a file of any type: the value of `user.ostreemeta`. */
 export function decodeOwnerModeXattrs(bytes: Uint8Array): OwnerModeXattrs {
-  const [uid, gid, mode, xattrsBytes] = split(DIRMETA_TYPE, bytes) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const [uid, gid, mode, xattrsBytes] = split(DIRMETA_TYPE, bytes) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
   return {
     uid: swap32(decode('u', uid) as number),
     gid: swap32(decode('u', gid) as number),
@@ -54,7 +59,12 @@ export function decodeOwnerModeXattrs(bytes: Uint8Array): OwnerModeXattrs {
   };
 }
 
-export function encodeOwnerModeXattrs({ uid, gid, mode, xattrsBytes }: OwnerModeXattrs): Uint8Array {
+export function encodeOwnerModeXattrs({
+  uid,
+  gid,
+  mode,
+  xattrsBytes,
+}: OwnerModeXattrs): Uint8Array {
   const numbers = [uid, gid, checkMode(mode)].map((value) => encode('u', swap32(value)));
   return join(DIRMETA_TYPE, [...numbers, xattrsBytes]);
 }

@@ -37,7 +37,11 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
       return { name, checksum };
     }),
     dirs: split(DIRS_TYPE, dirs).map((member) => {
-      const [name, dirtree, dirmeta] = decodeMember(DIR_TYPE, 2, member as Buffer) as [string, string, string];
+      const [name, dirtree, dirmeta] = decodeMember(DIR_TYPE, 2, member as Buffer) as [
+        string,
+        string,
+        string,
+      ];
       return { name, dirtree, dirmeta };
     }),
   };
@@ -45,7 +49,8 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
   checkNames(dirtree.dirs);
   const fileNames = new Set(dirtree.files.map((file) => file.name));
   for (const { name } of dirtree.dirs)
-    if (fileNames.has(name)) throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is a file and a directory`);
+    if (fileNames.has(name))
+      throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is a file and a directory`);
   return dirtree;
 }
 
@@ -53,14 +58,18 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
 function decodeMember(type: string, checksums: 1 | 2, bytes: Buffer): string[] {
   const { length } = bytes;
   const end = length - checksums * (CHECKSUM_BYTES + 1); // of the name with its NUL: framing offsets of a byte each
-  const isFramed = bytes[length - 1] === end && (checksums === 1 || bytes[length - 2] === end + CHECKSUM_BYTES);
-  const name = length <= 0xff && isFramed && bytes[end - 1] === 0 ? bytes.toString('latin1', 0, end - 1) : '';
+  const isFramed =
+    bytes[length - 1] === end && (checksums === 1 || bytes[length - 2] === end + CHECKSUM_BYTES);
+  const name =
+    length <= 0xff && isFramed && bytes[end - 1] === 0 ? bytes.toString('latin1', 0, end - 1) : '';
   if (name === '' || !isPrintableAscii(name)) {
     const [text, ...values] = decode(type, bytes) as [string, ...Uint8Array[]];
     return [text, ...values.map(checksumFromBytes)];
   }
   const checksum = (at: number) => bytes.toString('hex', at, at + CHECKSUM_BYTES);
-  return checksums === 1 ? [name, checksum(end)] : [name, checksum(end), checksum(end + CHECKSUM_BYTES)];
+  return checksums === 1
+    ? [name, checksum(end)]
+    : [name, checksum(end), checksum(end + CHECKSUM_BYTES)];
 }
 
 export function encodeDirtree(dirtree: Dirtree): Uint8Array {
@@ -68,7 +77,11 @@ export function encodeDirtree(dirtree: Dirtree): Uint8Array {
   checkNames(dirtree.dirs);
   return encode(DIRTREE_TYPE, [
     dirtree.files.map(({ name, checksum }) => [name, checksumToBytes(checksum)]),
-    dirtree.dirs.map(({ name, dirtree: tree, dirmeta }) => [name, checksumToBytes(tree), checksumToBytes(dirmeta)]),
+    dirtree.dirs.map(({ name, dirtree: tree, dirmeta }) => [
+      name,
+      checksumToBytes(tree),
+      checksumToBytes(dirmeta),
+    ]),
   ]);
 }
 

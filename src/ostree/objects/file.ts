@@ -72,7 +72,8 @@ export function filezHeaderBytes(header: FileHeader): Uint8Array {
 export function decodeHeaderPrefix(prefix: Uint8Array): number {
   const cursor = new Cursor(prefix, 'content object');
   const length = cursor.u32();
-  if (length > MAX_FILE_HEADER_SIZE) throw cursor.error(`header of ${length} bytes, at most ${MAX_FILE_HEADER_SIZE}`);
+  if (length > MAX_FILE_HEADER_SIZE)
+    throw cursor.error(`header of ${length} bytes, at most ${MAX_FILE_HEADER_SIZE}`);
   if (cursor.u32() !== 0) throw cursor.error('padding is not zero');
   return length;
 }
@@ -81,9 +82,15 @@ export function decodeHeaderPrefix(prefix: Uint8Array): number {
 export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
   const [size, ...fields] = split(FILEZ_HEADER_TYPE, bytes) as [Uint8Array, ...Uint8Array[]];
   const length = swap64(decode('t', size) as bigint);
-  if (length > BigInt(Number.MAX_SAFE_INTEGER)) throw new OstrataError('CORRUPT', `content of ${length} bytes`);
-  const [uid, gid, mode, rdev] = fields.slice(0, 4).map((field) => swap32(decode('u', field) as number));
-  const [target, xattrsBytes] = [decode('s', fields[4] as Uint8Array) as string, fields[5] as Uint8Array];
+  if (length > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new OstrataError('CORRUPT', `content of ${length} bytes`);
+  const [uid, gid, mode, rdev] = fields
+    .slice(0, 4)
+    .map((field) => swap32(decode('u', field) as number));
+  const [target, xattrsBytes] = [
+    decode('s', fields[4] as Uint8Array) as string,
+    fields[5] as Uint8Array,
+  ];
   const isSymlink = fileType(mode as number) === 'symlink';
   if (rdev !== 0) throw new OstrataError('CORRUPT', `content object of device ${rdev}`);
   if (isSymlink !== (target !== '') || (isSymlink && length !== 0n))
@@ -102,7 +109,10 @@ export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
 }
 
 /** Prefix and tuple. By hand: each object that is read needs one, and the encoder for any type takes ten times as long. */
-function headerBytes(size: Uint8Array, { uid, gid, mode, target, xattrsBytes }: FileHeader): Uint8Array {
+function headerBytes(
+  size: Uint8Array,
+  { uid, gid, mode, target, xattrsBytes }: FileHeader,
+): Uint8Array {
   const text = target === undefined ? NO_TARGET : encode('s', target);
   const numbersAt = HEADER_PREFIX_SIZE + size.length;
   const textEnd = size.length + NUMBERS_SIZE + text.length;

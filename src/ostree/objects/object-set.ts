@@ -14,10 +14,19 @@ export interface EncodedObject {
 }
 
 /** The three metadata objects of the set, the commit last. */
-export function objectSet(files: Iterable<string>): readonly [EncodedObject, EncodedObject, EncodedObject] {
-  const object = (kind: MetadataKind, bytes: Uint8Array) => ({ kind, checksum: sha256Hex(bytes), bytes });
+export function objectSet(
+  files: Iterable<string>,
+): readonly [EncodedObject, EncodedObject, EncodedObject] {
+  const object = (kind: MetadataKind, bytes: Uint8Array) => ({
+    kind,
+    checksum: sha256Hex(bytes),
+    bytes,
+  });
   const sorted = [...files].sort();
-  const dirmeta = object('dirmeta', encodeDirmeta({ uid: 0, gid: 0, mode: S_IFDIR | 0o755, xattrs: new Map() }));
+  const dirmeta = object(
+    'dirmeta',
+    encodeDirmeta({ uid: 0, gid: 0, mode: S_IFDIR | 0o755, xattrs: new Map() }),
+  );
   const dirtree = object(
     'dirtree',
     encodeDirtree({ files: sorted.map((checksum) => ({ name: checksum, checksum })), dirs: [] }),

@@ -23,9 +23,16 @@ export function decodeXattrs(bytes: Uint8Array): Xattrs {
   for (const [nameBytes, value] of decode(XATTRS_TYPE, bytes) as [Uint8Array, Uint8Array][]) {
     const end = nameBytes.length - 1;
     const name = nameBytes.indexOf(0) === end ? decodeUtf8(nameBytes.subarray(0, end)) : undefined;
-    if (!name) throw new OstrataError('CORRUPT', `xattr name ${JSON.stringify(Buffer.from(nameBytes).toString())}`);
+    if (!name)
+      throw new OstrataError(
+        'CORRUPT',
+        `xattr name ${JSON.stringify(Buffer.from(nameBytes).toString())}`,
+      );
     if (previous !== undefined && compareUtf8(previous, name) >= 0)
-      throw new OstrataError('CORRUPT', `xattrs ${previous} and ${name} are not in ascending order`);
+      throw new OstrataError(
+        'CORRUPT',
+        `xattrs ${previous} and ${name} are not in ascending order`,
+      );
     xattrs.set(name, value);
     previous = name;
   }

@@ -32,10 +32,17 @@ export function ed25519Keys(
 }
 
 /** A line that names the key of the first good signature; throws `CORRUPT` where none is good. */
-export function verifyEd25519(keys: readonly string[], data: Uint8Array, signatures: readonly Uint8Array[]): string {
+export function verifyEd25519(
+  keys: readonly string[],
+  data: Uint8Array,
+  signatures: readonly Uint8Array[],
+): string {
   for (const signature of signatures) {
     if (signature.length !== SIGNATURE_SIZE)
-      throw new OstrataError('CORRUPT', `ed25519 signature of ${signature.length} bytes instead of ${SIGNATURE_SIZE}`);
+      throw new OstrataError(
+        'CORRUPT',
+        `ed25519 signature of ${signature.length} bytes instead of ${SIGNATURE_SIZE}`,
+      );
     const key = keys.find((each) => verify(null, data, publicKey(each), signature));
     if (key !== undefined) return `ed25519: good signature by key ${key}`;
   }
@@ -50,13 +57,17 @@ function publicKey(key: string) {
 function canonicalKey(text: string): string {
   const bytes = Buffer.from(text.trim(), 'base64');
   if (bytes.length !== KEY_SIZE)
-    throw new OstrataError('CORRUPT', `ed25519 key ${JSON.stringify(text)} is not ${KEY_SIZE} bytes in base64`);
+    throw new OstrataError(
+      'CORRUPT',
+      `ed25519 key ${JSON.stringify(text)} is not ${KEY_SIZE} bytes in base64`,
+    );
   return bytes.toString('base64');
 }
 
 /** A key a line. */
 function keysOf(path: string): string[] {
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) throw new OstrataError('NOT_FOUND', `no key file ${path}`);
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile())
+    throw new OstrataError('NOT_FOUND', `no key file ${path}`);
   const lines = readFileSync(path, 'utf8').split('\n');
   return lines.filter((line) => line.trim() !== '').map(canonicalKey);
 }
@@ -66,6 +77,8 @@ function systemKeys(directories: readonly string[], name: string): string[] {
     const file = join(directory, name);
     const folder = `${file}.d`;
     const more = existsSync(folder) ? readdirSync(folder).sort() : [];
-    return [...(existsSync(file) ? [file] : []), ...more.map((each) => join(folder, each))].flatMap(keysOf);
+    return [...(existsSync(file) ? [file] : []), ...more.map((each) => join(folder, each))].flatMap(
+      keysOf,
+    );
   });
 }

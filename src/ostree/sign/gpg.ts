@@ -25,7 +25,8 @@ export async function verifyGpg(
   const home = await mkdtemp(join(tmpdir(), 'ostrata-gpg-'));
   try {
     const keyFiles = keyFilesOf(repo, remote);
-    if (keyFiles.length === 0) throw new OstrataError('NOT_FOUND', `remote ${remote.name} has no GPG keys`);
+    if (keyFiles.length === 0)
+      throw new OstrataError('NOT_FOUND', `remote ${remote.name} has no GPG keys`);
     const imported = await gpg(home, ['--import', ...keyFiles]);
     if (!/^\[GNUPG:\] IMPORT_OK /m.test(imported))
       throw new OstrataError('CORRUPT', `no GPG key in ${keyFiles.join(', ')}`);
@@ -42,7 +43,9 @@ function keyFilesOf(repo: OstreeRepo, { name, gpgKeyPaths }: Remote): string[] {
   const keyring = [repo.path, REMOTES_DIRECTORY]
     .map((directory) => join(directory, `${name}.trustedkeys.gpg`))
     .find((path) => existsSync(path));
-  const configured = gpgKeyPaths.flatMap((path) => (statSync(path).isDirectory() ? filesOf(path) : [path]));
+  const configured = gpgKeyPaths.flatMap((path) =>
+    statSync(path).isDirectory() ? filesOf(path) : [path],
+  );
   const own = [...(keyring === undefined ? [] : [keyring]), ...configured];
   return own.length > 0 ? own : filesOf(GLOBAL_KEYS);
 }
@@ -62,11 +65,16 @@ function verdict(status: string): string {
   const reasons: string[] = [];
   for (const part of parts) {
     const [, id, user] = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m.exec(part) ?? [];
-    if (id !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(part)) return `GPG: good signature by ${user} (key ${id})`;
-    const [, reason, key = ''] = /^\[GNUPG:\] (BADSIG|ERRSIG|EXPSIG|EXPKEYSIG|REVKEYSIG) (\S+)/m.exec(part) ?? [];
+    if (id !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(part))
+      return `GPG: good signature by ${user} (key ${id})`;
+    const [, reason, key = ''] =
+      /^\[GNUPG:\] (BADSIG|ERRSIG|EXPSIG|EXPKEYSIG|REVKEYSIG) (\S+)/m.exec(part) ?? [];
     reasons.push(reason === undefined ? 'no verdict' : `${REASONS[reason]} (key ${key})`);
   }
-  throw new OstrataError('CORRUPT', `no good GPG signature: ${reasons.join('; ') || 'gpg found none'}`);
+  throw new OstrataError(
+    'CORRUPT',
+    `no good GPG signature: ${reasons.join('; ') || 'gpg found none'}`,
+  );
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -91,5 +99,7 @@ async function gpg(home: string, args: readonly string[]): Promise<string> {
     'always',
   ];
   const env = { ...process.env, LC_ALL: 'C' };
-  return (await runProgram('gpg', [...options, ...args], { purpose: 'verifying a GPG signature', env })).stdout;
+  return (
+    await runProgram('gpg', [...options, ...args], { purpose: 'verifying a GPG signature', env })
+  ).stdout;
 }

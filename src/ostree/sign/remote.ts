@@ -28,12 +28,17 @@ export interface Remote {
 export function loadRemote(repo: OstreeRepo, name: string, directory = REMOTES_DIRECTORY): Remote {
   const files = [join(repo.path, 'config'), ...confFiles(directory)];
   for (const file of files) {
-    const group = inContext(`reading ${file}`, () => parseKeyFile(readFileSync(file, 'utf8')).get(`remote "${name}"`));
+    const group = inContext(`reading ${file}`, () =>
+      parseKeyFile(readFileSync(file, 'utf8')).get(`remote "${name}"`),
+    );
     if (group !== undefined)
       return inContext(`remote ${JSON.stringify(name)} in ${file}`, () => parseRemote(name, group));
   }
   if (repo.parent !== undefined) return loadRemote(repo.parent, name, directory);
-  throw new OstrataError('NOT_FOUND', `no remote ${JSON.stringify(name)} in ${repo.path}/config or ${directory}`);
+  throw new OstrataError(
+    'NOT_FOUND',
+    `no remote ${JSON.stringify(name)} in ${repo.path}/config or ${directory}`,
+  );
 }
 
 function confFiles(directory: string): string[] {
@@ -43,7 +48,8 @@ function confFiles(directory: string): string[] {
 }
 
 function parseRemote(name: string, group: ReadonlyMap<string, string>): Remote {
-  const list = (key: string) => (group.get(key) ?? '').split(/[;,]/).flatMap((each) => each.trim() || []);
+  const list = (key: string) =>
+    (group.get(key) ?? '').split(/[;,]/).flatMap((each) => each.trim() || []);
   const signVerify = group.get('sign-verify') ?? '';
   return {
     name,
@@ -57,7 +63,8 @@ function parseRemote(name: string, group: ReadonlyMap<string, string>): Remote {
 
 function parseBoolean(key: string, text: string): boolean {
   const value = booleanOf(text);
-  if (value === undefined) throw new OstrataError('CORRUPT', `${key}=${text}, expected true or false`);
+  if (value === undefined)
+    throw new OstrataError('CORRUPT', `${key}=${text}, expected true or false`);
   return value;
 }
 

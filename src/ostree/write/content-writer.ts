@@ -8,10 +8,10 @@ import {
   lutimesSync,
   openSync,
   symlinkSync,
-  writeSync,
 } from 'node:fs';
 import { RawDeflate } from '../../bytes/deflate.js';
 import { OstrataError } from '../../errors.js';
+import { writeFully } from '../../system/write-fully.js';
 import { setXattr } from '../../system/xattr.js';
 import type { RepoMode } from '../config.js';
 import { encodeOwnerModeXattrs } from '../objects/dirmeta.js';
@@ -50,11 +50,19 @@ export function createContent(
   const isSymlink = fileType(header.mode) === 'symlink';
   switch (mode) {
     case 'archive':
-      return isSymlink ? wholeFile(path, filezHeaderBytes(header)) : new FilezWriter(path, header, options.zlibLevel);
+      return isSymlink
+        ? wholeFile(path, filezHeaderBytes(header))
+        : new FilezWriter(path, header, options.zlibLevel);
     case 'bare':
-      return isSymlink ? symlinkFile(path, header) : new FileWriter(path, (fd) => setAttributes(fd, path, header));
+      return isSymlink
+        ? symlinkFile(path, header)
+        : new FileWriter(path, (fd) => setAttributes(fd, path, header));
     case 'bare-user':
-      return new FileWriter(path, (fd) => setUserMeta(fd, path, header), isSymlink ? targetBytes(header) : undefined);
+      return new FileWriter(
+        path,
+        (fd) => setUserMeta(fd, path, header),
+        isSymlink ? targetBytes(header) : undefined,
+      );
     case 'bare-user-only':
       checkCanonical(header);
       if (isSymlink) return symlinkFile(path, header);
@@ -76,7 +84,7 @@ class FileWriter implements ContentWriter {
   }
 
   write(bytes: Uint8Array): void {
-    writeAll(this.#fd, bytes);
+    writeFully(this.#fd, bytes);
   }
 
   finish(): void {
@@ -103,7 +111,7 @@ class FilezWriter implements ContentWriter {
     this.#deflate = new RawDeflate(level);
     this.#block = Buffer.allocUnsafe(Math.min(header.size, DEFLATE_BLOCK));
     this.#left = header.size;
-    writeAll(this.#fd, filezHeaderBytes(header));
+    writeFully(this.#fd, filezHeaderBytes(header));
     if (header.size === 0) this.#compress(this.#block);
   }
 
@@ -133,7 +141,7 @@ class FilezWriter implements ContentWriter {
   #compress(block: Uint8Array): void {
     this.#left -= block.length;
     this.#filled = 0;
-    writeAll(this.#fd, this.#deflate.block(block, this.#left === 0));
+    writeFully(this.#fd, this.#deflate.block(block, this.#left === 0));
   }
 }
 
@@ -151,7 +159,7 @@ function wholeFile(path: string, bytes: Uint8Array): ContentWriter {
 export function writeObjectFile(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, 'wx', OBJECT_MODE);
   try {
-    writeAll(fd, bytes);
+    writeFully(fd, bytes);
     fchmodSync(fd, OBJECT_MODE);
   } finally {
     closeSync(fd);
@@ -160,9 +168,13 @@ export function writeObjectFile(path: string, bytes: Uint8Array): void {
 
 function symlinkFile(path: string, header: FileHeader): ContentWriter {
   if (header.mode !== SYMLINK_MODE)
-    throw new OstrataError('UNSUPPORTED', `a symlink of mode 0${header.mode.toString(8)} in a bare repository`);
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `a symlink of mode 0${header.mode.toString(8)} in a bare repository`,
+    );
   symlinkSync(header.target as string, path);
-  if (header.uid !== process.getuid?.() || header.gid !== process.getgid?.()) lchownSync(path, header.uid, header.gid);
+  if (header.uid !== process.getuid?.() || header.gid !== process.getgid?.())
+    lchownSync(path, header.uid, header.gid);
   for (const [name, value] of decodeXattrs(header.xattrsBytes)) setXattr(path, name, value);
   lutimesSync(path, 0, 0);
   return complete();
@@ -200,8 +212,4 @@ function checkCanonical({ uid, gid, mode, xattrsBytes }: FileHeader): void {
       'UNSUPPORTED',
       `it ${rule}, and a bare-user-only repository holds only what was committed with canonical permissions`,
     );
-}
-
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
 }

@@ -11,7 +11,9 @@ export class MutableTree {
   readonly repo: OstreeRepo;
   /** The dirtree that this is while nothing below was changed. */
   #stored: string | undefined;
-  #loaded: { readonly files: Map<string, string>; readonly dirs: Map<string, MutableTree> } | undefined;
+  #loaded:
+    | { readonly files: Map<string, string>; readonly dirs: Map<string, MutableTree> }
+    | undefined;
 
   /** @param stored checksum of a dirtree in `repo`; undefined: an empty directory */
   constructor(repo: OstreeRepo, dirmeta: string, stored?: string) {
@@ -70,10 +72,13 @@ export class MutableTree {
   write(emit: (object: EncodedObject) => void): string {
     if (this.#stored !== undefined) return this.#stored;
     const { files, dirs } = this.#load();
-    const byName = (a: { readonly name: string }, b: { readonly name: string }) => compareUtf8(a.name, b.name);
+    const byName = (a: { readonly name: string }, b: { readonly name: string }) =>
+      compareUtf8(a.name, b.name);
     const bytes = encodeDirtree({
       files: [...files].map(([name, checksum]) => ({ name, checksum })).sort(byName),
-      dirs: [...dirs].map(([name, dir]) => ({ name, dirtree: dir.write(emit), dirmeta: dir.dirmeta })).sort(byName),
+      dirs: [...dirs]
+        .map(([name, dir]) => ({ name, dirtree: dir.write(emit), dirmeta: dir.dirmeta }))
+        .sort(byName),
     });
     const checksum = sha256Hex(bytes);
     emit({ kind: 'dirtree', checksum, bytes });
@@ -89,10 +94,16 @@ export class MutableTree {
 
   #load() {
     if (this.#loaded === undefined) {
-      const { files, dirs } = this.#stored === undefined ? EMPTY : this.repo.loadDirtree(this.#stored).parsed;
+      const { files, dirs } =
+        this.#stored === undefined ? EMPTY : this.repo.loadDirtree(this.#stored).parsed;
       this.#loaded = {
         files: new Map(files.map(({ name, checksum }) => [name, checksum])),
-        dirs: new Map(dirs.map(({ name, dirtree, dirmeta }) => [name, new MutableTree(this.repo, dirmeta, dirtree)])),
+        dirs: new Map(
+          dirs.map(({ name, dirtree, dirmeta }) => [
+            name,
+            new MutableTree(this.repo, dirmeta, dirtree),
+          ]),
+        ),
       };
     }
     return this.#loaded;

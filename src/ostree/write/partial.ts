@@ -16,5 +16,9 @@ export function partialNote(repoPath: string, commit: string): string | undefine
 
 /** Whether the repository has the commit and does not call it partial. */
 export function hasWholeCommit(repoPath: string, commit: string): boolean {
-  return isChecksum(commit) && hasObject(repoPath, `${commit}.commit`) && partialNote(repoPath, commit) === undefined;
+  return (
+    isChecksum(commit) &&
+    hasObject(repoPath, `${commit}.commit`) &&
+    partialNote(repoPath, commit) === undefined
+  );
 }

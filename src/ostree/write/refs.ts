@@ -20,7 +20,8 @@ export function publishRef(repoPath: string, ref: string, temporary: string, fsy
 
 /** `USAGE` for what ostree, or a file system, does not take as the name of a ref. */
 export function checkRefName(ref: string): void {
-  if (!isRefName(ref)) throw new OstrataError('USAGE', `${JSON.stringify(ref)} is no name for an ostree ref`);
+  if (!isRefName(ref))
+    throw new OstrataError('USAGE', `${JSON.stringify(ref)} is no name for an ostree ref`);
   if (ref.split('/').some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES))
     throw new OstrataError(
       'USAGE',
@@ -30,7 +31,9 @@ export function checkRefName(ref: string): void {
 
 /** Removes `ref`; its objects stay. */
 export function deleteRef(repoPath: string, ref: string): void {
-  inContext(`removing ref ${ref} of ${repoPath}`, () => rmSync(join(repoPath, 'refs', 'heads', ref), { force: true }));
+  inContext(`removing ref ${ref} of ${repoPath}`, () =>
+    rmSync(join(repoPath, 'refs', 'heads', ref), { force: true }),
+  );
 }
 
 /** Names of the refs below `prefix`, sorted by UTF-16 code units. */
@@ -40,7 +43,9 @@ export function listRefs(repoPath: string, prefix: string): string[] {
   return inContext(`listing refs of ${repoPath}`, () =>
     readdirSync(top, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(join(repoPath, 'refs', 'heads').length + 1))
+      .map((entry) =>
+        join(entry.parentPath, entry.name).slice(join(repoPath, 'refs', 'heads').length + 1),
+      )
       .sort(),
   );
 }

@@ -24,7 +24,12 @@ import { libcIfThere } from '../../system/libc.js';
 import type { RepoConfig } from '../config.js';
 import type { FileHeader } from '../objects/file.js';
 import { MAX_METADATA_SIZE, type MetadataKind, objectPath } from '../objects/object-name.js';
-import { type ContentWriter, contentExtension, createContent, writeObjectFile } from './content-writer.js';
+import {
+  type ContentWriter,
+  contentExtension,
+  createContent,
+  writeObjectFile,
+} from './content-writer.js';
 
 const PREFIX = 'ostrata-';
 /** How much may be written before the free space is looked at again. */
@@ -76,7 +81,10 @@ export class ObjectStage {
   metadata(kind: MetadataKind, checksum: string, bytes: Uint8Array): void {
     const name = `${checksum}.${kind}`;
     if (bytes.length > MAX_METADATA_SIZE)
-      throw new OstrataError('LIMIT', `object ${name} of ${bytes.length} bytes, at most ${MAX_METADATA_SIZE}`);
+      throw new OstrataError(
+        'LIMIT',
+        `object ${name} of ${bytes.length} bytes, at most ${MAX_METADATA_SIZE}`,
+      );
     if (kind !== 'commitmeta' && this.has(name)) return;
     this.#reserve(bytes.length);
     inContext(`writing object ${name}`, () => writeObjectFile(join(this.#directory, name), bytes));
@@ -84,7 +92,10 @@ export class ObjectStage {
   }
 
   /** Begins a content object; undefined where it is there already. The caller verifies the checksum before `finish`. */
-  file(checksum: string, header: FileHeader): { write(bytes: Uint8Array): void; finish(): void } | undefined {
+  file(
+    checksum: string,
+    header: FileHeader,
+  ): { write(bytes: Uint8Array): void; finish(): void } | undefined {
     const { mode } = this.#target.config;
     const name = `${checksum}.${contentExtension(mode)}`;
     if (this.has(name)) return undefined;
@@ -109,7 +120,9 @@ export class ObjectStage {
     const { mode } = this.#target.config;
     const path = join(this.#directory, 'new');
     this.#reserve(header.size);
-    const writer = inContext('writing an object', () => createContent(mode, path, header, this.#target.config));
+    const writer = inContext('writing an object', () =>
+      createContent(mode, path, header, this.#target.config),
+    );
     this.#open = writer;
     return {
       write: (bytes) => inContext('writing an object', () => writer.write(bytes)),
@@ -153,7 +166,9 @@ export class ObjectStage {
 
 /** @param name `CHECKSUM.extension` */
 export function hasObject(repoPath: string, name: string): boolean {
-  return lstatSync(join(repoPath, 'objects', pathOf(name)), { throwIfNoEntry: false }) !== undefined;
+  return (
+    lstatSync(join(repoPath, 'objects', pathOf(name)), { throwIfNoEntry: false }) !== undefined
+  );
 }
 
 /** Objects in a directory, `CHECKSUM.extension` each. */
@@ -174,7 +189,8 @@ export function publishObjects(repoPath: string, { directory, names }: StagedObj
     const folder = path.slice(0, 2);
     if (!folders.has(folder)) mkdirSync(join(objects, folder), { recursive: true });
     folders.add(folder);
-    if (!name.endsWith('.commitmeta') && hasObject(repoPath, name)) unlinkSync(join(directory, name));
+    if (!name.endsWith('.commitmeta') && hasObject(repoPath, name))
+      unlinkSync(join(directory, name));
     else inContext('publishing', () => renameSync(join(directory, name), join(objects, path)));
   }
 }

@@ -1,5 +1,14 @@
 /** Writing to an ostree repository: objects first, a commit is marked partial until whole, refs last, all by rename. */
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { inContext } from '../../errors.js';
 import { FileLock } from '../../system/file-lock.js';
@@ -87,7 +96,10 @@ export class RepoWriter {
    * With fsync each step is on the disk before the next: after a power cut no ref names what is not there, and no object
    * that is there is empty.
    */
-  commit(stages: readonly StagedObjects[], refs: readonly (readonly [ref: string, checksum: string])[] = []): void {
+  commit(
+    stages: readonly StagedObjects[],
+    refs: readonly (readonly [ref: string, checksum: string])[] = [],
+  ): void {
     for (const [ref] of refs) checkRefName(ref);
     const files = refs.map(([, checksum], i) => {
       const file = join(this.#staging, `ref-${i}`);
@@ -164,5 +176,6 @@ export class RepoWriter {
 /** Files and directories below `directory`, relative to it. */
 function* pathsBelow(directory: string): Iterable<string> {
   for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
-    if (entry.isFile() || entry.isDirectory()) yield relative(directory, join(entry.parentPath, entry.name));
+    if (entry.isFile() || entry.isDirectory())
+      yield relative(directory, join(entry.parentPath, entry.name));
 }

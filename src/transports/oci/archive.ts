@@ -6,10 +6,12 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { inContext, inContextAsync, OstrataError, wrapError } from '../../errors.js';
+import { MAX_JSON_SIZE } from '../../oci/types.js';
+import { readRange, streamRange } from '../../system/file-chunks.js';
 import { TAR_BLOCK } from '../../tar/header.js';
 import { TarReader } from '../../tar/reader.js';
 import type { ImageWriter, Transport } from '../transport.js';
-import { createOciWriter, type LayoutFiles, openLayout, readRange, splitTag, streamRange } from './directory.js';
+import { createOciWriter, type LayoutFiles, openLayout, splitTag } from './directory.js';
 
 /** Bounds an archive of many small entries: an image has a few hundred files. */
 const MAX_ENTRIES = 100_000;
@@ -40,7 +42,8 @@ function archiveFiles(path: string): LayoutFiles {
   let at = 0;
   const reader = new TarReader({
     entry: ({ type, name, size }) => {
-      if (places.size === MAX_ENTRIES) throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
+      if (places.size === MAX_ENTRIES)
+        throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
       if (type === 'file') places.set(name.replace(/^(\.?\/)+/, ''), { offset: at, size });
     },
     content: () => {},
@@ -49,14 +52,19 @@ function archiveFiles(path: string): LayoutFiles {
   const fd = openSync(path, 'r');
   try {
     const block = Buffer.alloc(TAR_BLOCK);
-    for (let read = readSync(fd, block, 0, TAR_BLOCK, 0); read > 0; read = readSync(fd, block, 0, TAR_BLOCK, at)) {
+    for (
+      let read = readSync(fd, block, 0, TAR_BLOCK, 0);
+      read > 0;
+      read = readSync(fd, block, 0, TAR_BLOCK, at)
+    ) {
       at += read;
       reader.push(block.subarray(0, read));
       at += reader.skip();
     }
     reader.end();
     const { size } = fstatSync(fd);
-    if (at > size) throw new OstrataError('CORRUPT', `tar archive ends after ${size} of at least ${at} bytes`);
+    if (at > size)
+      throw new OstrataError('CORRUPT', `tar archive ends after ${size} of at least ${at} bytes`);
   } catch (error) {
     throw wrapError('not a tar archive', error);
   } finally {
@@ -66,7 +74,7 @@ function archiveFiles(path: string): LayoutFiles {
     place: path,
     whole: (name) => {
       const place = places.get(name);
-      return place && readRange(path, place.offset, place.size);
+      return place && readRange(path, place.offset, place.size, MAX_JSON_SIZE);
     },
     stream: (name) => {
       const place = places.get(name);

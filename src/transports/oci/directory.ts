@@ -3,15 +3,15 @@
  * The tag is the annotation org.opencontainers.image.ref.name of an entry in index.json.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { link, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { hostPlatform } from '../../builder/architecture.js';
+import type { ByteStream } from '../../bytes/stream.js';
 import { inContext, inContextAsync, OstrataError } from '../../errors.js';
 import { REF_NAME } from '../../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
-import { choosePlatform, type PlatformChoice } from '../../oci/platform.js';
+import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
 import {
   type Descriptor,
   type ImageIndex,
@@ -20,15 +20,15 @@ import {
   parseIndex,
   parseManifest,
 } from '../../oci/types.js';
+import { readRange, streamRange } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
-import type { ByteStream } from '../../tree/tree.js';
+import { writeFully } from '../../system/write-fully.js';
 import type { ImageReader, ImageWriter, Transport } from '../transport.js';
 
 const LAYOUT_FILE = 'oci-layout';
 const INDEX_FILE = 'index.json';
 const LAYOUT_CONTENT = Buffer.from('{"imageLayoutVersion":"1.0.0"}');
 const STAGING_PREFIX = '.ostrata-';
-const READ_SIZE = 1 << 20;
 
 export const ociTransport: Transport = {
   name: 'oci',
@@ -91,7 +91,9 @@ export function openLayout(
       manifestBytes,
       manifest,
       config: async () =>
-        inContext(`reading ${name}`, () => verified(whole(blobName(manifest.config)), manifest.config)),
+        inContext(`reading ${name}`, () =>
+          verified(whole(blobName(manifest.config)), manifest.config),
+        ),
       blob: (descriptor) => files.stream(blobName(descriptor)),
       blobFile: (descriptor) => files.file(blobName(descriptor)),
     };
@@ -103,13 +105,17 @@ function findEntry(index: ImageIndex, tag: string | undefined, place: string): D
   const known = `tags: ${tags.filter(Boolean).join(', ') || 'none'}`;
   if (tag !== undefined) {
     const found = index.manifests[tags.indexOf(tag)];
-    if (found === undefined) throw new OstrataError('NOT_FOUND', `no image with tag ${tag} in ${place}; ${known}`);
+    if (found === undefined)
+      throw new OstrataError('NOT_FOUND', `no image with tag ${tag} in ${place}; ${known}`);
     return found;
   }
   const [only, second] = index.manifests;
   if (only === undefined) throw new OstrataError('NOT_FOUND', `no image in ${place}`);
   if (second !== undefined)
-    throw new OstrataError('AMBIGUOUS', `${index.manifests.length} images in ${place}, name one of them; ${known}`);
+    throw new OstrataError(
+      'AMBIGUOUS',
+      `${index.manifests.length} images in ${place}, name one of them; ${known}`,
+    );
   return only;
 }
 
@@ -117,7 +123,8 @@ function verified(bytes: Uint8Array, { digest, size }: Descriptor): Uint8Array {
   if (bytes.length !== size)
     throw new OstrataError('CORRUPT', `blob ${digest}: ${bytes.length} bytes instead of ${size}`);
   const computed = sha256Digest(bytes);
-  if (computed !== digest) throw new OstrataError('CORRUPT', `blob ${digest}: has the digest ${computed}`);
+  if (computed !== digest)
+    throw new OstrataError('CORRUPT', `blob ${digest}: has the digest ${computed}`);
   return bytes;
 }
 
@@ -126,39 +133,18 @@ function directoryFiles(directory: string): LayoutFiles {
     place: directory,
     whole: (name) => {
       const path = join(directory, name);
-      return existsSync(path) ? readRange(path, 0, statSync(path).size) : undefined;
+      return existsSync(path) ? readRange(path, 0, statSync(path).size, MAX_JSON_SIZE) : undefined;
     },
     stream: (name) => streamRange(join(directory, name)),
     file: (name) => (existsSync(join(directory, name)) ? join(directory, name) : undefined),
   };
 }
 
-/** `length` bytes of a file, which is part of an image's metadata. */
-export function readRange(path: string, offset: number, length: number): Uint8Array {
-  if (length > MAX_JSON_SIZE) throw new OstrataError('LIMIT', `${path}: ${length} bytes, at most ${MAX_JSON_SIZE}`);
-  return Buffer.concat([...streamRange(path, offset, length)].map((chunk) => Buffer.from(chunk)));
-}
-
-/** Streams a file, or `length` bytes of it. The chunks share one buffer. */
-export function* streamRange(path: string, offset = 0, length = Infinity): Generator<Uint8Array> {
-  const fd = inContext('reading', () => openSync(path, 'r'));
-  try {
-    const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
-    for (let at = 0; at < length; ) {
-      const read = inContext(`reading ${path}`, () =>
-        readSync(fd, buffer, 0, Math.min(READ_SIZE, length - at), offset + at),
-      );
-      if (read === 0) return;
-      yield buffer.subarray(0, read);
-      at += read;
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /** Writes into the layout at `directory`, which is made if it is not there. Other tags stay as they are. */
-export async function createOciWriter(directory: string, tag: string | undefined): Promise<ImageWriter> {
+export async function createOciWriter(
+  directory: string,
+  tag: string | undefined,
+): Promise<ImageWriter> {
   const writer = new OciWriter(resolve(directory), tag);
   try {
     await inContextAsync(`preparing ${directory}`, () => writer.prepare());
@@ -188,7 +174,10 @@ class OciWriter implements ImageWriter {
     // Another process may be about to make the layout.
     const others = names.filter((name) => !name.startsWith(STAGING_PREFIX));
     if (others.length > 0 && !others.includes(LAYOUT_FILE) && !others.includes(INDEX_FILE))
-      throw new OstrataError('UNSUPPORTED', 'the folder is not empty and holds no OCI image layout');
+      throw new OstrataError(
+        'UNSUPPORTED',
+        'the folder is not empty and holds no OCI image layout',
+      );
     if (others.includes(INDEX_FILE)) parseIndex(readFileSync(join(this.#directory, INDEX_FILE)));
     await this.#makeDirectory(this.#directory);
     this.stagingDirectory = await mkdtemp(join(this.#directory, STAGING_PREFIX));
@@ -245,10 +234,16 @@ class OciWriter implements ImageWriter {
         await writeFile(file, bytes);
         this.#staged.set(sha256Digest(bytes), file);
       }
-      for (const [digest, file] of this.#staged) await this.#publish(`blobs/${digest.replace(':', '/')}`, file);
+      for (const [digest, file] of this.#staged)
+        await this.#publish(`blobs/${digest.replace(':', '/')}`, file);
       // Last: from here on the image is there.
       const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
-      await this.#publishIndex({ mediaType, digest: sha256Digest(manifest), size: manifest.length, platform });
+      await this.#publishIndex({
+        mediaType,
+        digest: sha256Digest(manifest),
+        size: manifest.length,
+        platform,
+      });
     });
     this.#madeFiles.length = 0;
     this.#madeDirectories.length = 0;
@@ -256,14 +251,19 @@ class OciWriter implements ImageWriter {
   }
 
   async discard(): Promise<void> {
-    if (this.stagingDirectory !== '') await rm(this.stagingDirectory, { recursive: true, force: true });
+    if (this.stagingDirectory !== '')
+      await rm(this.stagingDirectory, { recursive: true, force: true });
     for (const file of this.#madeFiles.splice(0)) await rm(file, { force: true });
     // rmdir refuses what others have put there meanwhile.
-    for (const directory of this.#madeDirectories.splice(0).reverse()) await rmdir(directory).catch(() => {});
+    for (const directory of this.#madeDirectories.splice(0).reverse())
+      await rmdir(directory).catch(() => {});
   }
 
   #has({ digest, size }: Descriptor): boolean {
-    return statSync(join(this.#directory, 'blobs', digest.replace(':', '/')), { throwIfNoEntry: false })?.size === size;
+    return (
+      statSync(join(this.#directory, 'blobs', digest.replace(':', '/')), { throwIfNoEntry: false })
+        ?.size === size
+    );
   }
 
   /** The first that is there, and never replaced: it is what writers of the index lock. */
@@ -298,7 +298,9 @@ class OciWriter implements ImageWriter {
       ? (JSON.parse(readFileSync(path, 'utf8')) as { manifests: Descriptor[] })
       : { manifests: [] };
     const annotations = this.#tag === undefined ? {} : { annotations: { [REF_NAME]: this.#tag } };
-    const others = existing.manifests.filter((entry) => entry.annotations?.[REF_NAME] !== this.#tag);
+    const others = existing.manifests.filter(
+      (entry) => entry.annotations?.[REF_NAME] !== this.#tag,
+    );
     return {
       schemaVersion: 2,
       mediaType: OCI_INDEX,
@@ -325,7 +327,11 @@ async function tryLink(file: string, target: string): Promise<boolean> {
   }
 }
 
-async function copyVerified(stream: ByteStream, target: string, { digest, size }: Descriptor): Promise<void> {
+async function copyVerified(
+  stream: ByteStream,
+  target: string,
+  { digest, size }: Descriptor,
+): Promise<void> {
   const hash = createHash('sha256');
   let length = 0;
   await copy(stream, target, (chunk) => {
@@ -334,15 +340,22 @@ async function copyVerified(stream: ByteStream, target: string, { digest, size }
   });
   const computed = `sha256:${hash.digest('hex')}`;
   if (length !== size || computed !== digest)
-    throw new OstrataError('CORRUPT', `${length} bytes of digest ${computed} instead of ${size} bytes`);
+    throw new OstrataError(
+      'CORRUPT',
+      `${length} bytes of digest ${computed} instead of ${size} bytes`,
+    );
 }
 
-async function copy(stream: ByteStream, target: string, look: (chunk: Uint8Array) => void = () => {}): Promise<void> {
+async function copy(
+  stream: ByteStream,
+  target: string,
+  look: (chunk: Uint8Array) => void = () => {},
+): Promise<void> {
   const fd = openSync(target, 'wx', 0o644);
   try {
     for await (const chunk of stream) {
       look(chunk);
-      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+      writeFully(fd, chunk);
     }
   } finally {
     closeSync(fd);

@@ -66,13 +66,16 @@ export class Agents {
       secureContext: this.#context(hop),
       rejectUnauthorized: this.#settings.tlsVerify,
     };
-    return tunnel === undefined ? new https.Agent(options) : new TunnelAgent(options, tunnel, this.#context(tunnel));
+    return tunnel === undefined
+      ? new https.Agent(options)
+      : new TunnelAgent(options, tunnel, this.#context(tunnel));
   }
 
   #context(url: URL): SecureContext {
     const isOwn = url.origin === this.#settings.origin;
     const { ca, cert, key } = this.#settings.certificates();
-    const context = this.#contexts.get(isOwn) ?? createSecureContext({ ca, ...(isOwn && { cert, key }) });
+    const context =
+      this.#contexts.get(isOwn) ?? createSecureContext({ ca, ...(isOwn && { cert, key }) });
     this.#contexts.set(isOwn, context);
     return context;
   }

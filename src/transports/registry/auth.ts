@@ -64,7 +64,8 @@ export class Authenticator {
   /** The value of `Authorization`; undefined while the registry has not asked for any. */
   async header(): Promise<string | undefined> {
     if (this.#scheme === undefined) return undefined;
-    if (this.#header === undefined || this.#header.isDue()) this.#header = this.#renew(this.#scheme);
+    if (this.#header === undefined || this.#header.isDue())
+      this.#header = this.#renew(this.#scheme);
     return this.#header.value;
   }
 
@@ -73,9 +74,13 @@ export class Authenticator {
     const scheme = schemeOf(response);
     if (scheme === undefined) return false;
     // Others may have been refused at the same time and have a new one by now.
-    const isCurrent = this.#header === undefined || (await this.#header.value.catch(() => header)) === header;
+    const isCurrent =
+      this.#header === undefined || (await this.#header.value.catch(() => header)) === header;
     if (isCurrent) {
-      if (scheme.name === 'basic' && (header !== undefined || (await this.#settings.credentials()) === undefined))
+      if (
+        scheme.name === 'basic' &&
+        (header !== undefined || (await this.#settings.credentials()) === undefined)
+      )
         return false;
       this.#scheme = scheme;
       this.#header = undefined;
@@ -104,7 +109,10 @@ export class Authenticator {
 
   async #newHeader(scheme: Scheme, setLifetime: (seconds: number) => void): Promise<string> {
     const credentials = await this.#settings.credentials();
-    if (credentials) this.#keepSecret('password' in credentials ? credentials.password : credentials.identityToken);
+    if (credentials)
+      this.#keepSecret(
+        'password' in credentials ? credentials.password : credentials.identityToken,
+      );
     if (scheme.name === 'bearer') {
       const { token, lifetime } = await this.#fetchToken(scheme, credentials);
       setLifetime(lifetime);
@@ -113,7 +121,10 @@ export class Authenticator {
     }
     const basic = credentials && basicHeader(credentials);
     if (basic === undefined)
-      throw new OstrataError('IO', `${this.#settings.host} asks for a user and a password, and there are none`);
+      throw new OstrataError(
+        'IO',
+        `${this.#settings.host} asks for a user and a password, and there are none`,
+      );
     this.#keepSecret(basic.slice('Basic '.length));
     return basic;
   }
@@ -135,12 +146,19 @@ export class Authenticator {
       : tokenRequest(realm, service, scopes);
     const what = `getting a token from ${realm.origin}${realm.pathname}`;
     try {
-      const response = await this.#settings.http.send(request, credentials && basicHeader(credentials));
-      const body = await readAll(response, response.status === 200 ? MAX_TOKEN_SIZE : MAX_MESSAGE_SIZE);
+      const response = await this.#settings.http.send(
+        request,
+        credentials && basicHeader(credentials),
+      );
+      const body = await readAll(
+        response,
+        response.status === 200 ? MAX_TOKEN_SIZE : MAX_MESSAGE_SIZE,
+      );
       if (response.status !== 200) throw statusError(what, response.status, response.headers, body);
       const { token, access_token, expires_in } = parseToken(body);
       const value = token || access_token;
-      if (!value || !/^[\x21-\x7e]+$/.test(value)) throw new OstrataError('CORRUPT', `${what}: the answer holds none`);
+      if (!value || !/^[\x21-\x7e]+$/.test(value))
+        throw new OstrataError('CORRUPT', `${what}: the answer holds none`);
       return { token: value, lifetime: expires_in || DEFAULT_LIFETIME };
     } catch (error) {
       throw error instanceof OstrataError ? error : networkError(what, error as Error, false);
@@ -152,7 +170,10 @@ function parseToken(body: Uint8Array): v.InferOutput<typeof tokenAnswer> {
   try {
     return v.parse(tokenAnswer, JSON.parse(Buffer.from(body).toString()));
   } catch {
-    throw new OstrataError('CORRUPT', 'the token server does not answer with JSON that holds a token');
+    throw new OstrataError(
+      'CORRUPT',
+      'the token server does not answer with JSON that holds a token',
+    );
   }
 }
 
@@ -172,14 +193,23 @@ function basicHeader(credentials: RegistryCredentials): string | undefined {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
-function tokenRequest(realm: URL, service: string | undefined, scopes: readonly string[]): HttpRequest {
+function tokenRequest(
+  realm: URL,
+  service: string | undefined,
+  scopes: readonly string[],
+): HttpRequest {
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set('service', service);
   for (const scope of scopes) url.searchParams.append('scope', scope);
   return { method: 'GET', url };
 }
 
-function oauthRequest(realm: URL, service: string | undefined, scopes: readonly string[], token: string): HttpRequest {
+function oauthRequest(
+  realm: URL,
+  service: string | undefined,
+  scopes: readonly string[],
+  token: string,
+): HttpRequest {
   const form = new URLSearchParams({
     grant_type: 'refresh_token',
     client_id: 'ostrata',
@@ -189,5 +219,11 @@ function oauthRequest(realm: URL, service: string | undefined, scopes: readonly 
   });
   const body = Buffer.from(form.toString());
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-  return { method: 'POST', url: realm, headers, body: { length: body.length, stream: () => [body] }, isSecret: true };
+  return {
+    method: 'POST',
+    url: realm,
+    headers,
+    body: { length: body.length, stream: () => [body] },
+    isSecret: true,
+  };
 }

@@ -24,7 +24,9 @@ const SYSTEM_BUNDLES = [
 /** Of `directory`, which must be there, or else of the usual folder for `host` (HOST[:PORT]) if there is one. */
 export function readCertificates(host: string, directory: string | undefined): Certificates {
   const folder = directory ?? usualFolders(host).find((path) => existsSync(path));
-  const bundle = [process.env.SSL_CERT_FILE ?? '', ...SYSTEM_BUNDLES].find((path) => existsSync(path));
+  const bundle = [process.env.SSL_CERT_FILE ?? '', ...SYSTEM_BUNDLES].find((path) =>
+    existsSync(path),
+  );
   const trusted = bundle === undefined ? rootCertificates : [readFileSync(bundle, 'utf8')];
   if (folder === undefined) return { ca: [...trusted], cert: [], key: [] };
   return inContext(`certificates in ${folder}`, () => {
@@ -32,7 +34,8 @@ export function readCertificates(host: string, directory: string | undefined): C
     const read = (name: string) => readFileSync(join(folder, name), 'utf8');
     const partner = (name: string, from: string, to: string) => {
       const other = `${name.slice(0, -from.length)}${to}`;
-      if (!names.includes(other)) throw new OstrataError('NOT_FOUND', `${name} is there, ${other} is not`);
+      if (!names.includes(other))
+        throw new OstrataError('NOT_FOUND', `${name} is there, ${other} is not`);
       return other;
     };
     const certs = names.filter((name) => name.endsWith('.cert'));

@@ -8,7 +8,13 @@ import { Authenticator } from './auth.js';
 import { readCertificates } from './certificates.js';
 import { findCredentials, type RegistryCredentials } from './credentials.js';
 import { networkError, RequestError, statusError } from './errors.js';
-import { HttpClient, type HttpRequest, type HttpResponse, MAX_MESSAGE_SIZE, readAll } from './http.js';
+import {
+  HttpClient,
+  type HttpRequest,
+  type HttpResponse,
+  MAX_MESSAGE_SIZE,
+  readAll,
+} from './http.js';
 import { apiHost, type ImageReference } from './reference.js';
 import { DEFAULT_RETRIES, Retries, type RetryPolicy } from './retry.js';
 
@@ -33,7 +39,11 @@ export class RegistryClient {
   #hasAnswered = false;
 
   /** `actions` as in scopes: `pull` or `pull,push`. Connects only to find out whether a registry speaks plain HTTP. */
-  static async open(reference: ImageReference, actions: string, options: TransportOptions): Promise<RegistryClient> {
+  static async open(
+    reference: ImageReference,
+    actions: string,
+    options: TransportOptions,
+  ): Promise<RegistryClient> {
     const client = new RegistryClient(reference, 'https:', options);
     const chosen =
       options.tlsVerify === false && !(await client.#answers())
@@ -43,11 +53,23 @@ export class RegistryClient {
     return chosen;
   }
 
-  private constructor(reference: ImageReference, protocol: 'https:' | 'http:', options: TransportOptions) {
-    const { tlsVerify = true, retries = DEFAULT_RETRIES, log = silentLogger, traffic, stallTimeout } = options;
+  private constructor(
+    reference: ImageReference,
+    protocol: 'https:' | 'http:',
+    options: TransportOptions,
+  ) {
+    const {
+      tlsVerify = true,
+      retries = DEFAULT_RETRIES,
+      log = silentLogger,
+      traffic,
+      stallTimeout,
+    } = options;
     this.reference = reference;
     this.#origin = new URL(`${protocol}//${apiHost(reference.host)}`);
-    const signal = options.signal ? AbortSignal.any([options.signal]) : new AbortController().signal;
+    const signal = options.signal
+      ? AbortSignal.any([options.signal])
+      : new AbortController().signal;
     // One listener for each request that is under way.
     setMaxListeners(0, signal);
     this.retryPolicy = { retries, log, signal };
@@ -57,8 +79,14 @@ export class RegistryClient {
       if (traffic) traffic.requests++;
     };
     this.#http = new HttpClient({ agents: this.#agents, signal, onRequest, stallTimeout });
-    this.#credentials = once(async () => options.credentials ?? (await findCredentials(reference, options.authfile)));
-    this.#auth = new Authenticator({ http: this.#http, host: reference.host, credentials: this.#credentials });
+    this.#credentials = once(
+      async () => options.credentials ?? (await findCredentials(reference, options.authfile)),
+    );
+    this.#auth = new Authenticator({
+      http: this.#http,
+      host: reference.host,
+      credentials: this.#credentials,
+    });
   }
 
   addScope(repository: string, actions: string): void {
@@ -77,7 +105,10 @@ export class RegistryClient {
   }
 
   async requestOnce({ target, expected, ...rest }: RegistryRequest): Promise<HttpResponse> {
-    const url = target instanceof URL ? target : new URL(`/v2/${this.reference.repository}/${target}`, this.#origin);
+    const url =
+      target instanceof URL
+        ? target
+        : new URL(`/v2/${this.reference.repository}/${target}`, this.#origin);
     const what = `${rest.method} ${url.origin}${url.pathname}`;
     try {
       const response = await this.#authenticated({ ...rest, url });
@@ -85,8 +116,11 @@ export class RegistryClient {
       if (expected.includes(response.status)) return response;
       const body = await readAll(response, MAX_MESSAGE_SIZE).catch(() => Buffer.alloc(0));
       const error = statusError(what, response.status, response.headers, body);
-      const isAnonymous = [401, 403].includes(response.status) && (await this.#credentials()) === undefined;
-      throw isAnonymous ? error.withMessage(`${error.message} (no credentials for ${this.reference.host})`) : error;
+      const isAnonymous =
+        [401, 403].includes(response.status) && (await this.#credentials()) === undefined;
+      throw isAnonymous
+        ? error.withMessage(`${error.message} (no credentials for ${this.reference.host})`)
+        : error;
     } catch (error) {
       throw this.failure(what, error);
     }
@@ -94,7 +128,8 @@ export class RegistryClient {
 
   /** The error for what failed while `what`; one of the network is tried again. */
   failure(what: string, error: unknown): unknown {
-    if (this.retryPolicy.signal.aborted) return new OstrataError('CANCELLED', `${what}: cancelled`, { cause: error });
+    if (this.retryPolicy.signal.aborted)
+      return new OstrataError('CANCELLED', `${what}: cancelled`, { cause: error });
     if (error instanceof OstrataError) return this.#clean(error);
     return this.#clean(networkError(what, error as Error, this.#hasAnswered));
   }
@@ -110,19 +145,25 @@ export class RegistryClient {
     for (let refusals = 0; ; refusals++) {
       const header = isOwn ? await this.#auth.header() : undefined;
       const response = await this.#http.send(request, header);
-      const isRefused = response.status === 401 && response.url.origin === this.#origin.origin && isOwn;
-      if (!isRefused || refusals === MAX_REFUSALS || !(await this.#auth.refused(response, header))) return response;
+      const isRefused =
+        response.status === 401 && response.url.origin === this.#origin.origin && isOwn;
+      if (!isRefused || refusals === MAX_REFUSALS || !(await this.#auth.refused(response, header)))
+        return response;
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
     }
   }
 
   async #answers(): Promise<boolean> {
     try {
-      const response = await this.#http.send({ method: 'GET', url: new URL('/v2/', this.#origin) }, undefined);
+      const response = await this.#http.send(
+        { method: 'GET', url: new URL('/v2/', this.#origin) },
+        undefined,
+      );
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
       return true;
     } catch (error) {
-      if (this.retryPolicy.signal.aborted) throw this.failure(`connecting to ${this.reference.host}`, error);
+      if (this.retryPolicy.signal.aborted)
+        throw this.failure(`connecting to ${this.reference.host}`, error);
       return false;
     }
   }

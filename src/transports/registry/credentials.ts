@@ -55,7 +55,8 @@ export async function findCredentials(
 /** A file that holds these credentials and nothing else. */
 export function encodeAuthFile(host: string, credentials: RegistryCredentials | undefined): string {
   if (credentials === undefined) return '{"auths":{}}';
-  const encode = (user: string, password: string) => Buffer.from(`${user}:${password}`).toString('base64');
+  const encode = (user: string, password: string) =>
+    Buffer.from(`${user}:${password}`).toString('base64');
   const entry =
     'identityToken' in credentials
       ? { auth: encode(TOKEN_USER, ''), identitytoken: credentials.identityToken }
@@ -69,7 +70,9 @@ function usualFiles(): readonly string[] {
   const uid = process.getuid?.();
   const home = homedir();
   return [
-    ...(uid === 0 ? ['/run/ostree', '/etc/ostree', '/usr/lib/ostree'].map((path) => join(path, 'auth.json')) : []),
+    ...(uid === 0
+      ? ['/run/ostree', '/etc/ostree', '/usr/lib/ostree'].map((path) => join(path, 'auth.json'))
+      : []),
     runtime ? join(runtime, 'containers/auth.json') : `/run/containers/${uid}/auth.json`,
     join(config || join(home, '.config'), 'containers/auth.json'),
     join(docker || join(home, '.docker'), 'config.json'),
@@ -82,7 +85,11 @@ async function readAuthFile(path: string, isRequired: boolean): Promise<AuthFile
     text = await readFile(path, 'utf8');
   } catch (error) {
     // Someone else's file is not for us.
-    if (!isRequired && ['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return;
+    if (
+      !isRequired &&
+      ['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')
+    )
+      return;
     throw error;
   }
   if (text.length > MAX_FILE_SIZE)
@@ -96,7 +103,10 @@ async function readAuthFile(path: string, isRequired: boolean): Promise<AuthFile
   }
   const { success, output, issues } = v.safeParse(authFile, json);
   if (success) return output;
-  throw new OstrataError('CORRUPT', `${v.getDotPath(issues[0]) ?? 'document'}: expected ${issues[0].expected}`);
+  throw new OstrataError(
+    'CORRUPT',
+    `${v.getDotPath(issues[0]) ?? 'document'}: expected ${issues[0].expected}`,
+  );
 }
 
 /** The entry of the longest name that begins the image's; a helper of the host comes first. */
@@ -111,11 +121,14 @@ async function lookUp(
   const parts = [host, ...repository.split('/')];
   for (let length = parts.length; length > 0; length--) {
     const name = parts.slice(0, length).join('/');
-    const entry = (entries.find(([key]) => key === name) ?? entries.find(([key]) => normalKey(key) === name))?.[1];
+    const entry = (entries.find(([key]) => key === name) ??
+      entries.find(([key]) => normalKey(key) === name))?.[1];
     const credentials = entry && decodeEntry(entry);
     if (credentials) return credentials;
   }
-  return credsStore ? askHelper(credsStore, entries.find(([key]) => isHost(key))?.[0] ?? host) : undefined;
+  return credsStore
+    ? askHelper(credsStore, entries.find(([key]) => isHost(key))?.[0] ?? host)
+    : undefined;
 }
 
 /** Docker's keys may be URLs. */
@@ -125,14 +138,20 @@ function normalKey(key: string): string {
   return name === DOCKER_HUB_KEY || name === 'registry-1.docker.io' ? 'docker.io' : name;
 }
 
-function decodeEntry(entry: NonNullable<AuthFile['auths']>[string]): RegistryCredentials | undefined {
+function decodeEntry(
+  entry: NonNullable<AuthFile['auths']>[string],
+): RegistryCredentials | undefined {
   if (entry.identitytoken) return { identityToken: entry.identitytoken };
-  if (entry.username && entry.password) return { username: entry.username, password: entry.password };
+  if (entry.username && entry.password)
+    return { username: entry.username, password: entry.password };
   if (!entry.auth) return undefined;
   const decoded = Buffer.from(entry.auth, 'base64').toString();
   const colon = decoded.indexOf(':');
   if (colon < 0) throw new OstrataError('CORRUPT', 'an auth entry is not base64 of USER:PASSWORD');
-  return { username: decoded.slice(0, colon), password: decoded.slice(colon + 1).replace(/\0+$/, '') };
+  return {
+    username: decoded.slice(0, colon),
+    password: decoded.slice(colon + 1).replace(/\0+$/, ''),
+  };
 }
 
 const helperAnswer = v.object({ Username: v.string(), Secret: v.string() });
@@ -144,14 +163,20 @@ async function askHelper(name: string, host: string): Promise<RegistryCredential
   const program = `docker-credential-${name}`;
   return inContextAsync(program, async () => {
     const signal = AbortSignal.timeout(HELPER_TIMEOUT);
-    const { code, stdout } = await runProgram(program, ['get'], { purpose: 'the auth file', input: host, signal });
+    const { code, stdout } = await runProgram(program, ['get'], {
+      purpose: 'the auth file',
+      input: host,
+      signal,
+    });
     if (code !== 0) {
       if (/credentials not found/i.test(stdout)) return undefined;
       throw new OstrataError('IO', `ended with exit code ${code}`);
     }
     try {
       const { Username, Secret } = v.parse(helperAnswer, JSON.parse(stdout));
-      return Username === TOKEN_USER ? { identityToken: Secret } : { username: Username, password: Secret };
+      return Username === TOKEN_USER
+        ? { identityToken: Secret }
+        : { username: Username, password: Secret };
     } catch {
       throw new OstrataError('CORRUPT', 'its answer is not JSON with Username and Secret');
     }

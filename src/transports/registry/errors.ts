@@ -7,7 +7,14 @@ const MAX_MESSAGE_LENGTH = 500;
 /** Statuses that another try may not get. */
 const TEMPORARY_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** Failures that are not of the moment. */
-const LASTING_CODES = new Set(['ENOTFOUND', 'ECONNREFUSED', 'EPROTO', 'ENETUNREACH', 'EHOSTUNREACH', 'EACCES']);
+const LASTING_CODES = new Set([
+  'ENOTFOUND',
+  'ECONNREFUSED',
+  'EPROTO',
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'EACCES',
+]);
 
 /** A request that failed. */
 export class RequestError extends OstrataError {
@@ -20,7 +27,12 @@ export class RequestError extends OstrataError {
 
   constructor(
     message: string,
-    details: { status?: number | undefined; isTemporary: boolean; retryAfter?: number | undefined; cause?: unknown },
+    details: {
+      status?: number | undefined;
+      isTemporary: boolean;
+      retryAfter?: number | undefined;
+      cause?: unknown;
+    },
   ) {
     super(details.status === 404 ? 'NOT_FOUND' : 'IO', message, { cause: details.cause });
     this.status = details.status;
@@ -59,7 +71,9 @@ export function statusError(
 /** No answer, or one that broke off. `isKnownHost`: it has answered before, so that it is there. */
 export function networkError(what: string, error: Error, isKnownHost: boolean): RequestError {
   const { code = '' } = error as NodeJS.ErrnoException;
-  const isLasting = LASTING_CODES.has(code) || /CERT|^ERR_TLS|^ERR_SSL|SELF_SIGNED|SIGNATURE|^ERR_INVALID/.test(code);
+  const isLasting =
+    LASTING_CODES.has(code) ||
+    /CERT|^ERR_TLS|^ERR_SSL|SELF_SIGNED|SIGNATURE|^ERR_INVALID/.test(code);
   return new RequestError(`${what}: ${error.message || code}`, {
     isTemporary: isKnownHost || !isLasting,
     cause: error,
@@ -78,7 +92,11 @@ function registryMessage(body: Uint8Array): string {
     };
     // Token servers answer as in OAuth, or with a sentence in `details`.
     message = errors
-      ? errors.map((one) => [one.code, one.message].filter((part) => typeof part === 'string').join(': ')).join('; ')
+      ? errors
+          .map((one) =>
+            [one.code, one.message].filter((part) => typeof part === 'string').join(': '),
+          )
+          .join('; ')
       : [error, details].filter((part) => typeof part === 'string').join(': ');
   } catch {}
   return message

@@ -1,8 +1,12 @@
 /** One HTTP request: redirects, time limits, bodies that stream. It knows nothing of registries. */
-import http, { type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import http, {
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http';
 import https from 'node:https';
+import type { ByteStream } from '../../bytes/stream.js';
 import { OstrataError, wrapError } from '../../errors.js';
-import type { ByteStream } from '../../tree/tree.js';
 import type { Agents } from './agents.js';
 
 /** Without a byte getting through, in milliseconds; how long the whole takes does not matter. */
@@ -65,16 +69,27 @@ export class HttpClient {
     const { method, headers, body } = request;
     let { url } = request;
     for (let redirects = 0; ; redirects++) {
-      const own = url.origin === request.url.origin && authorization !== undefined ? { authorization } : {};
+      const own =
+        url.origin === request.url.origin && authorization !== undefined ? { authorization } : {};
       const message = await this.#sendOnce(method, url, { ...headers, ...own }, body);
       const status = message.statusCode as number;
-      const response = { status, headers: message.headers, url, message, stallTimeout: this.#stallTimeout };
+      const response = {
+        status,
+        headers: message.headers,
+        url,
+        message,
+        stallTimeout: this.#stallTimeout,
+      };
       const target = redirectTarget(method, response);
       if (target === undefined) return response;
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
       if (request.isSecret && target.origin !== request.url.origin)
-        throw new OstrataError('IO', `${request.url.origin} sends us to ${target.origin} with what is secret`);
-      if (redirects === MAX_REDIRECTS) throw new OstrataError('LIMIT', `more than ${MAX_REDIRECTS} redirects`);
+        throw new OstrataError(
+          'IO',
+          `${request.url.origin} sends us to ${target.origin} with what is secret`,
+        );
+      if (redirects === MAX_REDIRECTS)
+        throw new OstrataError('LIMIT', `more than ${MAX_REDIRECTS} redirects`);
       url = target;
     }
   }
@@ -146,14 +161,18 @@ async function sendBody(request: ClientRequest, body: HttpBody, watchdog: Watchd
     watchdog.stop();
   }
   if (sent !== body.length)
-    throw new OstrataError('CORRUPT', `${sent > body.length ? 'more than' : sent} bytes instead of ${body.length}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `${sent > body.length ? 'more than' : sent} bytes instead of ${body.length}`,
+    );
   watchdog.start(ANSWER_FACTOR);
   request.end();
 }
 
 function redirectTarget(method: string, { status, headers, url }: HttpResponse): URL | undefined {
   const isRead = method === 'GET' || method === 'HEAD';
-  if (!(isRead ? REDIRECTS : REPEATING_REDIRECTS).has(status) || headers.location === undefined) return undefined;
+  if (!(isRead ? REDIRECTS : REPEATING_REDIRECTS).has(status) || headers.location === undefined)
+    return undefined;
   return resolveLocation(headers.location, url);
 }
 
@@ -166,14 +185,20 @@ export function resolveLocation(location: string, base: URL): URL {
     throw new OstrataError('CORRUPT', 'the registry sends us to what is no URL');
   }
   if (target.protocol !== 'https:' && target.protocol !== base.protocol)
-    throw new OstrataError('IO', `the registry sends us from ${base.origin} to ${target.origin}, which is not secure`);
+    throw new OstrataError(
+      'IO',
+      `the registry sends us from ${base.origin} to ${target.origin}, which is not secure`,
+    );
   target.username = '';
   target.password = '';
   return target;
 }
 
 /** The body of a response; throws where it breaks off or stalls. Closing it early closes the connection. */
-export async function* receive({ message, stallTimeout }: HttpResponse): AsyncGenerator<Uint8Array> {
+export async function* receive({
+  message,
+  stallTimeout,
+}: HttpResponse): AsyncGenerator<Uint8Array> {
   const watchdog = new Watchdog(stallTimeout, (error) => message.destroy(error));
   try {
     const iterator = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
@@ -217,7 +242,10 @@ class Watchdog {
   start(factor = 1): void {
     clearTimeout(this.#timer);
     const timeout = this.#timeout * factor;
-    this.#timer = setTimeout(() => this.#onExpiry(new Error(`nothing happened for ${timeout / 1000} s`)), timeout);
+    this.#timer = setTimeout(
+      () => this.#onExpiry(new Error(`nothing happened for ${timeout / 1000} s`)),
+      timeout,
+    );
   }
 
   stop(): void {

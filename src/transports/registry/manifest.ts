@@ -1,10 +1,9 @@
 /** Fetching a manifest: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests */
 
-import { hostPlatform } from '../../builder/architecture.js';
 import { OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
-import { choosePlatform, type PlatformChoice } from '../../oci/platform.js';
+import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
 import { MAX_JSON_SIZE, type Manifest, parseIndex, parseManifest } from '../../oci/types.js';
 import type { RegistryClient } from './client.js';
 import { readAll } from './http.js';
@@ -41,8 +40,15 @@ export async function fetchManifest(
       );
   }
   if (document.mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(document.mediaType))
-    throw new OstrataError('UNSUPPORTED', `the registry gives us a manifest of media type ${document.mediaType}`);
-  return { bytes: document.bytes, digest: document.digest, manifest: parseManifest(document.bytes) };
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `the registry gives us a manifest of media type ${document.mediaType}`,
+    );
+  return {
+    bytes: document.bytes,
+    digest: document.digest,
+    manifest: parseManifest(document.bytes),
+  };
 }
 
 async function fetchDocument(client: RegistryClient, name: string): Promise<Document> {
@@ -57,13 +63,21 @@ async function fetchDocument(client: RegistryClient, name: string): Promise<Docu
 
 async function fetchOnce(client: RegistryClient, name: string): Promise<Document> {
   const target = `manifests/${name}`;
-  const response = await client.requestOnce({ method: 'GET', target, headers: { accept: ACCEPT }, expected: [200] });
+  const response = await client.requestOnce({
+    method: 'GET',
+    target,
+    headers: { accept: ACCEPT },
+    expected: [200],
+  });
   const bytes = await readAll(response, MAX_JSON_SIZE);
   const digest = sha256Digest(bytes);
   const announced = response.headers['docker-content-digest'];
   for (const wanted of [name, typeof announced === 'string' ? announced : ''])
     if (wanted.startsWith('sha256:') && wanted !== digest)
-      throw new OstrataError('CORRUPT', `the manifest of digest ${wanted} that the registry gives us has ${digest}`);
+      throw new OstrataError(
+        'CORRUPT',
+        `the manifest of digest ${wanted} that the registry gives us has ${digest}`,
+      );
   return { bytes, digest, mediaType: mediaTypeOf(bytes, response.headers['content-type']) };
 }
 
@@ -76,8 +90,12 @@ function mediaTypeOf(bytes: Uint8Array, header: string | undefined): string | un
   } catch (cause) {
     throw new OstrataError('CORRUPT', 'the manifest is not JSON', { cause });
   }
-  if (typeof own !== 'string') return announced?.startsWith('application/vnd.') ? announced : undefined;
+  if (typeof own !== 'string')
+    return announced?.startsWith('application/vnd.') ? announced : undefined;
   if (announced?.startsWith('application/vnd.') && announced !== own)
-    throw new OstrataError('CORRUPT', `the manifest is of media type ${own}, the registry says ${announced}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `the manifest is of media type ${own}, the registry says ${announced}`,
+    );
   return own;
 }

@@ -6,7 +6,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The proxy for `url`; undefined where it is to be reached directly, as this machine itself always is. */
 export function proxyFor(url: URL, environment: Environment = process.env): URL | undefined {
-  const variable = (name: string) => environment[name] || environment[name.toLowerCase()] || undefined;
+  const variable = (name: string) =>
+    environment[name] || environment[name.toLowerCase()] || undefined;
   const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
   const value = variable(name);
   if (value === undefined || isExempt(url, variable('NO_PROXY') ?? '')) return undefined;
@@ -39,7 +40,8 @@ function isExempt(url: URL, list: string): boolean {
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');
   const family = isIP(host);
-  if (host === 'localhost' || host === '::1' || (family === 4 && host.startsWith('127.'))) return true;
+  if (host === 'localhost' || host === '::1' || (family === 4 && host.startsWith('127.')))
+    return true;
   return list
     .toLowerCase()
     .split(/[\s,]+/)
@@ -47,7 +49,8 @@ function isExempt(url: URL, list: string): boolean {
     .some((entry) => {
       if (entry === '*') return true;
       if (entry.includes('/')) return family !== 0 && isInSubnet(host, family, entry);
-      const [, name = '', itsPort] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
+      const [, name = '', itsPort] =
+        /^\[?(.*?)\]?(?::(\d+))?$/.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
       if (itsPort !== undefined && itsPort !== port) return false;
       if (family !== 0) return name === host;
       const domain = name.replace(/^\*?\./, '');

@@ -1,9 +1,9 @@
 /** Reading an image: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull */
 import { createHash } from 'node:crypto';
+import type { ByteStream } from '../../bytes/stream.js';
 import { collect } from '../../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { type Descriptor, MAX_JSON_SIZE, type Manifest } from '../../oci/types.js';
-import type { ByteStream } from '../../tree/tree.js';
 import type { ImageReader, TransportOptions } from '../transport.js';
 import { RegistryClient } from './client.js';
 import { type HttpResponse, receive } from './http.js';
@@ -85,7 +85,11 @@ export class RegistryReader implements ImageReader {
       try {
         for await (const chunk of this.#from(digest, at, size)) {
           at += chunk.length;
-          if (at > size) throw new OstrataError('CORRUPT', `${what}: the registry sends more than its ${size} bytes`);
+          if (at > size)
+            throw new OstrataError(
+              'CORRUPT',
+              `${what}: the registry sends more than its ${size} bytes`,
+            );
           hash.update(chunk);
           yield chunk;
         }
@@ -98,7 +102,10 @@ export class RegistryReader implements ImageReader {
     }
     const computed = `sha256:${hash.digest('hex')}`;
     if (computed !== digest)
-      throw new OstrataError('CORRUPT', `${what}: what the registry sends has the digest ${computed}`);
+      throw new OstrataError(
+        'CORRUPT',
+        `${what}: what the registry sends has the digest ${computed}`,
+      );
   }
 
   /** The blob's bytes from `start` on, from one request. */
@@ -122,15 +129,22 @@ export class RegistryReader implements ImageReader {
 }
 
 /** What the headers say must fit: an error at once, not after gigabytes. */
-function checkLength({ status, headers, message }: HttpResponse, start: number, size: number): void {
+function checkLength(
+  { status, headers, message }: HttpResponse,
+  start: number,
+  size: number,
+): void {
   const refuse = (said: string) => {
     message.destroy();
     return new OstrataError('CORRUPT', `the registry announces ${said} of a blob of ${size} bytes`);
   };
   if (status === 206) {
-    const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
+    const [, from, total] =
+      /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
     if (Number(from) !== start || (total !== '*' && Number(total) !== size))
-      throw refuse(`range ${JSON.stringify(headers['content-range'] ?? '')}, not from byte ${start}`);
+      throw refuse(
+        `range ${JSON.stringify(headers['content-range'] ?? '')}, not from byte ${start}`,
+      );
   }
   const length = headers['content-length'];
   // A range may be answered by a part of it.

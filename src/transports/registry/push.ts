@@ -4,7 +4,7 @@ import { inContextAsync, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseManifest } from '../../oci/types.js';
-import { streamRange } from '../oci/directory.js';
+import { streamRange } from '../../system/file-chunks.js';
 import { Parallel } from '../semaphore.js';
 import { makeStagingFolder, type StagingFolder } from '../staging.js';
 import type { ImageReader, ImageWriter, TransportOptions } from '../transport.js';
@@ -27,7 +27,9 @@ export async function createRegistryImage(
     throw new OstrataError('USAGE', `${name}: an image is pushed to a tag, not a digest`);
   // Ctrl-C is the caller's signal; a failure ends the other uploads too.
   const failure = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal;
+  const signal = options.signal
+    ? AbortSignal.any([options.signal, failure.signal])
+    : failure.signal;
   return inContextAsync(`preparing ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull,push', { ...options, signal });
     const session = await startUpload(client);
@@ -78,12 +80,21 @@ class RegistryWriter implements ImageWriter {
   async reuse(descriptor: Descriptor, from: ImageReader): Promise<void> {
     this.#start(descriptor, () =>
       inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
-        this.#provide({ descriptor, stream: (start) => dropBytes(from.blob(descriptor), start) }, from),
+        this.#provide(
+          { descriptor, stream: (start) => dropBytes(from.blob(descriptor), start) },
+          from,
+        ),
       ),
     );
   }
 
-  async commit({ config, manifest }: { readonly config: Uint8Array; readonly manifest: Uint8Array }): Promise<void> {
+  async commit({
+    config,
+    manifest,
+  }: {
+    readonly config: Uint8Array;
+    readonly manifest: Uint8Array;
+  }): Promise<void> {
     await inContextAsync(`writing ${this.#name}`, async () => {
       this.#startBytes(config);
       await Promise.all(this.#blobs.values());
@@ -100,7 +111,10 @@ class RegistryWriter implements ImageWriter {
       const stored = response.headers['docker-content-digest'];
       const digest = sha256Digest(manifest);
       if (stored !== undefined && stored !== digest)
-        throw new OstrataError('CORRUPT', `the registry has stored the manifest ${digest} as ${stored}`);
+        throw new OstrataError(
+          'CORRUPT',
+          `the registry has stored the manifest ${digest} as ${stored}`,
+        );
     });
     await this.discard();
   }
@@ -141,7 +155,11 @@ class RegistryWriter implements ImageWriter {
     }
     let session: URL | undefined;
     const { host, repository } = this.#client.reference;
-    if (from instanceof RegistryReader && from.reference.host === host && from.reference.repository !== repository) {
+    if (
+      from instanceof RegistryReader &&
+      from.reference.host === host &&
+      from.reference.repository !== repository
+    ) {
       this.#client.addScope(from.reference.repository, 'pull');
       session = await startUpload(this.#client, { digest, from: from.reference.repository });
       if (session === undefined) {

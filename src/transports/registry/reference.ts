@@ -31,18 +31,27 @@ const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** `USAGE`, naming the part, for what is no such name. Without tag and digest it is `latest`. */
 export function parseReference(text: string): ImageReference {
   const refuse = (rule: string) =>
-    new OstrataError('USAGE', `image reference ${JSON.stringify(text)}: expected HOST[:PORT]/PATH[:TAG], ${rule}`);
+    new OstrataError(
+      'USAGE',
+      `image reference ${JSON.stringify(text)}: expected HOST[:PORT]/PATH[:TAG], ${rule}`,
+    );
   const at = text.indexOf('@');
   const [named, digest] = at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
-  if (digest !== undefined && !DIGEST.test(digest)) throw refuse('after @ sha256: and 64 hex digits');
+  if (digest !== undefined && !DIGEST.test(digest))
+    throw refuse('after @ sha256: and 64 hex digits');
   const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-  const [name, tag] = colon < 0 ? [named, undefined] : [named.slice(0, colon), named.slice(colon + 1)];
-  if (tag !== undefined && !TAG.test(tag)) throw refuse('the tag of up to 128 letters, digits, _, . and -');
+  const [name, tag] =
+    colon < 0 ? [named, undefined] : [named.slice(0, colon), named.slice(colon + 1)];
+  if (tag !== undefined && !TAG.test(tag))
+    throw refuse('the tag of up to 128 letters, digits, _, . and -');
   const { host, repository } = splitHost(name);
   if (!HOST.test(host)) throw refuse(`${JSON.stringify(host)} is no host`);
-  if (!REPOSITORY.test(repository)) throw refuse('the path of lower case letters, digits and single . _ or -');
+  if (!REPOSITORY.test(repository))
+    throw refuse('the path of lower case letters, digits and single . _ or -');
   if (name.length > MAX_NAME_LENGTH) throw refuse(`of at most ${MAX_NAME_LENGTH} characters`);
-  return digest === undefined ? { host, repository, tag: tag ?? DEFAULT_TAG } : { host, repository, digest };
+  return digest === undefined
+    ? { host, repository, tag: tag ?? DEFAULT_TAG }
+    : { host, repository, digest };
 }
 
 /** A first component that cannot be part of a path is the host; else it is an image of Docker Hub. */

@@ -8,10 +8,17 @@ const parseRegistry = (rest: string) => parseReference(rest.replace(/^\/\//, '')
 
 function parseDocker(rest: string): ImageReference {
   if (rest.startsWith('//')) return parseReference(rest.slice(2));
-  throw new OstrataError('USAGE', `image reference ${JSON.stringify(`docker:${rest}`)}: expected docker://...`);
+  throw new OstrataError(
+    'USAGE',
+    `image reference ${JSON.stringify(`docker:${rest}`)}: expected docker://...`,
+  );
 }
 
-export const registryTransport = transport('registry', 'registry:HOST[:PORT]/PATH[:TAG]', parseRegistry);
+export const registryTransport = transport(
+  'registry',
+  'registry:HOST[:PORT]/PATH[:TAG]',
+  parseRegistry,
+);
 export const dockerTransport = transport('docker', 'docker://HOST[:PORT]/PATH[:TAG]', parseDocker);
 
 function transport(name: string, form: string, parse: (rest: string) => ImageReference): Transport {

@@ -1,7 +1,8 @@
 /** Uploading one blob: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs */
+
+import type { ByteStream } from '../../bytes/stream.js';
 import { OstrataError } from '../../errors.js';
 import type { Descriptor } from '../../oci/types.js';
-import type { ByteStream } from '../../tree/tree.js';
 import type { Traffic } from '../transport.js';
 import type { RegistryClient } from './client.js';
 import { RequestError } from './errors.js';
@@ -28,12 +29,22 @@ export interface BlobSource {
 }
 
 /** The registry has the blob, with the size that we know. */
-export async function hasBlob(client: RegistryClient, { digest, size }: BlobSource['descriptor']): Promise<boolean> {
-  const response = await client.request({ method: 'HEAD', target: `blobs/${digest}`, expected: [200, 404] });
+export async function hasBlob(
+  client: RegistryClient,
+  { digest, size }: BlobSource['descriptor'],
+): Promise<boolean> {
+  const response = await client.request({
+    method: 'HEAD',
+    target: `blobs/${digest}`,
+    expected: [200, 404],
+  });
   await readAll(response, MAX_MESSAGE_SIZE);
   const length = response.headers['content-length'];
   if (response.status === 200 && length !== undefined && Number(length) !== size)
-    throw new OstrataError('CORRUPT', `blob ${digest}: the registry has ${length} bytes of it instead of ${size}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `blob ${digest}: the registry has ${length} bytes of it instead of ${size}`,
+    );
   return response.status === 200;
 }
 
@@ -44,15 +55,25 @@ export async function startUpload(
 ): Promise<URL | undefined> {
   const query = mount ? `?${new URLSearchParams({ mount: mount.digest, from: mount.from })}` : '';
   const expected = mount ? [201, 202] : [202];
-  const response = await client.request({ method: 'POST', target: `blobs/uploads/${query}`, expected });
+  const response = await client.request({
+    method: 'POST',
+    target: `blobs/uploads/${query}`,
+    expected,
+  });
   await readAll(response, MAX_MESSAGE_SIZE);
-  return response.status === 201 ? undefined : resolveLocation(response.headers.location ?? '', response.url);
+  return response.status === 201
+    ? undefined
+    : resolveLocation(response.headers.location ?? '', response.url);
 }
 
 /** Gives the session up; what the registry says to that is of no interest. */
 export async function cancelUpload(client: RegistryClient, session: URL): Promise<void> {
   try {
-    const response = await client.requestOnce({ method: 'DELETE', target: session, expected: [204] });
+    const response = await client.requestOnce({
+      method: 'DELETE',
+      target: session,
+      expected: [204],
+    });
     await readAll(response, MAX_MESSAGE_SIZE);
   } catch {}
 }
@@ -74,7 +95,10 @@ export class Upload {
   constructor(
     client: RegistryClient,
     source: BlobSource,
-    { session, traffic }: { readonly session?: URL | undefined; readonly traffic?: Traffic | undefined },
+    {
+      session,
+      traffic,
+    }: { readonly session?: URL | undefined; readonly traffic?: Traffic | undefined },
   ) {
     this.#client = client;
     this.#source = source;
@@ -133,7 +157,10 @@ export class Upload {
   /** Bytes from the offset up to `end`. */
   #body(end: number): HttpBody {
     const start = this.#offset;
-    return { length: end - start, stream: () => this.#counted(this.#source.stream(start), end - start) };
+    return {
+      length: end - start,
+      stream: () => this.#counted(this.#source.stream(start), end - start),
+    };
   }
 
   async *#counted(stream: ByteStream, length: number): AsyncGenerator<Uint8Array> {
@@ -161,13 +188,20 @@ export class Upload {
   async #resume(): Promise<void> {
     if (this.#session === undefined) return;
     try {
-      const response = await this.#client.requestOnce({ method: 'GET', target: this.#session, expected: [204] });
+      const response = await this.#client.requestOnce({
+        method: 'GET',
+        target: this.#session,
+        expected: [204],
+      });
       await readAll(response, MAX_MESSAGE_SIZE);
       const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? '') ?? [];
       // An empty session is also told as 0-0.
       const offset = last === undefined || last === '0' ? 0 : Number(last) + 1;
       if (offset > this.#source.descriptor.size) return this.#restart();
-      this.#session = resolveLocation(response.headers.location ?? this.#session.href, response.url);
+      this.#session = resolveLocation(
+        response.headers.location ?? this.#session.href,
+        response.url,
+      );
       this.#offset = offset;
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;

@@ -5,10 +5,23 @@ import { runProgram } from '../../system/program.js';
 const WITHHELD = /^(https?|all)_proxy$/i;
 
 /** Runs skopeo to its end; its last message is the error's. */
-export async function runSkopeo(args: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !WITHHELD.test(name)));
-  const { code, stderr } = await runProgram('skopeo', args, { purpose: 'this transport', env, signal });
-  if (code !== 0) throw new OstrataError('IO', `skopeo: ${lastMessage(stderr) || `ended with exit code ${code}`}`);
+export async function runSkopeo(
+  args: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !WITHHELD.test(name)),
+  );
+  const { code, stderr } = await runProgram('skopeo', args, {
+    purpose: 'this transport',
+    env,
+    signal,
+  });
+  if (code !== 0)
+    throw new OstrataError(
+      'IO',
+      `skopeo: ${lastMessage(stderr) || `ended with exit code ${code}`}`,
+    );
 }
 
 /** skopeo's own words: of lines like `time="..." level=fatal msg="..."`. */

@@ -35,7 +35,8 @@ export const skopeoTransports: readonly Transport[] = PLACES.map((place) => {
     name: place.name,
     form,
     check: (rest) => {
-      if (rest === '') throw new OstrataError('USAGE', `image reference ${place.name}: expected ${form}`);
+      if (rest === '')
+        throw new OstrataError('USAGE', `image reference ${place.name}: expected ${form}`);
     },
     read: (rest, options) => readBySkopeo(`${place.name}:${rest}`, options),
     write: (rest, options) => writeBySkopeo(place, rest, options),
@@ -51,12 +52,19 @@ async function readBySkopeo(imgref: string, options: TransportOptions): Promise<
   });
 }
 
-async function writeBySkopeo(place: Place, rest: string, options: TransportOptions): Promise<ImageWriter> {
+async function writeBySkopeo(
+  place: Place,
+  rest: string,
+  options: TransportOptions,
+): Promise<ImageWriter> {
   const imgref = `${place.name}:${rest}`;
   const path = place.isPath ? (rest.split(':', 1)[0] as string) : undefined;
   const isNew = path !== undefined && !existsSync(path);
   if (place.name === 'docker-archive' && !isNew)
-    throw new OstrataError('IO', `${path} is there already, and archives of Docker are not added to`);
+    throw new OstrataError(
+      'IO',
+      `${path} is there already, and archives of Docker are not added to`,
+    );
   return withStaging(`preparing ${imgref}`, async (staging) => {
     await runSkopeo(['--version'], options.signal);
     const directory = join(staging.path, 'layout');
@@ -82,7 +90,10 @@ async function writeBySkopeo(place: Place, rest: string, options: TransportOptio
 }
 
 /** Runs `body` with a private folder, which it takes over; on failure it is removed. */
-async function withStaging<T>(context: string, body: (staging: StagingFolder) => Promise<T>): Promise<T> {
+async function withStaging<T>(
+  context: string,
+  body: (staging: StagingFolder) => Promise<T>,
+): Promise<T> {
   return inContextAsync(context, async () => {
     const staging = await makeStagingFolder();
     try {
@@ -95,7 +106,12 @@ async function withStaging<T>(context: string, body: (staging: StagingFolder) =>
 }
 
 /** Signatures are not skopeo's business here: one side is ours, and what is on this machine was let in before. */
-async function copy(args: readonly string[], from: string, to: string, { signal }: TransportOptions): Promise<void> {
+async function copy(
+  args: readonly string[],
+  from: string,
+  to: string,
+  { signal }: TransportOptions,
+): Promise<void> {
   await runSkopeo(['--insecure-policy', ...args, '--quiet', from, to], signal);
 }
 

@@ -14,7 +14,10 @@ import { scratchDirectory } from '../../support/scratch.js';
 
 test('waits once for many small layers, soon for a large one', () => {
   const pace = new SyncPace(() => 0);
-  assert.deepEqual([pace.isDue(1 << 20), pace.isDue(1 << 20), pace.isDue(32 << 20)], [false, false, true]);
+  assert.deepEqual(
+    [pace.isDue(1 << 20), pace.isDue(1 << 20), pace.isDue(32 << 20)],
+    [false, false, true],
+  );
   pace.sync(() => {});
   assert.equal(pace.isDue(1 << 20), false);
 });
@@ -38,10 +41,16 @@ test('waits when some time has passed, on a slow disk more', () => {
 
 test('a pull that takes its time has each layer in the repository as it comes, small ones first', async () => {
   const text = (length: number) => randomBytes(length).toString('hex');
-  const spec = dir({ bin: dir({ sh: text(2000) }), lib: dir({ a: text(9000) }), usr: dir({ b: text(100) }) });
+  const spec = dir({
+    bin: dir({ sh: text(2000) }),
+    lib: dir({ a: text(9000) }),
+    usr: dir({ b: text(100) }),
+  });
   const { image } = await buildImage(spec);
   const layersAtEvents = async (step: number) => {
-    const writer = await RepoWriter.open(new RepoBuilder('archive', '', scratchDirectory()).path, { fsync: true });
+    const writer = await RepoWriter.open(new RepoBuilder('archive', '', scratchDirectory()).path, {
+      fsync: true,
+    });
     const plan = await planImport(writer.repo, image);
     const seen: number[] = [];
     const sizes: number[] = [];

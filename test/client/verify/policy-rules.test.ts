@@ -28,19 +28,35 @@ const holds = (transport: string, scope: string, imgref: string) =>
 
 test('the most specific scope wins: tag or digest, repository, namespaces, host, wildcards, transport, default', () => {
   const imgref = 'docker://a.b.example:5000/ns/os:1';
-  const scopes = ['a.b.example:5000/ns/os:1', 'a.b.example:5000/ns/os', 'a.b.example:5000/ns', 'a.b.example:5000'];
+  const scopes = [
+    'a.b.example:5000/ns/os:1',
+    'a.b.example:5000/ns/os',
+    'a.b.example:5000/ns',
+    'a.b.example:5000',
+  ];
   const all = [...scopes, '*.b.example', '*.example', ''];
   for (const [i, scope] of all.entries()) {
-    const rules = Object.fromEntries(all.slice(i).map((each) => [each, each === scope ? accept : reject]));
+    const rules = Object.fromEntries(
+      all.slice(i).map((each) => [each, each === scope ? accept : reject]),
+    );
     const rule = policyRule({ default: reject, transports: { docker: rules } }, imgref);
     assert.deepEqual(rule, { scope: `docker ${scope}`.trimEnd(), requirements: accept });
   }
-  for (const scope of ['a.b.example', 'a.b.example:5000/n', 'a.b.example:5000/ns/os:2', '*.a.b.example', 'b.example'])
+  for (const scope of [
+    'a.b.example',
+    'a.b.example:5000/n',
+    'a.b.example:5000/ns/os:2',
+    '*.a.b.example',
+    'b.example',
+  ])
     assert.ok(!holds('docker', scope, imgref), scope);
   const digest = `sha256:${'0'.repeat(64)}`;
   assert.ok(holds('docker', `quay.io/os@${digest}`, `registry:quay.io/os@${digest}`));
   assert.ok(holds('docker', 'docker.io/library/os', 'registry:os'));
-  assert.deepEqual(policyRule({ default: accept, transports: {} }, imgref), { scope: 'default', requirements: accept });
+  assert.deepEqual(policyRule({ default: accept, transports: {} }, imgref), {
+    scope: 'default',
+    requirements: accept,
+  });
 });
 
 test('what is wrong with a rule is told', () => {
@@ -50,10 +66,19 @@ test('what is wrong with a rule is told', () => {
   try {
     const key = join(home, 'key.pub');
     const told = (requirement: Policy['default'][number], fallback = reject) => {
-      const policy: Policy = { default: fallback, transports: { docker: { 'quay.io': [requirement] } } };
-      return ruleProblems(policy, policyRule(policy, 'docker://quay.io/os:1')).map((line) => line.split(':')[0]);
+      const policy: Policy = {
+        default: fallback,
+        transports: { docker: { 'quay.io': [requirement] } },
+      };
+      return ruleProblems(policy, policyRule(policy, 'docker://quay.io/os:1')).map(
+        (line) => line.split(':')[0],
+      );
     };
-    const sigstore = { type: 'sigstoreSigned', keyPath: key, signedIdentity: { type: 'matchRepository' } };
+    const sigstore = {
+      type: 'sigstoreSigned',
+      keyPath: key,
+      signedIdentity: { type: 'matchRepository' },
+    };
     const attachments = 'no file in registries.d has use-sigstore-attachments';
     assert.deepEqual(told(sigstore), [`key ${key} is missing`, attachments]);
     writeFileSync(key, '');
@@ -63,8 +88,12 @@ test('what is wrong with a rule is told', () => {
       'docker:\n  quay.io/os:\n    use-sigstore-attachments: true\n',
     );
     assert.deepEqual(told(sigstore), []);
-    assert.deepEqual(told({ type: 'sigstoreSigned', keyPath: key }), ['cosign signs repositories, not tags']);
-    assert.deepEqual(told({ type: 'signedBy', keyPaths: [key, `${key}2`] }), [`key ${key}2 is missing`]);
+    assert.deepEqual(told({ type: 'sigstoreSigned', keyPath: key }), [
+      'cosign signs repositories, not tags',
+    ]);
+    assert.deepEqual(told({ type: 'signedBy', keyPaths: [key, `${key}2`] }), [
+      `key ${key}2 is missing`,
+    ]);
     assert.deepEqual(told({ type: 'reject' }), ['docker quay.io is reject']);
     assert.deepEqual(told({ type: ACCEPT_ANYTHING }, accept), [
       `the default is ${ACCEPT_ANYTHING}`,
@@ -89,10 +118,23 @@ suite('as skopeo follows a policy', needs('skopeo', 'docker-registry'), () => {
     registry = await startRegistry(join(scratch, 'registry'));
     mkdirSync(join(scratch, 'images'));
     layout = join(scratch, 'images/os');
-    encapsulate(join(repoRoot, 'rpmdb-fixtures/sample/new'), 'sample/os', layout, ['--max-layers=2'], { tag: '1' });
+    encapsulate(
+      join(repoRoot, 'rpmdb-fixtures/sample/new'),
+      'sample/os',
+      layout,
+      ['--max-layers=2'],
+      { tag: '1' },
+    );
     symlinkSync('images', join(scratch, 'link'));
     const target = `docker://${registry.host}/ns/os:1`;
-    run('skopeo', ['--insecure-policy', 'copy', '-q', '--dest-tls-verify=false', `oci:${layout}:1`, target]);
+    run('skopeo', [
+      '--insecure-policy',
+      'copy',
+      '-q',
+      '--dest-tls-verify=false',
+      `oci:${layout}:1`,
+      target,
+    ]);
   });
   after(async () => {
     await registry.stop();
@@ -129,7 +171,15 @@ suite('as skopeo follows a policy', needs('skopeo', 'docker-registry'), () => {
   });
 
   test('scopes of folders, symlinks followed', () => {
-    const scopes = ['', layout, `${layout}:1`, dirname(layout), scratch, `${scratch}/link`, '/tmp/other'];
+    const scopes = [
+      '',
+      layout,
+      `${layout}:1`,
+      dirname(layout),
+      scratch,
+      `${scratch}/link`,
+      '/tmp/other',
+    ];
     const accepted = scopes.map((scope) => compare('oci', scope, `oci:${scratch}/link/os:1`));
     assert.deepEqual(accepted, [true, true, false, true, true, false, false]);
   });
@@ -138,12 +188,21 @@ suite('as skopeo follows a policy', needs('skopeo', 'docker-registry'), () => {
     const file = join(scratch, 'policy.json');
     const told = (policy: Policy) => {
       writeFileSync(file, JSON.stringify(policy));
-      const call = ['container', 'policy', '--json', '--tls-verify=false', `registry:${registry.host}/ns/os:1`];
+      const call = [
+        'container',
+        'policy',
+        '--json',
+        '--tls-verify=false',
+        `registry:${registry.host}/ns/os:1`,
+      ];
       const { status, stdout } = tryOstrata(call, { env: { CONTAINERS_POLICY_JSON: file } });
       return { status, ...JSON.parse(stdout) };
     };
     const open = told(policyWith('docker', `${registry.host}/ns`));
-    assert.deepEqual([open.status, open.scope, open.accepted], [1, `docker ${registry.host}/ns`, true]);
+    assert.deepEqual(
+      [open.status, open.scope, open.accepted],
+      [1, `docker ${registry.host}/ns`, true],
+    );
     assert.match(open.problems.join(), /no signature is verified/);
     const closed = told({ default: reject, transports: {} });
     assert.deepEqual([closed.status, closed.scope, closed.accepted], [1, 'default', false]);

@@ -7,7 +7,12 @@ import { decode, encode, type GVariantValue } from '../../../src/ostree/gvariant
 import { signatures, valuesOf } from '../../support/arbitrary-variant.js';
 
 /** Bytes that are no normal form of their type, and what the error must say. */
-const MALFORMED: readonly (readonly [why: string, signature: string, hex: string, message: RegExp])[] = [
+const MALFORMED: readonly (readonly [
+  why: string,
+  signature: string,
+  hex: string,
+  message: RegExp,
+])[] = [
   ['a string without NUL', 's', '6162', /without one NUL/],
   ['an empty string of no bytes', 's', '', /without one NUL/],
   ['a NUL inside a string', 's', '61006200', /without one NUL/],
@@ -36,7 +41,21 @@ for (const [why, signature, hex, message] of MALFORMED)
   });
 
 test('type strings that are none', () => {
-  for (const signature of ['', 'a', 'm', '(', '(s', ')', '{s}', '{sss}', '{vs}', '{s', 'ss', 'z', `${'a'.repeat(70)}s`])
+  for (const signature of [
+    '',
+    'a',
+    'm',
+    '(',
+    '(s',
+    ')',
+    '{s}',
+    '{sss}',
+    '{vs}',
+    '{s',
+    'ss',
+    'z',
+    `${'a'.repeat(70)}s`,
+  ])
     assert.throws(() => parseType(signature), corrupt(/GVariant type string/), signature);
   assert.throws(() => parseType(`(${'s'.repeat(300)})`), corrupt(/302 bytes, at most 255/));
 });
@@ -71,7 +90,8 @@ test('whatever is accepted is the normal form: encoding it again gives the same 
         return;
       }
       accepted++;
-      if (!holdsDouble(value)) assert.deepEqual(Buffer.from(encode(signature, value)), Buffer.from(bytes));
+      if (!holdsDouble(value))
+        assert.deepEqual(Buffer.from(encode(signature, value)), Buffer.from(bytes));
     }),
     { numRuns: 3000 },
   );

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decode, encode, type GVariantValue, join, split, swap32, swap64 } from '../../../src/ostree/gvariant/value.js';
+import {
+  decode,
+  encode,
+  type GVariantValue,
+  join,
+  split,
+  swap32,
+  swap64,
+} from '../../../src/ostree/gvariant/value.js';
 import { signatures, valuesOf } from '../../support/arbitrary-variant.js';
 
 /** Examples of the specification, section 2.5 and "Byte Boundaries", with its bytes. */
@@ -73,7 +81,9 @@ test('an array of 40,000 strings', () => {
 });
 
 test('every value of every type comes back', () => {
-  const samples = signatures.chain((signature) => fc.tuple(fc.constant(signature), valuesOf(signature)));
+  const samples = signatures.chain((signature) =>
+    fc.tuple(fc.constant(signature), valuesOf(signature)),
+  );
   fc.assert(
     fc.property(samples, ([signature, value]) => {
       assert.deepEqual(plain(decode(signature, encode(signature, value))), plain(value));
@@ -82,12 +92,16 @@ test('every value of every type comes back', () => {
 });
 
 test('joining what was split gives the same bytes', () => {
-  const tuples = fc.array(signatures, { minLength: 1, maxLength: 4 }).map((types) => `(${types.join('')})`);
+  const tuples = fc
+    .array(signatures, { minLength: 1, maxLength: 4 })
+    .map((types) => `(${types.join('')})`);
   const containers = fc.oneof(
     tuples,
     signatures.map((type) => `a${type}`),
   );
-  const samples = containers.chain((signature) => fc.tuple(fc.constant(signature), valuesOf(signature)));
+  const samples = containers.chain((signature) =>
+    fc.tuple(fc.constant(signature), valuesOf(signature)),
+  );
   fc.assert(
     fc.property(samples, ([signature, value]) => {
       const bytes = encode(signature, value);
@@ -98,13 +112,17 @@ test('joining what was split gives the same bytes', () => {
 
 test('swapping bytes is its own inverse and agrees with DataView', () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 0xffffffff }), fc.bigInt(0n, (1n << 64n) - 1n), (small, large) => {
-      const view = new DataView(new ArrayBuffer(12));
-      view.setUint32(0, small);
-      view.setBigUint64(4, large);
-      assert.equal(swap32(small), view.getUint32(0, true));
-      assert.equal(swap64(large), view.getBigUint64(4, true));
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 0xffffffff }),
+      fc.bigInt(0n, (1n << 64n) - 1n),
+      (small, large) => {
+        const view = new DataView(new ArrayBuffer(12));
+        view.setUint32(0, small);
+        view.setBigUint64(4, large);
+        assert.equal(swap32(small), view.getUint32(0, true));
+        assert.equal(swap64(large), view.getBigUint64(4, true));
+      },
+    ),
   );
 });
 
@@ -133,6 +151,7 @@ test('a value that does not fit its type is refused', () => {
 function plain(value: GVariantValue): unknown {
   if (value instanceof Uint8Array) return [...value];
   if (Array.isArray(value)) return value.map(plain);
-  if (typeof value === 'object' && 'type' in value) return { type: value.type, value: plain(value.value) };
+  if (typeof value === 'object' && 'type' in value)
+    return { type: value.type, value: plain(value.value) };
   return value;
 }

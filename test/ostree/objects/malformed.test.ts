@@ -7,7 +7,11 @@ import { decode, encode } from '../../../src/ostree/gvariant/value.js';
 import { decodeCommit, decodeMetadata, encodeCommit } from '../../../src/ostree/objects/commit.js';
 import { decodeDirmeta, encodeDirmeta } from '../../../src/ostree/objects/dirmeta.js';
 import { decodeDirtree } from '../../../src/ostree/objects/dirtree.js';
-import { decodeFilezHeader, decodeHeaderPrefix, filezHeaderBytes } from '../../../src/ostree/objects/file.js';
+import {
+  decodeFilezHeader,
+  decodeHeaderPrefix,
+  filezHeaderBytes,
+} from '../../../src/ostree/objects/file.js';
 import { decodeXattrs } from '../../../src/ostree/objects/xattr-list.js';
 
 const NONE = new Uint8Array();
@@ -16,14 +20,27 @@ const corrupt = (message: RegExp) => ({ code: 'CORRUPT', message });
 
 test('dirtree: names that are no path components, unsorted or double', () => {
   const tree = (files: string[], dirs: string[] = []) =>
-    encode('(a(say)a(sayay))', [files.map((name) => [name, ID]), dirs.map((name) => [name, ID, ID])]);
+    encode('(a(say)a(sayay))', [
+      files.map((name) => [name, ID]),
+      dirs.map((name) => [name, ID, ID]),
+    ]);
   for (const name of ['', '.', '..', 'a/b', '/'])
     for (const bytes of [tree([name]), tree([], [name])])
-      assert.throws(() => decodeDirtree(bytes), corrupt(/directory entry named/), JSON.stringify(name));
-  assert.throws(() => decodeDirtree(tree(['b', 'a'])), corrupt(/"b" and "a" are not in ascending order/));
+      assert.throws(
+        () => decodeDirtree(bytes),
+        corrupt(/directory entry named/),
+        JSON.stringify(name),
+      );
+  assert.throws(
+    () => decodeDirtree(tree(['b', 'a'])),
+    corrupt(/"b" and "a" are not in ascending order/),
+  );
   assert.throws(() => decodeDirtree(tree(['a', 'a'])), corrupt(/ascending order/));
   assert.throws(() => decodeDirtree(tree(['\u{10000}', '\uffff'])), corrupt(/ascending order/));
-  assert.throws(() => decodeDirtree(tree(['a', 'b'], ['b'])), corrupt(/"b" is a file and a directory/));
+  assert.throws(
+    () => decodeDirtree(tree(['a', 'b'], ['b'])),
+    corrupt(/"b" is a file and a directory/),
+  );
   const names = ['...', 'a\nb', '\uffff', '\u{10000}'];
   assert.deepEqual(
     decodeDirtree(tree(names)).files.map((file) => file.name),
@@ -46,7 +63,11 @@ test('dirtree: whatever its bytes, it is what GVariant says or refused, and neve
       const sorted = (list: readonly string[]) => list.toSorted(compareUtf8);
       const bytes = encode('(a(say)a(sayay))', [
         sorted(fileNames).map((each) => [each, id(each)]),
-        sorted(dirNames.filter((each) => !fileNames.includes(each))).map((each) => [each, id(`${each}/`), id(each)]),
+        sorted(dirNames.filter((each) => !fileNames.includes(each))).map((each) => [
+          each,
+          id(`${each}/`),
+          id(each),
+        ]),
       ]);
       if (change && bytes.length > 0) bytes[change.at % bytes.length] = change.byte;
       const outcome = <T>(body: () => T): T | undefined => {
@@ -57,14 +78,19 @@ test('dirtree: whatever its bytes, it is what GVariant says or refused, and neve
         }
       };
       const tree = outcome(() => decodeDirtree(bytes));
-      const value = outcome(() => decode('(a(say)a(sayay))', bytes)) as [unknown[][], unknown[][]] | undefined;
+      const value = outcome(() => decode('(a(say)a(sayay))', bytes)) as
+        | [unknown[][], unknown[][]]
+        | undefined;
       if (change === null) assert.ok(tree, 'refused');
       if (tree === undefined) return; // its names are checked too
       decoded++;
       const hex = (each: unknown) =>
         typeof each === 'string' ? each : Buffer.from(each as Uint8Array).toString('hex');
       assert.deepEqual(
-        [tree.files.map(({ name, checksum }) => [name, checksum]), tree.dirs.map((each) => Object.values(each))],
+        [
+          tree.files.map(({ name, checksum }) => [name, checksum]),
+          tree.dirs.map((each) => Object.values(each)),
+        ],
         value?.map((list) => list.map((member) => member.map(hex))),
       );
     }),
@@ -97,19 +123,41 @@ test('xattrs: names unsorted, double, empty or without NUL; too many bytes', () 
     ['a\0', 'a\0'],
   ])
     assert.throws(() => decodeXattrs(xattrs(...names)), corrupt(/not in ascending order/));
-  for (const name of ['', '\0', 'a', 'a\0b\0']) assert.throws(() => decodeXattrs(xattrs(name)), corrupt(/xattr name/));
-  assert.throws(() => decodeXattrs(encode('a(ayay)', [[Buffer.of(0xff, 0), NONE]])), corrupt(/xattr name/));
-  assert.throws(() => decodeXattrs(new Uint8Array((1 << 20) + 1)), { code: 'LIMIT', message: /1048577 bytes/ });
+  for (const name of ['', '\0', 'a', 'a\0b\0'])
+    assert.throws(() => decodeXattrs(xattrs(name)), corrupt(/xattr name/));
+  assert.throws(
+    () => decodeXattrs(encode('a(ayay)', [[Buffer.of(0xff, 0), NONE]])),
+    corrupt(/xattr name/),
+  );
+  assert.throws(() => decodeXattrs(new Uint8Array((1 << 20) + 1)), {
+    code: 'LIMIT',
+    message: /1048577 bytes/,
+  });
 });
 
 test('filez header: types, targets and lengths that contradict each other', () => {
   const header = { uid: 0, gid: 0, mode: 0o100644, size: 1, xattrsBytes: NONE };
   const filez = (change: object) => filezHeaderBytes({ ...header, ...change }).subarray(8);
-  assert.throws(() => decodeFilezHeader(filez({ mode: 0o040755 })), corrupt(/content object of mode 040755/));
-  assert.throws(() => decodeFilezHeader(filez({ mode: 0o020644 })), corrupt(/content object of mode 020644/));
-  assert.throws(() => decodeFilezHeader(filez({ target: 'x' })), corrupt(/file of 1 bytes and target "x"/));
-  assert.throws(() => decodeFilezHeader(filez({ mode: 0o120777 })), corrupt(/symlink of 1 bytes and target ""/));
-  assert.throws(() => decodeFilezHeader(filez({ mode: 0o120777, target: 'x' })), corrupt(/symlink of 1 bytes/));
+  assert.throws(
+    () => decodeFilezHeader(filez({ mode: 0o040755 })),
+    corrupt(/content object of mode 040755/),
+  );
+  assert.throws(
+    () => decodeFilezHeader(filez({ mode: 0o020644 })),
+    corrupt(/content object of mode 020644/),
+  );
+  assert.throws(
+    () => decodeFilezHeader(filez({ target: 'x' })),
+    corrupt(/file of 1 bytes and target "x"/),
+  );
+  assert.throws(
+    () => decodeFilezHeader(filez({ mode: 0o120777 })),
+    corrupt(/symlink of 1 bytes and target ""/),
+  );
+  assert.throws(
+    () => decodeFilezHeader(filez({ mode: 0o120777, target: 'x' })),
+    corrupt(/symlink of 1 bytes/),
+  );
   const device = Uint8Array.from(filez({}));
   device[23] = 1;
   assert.throws(() => decodeFilezHeader(device), corrupt(/device 1/));
@@ -123,8 +171,14 @@ test('header prefix: too long, cut, or with padding that is not zero', () => {
     () => decodeHeaderPrefix(Buffer.from('7fffffff00000000', 'hex')),
     corrupt(/header of 2147483647 bytes/),
   );
-  assert.throws(() => decodeHeaderPrefix(Buffer.from('0000001000000001', 'hex')), corrupt(/padding/));
-  assert.throws(() => decodeHeaderPrefix(Buffer.from('00000010', 'hex')), corrupt(/needs 4 bytes, has 0/));
+  assert.throws(
+    () => decodeHeaderPrefix(Buffer.from('0000001000000001', 'hex')),
+    corrupt(/padding/),
+  );
+  assert.throws(
+    () => decodeHeaderPrefix(Buffer.from('00000010', 'hex')),
+    corrupt(/needs 4 bytes, has 0/),
+  );
 });
 
 test('commit: a metadata key given twice, a timestamp without end, cut at every byte', () => {
@@ -144,7 +198,11 @@ test('commit: a metadata key given twice, a timestamp without end, cut at every 
     dirmeta: id,
   });
   for (let length = 0; length < bytes.length; length++)
-    assert.throws(() => decodeCommit(bytes.subarray(0, length)), { code: 'CORRUPT' }, `${length} bytes`);
+    assert.throws(
+      () => decodeCommit(bytes.subarray(0, length)),
+      { code: 'CORRUPT' },
+      `${length} bytes`,
+    );
   const late = Uint8Array.from(bytes);
   late.fill(0xff, late.indexOf(1, 24) - 7, late.indexOf(1, 24) + 1);
   assert.throws(() => decodeCommit(late), corrupt(/commit timestamp 18446744073709551615/));

@@ -12,7 +12,11 @@ import {
   startFileChecksum,
 } from '../../../src/ostree/objects/file.js';
 import { objectPath, sha256Hex } from '../../../src/ostree/objects/object-name.js';
-import { decodeXattrs, encodeXattrs, XattrsInterner } from '../../../src/ostree/objects/xattr-list.js';
+import {
+  decodeXattrs,
+  encodeXattrs,
+  XattrsInterner,
+} from '../../../src/ostree/objects/xattr-list.js';
 
 const COMMIT = {
   checksum: '99f9c0e81ec386af6a3c443999adc79782f51659b2eb001ea245526d7d19a1a4',
@@ -45,7 +49,8 @@ const FILE = {
     '6f626a6563745f723a62696e5f743a733000112d19',
   content: '#!/bin/sh\n\nexec grep -r "$@"\n\n',
 };
-const selinux = (label: string) => new Map([['security.selinux', new TextEncoder().encode(`${label}\0`)]]);
+const selinux = (label: string) =>
+  new Map([['security.selinux', new TextEncoder().encode(`${label}\0`)]]);
 const bytesOf = (object: { hex: string }) => Buffer.from(object.hex, 'hex');
 
 test('a commit', () => {
@@ -85,7 +90,10 @@ test('a dirmeta', () => {
   assert.equal(sha256Hex(bytes), DIRMETA.checksum);
   const dirmeta = decodeDirmeta(bytes);
   assert.deepEqual([dirmeta.uid, dirmeta.gid, dirmeta.mode], [0, 0, 0o40755]);
-  assert.equal(Buffer.from(dirmeta.xattrs.get('security.selinux') ?? []).toString(), 'system_u:object_r:root_t:s0\0');
+  assert.equal(
+    Buffer.from(dirmeta.xattrs.get('security.selinux') ?? []).toString(),
+    'system_u:object_r:root_t:s0\0',
+  );
   assert.deepEqual(Buffer.from(encodeDirmeta(dirmeta)), bytes);
 });
 
@@ -122,13 +130,25 @@ test('the checksum of a file covers its header and its content', () => {
   const xattrsBytes = encodeXattrs(selinux('system_u:object_r:bin_t:s0'));
   const header = { uid: 0, gid: 0, mode: 0o100755, size: FILE.content.length, xattrsBytes };
   assert.deepEqual(Buffer.from(filezHeaderBytes(header)), bytesOf(FILE));
-  assert.deepEqual(decodeFilezHeader(bytesOf(FILE).subarray(8)), { ...header, xattrsBytes: Buffer.from(xattrsBytes) });
+  assert.deepEqual(decodeFilezHeader(bytesOf(FILE).subarray(8)), {
+    ...header,
+    xattrsBytes: Buffer.from(xattrsBytes),
+  });
   assert.equal(startFileChecksum(header).update(FILE.content).digest('hex'), FILE.checksum);
-  assert.equal(sha256Hex(Buffer.concat([fileHeaderBytes(header), Buffer.from(FILE.content)])), FILE.checksum);
+  assert.equal(
+    sha256Hex(Buffer.concat([fileHeaderBytes(header), Buffer.from(FILE.content)])),
+    FILE.checksum,
+  );
 });
 
 test('owners and sizes beyond 32 signed bits come back', () => {
-  const header = { uid: 4294967294, gid: 2147483648, mode: 0o104755, size: 9e9, xattrsBytes: new Uint8Array() };
+  const header = {
+    uid: 4294967294,
+    gid: 2147483648,
+    mode: 0o104755,
+    size: 9e9,
+    xattrsBytes: new Uint8Array(),
+  };
   const bytes = filezHeaderBytes(header);
   assert.deepEqual(decodeFilezHeader(bytes.subarray(8)), header);
 });

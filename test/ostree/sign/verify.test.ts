@@ -15,7 +15,10 @@ import { needs } from '../../support/tools.js';
 const NOWHERE = '/nowhere/remotes.d';
 
 /** A repository with `config`, and a commit's bytes in it. */
-function repoWith(config: string, keyring?: Uint8Array): { path: string; commit: string; bytes: Uint8Array } {
+function repoWith(
+  config: string,
+  keyring?: Uint8Array,
+): { path: string; commit: string; bytes: Uint8Array } {
   const built = new RepoBuilder('archive', config, scratchDirectory());
   const commit = built.commit(built.tree(dir({ file: 'content' })));
   if (keyring !== undefined) built.write('signer.trustedkeys.gpg', keyring);
@@ -29,9 +32,16 @@ function verify(
   signatures: Signatures | undefined,
   directory = NOWHERE,
 ): Promise<readonly string[]> {
-  const metadata = Object.entries(signatures ?? {}).map(([key, value]) => [key, { type: 'aay', value }] as const);
+  const metadata = Object.entries(signatures ?? {}).map(
+    ([key, value]) => [key, { type: 'aay', value }] as const,
+  );
   const detached = signatures && encodeMetadata(new Map(metadata));
-  return verifySignatures(openRepo(path), 'signer', { checksum: commit, bytes, detached }, directory);
+  return verifySignatures(
+    openRepo(path),
+    'signer',
+    { checksum: commit, bytes, detached },
+    directory,
+  );
 }
 
 suite('GPG signatures', needs('gpg'), () => {
@@ -42,7 +52,16 @@ suite('GPG signatures', needs('gpg'), () => {
     return result.stdout;
   };
   const makeKey = (name: string, time: readonly string[], expiry: string) => {
-    gpg([...time, '--passphrase', '', '--quick-generate-key', `${name}@example.invalid`, 'rsa2048', 'sign', expiry]);
+    gpg([
+      ...time,
+      '--passphrase',
+      '',
+      '--quick-generate-key',
+      `${name}@example.invalid`,
+      'rsa2048',
+      'sign',
+      expiry,
+    ]);
     return gpg(['--export', name]);
   };
   /** Two years ago: a key of then that was good for a day. */
@@ -50,7 +69,8 @@ suite('GPG signatures', needs('gpg'), () => {
   const keys: Record<string, Buffer> = {};
   const signature = (name: string, bytes: Uint8Array, time: readonly string[] = []) =>
     gpg([...time, '--local-user', name, '--detach-sign'], bytes);
-  const refuses = (promise: Promise<unknown>, message: RegExp) => assert.rejects(promise, { code: 'CORRUPT', message });
+  const refuses = (promise: Promise<unknown>, message: RegExp) =>
+    assert.rejects(promise, { code: 'CORRUPT', message });
 
   before(() => {
     keys.good = makeKey('good', [], 'never');
@@ -61,7 +81,10 @@ suite('GPG signatures', needs('gpg'), () => {
   test('by a key of the remote, also beside others', async () => {
     const repo = repoWith('[remote "signer"]\nurl=x\n', keys.good);
     const good = signature('good', repo.bytes);
-    assert.match((await verify(repo, { 'ostree.gpgsigs': [good] })).join(), /^GPG: good signature by good@example/);
+    assert.match(
+      (await verify(repo, { 'ostree.gpgsigs': [good] })).join(),
+      /^GPG: good signature by good@example/,
+    );
     const both = [signature('other', repo.bytes), good];
     assert.match((await verify(repo, { 'ostree.gpgsigs': both })).join(), /good@example/);
   });
@@ -82,7 +105,10 @@ suite('GPG signatures', needs('gpg'), () => {
     await refuses(verify(repo, undefined), /no detached metadata/);
     await refuses(verify(repo, {}), /no signatures ostree\.gpgsigs/);
     await refuses(verify(repo, { 'ostree.gpgsigs': [] }), /no signatures/);
-    await refuses(verify(repo, { 'ostree.gpgsigs': [signature('other', repo.bytes)] }), /key is not one of the remote/);
+    await refuses(
+      verify(repo, { 'ostree.gpgsigs': [signature('other', repo.bytes)] }),
+      /key is not one of the remote/,
+    );
     const another = signature('good', Buffer.from('another commit'));
     await refuses(verify(repo, { 'ostree.gpgsigs': [another] }), /does not fit the commit/);
     await refuses(verify(repo, { 'ostree.gpgsigs': [Buffer.from('rubbish')] }), /gpg found none/);
@@ -98,10 +124,19 @@ suite('GPG signatures', needs('gpg'), () => {
     const config = `[remote "signer"]\nsign-verify=ed25519\nverification-ed25519-key=${key}\n`;
     const repo = repoWith(config, keys.good);
     const [gpgGood, edGood] = [signature('good', repo.bytes), make(repo.bytes)];
-    const both = await verify(repo, { 'ostree.gpgsigs': [gpgGood], 'ostree.sign.ed25519': [edGood] });
+    const both = await verify(repo, {
+      'ostree.gpgsigs': [gpgGood],
+      'ostree.sign.ed25519': [edGood],
+    });
     assert.equal(both.length, 2);
-    await refuses(verify(repo, { 'ostree.gpgsigs': [gpgGood] }), /no signatures ostree\.sign\.ed25519/);
-    await refuses(verify(repo, { 'ostree.sign.ed25519': [edGood] }), /no signatures ostree\.gpgsigs/);
+    await refuses(
+      verify(repo, { 'ostree.gpgsigs': [gpgGood] }),
+      /no signatures ostree\.sign\.ed25519/,
+    );
+    await refuses(
+      verify(repo, { 'ostree.sign.ed25519': [edGood] }),
+      /no signatures ostree\.gpgsigs/,
+    );
   });
 });
 
@@ -141,8 +176,14 @@ suite('ed25519 signatures', () => {
     await refuses({ 'ostree.sign.ed25519': [make(Buffer.from('x'))] }, /no good ed25519 signature/);
     await refuses({ 'ostree.sign.ed25519': [Buffer.alloc(63)] }, /63 bytes instead of 64/);
     await refuses(undefined, /no detached metadata/);
-    const lacks = repoWith(config('sign-verify=ed25519\nverification-ed25519-file=/nowhere/keys\n'));
-    await refuses({ 'ostree.sign.ed25519': [make(lacks.bytes)] }, /no key file \/nowhere\/keys/, lacks);
+    const lacks = repoWith(
+      config('sign-verify=ed25519\nverification-ed25519-file=/nowhere/keys\n'),
+    );
+    await refuses(
+      { 'ostree.sign.ed25519': [make(lacks.bytes)] },
+      /no key file \/nowhere\/keys/,
+      lacks,
+    );
     const spki = repoWith(config('sign-verify=spki\n'));
     await refuses({}, /signatures of kind spki/, spki);
     const broken = repoWith(config('sign-verify=true\nverification-ed25519-key=abcd\n'));
@@ -152,7 +193,10 @@ suite('ed25519 signatures', () => {
   test('a remote that verifies nothing is an error, and one that is not there', async () => {
     const repo = repoWith(config(''));
     await assert.rejects(verify(repo, {}), { code: 'USAGE', message: /verifies nothing/ });
-    await assert.rejects(verify(repoWith(''), {}), { code: 'NOT_FOUND', message: /no remote "signer"/ });
+    await assert.rejects(verify(repoWith(''), {}), {
+      code: 'NOT_FOUND',
+      message: /no remote "signer"/,
+    });
   });
 
   test('a remote in remotes.d', async () => {
@@ -169,7 +213,12 @@ suite('ed25519 signatures', () => {
   test('OpenSSL comes to the same verdict over the same bytes', needs('openssl'), () => {
     const scratch = scratchDirectory();
     const repo = repoWith('');
-    const object = join(repo.path, 'objects', repo.commit.slice(0, 2), `${repo.commit.slice(2)}.commit`);
+    const object = join(
+      repo.path,
+      'objects',
+      repo.commit.slice(0, 2),
+      `${repo.commit.slice(2)}.commit`,
+    );
     writeFileSync(join(scratch, 'key'), pem);
     writeFileSync(join(scratch, 'signature'), make(readFileSync(object)));
     assert.equal(createPublicKey(pem).asymmetricKeyType, 'ed25519');

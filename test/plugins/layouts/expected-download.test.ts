@@ -14,7 +14,10 @@ const component = (i: number, size: number, changesPerYear: number): Component =
   version: '1',
 });
 const system = fc
-  .array(fc.tuple(fc.nat(1e8), fc.oneof(fc.nat(100), fc.constant(Infinity))), { minLength: 2, maxLength: 120 })
+  .array(fc.tuple(fc.nat(1e8), fc.oneof(fc.nat(100), fc.constant(Infinity))), {
+    minLength: 2,
+    maxLength: 120,
+  })
   .map((all) => all.map(([size, rate], i) => component(i, size, rate)));
 
 /** With no image, tiers and hashes alone would cost 91.96 with 6 layers and 95.46 with 8. */
@@ -37,7 +40,10 @@ function expectedBytes(layout: Layout, components: readonly Component[]): number
   const byId = new Map(components.map((each) => [each.id, each]));
   return layout.layers.reduce((sum, layer) => {
     const members = layer.components.map((id) => byId.get(id) as Component);
-    const stays = members.reduce((product, { source }) => product * (1 - (chance.get(source) ?? 0)), 1);
+    const stays = members.reduce(
+      (product, { source }) => product * (1 - (chance.get(source) ?? 0)),
+      1,
+    );
     return sum + members.reduce((bytes, { size }) => bytes + size, 0) * (1 - stays);
   }, 0);
 }
@@ -49,18 +55,26 @@ suite('layouts of expected-download', () => {
   ] as const satisfies readonly (readonly [string, Partial<LayoutLimits>])[])
     test(`more layers never cost more than 1 %, planned on ${from}`, () => {
       fc.assert(
-        fc.property(system, fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), (all, count, extra) => {
-          const cost = (maxLayers: number) => expectedBytes(expectedDownload.plan(all, { maxLayers, ...more }), all);
-          const [few, many] = [cost(count), cost(count + extra)];
-          assert.ok(many <= few * 1.01 + 1, `${count} layers: ${few}, ${count + extra}: ${many}`);
-        }),
+        fc.property(
+          system,
+          fc.integer({ min: 1, max: 60 }),
+          fc.integer({ min: 1, max: 60 }),
+          (all, count, extra) => {
+            const cost = (maxLayers: number) =>
+              expectedBytes(expectedDownload.plan(all, { maxLayers, ...more }), all);
+            const [few, many] = [cost(count), cost(count + extra)];
+            assert.ok(many <= few * 1.01 + 1, `${count} layers: ${few}, ${count + extra}: ${many}`);
+          },
+        ),
         { numRuns: 500, examples: [[unlucky, 6, 2]] },
       );
     });
 
   test('five times as many source packages take less than the square of that', () => {
     const best = (length: number) => {
-      const all = Array.from({ length }, (_, i) => component(i, ((i * 7919) % 1000) ** 2, (i * 31) % 50));
+      const all = Array.from({ length }, (_, i) =>
+        component(i, ((i * 7919) % 1000) ** 2, (i * 31) % 50),
+      );
       const times = [1, 2, 3].map(() => {
         const start = performance.now();
         assert.equal(expectedDownload.plan(all, { maxLayers: 64, prior: [] }).layers.length, 64);
@@ -74,7 +88,9 @@ suite('layouts of expected-download', () => {
 
 suite('probability of change', () => {
   const probability = (changesPerYear: number, count?: ChangeCount) =>
-    changeProbabilities([component(1, 1, changesPerYear)], new Map(count && [['c1', count]])).get('c1') as number;
+    changeProbabilities([component(1, 1, changesPerYear)], new Map(count && [['c1', count]])).get(
+      'c1',
+    ) as number;
 
   test('changelogs overstate; what nobody can know is taken to change always', () => {
     assert.ok(probability(0) > 0);
@@ -85,7 +101,10 @@ suite('probability of change', () => {
   test('counts outweigh changelogs', () => {
     for (const rate of [0, 26, Infinity]) {
       assert.ok(Math.abs(probability(rate, { updates: 200, changes: 100 }) - 0.5) < 0.05);
-      assert.ok(probability(rate, { updates: 10, changes: 10 }) > probability(rate, { updates: 10, changes: 9 }));
+      assert.ok(
+        probability(rate, { updates: 10, changes: 10 }) >
+          probability(rate, { updates: 10, changes: 9 }),
+      );
     }
   });
 });

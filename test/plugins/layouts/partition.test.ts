@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type Item, partition } from '../../../plugins/layouts/partition.js';
 
-const items = fc.array(fc.record({ size: fc.nat(1e8), stays: fc.double({ min: 0.02, max: 1, noNaN: true }) }), {
-  minLength: 1,
-  maxLength: 60,
-});
+const items = fc.array(
+  fc.record({ size: fc.nat(1e8), stays: fc.double({ min: 0.02, max: 1, noNaN: true }) }),
+  {
+    minLength: 1,
+    maxLength: 60,
+  },
+);
 
 /** Expected bytes of an update. */
 function cost(groups: readonly (readonly number[])[], all: readonly Item[]): number {

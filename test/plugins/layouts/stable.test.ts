@@ -19,12 +19,17 @@ function expectedRatio(layers: readonly (readonly string[])[], all: readonly Pla
     const size = members.reduce((sum, member) => sum + member.size, 0);
     return size * (1 - members.reduce((product, { stays }) => product * stays, 1));
   };
-  const total = (groups: readonly (readonly string[])[]) => groups.reduce((sum, ids) => sum + cost(ids), 0);
+  const total = (groups: readonly (readonly string[])[]) =>
+    groups.reduce((sum, ids) => sum + cost(ids), 0);
   return total(layers) / total(all.map(({ name }) => [name]));
 }
 
 /** Share of the bytes in layers that an earlier layout has too. */
-function keptShare(before: readonly (readonly string[])[], all: readonly Placeable[], maxLayers: number): number {
+function keptShare(
+  before: readonly (readonly string[])[],
+  all: readonly Placeable[],
+  maxLayers: number,
+): number {
   const keyOf = (ids: readonly string[]) => ids.toSorted().join();
   const known = new Set(before.map(keyOf));
   const size = new Map(all.map((each) => [each.name, each.size]));
@@ -52,7 +57,10 @@ for (const [count, maxLayers, ratio] of [
   });
 
 test('what is large and changes often is alone', () => {
-  const all = [...system(300), { name: 'kernel', ids: ['kernel', 'kernel-modules'], size: 1e8, stays: 0.5 }];
+  const all = [
+    ...system(300),
+    { name: 'kernel', ids: ['kernel', 'kernel-modules'], size: 1e8, stays: 0.5 },
+  ];
   const layers = stableLayers(all, 64);
   assert.ok(layers.some((ids) => ids.join() === 'kernel,kernel-modules'));
 });
@@ -60,7 +68,8 @@ test('what is large and changes often is alone', () => {
 test('one source that grows and changes more often, or is gone, leaves the layers of nearly all others as they are', () => {
   const all = system(300);
   const before = stableLayers(all, 64);
-  const mean = (kept: readonly number[]) => kept.reduce((sum, share) => sum + share, 0) / kept.length;
+  const mean = (kept: readonly number[]) =>
+    kept.reduce((sum, share) => sum + share, 0) / kept.length;
   const some = all.filter((_, i) => i % 7 === 0);
   const changed = some.map((one) => {
     const more = { ...one, size: one.size * 1.3, stays: 1 - (1 - one.stays) * 1.3 };
@@ -85,7 +94,9 @@ test('one source that grows and changes more often, or is gone, leaves the layer
 test('with some layers less, most of what shared a layer still does', () => {
   const all = system(300);
   const layerOf = new Map(stableLayers(all, 96).flatMap((ids, i) => ids.map((id) => [id, i])));
-  const pairs = stableLayers(all, 90).flatMap((ids) => ids.flatMap((a, i) => ids.slice(i + 1).map((b) => [a, b])));
+  const pairs = stableLayers(all, 90).flatMap((ids) =>
+    ids.flatMap((a, i) => ids.slice(i + 1).map((b) => [a, b])),
+  );
   const kept = pairs.filter(([a, b]) => layerOf.get(a as string) === layerOf.get(b as string));
   // 0.84; with a hash modulo the number of bins 0.59.
   assert.ok(kept.length > 0.75 * pairs.length, `${kept.length} of ${pairs.length}`);

@@ -9,14 +9,19 @@ import { buildTree, type EntrySpec } from '../../support/build-tree.js';
 
 const DATABASE = '/usr/lib/sysimage/rpm/rpmdb.sqlite';
 
-async function claimsOf(packages: readonly PackageSpec[], specs: Readonly<Record<TreePath, EntrySpec>>) {
+async function claimsOf(
+  packages: readonly PackageSpec[],
+  specs: Readonly<Record<TreePath, EntrySpec>>,
+) {
   const tree = buildTree({ [DATABASE]: buildDatabase(packages), ...specs });
   assert.ok(rpm.detect(tree.files));
   const claims = await rpm.load({ tree, log: silentLogger, signal: new AbortController().signal });
   return { ...claims, of: (path: TreePath) => claims.strong(tree.files.get(path) as FileEntry) };
 }
 
-const one = (...files: NonNullable<PackageSpec['files']>): PackageSpec[] => [{ name: 'p', arch: 'x86_64', files }];
+const one = (...files: NonNullable<PackageSpec['files']>): PackageSpec[] => [
+  { name: 'p', arch: 'x86_64', files },
+];
 
 test('files installed through symlinked directories', async () => {
   const { of } = await claimsOf(one('/bin/sh', '/lib64/libc.so.6', '/usr/tmp', '/home'), {
@@ -34,13 +39,16 @@ test('files installed through symlinked directories', async () => {
 });
 
 test('configuration in /usr/etc, /opt and what of /boot is no kernel', async () => {
-  const { of } = await claimsOf(one('/etc/passwd', '/etc/a/n\nl', '/opt/x/y', '/boot/grub2/grub.cfg'), {
-    '/usr/etc/passwd': '',
-    '/usr/etc/a/n\nl': '',
-    '/usr/lib/opt/x/y': '',
-    '/usr/lib/ostree-boot/grub2/grub.cfg': '',
-    '/usr/etc/other': '',
-  });
+  const { of } = await claimsOf(
+    one('/etc/passwd', '/etc/a/n\nl', '/opt/x/y', '/boot/grub2/grub.cfg'),
+    {
+      '/usr/etc/passwd': '',
+      '/usr/etc/a/n\nl': '',
+      '/usr/lib/opt/x/y': '',
+      '/usr/lib/ostree-boot/grub2/grub.cfg': '',
+      '/usr/etc/other': '',
+    },
+  );
   for (const path of [
     '/usr/etc/passwd',
     '/usr/etc/a/n\nl',
@@ -69,10 +77,9 @@ test('several kernels are one component of several packages, their moved files t
   });
   const modules = (version: string) =>
     Object.fromEntries(
-      ['vmlinuz', 'config', 'System.map', '.vmlinuz.hmac', 'modules.builtin', 'initramfs.img'].map((name) => [
-        `/usr/lib/modules/${version}/${name}`,
-        version,
-      ]),
+      ['vmlinuz', 'config', 'System.map', '.vmlinuz.hmac', 'modules.builtin', 'initramfs.img'].map(
+        (name) => [`/usr/lib/modules/${version}/${name}`, version],
+      ),
     );
   const { of, components } = await claimsOf([kernel('6.2'), kernel('6.1')], {
     ...modules('6.1'),
@@ -87,7 +94,11 @@ test('several kernels are one component of several packages, their moved files t
   );
   for (const version of ['6.1', '6.2'])
     for (const path of Object.keys(modules(version)) as TreePath[])
-      assert.deepEqual(of(path), path.endsWith('initramfs.img') ? [] : ['kernel-core.x86_64'], path);
+      assert.deepEqual(
+        of(path),
+        path.endsWith('initramfs.img') ? [] : ['kernel-core.x86_64'],
+        path,
+      );
 });
 
 test('two architectures of one name are two components that may own one file', async () => {
@@ -97,11 +108,14 @@ test('two architectures of one name are two components that may own one file', a
     source: 'glibc',
     files: [lib, '/usr/share/x'],
   });
-  const { of, components } = await claimsOf([glibc('x86_64', '/usr/lib64/libc'), glibc('i686', '/usr/lib/libc')], {
-    '/usr/lib64/libc': '64',
-    '/usr/lib/libc': '32',
-    '/usr/share/x': '',
-  });
+  const { of, components } = await claimsOf(
+    [glibc('x86_64', '/usr/lib64/libc'), glibc('i686', '/usr/lib/libc')],
+    {
+      '/usr/lib64/libc': '64',
+      '/usr/lib/libc': '32',
+      '/usr/share/x': '',
+    },
+  );
   assert.deepEqual([...components.keys()], ['rpmdb', 'glibc.i686', 'glibc.x86_64']);
   assert.deepEqual(of('/usr/lib64/libc'), ['glibc.x86_64']);
   assert.deepEqual(of('/usr/lib/libc'), ['glibc.i686']);
@@ -118,16 +132,35 @@ test("ghosts, files that were not installed, and directories are nobody's", asyn
       { path: '/usr/colour', state: wrongColor as number },
       '/usr/dir',
     ),
-    { '/usr/ghost': '', '/usr/replaced': '', '/usr/excluded': '', '/usr/colour': '', '/usr/dir': { directory: true } },
+    {
+      '/usr/ghost': '',
+      '/usr/replaced': '',
+      '/usr/excluded': '',
+      '/usr/colour': '',
+      '/usr/dir': { directory: true },
+    },
   );
-  for (const path of ['/usr/ghost', '/usr/replaced', '/usr/excluded', '/usr/colour', '/usr/dir'] as const)
+  for (const path of [
+    '/usr/ghost',
+    '/usr/replaced',
+    '/usr/excluded',
+    '/usr/colour',
+    '/usr/dir',
+  ] as const)
     assert.deepEqual(of(path), [], path);
 });
 
 test('facts: of packages without files, changelog or architecture too; keys are no packages', async () => {
   const { components } = await claimsOf(
     [
-      { name: 'full', version: '2', arch: 'noarch', source: 'src', buildTime: 99, changelogTimes: [90, 80] },
+      {
+        name: 'full',
+        version: '2',
+        arch: 'noarch',
+        source: 'src',
+        buildTime: 99,
+        changelogTimes: [90, 80],
+      },
       { name: 'bare' },
       { name: 'gpg-pubkey', files: ['/usr/x'] },
     ],
@@ -142,7 +175,15 @@ test('facts: of packages without files, changelog or architecture too; keys are 
     'full.noarch': {
       name: 'full',
       source: 'src',
-      packages: [{ name: 'full', nevra: 'full-2-1.noarch', size: 0, buildTime: 99, changelogTimes: [90, 80] }],
+      packages: [
+        {
+          name: 'full',
+          nevra: 'full-2-1.noarch',
+          size: 0,
+          buildTime: 99,
+          changelogTimes: [90, 80],
+        },
+      ],
     },
   });
 });

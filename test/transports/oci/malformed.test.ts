@@ -80,7 +80,10 @@ test('an index that is damaged, empty or names no file', async () => {
   const index = read(directory);
   write(directory, { ...index, manifests: [] });
   await assert.rejects(open(), { code: 'NOT_FOUND', message: /no image in .*image/ });
-  write(directory, { ...index, manifests: [{ ...index.manifests[0], digest: 'sha256:../../../etc/passwd' }] });
+  write(directory, {
+    ...index,
+    manifests: [{ ...index.manifests[0], digest: 'sha256:../../../etc/passwd' }],
+  });
   await assert.rejects(open(), { code: 'CORRUPT', message: /manifests\.0\.digest/ });
   writeFileSync(join(directory, 'index.json'), '{');
   await assert.rejects(open(), { code: 'CORRUPT', message: /reading oci:.*image index: not JSON/ });
@@ -88,12 +91,21 @@ test('an index that is damaged, empty or names no file', async () => {
     code: 'CORRUPT',
     message: /preparing .*image index: not JSON/,
   });
-  assert.deepEqual(readdirSync(directory).sort(), ['blobs', 'index.json', 'oci-layout'], 'nothing is left behind');
+  assert.deepEqual(
+    readdirSync(directory).sort(),
+    ['blobs', 'index.json', 'oci-layout'],
+    'nothing is left behind',
+  );
 });
 
 test('what others have put into an index stays as it is', async () => {
   const { directory } = await layout();
-  const other = { mediaType: 'application/x', digest: sha256Digest(Buffer.from('x')), size: 1, artifactType: 'sbom' };
+  const other = {
+    mediaType: 'application/x',
+    digest: sha256Digest(Buffer.from('x')),
+    size: 1,
+    artifactType: 'sbom',
+  };
   const index = { ...read(directory), annotations: { who: 'me' }, extra: 1 };
   write(directory, { ...index, manifests: [other, ...index.manifests] });
   const { image } = await buildImage(dir({ a: dir({ x: '2' }) }), { imgref: `oci:${directory}:x` });
@@ -108,7 +120,10 @@ test('what others have put into an index stays as it is', async () => {
 test('a folder of something else is not written into', async () => {
   const directory = scratchDirectory();
   writeFileSync(join(directory, 'mine'), '');
-  await assert.rejects(createImage(`oci:${directory}`), /preparing .*not empty and holds no OCI image layout/);
+  await assert.rejects(
+    createImage(`oci:${directory}`),
+    /preparing .*not empty and holds no OCI image layout/,
+  );
   assert.deepEqual(readdirSync(directory), ['mine']);
 });
 
@@ -145,7 +160,9 @@ test('an archive as GNU tar packs it, with ./ before the names', needs('tar'), a
 
 test('our archive unpacks with GNU tar to the same layout', needs('tar'), async () => {
   const file = join(scratchDirectory(), 'image.tar');
-  const { image } = await buildImage(dir({ a: dir({ x: '1' }) }), { imgref: `oci-archive:${file}:x` });
+  const { image } = await buildImage(dir({ a: dir({ x: '1' }) }), {
+    imgref: `oci-archive:${file}:x`,
+  });
   const directory = scratchDirectory();
   execFileSync('tar', ['-xf', file, '-C', directory]);
   assert.equal((await openImage(`oci:${directory}:x`)).manifestDigest, image.manifestDigest);
@@ -169,10 +186,19 @@ test('images that are written at once into a new layout are all there', async ()
 
 test('of an archive only the headers are read to find what is in it', async () => {
   const file = join(scratchDirectory(), 'image.tar');
-  const { image } = await buildImage(dir({ a: dir({ x: '1' }) }), { imgref: `oci-archive:${file}` });
+  const { image } = await buildImage(dir({ a: dir({ x: '1' }) }), {
+    imgref: `oci-archive:${file}`,
+  });
   const archive = readFileSync(file);
   const size = 2 ** 36; // a hole; read whole it would take a minute
-  const header = encodeTarHeader({ name: 'large', type: 'file', mode: 0o644, uid: 0, gid: 0, size });
+  const header = encodeTarHeader({
+    name: 'large',
+    type: 'file',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size,
+  });
   const fd = openSync(file, 'r+');
   writeSync(fd, header, 0, header.length, 0);
   writeSync(fd, archive, 0, archive.length, header.length + size);

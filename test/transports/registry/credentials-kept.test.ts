@@ -5,7 +5,13 @@ import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { after, before, suite } from 'node:test';
 import type { Logger } from '../../../src/log.js';
-import { FaultBench, type FaultTest, faultTest, secrets, withServer } from '../../support/fault-bench.js';
+import {
+  FaultBench,
+  type FaultTest,
+  faultTest,
+  secrets,
+  withServer,
+} from '../../support/fault-bench.js';
 import type { SeenRequest } from '../../support/fault-proxy.js';
 import { scratchDirectory } from '../../support/scratch.js';
 import { needs } from '../../support/tools.js';
@@ -16,14 +22,17 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     bench = await FaultBench.start();
   });
   after(() => bench.stop());
-  const check = (name: string, body: (given: FaultTest) => Promise<void>) => faultTest(name, () => bench, body);
+  const check = (name: string, body: (given: FaultTest) => Promise<void>) =>
+    faultTest(name, () => bench, body);
 
   const basic = { status: 401, headers: { 'www-authenticate': 'Basic realm="test"' } };
   const isAnonymous = ({ headers }: SeenRequest) => headers.authorization === undefined;
   const layer = ({ path }: SeenRequest) => path.endsWith(bench.big.digest);
 
   /** Another host, which gives the large layer to whoever asks. */
-  async function withOtherHost(body: (url: string, seen: readonly IncomingMessage[]) => Promise<void>): Promise<void> {
+  async function withOtherHost(
+    body: (url: string, seen: readonly IncomingMessage[]) => Promise<void>,
+  ): Promise<void> {
     const seen: IncomingMessage[] = [];
     await withServer(
       (request, response) => {
@@ -47,7 +56,9 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     withOtherHost(async (url, seen) => {
       given.proxy.fault = (request) => {
         if (isAnonymous(request)) return basic;
-        return layer(request) ? { status: 307, headers: { location: `${url}/there?signature=1` } } : undefined;
+        return layer(request)
+          ? { status: 307, headers: { location: `${url}/there?signature=1` } }
+          : undefined;
       };
       await given.pull();
       assert.ok(given.proxy.seen.some((request) => layer(request) && !isAnonymous(request)));
@@ -57,7 +68,8 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
 
   check('nor does a redirect with a user in it; circles and other protocols are errors', (given) =>
     withOtherHost(async (url, seen) => {
-      const redirect = (location: string) => given.inject(layer, { status: 302, headers: { location } });
+      const redirect = (location: string) =>
+        given.inject(layer, { status: 302, headers: { location } });
       redirect(`${url.replace('//', '//bob:pw@')}/there`);
       await given.pull();
       assertKept(seen);
@@ -79,7 +91,10 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
           const headers = { 'www-authenticate': `Bearer realm="${realm}/token",service="s"` };
           given.proxy.fault = () => ({ status: 401, headers });
           const authfile = join(scratchDirectory(), 'auth.json');
-          writeFileSync(authfile, JSON.stringify({ auths: { [given.proxy.host]: { identitytoken: 'very-secret' } } }));
+          writeFileSync(
+            authfile,
+            JSON.stringify({ auths: { [given.proxy.host]: { identitytoken: 'very-secret' } } }),
+          );
           await given.refuses(
             given.pull({ credentials: undefined, authfile }),
             /sends us to .* with what is secret/,
@@ -95,7 +110,9 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     withOtherHost(async (url, seen) => {
       given.proxy.fault = (request) => {
         if (isAnonymous(request)) return basic;
-        return request.method === 'POST' ? { status: 202, headers: { location: `${url}/upload` } } : undefined;
+        return request.method === 'POST'
+          ? { status: 202, headers: { location: `${url}/upload` } }
+          : undefined;
       };
       await given.refuses(given.push({ retries: 0 }), /HTTP status 200/, 'IO');
       assertKept(seen);
@@ -121,7 +138,11 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
       let issued = 0;
       let revoked = 0;
       const logged: string[] = [];
-      const log: Logger = { warn: (text) => logged.push(text), info: (text) => logged.push(text), progress() {} };
+      const log: Logger = {
+        warn: (text) => logged.push(text),
+        info: (text) => logged.push(text),
+        progress() {},
+      };
       await withServer(
         (request, response) => {
           assert.match(String(request.headers.authorization), secrets);
@@ -134,7 +155,8 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
             const before = issued;
             given.proxy.fault = (request) => {
               if (++requests === 4) revoked = issued;
-              const isValid = issued > revoked && request.headers.authorization === `Bearer token-${issued}`;
+              const isValid =
+                issued > revoked && request.headers.authorization === `Bearer token-${issued}`;
               return isValid ? undefined : { status: 401, headers };
             };
             await given[action]();

@@ -17,7 +17,8 @@ function authFile(content: unknown, name = 'auth.json'): string {
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
 }
-const find = (image: string, file: string | undefined) => findCredentials(parseReference(image), file);
+const find = (image: string, file: string | undefined) =>
+  findCredentials(parseReference(image), file);
 
 test('the longest name that fits decides', async () => {
   const file = authFile({
@@ -48,7 +49,10 @@ test('the longest name that fits decides', async () => {
 
 test('what is written is found again', async () => {
   for (const credentials of [{ username: 'u', password: 'p:ö' }, { identityToken: 'token' }])
-    assert.deepEqual(await find('quay.io/x', authFile(encodeAuthFile('quay.io', credentials))), credentials);
+    assert.deepEqual(
+      await find('quay.io/x', authFile(encodeAuthFile('quay.io', credentials))),
+      credentials,
+    );
 });
 
 test('a broken file is named, and nothing of what is in it', async () => {
@@ -67,7 +71,13 @@ test('a broken file is named, and nothing of what is in it', async () => {
 });
 
 suite('the usual files', () => {
-  const names = ['REGISTRY_AUTH_FILE', 'XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME', 'DOCKER_CONFIG', 'PATH'] as const;
+  const names = [
+    'REGISTRY_AUTH_FILE',
+    'XDG_RUNTIME_DIR',
+    'XDG_CONFIG_HOME',
+    'DOCKER_CONFIG',
+    'PATH',
+  ] as const;
   let before: Record<string, string | undefined>;
   beforeEach(() => {
     before = Object.fromEntries(names.map((name) => [name, process.env[name]]));
@@ -83,7 +93,10 @@ suite('the usual files', () => {
   });
 
   test('the first one that has something for the image', async () => {
-    authFile({ auths: { 'a.test': auth('docker:1'), 'b.test': auth('docker:1') } }, 'docker/config.json');
+    authFile(
+      { auths: { 'a.test': auth('docker:1'), 'b.test': auth('docker:1') } },
+      'docker/config.json',
+    );
     assert.deepEqual(await find('a.test/x', undefined), { username: 'docker', password: '1' });
     authFile({ auths: { 'a.test': auth('run:2') } }, 'run/containers/auth.json');
     assert.deepEqual(await find('a.test/x', undefined), { username: 'run', password: '2' });
@@ -106,7 +119,10 @@ suite('the usual files', () => {
     );
     chmodSync(helper, 0o755);
     process.env.PATH = `${join(scratch, 'bin')}:${process.env.PATH}`;
-    const file = authFile({ credHelpers: { 'known.test': 'test', 'evil.test': '../test' }, credsStore: 'test' });
+    const file = authFile({
+      credHelpers: { 'known.test': 'test', 'evil.test': '../test' },
+      credsStore: 'test',
+    });
     assert.deepEqual(await find('known.test/x', file), { username: 'helped', password: '5' });
     assert.deepEqual(await find('token.test/x', file), { identityToken: '6' });
     assert.equal(await find('unknown.test/x', file), undefined);
@@ -114,8 +130,14 @@ suite('the usual files', () => {
       code: 'CORRUPT',
       message: /^(?!.*secret).*docker-credential-test/,
     });
-    await assert.rejects(find('evil.test/x', file), { code: 'CORRUPT', message: /no credential helper/ });
-    assert.equal(readFileSync(log, 'utf8'), 'get known.test\nget token.test\nget unknown.test\nget broken.test\n');
+    await assert.rejects(find('evil.test/x', file), {
+      code: 'CORRUPT',
+      message: /no credential helper/,
+    });
+    assert.equal(
+      readFileSync(log, 'utf8'),
+      'get known.test\nget token.test\nget unknown.test\nget broken.test\n',
+    );
     const missing = authFile({ credHelpers: { 'a.test': 'not-installed' } });
     await assert.rejects(find('a.test/x', missing), {
       code: 'UNSUPPORTED',
@@ -125,7 +147,8 @@ suite('the usual files', () => {
 });
 
 test('challenges are read as RFC 9110 has them', () => {
-  const read = (header: string) => parseChallenges(header).map(({ scheme, parameters }) => [scheme, ...parameters]);
+  const read = (header: string) =>
+    parseChallenges(header).map(({ scheme, parameters }) => [scheme, ...parameters]);
   assert.deepEqual(read('Bearer realm="https://a/t?x=1,2",service="s \\"q\\"",scope="a:b:c,d"'), [
     ['bearer', ['realm', 'https://a/t?x=1,2'], ['service', 's "q"'], ['scope', 'a:b:c,d']],
   ]);

@@ -15,13 +15,17 @@ import {
 import type { Fault, SeenRequest } from '../../support/fault-proxy.js';
 import { needs } from '../../support/tools.js';
 
-suite('pull through a bad network', { ...needs('docker-registry'), concurrency: CONCURRENCY }, () => {
+suite('pull through a bad network', {
+  ...needs('docker-registry'),
+  concurrency: CONCURRENCY,
+}, () => {
   let bench: FaultBench;
   before(async () => {
     bench = await FaultBench.start();
   });
   after(() => bench.stop());
-  const check = (name: string, body: (given: FaultTest) => Promise<void>) => faultTest(name, () => bench, body);
+  const check = (name: string, body: (given: FaultTest) => Promise<void>) =>
+    faultTest(name, () => bench, body);
 
   const manifest = ({ path }: SeenRequest) => path.includes('/manifests/');
   const layer = ({ path }: SeenRequest) => path.endsWith(bench.big.digest);
@@ -52,7 +56,11 @@ suite('pull through a bad network', { ...needs('docker-registry'), concurrency: 
         given.inject(fits, fault, 1);
         await given.pull({ stallTimeout: STALL, retries: 20 });
         given.inject(fits, fault);
-        await given.refuses(given.pull({ stallTimeout: STALL, retries: 0 }), /nothing happened for 1 s/, 'IO');
+        await given.refuses(
+          given.pull({ stallTimeout: STALL, retries: 0 }),
+          /nothing happened for 1 s/,
+          'IO',
+        );
       }
     });
 
@@ -76,15 +84,18 @@ suite('pull through a bad network', { ...needs('docker-registry'), concurrency: 
     await given.pull({ retries: 1 });
   });
 
-  check('a registry without ranges sends all again, and it is put together rightly', async (given) => {
-    let cuts = 0;
-    given.proxy.fault = (request) => {
-      if (!layer(request)) return undefined;
-      delete request.headers.range;
-      return cuts++ === 0 ? { cut: 2 * MIB, end: 'reset' } : undefined;
-    };
-    assert.ok((await given.pull()).blobBytesReceived > bench.image.size + MIB);
-  });
+  check(
+    'a registry without ranges sends all again, and it is put together rightly',
+    async (given) => {
+      let cuts = 0;
+      given.proxy.fault = (request) => {
+        if (!layer(request)) return undefined;
+        delete request.headers.range;
+        return cuts++ === 0 ? { cut: 2 * MIB, end: 'reset' } : undefined;
+      };
+      assert.ok((await given.pull()).blobBytesReceived > bench.image.size + MIB);
+    },
+  );
 
   for (const [where, fits] of Object.entries(places))
     check(`wrong bytes of the ${where} are an error`, async (given) => {
@@ -99,7 +110,11 @@ suite('pull through a bad network', { ...needs('docker-registry'), concurrency: 
     given.inject(layer, { headers: { 'content-length': String(1e12) } });
     await given.refuses(given.pull(), /announces 1000000000000 bytes/, 'CORRUPT');
     given.inject(manifest, { headers: { 'content-length': String(1e12) } });
-    await given.refuses(given.pull({ retries: 0, stallTimeout: STALL }), /nothing happened|aborted/, 'IO');
+    await given.refuses(
+      given.pull({ retries: 0, stallTimeout: STALL }),
+      /nothing happened|aborted/,
+      'IO',
+    );
   });
 
   check('an endless body is cut off', async (given) => {
@@ -115,7 +130,9 @@ suite('pull through a bad network', { ...needs('docker-registry'), concurrency: 
     const headers = { 'content-range': `bytes 0-9/${bench.big.size}` };
     given.proxy.fault = (request) => {
       if (!layer(request)) return undefined;
-      return requests++ === 0 ? { cut: MIB, end: 'reset' } : { status: 206, headers, body: '0123456789' };
+      return requests++ === 0
+        ? { cut: MIB, end: 'reset' }
+        : { status: 206, headers, body: '0123456789' };
     };
     await given.refuses(given.pull(), /range/, 'CORRUPT');
   });
@@ -125,18 +142,30 @@ suite('pull through a bad network', { ...needs('docker-registry'), concurrency: 
     const start = performance.now();
     await given.pull();
     assert.ok(performance.now() - start >= 1900);
-    given.inject(layer, { status: 429, headers: { 'retry-after': '3600' }, body: 'come back later' });
+    given.inject(layer, {
+      status: 429,
+      headers: { 'retry-after': '3600' },
+      body: 'come back later',
+    });
     await given.refuses(given.pull(), /429: come back later/, 'IO');
   });
 
-  check('the words of the registry are told, on one line and without control characters', async (given) => {
-    const body = JSON.stringify({ errors: [{ code: 'DENIED', message: 'not\nfor\u001b[31m you' }] });
-    given.inject(manifest, { status: 403, body });
-    await given.refuses(given.pull(), /403: DENIED: not for \[31m you/, 'IO');
-  });
+  check(
+    'the words of the registry are told, on one line and without control characters',
+    async (given) => {
+      const body = JSON.stringify({
+        errors: [{ code: 'DENIED', message: 'not\nfor\u001b[31m you' }],
+      });
+      given.inject(manifest, { status: 403, body });
+      await given.refuses(given.pull(), /403: DENIED: not for \[31m you/, 'IO');
+    },
+  );
 
   check('a consumer may be slow', async (given) => {
-    const reader = await openImage(`docker://${given.proxy.host}/os/good:x`, { ...given.options, stallTimeout: STALL });
+    const reader = await openImage(`docker://${given.proxy.host}/os/good:x`, {
+      ...given.options,
+      stallTimeout: STALL,
+    });
     let size = 0;
     for await (const chunk of reader.blob(bench.big)) {
       if (size === 0) await sleep(1.5 * STALL);

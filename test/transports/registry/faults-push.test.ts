@@ -16,19 +16,26 @@ import {
 import type { SeenRequest } from '../../support/fault-proxy.js';
 import { needs } from '../../support/tools.js';
 
-suite('push through a bad network', { ...needs('docker-registry'), concurrency: CONCURRENCY }, () => {
+suite('push through a bad network', {
+  ...needs('docker-registry'),
+  concurrency: CONCURRENCY,
+}, () => {
   let bench: FaultBench;
   before(async () => {
     bench = await FaultBench.start();
   });
   after(() => bench.stop());
-  const check = (name: string, body: (given: FaultTest) => Promise<void>) => faultTest(name, () => bench, body);
+  const check = (name: string, body: (given: FaultTest) => Promise<void>) =>
+    faultTest(name, () => bench, body);
 
   const question = ({ method }: SeenRequest) => method === 'HEAD';
   const start = ({ method }: SeenRequest) => method === 'POST';
   const upload = ({ method, path, headers }: SeenRequest) =>
-    ['PUT', 'PATCH'].includes(method) && path.includes('/uploads/') && Number(headers['content-length']) > MIB;
-  const manifest = ({ method, path }: SeenRequest) => method === 'PUT' && path.includes('/manifests/');
+    ['PUT', 'PATCH'].includes(method) &&
+    path.includes('/uploads/') &&
+    Number(headers['content-length']) > MIB;
+  const manifest = ({ method, path }: SeenRequest) =>
+    method === 'PUT' && path.includes('/manifests/');
 
   for (const [what, fault] of briefFaults)
     for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
@@ -38,12 +45,15 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
       });
       // Of a lost answer the blob is told by the next question, and the manifest nevertheless there.
       const isThere = what === 'a lost answer' && fits !== question && fits !== start;
-      check(`${what} at the ${where} again and again is ${isThere ? 'no harm' : 'an error'}`, async (given) => {
-        given.inject(fits, fault);
-        if (isThere && fits === upload) return given.push({ retries: 1 });
-        await given.refuses(given.push({ retries: 1 }), /127\.0\.0\.1/, 'IO');
-        if (!isThere) await given.assertNothingThere();
-      });
+      check(
+        `${what} at the ${where} again and again is ${isThere ? 'no harm' : 'an error'}`,
+        async (given) => {
+          given.inject(fits, fault);
+          if (isThere && fits === upload) return given.push({ retries: 1 });
+          await given.refuses(given.push({ retries: 1 }), /127\.0\.0\.1/, 'IO');
+          if (!isThere) await given.assertNothingThere();
+        },
+      );
     }
 
   for (const [where, fits] of Object.entries({ question, start, upload, manifest }))
@@ -51,7 +61,11 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
       given.inject(fits, { stall: true }, 1);
       await given.push({ stallTimeout: STALL, retries: 20 });
       given.inject(fits, { stall: true });
-      await given.refuses(given.push({ stallTimeout: STALL, retries: 0 }, '/again'), /nothing happened/, 'IO');
+      await given.refuses(
+        given.push({ stallTimeout: STALL, retries: 0 }, '/again'),
+        /nothing happened/,
+        'IO',
+      );
     });
 
   check('statuses 500 and 429 are got over', async (given) => {
@@ -84,7 +98,10 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
   });
 
   check('what is too large for one request goes in chunks', async (given) => {
-    given.inject((request) => upload(request) && Number(request.headers['content-length']) > 2 * MIB, { status: 413 });
+    given.inject(
+      (request) => upload(request) && Number(request.headers['content-length']) > 2 * MIB,
+      { status: 413 },
+    );
     await given.push();
     const chunks = given.proxy.seen.filter(({ method }) => method === 'PATCH');
     assert.deepEqual(
@@ -99,7 +116,8 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
   });
 
   check('a registry that has another size of a blob is not believed', async (given) => {
-    const isBig = (request: SeenRequest) => question(request) && request.path.endsWith(bench.big.digest);
+    const isBig = (request: SeenRequest) =>
+      question(request) && request.path.endsWith(bench.big.digest);
     given.inject(isBig, { status: 200, headers: { 'content-length': '5' } });
     await given.refuses(given.push(), /5 bytes of it instead of/, 'CORRUPT');
     await given.assertNothingThere();
@@ -116,9 +134,11 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
         const location = { location: `/v2/os/x/blobs/uploads/1?state=${size()}` };
         if (method === 'HEAD') return response.writeHead(404).end();
         if (method === 'POST') return response.writeHead(202, location).end();
-        if (method === 'GET') return response.writeHead(204, { ...location, range: `0-${size() - 1}` }).end();
+        if (method === 'GET')
+          return response.writeHead(204, { ...location, range: `0-${size() - 1}` }).end();
         const isFirst = received === 0;
-        if (!isFirst && !url.endsWith(`state=${size()}`) && method === 'PATCH') return response.writeHead(416).end();
+        if (!isFirst && !url.endsWith(`state=${size()}`) && method === 'PATCH')
+          return response.writeHead(416).end();
         for await (const chunk of request as AsyncIterable<Buffer>) {
           stored.push(chunk);
           received += chunk.length;
@@ -127,7 +147,10 @@ suite('push through a bad network', { ...needs('docker-registry'), concurrency: 
         return response.writeHead(method === 'PUT' ? 201 : 202, location).end();
       },
       async (url) => {
-        const writer = await createImage(`docker:${url.slice('http:'.length)}/os/x:x`, given.options);
+        const writer = await createImage(
+          `docker:${url.slice('http:'.length)}/os/x:x`,
+          given.options,
+        );
         const image = await openImage(bench.image.imgref);
         // Throws when the upload has failed.
         for (; size() < bench.big.size; await sleep(20)) await writer.reuse(bench.big, image);

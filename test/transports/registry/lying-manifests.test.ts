@@ -3,7 +3,12 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { ErrorCode, OstrataError } from '../../../src/errors.js';
 import { canonicalJson, sha256Digest } from '../../../src/oci/json.js';
-import { DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST } from '../../../src/oci/media-types.js';
+import {
+  DOCKER_MANIFEST,
+  OCI_INDEX,
+  OCI_LAYER_GZIP,
+  OCI_MANIFEST,
+} from '../../../src/oci/media-types.js';
 import { validateImage } from '../../../src/oci/validate.js';
 import { openImage } from '../../../src/transports/image-reference.js';
 import type { TransportOptions } from '../../../src/transports/transport.js';
@@ -11,7 +16,9 @@ import { withServer } from '../../support/fault-bench.js';
 import { describeImage, gzipped, noise, type TestManifest } from '../../support/random-images.js';
 
 const layers = [noise('a', 2000), noise('b', 1000)];
-const blobs = new Map(layers.map((layer) => [sha256Digest(gzipped(layer)), gzipped(layer)] as const));
+const blobs = new Map(
+  layers.map((layer) => [sha256Digest(gzipped(layer)), gzipped(layer)] as const),
+);
 
 interface Answer {
   readonly bytes: Uint8Array;
@@ -19,14 +26,20 @@ interface Answer {
 }
 
 /** Validates the image `name` of a registry that has `answers` under names and digests. */
-async function validate(answers: Readonly<Record<string, Answer>>, name = ':x', options: TransportOptions = {}) {
+async function validate(
+  answers: Readonly<Record<string, Answer>>,
+  name = ':x',
+  options: TransportOptions = {},
+) {
   await withServer(
     (request, response) => {
       const path = request.url ?? '';
       const key = path.slice(path.lastIndexOf('/') + 1);
       const bytes = answers[key]?.bytes ?? blobs.get(key);
       if (bytes === undefined) return void response.writeHead(404).end();
-      response.writeHead(200, { 'content-type': 'application/octet-stream', ...answers[key]?.headers }).end(bytes);
+      response
+        .writeHead(200, { 'content-type': 'application/octet-stream', ...answers[key]?.headers })
+        .end(bytes);
     },
     async (url) => {
       const image = await openImage(`docker:${url.slice('http:'.length)}/os/x${name}`, {
@@ -53,25 +66,61 @@ test('an honest manifest is taken', () => validate(given()));
 
 suite('a manifest that lies is refused with a reason', () => {
   const wrong = sha256Digest(Buffer.from('wrong'));
-  const lies: readonly (readonly [string, (manifest: TestManifest) => object, ErrorCode, RegExp])[] = [
+  const lies: readonly (readonly [
+    string,
+    (manifest: TestManifest) => object,
+    ErrorCode,
+    RegExp,
+  ])[] = [
     ['size of a layer', firstLayer({ size: 10 }), 'CORRUPT', /more than its 10 bytes/],
     ['negative size', firstLayer({ size: -1 }), 'CORRUPT', /layers\.0\.size/],
     ['size beyond numbers', firstLayer({ size: 2 ** 60 }), 'CORRUPT', /layers\.0\.size/],
     ['digest of no blob', firstLayer({ digest: wrong }), 'NOT_FOUND', /404/],
-    ['digest with a path', firstLayer({ digest: 'sha256:../../etc/passwd' }), 'CORRUPT', /layers\.0\.digest.*64 hex/],
-    ['digest with a host', firstLayer({ digest: `sha256:${'0'.repeat(63)}/` }), 'CORRUPT', /64 hex/],
-    ['compression', firstLayer({ mediaType: OCI_LAYER_GZIP.replace('+gzip', '') }), 'CORRUPT', /diff_id/],
-    ['unknown kind of layer', firstLayer({ mediaType: 'text/plain' }), 'UNSUPPORTED', /layer 0 .*text\/plain/],
+    [
+      'digest with a path',
+      firstLayer({ digest: 'sha256:../../etc/passwd' }),
+      'CORRUPT',
+      /layers\.0\.digest.*64 hex/,
+    ],
+    [
+      'digest with a host',
+      firstLayer({ digest: `sha256:${'0'.repeat(63)}/` }),
+      'CORRUPT',
+      /64 hex/,
+    ],
+    [
+      'compression',
+      firstLayer({ mediaType: OCI_LAYER_GZIP.replace('+gzip', '') }),
+      'CORRUPT',
+      /diff_id/,
+    ],
+    [
+      'unknown kind of layer',
+      firstLayer({ mediaType: 'text/plain' }),
+      'UNSUPPORTED',
+      /layer 0 .*text\/plain/,
+    ],
     [
       'foreign layer',
-      firstLayer({ mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip', urls: ['https://x/y'] }),
+      firstLayer({
+        mediaType: 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+        urls: ['https://x/y'],
+      }),
       'UNSUPPORTED',
       /layer 0 .*foreign/,
     ],
-    ['layer from elsewhere', firstLayer({ urls: ['https://example.invalid/'] }), 'UNSUPPORTED', /layer 0 .*urls/],
+    [
+      'layer from elsewhere',
+      firstLayer({ urls: ['https://example.invalid/'] }),
+      'UNSUPPORTED',
+      /layer 0 .*urls/,
+    ],
     [
       'too many layers',
-      (manifest) => ({ ...manifest, layers: Array.from({ length: 1025 }, () => manifest.layers[0]) }),
+      (manifest) => ({
+        ...manifest,
+        layers: Array.from({ length: 1025 }, () => manifest.layers[0]),
+      }),
       'CORRUPT',
       /layers.*1024/,
     ],
@@ -81,12 +130,32 @@ suite('a manifest that lies is refused with a reason', () => {
       'CORRUPT',
       /diff_ids/,
     ],
-    ['size of the config', (m) => ({ ...m, config: { ...m.config, size: 5 } }), 'CORRUPT', /more than its 5 bytes/],
-    ['endless config', (m) => ({ ...m, config: { ...m.config, size: 1e9 } }), 'LIMIT', /config of 1000000000 bytes/],
-    ['artifact', (m) => ({ ...m, config: { ...m.config, mediaType: 'application/x' } }), 'UNSUPPORTED', /config/],
+    [
+      'size of the config',
+      (m) => ({ ...m, config: { ...m.config, size: 5 } }),
+      'CORRUPT',
+      /more than its 5 bytes/,
+    ],
+    [
+      'endless config',
+      (m) => ({ ...m, config: { ...m.config, size: 1e9 } }),
+      'LIMIT',
+      /config of 1000000000 bytes/,
+    ],
+    [
+      'artifact',
+      (m) => ({ ...m, config: { ...m.config, mediaType: 'application/x' } }),
+      'UNSUPPORTED',
+      /config/,
+    ],
     ['manifest and index at once', (m) => ({ ...m, manifests: m.layers }), 'CORRUPT', /no index/],
     ['version 1', (m) => ({ ...m, schemaVersion: 1 }), 'CORRUPT', /schemaVersion/],
-    ['another kind', (m) => ({ ...m, mediaType: 'application/vnd.oci.thing' }), 'UNSUPPORTED', /vnd\.oci\.thing/],
+    [
+      'another kind',
+      (m) => ({ ...m, mediaType: 'application/vnd.oci.thing' }),
+      'UNSUPPORTED',
+      /vnd\.oci\.thing/,
+    ],
   ];
   for (const [what, change, code, message] of lies)
     test(what, async () => {
@@ -115,15 +184,24 @@ suite('a manifest that lies is refused with a reason', () => {
   });
 
   test('no JSON, or more than fits', async () => {
-    await assert.rejects(validate({ x: { bytes: Buffer.from('{') } }), { code: 'CORRUPT', message: /not JSON/ });
-    await assert.rejects(validate({ x: { bytes: Buffer.alloc((8 << 20) + 1, ' ') } }), { code: 'LIMIT' });
+    await assert.rejects(validate({ x: { bytes: Buffer.from('{') } }), {
+      code: 'CORRUPT',
+      message: /not JSON/,
+    });
+    await assert.rejects(validate({ x: { bytes: Buffer.alloc((8 << 20) + 1, ' ') } }), {
+      code: 'LIMIT',
+    });
   });
 });
 
 suite('an index', () => {
   const { x, ...rest } = given();
   const entry = { mediaType: OCI_MANIFEST, digest: sha256Digest(x.bytes), size: x.bytes.length };
-  const on = (architecture: string, variant?: string) => ({ os: 'linux', architecture, ...(variant && { variant }) });
+  const on = (architecture: string, variant?: string) => ({
+    os: 'linux',
+    architecture,
+    ...(variant && { variant }),
+  });
   const index = (manifests: readonly object[]) => ({
     ...rest,
     [entry.digest]: x,
@@ -135,8 +213,13 @@ suite('an index', () => {
     const arm = index([other, { ...entry, platform: on('arm', 'v7') }]);
     await validate(arm, ':index', { platform: on('arm') });
     await validate(arm, ':index', { platform: on('arm', 'v7') });
-    await assert.rejects(validate(arm, ':index', { platform: on('arm', 'v6') }), { code: 'NOT_FOUND' });
-    await assert.rejects(validate(arm, ':index'), { code: 'NOT_FOUND', message: /linux\/s390x, linux\/arm\/v7/ });
+    await assert.rejects(validate(arm, ':index', { platform: on('arm', 'v6') }), {
+      code: 'NOT_FOUND',
+    });
+    await assert.rejects(validate(arm, ':index'), {
+      code: 'NOT_FOUND',
+      message: /linux\/s390x, linux\/arm\/v7/,
+    });
     const here = process.arch === 'x64' ? 'amd64' : process.arch;
     await validate(index([other, { ...entry, platform: on(here) }]), ':index');
   });
@@ -144,7 +227,10 @@ suite('an index', () => {
   test('what it says of the manifest must be so', async () => {
     const options = { platform: on('arm') };
     const lying = index([{ ...entry, size: 5, platform: on('arm') }]);
-    await assert.rejects(validate(lying, ':index', options), { code: 'CORRUPT', message: /the index says 5/ });
+    await assert.rejects(validate(lying, ':index', options), {
+      code: 'CORRUPT',
+      message: /the index says 5/,
+    });
     const circular = index([{ ...entry, mediaType: OCI_INDEX, platform: on('arm') }]);
     await assert.rejects(validate(circular, ':index', options), { code: 'NOT_FOUND' });
   });

@@ -37,19 +37,33 @@ test('which proxy is taken, as in Go', () => {
     ['https://[::1]/', undefined],
   ] as const)
     assert.equal(proxyFor(new URL(url), environment)?.href, expected, url);
-  assert.equal(proxyFor(new URL('https://quay.io/'), { NO_PROXY: '*', HTTPS_PROXY: 'x' }), undefined);
-  const refuse = (value: string) => () => proxyFor(new URL('https://quay.io/'), { HTTPS_PROXY: value });
+  assert.equal(
+    proxyFor(new URL('https://quay.io/'), { NO_PROXY: '*', HTTPS_PROXY: 'x' }),
+    undefined,
+  );
+  const refuse = (value: string) => () =>
+    proxyFor(new URL('https://quay.io/'), { HTTPS_PROXY: value });
   assert.throws(refuse('socks5://user:secret@proxy'), {
     code: 'USAGE',
     message: /^HTTPS_PROXY: .*socks5:(?!.*secret)/,
   });
-  assert.throws(refuse('http://user:50%secret@proxy'), { code: 'USAGE', message: /^HTTPS_PROXY: .*%25$/ });
-  assert.throws(refuse('http://user:secret@[x'), { code: 'USAGE', message: /^HTTPS_PROXY: is no URL$/ });
+  assert.throws(refuse('http://user:50%secret@proxy'), {
+    code: 'USAGE',
+    message: /^HTTPS_PROXY: .*%25$/,
+  });
+  assert.throws(refuse('http://user:secret@[x'), {
+    code: 'USAGE',
+    message: /^HTTPS_PROXY: is no URL$/,
+  });
 });
 
 suite('through a proxy', needs('docker-registry', 'openssl'), () => {
   const scratch = scratchDirectory();
-  const seen: { readonly method: string; readonly url: string; readonly headers: IncomingMessage['headers'] }[] = [];
+  const seen: {
+    readonly method: string;
+    readonly url: string;
+    readonly headers: IncomingMessage['headers'];
+  }[] = [];
   const authorization = `Basic ${Buffer.from('p user:p@ss').toString('base64')}`;
   let registry: Registry;
   let proxy: ReturnType<typeof createServer>;
@@ -64,7 +78,8 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     proxy = createServer((request, response) => {
       seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers });
       const { pathname, search } = new URL(request.url ?? '');
-      if (request.headers['proxy-authorization'] !== authorization) return response.writeHead(407).end();
+      if (request.headers['proxy-authorization'] !== authorization)
+        return response.writeHead(407).end();
       const out = forward({
         port: plainPort,
         method: request.method,
@@ -79,7 +94,8 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     });
     proxy.on('connect', (request, socket) => {
       seen.push({ method: 'CONNECT', url: request.url ?? '', headers: request.headers });
-      if (request.headers['proxy-authorization'] !== authorization) return socket.end('HTTP/1.1 407 No\r\n\r\n');
+      if (request.headers['proxy-authorization'] !== authorization)
+        return socket.end('HTTP/1.1 407 No\r\n\r\n');
       const upstream = connect(port(), '127.0.0.1', () => {
         socket.write('HTTP/1.1 200 OK\r\n\r\n');
         socket.pipe(upstream).pipe(socket);
@@ -101,17 +117,22 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     delete process.env.HTTPS_PROXY;
     delete process.env.HTTP_PROXY;
   });
-  const proxyUrl = (user: string) => `http://${user}@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  const proxyUrl = (user: string) =>
+    `http://${user}@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
 
   test('https goes through a tunnel, its password to the proxy alone', async () => {
     process.env.HTTPS_PROXY = proxyUrl('p%20user:p%40ss');
     const options = { certDirectory: join(scratch, 'certs') };
     const image = await writeTestImage(join(scratch, 'image'), 'x', [noise('a', 300_000)]);
-    await copyImage(await openImage(image.imgref), await createImage('docker://registry.test/os/x:x', options));
+    await copyImage(
+      await openImage(image.imgref),
+      await createImage('docker://registry.test/os/x:x', options),
+    );
     const pushed = await openImage('docker://registry.test/os/x:x', options);
     assert.equal(pushed.manifestDigest, image.manifestDigest);
     assert.ok(seen.length > 0);
-    for (const { method, url } of seen.splice(0)) assert.deepEqual([method, url], ['CONNECT', 'registry.test:443']);
+    for (const { method, url } of seen.splice(0))
+      assert.deepEqual([method, url], ['CONNECT', 'registry.test:443']);
   });
 
   test('a proxy that refuses is told, its password is not', async () => {
@@ -127,8 +148,14 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     process.env.HTTP_PROXY = proxyUrl('p%20user:p%40ss');
     const image = await writeTestImage(join(scratch, 'image'), 'y', [noise('b', 300_000)]);
     const options = { tlsVerify: false };
-    await copyImage(await openImage(image.imgref), await createImage('docker://registry.test/os/x:y', options));
-    assert.equal((await openImage('docker://registry.test/os/x:y', options)).manifestDigest, image.manifestDigest);
+    await copyImage(
+      await openImage(image.imgref),
+      await createImage('docker://registry.test/os/x:y', options),
+    );
+    assert.equal(
+      (await openImage('docker://registry.test/os/x:y', options)).manifestDigest,
+      image.manifestDigest,
+    );
     assert.ok(seen.length > 0);
     for (const { url } of seen) assert.match(url, /^http:\/\/registry\.test\/v2\//);
   });

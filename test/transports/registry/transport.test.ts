@@ -23,7 +23,13 @@ import {
   startRegistry,
   type TestCertificates,
 } from '../../support/docker-registry.js';
-import { gzipped, newTraffic, noise, type TestImage, writeTestImage } from '../../support/random-images.js';
+import {
+  gzipped,
+  newTraffic,
+  noise,
+  type TestImage,
+  writeTestImage,
+} from '../../support/random-images.js';
 import { run } from '../../support/run.js';
 import { startTokenServer, type TokenServer } from '../../support/token-server.js';
 import { needs } from '../../support/tools.js';
@@ -105,7 +111,10 @@ suite('a registry over http', needs('docker-registry'), () => {
     await copy(old.imgref, ref('os/source:old'), options);
     const traffic = await copy(ref('os/source:old'), ref('os/mounted:old'), options);
     // The config is read to look at it, and written as it may be another.
-    assert.deepEqual([traffic.blobBytesReceived, traffic.blobBytesSent], [old.config.length, old.config.length]);
+    assert.deepEqual(
+      [traffic.blobBytesReceived, traffic.blobBytesSent],
+      [old.config.length, old.config.length],
+    );
     const pulled = join(scratch, 'mounted');
     await copy(ref('os/mounted:old'), `oci:${pulled}:x`, options);
     assertSameImage(pulled, old);
@@ -115,7 +124,11 @@ suite('a registry over http', needs('docker-registry'), () => {
     const other = await startRegistry(join(scratch, 'other'));
     try {
       await copy(old.imgref, ref('os/stream:old'), options);
-      const traffic = await copy(ref('os/stream:old'), `registry:${other.host}/os/streamed`, options);
+      const traffic = await copy(
+        ref('os/stream:old'),
+        `registry:${other.host}/os/streamed`,
+        options,
+      );
       assert.equal(traffic.blobBytesSent, old.size);
       assert.deepEqual(
         (await openImage(`registry:${other.host}/os/streamed:latest`, options)).manifestBytes,
@@ -139,7 +152,10 @@ suite('a registry over http', needs('docker-registry'), () => {
 
   test('Ctrl-C ends a push, and nothing shows', async () => {
     const interrupt = new AbortController();
-    const writer = await createImage(ref('os/interrupted:x'), { ...options, signal: interrupt.signal });
+    const writer = await createImage(ref('os/interrupted:x'), {
+      ...options,
+      signal: interrupt.signal,
+    });
     const image = await openImage(old.imgref);
     for (const layer of image.manifest.layers) await writer.reuse(layer, image);
     interrupt.abort();
@@ -156,18 +172,29 @@ suite('a registry over http', needs('docker-registry'), () => {
         assert.match(error.message, /os\/nowhere.*MANIFEST_UNKNOWN/);
         return true;
       });
-    await assert.rejects(createImage(ref(`os/base@${old.manifestDigest}`), options), { code: 'USAGE' });
+    await assert.rejects(createImage(ref(`os/base@${old.manifestDigest}`), options), {
+      code: 'USAGE',
+    });
   });
 
   test('plain http is used only where verification is off', async () => {
-    await assert.rejects(openImage(ref('os/base:old'), { retries: 0 }), (error: OstrataError) => error.code === 'IO');
+    await assert.rejects(
+      openImage(ref('os/base:old'), { retries: 0 }),
+      (error: OstrataError) => error.code === 'IO',
+    );
   });
 
   suite('skopeo and podman', needs('skopeo'), () => {
     test('skopeo reads what we push, we read what skopeo pushes', async () => {
       await copy(next.imgref, ref('os/ours:new'), options);
       const theirs = join(scratch, 'skopeo');
-      run('skopeo', ['copy', '-q', '--src-tls-verify=false', ref('os/ours:new'), `oci:${theirs}:x`]);
+      run('skopeo', [
+        'copy',
+        '-q',
+        '--src-tls-verify=false',
+        ref('os/ours:new'),
+        `oci:${theirs}:x`,
+      ]);
       assertSameImage(theirs, next);
       run('skopeo', ['copy', '-q', '--dest-tls-verify=false', next.imgref, ref('os/theirs:new')]);
       const ours = join(scratch, 'of-skopeo');
@@ -176,7 +203,14 @@ suite('a registry over http', needs('docker-registry'), () => {
     });
 
     test('docker v2s2 is read', async () => {
-      run('skopeo', ['copy', '-q', '--format=v2s2', '--dest-tls-verify=false', old.imgref, ref('os/docker:old')]);
+      run('skopeo', [
+        'copy',
+        '-q',
+        '--format=v2s2',
+        '--dest-tls-verify=false',
+        old.imgref,
+        ref('os/docker:old'),
+      ]);
       const image = await openImage(ref('os/docker:old'), options);
       assert.match(image.manifest.mediaType ?? '', /vnd\.docker\.distribution\.manifest\.v2/);
       await validateImage(image);
@@ -190,103 +224,146 @@ suite('a registry over http', needs('docker-registry'), () => {
       mkdirSync(tree);
       writeFileSync(join(tree, 'hello'), 'hello\n');
       run('tar', ['-C', tree, '-cf', join(scratch, 'layer.tar'), 'hello']);
-      const image = await writeTestImage(join(scratch, 'images'), 'podman', [readFileSync(join(scratch, 'layer.tar'))]);
+      const image = await writeTestImage(join(scratch, 'images'), 'podman', [
+        readFileSync(join(scratch, 'layer.tar')),
+      ]);
       await copy(image.imgref, ref('os/podman:x'), options);
-      const storage = ['--root', join(scratch, 'storage'), '--runroot', join(scratch, 'run'), '--storage-driver=vfs'];
-      const id = run('podman', [...storage, 'pull', '-q', '--tls-verify=false', ref('os/podman:x')]).trim();
-      assert.equal(`sha256:${id}`, JSON.parse(Buffer.from(image.manifest).toString()).config.digest);
+      const storage = [
+        '--root',
+        join(scratch, 'storage'),
+        '--runroot',
+        join(scratch, 'run'),
+        '--storage-driver=vfs',
+      ];
+      const id = run('podman', [
+        ...storage,
+        'pull',
+        '-q',
+        '--tls-verify=false',
+        ref('os/podman:x'),
+      ]).trim();
+      assert.equal(
+        `sha256:${id}`,
+        JSON.parse(Buffer.from(image.manifest).toString()).config.digest,
+      );
       run('podman', [...storage, 'rmi', '-f', id]);
     });
   });
 });
 
-suite('a registry over https that wants to know who asks', needs('docker-registry', 'openssl', 'htpasswd'), () => {
-  let scratch: string;
-  let certificates: TestCertificates;
-  let certDirectory: string;
-  let registry: Registry;
-  let image: TestImage;
+suite(
+  'a registry over https that wants to know who asks',
+  needs('docker-registry', 'openssl', 'htpasswd'),
+  () => {
+    let scratch: string;
+    let certificates: TestCertificates;
+    let certDirectory: string;
+    let registry: Registry;
+    let image: TestImage;
 
-  before(async () => {
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
-    certificates = makeCertificates(join(scratch, 'keys'));
-    certDirectory = join(scratch, 'certs');
-    mkdirSync(certDirectory);
-    copyFileSync(certificates.ca, join(certDirectory, 'ca.crt'));
-    const htpasswd = join(scratch, 'htpasswd');
-    run('htpasswd', ['-Bbc', htpasswd, user, password]);
-    registry = await startRegistry(join(scratch, 'registry'), { tls: certificates, htpasswd });
-    image = await writeTestImage(join(scratch, 'images'), 'x', [noise('a', 2 * MIB), noise('b', 1000)]);
-  });
-  after(async () => {
-    await registry.stop();
-    rmSync(scratch, { recursive: true, force: true });
-  });
-  const imgref = (path = 'os/base:x') => `docker://${registry.host}/${path}`;
-
-  test('push and pull with a private CA and a password', async () => {
-    const options = { certDirectory, credentials: { username: user, password } };
-    assert.equal((await copy(image.imgref, imgref(), options)).blobBytesSent, image.size);
-    const pulled = join(scratch, 'pulled');
-    await copy(imgref(), `oci:${pulled}:x`, options);
-    assertSameImage(pulled, image);
-  });
-
-  test('an authfile that skopeo wrote, and one with an entry for the repository', async () => {
-    const authfile = join(scratch, 'auth.json');
-    const login = ['login', '--authfile', authfile, '--cert-dir', certDirectory, '-u', user, '--password-stdin'];
-    run('skopeo', [...login, registry.host], { input: Buffer.from(password) });
-    await copy(image.imgref, imgref('os/authfile:x'), { certDirectory, authfile });
-    const { auths } = JSON.parse(readFileSync(authfile, 'utf8'));
-    const entry = auths[registry.host];
-    const wrong = { auth: Buffer.from('bob:no').toString('base64') };
-    writeFileSync(
-      authfile,
-      JSON.stringify({ auths: { [registry.host]: wrong, [`${registry.host}/os/authfile`]: entry } }),
-    );
-    await openImage(imgref('os/authfile:x'), { certDirectory, authfile });
-    await assert.rejects(openImage(imgref('os/base:x'), { certDirectory, authfile }), { code: 'IO' });
-  });
-
-  test('without the CA, or credentials, or with wrong ones: one clear error, no secret in it', async () => {
-    const authfile = join(scratch, 'none.json');
-    writeFileSync(authfile, '{}');
-    for (const [options, message] of [
-      [{ credentials: { username: user, password } }, /certificate/],
-      [{ certDirectory, authfile }, /401.*UNAUTHORIZED.*no credentials/],
-      [{ certDirectory, credentials: { username: user, password: 'wrong-password' } }, /401.*UNAUTHORIZED/],
-    ] as const)
-      for (const action of [openImage, createImage])
-        await assert.rejects(action(imgref(), options), (error: OstrataError) => {
-          assert.match(error.message, message);
-          assert.doesNotMatch(error.message, /wrong-password|p:ss/);
-          return true;
-        });
-  });
-
-  test('--tls-verify=false takes any certificate and stays with https', async () => {
-    await openImage(imgref(), { tlsVerify: false, credentials: { username: user, password } });
-  });
-
-  test('a client certificate', async () => {
-    const mutual = await startRegistry(join(scratch, 'mutual'), {
-      tls: { ...certificates, clientCa: certificates.ca },
+    before(async () => {
+      scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+      certificates = makeCertificates(join(scratch, 'keys'));
+      certDirectory = join(scratch, 'certs');
+      mkdirSync(certDirectory);
+      copyFileSync(certificates.ca, join(certDirectory, 'ca.crt'));
+      const htpasswd = join(scratch, 'htpasswd');
+      run('htpasswd', ['-Bbc', htpasswd, user, password]);
+      registry = await startRegistry(join(scratch, 'registry'), { tls: certificates, htpasswd });
+      image = await writeTestImage(join(scratch, 'images'), 'x', [
+        noise('a', 2 * MIB),
+        noise('b', 1000),
+      ]);
     });
-    try {
-      const target = `docker://${mutual.host}/os/mutual:x`;
-      await assert.rejects(createImage(target, { certDirectory, retries: 0 }), { code: 'IO' });
-      const withClient = join(scratch, 'client-certs');
-      mkdirSync(withClient);
-      copyFileSync(certificates.ca, join(withClient, 'ca.crt'));
-      copyFileSync(certificates.clientCertificate, join(withClient, 'us.cert'));
-      await assert.rejects(createImage(target, { certDirectory: withClient }), /us\.cert is there, us\.key is not/);
-      copyFileSync(certificates.clientKey, join(withClient, 'us.key'));
-      await copy(image.imgref, target, { certDirectory: withClient });
-    } finally {
-      await mutual.stop();
-    }
-  });
-});
+    after(async () => {
+      await registry.stop();
+      rmSync(scratch, { recursive: true, force: true });
+    });
+    const imgref = (path = 'os/base:x') => `docker://${registry.host}/${path}`;
+
+    test('push and pull with a private CA and a password', async () => {
+      const options = { certDirectory, credentials: { username: user, password } };
+      assert.equal((await copy(image.imgref, imgref(), options)).blobBytesSent, image.size);
+      const pulled = join(scratch, 'pulled');
+      await copy(imgref(), `oci:${pulled}:x`, options);
+      assertSameImage(pulled, image);
+    });
+
+    test('an authfile that skopeo wrote, and one with an entry for the repository', async () => {
+      const authfile = join(scratch, 'auth.json');
+      const login = [
+        'login',
+        '--authfile',
+        authfile,
+        '--cert-dir',
+        certDirectory,
+        '-u',
+        user,
+        '--password-stdin',
+      ];
+      run('skopeo', [...login, registry.host], { input: Buffer.from(password) });
+      await copy(image.imgref, imgref('os/authfile:x'), { certDirectory, authfile });
+      const { auths } = JSON.parse(readFileSync(authfile, 'utf8'));
+      const entry = auths[registry.host];
+      const wrong = { auth: Buffer.from('bob:no').toString('base64') };
+      writeFileSync(
+        authfile,
+        JSON.stringify({
+          auths: { [registry.host]: wrong, [`${registry.host}/os/authfile`]: entry },
+        }),
+      );
+      await openImage(imgref('os/authfile:x'), { certDirectory, authfile });
+      await assert.rejects(openImage(imgref('os/base:x'), { certDirectory, authfile }), {
+        code: 'IO',
+      });
+    });
+
+    test('without the CA, or credentials, or with wrong ones: one clear error, no secret in it', async () => {
+      const authfile = join(scratch, 'none.json');
+      writeFileSync(authfile, '{}');
+      for (const [options, message] of [
+        [{ credentials: { username: user, password } }, /certificate/],
+        [{ certDirectory, authfile }, /401.*UNAUTHORIZED.*no credentials/],
+        [
+          { certDirectory, credentials: { username: user, password: 'wrong-password' } },
+          /401.*UNAUTHORIZED/,
+        ],
+      ] as const)
+        for (const action of [openImage, createImage])
+          await assert.rejects(action(imgref(), options), (error: OstrataError) => {
+            assert.match(error.message, message);
+            assert.doesNotMatch(error.message, /wrong-password|p:ss/);
+            return true;
+          });
+    });
+
+    test('--tls-verify=false takes any certificate and stays with https', async () => {
+      await openImage(imgref(), { tlsVerify: false, credentials: { username: user, password } });
+    });
+
+    test('a client certificate', async () => {
+      const mutual = await startRegistry(join(scratch, 'mutual'), {
+        tls: { ...certificates, clientCa: certificates.ca },
+      });
+      try {
+        const target = `docker://${mutual.host}/os/mutual:x`;
+        await assert.rejects(createImage(target, { certDirectory, retries: 0 }), { code: 'IO' });
+        const withClient = join(scratch, 'client-certs');
+        mkdirSync(withClient);
+        copyFileSync(certificates.ca, join(withClient, 'ca.crt'));
+        copyFileSync(certificates.clientCertificate, join(withClient, 'us.cert'));
+        await assert.rejects(
+          createImage(target, { certDirectory: withClient }),
+          /us\.cert is there, us\.key is not/,
+        );
+        copyFileSync(certificates.clientKey, join(withClient, 'us.key'));
+        await copy(image.imgref, target, { certDirectory: withClient });
+      } finally {
+        await mutual.stop();
+      }
+    });
+  },
+);
 
 suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () => {
   let scratch: string;
@@ -299,8 +376,13 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
     scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
     const { ca, certificate, key } = makeCertificates(join(scratch, 'keys'));
     tokens = await startTokenServer({ key, certificate, user, password, identityToken });
-    registry = await startRegistry(join(scratch, 'registry'), { token: { ...tokens, rootCert: ca } });
-    image = await writeTestImage(join(scratch, 'images'), 'x', [noise('a', 200_000), noise('b', 1000)]);
+    registry = await startRegistry(join(scratch, 'registry'), {
+      token: { ...tokens, rootCert: ca },
+    });
+    image = await writeTestImage(join(scratch, 'images'), 'x', [
+      noise('a', 200_000),
+      noise('b', 1000),
+    ]);
   });
   after(async () => {
     await registry.stop();
@@ -332,14 +414,20 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
 
   test('an identity token', async () => {
     const authfile = join(scratch, 'identity.json');
-    writeFileSync(authfile, JSON.stringify({ auths: { [registry.host]: { identitytoken: identityToken } } }));
+    writeFileSync(
+      authfile,
+      JSON.stringify({ auths: { [registry.host]: { identitytoken: identityToken } } }),
+    );
     tokens.requests.length = 0;
     await copy(image.imgref, imgref('os/identity:x'), { tlsVerify: false, authfile });
     assert.deepEqual(tokens.requests, [`${user} repository:os/identity:pull,push`]);
   });
 
   test('a refused password is told with the words of the token server', async () => {
-    const options = { tlsVerify: false, credentials: { username: user, password: 'wrong-password' } };
+    const options = {
+      tlsVerify: false,
+      credentials: { username: user, password: 'wrong-password' },
+    };
     await assert.rejects(createImage(imgref('os/one:x'), options), (error: OstrataError) => {
       assert.match(error.message, /token.*401.*incorrect username or password/);
       assert.doesNotMatch(error.message, /wrong-password/);

@@ -13,7 +13,11 @@ import { scratchDirectory } from '../../support/scratch.js';
 import { needs } from '../../support/tools.js';
 
 const make = (scratch: string) =>
-  writeTestImage(join(scratch, 'image'), 'x', [noise('a', 300_000), noise('b', 1000), Buffer.alloc(10_240)]);
+  writeTestImage(join(scratch, 'image'), 'x', [
+    noise('a', 300_000),
+    noise('b', 1000),
+    Buffer.alloc(10_240),
+  ]);
 
 /** Runs `body` with a temporary directory of its own, and checks that nothing is left there. */
 async function withTmpdir(body: (scratch: string) => Promise<void>): Promise<void> {
@@ -33,7 +37,10 @@ async function withTmpdir(body: (scratch: string) => Promise<void>): Promise<voi
 suite('places that skopeo reaches', needs('skopeo'), () => {
   for (const [name, target] of [
     ['dir', (scratch: string) => `dir:${join(scratch, 'dir')}`],
-    ['docker-archive', (scratch: string) => `docker-archive:${join(scratch, 'image.tar')}:os/base:x`],
+    [
+      'docker-archive',
+      (scratch: string) => `docker-archive:${join(scratch, 'image.tar')}:os/base:x`,
+    ],
   ] as const)
     test(`${name}: what is written is read, with the same layers`, () =>
       withTmpdir(async (scratch) => {
@@ -43,28 +50,40 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
         const config = await validateImage(read);
         const original = parseConfig(image.config);
         assert.deepEqual(config.rootfs.diff_ids, original.rootfs.diff_ids);
-        if (name === 'dir') assert.equal(read.manifestDigest, image.manifestDigest, 'dir: keeps digests');
+        if (name === 'dir')
+          assert.equal(read.manifestDigest, image.manifestDigest, 'dir: keeps digests');
         assert.equal(read.name, target(scratch));
         await read.close?.();
       }));
 
-  test('containers-storage: podman has what is written, and it is read', needs('podman', 'root', 'tar'), () =>
-    withTmpdir(async (scratch) => {
-      writeFileSync(join(scratch, 'hello'), 'hello\n');
-      run('tar', ['-C', scratch, '-cf', join(scratch, 'layer.tar'), 'hello']);
-      const layer = run('cat', [join(scratch, 'layer.tar')]);
-      const image = await writeTestImage(join(scratch, 'image'), 'x', [Buffer.from(layer, 'latin1')]);
-      const [root, runroot] = [join(scratch, 'storage'), join(scratch, 'run')];
-      const target = `containers-storage:[vfs@${root}+${runroot}]localhost/os/base:x`;
-      await copyImage(await openImage(image.imgref), await createImage(target));
-      const storage = ['--root', root, '--runroot', runroot, '--storage-driver=vfs'];
-      const listed = run('podman', [...storage, 'images', '--digests', '--format', '{{.Digest}} {{.Repository}}']);
-      assert.equal(listed.trim(), `${image.manifestDigest} localhost/os/base`);
-      const read = await openImage(target);
-      await validateImage(read);
-      assert.deepEqual(await read.config(), image.config);
-      await read.close?.();
-    }),
+  test(
+    'containers-storage: podman has what is written, and it is read',
+    needs('podman', 'root', 'tar'),
+    () =>
+      withTmpdir(async (scratch) => {
+        writeFileSync(join(scratch, 'hello'), 'hello\n');
+        run('tar', ['-C', scratch, '-cf', join(scratch, 'layer.tar'), 'hello']);
+        const layer = run('cat', [join(scratch, 'layer.tar')]);
+        const image = await writeTestImage(join(scratch, 'image'), 'x', [
+          Buffer.from(layer, 'latin1'),
+        ]);
+        const [root, runroot] = [join(scratch, 'storage'), join(scratch, 'run')];
+        const target = `containers-storage:[vfs@${root}+${runroot}]localhost/os/base:x`;
+        await copyImage(await openImage(image.imgref), await createImage(target));
+        const storage = ['--root', root, '--runroot', runroot, '--storage-driver=vfs'];
+        const listed = run('podman', [
+          ...storage,
+          'images',
+          '--digests',
+          '--format',
+          '{{.Digest}} {{.Repository}}',
+        ]);
+        assert.equal(listed.trim(), `${image.manifestDigest} localhost/os/base`);
+        const read = await openImage(target);
+        await validateImage(read);
+        assert.deepEqual(await read.config(), image.config);
+        await read.close?.();
+      }),
   );
 
   test('what cannot be read or written is told in the words of skopeo, and leaves nothing', () =>
@@ -76,10 +95,16 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
         return true;
       });
       const writer = await createImage(`docker-archive:${join(scratch, 'new.tar')}:Not A Name`);
-      await assert.rejects(copyImage(await openImage(image.imgref), writer), /writing docker-archive:.*skopeo: /);
+      await assert.rejects(
+        copyImage(await openImage(image.imgref), writer),
+        /writing docker-archive:.*skopeo: /,
+      );
       assert.ok(!existsSync(join(scratch, 'new.tar')));
       writeFileSync(join(scratch, 'there.tar'), '');
-      await assert.rejects(createImage(`docker-archive:${join(scratch, 'there.tar')}`), /is there already/);
+      await assert.rejects(
+        createImage(`docker-archive:${join(scratch, 'there.tar')}`),
+        /is there already/,
+      );
       await assert.rejects(createImage('dir:'), { code: 'USAGE' });
     }));
 });
@@ -89,7 +114,10 @@ test('skopeo gets no credentials; where it is missing, that is told', async () =
     const [path, proxy] = [process.env.PATH, process.env.HTTPS_PROXY];
     const log = join(scratch, 'log');
     mkdirSync(join(scratch, 'bin'));
-    writeFileSync(join(scratch, 'bin/skopeo'), `#!/bin/sh\necho "$*" >> ${log}\nenv >> ${log}\nexit 1\n`);
+    writeFileSync(
+      join(scratch, 'bin/skopeo'),
+      `#!/bin/sh\necho "$*" >> ${log}\nenv >> ${log}\nexit 1\n`,
+    );
     chmodSync(join(scratch, 'bin/skopeo'), 0o755);
     try {
       process.env.HTTPS_PROXY = 'http://user:very-secret@proxy';
@@ -101,7 +129,10 @@ test('skopeo gets no credentials; where it is missing, that is told', async () =
       assert.match(seen, /copy/);
       assert.doesNotMatch(seen, /very-secret/);
       process.env.PATH = join(scratch, 'empty');
-      await assert.rejects(createImage(`dir:${join(scratch, 'x')}`), { code: 'UNSUPPORTED', message: /not installed/ });
+      await assert.rejects(createImage(`dir:${join(scratch, 'x')}`), {
+        code: 'UNSUPPORTED',
+        message: /not installed/,
+      });
     } finally {
       process.env.PATH = path;
       if (proxy === undefined) delete process.env.HTTPS_PROXY;

@@ -27,7 +27,10 @@ const fixture = (name: string) => fixtures.find((each) => each.name === name) ??
 /** A copy of a fixture's database at `path` below a root of its own. */
 function rootWith(name: string, path: string): string {
   const root = mkdtempSync(join(scratch, 'root-'));
-  cpSync(fixture(name).directory, join(root, path), { recursive: true, filter: (file) => !file.endsWith('.json') });
+  cpSync(fixture(name).directory, join(root, path), {
+    recursive: true,
+    filter: (file) => !file.endsWith('.json'),
+  });
   return root;
 }
 async function nevras(path: string, dbpath?: string): Promise<string[]> {
@@ -60,9 +63,18 @@ for (const { name } of fixtures)
 
 test('what is not there is named', async () => {
   const root = mkdtempSync(join(scratch, 'empty-'));
-  await assert.rejects(openRpmdbAt(root), { code: 'NOT_FOUND', message: /empty-.*: no package database/ });
-  await assert.rejects(openRpmdbAt(root, '/x'), { code: 'NOT_FOUND', message: /no package database .* in \/x/ });
-  await assert.rejects(openRpmdbAt(join(root, 'gone')), { code: 'NOT_FOUND', message: /^reading rpmdb: ENOENT/ });
+  await assert.rejects(openRpmdbAt(root), {
+    code: 'NOT_FOUND',
+    message: /empty-.*: no package database/,
+  });
+  await assert.rejects(openRpmdbAt(root, '/x'), {
+    code: 'NOT_FOUND',
+    message: /no package database .* in \/x/,
+  });
+  await assert.rejects(openRpmdbAt(join(root, 'gone')), {
+    code: 'NOT_FOUND',
+    message: /^reading rpmdb: ENOENT/,
+  });
 });
 
 /** Everything about the files of a folder that reading could change, but for when they were read. */
@@ -70,7 +82,9 @@ const snapshot = (folder: string) =>
   readdirSync(folder)
     .sort()
     .map((name) => {
-      const { ino, size, mtimeNs, ctimeNs, mode, uid } = statSync(join(folder, name), { bigint: true });
+      const { ino, size, mtimeNs, ctimeNs, mode, uid } = statSync(join(folder, name), {
+        bigint: true,
+      });
       return [name, ino, size, mtimeNs, ctimeNs, mode, uid].join();
     });
 
@@ -100,7 +114,10 @@ test('a read-only file system, files of another user', needs('root'), async () =
     const cwd = join(import.meta.dirname, '../../../..');
     // As whom the files are not; as another user Node itself might be out of reach.
     const other = ['--bounding-set=-dac_override,-dac_read_search', process.execPath];
-    const output = execFileSync('setpriv', [...other, '-e', program, folder], { cwd, encoding: 'utf8' });
+    const output = execFileSync('setpriv', [...other, '-e', program, folder], {
+      cwd,
+      encoding: 'utf8',
+    });
     assert.equal(Number(output), expected(name).length, 'read without being their owner');
   } finally {
     execFileSync('umount', [folder]);

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { openRpmdb, type RpmFile, type RpmPackage, Tag } from '../../../../plugins/rpm/rpmdb/index.js';
+import {
+  openRpmdb,
+  type RpmFile,
+  type RpmPackage,
+  Tag,
+} from '../../../../plugins/rpm/rpmdb/index.js';
 import {
   discoverFixtures,
   type ExpectedFile,
@@ -52,7 +57,10 @@ const byNevra = (a: { nevra: string }, b: { nevra: string }) => (a.nevra < b.nev
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 test('there are fixtures of every backend', () => {
-  assert.deepEqual(new Set(fixtures.map((fixture) => fixture.backend)), new Set(['sqlite', 'ndb', 'bdb']));
+  assert.deepEqual(
+    new Set(fixtures.map((fixture) => fixture.backend)),
+    new Set(['sqlite', 'ndb', 'bdb']),
+  );
 });
 
 for (const fixture of fixtures)
@@ -92,7 +100,10 @@ for (const fixture of fixtures)
     test('cut off anywhere, it is an error that names the place', async () => {
       const files = fixture.read();
       for (let part = 0; part < 64; part++) {
-        const database = files.database.subarray(0, Math.floor((files.database.length * part) / 64));
+        const database = files.database.subarray(
+          0,
+          Math.floor((files.database.length * part) / 64),
+        );
         const readAll = async () => {
           const db = await openRpmdb({ ...files, wal: undefined, database });
           for (const pkg of db.packages()) for (const _ of pkg.files());

@@ -34,7 +34,8 @@ function randomNumbers(seed: number): (below: number) => number {
 }
 
 const INTERESTING = [
-  0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff,
+  0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
+  0xfffffff0, 0xffffffff,
 ];
 
 /** A damaged copy of `bytes`. Most damage goes where structures begin: the start of the file and of its pages. */
@@ -43,9 +44,12 @@ export function damaged(bytes: Uint8Array, random: (below: number) => number): U
   if (random(16) === 0) return copy.subarray(0, random(copy.length + 1));
   for (let changes = 1 + random(4); changes > 0; changes--) {
     const page = random(Math.max(1, copy.length >> 9)) << 9;
-    const at = [random(copy.length), random(Math.min(256, copy.length)), page + random(64), page + 480 + random(32)][
-      random(4)
-    ] as number;
+    const at = [
+      random(copy.length),
+      random(Math.min(256, copy.length)),
+      page + random(64),
+      page + 480 + random(32),
+    ][random(4)] as number;
     switch (random(5)) {
       case 0:
         if (at < copy.length) (copy[at] as number) ^= 1 << random(8);
@@ -56,7 +60,10 @@ export function damaged(bytes: Uint8Array, random: (below: number) => number): U
       case 2:
       case 3:
         if (at + 4 <= copy.length) {
-          const value = random(2) === 0 ? (INTERESTING[random(INTERESTING.length)] as number) : random(copy.length);
+          const value =
+            random(2) === 0
+              ? (INTERESTING[random(INTERESTING.length)] as number)
+              : random(copy.length);
           if (random(2) === 0) copy.writeUInt32BE(value, at);
           else copy.writeUInt32LE(value, at);
         }
@@ -95,7 +102,9 @@ export async function fuzz(
     const name = `case ${i} of seed ${seed}`;
     try {
       if (random(HEADERS_PER_DATABASE + 1) > 0)
-        readPackage(new RpmPackage(1, damaged(headers[random(headers.length)] as Uint8Array, random)));
+        readPackage(
+          new RpmPackage(1, damaged(headers[random(headers.length)] as Uint8Array, random)),
+        );
       else {
         const files = databases[random(databases.length)] as (typeof databases)[number];
         const isLog = files.wal !== undefined && random(2) === 0;
@@ -112,13 +121,19 @@ export async function fuzz(
         error instanceof OstrataError && ALLOWED_CODES.includes(error.code),
         `${name}: ${(error as Error).stack}`,
       );
-      assert.ok(error.message.length < 4096, `${name}: a message of ${error.message.length} characters`);
+      assert.ok(
+        error.message.length < 4096,
+        `${name}: a message of ${error.message.length} characters`,
+      );
     }
     const milliseconds = performance.now() - start;
     slowest = Math.max(slowest, milliseconds);
     assert.ok(milliseconds < MAX_MILLISECONDS, `${name}: ${milliseconds} ms`);
     if (i % 1000 === 0) {
-      assert.ok(process.memoryUsage.rss() < MAX_RSS, `${name}: ${process.memoryUsage.rss()} bytes of memory`);
+      assert.ok(
+        process.memoryUsage.rss() < MAX_RSS,
+        `${name}: ${process.memoryUsage.rss()} bytes of memory`,
+      );
       onProgress(i);
     }
   }
@@ -145,6 +160,8 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
   console.log(`${cases} cases, seed ${seed}`);
   const result = await fuzz(cases, seed, (done) => process.stdout.write(`\r${done}`));
   const { values, errors, slowest } = result;
-  console.log(`\r${values} ended in a value, ${errors} in an error; the slowest took ${slowest.toFixed(0)} ms`);
+  console.log(
+    `\r${values} ended in a value, ${errors} in an error; the slowest took ${slowest.toFixed(0)} ms`,
+  );
   console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
 }

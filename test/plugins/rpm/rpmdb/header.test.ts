@@ -77,12 +77,17 @@ test('a dribble overrides the region; the first entry counts within it', () => {
 test('dribbled base names replace old file names', () => {
   const old: HeaderEntry = [Tag.OLDFILENAMES, TagType.STRING_ARRAY, ['/a']];
   assert.ok(RpmHeader.parse(buildHeader([old])).has(Tag.OLDFILENAMES));
-  const converted = RpmHeader.parse(buildHeader([old], [[Tag.BASENAMES, TagType.STRING_ARRAY, ['a']]]));
+  const converted = RpmHeader.parse(
+    buildHeader([old], [[Tag.BASENAMES, TagType.STRING_ARRAY, ['a']]]),
+  );
   assert.equal(converted.has(Tag.OLDFILENAMES), false);
 });
 
 test('a header without region is read', () => {
-  assert.equal(RpmHeader.parse(buildHeader([[1000, TagType.STRING, ['x']]], [], false)).text(1000), 'x');
+  assert.equal(
+    RpmHeader.parse(buildHeader([[1000, TagType.STRING, ['x']]], [], false)).text(1000),
+    'x',
+  );
 });
 
 test('counts and offsets beyond the data are errors that name both', () => {
@@ -93,15 +98,30 @@ test('counts and offsets beyond the data are errors that name both', () => {
   };
   assert.throws(() => RpmHeader.parse(new Uint8Array(4)), corrupt(/needs 4 bytes, has 0 of 4/));
   assert.throws(() => RpmHeader.parse(change(0, 0)), corrupt(/no index entries/));
-  assert.throws(() => RpmHeader.parse(change(0, 70000)), { code: 'LIMIT', message: /70000, at most 65535/ });
-  assert.throws(() => RpmHeader.parse(change(4, 2 ** 30)), { code: 'LIMIT', message: /1073741824, at most 268435455/ });
-  assert.throws(() => RpmHeader.parse(change(4, 21)), corrupt(/2 entries and 21 bytes of data in 60 bytes/));
+  assert.throws(() => RpmHeader.parse(change(0, 70000)), {
+    code: 'LIMIT',
+    message: /70000, at most 65535/,
+  });
+  assert.throws(() => RpmHeader.parse(change(4, 2 ** 30)), {
+    code: 'LIMIT',
+    message: /1073741824, at most 268435455/,
+  });
+  assert.throws(
+    () => RpmHeader.parse(change(4, 21)),
+    corrupt(/2 entries and 21 bytes of data in 60 bytes/),
+  );
   // 8: the region entry; 24: the entry of tag 1000; 40: the data, with the region's trailer at 4.
   assert.throws(() => RpmHeader.parse(change(12, 4)), corrupt(/region of type 4/));
   assert.throws(() => RpmHeader.parse(change(16, 5)), corrupt(/region trailer at 5 of 20 bytes/));
-  assert.throws(() => RpmHeader.parse(change(52, -48 >>> 0)), corrupt(/region of 3 index entries in a header of 2/));
+  assert.throws(
+    () => RpmHeader.parse(change(52, -48 >>> 0)),
+    corrupt(/region of 3 index entries in a header of 2/),
+  );
   assert.throws(() => RpmHeader.parse(change(32, 21)), corrupt(/tag 1000: data at 21 of 20 bytes/));
-  assert.throws(() => RpmHeader.parse(change(28, 12)).strings(1000), corrupt(/tag 1000: unknown type 12/));
+  assert.throws(
+    () => RpmHeader.parse(change(28, 12)).strings(1000),
+    corrupt(/tag 1000: unknown type 12/),
+  );
   assert.throws(
     () => RpmHeader.parse(change(36, 21)).strings(1000),
     corrupt(/tag 1000: 21 values of type 8 in 20 bytes/),

@@ -14,14 +14,22 @@ function tree(entries: Readonly<Record<TreePath, number | string>>): FileMap {
       directories.add(path.slice(0, at) as TreePath);
   const made = Object.entries(entries).map(([key, value]): FileEntry => {
     const path = key as TreePath;
-    if (typeof value === 'string') return { ...common, type: 'symlink', path, size: 0, target: value };
+    if (typeof value === 'string')
+      return { ...common, type: 'symlink', path, size: 0, target: value };
     return { ...common, type: 'file', path, size: value };
   });
-  return new FileMap([...made, ...[...directories].map((path): FileEntry => ({ ...common, type: 'directory', path }))]);
+  return new FileMap([
+    ...made,
+    ...[...directories].map((path): FileEntry => ({ ...common, type: 'directory', path })),
+  ]);
 }
 
 test('each of the usual places, the most recent first', () => {
-  const all = { '/var/lib/rpm/Packages': 1, '/usr/share/rpm/Packages.db': 1, '/usr/lib/sysimage/rpm/rpmdb.sqlite': 1 };
+  const all = {
+    '/var/lib/rpm/Packages': 1,
+    '/usr/share/rpm/Packages.db': 1,
+    '/usr/lib/sysimage/rpm/rpmdb.sqlite': 1,
+  };
   assert.equal(findRpmdb(tree(all))?.database, '/usr/lib/sysimage/rpm/rpmdb.sqlite');
   for (const path of [
     '/usr/lib/sysimage/rpm/Packages',
@@ -45,16 +53,25 @@ test('symlinks among them lead to one database, with its log and journal beside 
     wal: '/usr/share/rpm/rpmdb.sqlite-wal',
     journal: '/usr/share/rpm/rpmdb.sqlite-journal',
   });
-  assert.equal(findRpmdb(tree({ '/var/lib/rpm': 'rpm', '/usr/share/rpm/Packages': '/nowhere' })), undefined);
+  assert.equal(
+    findRpmdb(tree({ '/var/lib/rpm': 'rpm', '/usr/share/rpm/Packages': '/nowhere' })),
+    undefined,
+  );
 });
 
 test("rpm-ostree's copy of the base counts only where there is no other; an empty file only where there is nothing else", () => {
   const base = '/usr/lib/sysimage/rpm-ostree-base-db/rpmdb.sqlite';
   assert.equal(findRpmdb(tree({ [base]: 1 }))?.database, base);
-  assert.equal(findRpmdb(tree({ [base]: 1, '/var/lib/rpm/Packages': 1 }))?.database, '/var/lib/rpm/Packages');
+  assert.equal(
+    findRpmdb(tree({ [base]: 1, '/var/lib/rpm/Packages': 1 }))?.database,
+    '/var/lib/rpm/Packages',
+  );
   const empty = { '/usr/share/rpm/rpmdb.sqlite': 0, '/usr/share/rpm/Packages': 1 };
   assert.equal(findRpmdb(tree(empty))?.database, '/usr/share/rpm/Packages');
-  assert.equal(findRpmdb(tree({ '/usr/share/rpm/rpmdb.sqlite': 0 }))?.database, '/usr/share/rpm/rpmdb.sqlite');
+  assert.equal(
+    findRpmdb(tree({ '/usr/share/rpm/rpmdb.sqlite': 0 }))?.database,
+    '/usr/share/rpm/rpmdb.sqlite',
+  );
 });
 
 test('another place is looked into on request, and only there', () => {
@@ -73,6 +90,7 @@ test('the database of a tree is read through the tree', async () => {
   assert.equal([...opened.packages()].length, fixture?.expected.length);
   await assert.rejects(openTreeRpmdb({ name: 'x', files: tree({}), bytes: async () => database }), {
     code: 'NOT_FOUND',
-    message: /^x: no package database \(rpmdb\.sqlite, Packages\.db, Packages\) in any of \/usr\/lib\/sysimage\/rpm, /,
+    message:
+      /^x: no package database \(rpmdb\.sqlite, Packages\.db, Packages\) in any of \/usr\/lib\/sysimage\/rpm, /,
   });
 });

@@ -29,7 +29,10 @@ test('a database made by sqlite itself is read', async () => {
 test('what is no package database is refused', async () => {
   const refused = (message: RegExp) => ({ code: 'CORRUPT', message });
   await assert.rejects(names(new Uint8Array()), refused(/^reading rpmdb x: the file is empty$/));
-  await assert.rejects(names(new Uint8Array(8192)), refused(/neither sqlite, ndb nor bdb: starts with 0{32}$/));
+  await assert.rejects(
+    names(new Uint8Array(8192)),
+    refused(/neither sqlite, ndb nor bdb: starts with 0{32}$/),
+  );
   await assert.rejects(names(sqlite('CREATE TABLE Name (key TEXT)')), refused(/no table Packages/));
 });
 
@@ -42,15 +45,32 @@ test('made-up tables of endless or computed rows are refused', async () => {
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, other BLOB)',
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB) WITHOUT ROWID',
   ])
-    await assert.rejects(names(sqlite(script)), { code: 'CORRUPT', message: /Packages|rowid/ }, script);
+    await assert.rejects(
+      names(sqlite(script)),
+      { code: 'CORRUPT', message: /Packages|rowid/ },
+      script,
+    );
 });
 
 test('rows that are no packages are refused', async () => {
-  const row = (values: string) => sqlite(`CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES (${values})`);
-  await assert.rejects(names(row("'1', x'00'")), { code: 'CORRUPT', message: /package number 1 after 0/ });
-  await assert.rejects(names(row("0, x'00'")), { code: 'CORRUPT', message: /package number 0 after 0/ });
-  await assert.rejects(names(row("1, 'text'")), { code: 'CORRUPT', message: /package 1: string instead of a blob/ });
-  await assert.rejects(names(row("1, x''")), { code: 'CORRUPT', message: /package 1: rpm header: needs 4 bytes/ });
+  const row = (values: string) =>
+    sqlite(`CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES (${values})`);
+  await assert.rejects(names(row("'1', x'00'")), {
+    code: 'CORRUPT',
+    message: /package number 1 after 0/,
+  });
+  await assert.rejects(names(row("0, x'00'")), {
+    code: 'CORRUPT',
+    message: /package number 0 after 0/,
+  });
+  await assert.rejects(names(row("1, 'text'")), {
+    code: 'CORRUPT',
+    message: /package 1: string instead of a blob/,
+  });
+  await assert.rejects(names(row("1, x''")), {
+    code: 'CORRUPT',
+    message: /package 1: rpm header: needs 4 bytes/,
+  });
 });
 
 test('a rollback journal that has to be played back is refused, a finished one is not', async () => {
@@ -62,5 +82,6 @@ test('a rollback journal that has to be played back is refused, a finished one i
     code: 'UNSUPPORTED',
     message: /rollback journal of 512/,
   });
-  for (const journal of [new Uint8Array(), new Uint8Array(512)]) await openRpmdb({ ...files, journal });
+  for (const journal of [new Uint8Array(), new Uint8Array(512)])
+    await openRpmdb({ ...files, journal });
 });

@@ -14,13 +14,21 @@ function tree(...paths: readonly string[]): FileMap {
       const [path, target] = text.split(' -> ') as [TreePath, string?];
       if (target !== undefined) return { ...common, type: 'symlink', path, target };
       if (path.endsWith('/'))
-        return { ...common, type: 'directory', path: (path.replace(/(?<=.)\/$/, '') || '/') as TreePath };
+        return {
+          ...common,
+          type: 'directory',
+          path: (path.replace(/(?<=.)\/$/, '') || '/') as TreePath,
+        };
       return { ...common, type: 'file', path };
     }),
   );
 }
 let numbers = 0;
-function pkg(name: string, paths: readonly (string | Uint8Array)[], states?: readonly number[]): RpmPackage {
+function pkg(
+  name: string,
+  paths: readonly (string | Uint8Array)[],
+  states?: readonly number[],
+): RpmPackage {
   const header = namedHeader(
     name,
     [Tag.OLDFILENAMES, TagType.STRING_ARRAY, paths],
@@ -30,13 +38,19 @@ function pkg(name: string, paths: readonly (string | Uint8Array)[], states?: rea
 }
 const owners = (packages: readonly RpmPackage[], files: FileMap, ...paths: readonly string[]) =>
   findOwners(packages, files, paths).map(({ owners: found, installedAs }) =>
-    [...found.map(({ name }) => name), ...(installedAs === undefined ? [] : [`as ${installedAs}`])].join(' '),
+    [
+      ...found.map(({ name }) => name),
+      ...(installedAs === undefined ? [] : [`as ${installedAs}`]),
+    ].join(' '),
   );
 
 const SYSTEM = ['/', '/usr/', '/usr/bin/', '/usr/bin/sh', '/bin -> usr/bin', '/etc/', '/etc/conf'];
 
 test('files, directories and symlinks, whatever symlinked directories lead there', () => {
-  const packages = [pkg('shell', ['/bin/sh', '/etc/conf']), pkg('filesystem', ['/', '/usr/bin', '/bin', '/etc/conf'])];
+  const packages = [
+    pkg('shell', ['/bin/sh', '/etc/conf']),
+    pkg('filesystem', ['/', '/usr/bin', '/bin', '/etc/conf']),
+  ];
   assert.deepEqual(
     owners(
       packages,
@@ -56,12 +70,10 @@ test('files, directories and symlinks, whatever symlinked directories lead there
 
 test('what is not installed owns nothing; what is gone from the tree is still owned', () => {
   const packages = [pkg('a', ['/usr/bin/sh', '/usr/gone/file', '/usr/bin/gone'], [1, 0, 3])];
-  assert.deepEqual(owners(packages, tree(...SYSTEM), '/usr/bin/sh', '/usr/gone/file', '/bin/gone', '/usr/gone'), [
-    '',
-    'a',
-    'a',
-    '',
-  ]);
+  assert.deepEqual(
+    owners(packages, tree(...SYSTEM), '/usr/bin/sh', '/usr/gone/file', '/bin/gone', '/usr/gone'),
+    ['', 'a', 'a', ''],
+  );
 });
 
 test('what ostree moved belongs to who installed it, if it is there and its origin is not', () => {
@@ -81,16 +93,35 @@ test('what ostree moved belongs to who installed it, if it is there and its orig
       '/usr/lib/',
       '/usr/lib/modules/',
     ],
-    ...['/usr/lib/modules/6.1/', '/usr/lib/modules/6.1/vmlinuz', '/usr/lib/modules/6.1/.vmlinuz.hmac'],
-    ...['/usr/lib/ostree-boot/', '/usr/lib/ostree-boot/grub.cfg', '/usr/lib/opt/', '/usr/lib/opt/x'],
+    ...[
+      '/usr/lib/modules/6.1/',
+      '/usr/lib/modules/6.1/vmlinuz',
+      '/usr/lib/modules/6.1/.vmlinuz.hmac',
+    ],
+    ...[
+      '/usr/lib/ostree-boot/',
+      '/usr/lib/ostree-boot/grub.cfg',
+      '/usr/lib/opt/',
+      '/usr/lib/opt/x',
+    ],
     ...['/usr/lib/sysimage/', '/usr/lib/sysimage/state'],
   );
   assert.deepEqual(
     owners(
       packages,
       moved,
-      ...['/usr/etc/passwd', '/etc/passwd', '/usr/etc/both', '/usr/etc/nothing', '/usr/lib/modules/6.1/vmlinuz'],
-      ...['/usr/lib/modules/6.1/.vmlinuz.hmac', '/usr/lib/modules/6.2/vmlinuz', '/usr/lib/ostree-boot/grub.cfg'],
+      ...[
+        '/usr/etc/passwd',
+        '/etc/passwd',
+        '/usr/etc/both',
+        '/usr/etc/nothing',
+        '/usr/lib/modules/6.1/vmlinuz',
+      ],
+      ...[
+        '/usr/lib/modules/6.1/.vmlinuz.hmac',
+        '/usr/lib/modules/6.2/vmlinuz',
+        '/usr/lib/ostree-boot/grub.cfg',
+      ],
       ...['/usr/lib/opt/x', '/usr/lib/sysimage/state'],
     ),
     [

@@ -53,20 +53,31 @@ function isSupported(tag: string): boolean {
 }
 
 test('a format prints what rpm prints, and so does every tag', needs('rpm'), () => {
-  const tags = spawnSync('rpm', ['--querytags'], { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
+  const tags = spawnSync('rpm', ['--querytags'], { encoding: 'utf8' })
+    .stdout.split('\n')
+    .filter(Boolean);
   const supported = tags.filter(isSupported);
   assert.ok(supported.length > 0.9 * tags.length, `${supported.length} of ${tags.length} tags`);
   const copy = mkdtempSync(join(tmpdir(), 'ostrata-qf-'));
   try {
     cpSync(fixture, copy, { recursive: true });
-    for (const format of [...FORMATS, supported.map((tag) => `${tag} [%{${tag}},] %{${tag}} %{#${tag}}`).join('\\n')]) {
+    for (const format of [
+      ...FORMATS,
+      supported.map((tag) => `${tag} [%{${tag}},] %{${tag}} %{#${tag}}`).join('\\n'),
+    ]) {
       const args = ['--dbpath', copy, '-qa', '--qf', `\x01%{DBINSTANCE}=${format}`];
       const env = { ...process.env, LC_ALL: 'C' };
-      const { status, stdout, stderr } = spawnSync('rpm', args, { encoding: 'latin1', env, maxBuffer: 1 << 28 });
+      const { status, stdout, stderr } = spawnSync('rpm', args, {
+        encoding: 'latin1',
+        env,
+        maxBuffer: 1 << 28,
+      });
       assert.equal(status, 0, stderr);
       // rpm has an order of its own.
       const parts = stdout.split('\x01').filter(Boolean);
-      const theirs = new Map(parts.map((part) => [Number.parseInt(part, 10), part.slice(part.indexOf('=') + 1)]));
+      const theirs = new Map(
+        parts.map((part) => [Number.parseInt(part, 10), part.slice(part.indexOf('=') + 1)]),
+      );
       assert.equal(theirs.size, packages.length, format);
       for (const pkg of packages)
         assert.equal(ours(format, [pkg]), theirs.get(pkg.number), `${format} of ${pkg.nevra}`);
@@ -78,7 +89,9 @@ test('a format prints what rpm prints, and so does every tag', needs('rpm'), () 
 
 test('bytes that are not UTF-8 come out as they are', () => {
   const latin1 = packages.find(({ name }) => name === 'odd-latin1') as RpmPackage;
-  const paths = Array.from(latin1.files(), ({ pathBytes }) => Buffer.from(pathBytes).toString('latin1'));
+  const paths = Array.from(latin1.files(), ({ pathBytes }) =>
+    Buffer.from(pathBytes).toString('latin1'),
+  );
   assert.ok(
     paths.some((path) => path.includes('caf\xe9')),
     paths.join(),

@@ -6,7 +6,12 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
-import { DUMP_FORMAT, dumpPackage, firstDifference, splitDump } from '../../../support/dump-rpmdb.js';
+import {
+  DUMP_FORMAT,
+  dumpPackage,
+  firstDifference,
+  splitDump,
+} from '../../../support/dump-rpmdb.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 import { needs } from '../../../support/tools.js';
 
@@ -14,9 +19,12 @@ import { needs } from '../../../support/tools.js';
 function rpmDump(directory: string): Buffer[] {
   const copy = mkdtempSync(join(tmpdir(), 'ostrata-rpmdb-'));
   try {
-    for (const name of readdirSync(directory)) copyFileSync(join(directory, name), join(copy, name));
+    for (const name of readdirSync(directory))
+      copyFileSync(join(directory, name), join(copy, name));
     const query = ['--dbpath', copy, '-qa', '--qf', DUMP_FORMAT];
-    return splitDump(execFileSync('rpm', query, { maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'ignore'] }));
+    return splitDump(
+      execFileSync('rpm', query, { maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'ignore'] }),
+    );
   } finally {
     rmSync(copy, { recursive: true });
   }
@@ -34,15 +42,25 @@ async function ourDump(database: string): Promise<Buffer[]> {
 }
 
 describe('as the rpm of this machine', needs('rpm'), () => {
-  const databases = discoverFixtures().map(({ name, directory, backend }) => ({ name, directory, backend }));
+  const databases = discoverFixtures().map(({ name, directory, backend }) => ({
+    name,
+    directory,
+    backend,
+  }));
   const given = process.env.OSTRATA_RPMDB;
-  if (given) databases.push({ name: given, directory: join(given, '..'), backend: backendOf(basename(given)) });
+  if (given)
+    databases.push({
+      name: given,
+      directory: join(given, '..'),
+      backend: backendOf(basename(given)),
+    });
   for (const { name, directory, backend } of databases)
     test(name, async (t) => {
       const file = { sqlite: 'rpmdb.sqlite', ndb: 'Packages.db', bdb: 'Packages' }[backend];
       const theirs = rpmDump(directory);
       // rpm falls silent on a backend it was built without; every rpm since 4.16 has sqlite.
-      if (theirs.length === 0 && backend !== 'sqlite') return t.skip(`this rpm was built without ${backend}`);
+      if (theirs.length === 0 && backend !== 'sqlite')
+        return t.skip(`this rpm was built without ${backend}`);
       const ours = await ourDump(join(directory, file));
       assert.ok(theirs.length > 0);
       assert.equal(firstDifference(ours, theirs), undefined);

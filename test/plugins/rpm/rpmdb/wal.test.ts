@@ -105,7 +105,11 @@ test('a flipped bit ends the log at the commit before it', () => {
   for (const at of [0, 4, 8, 16, 24, FRAME - 1]) {
     const broken = Buffer.from(wal);
     (broken[32 + FRAME + at] as number) ^= 1;
-    assert.deepEqual(fills(applyWal(database(3), broken)), [1, 20, 3], `bit of byte ${at} of frame 2`);
+    assert.deepEqual(
+      fills(applyWal(database(3), broken)),
+      [1, 20, 3],
+      `bit of byte ${at} of frame 2`,
+    );
   }
   for (const at of [0, 8, 12, 16, 24]) {
     const broken = Buffer.from(wal);
@@ -120,8 +124,13 @@ test('cut off anywhere, whole transactions count', () => {
     { page: 3, fill: 30, commit: 3 },
   ]);
   for (let length = 0; length <= wal.length; length++) {
-    const expected = length === wal.length ? [1, 20, 30] : length >= 32 + FRAME ? [1, 20, 3] : undefined;
-    assert.deepEqual(fills(applyWal(database(3), wal.subarray(0, length))), expected, `${length} bytes`);
+    const expected =
+      length === wal.length ? [1, 20, 30] : length >= 32 + FRAME ? [1, 20, 3] : undefined;
+    assert.deepEqual(
+      fills(applyWal(database(3), wal.subarray(0, length))),
+      expected,
+      `${length} bytes`,
+    );
   }
 });
 
@@ -131,7 +140,10 @@ test('a log of another page size, or one that makes the database larger than its
   const wal = log([{ page: 2, fill: 20, commit: 3 }]);
   assert.throws(() => applyWal(other, wal), { code: 'CORRUPT', message: /pages of 512 bytes/ });
   const huge = log([{ page: 2, fill: 20, commit: 2 ** 31 }]);
-  assert.throws(() => applyWal(database(3), huge), { code: 'CORRUPT', message: /2147483648 pages/ });
+  assert.throws(() => applyWal(database(3), huge), {
+    code: 'CORRUPT',
+    message: /2147483648 pages/,
+  });
 });
 
 test('without its log a live database shows other packages: the log is what makes the difference', async () => {
