@@ -20,7 +20,7 @@ export interface PackageFacts {
   /** Bytes, as the package database records them. */
   readonly size: number;
   /** Seconds since 1970; undefined where the database has none. */
-  readonly buildTime?: number;
+  readonly buildTime?: number | undefined;
   /** Seconds since 1970, newest first. */
   readonly changelogTimes: readonly number[];
 }
@@ -33,9 +33,9 @@ export interface ComponentFacts {
   readonly source: string;
   readonly packages: readonly PackageFacts[];
   /** A layer of its own is asked for (the `user.component` xattr). */
-  readonly exclusive?: boolean;
+  readonly exclusive?: boolean | undefined;
   /** Days between updates, as the owner of the content declares them; 0 means in every build. */
-  readonly updateInterval?: number;
+  readonly updateInterval?: number | undefined;
 }
 
 /** Who owns what, by one content source. */
@@ -105,11 +105,11 @@ export interface LayoutLimits {
   /** Layers for the given components, at least 1. */
   readonly maxLayers: number;
   /** Bytes of content that a layer should not exceed unless one component alone does. */
-  readonly maxLayerSize?: number;
+  readonly maxLayerSize?: number | undefined;
   /** The layers of the previous image, in its order; there may be more than `maxLayers` of them. */
-  readonly prior?: readonly PriorLayer[];
+  readonly prior?: readonly PriorLayer[] | undefined;
   /** Counts up to and with the update from the previous image to this one. */
-  readonly history?: ChangeHistory;
+  readonly history?: ChangeHistory | undefined;
 }
 
 /** "Which layer?" Pure, synchronous, deterministic; the order of `components` does not matter. */
@@ -125,8 +125,8 @@ export interface Plugin {
   readonly name: string;
   /** semver range of {@link PLUGIN_API_VERSION} this plugin was written for, e.g. `^1.0`. */
   readonly apiVersion: string;
-  readonly contentSources?: readonly ContentSource[];
-  readonly layoutStrategies?: readonly LayoutStrategy[];
+  readonly contentSources?: readonly ContentSource[] | undefined;
+  readonly layoutStrategies?: readonly LayoutStrategy[] | undefined;
 }
 
 /** Returns `plugin` as it is, typed; throws `PLUGIN` where its shape or API range does not fit. */

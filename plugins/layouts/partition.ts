@@ -4,7 +4,7 @@ export interface Item {
   /** The probability that none of it changes with the next update. */
   readonly stays: number;
   /** What an update pays once when this shares its layer with anything else: nobody fetches it otherwise. */
-  readonly moving?: number;
+  readonly moving?: number | undefined;
 }
 
 interface Group {

@@ -27,7 +27,7 @@ export interface Compressor {
   /** How far back, over the start of a block, its compression may refer. */
   readonly window: number;
   /** The stream is what is compressed: its digest is the diffId. */
-  readonly isIdentity?: true;
+  readonly isIdentity?: true | undefined;
   /**
    * The result is valid until the next call.
    * @param before up to `window` bytes that precede `block`; none for the first

@@ -38,7 +38,7 @@ export interface WriteLayersOptions {
   /** Called with bytes of tar written since the last call. */
   readonly onProgress: (bytes: number) => void;
   /** Gets each layer as soon as it is written, while others are being written; `task` is its index. */
-  readonly onWritten?: (task: number, blob: BlobResult) => Promise<void>;
+  readonly onWritten?: ((task: number, blob: BlobResult) => Promise<void>) | undefined;
 }
 
 /** Writes all layers, the largest first; results are in the order of `tasks`. Fails as soon as one fails, all workers ended. */

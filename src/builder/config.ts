@@ -12,19 +12,19 @@ import { type Commit, metadataValue } from '../ostree/objects/commit.js';
 /** What the user adds to an image. */
 export interface ImageOptions {
   /** Labels, also manifest annotations. */
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** The `config` member of an OCI image config to start from; its labels do not become annotations. */
-  readonly imageConfig?: Readonly<Record<string, unknown>>;
+  readonly imageConfig?: Readonly<Record<string, unknown>> | undefined;
   /** `Cmd`; else the commit's `ostree.container-cmd`. */
-  readonly cmd?: readonly string[];
+  readonly cmd?: readonly string[] | undefined;
   /** GOARCH. */
   readonly architecture: string;
   /** Commit metadata keys that become labels; one that is missing is an error. */
-  readonly copyMeta?: readonly string[];
+  readonly copyMeta?: readonly string[] | undefined;
   /** The same, where they are there. */
-  readonly copyMetaOptional?: readonly string[];
+  readonly copyMetaOptional?: readonly string[] | undefined;
   /** Seconds since 1970 for `created`; else the commit's timestamp. */
-  readonly created?: number;
+  readonly created?: number | undefined;
 }
 
 /** A layer as it goes into the image. */

@@ -51,9 +51,9 @@ export interface PlanImageOptions {
   /** Layers of the image, the commit layer among them; at least 2. */
   readonly maxLayers: number;
   /** Bytes of content that a layer should not exceed unless one component alone does. */
-  readonly maxLayerSize?: number;
+  readonly maxLayerSize?: number | undefined;
   readonly formatVersion: FormatVersion;
-  readonly previous?: PreviousBuild;
+  readonly previous?: PreviousBuild | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
@@ -125,7 +125,7 @@ export interface WriteImageOptions
   extends Omit<ImageOptions, 'architecture'>,
     Omit<WriteBlobsOptions, 'repoPath'> {
   /** GOARCH; by default what the commit or its packages say. */
-  readonly architecture?: string;
+  readonly architecture?: string | undefined;
 }
 
 export interface WrittenImage extends AssembledImage {

@@ -25,7 +25,7 @@ export interface PreviousBuild {
   /** Its layout in terms of the new build's components. */
   prior(components: readonly Component[]): PriorBuild;
   /** Where its blobs are; undefined if only a manifest is known. */
-  readonly image?: ImageReader;
+  readonly image?: ImageReader | undefined;
   /** Layers by layerKey; empty unless this tool made the image and nobody changed its layers since. */
   readonly byKey: ReadonlyMap<string, PreviousLayer>;
   readonly byDiffId: ReadonlyMap<string, PreviousLayer>;

@@ -16,9 +16,9 @@ export interface WriteBlobsOptions {
   readonly compression: Compression;
   /** Worker threads. */
   readonly jobs: number;
-  readonly previous?: PreviousBuild;
+  readonly previous?: PreviousBuild | undefined;
   /** Blobs of earlier builds, of any image. */
-  readonly cache?: BlobCache;
+  readonly cache?: BlobCache | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }

@@ -19,11 +19,11 @@ export interface ImportOptions extends Omit<FetchOptions, 'onEvent'> {
   readonly repo: string;
   readonly source: OstreeImgref;
   /** How the image is reached. */
-  readonly transport?: TransportOptions;
+  readonly transport?: TransportOptions | undefined;
   /** Whether what is referenced must be on the disk first; by default what the repository's config says. */
-  readonly fsync?: boolean;
+  readonly fsync?: boolean | undefined;
   /** Called with each step. */
-  readonly onEvent?: (event: ImportEvent) => void;
+  readonly onEvent?: ((event: ImportEvent) => void) | undefined;
 }
 
 export type ImportEvent =
@@ -44,7 +44,7 @@ export interface ImportResult extends ImportCounts {
 
 /** Fetches the commit that an image holds, into the repository, and its layers' refs; `writeRef` names the commit too. */
 export async function unencapsulate(
-  options: ImportOptions & { readonly writeRef?: string },
+  options: ImportOptions & { readonly writeRef?: string | undefined },
 ): Promise<ImportResult> {
   if (options.writeRef !== undefined) checkRefName(options.writeRef);
   return withSource(options, async (image, writer) => {

@@ -17,7 +17,7 @@ export interface ReadLayer {
   /** Names by annotation or, where a builder lost it, by history; empty where neither tells. */
   readonly names: readonly string[];
   /** What the layout record says of it. */
-  readonly recorded?: PlannedLayer;
+  readonly recorded?: PlannedLayer | undefined;
 }
 
 /** An encapsulated image as its config and manifest describe it; no layer is read. */

@@ -11,9 +11,9 @@ export interface PlanOptions {
   /** Layers for components, exclusive ones included, the commit layer not; at least 1. */
   readonly maxLayers: number;
   /** Bytes of content; see {@link LayoutLimits}. */
-  readonly maxLayerSize?: number;
-  readonly prior?: PriorBuild;
-  readonly log?: Logger;
+  readonly maxLayerSize?: number | undefined;
+  readonly prior?: PriorBuild | undefined;
+  readonly log?: Logger | undefined;
 }
 
 /** A proven layout: every component is in exactly one layer, and there are at most `maxLayers` of them. */

@@ -4,25 +4,25 @@ import type { ChangeCount, ChangeHistory, Component, LayoutLayer, PriorLayer } f
 /** A layer of a planned or recorded image. */
 export interface PlannedLayer extends LayoutLayer {
   /** Holds only components that asked for layers of their own; strategies never see it. */
-  readonly exclusive?: boolean;
+  readonly exclusive?: boolean | undefined;
   /** What the layer's blob is known by (see `recordOf`); only recorded layers have one. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Expected changes a year by package data (see `changesPerYear`), Infinity: in every build; only recorded layers have it. */
-  readonly changesPerYear?: number;
+  readonly changesPerYear?: number | undefined;
 }
 
 /** What is known of the image that clients have when they fetch the one being planned. */
 export interface PriorBuild {
   readonly layers: readonly PlannedLayer[];
   /** {@link fingerprint} of each component's version; a component without one counts as unchanged. */
-  readonly versions?: Fingerprints;
-  readonly history?: ChangeHistory;
+  readonly versions?: Fingerprints | undefined;
+  readonly history?: ChangeHistory | undefined;
   /** Of the image's layers up to the last with content of the commit; undefined for what is no image yet. */
-  readonly chainId?: string;
+  readonly chainId?: string | undefined;
   /** What the blob of the commit layer is known by, as {@link PlannedLayer.key}. */
-  readonly commitKey?: string;
+  readonly commitKey?: string | undefined;
   /** Another tool wrote it: no layer blob of ours can equal one of its, so all of it is fetched again. */
-  readonly foreign?: boolean;
+  readonly foreign?: boolean | undefined;
 }
 
 /**

@@ -10,14 +10,14 @@ export interface SeriesBuild {
   /** What the build is called, e.g. a commit or a file name. */
   readonly build: string;
   /** ISO 8601. */
-  readonly date?: string;
+  readonly date?: string | undefined;
   readonly components: readonly PlannedComponent[];
 }
 
 export interface ChainOptions {
   /** Layers for components; `container-encapsulate --max-layers` counts one more, for the commit. */
   readonly maxLayers: number;
-  readonly maxLayerSize?: number;
+  readonly maxLayerSize?: number | undefined;
 }
 
 /** A build with its layers. */

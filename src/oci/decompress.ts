@@ -9,7 +9,7 @@ const CHUNK_SIZE = 1 << 18;
 
 /** From Node 22.15 on; the types are of Node 20. */
 const { createZstdDecompress } = zlib as {
-  createZstdDecompress?: (options: { chunkSize: number }) => Transform;
+  createZstdDecompress?: ((options: { chunkSize: number }) => Transform) | undefined;
 };
 
 /** Steps of a pipeline that turn a layer blob into its tar; `UNSUPPORTED` for media types that are not read. */

@@ -13,7 +13,7 @@ export interface ImageReader {
   /** Streams a blob as it is stored; `NOT_FOUND` if it is not there. The caller checks its digest, unless {@link isVerifying}. */
   blob(descriptor: Descriptor): ByteStream;
   /** The stream of a blob ends with `CORRUPT` unless it has the size and digest of its descriptor. */
-  readonly isVerifying?: true;
+  readonly isVerifying?: true | undefined;
   /** The file that holds a blob, where one does: it can be linked instead of copied. */
   blobFile(descriptor: Descriptor): string | undefined;
   /** Removes what was fetched for reading; call it when done. Without it the end of the process does. */

@@ -26,7 +26,7 @@ const MACHINE = /^[a-z0-9_]{2,32}$/;
 export interface PlatformChoice {
   readonly os: string;
   readonly architecture: string;
-  readonly variant?: string;
+  readonly variant?: string | undefined;
 }
 
 /** Whether `name` can be the name of a machine type, as rpm and the kernel spell them. */

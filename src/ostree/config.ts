@@ -10,7 +10,7 @@ export type RepoMode = (typeof MODES)[number];
 
 export interface RepoConfig {
   readonly mode: RepoMode;
-  readonly parent?: string;
+  readonly parent?: string | undefined;
   /** Whether what is written must be on the disk before it counts; true by default. */
   readonly fsync: boolean;
   /** What must stay free on the file system: bytes, or a part of it from 0 to 1. */

@@ -8,9 +8,9 @@ const MAX_OUTPUT = 1 << 20;
 export interface ProgramOptions {
   /** What is done with it: the beginning of the message where the program is missing. */
   readonly purpose: string;
-  readonly env?: NodeJS.ProcessEnv;
+  readonly env?: NodeJS.ProcessEnv | undefined;
   /** For its standard input, which is empty otherwise. */
-  readonly input?: string;
+  readonly input?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 export interface ProgramRun {

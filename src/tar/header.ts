@@ -36,8 +36,8 @@ export interface TarEntry {
   /** Bytes of content that follow; 0 for all but files. */
   readonly size: number;
   /** Target of a link or symlink, kept literally. */
-  readonly linkname?: string;
-  readonly xattrs?: Xattrs;
+  readonly linkname?: string | undefined;
+  readonly xattrs?: Xattrs | undefined;
 }
 
 const NAME_LENGTH = 100;

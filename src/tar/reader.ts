@@ -66,13 +66,13 @@ const TYPES: Readonly<Record<string, TarType>> = {
 
 /** What an extended header says of the entry after it. */
 interface Extension {
-  readonly name?: string;
-  readonly linkname?: string;
-  readonly size?: number;
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly mtime?: number;
-  readonly xattrs?: Map<string, Uint8Array>;
+  readonly name?: string | undefined;
+  readonly linkname?: string | undefined;
+  readonly size?: number | undefined;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly mtime?: number | undefined;
+  readonly xattrs?: Map<string, Uint8Array> | undefined;
 }
 
 /** Entries that tell of the next one, or of all. */

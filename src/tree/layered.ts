@@ -34,7 +34,7 @@ export interface Source {
 export interface Leaf extends Attributes {
   readonly size: number;
   /** Of a symlink. */
-  readonly target?: string;
+  readonly target?: string | undefined;
   readonly checksum: string;
   readonly source: Source;
 }
@@ -114,7 +114,7 @@ export class LayeredTree {
   }
 
   /** Every entry, and where the content of each file is. */
-  *entries(): Generator<{ readonly entry: FileEntry; readonly source?: Source }> {
+  *entries(): Generator<{ readonly entry: FileEntry; readonly source?: Source | undefined }> {
     const pending: [path: TreePath, node: Node][] = [['/', this.#root]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;

@@ -52,14 +52,12 @@ const given = ids.chain((all) =>
 function priorOf(all: readonly string[]): fc.Arbitrary<PriorLayer[]> {
   const places = fc.tuple(...all.map(() => fc.option(fc.nat(59))));
   const dirty = fc.array(fc.boolean(), { minLength: 60, maxLength: 60 });
-  return fc
-    .tuple(places, dirty)
-    .map(([places, dirty]) =>
-      dirty.map((isDirty, layer) => ({
-        components: all.filter((_, i) => places[i] === layer).sort(),
-        dirty: isDirty,
-      })),
-    );
+  return fc.tuple(places, dirty).map(([places, dirty]) =>
+    dirty.map((isDirty, layer) => ({
+      components: all.filter((_, i) => places[i] === layer).sort(),
+      dirty: isDirty,
+    })),
+  );
 }
 
 function historyOf(all: readonly string[]): fc.Arbitrary<ChangeHistory> {

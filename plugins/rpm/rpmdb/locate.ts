@@ -14,8 +14,8 @@ const DATABASES = ['rpmdb.sqlite', 'Packages.db', 'Packages'];
 /** Where a tree's package database lies. Paths are resolved: no component is a symlink. */
 export interface RpmdbLocation {
   readonly database: TreePath;
-  readonly wal?: TreePath;
-  readonly journal?: TreePath;
+  readonly wal?: TreePath | undefined;
+  readonly journal?: TreePath | undefined;
 }
 
 /** A package database and where it was found. */

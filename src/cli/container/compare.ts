@@ -19,7 +19,7 @@ import { IMGREF_HELP, type InfoOptions, plainImgref, readImage, sizeOf } from '.
 const NAMES_WIDTH = 90;
 
 interface CompareOptions extends InfoOptions {
-  readonly markdown?: boolean;
+  readonly markdown?: boolean | undefined;
 }
 
 export function addCompareCommand(container: Command): void {

@@ -65,23 +65,23 @@ interface EncapsulateOptions
     CacheOptions,
     CompressionOptions {
   readonly repo: string;
-  readonly label?: Readonly<Record<string, string>>;
-  readonly imageConfig?: string;
-  readonly arch?: string;
-  readonly copymeta?: readonly string[];
-  readonly copymetaOpt?: readonly string[];
-  readonly cmd?: readonly string[];
+  readonly label?: Readonly<Record<string, string>> | undefined;
+  readonly imageConfig?: string | undefined;
+  readonly arch?: string | undefined;
+  readonly copymeta?: readonly string[] | undefined;
+  readonly copymetaOpt?: readonly string[] | undefined;
+  readonly cmd?: readonly string[] | undefined;
   readonly maxLayers: number;
   readonly formatVersion: FormatVersion;
-  readonly maxLayerSize?: number;
-  readonly plan?: string;
-  readonly previousBuild?: readonly string[];
-  readonly previousBuildManifest?: string;
-  readonly compareWithBuild?: string;
-  readonly writeContentmetaJson?: string;
+  readonly maxLayerSize?: number | undefined;
+  readonly plan?: string | undefined;
+  readonly previousBuild?: readonly string[] | undefined;
+  readonly previousBuildManifest?: string | undefined;
+  readonly compareWithBuild?: string | undefined;
+  readonly writeContentmetaJson?: string | undefined;
   readonly jobs: number;
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
+  readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
 }
 
 export function addContainerEncapsulateCommand(program: Command): void {

@@ -27,14 +27,19 @@ export function addContainerImageCommands(image: Command): void {
   withRepo(image.command('metadata').summary('print the manifest of an image'))
     .argument('<imgref>', IMGREF_HELP)
     .option('--config', 'print its config instead')
-    .action((imgref: string, { repo, config }: RepoOptions & { readonly config?: boolean }) => {
-      const { manifestJson, configJson } = requireImage(repo, imgref);
-      console.log(config ? configJson : manifestJson);
-    });
+    .action(
+      (
+        imgref: string,
+        { repo, config }: RepoOptions & { readonly config?: boolean | undefined },
+      ) => {
+        const { manifestJson, configJson } = requireImage(repo, imgref);
+        console.log(config ? configJson : manifestJson);
+      },
+    );
   withRepo(image.command('remove').summary('forget images, and layers that no other needs'))
     .argument('<imgref...>', IMGREF_HELP)
     .option('--skip-gc', 'keep the layers')
-    .action((imgrefs: string[], options: RepoOptions & { readonly skipGc?: boolean }) =>
+    .action((imgrefs: string[], options: RepoOptions & { readonly skipGc?: boolean | undefined }) =>
       removeImages(imgrefs, options),
     );
   withRepo(image.command('prune-layers').summary('forget layers that no image needs'))
@@ -92,7 +97,7 @@ function printHistory({ manifest, config }: StoredImage): void {
 /** All that are there are removed, also where another one is not. */
 async function removeImages(
   imgrefs: readonly string[],
-  { repo, skipGc }: RepoOptions & { readonly skipGc?: boolean },
+  { repo, skipGc }: RepoOptions & { readonly skipGc?: boolean | undefined },
 ) {
   await withWriter(repo, (writer) => {
     const known = new Set(listImages(writer.repo));

@@ -29,8 +29,8 @@ const NAMES_WIDTH = 72;
 interface PullOptions extends LogOptions, RegistryOptions {
   readonly jobs: number;
   readonly fsync: boolean;
-  readonly dryRun?: boolean;
-  readonly json?: boolean;
+  readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
 }
 
 /** `container unencapsulate`, `info`, `compare`, `policy`, and `container image ...`. */
@@ -61,7 +61,7 @@ function addUnencapsulateCommand(container: Command): void {
     .action(
       async (
         imgref: string,
-        options: PullOptions & { readonly repo: string; readonly writeRef?: string },
+        options: PullOptions & { readonly repo: string; readonly writeRef?: string | undefined },
       ) => {
         const imports = importOptions(options.repo, imgref, options);
         if (options.dryRun) return printPlan(await planUnencapsulate(imports), options);
@@ -154,7 +154,7 @@ function printPlan(plan: ImportPlan, { json }: PullOptions): void {
 }
 
 function printResult(
-  result: ImportResult & { readonly mergeCommit?: string },
+  result: ImportResult & { readonly mergeCommit?: string | undefined },
   { json }: PullOptions,
 ): void {
   if (json) {

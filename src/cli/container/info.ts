@@ -17,7 +17,7 @@ export const IMGREF_HELP =
   'TRANSPORT:..., also with ostree-unverified-image: and the like in front';
 
 export interface InfoOptions extends LogOptions, RegistryOptions {
-  readonly json?: boolean;
+  readonly json?: boolean | undefined;
 }
 
 export function addInfoCommand(container: Command): void {

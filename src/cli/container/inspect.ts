@@ -19,8 +19,8 @@ import { type LogOptions, terminalLogger } from '../output/terminal.js';
 const NAMES_WIDTH = 72;
 
 interface InspectOptions extends LogOptions, RegistryOptions {
-  readonly json?: boolean;
-  readonly all?: boolean;
+  readonly json?: boolean | undefined;
+  readonly all?: boolean | undefined;
 }
 
 export function addInspectCommand(program: Command): void {

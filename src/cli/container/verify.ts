@@ -19,7 +19,7 @@ export function addVerifyCommand(program: Command): void {
     .action(
       async (
         imgref: string,
-        options: LogOptions & RegistryOptions & { readonly json?: boolean },
+        options: LogOptions & RegistryOptions & { readonly json?: boolean | undefined },
       ) => {
         const log = terminalLogger(options);
         const image = await imageOpener(options, [imgref], log)(imgref);

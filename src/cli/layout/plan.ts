@@ -32,18 +32,18 @@ const DEFAULT_MAX_LAYERS = 63;
 const NAMES_WIDTH = 72;
 
 export interface SourceOptions extends LogOptions, PluginOptions, RegistryOptions {
-  readonly repo?: string;
-  readonly root?: string;
+  readonly repo?: string | undefined;
+  readonly root?: string | undefined;
   readonly maxLayers: number;
-  readonly maxLayerSize?: number;
-  readonly previousBuild?: string;
-  readonly plan?: string;
+  readonly maxLayerSize?: number | undefined;
+  readonly previousBuild?: string | undefined;
+  readonly plan?: string | undefined;
 }
 
 interface PlanOptions extends SourceOptions {
-  readonly write?: string;
-  readonly writeComponents?: string;
-  readonly json?: boolean;
+  readonly write?: string | undefined;
+  readonly writeComponents?: string | undefined;
+  readonly json?: boolean | undefined;
 }
 
 export const SOURCE_HELP =

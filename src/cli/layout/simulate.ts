@@ -28,13 +28,13 @@ const MAX_LAYERS = 10_000;
 interface SimulateOptions extends LogOptions, RegistryOptions {
   readonly strategy: readonly string[];
   readonly maxLayers: readonly number[];
-  readonly maxLayerSize?: number;
+  readonly maxLayerSize?: number | undefined;
   readonly lag: readonly number[];
-  readonly from?: string;
-  readonly to?: string;
-  readonly plugin?: readonly string[];
-  readonly json?: boolean;
-  readonly html?: string;
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly plugin?: readonly string[] | undefined;
+  readonly json?: boolean | undefined;
+  readonly html?: string | undefined;
 }
 
 export function addLayoutSimulateCommand(layout: Command): void {

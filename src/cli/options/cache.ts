@@ -11,7 +11,7 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9,
 
 export interface CacheOptions {
   /** False: none; undefined: the default. */
-  readonly cache?: string | false;
+  readonly cache?: string | false | undefined;
   readonly cacheSize: number;
 }
 

@@ -7,7 +7,7 @@ import { integer } from './values.js';
 
 export interface CompressionOptions {
   readonly compression: LayerCompression;
-  readonly compressionLevel?: number;
+  readonly compressionLevel?: number | undefined;
 }
 
 /** zstd's levels above 19 need more memory than clients may have to read them. */

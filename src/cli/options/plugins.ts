@@ -20,8 +20,8 @@ import {
 import { repeated } from './values.js';
 
 export interface PluginOptions {
-  readonly plugin?: readonly string[];
-  readonly mapping?: string;
+  readonly plugin?: readonly string[] | undefined;
+  readonly mapping?: string | undefined;
   readonly layout: string;
 }
 

@@ -11,11 +11,11 @@ import { interruptSignal } from '../run.js';
 const STDIN = 0;
 
 export interface RegistryOptions {
-  readonly authfile?: string;
-  readonly creds?: string;
-  readonly tlsVerify?: 'true' | 'false';
-  readonly certDir?: string;
-  readonly platform?: PlatformChoice;
+  readonly authfile?: string | undefined;
+  readonly creds?: string | undefined;
+  readonly tlsVerify?: 'true' | 'false' | undefined;
+  readonly certDir?: string | undefined;
+  readonly platform?: PlatformChoice | undefined;
 }
 
 export type OpenImage = (imgref: string) => Promise<ImageReader>;

@@ -5,8 +5,8 @@ import { stderrColors } from './colors.js';
 import { formatBytes, formatPercent } from './format.js';
 
 export interface LogOptions {
-  readonly quiet?: boolean;
-  readonly verbose?: boolean;
+  readonly quiet?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
 }
 
 /** Redrawing more often than the eye follows costs time. */

@@ -27,8 +27,8 @@ type Action = (source: Source, options: QueryOptions) => Output;
 const WRITE_SIZE = 1 << 16;
 
 interface QueryOptions extends SourceOptions {
-  readonly queryformat?: QueryFormat;
-  readonly json?: boolean;
+  readonly queryformat?: QueryFormat | undefined;
+  readonly json?: boolean | undefined;
 }
 
 export function addRpmdbCommand(program: Command): void {

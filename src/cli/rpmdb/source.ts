@@ -18,10 +18,10 @@ import { type LogOptions, terminalLogger } from '../output/terminal.js';
 const RPMDB_COMPONENT = 'rpmdb';
 
 export interface SourceOptions extends LogOptions, RegistryOptions {
-  readonly root?: string;
-  readonly repo?: string;
-  readonly image?: string;
-  readonly dbpath?: string;
+  readonly root?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly image?: string | undefined;
+  readonly dbpath?: string | undefined;
 }
 
 export interface Source {

@@ -13,7 +13,7 @@ export interface LayerImport {
   readonly diffId: string;
   readonly role: LayerRole | 'derived';
   /** Of a derived layer: see {@link readDerivedLayer}. */
-  readonly keepAll?: boolean;
+  readonly keepAll?: boolean | undefined;
   readonly target: StageTarget;
   /** Where objects are written, an empty directory on the repository's file system. */
   readonly directory: string;
@@ -24,7 +24,7 @@ export interface StagedLayer {
   /** Metadata objects by `CHECKSUM.kind`, the commit first. */
   readonly metadata: ReadonlyMap<string, Uint8Array>;
   /** What a derived layer holds. */
-  readonly derived?: DerivedLayer;
+  readonly derived?: DerivedLayer | undefined;
   /** Checksums of all content objects of the layer; none for a derived one. */
   readonly files: readonly string[];
   /** `CHECKSUM.extension` of what was written: the repository did not have it. */

@@ -17,7 +17,7 @@ type MetadataEntries = readonly (readonly [key: string, value: Variant])[];
 
 export interface Commit {
   readonly metadata: Metadata;
-  readonly parent?: string;
+  readonly parent?: string | undefined;
   readonly related: readonly (readonly [name: string, checksum: string])[];
   readonly subject: string;
   readonly body: string;

@@ -32,7 +32,7 @@ export interface FileHeader {
   /** Content length in bytes; 0 for a symlink. */
   readonly size: number;
   /** Of a symlink. */
-  readonly target?: string;
+  readonly target?: string | undefined;
   /** `a(ayay)`, empty without xattrs. */
   readonly xattrsBytes: Uint8Array;
 }

@@ -32,8 +32,8 @@ import {
 
 export interface OpenWriterOptions {
   /** By default what the repository's config says, which is by default true. */
-  readonly fsync?: boolean;
-  readonly signal?: AbortSignal;
+  readonly fsync?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class RepoWriter {

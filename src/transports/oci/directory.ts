@@ -45,7 +45,10 @@ export const ociTransport: Transport = {
 };
 
 /** `PATH[:TAG]`: as in containers/image, a path holds no colon. */
-export function splitTag(rest: string): { readonly path: string; readonly tag?: string } {
+export function splitTag(rest: string): {
+  readonly path: string;
+  readonly tag?: string | undefined;
+} {
   const colon = rest.indexOf(':');
   const [path, tag] = colon < 0 ? [rest, undefined] : [rest.slice(0, colon), rest.slice(colon + 1)];
   if (path === '' || tag === '')

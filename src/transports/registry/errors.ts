@@ -86,7 +86,7 @@ function registryMessage(body: Uint8Array): string {
   let message = text.trimStart().startsWith('<') ? '' : text;
   try {
     const { errors, error, details } = JSON.parse(text) as {
-      errors?: { code?: unknown; message?: unknown }[];
+      errors?: { code?: unknown; message?: unknown }[] | undefined;
       error?: unknown;
       details?: unknown;
     };

@@ -22,10 +22,10 @@ const REPEATING_REDIRECTS = new Set([307, 308]);
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   readonly url: URL;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;
   /** The body is for the origin of `url` alone, as `authorization` is: a redirect elsewhere is an error. */
-  readonly isSecret?: boolean;
+  readonly isSecret?: boolean | undefined;
 }
 export interface HttpBody {
   /** Bytes that {@link stream} gives. */

@@ -10,8 +10,8 @@ export interface ImageReference {
   /** Lower case path components, `/` between them. */
   readonly repository: string;
   /** Not set where a digest is. */
-  readonly tag?: string;
-  readonly digest?: string;
+  readonly tag?: string | undefined;
+  readonly digest?: string | undefined;
 }
 
 const DEFAULT_HOST = 'docker.io';
