@@ -32,7 +32,7 @@ function run(program, args, options = {}) {
     stdio: ['ignore', 2, 2],
     ...options,
   });
-  if (error) console.error(`prepare: ${program}: ${error.message}`);
+  if (error) { console.error(`prepare: ${program}: ${error.message}`); }
   return status === 0;
 }
 
@@ -41,16 +41,17 @@ function checkNode() {
   const required = engines.node.match(/\d+/g).map(Number);
   const present = process.versions.node.split('.').map(Number);
   const at = required.findIndex((part, index) => part !== present[index]);
-  if (at >= 0 && present[at] < required[at])
+  if (at >= 0 && present[at] < required[at]) {
     fail(
       `Node ${engines.node} is needed, this is ${process.versions.node}; see https://nodejs.org/en/download`,
     );
+  }
 }
 
 /** Whether node_modules holds what package-lock.json asks for. Optional packages may rightly be absent. */
 function dependenciesAreInstalled() {
   const installed = join(root, 'node_modules/.package-lock.json');
-  if (!existsSync(installed)) return false;
+  if (!existsSync(installed)) { return false; }
   const read = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
   const have = read(installed);
   return Object.entries(read(join(root, 'package-lock.json'))).every(
@@ -60,15 +61,16 @@ function dependenciesAreInstalled() {
 }
 
 function installDependencies() {
-  if (dependenciesAreInstalled()) return;
+  if (dependenciesAreInstalled()) { return; }
   console.error('prepare: node_modules is missing or does not match package-lock.json');
-  if (!run('npm', ['ci', '--no-audit', '--no-fund']))
+  if (!run('npm', ['ci', '--no-audit', '--no-fund'])) {
     fail('npm ci failed: see above; it needs the npm registry');
+  }
 }
 
 function newestSource(path) {
   const stats = lstatSync(path);
-  if (!stats.isDirectory()) return stats.mtimeMs;
+  if (!stats.isDirectory()) { return stats.mtimeMs; }
   // A directory's own time tells of files that were removed.
   return Math.max(
     stats.mtimeMs,
@@ -86,10 +88,11 @@ function compile() {
   const compiled = Math.min(
     ...outputs.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0)),
   );
-  if (compiled > Math.max(...inputs.map(newestSource))) return;
-  for (const name of sources) rmSync(join(root, 'dist', name), { recursive: true, force: true });
-  if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmitOnError']))
+  if (compiled > Math.max(...inputs.map(newestSource))) { return; }
+  for (const name of sources) { rmSync(join(root, 'dist', name), { recursive: true, force: true }); }
+  if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmitOnError'])) {
     fail('the sources do not compile');
+  }
 }
 
 function isOnPath(program) {
@@ -112,7 +115,7 @@ function missingTools() {
 
 function installTools() {
   let missing = missingTools();
-  if (missing.length === 0) return;
+  if (missing.length === 0) { return; }
   const packages = (system) => missing.map((tool) => tool[system]).join(' ');
   console.error(
     `prepare: missing programs: ${missing.flatMap((tool) => tool.programs.filter((p) => !isOnPath(p))).join(' ')}`,
@@ -126,16 +129,16 @@ function installTools() {
       { env },
     );
     missing = missingTools();
-    if (missing.length === 0) return;
+    if (missing.length === 0) { return; }
   }
   console.error('prepare: for the end-to-end tests install, as root,');
   console.error(`prepare:   Debian, Ubuntu: apt-get install ${packages('debian')}`);
   console.error(`prepare:   Fedora:         dnf install ${packages('fedora')}`);
-  if (inCi) fail('in CI no test may be skipped for want of a program');
+  if (inCi) { fail('in CI no test may be skipped for want of a program'); }
   console.error('prepare: tests that need them will be skipped');
 }
 
 checkNode();
 installDependencies();
 compile();
-if (process.argv.includes('--tools')) installTools();
+if (process.argv.includes('--tools')) { installTools(); }

@@ -28,12 +28,14 @@ const NOT_FOUND_ERRNOS = new Set(['ENOENT', 'ENOTDIR']);
 
 /** `error` with `context` in front of its message; keeps the code of an OstrataError, else derives one. */
 export function wrapError(context: string, error: unknown): OstrataError {
-  if (error instanceof OstrataError)
+  if (error instanceof OstrataError) {
     return new OstrataError(error.code, `${context}: ${error.message}`, { cause: error });
+  }
   const { message, code } =
     error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error) };
-  if (error instanceof Error && error.name === 'AbortError')
+  if (error instanceof Error && error.name === 'AbortError') {
     return new OstrataError('CANCELLED', `${context}: cancelled`, { cause: error });
+  }
   return new OstrataError(
     code && NOT_FOUND_ERRNOS.has(code) ? 'NOT_FOUND' : 'IO',
     `${context}: ${message}`,

@@ -131,12 +131,14 @@ export interface Plugin {
 
 /** Returns `plugin` as it is, typed; throws `PLUGIN` where its shape or API range does not fit. */
 export function definePlugin(plugin: Plugin): Plugin {
-  if (typeof plugin?.name !== 'string' || typeof plugin.apiVersion !== 'string')
+  if (typeof plugin?.name !== 'string' || typeof plugin.apiVersion !== 'string') {
     throw new OstrataError('PLUGIN', 'a plugin is an object with at least name and apiVersion');
-  if (!semver.satisfies(PLUGIN_API_VERSION, plugin.apiVersion))
+  }
+  if (!semver.satisfies(PLUGIN_API_VERSION, plugin.apiVersion)) {
     throw new OstrataError(
       'PLUGIN',
       `plugin ${plugin.name} was written for API ${plugin.apiVersion}, this is API ${PLUGIN_API_VERSION}`,
     );
+  }
   return plugin;
 }

@@ -20,7 +20,9 @@ function ostrata(...args: string[]): void {
     env,
     stdio: 'inherit',
   });
-  if (error) throw error;
+  if (error) {
+    throw error;
+  }
   if (status !== 0) {
     console.error(`demo: ostrata ended with exit code ${status}`);
     process.exit(1);
@@ -40,7 +42,9 @@ function layersOf(tag: string): readonly Descriptor[] {
   const entry = manifests.find(
     ({ annotations }) => annotations?.['org.opencontainers.image.ref.name'] === tag,
   );
-  if (!entry) throw new Error(`${DEMO_DIR}/index.json has no tag ${tag}`);
+  if (!entry) {
+    throw new Error(`${DEMO_DIR}/index.json has no tag ${tag}`);
+  }
   return read(`blobs/${entry.digest.replace(':', '/')}`).layers;
 }
 

@@ -17,19 +17,22 @@ suite('commands of the README', () => {
   const commands = blocks('sh').flatMap((block) =>
     block.split('\n').flatMap((line) => /^ostrata (.*?)(\s+#.*)?$/.exec(line)?.[1] ?? []),
   );
-  for (const command of new Set(commands))
+  for (const command of new Set(commands)) {
     test(`ostrata ${command}`, () => {
       const words = command.split(' ');
       // The names of the command are what stands before anything with a sign in it, as far as help knows them.
       const isHelp = (names: readonly string[]) =>
         ostrata([...names, '--help']).includes(`ostrata ${names.join(' ')} `);
       let names = 1;
-      while (/^[a-z][a-z-]*$/.test(words[names] ?? '') && isHelp(words.slice(0, names + 1)))
+      while (/^[a-z][a-z-]*$/.test(words[names] ?? '') && isHelp(words.slice(0, names + 1))) {
         names++;
+      }
       const help = ostrata([...words.slice(0, names), '--help']);
-      for (const [, option] of command.matchAll(/ (--?[a-z][a-z-]*)/g))
+      for (const [, option] of command.matchAll(/ (--?[a-z][a-z-]*)/g)) {
         assert.match(help, new RegExp(`(^|[ ,])${option}\\b`, 'm'));
+      }
     });
+  }
 });
 
 suite('programs of the README', () => {
@@ -80,7 +83,7 @@ suite('programs of the README', () => {
 
   for (const [i, program] of blocks('js')
     .filter((block) => block !== plugin)
-    .entries())
+    .entries()) {
     test(program.split('\n', 1).join(), () => {
       const file = join(folder, `${i}.mjs`);
       const changed = program
@@ -94,4 +97,5 @@ suite('programs of the README', () => {
       writeFileSync(file, changed);
       assert.notEqual(run(process.execPath, [file]), '');
     });
+  }
 });

@@ -45,23 +45,29 @@ export async function torture(
         const { result, signal } = await pull(repo, imgref, limit);
         ostree(repo, 'fsck', '--quiet');
         if (result === undefined) {
-          if (signal !== 'SIGKILL') throw new Error(`the pull ended with ${signal}`);
+          if (signal !== 'SIGKILL') {
+            throw new Error(`the pull ended with ${signal}`);
+          }
           killed++;
           report(
             `kill ${killed}: after ${Math.round(limit as number)} ms, ${blobRefs(repo)} layers are complete`,
           );
           continue;
         }
-        if (result.layersPresent < before)
+        if (result.layersPresent < before) {
           throw new Error(`${before} layers were complete, ${result.layersPresent} used`);
+        }
         resumed += result.layersPresent;
         completed++;
         done = true;
       }
       const left = readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
-      if (left.length > 0) throw new Error(`${left} left in ${repo}/tmp`);
-      if (readdirSync(join(repo, 'state')).length > 0)
+      if (left.length > 0) {
+        throw new Error(`${left} left in ${repo}/tmp`);
+      }
+      if (readdirSync(join(repo, 'state')).length > 0) {
         throw new Error(`a partial commit is left in ${repo}`);
+      }
       rmSync(repo, { recursive: true });
     }
     return { kills: killed, completed, resumed };
@@ -81,7 +87,9 @@ function ostree(repo: string, ...args: readonly string[]): string {
   const { status, stdout, stderr } = spawnSync('ostree', [`--repo=${repo}`, ...args], {
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`ostree ${args.join(' ')}: ${stderr}`);
+  if (status !== 0) {
+    throw new Error(`ostree ${args.join(' ')}: ${stderr}`);
+  }
   return stdout;
 }
 
@@ -125,8 +133,11 @@ function pull(repo: string, imgref: string, limit?: number): Promise<Run> {
       if (code === 0) {
         const result = JSON.parse(stdout.trim().split('\n').at(-1) as string);
         resolve({ result, signal: '', milliseconds });
-      } else if (signal !== null) resolve({ result: undefined, signal, milliseconds });
-      else reject(new Error(`the pull failed: ${stderr}`));
+      } else if (signal !== null) {
+        resolve({ result: undefined, signal, milliseconds });
+      } else {
+        reject(new Error(`the pull failed: ${stderr}`));
+      }
     });
   });
 }
@@ -156,7 +167,9 @@ function sampleImage(): string {
     imgref,
   ];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
+  if (status !== 0) {
+    throw new Error(stderr);
+  }
   return imgref;
 }
 

@@ -13,7 +13,9 @@ const component = (id: string): [string, ComponentFacts] => [
 
 function owner({ path }: FileEntry): readonly string[] {
   const name = MODULES_FILE.exec(path)?.[1];
-  if (name === undefined) return [];
+  if (name === undefined) {
+    return [];
+  }
   return [/^initramfs|^initrd/.test(name) ? 'initramfs' : 'kernel'];
 }
 

@@ -54,8 +54,9 @@ function plan(components: readonly Component[], limits: LayoutLimits): Layout {
     }));
     const layers = stableLayers(named, maxLayers);
     const sizes = layers.map((ids) => unitOf(ids, false).size);
-    if (Math.max(...sizes) <= maxLayerSize)
+    if (Math.max(...sizes) <= maxLayerSize) {
       return { layers: layers.map((ids) => ({ components: ids })) };
+    }
   }
   const groups = partition(units, maxLayers, maxLayerSize);
   return {

@@ -35,8 +35,9 @@ export const hashTiers: LayoutStrategy = {
 
 function itemsOf(components: readonly Component[]): Item[] {
   const sources = new Map<string, Component[]>();
-  for (const component of components.toSorted((a, b) => compareUtf8(a.id, b.id)))
+  for (const component of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {
     sources.set(component.source, [...(sources.get(component.source) ?? []), component]);
+  }
   return [...sources].map(([source, members]) => ({
     name: `rpm/${source}`,
     ids: members.map(({ id }) => id),
@@ -49,7 +50,9 @@ const stability = (changesPerYear: number): number =>
   changesPerYear === 0 ? MAX_STABILITY : Math.exp(-changesPerYear * DAYS);
 
 function pack(items: readonly Item[], bins: number): Item[][] {
-  if (items.length <= bins) return items.map((item) => [item]);
+  if (items.length <= bins) {
+    return items.map((item) => [item]);
+  }
   const sizes = items.map(({ size }) => size);
   const middle = median(sizes);
   const spread = medianDeviation(sizes);
@@ -63,7 +66,9 @@ function pack(items: readonly Item[], bins: number): Item[][] {
 }
 
 function packTiers(items: readonly Item[], bins: number): Item[][] {
-  if (items.length <= bins) return items.map((item) => [item]);
+  if (items.length <= bins) {
+    return items.map((item) => [item]);
+  }
   const all = items.map((item) => item.stability);
   const [high, low] = [mean(all) + deviation(all), mean(all) - deviation(all)];
   const tiers = [
@@ -71,7 +76,9 @@ function packTiers(items: readonly Item[], bins: number): Item[][] {
     items.filter((item) => item.stability < high && item.stability > low),
     items.filter((item) => item.stability < high && item.stability <= low),
   ].filter((tier) => tier.length > 0);
-  if (bins < tiers.length) return hashed(items, bins);
+  if (bins < tiers.length) {
+    return hashed(items, bins);
+  }
   let left = bins;
   return tiers.flatMap((tier, i) => {
     const following = tiers.length - 1 - i;
@@ -85,14 +92,18 @@ function packTiers(items: readonly Item[], bins: number): Item[][] {
 /** By hash of the name; bins that stay empty get the largest items of bins with several. */
 function hashed(items: readonly Item[], count: number): Item[][] {
   const bins: Item[][] = Array.from({ length: count }, () => []);
-  for (const item of items) bins[Number(fnv1a(item.name) % BigInt(count))]?.push(item);
+  for (const item of items) {
+    bins[Number(fnv1a(item.name) % BigInt(count))]?.push(item);
+  }
   for (const empty of bins.filter((bin) => bin.length === 0).reverse()) {
     const shared = bins.filter((bin) => bin.length > 1);
     const largest = shared
       .flat()
       .reduce<Item | undefined>((a, b) => (a && a.size > b.size ? a : b), undefined);
     const from = shared.find((bin) => bin.includes(largest as Item));
-    if (largest === undefined || from === undefined) break;
+    if (largest === undefined || from === undefined) {
+      break;
+    }
     from.splice(from.indexOf(largest), 1);
     empty.push(largest);
   }
@@ -104,7 +115,8 @@ const FNV_PRIME = 0x100000001b3n;
 /** FNV-1a, 64 bits, of the name and, as Rust hashes strings, the byte 0xff. */
 function fnv1a(text: string): bigint {
   let hash = FNV_OFFSET;
-  for (const byte of [...Buffer.from(text), 0xff])
+  for (const byte of [...Buffer.from(text), 0xff]) {
     hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * FNV_PRIME);
+  }
   return hash;
 }

@@ -57,7 +57,9 @@ const MAX_PAIRWISE = 1000;
  * merged, again and again. What is merged here is small, and changes as seldom.
  */
 function narrow(alone: Group[], count: number, maxSize: number): Group[] {
-  if (alone.length <= count) return alone;
+  if (alone.length <= count) {
+    return alone;
+  }
   const line = alone.toSorted((a, b) => a.stays - b.stays || a.size - b.size);
   const pair = (i: number): number =>
     i < 0 || i + 1 >= line.length
@@ -66,10 +68,16 @@ function narrow(alone: Group[], count: number, maxSize: number): Group[] {
   const more = line.map((_, i) => pair(i));
   while (line.length > count) {
     let at = 0;
-    for (let i = 1; i < more.length; i++) if ((more[i] as number) < (more[at] as number)) at = i;
+    for (let i = 1; i < more.length; i++) {
+      if ((more[i] as number) < (more[at] as number)) {
+        at = i;
+      }
+    }
     line.splice(at, 2, union(line[at] as Group, line[at + 1] as Group));
     more.splice(at, 2, pair(at));
-    if (at > 0) more[at - 1] = pair(at - 1);
+    if (at > 0) {
+      more[at - 1] = pair(at - 1);
+    }
   }
   return line;
 }
@@ -85,12 +93,16 @@ function agglomerate(alone: Group[], count: number, maxSize: number): Group[] {
     for (let k = alive.length - 1; k >= 0 && (alive[k] as number) > i; k--) {
       const j = alive[k] as number;
       const more = increase(at(i), at(j), maxSize);
-      if (more > best(i)) continue;
+      if (more > best(i)) {
+        continue;
+      }
       least[i] = more;
       partner[i] = j;
     }
   };
-  if (alive.length > count) alive.forEach(search);
+  if (alive.length > count) {
+    alive.forEach(search);
+  }
   while (alive.length > count) {
     const kept = alive.reduce((a, b) => (best(b) < best(a) ? b : a));
     const gone = partner[kept] as number;
@@ -98,9 +110,12 @@ function agglomerate(alone: Group[], count: number, maxSize: number): Group[] {
     alone[kept] = union(at(kept), at(gone));
     search(kept);
     for (const i of alive) {
-      if (i === kept) continue;
-      if (partner[i] === gone || partner[i] === kept) search(i);
-      else if (i < kept && increase(at(i), at(kept), maxSize) < best(i)) {
+      if (i === kept) {
+        continue;
+      }
+      if (partner[i] === gone || partner[i] === kept) {
+        search(i);
+      } else if (i < kept && increase(at(i), at(kept), maxSize) < best(i)) {
         least[i] = increase(at(i), at(kept), maxSize);
         partner[i] = kept;
       }
@@ -127,16 +142,21 @@ const LEAST_GAIN = 1e-3;
 function climb(groups: readonly Group[], items: readonly Item[], maxSize: number): void {
   for (let round = 0, moved = true; moved && round < MAX_ROUNDS; round++) {
     moved = false;
-    for (const from of groups)
+    for (const from of groups) {
       for (const i of [...from.items]) {
-        if (from.items.length === 1) break;
+        if (from.items.length === 1) {
+          break;
+        }
         const to = betterGroup(i, from, groups, items, maxSize);
-        if (to === undefined) continue;
+        if (to === undefined) {
+          continue;
+        }
         const item = items[i] as Item;
         Object.assign(from, without(from, i, items));
         Object.assign(to, union(to, { ...item, moving: 0, items: [i] }));
         moved = true;
       }
+    }
   }
 }
 
@@ -154,10 +174,14 @@ function betterGroup(
   let best: Group | undefined;
   let least = saved - LEAST_GAIN;
   for (const group of groups) {
-    if (group === from || group.size + size > maxSize) continue;
+    if (group === from || group.size + size > maxSize) {
+      continue;
+    }
     const more =
       cost(group.size + size, group.stays * stays) - cost(group.size, group.stays) + group.moving;
-    if (more >= least) continue;
+    if (more >= least) {
+      continue;
+    }
     least = more;
     best = group;
   }

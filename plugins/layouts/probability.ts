@@ -35,7 +35,9 @@ export function changeProbabilities(
 }
 
 function priorProbability(changesPerYear: number): number {
-  if (changesPerYear === Infinity) return ALWAYS;
+  if (changesPerYear === Infinity) {
+    return ALWAYS;
+  }
   const perUpdate = (changesPerYear + 0.5) / CHANGELOG_OVERSTATES / ASSUMED_UPDATES_PER_YEAR;
   return Math.min(ALWAYS, Math.max(NEVER, 1 - Math.exp(-perUpdate)));
 }

@@ -42,7 +42,9 @@ function keep(
   { maxLayers, prior = [] }: LayoutLimits,
 ): Layout | undefined {
   const layers = prior.filter((layer, i) => layer.components.length > 0 || i === prior.length - 1);
-  if (layers.length === 0 || layers.length > maxLayers) return undefined;
+  if (layers.length === 0 || layers.length > maxLayers) {
+    return undefined;
+  }
   const known = new Set(prior.flatMap((layer) => layer.components));
   const added = components.map(({ id }) => id).filter((id) => !known.has(id));
   const reserved = layers.at(-1) as PriorLayer;
@@ -66,8 +68,12 @@ function fresh(components: readonly Component[], { maxLayers }: LayoutLimits): L
 
 /** The last bin is empty: reserved for packages to come. */
 function pack(bySize: Bin, bins: number): Bin[] {
-  if (bins < MIN_LAYERS) return [bySize];
-  if (bySize.length < bins) return [...bySize.map((component) => [component]), []];
+  if (bins < MIN_LAYERS) {
+    return [bySize];
+  }
+  if (bySize.length < bins) {
+    return [...bySize.map((component) => [component]), []];
+  }
   const volatile = bySize.filter(({ changesPerYear }) => changesPerYear === Infinity);
   const others = bySize.filter(({ changesPerYear }) => changesPerYear !== Infinity);
   const reserved = volatile.length > 0 ? 2 : 1;
@@ -82,9 +88,14 @@ function packOthers(bySize: Bin, bins: number, reserved: number): Bin[] {
   const { large, small, partitions } = partition(bySize, maxLarge);
   const each = Math.max(1, Math.floor((bySize.length - maxLarge - small.length) / maxMedium));
   const packed: Bin[] = large.map((component) => [component]);
-  if (small.length > 0) packed.push(small);
-  for (const members of partitions)
-    for (let i = 0; i < members.length; i += each) packed.push(members.slice(i, i + each));
+  if (small.length > 0) {
+    packed.push(small);
+  }
+  for (const members of partitions) {
+    for (let i = 0; i < members.length; i += each) {
+      packed.push(members.slice(i, i + each));
+    }
+  }
   fold(packed, bins - reserved, maxLarge + 1);
   return packed;
 }
@@ -93,10 +104,13 @@ function packOthers(bySize: Bin, bins: number, reserved: number): Bin[] {
 function fold(packed: Bin[], count: number, first: number): void {
   while (packed.length > count) {
     const last = packed.length - 2;
-    if (last < first) merge(packed, packed.length - 1);
-    else
-      for (let at = last - ((last - first) % 2); at >= first && packed.length > count; at -= 2)
+    if (last < first) {
+      merge(packed, packed.length - 1);
+    } else {
+      for (let at = last - ((last - first) % 2); at >= first && packed.length > count; at -= 2) {
         merge(packed, at);
+      }
+    }
   }
 }
 

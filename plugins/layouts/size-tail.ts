@@ -16,10 +16,13 @@ export const sizeTail: LayoutStrategy = {
 
 function pack(components: readonly Component[], bins: number): Component[][] {
   const sorted = components.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id));
-  if (sorted.length <= bins) return sorted.map((component) => [component]);
+  if (sorted.length <= bins) {
+    return sorted.map((component) => [component]);
+  }
   const bySource = new Map<string, Component[]>();
-  for (const component of sorted.slice(bins))
+  for (const component of sorted.slice(bins)) {
     bySource.set(component.source, [...(bySource.get(component.source) ?? []), component]);
+  }
   const packed = [...sorted.slice(0, bins).map((component) => [component]), ...bySource.values()];
   packed.sort((a, b) => sizeOf(b) - sizeOf(a));
   return packed.length <= bins

@@ -23,7 +23,9 @@ const MORE_MAY_COST = 0.01;
 
 /** Ids by layer, at most `maxLayers`; what the least of fewer layers would cost is not exceeded by more than 1 %. */
 export function stableLayers(items: readonly Placeable[], maxLayers: number): string[][] {
-  if (items.length <= maxLayers) return items.map(({ ids }) => [...ids]);
+  if (items.length <= maxLayers) {
+    return items.map(({ ids }) => [...ids]);
+  }
   // Size counts for more: it is known, and changes less than a rate does.
   const sorted = items
     .map((item) => ({
@@ -106,8 +108,11 @@ function byHash(items: readonly Placeable[], count: number, hashes: Hashes): Pla
   for (const item of items) {
     const scores = hashes(item.name, count);
     let best = 0;
-    for (let bin = 1; bin < count; bin++)
-      if ((scores[bin] as number) > (scores[best] as number)) best = bin;
+    for (let bin = 1; bin < count; bin++) {
+      if ((scores[bin] as number) > (scores[best] as number)) {
+        best = bin;
+      }
+    }
     bins[best]?.push(item);
   }
   return bins.filter((bin) => bin.length > 0);
@@ -122,8 +127,9 @@ function rememberedHashes(): Hashes {
   return (name, count) => {
     const hashes = known.get(name) ?? [];
     known.set(name, hashes);
-    for (let bin = hashes.length; bin < count; bin++)
+    for (let bin = hashes.length; bin < count; bin++) {
       hashes.push(createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE());
+    }
     return hashes;
   };
 }

@@ -92,20 +92,26 @@ function ownersIn(
   for (const [path, name] of Object.entries(paths)) {
     const entry =
       files.resolve(path) ?? (path.startsWith('/etc') ? files.resolve(`/usr${path}`) : undefined);
-    if (entry === undefined) missing.push(path);
-    else owners.set(deployedPath(entry.path), name);
+    if (entry === undefined) {
+      missing.push(path);
+    } else {
+      owners.set(deployedPath(entry.path), name);
+    }
   }
-  if (missing.length > 0)
+  if (missing.length > 0) {
     log.warn(
       `mapping: paths that are not in the tree: ${missing.length}, the first is ${missing[0]}`,
     );
+  }
   return owners;
 }
 
 function ownerOf({ path }: FileEntry, owners: ReadonlyMap<string, string>): string | undefined {
   for (let at = deployedPath(path); at !== ''; at = at.slice(0, at.lastIndexOf('/'))) {
     const owner = owners.get(at);
-    if (owner !== undefined) return owner;
+    if (owner !== undefined) {
+      return owner;
+    }
   }
   return owners.get('/');
 }

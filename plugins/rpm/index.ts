@@ -45,9 +45,11 @@ function componentPackages(
   packages: Iterable<RpmPackage>,
 ): ReadonlyMap<string, readonly RpmPackage[]> {
   const installed = new Map<string, RpmPackage[]>();
-  for (const each of packages)
-    if (each.name !== KEY_PACKAGE)
+  for (const each of packages) {
+    if (each.name !== KEY_PACKAGE) {
       installed.set(idOf(each), [...(installed.get(idOf(each)) ?? []), each]);
+    }
+  }
   return new Map([...installed].sort(([a], [b]) => compareUtf8(a, b)));
 }
 
@@ -73,7 +75,9 @@ function claimsOf(
   const components = new Map<string, ComponentFacts>([[RPMDB_COMPONENT, RPMDB_FACTS]]);
   for (const [id, versions] of componentPackages(packages)) {
     components.set(id, factsOf(versions));
-    for (const version of versions) owners.add(id, version.files());
+    for (const version of versions) {
+      owners.add(id, version.files());
+    }
   }
   const databaseDirectory = database.slice(0, database.lastIndexOf('/') + 1);
   return {

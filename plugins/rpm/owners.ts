@@ -14,12 +14,19 @@ export class FileOwners {
   /** Ghosts and files that were not installed claim nothing, nor do directories. */
   add(component: string, files: Iterable<RpmFile>): void {
     for (const file of files) {
-      if (file.isGhost || !file.isInstalled || file.path === undefined) continue;
+      if (file.isGhost || !file.isInstalled || file.path === undefined) {
+        continue;
+      }
       const path = locate(this.#files, file.path);
-      if (path === undefined) continue;
+      if (path === undefined) {
+        continue;
+      }
       const owners = this.#owners.get(path);
-      if (owners === undefined) this.#owners.set(path, [component]);
-      else if (!owners.includes(component)) owners.push(component);
+      if (owners === undefined) {
+        this.#owners.set(path, [component]);
+      } else if (!owners.includes(component)) {
+        owners.push(component);
+      }
     }
   }
 
@@ -32,10 +39,14 @@ export class FileOwners {
 /** Where the file that is installed as `path` lies in the tree; undefined if nowhere, or if it is a directory. */
 export function locate(files: FileMap, path: string): TreePath | undefined {
   const direct = files.resolve(path);
-  if (direct !== undefined) return direct.type === 'directory' ? undefined : direct.path;
+  if (direct !== undefined) {
+    return direct.type === 'directory' ? undefined : direct.path;
+  }
   for (const moved of movedPaths(path)) {
     const entry = files.resolve(moved);
-    if (entry !== undefined && entry.type !== 'directory') return entry.path;
+    if (entry !== undefined && entry.type !== 'directory') {
+      return entry.path;
+    }
   }
   return undefined;
 }

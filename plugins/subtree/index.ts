@@ -17,7 +17,9 @@ function idOf({ path }: FileEntry): string {
   let end = 0;
   for (let depth = 0; depth < DEPTH; depth++) {
     const next = deployed.indexOf('/', end + 1);
-    if (next < 0) break;
+    if (next < 0) {
+      break;
+    }
     end = next;
   }
   return `dir:${deployed.slice(0, end) || '/'}`;
@@ -31,7 +33,9 @@ export const subtree: ContentSource = {
     const components = new Map<string, ComponentFacts>();
     for (const entry of tree.files) {
       const id = idOf(entry);
-      if (!components.has(id)) components.set(id, { name: id, source: id, packages: [] });
+      if (!components.has(id)) {
+        components.set(id, { name: id, source: id, packages: [] });
+      }
     }
     return { components, strong: (entry) => [idOf(entry)] };
   },

@@ -42,7 +42,9 @@ function claimsOf(files: FileMap, log: Logger): Claims {
   for (const entry of files) {
     const own = ownName(entry, log);
     const name = own ?? owners.get(entry.path.slice(0, entry.path.lastIndexOf('/')) || '/');
-    if (name === undefined) continue;
+    if (name === undefined) {
+      continue;
+    }
     owners.set(entry.path, name);
     const id = `component:${name}`;
     const declared = own === undefined ? undefined : updateInterval(entry, log);
@@ -63,8 +65,12 @@ function claimsOf(files: FileMap, log: Logger): Claims {
 
 function ownName(entry: FileEntry, log: Logger): string | undefined {
   const value = text(entry, COMPONENT);
-  if (value === undefined) return undefined;
-  if (NAME.test(value)) return value;
+  if (value === undefined) {
+    return undefined;
+  }
+  if (NAME.test(value)) {
+    return value;
+  }
   log.warn(
     `${entry.path}: ${COMPONENT} ${JSON.stringify(value)} is ignored: not a name of 1 to 255 characters, no comma`,
   );
@@ -73,12 +79,15 @@ function ownName(entry: FileEntry, log: Logger): string | undefined {
 
 function updateInterval(entry: FileEntry, log: Logger): number | undefined {
   const value = text(entry, UPDATE_INTERVAL);
-  if (value === undefined) return undefined;
+  if (value === undefined) {
+    return undefined;
+  }
   const days = INTERVALS.get(value) ?? (/^\d{1,5}$/.test(value) ? Number(value) : undefined);
-  if (days === undefined || days === 0)
+  if (days === undefined || days === 0) {
     log.warn(
       `${entry.path}: ${UPDATE_INTERVAL} ${JSON.stringify(value)} is ignored: neither days nor one of ${[...INTERVALS.keys()].join(', ')}`,
     );
+  }
   return days || undefined;
 }
 

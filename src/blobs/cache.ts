@@ -79,7 +79,9 @@ export class BlobCache {
   take(key: string, target: string): BlobResult | undefined {
     try {
       const found = this.#identity(key);
-      if (found === undefined) return undefined;
+      if (found === undefined) {
+        return undefined;
+      }
       const entry = this.#read(key);
       if (entry && this.#fetch(key, entry, target)) {
         const { diffId, digest, size, tarSize } = entry;
@@ -107,7 +109,9 @@ export class BlobCache {
         renameSync(staging, join(this.#directory, key));
       } catch (error) {
         rmSync(staging, { recursive: true, force: true });
-        if (!isThere(error)) throw error; // another process was faster
+        if (!isThere(error)) {
+          throw error; // another process was faster
+        }
       }
     } catch (error) {
       this.#log.warn(`layer cache ${this.#directory}: ${(error as Error).message}`);
@@ -120,7 +124,9 @@ export class BlobCache {
       const entries = readdirSync(this.#directory).flatMap((name) => this.#usage(name));
       let total = entries.reduce((sum, { size }) => sum + size, 0);
       for (const { name, size } of entries.sort((a, b) => a.used - b.used)) {
-        if (total <= this.#maxBytes) return;
+        if (total <= this.#maxBytes) {
+          return;
+        }
         this.#remove(name);
         total -= size;
       }
@@ -138,7 +144,9 @@ export class BlobCache {
   #read(key: string): Entry | undefined {
     const path = join(this.#directory, key, 'entry.json');
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size === 0 || size > MAX_ENTRY_SIZE) return undefined;
+    if (size === 0 || size > MAX_ENTRY_SIZE) {
+      return undefined;
+    }
     const entry = v.safeParse(entrySchema, parseJson(readFileSync(path, 'utf8')));
     return entry.success ? entry.output : undefined;
   }
@@ -153,11 +161,17 @@ export class BlobCache {
   #fetch(key: string, entry: Entry, target: string): boolean {
     const directory = join(this.#directory, key);
     const blob = join(directory, 'blob');
-    if (!existsSync(blob)) return false;
+    if (!existsSync(blob)) {
+      return false;
+    }
     linkOrCopy(blob, target);
-    if (statSync(target).size !== entry.size || mtimeOf(blob) !== entry.mtime) return false;
+    if (statSync(target).size !== entry.size || mtimeOf(blob) !== entry.mtime) {
+      return false;
+    }
     if (entry.boot !== this.#boot || this.#boot === '') {
-      if (digestOf(target) !== entry.digest) return false;
+      if (digestOf(target) !== entry.digest) {
+        return false;
+      }
       this.#write(directory, { ...entry, boot: this.#boot });
     }
     const now = new Date();
@@ -170,7 +184,9 @@ export class BlobCache {
     const path = join(this.#directory, name);
     if (name.startsWith('.')) {
       const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-      if (age > ABANDONED_MS) rmSync(path, { recursive: true, force: true });
+      if (age > ABANDONED_MS) {
+        rmSync(path, { recursive: true, force: true });
+      }
       return [];
     }
     const used = statSync(join(path, 'entry.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -195,7 +211,9 @@ function linkOrCopy(from: string, to: string): void {
   try {
     linkSync(from, to);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw error;
+    }
     copyFileSync(from, to, constants.COPYFILE_FICLONE);
   }
 }
@@ -214,8 +232,9 @@ function digestOf(path: string): string {
   const buffer = Buffer.allocUnsafe(READ_SIZE);
   const fd = openSync(path, 'r');
   try {
-    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer))
+    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
       hash.update(buffer.subarray(0, length));
+    }
   } finally {
     closeSync(fd);
   }

@@ -22,7 +22,9 @@ export interface ChunkColumns {
 }
 
 export function toColumns(spec: LayerSpec): CommitLayerSpec | ChunkColumns {
-  if (spec.kind === 'commit') return spec;
+  if (spec.kind === 'commit') {
+    return spec;
+  }
   const { objects, directories, contentSize } = spec;
   const info = distinct<FileInfo>();
   const directory = distinct<LayerDirectory>();
@@ -39,7 +41,9 @@ export function toColumns(spec: LayerSpec): CommitLayerSpec | ChunkColumns {
 }
 
 export function fromColumns(columns: CommitLayerSpec | ChunkColumns): LayerSpec {
-  if (columns.kind === 'commit') return columns;
+  if (columns.kind === 'commit') {
+    return columns;
+  }
   const { checksums, paths, sizes, infos, directories, contentSize } = columns;
   const targets = columns.targets.values();
   const objects = checksums.map((checksum, i) => {

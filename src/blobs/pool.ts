@@ -47,7 +47,9 @@ export async function writeLayers(
   options: WriteLayersOptions,
 ): Promise<BlobResult[]> {
   const results: BlobResult[] = [];
-  if (tasks.length === 0) return results;
+  if (tasks.length === 0) {
+    return results;
+  }
   const queue = tasks
     .map((task, index) => ({ task, index }))
     .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);
@@ -66,10 +68,14 @@ export async function writeLayers(
         for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
           const blob = (await send(worker, next.task, options)) as BlobResult;
           results[next.index] = blob;
-          if (--unfinished === 0 && board) closeBoard(board);
+          if (--unfinished === 0 && board) {
+            closeBoard(board);
+          }
           await onWritten?.(next.index, blob);
         }
-        if (board && unfinished > 0) await send(worker, 'help', options);
+        if (board && unfinished > 0) {
+          await send(worker, 'help', options);
+        }
       }),
     );
     return results;
@@ -90,17 +96,25 @@ function send(
     const onExit = (code: number) =>
       reject(new OstrataError('IO', `layer worker ended with exit code ${code}`));
     const onMessage = (reply: WorkerReply) => {
-      if (reply.type === 'progress') return onProgress(reply.bytes);
+      if (reply.type === 'progress') {
+        return onProgress(reply.bytes);
+      }
       settle();
-      if (reply.type === 'done') resolve(reply.result);
-      else if (reply.type === 'helped') resolve(undefined);
-      else reject(new OstrataError(reply.code, reply.message));
+      if (reply.type === 'done') {
+        resolve(reply.result);
+      } else if (reply.type === 'helped') {
+        resolve(undefined);
+      } else {
+        reject(new OstrataError(reply.code, reply.message));
+      }
     };
     const settle = () => {
       worker.off('message', onMessage).off('error', onError).off('exit', onExit);
       signal.removeEventListener('abort', onAbort);
     };
-    if (signal.aborted) return onAbort();
+    if (signal.aborted) {
+      return onAbort();
+    }
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
     signal.addEventListener('abort', onAbort, { once: true });
     worker.postMessage(

@@ -74,7 +74,9 @@ export class Board {
   /** Puts a block up, copied; undefined if there is no room. */
   put(block: Uint8Array, before: Uint8Array): Slot | undefined {
     const slot = this.#slots.find((each) => this.#change(each, FREE, TAKEN));
-    if (slot === undefined) return undefined;
+    if (slot === undefined) {
+      return undefined;
+    }
     const { beforeAt, blockAt } = this.#places(slot);
     this.#bytes.set(before, beforeAt);
     this.#bytes.set(block, blockAt);
@@ -89,8 +91,11 @@ export class Board {
   /** The compressed form of the first of `mine`, all put up by the caller, whose block is free again. Works on others of them while a helper has it. */
   collect(mine: readonly Slot[]): Uint8Array {
     const slot = mine[0] as Slot;
-    while (Atomics.load(this.#words, word(slot, STATE)) !== DONE)
-      if (!this.#compressOneOf(mine)) Atomics.wait(this.#words, word(slot, STATE), TAKEN);
+    while (Atomics.load(this.#words, word(slot, STATE)) !== DONE) {
+      if (!this.#compressOneOf(mine)) {
+        Atomics.wait(this.#words, word(slot, STATE), TAKEN);
+      }
+    }
     const { outputAt } = this.#places(slot);
     const length = this.#words[word(slot, OUTPUT_LENGTH)] as number;
     const output = this.#bytes.slice(outputAt, outputAt + length);
@@ -103,14 +108,20 @@ export class Board {
     Atomics.add(this.#words, HELPERS, 1);
     for (;;) {
       const seen = Atomics.load(this.#words, WORK);
-      if (Atomics.load(this.#words, CLOSED) === 1) return;
-      if (!this.#compressOneOf(this.#slots)) Atomics.wait(this.#words, WORK, seen);
+      if (Atomics.load(this.#words, CLOSED) === 1) {
+        return;
+      }
+      if (!this.#compressOneOf(this.#slots)) {
+        Atomics.wait(this.#words, WORK, seen);
+      }
     }
   }
 
   #compressOneOf(slots: readonly Slot[]): boolean {
     const slot = slots.find((each) => this.#change(each, FILLED, TAKEN));
-    if (slot === undefined) return false;
+    if (slot === undefined) {
+      return false;
+    }
     const { beforeAt, blockAt, outputAt } = this.#places(slot);
     const copy = (at: number, lengthWord: number) =>
       new Uint8Array(

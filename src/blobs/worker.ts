@@ -25,7 +25,9 @@ async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
     const sink = (bytes: Uint8Array) => {
       blob.write(bytes);
       untold += bytes.length;
-      if (untold < PROGRESS_STEP) return;
+      if (untold < PROGRESS_STEP) {
+        return;
+      }
       reply({ type: 'progress', bytes: untold });
       untold = 0;
     };
@@ -43,7 +45,9 @@ function help(): void {
 }
 
 parentPort?.on('message', async (task: WorkerTask | 'help') => {
-  if (task === 'help') return help();
+  if (task === 'help') {
+    return help();
+  }
   try {
     reply({ type: 'done', result: await write(task) });
   } catch (error) {

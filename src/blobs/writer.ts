@@ -57,17 +57,25 @@ export class BlobWriter {
     const isInPlace = bytes.buffer === this.#block.buffer;
     for (let at = 0; at < bytes.length; ) {
       const length = Math.min(bytes.length - at, this.#block.length - this.#filled);
-      if (!isInPlace) this.#block.set(bytes.subarray(at, at + length), this.#filled);
+      if (!isInPlace) {
+        this.#block.set(bytes.subarray(at, at + length), this.#filled);
+      }
       this.#filled += length;
       at += length;
-      if (this.#filled === this.#block.length) this.#flush();
+      if (this.#filled === this.#block.length) {
+        this.#flush();
+      }
     }
   }
 
   /** Ends the blob and closes the file. */
   finish(): BlobResult {
-    if (this.#filled > 0) this.#flush();
-    while (this.#waiting.length > 0) this.#collect();
+    if (this.#filled > 0) {
+      this.#flush();
+    }
+    while (this.#waiting.length > 0) {
+      this.#collect();
+    }
     this.#emit(this.#frame.end());
     this.close();
     const digest = `sha256:${this.#digest.digest('hex')}`;
@@ -86,17 +94,24 @@ export class BlobWriter {
 
   #flush(): void {
     const block = this.#block.subarray(0, this.#filled);
-    if (!this.#compressor.isIdentity) this.#diffId.update(block);
+    if (!this.#compressor.isIdentity) {
+      this.#diffId.update(block);
+    }
     this.#frame.update(block);
     this.#tarSize += block.length;
-    if (this.#board?.hasHelpers) this.#share(this.#board, block);
-    else {
-      while (this.#waiting.length > 0) this.#collect();
+    if (this.#board?.hasHelpers) {
+      this.#share(this.#board, block);
+    } else {
+      while (this.#waiting.length > 0) {
+        this.#collect();
+      }
       this.#emit(this.#compressor.compress(block, this.#before));
     }
     const { window } = this.#compressor;
     // A copy, not slice(): on a Buffer that is a view of what is overwritten next.
-    if (window > 0) this.#before = new Uint8Array(block.subarray(-window));
+    if (window > 0) {
+      this.#before = new Uint8Array(block.subarray(-window));
+    }
     this.#filled = 0;
   }
 
@@ -107,8 +122,11 @@ export class BlobWriter {
       this.#collect();
       slot = board.put(block, this.#before);
     }
-    if (slot !== undefined) this.#waiting.push(slot);
-    else this.#emit(this.#compressor.compress(block, this.#before));
+    if (slot !== undefined) {
+      this.#waiting.push(slot);
+    } else {
+      this.#emit(this.#compressor.compress(block, this.#before));
+    }
   }
 
   #collect(): void {

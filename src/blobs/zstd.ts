@@ -28,7 +28,9 @@ export function loadNativeZstd(): CompressFrame | undefined {
       path(directory: string): string;
     };
     const file = path(dirname(manifest));
-    if (!file.includes('glibc')) return undefined;
+    if (!file.includes('glibc')) {
+      return undefined;
+    }
     // Newer Node exports a zstd of its own, another version: without "deep" the library would call into that.
     library = koffi.load(file, { deep: true });
   } catch {
@@ -41,11 +43,14 @@ export function loadNativeZstd(): CompressFrame | undefined {
   const bound = library.func('size_t ZSTD_compressBound(size_t length)');
   let output = Buffer.alloc(0);
   return (bytes, level) => {
-    if (output.length < bound(bytes.length)) output = Buffer.allocUnsafeSlow(bound(bytes.length));
+    if (output.length < bound(bytes.length)) {
+      output = Buffer.allocUnsafeSlow(bound(bytes.length));
+    }
     const length = compress(output, output.length, bytes, bytes.length, level);
     // Error codes are negative numbers, as size_t far above any length.
-    if (length > output.length)
+    if (length > output.length) {
       throw new OstrataError('IO', `zstd error ${BigInt.asIntN(64, BigInt(length))}`);
+    }
     return output.subarray(0, length);
   };
 }

@@ -10,19 +10,21 @@ const ARCHITECTURE_KEY = 'ostree.architecture';
 export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
   const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
   if (typeof declared === 'string') {
-    if (!isMachineName(declared))
+    if (!isMachineName(declared)) {
       throw new OstrataError(
         'CORRUPT',
         `commit metadata ${ARCHITECTURE_KEY}: ${JSON.stringify(declared)} is none`,
       );
+    }
     return goArchitecture(declared);
   }
   const counts = new Map<string, number>();
   for (const { nevra } of packages) {
     const machine = nevra.slice(nevra.lastIndexOf('.') + 1);
     // A package without architecture ends in its release.
-    if (machine !== 'noarch' && isMachineName(machine))
+    if (machine !== 'noarch' && isMachineName(machine)) {
       counts.set(machine, (counts.get(machine) ?? 0) + 1);
+    }
   }
   const [most] = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
   return goArchitecture(most?.[0] ?? process.arch);

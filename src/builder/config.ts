@@ -53,7 +53,9 @@ export function componentsAnnotation(
 
 /** `created_by` of a chunk layer: NEVRAs (or ids, where there are no packages) of up to five components, else their number. */
 export function createdBy(components: readonly OwnedComponent[]): string {
-  if (components.length > MAX_NAMED) return `${components.length} components`;
+  if (components.length > MAX_NAMED) {
+    return `${components.length} components`;
+  }
   const identifiers = components.flatMap(({ id, facts }) =>
     facts.packages.length > 0 ? facts.packages.map(({ nevra }) => nevra) : [id],
   );
@@ -112,11 +114,12 @@ export function assembleImage(
 
 /** @param seconds since 1970 */
 function rfc3339(seconds: number): string {
-  if (seconds > YEAR_9999)
+  if (seconds > YEAR_9999) {
     throw new OstrataError(
       'UNSUPPORTED',
       `timestamp ${seconds}: an image config cannot tell of a year beyond 9999`,
     );
+  }
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }
 
@@ -139,13 +142,19 @@ export function commitLabels(
   const labels: Record<string, string> = {};
   const copy = (key: string, label = key) => {
     const value = metadataValue(metadata, key, 's');
-    if (value !== undefined) labels[label] = value as string;
+    if (value !== undefined) {
+      labels[label] = value as string;
+    }
     return value !== undefined;
   };
-  for (const key of copyMeta)
-    if (!copy(key))
+  for (const key of copyMeta) {
+    if (!copy(key)) {
       throw new OstrataError('NOT_FOUND', `commit metadata has no key ${key} with a string value`);
-  for (const key of [...copyMetaOptional, INPUT_HASH, annotation.OSTREE_LINUX]) copy(key);
+    }
+  }
+  for (const key of [...copyMetaOptional, INPUT_HASH, annotation.OSTREE_LINUX]) {
+    copy(key);
+  }
   copy('version', annotation.IMAGE_VERSION);
   const bootable = metadataValue(metadata, annotation.OSTREE_BOOTABLE, 'b');
   if (bootable !== undefined) {

@@ -85,10 +85,11 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
     tree,
     await loadClaims(tree, options.sources, { log, signal }),
   );
-  if (!components.some(({ facts }) => facts.packages.length > 0))
+  if (!components.some(({ facts }) => facts.packages.length > 0)) {
     log.warn(
       `${tree.name} has no package database that is understood: layers follow directories and large files only`,
     );
+  }
 
   const prior = previous?.prior(components);
   const layout = planLayout(components, options.strategy, {
@@ -162,7 +163,9 @@ export async function writeImage(
     const record = encodeRecord({ ...plan.record, chainId: chain, commitKey }, options.log);
     const labels = { ...copied, ...(record !== undefined && { [LAYOUT_LABEL]: record }) };
     const image = assembleImage(commit, layers, { ...options, architecture }, labels);
-    if (options.signal.aborted) throw new OstrataError('CANCELLED', 'writing the image: cancelled');
+    if (options.signal.aborted) {
+      throw new OstrataError('CANCELLED', 'writing the image: cancelled');
+    }
     await writer.commit(image);
     return { ...image, layers };
   } catch (error) {
@@ -177,7 +180,9 @@ function writtenLayer(
   chunk: PlannedChunk | undefined,
   blob: WrittenBlob,
 ): WrittenLayer {
-  if (chunk === undefined) return { ...blob, chunk, createdBy: commitDescription(commit) };
+  if (chunk === undefined) {
+    return { ...blob, chunk, createdBy: commitDescription(commit) };
+  }
   const descriptor = { ...blob.descriptor, annotations: componentsAnnotation(chunk.components) };
   return { ...blob, chunk, descriptor, createdBy: createdBy(chunk.components) };
 }

@@ -91,7 +91,9 @@ export async function previousFromImages(
   const last = images.at(-1) as ImageReader;
   const known = await readKnown(last, log);
   const newest = previousOf(last, known, log);
-  if (images.length === 1 || (known.record?.history?.size ?? 0) > 0) return newest;
+  if (images.length === 1 || (known.record?.history?.size ?? 0) > 0) {
+    return newest;
+  }
   const records = [];
   for (const image of images) {
     const { record } = image === last ? known : await readKnown(image, log);

@@ -52,12 +52,16 @@ export async function writeBlobs(
     { descriptor: { mediaType, digest, size }, diffId }: PreviousLayer,
   ) => {
     const descriptor = { mediaType, digest, size };
-    if (previous?.image) await writer.reuse(descriptor, previous.image);
+    if (previous?.image) {
+      await writer.reuse(descriptor, previous.image);
+    }
     finished.set(layer, { descriptor, diffId, reused: true });
   };
   const adopt = async (layer: PlannedBlob, path: string, { diffId, digest, size }: BlobResult) => {
     const same = previous?.byDiffId.get(diffId);
-    if (same) return reuse(layer, same);
+    if (same) {
+      return reuse(layer, same);
+    }
     const descriptor = { mediaType: layerMediaType(compression.name), digest, size };
     await writer.adopt(path, descriptor);
     finished.set(layer, { descriptor, diffId, reused: false });
@@ -67,9 +71,13 @@ export async function writeBlobs(
   for (const [i, layer] of layers.entries()) {
     const path = join(writer.stagingDirectory, `layer-${i}`);
     const cached = layer.unchanged ? undefined : cache?.take(blobKey(layer), path);
-    if (layer.unchanged) await reuse(layer, layer.unchanged);
-    else if (cached) await adopt(layer, path, cached);
-    else missing.push({ layer, path });
+    if (layer.unchanged) {
+      await reuse(layer, layer.unchanged);
+    } else if (cached) {
+      await adopt(layer, path, cached);
+    } else {
+      missing.push({ layer, path });
+    }
   }
   const known = layers.length - missing.length;
   log.info(`${known} layers are known from earlier builds, ${missing.length} are to be written`);

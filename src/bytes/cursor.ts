@@ -28,10 +28,11 @@ export class Cursor {
   /** Fails unless there are `length` more bytes. */
   #require(length: number): void {
     const at = this.offset;
-    if (!(length >= 0) || at < 0 || at + length > this.bytes.length)
+    if (!(length >= 0) || at < 0 || at + length > this.bytes.length) {
       throw this.error(
         `needs ${length} bytes, has ${Math.max(0, this.bytes.length - at)} of ${this.bytes.length}`,
       );
+    }
   }
   #advance(length: number): number {
     this.#require(length);
@@ -69,15 +70,18 @@ export class Cursor {
   /** The bytes up to the next NUL, which is consumed too. */
   untilNul(): Uint8Array {
     const end = this.bytes.indexOf(0, this.offset);
-    if (end < 0) throw this.error('no terminating NUL');
+    if (end < 0) {
+      throw this.error('no terminating NUL');
+    }
     const value = this.take(end - this.offset);
     this.offset++;
     return value;
   }
 
   seek(offset: number): this {
-    if (!(offset >= 0) || offset > this.bytes.length)
+    if (!(offset >= 0) || offset > this.bytes.length) {
       throw this.error(`seek to ${offset} of ${this.bytes.length} bytes`);
+    }
     this.offset = offset;
     return this;
   }

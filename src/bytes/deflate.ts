@@ -25,7 +25,9 @@ export class RawDeflate {
       ...(this.#dictionary && { dictionary: this.#dictionary }),
     });
     // A copy (slice of a Buffer would be a view): the caller fills its block again.
-    if (!isLast) this.#dictionary = new Uint8Array(bytes.subarray(-DEFLATE_WINDOW));
+    if (!isLast) {
+      this.#dictionary = new Uint8Array(bytes.subarray(-DEFLATE_WINDOW));
+    }
     return deflated;
   }
 }

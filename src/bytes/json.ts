@@ -10,7 +10,9 @@ export function parseJson<T extends v.GenericSchema>(text: string, schema: T): v
     throw new OstrataError('CORRUPT', `not JSON: ${(cause as Error).message}`, { cause });
   }
   const { success, output, issues } = v.safeParse(schema, json);
-  if (success) return output;
+  if (success) {
+    return output;
+  }
   throw new OstrataError(
     'CORRUPT',
     `${v.getDotPath(issues[0]) ?? 'document'}: ${issues[0].message}`,

@@ -17,12 +17,16 @@ const PRINTABLE_ASCII = /^[ -~]*$/;
 
 /** Orders strings by their UTF-8 bytes, as strcmp does; unlike `<`, which orders by UTF-16 code units. */
 export function compareUtf8(a: string, b: string): number {
-  if (a === b) return 0;
+  if (a === b) {
+    return 0;
+  }
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
     const x = a.charCodeAt(i);
     const y = b.charCodeAt(i);
-    if (x !== y) return rank(x) - rank(y);
+    if (x !== y) {
+      return rank(x) - rank(y);
+    }
   }
   return a.length - b.length;
 }

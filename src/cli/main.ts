@@ -9,8 +9,9 @@ import { runToExit } from './run.js';
 setFlagsFromString('--heap-growing-percent=50');
 /** From this version on young objects get several times the memory: 130 MB more for a large tree, and no faster. */
 const ROOMY_NODE = 24;
-if (Number.parseInt(process.versions.node, 10) >= ROOMY_NODE)
+if (Number.parseInt(process.versions.node, 10) >= ROOMY_NODE) {
   setFlagsFromString('--semi-space-growth-factor=1');
+}
 
 const { version, description } = createRequire(import.meta.url)('ostrata/package.json') as {
   readonly version: string;
@@ -41,6 +42,8 @@ await runToExit(async () => {
   const called = COMMANDS.get(process.argv[2] ?? '');
   // Whatever is not the name of a command (--help, a mistake) is answered by a program that knows all.
   const needed = called ? [called] : process.argv[2] === '--version' ? [] : COMMANDS.values();
-  for (const load of needed) (await load())(program);
+  for (const load of needed) {
+    (await load())(program);
+  }
   await program.parseAsync();
 });

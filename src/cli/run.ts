@@ -24,15 +24,20 @@ export function cancelIfUnread(): void {
 
 /** Awaits `body` and sets the process's exit code; every failure is one line on standard error. */
 export async function runToExit(body: () => Promise<unknown>): Promise<void> {
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
-      if (interrupt.signal.aborted) process.exit(EXIT_INTERRUPTED);
+      if (interrupt.signal.aborted) {
+        process.exit(EXIT_INTERRUPTED);
+      }
       interrupt.abort();
     });
+  }
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     isUnread = error.code === 'EPIPE';
     // Whoever reads our output may have seen enough of it.
-    if (!isUnread || !isCancelledIfUnread) process.exit(isUnread ? 0 : EXIT_FAILURE);
+    if (!isUnread || !isCancelledIfUnread) {
+      process.exit(isUnread ? 0 : EXIT_FAILURE);
+    }
     interrupt.abort();
   });
   try {
@@ -44,7 +49,9 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
 
 /** Prints the error, unless commander has done so, and returns the exit code. */
 function reportError(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? 0 : EXIT_USAGE;
+  }
   if (isUnread) {
     process.stderr.write(`${stderrColors.red('error:')} cancelled: nobody reads standard output\n`);
     return EXIT_FAILURE;
@@ -60,8 +67,9 @@ function reportError(error: unknown): number {
 
 /** A mistake of this program's, unless the operating system reported it: its place in the code helps whoever reports it. */
 function unexpected(error: unknown): OstrataError {
-  if (error instanceof Error && (error as NodeJS.ErrnoException).syscall !== undefined)
+  if (error instanceof Error && (error as NodeJS.ErrnoException).syscall !== undefined) {
     return new OstrataError('IO', error.message, { cause: error });
+  }
   const place = error instanceof Error ? /\n\s+at (.*)/.exec(error.stack ?? '')?.[1] : undefined;
   return wrapError(
     `unexpected failure, please report it${place === undefined ? '' : ` (${place})`}`,

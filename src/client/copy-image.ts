@@ -16,16 +16,19 @@ export async function copyImage(
   imgref: string,
 ): Promise<string> {
   const image = storedImage(source, imgref);
-  if (image === undefined)
+  if (image === undefined) {
     throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${source.path}`);
+  }
   const layers = image.manifest.layers.map(({ digest }) => {
     const commit = storedBlob(source, digest);
-    if (commit === undefined)
+    if (commit === undefined) {
       throw new OstrataError('NOT_FOUND', `layer ${digest} is not in ${source.path}`);
+    }
     return { digest, commit };
   });
-  for (const commit of new Set([...layers.map((layer) => layer.commit), image.mergeCommit]))
+  for (const commit of new Set([...layers.map((layer) => layer.commit), image.mergeCommit])) {
     await copyCommit(source, writer, commit);
+  }
   const refs = layers.map(({ digest, commit }) => [blobRef(digest), commit] as const);
   writer.commit([], [...refs, [imageRef(imgref), image.mergeCommit]]);
   return image.mergeCommit;
@@ -41,8 +44,11 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
   const directory = writer.createStage();
   const stage = new ObjectStage(writer.target, directory);
   try {
-    for (const checksum of files)
-      if (!linkContent(source, writer, checksum)) await copyContent(source, stage, checksum);
+    for (const checksum of files) {
+      if (!linkContent(source, writer, checksum)) {
+        await copyContent(source, stage, checksum);
+      }
+    }
     for (const name of metadata) {
       const [checksum, kind] = name.split('.') as [string, 'dirtree' | 'dirmeta'];
       const object =
@@ -50,7 +56,9 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
       stage.metadata(kind, checksum, object.bytes);
     }
     const detached = source.loadCommitMeta(commit);
-    if (detached !== undefined) stage.metadata('commitmeta', commit, detached.bytes);
+    if (detached !== undefined) {
+      stage.metadata('commitmeta', commit, detached.bytes);
+    }
     writer.commit([{ directory, names: stage.names }]);
     // Last: a commit that is there is whole.
     writer.commit([writer.stageMetadata([{ kind: 'commit', checksum: commit, bytes }])]);
@@ -61,8 +69,12 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
 
 function linkContent(source: OstreeRepo, writer: RepoWriter, checksum: string): boolean {
   const name = `${checksum}.${contentExtension(writer.repo.mode)}`;
-  if (writer.has(name)) return true;
-  if (source.mode !== writer.repo.mode) return false;
+  if (writer.has(name)) {
+    return true;
+  }
+  if (source.mode !== writer.repo.mode) {
+    return false;
+  }
   return writer.link(
     join(source.path, 'objects', objectPath(checksum, contentExtension(source.mode))),
     name,
@@ -76,8 +88,13 @@ async function copyContent(
 ): Promise<void> {
   const info = source.fileInfo(checksum);
   const sink = stage.file(checksum, info);
-  if (sink === undefined) return;
-  if (info.type === 'file')
-    for await (const bytes of source.readFile(checksum, info)) sink.write(bytes);
+  if (sink === undefined) {
+    return;
+  }
+  if (info.type === 'file') {
+    for await (const bytes of source.readFile(checksum, info)) {
+      sink.write(bytes);
+    }
+  }
   sink.finish();
 }

@@ -18,12 +18,23 @@ export function treeOf(repo: OstreeRepo, commit: string): MutableTree {
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {
   const whiteouts = [...layer.files.keys()].map(parseWhiteout);
-  if (whiteouts.some((whiteout) => whiteout?.kind === 'opaque')) base.clear();
-  for (const whiteout of whiteouts) if (whiteout?.kind === 'removal') base.remove(whiteout.name);
-  for (const [name, checksum] of layer.files)
-    if (parseWhiteout(name) === undefined) base.setFile(name, checksum);
+  if (whiteouts.some((whiteout) => whiteout?.kind === 'opaque')) {
+    base.clear();
+  }
+  for (const whiteout of whiteouts) {
+    if (whiteout?.kind === 'removal') {
+      base.remove(whiteout.name);
+    }
+  }
+  for (const [name, checksum] of layer.files) {
+    if (parseWhiteout(name) === undefined) {
+      base.setFile(name, checksum);
+    }
+  }
   for (const [name, dir] of layer.dirs) {
-    if (isAufsDirectory(name)) continue;
+    if (isAufsDirectory(name)) {
+      continue;
+    }
     const below = base.enter(name) ?? new MutableTree(dir.repo, dir.dirmeta);
     overlay(below, dir);
     base.setDir(name, below);
@@ -35,10 +46,16 @@ export function removeInjected(repo: OstreeRepo, root: MutableTree): void {
   const etc = root.dirs.get('usr')?.dirs.get('etc');
   const injected = INJECTED.filter((name) => {
     const checksum = etc?.files.get(name);
-    if (checksum === undefined) return false;
+    if (checksum === undefined) {
+      return false;
+    }
     const { type, size } = repo.fileInfo(checksum);
     return type === 'file' && size === 0;
   });
-  if (injected.length === 0) return;
-  for (const name of injected) root.enter('usr')?.enter('etc')?.remove(name);
+  if (injected.length === 0) {
+    return;
+  }
+  for (const name of injected) {
+    root.enter('usr')?.enter('etc')?.remove(name);
+  }
 }

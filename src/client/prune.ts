@@ -12,7 +12,9 @@ export function pruneLayers(writer: RepoWriter): number | undefined {
       allImages(writer.repo).flatMap(({ manifest }) => manifest.layers.map(({ digest }) => digest)),
     );
     const unneeded = listBlobs(writer.repo).filter((digest) => !needed.has(digest));
-    for (const digest of unneeded) writer.deleteRef(blobRef(digest));
+    for (const digest of unneeded) {
+      writer.deleteRef(blobRef(digest));
+    }
     return unneeded.length;
   });
 }

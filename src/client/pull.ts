@@ -35,8 +35,9 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   checkRefName(imageRef(imgref));
   return withSource(options, async (image, writer) => {
     const previous = storedImage(writer.repo, imgref);
-    if (previous !== undefined && isSame(previous, image) && isWhole(writer.repo, previous))
+    if (previous !== undefined && isSame(previous, image) && isWhole(writer.repo, previous)) {
       return alreadyPulled(writer, previous, image, options);
+    }
     const plan = await planImport(writer.repo, image);
     return importPlanned(writer, plan, options, async (fetcher, commit) => {
       const derived = plan.layers.filter(({ kind }) => kind === 'derived');
@@ -120,7 +121,9 @@ function writeMergeCommit(
 ): string {
   const { repo } = writer;
   const root = treeOf(repo, base);
-  for (const layer of layers) overlay(root, layer);
+  for (const layer of layers) {
+    overlay(root, layer);
+  }
   removeInjected(repo, root);
   const objects: EncodedObject[] = [];
   const dirtree = root.write((object) => objects.push(object));

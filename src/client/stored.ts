@@ -97,8 +97,9 @@ function imageOfCommit(repo: OstreeRepo, mergeCommit: string): StoredImage {
   const commit = repo.loadCommit(mergeCommit, { partial: true }).parsed;
   const text = (key: string) => {
     const value = metadataValue(commit.metadata, key, 's');
-    if (value === undefined)
+    if (value === undefined) {
       throw new OstrataError('CORRUPT', `merge commit ${mergeCommit} has no metadata ${key}`);
+    }
     return value as string;
   };
   const [manifestDigest, manifestJson, configJson] = [
@@ -122,7 +123,9 @@ export function allImages(repo: OstreeRepo): StoredImage[] {
   const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));
   const kept = KEEPING_PREFIXES.flatMap((prefix) => listRefs(repo.path, prefix)).map((ref) => {
     const checksum = readRef(repo, `heads/${ref}`);
-    if (checksum === undefined || !hasObject(repo.path, `${checksum}.commit`)) return undefined;
+    if (checksum === undefined || !hasObject(repo.path, `${checksum}.commit`)) {
+      return undefined;
+    }
     const { metadata } = repo.loadCommit(checksum, { partial: true }).parsed;
     return metadata.has(MANIFEST_DIGEST) ? imageOfCommit(repo, checksum) : undefined;
   });
@@ -140,12 +143,19 @@ export interface KnownLayers {
 export function knownLayers(repo: OstreeRepo): KnownLayers {
   const digests = new Map<string, string>();
   const diffIds = new Map<string, string>();
-  for (const { manifest, config } of allImages(repo))
+  for (const { manifest, config } of allImages(repo)) {
     for (const [i, diffId] of config.rootfs.diff_ids.entries()) {
       const digest = manifest.layers[i]?.digest;
-      if (digest === undefined) continue;
-      if (!digests.has(diffId)) digests.set(diffId, digest);
-      if (!diffIds.has(digest)) diffIds.set(digest, diffId);
+      if (digest === undefined) {
+        continue;
+      }
+      if (!digests.has(diffId)) {
+        digests.set(diffId, digest);
+      }
+      if (!diffIds.has(digest)) {
+        diffIds.set(digest, diffId);
+      }
     }
+  }
   return { digests, diffIds };
 }

@@ -46,17 +46,22 @@ export interface ImportResult extends ImportCounts {
 export async function unencapsulate(
   options: ImportOptions & { readonly writeRef?: string | undefined },
 ): Promise<ImportResult> {
-  if (options.writeRef !== undefined) checkRefName(options.writeRef);
+  if (options.writeRef !== undefined) {
+    checkRefName(options.writeRef);
+  }
   return withSource(options, async (image, writer) => {
     const plan = await planImport(writer.repo, image);
     const derived = plan.layers.filter(({ kind }) => kind === 'derived').length;
-    if (derived > 0)
+    if (derived > 0) {
       throw new OstrataError(
         'UNSUPPORTED',
         `${image.name} has ${derived} layers that are no part of the commit; pull it with: container image pull`,
       );
+    }
     return importPlanned(writer, plan, options, async (_fetcher, commit) => {
-      if (options.writeRef !== undefined) writer.setRef(options.writeRef, commit);
+      if (options.writeRef !== undefined) {
+        writer.setRef(options.writeRef, commit);
+      }
       return { commit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
     });
   });
@@ -117,7 +122,9 @@ async function withImage<T>(
   const { source, transport = {} } = options;
   const image = await openImage(source.imgref, transport);
   try {
-    if (source.verification.kind === 'policy') await enforcePolicy(source.imgref, image, transport);
+    if (source.verification.kind === 'policy') {
+      await enforcePolicy(source.imgref, image, transport);
+    }
     return await body(image);
   } finally {
     await image.close?.();
@@ -142,11 +149,12 @@ export function checkDerived(
   { verification }: OstreeImgref,
 ): void {
   const derived = layers.filter(({ kind }) => kind === 'derived').length;
-  if (derived > 0 && verification.kind === 'remote')
+  if (derived > 0 && verification.kind === 'remote') {
     throw new OstrataError(
       'UNSUPPORTED',
       `${name} has ${derived} derived layers, and the signature of an ostree remote covers the commit only`,
     );
+  }
 }
 
 /** Verifies commits as the reference asks for; undefined where it asks for nothing. */
@@ -154,9 +162,12 @@ export function verifier(
   writer: RepoWriter,
   { source: { verification }, log }: ImportOptions,
 ): CommitVerifier | undefined {
-  if (verification.kind !== 'remote') return undefined;
+  if (verification.kind !== 'remote') {
+    return undefined;
+  }
   return async (commit) => {
-    for (const line of await verifySignatures(writer.repo, verification.remote, commit))
+    for (const line of await verifySignatures(writer.repo, verification.remote, commit)) {
       log.info(line);
+    }
   };
 }

@@ -49,15 +49,20 @@ export async function assignComponents(
   const objects = new Map<string, AssignedObject>();
   const known = new Map<string, Owner>();
   for (const entry of tree.files) {
-    if (entry.type === 'directory') continue;
+    if (entry.type === 'directory') {
+      continue;
+    }
     const found = ownerOf(entry, claims, known);
     const owner = found instanceof Promise ? await found : found; // waiting for each of a million files costs seconds
     const object = objects.get(entry.checksum);
-    if (object === undefined) objects.set(entry.checksum, { entries: [entry], owners: [owner] });
-    else {
+    if (object === undefined) {
+      objects.set(entry.checksum, { entries: [entry], owners: [owner] });
+    } else {
       object.entries.push(entry);
       // From the end: entries come in order of their paths, so most have the owner of the one before.
-      if (object.owners.lastIndexOf(owner) < 0) object.owners.push(owner);
+      if (object.owners.lastIndexOf(owner) < 0) {
+        object.owners.push(owner);
+      }
     }
   }
   const owned = new Map<
@@ -94,8 +99,10 @@ function ownerOf(
 ): Owner | Promise<Owner> {
   for (const [i, claim] of claims.entries()) {
     const [id] = claim.strong(entry);
-    if (id !== undefined) return ownerNamed(claim, id, entry, known);
-    if (claim.weak !== undefined)
+    if (id !== undefined) {
+      return ownerNamed(claim, id, entry, known);
+    }
+    if (claim.weak !== undefined) {
       return claim
         .weak(entry)
         .then(([weak]) =>
@@ -103,6 +110,7 @@ function ownerOf(
             ? ownerOf(entry, claims.slice(i + 1), known)
             : ownerNamed(claim, weak, entry, known),
         );
+    }
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
@@ -115,8 +123,9 @@ function ownerNamed(
   known: Map<string, Owner>,
 ): Owner {
   const facts = components.get(id);
-  if (facts === undefined)
+  if (facts === undefined) {
     throw new OstrataError('PLUGIN', `${path} is claimed for unknown component ${id}`);
+  }
   const owner = known.get(id) ?? { id, facts };
   known.set(id, owner);
   return owner;
@@ -124,7 +133,9 @@ function ownerNamed(
 
 /** Who of several owners holds an object: an exclusive one, else `shared` if unrelated and small, else the first by id. */
 function arbitrate(owners: readonly Owner[], size: number): Owner {
-  if (owners.length === 1) return owners[0] as Owner;
+  if (owners.length === 1) {
+    return owners[0] as Owner;
+  }
   const sorted = owners.toSorted((a, b) => compareUtf8(a.id, b.id));
   const first = sorted.find(({ facts }) => facts.exclusive) ?? (sorted[0] as Owner);
   const related = sorted.every(({ facts }) => facts.source === first.facts.source);
@@ -138,7 +149,9 @@ function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): 
   const hash = createHash('sha256');
   for (const [checksum, entries] of objects) {
     let text = checksum;
-    for (const { path } of entries) text += `${deployedPath(path)}\0`;
+    for (const { path } of entries) {
+      text += `${deployedPath(path)}\0`;
+    }
     hash.update(text);
   }
   return hash.digest('hex');

@@ -12,7 +12,9 @@ export async function loadClaims(
   for (const source of sources.toSorted(
     (a, b) => a.priority - b.priority || compareUtf8(a.name, b.name),
   )) {
-    if (!source.detect(tree.files)) continue;
+    if (!source.detect(tree.files)) {
+      continue;
+    }
     const loaded = await inContextAsync(`content source ${source.name}`, async () => {
       signal.throwIfAborted();
       return source.load({ tree, log, signal });

@@ -18,11 +18,13 @@ const YOUNGEST = 7 * DAY;
  * @param now seconds since 1970; the newest build time of the tree ({@link newestBuildTime}), never the clock
  */
 export function changesPerYear(facts: ComponentFacts, now: number): number {
-  if (facts.updateInterval !== undefined)
+  if (facts.updateInterval !== undefined) {
     return facts.updateInterval > 0 ? 365 / facts.updateInterval : Infinity;
+  }
   const rates = facts.packages.flatMap(({ changelogTimes, buildTime }) => {
-    if (changelogTimes.length > 0)
+    if (changelogTimes.length > 0) {
       return [changelogTimes.filter((time) => time > now - YEAR && time <= now + DAY).length];
+    }
     return buildTime === undefined ? [] : [YEAR / Math.max(YOUNGEST, now - buildTime)];
   });
   return rates.length > 0 ? Math.max(...rates) : Infinity;
@@ -31,8 +33,11 @@ export function changesPerYear(facts: ComponentFacts, now: number): number {
 /** The reference time of {@link changesPerYear}: the newest build time of any package, 0 where there is none. */
 export function newestBuildTime(all: Iterable<ComponentFacts>): number {
   let newest = 0;
-  for (const { packages } of all)
-    for (const { buildTime = 0 } of packages) newest = Math.max(newest, buildTime);
+  for (const { packages } of all) {
+    for (const { buildTime = 0 } of packages) {
+      newest = Math.max(newest, buildTime);
+    }
+  }
   return newest;
 }
 
@@ -41,7 +46,8 @@ export function layerChangesPerYear(
   components: Iterable<Pick<Component, 'source' | 'changesPerYear'>>,
 ): number {
   const sources = new Map<string, number>();
-  for (const { source, changesPerYear } of components)
+  for (const { source, changesPerYear } of components) {
     sources.set(source, Math.max(sources.get(source) ?? 0, changesPerYear));
+  }
   return [...sources.values()].reduce((sum, rate) => sum + rate, 0);
 }

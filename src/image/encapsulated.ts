@@ -69,32 +69,36 @@ export async function readEncapsulated(
 /** An encapsulated image's layers; `CORRUPT` where manifest and config disagree, `UNSUPPORTED` without the ostree labels. */
 export function classifyLayers(manifest: Manifest, config: ImageConfig): readonly ReadLayer[] {
   const { diff_ids: diffIds } = config.rootfs;
-  if (diffIds.length !== manifest.layers.length)
+  if (diffIds.length !== manifest.layers.length) {
     throw new OstrataError(
       'CORRUPT',
       `${manifest.layers.length} layers in the manifest, ${diffIds.length} diff_ids in the config`,
     );
+  }
   const finalDiffId = config.config?.Labels?.[annotation.OSTREE_FINAL_DIFFID];
-  if (finalDiffId === undefined)
+  if (finalDiffId === undefined) {
     throw new OstrataError(
       'UNSUPPORTED',
       `not an encapsulated commit: the config has no label ${annotation.OSTREE_FINAL_DIFFID}`,
     );
+  }
   const last = diffIds.indexOf(finalDiffId);
-  if (last < 0)
+  if (last < 0) {
     throw new OstrataError(
       'CORRUPT',
       `label ${annotation.OSTREE_FINAL_DIFFID} is ${finalDiffId}, which is no diff_id of the image`,
     );
+  }
   // Of derived layers, empty ones are often equal.
   const twice = manifest.layers
     .slice(0, last + 1)
     .find(({ digest }, i, all) => all.findIndex((one) => one.digest === digest) < i);
-  if (twice)
+  if (twice) {
     throw new OstrataError(
       'CORRUPT',
       `layer ${twice.digest} is there twice among the layers of the commit`,
     );
+  }
   const history = layerHistory(config);
   const names = namesByLayer(manifest, config);
   return manifest.layers.map((descriptor, i) => ({
@@ -128,10 +132,16 @@ function layerNames(
 ): readonly string[] {
   const split = (text: string, separator: string | RegExp) => text.split(separator).filter(Boolean);
   const ostree = annotations?.[annotation.OSTREE_COMPONENTS];
-  if (ostree !== undefined) return split(ostree, ',').map((name) => name.replaceAll('%2C', ','));
+  if (ostree !== undefined) {
+    return split(ostree, ',').map((name) => name.replaceAll('%2C', ','));
+  }
   const chunkah = annotations?.[annotation.CHUNKAH_COMPONENT];
-  if (chunkah !== undefined) return split(chunkah, ' ');
-  if (history?.created_by === 'chunkah') return split(history.comment ?? '', /[\s,]+/);
+  if (chunkah !== undefined) {
+    return split(chunkah, ' ');
+  }
+  if (history?.created_by === 'chunkah') {
+    return split(history.comment ?? '', /[\s,]+/);
+  }
   return [];
 }
 

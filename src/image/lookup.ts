@@ -33,12 +33,15 @@ export async function lookupEncapsulated(
 ): Promise<LookupTree | undefined> {
   const layers = await layersOf(image, log);
   const [commitLayer, ...chunks] = layers ?? [];
-  if (commitLayer === undefined || chunks.some(({ kind }) => kind !== 'chunk')) return undefined;
+  if (commitLayer === undefined || chunks.some(({ kind }) => kind !== 'chunk')) {
+    return undefined;
+  }
   const { metadata, files: inCommitLayer } = await readLayer(image, commitLayer, 'commit');
   const { directories, objects } = findPaths(metadata, paths);
   const wanted = new Set(objects.values());
-  if (wanted.size === 0 || [...wanted].some((checksum) => inCommitLayer.has(checksum)))
+  if (wanted.size === 0 || [...wanted].some((checksum) => inCommitLayer.has(checksum))) {
     return undefined;
+  }
 
   const found = new Map<string, FoundObject>();
   const rank = ({ recorded, names }: ReadLayer) =>
@@ -46,14 +49,19 @@ export async function lookupEncapsulated(
   for (const layer of chunks.sort(
     (a, b) => rank(a) - rank(b) || a.descriptor.size - b.descriptor.size,
   )) {
-    if (found.size === wanted.size) break;
+    if (found.size === wanted.size) {
+      break;
+    }
     log.info(
       `${image.name}: looking for ${wanted.size - found.size} files in layer ${layer.descriptor.digest}`,
     );
     await readLayer(image, layer, 'chunk', (checksum, header) => {
-      if (!wanted.has(checksum)) return undefined;
-      if (header.size > MAX_WHOLE_FILE)
+      if (!wanted.has(checksum)) {
+        return undefined;
+      }
+      if (header.size > MAX_WHOLE_FILE) {
         throw new OstrataError('LIMIT', `${header.size} bytes, at most ${MAX_WHOLE_FILE}`);
+      }
       const object: FoundObject = { header, chunks: [] };
       return {
         write: (bytes) => object.chunks.push(bytes.slice()),
@@ -63,11 +71,12 @@ export async function lookupEncapsulated(
   }
   const entries = [...objects].map(([path, checksum]) => {
     const object = found.get(checksum);
-    if (object === undefined)
+    if (object === undefined) {
       throw new OstrataError(
         'CORRUPT',
         `${image.name}: object ${checksum} of ${path} is in no layer`,
       );
+    }
     const { header } = object;
     return fileEntry(path, checksum, {
       ...header,
@@ -96,7 +105,9 @@ async function layersOf(
   try {
     return (await readEncapsulated(image, log)).layers;
   } catch (error) {
-    if (error instanceof OstrataError && error.code === 'UNSUPPORTED') return undefined;
+    if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -123,8 +134,9 @@ function findPaths(
 ): { readonly objects: ReadonlyMap<TreePath, string>; readonly directories: Iterable<FileEntry> } {
   const object = (name: string) => {
     const bytes = metadata.get(name);
-    if (bytes === undefined)
+    if (bytes === undefined) {
       throw new OstrataError('CORRUPT', `object ${name} is not in the commit layer`);
+    }
     return bytes;
   };
   const [commitName = ''] = metadata.keys();
@@ -145,7 +157,9 @@ function findPaths(
       at =
         at &&
         decodeDirtree(object(`${at.dirtree}.dirtree`)).dirs.find((each) => each.name === name);
-      if (at === undefined) break;
+      if (at === undefined) {
+        break;
+      }
       const directory: TreePath = `/${names.slice(0, depth + 1).join('/')}`;
       above.push({
         type: 'directory',
@@ -155,9 +169,13 @@ function findPaths(
     }
     const file =
       at && decodeDirtree(object(`${at.dirtree}.dirtree`)).files.find(({ name }) => name === last);
-    if (file === undefined) continue;
+    if (file === undefined) {
+      continue;
+    }
     objects.set(path, file.checksum);
-    for (const directory of above) directories.set(directory.path, directory);
+    for (const directory of above) {
+      directories.set(directory.path, directory);
+    }
   }
   return { objects, directories: directories.values() };
 }

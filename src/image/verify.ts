@@ -33,25 +33,32 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
   const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   let done = 0;
   const config = await validateImage(image, async (number, tar) => {
-    if (layers[number]?.kind === 'derived') for await (const _ of tar);
-    else contents.push(await readOstreeLayer(tar, number === 0 ? 'commit' : 'chunk'));
+    if (layers[number]?.kind === 'derived') {
+      for await (const _ of tar) {
+      }
+    } else {
+      contents.push(await readOstreeLayer(tar, number === 0 ? 'commit' : 'chunk'));
+    }
     done += layers[number]?.descriptor.size ?? 0;
     log.progress('verifying', done, total);
   });
   const labels = config.config?.Labels ?? {};
   const { diff_ids: diffIds } = config.rootfs;
   const final = labels[annotation.OSTREE_FINAL_DIFFID] as string;
-  if (diffIds.indexOf(final) !== diffIds.lastIndexOf(final))
+  if (diffIds.indexOf(final) !== diffIds.lastIndexOf(final)) {
     throw new OstrataError(
       'CORRUPT',
       `label ${annotation.OSTREE_FINAL_DIFFID}: ${final} occurs twice among the diff_ids`,
     );
-  for (const [key, value] of Object.entries(image.manifest.annotations ?? {}))
-    if (key in labels && labels[key] !== value)
+  }
+  for (const [key, value] of Object.entries(image.manifest.annotations ?? {})) {
+    if (key in labels && labels[key] !== value) {
       throw new OstrataError(
         'CORRUPT',
         `manifest annotation ${key} is ${JSON.stringify(value)}, the label is ${JSON.stringify(labels[key])}`,
       );
+    }
+  }
   const counts = verifyCommit(contents, labels[annotation.OSTREE_COMMIT]);
   return { ...counts, layers: layers.length, derivedLayers: layers.length - contents.length };
 }
@@ -64,15 +71,18 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
   const corrupt = (rule: string) => new OstrataError('CORRUPT', rule);
   const [commitName = ''] = metadata.keys();
   const commit = commitName.slice(0, -'.commit'.length);
-  if (label !== undefined && label !== commit)
+  if (label !== undefined && label !== commit) {
     throw corrupt(`label ${annotation.OSTREE_COMMIT} is ${label}, the commit is ${commit}`);
+  }
   const wanted = new Set([commitName, `${commit}.commitmeta`]);
   const files = new Set<string>();
   let paths = 0;
   const object = (name: string) => {
     wanted.add(name);
     const bytes = metadata.get(name);
-    if (bytes === undefined) throw corrupt(`layer 0: object ${name} is missing`);
+    if (bytes === undefined) {
+      throw corrupt(`layer 0: object ${name} is missing`);
+    }
     return bytes;
   };
   const { dirtree, dirmeta } = decodeCommit(object(commitName));
@@ -84,34 +94,45 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
     const { files: entries, dirs } = decodeDirtree(object(`${tree}.dirtree`));
     for (const { name, checksum } of entries) {
       const layer = holders.get(checksum);
-      if (layer === undefined)
+      if (layer === undefined) {
         throw corrupt(`content object ${checksum} of ${path}/${name} is missing`);
+      }
       const found = layer.paths.get(tarPath(`${path}/${name}`));
-      if (found !== checksum)
+      if (found !== checksum) {
         throw corrupt(
           `${path}/${name} is ${found ?? 'missing'} in the image, not object ${checksum}`,
         );
+      }
       files.add(checksum);
       paths++;
     }
-    for (const dir of dirs) pending.push([`${path}/${dir.name}`, dir.dirtree, dir.dirmeta]);
+    for (const dir of dirs) {
+      pending.push([`${path}/${dir.name}`, dir.dirtree, dir.dirmeta]);
+    }
   }
-  for (const name of metadata.keys())
-    if (!wanted.has(name)) throw corrupt(`layer 0: object ${name} is in no tree of the commit`);
-  for (const checksum of holders.keys())
-    if (!files.has(checksum))
+  for (const name of metadata.keys()) {
+    if (!wanted.has(name)) {
+      throw corrupt(`layer 0: object ${name} is in no tree of the commit`);
+    }
+  }
+  for (const checksum of holders.keys()) {
+    if (!files.has(checksum)) {
       throw corrupt(`content object ${checksum} is in no tree of the commit`);
+    }
+  }
   return { commit, metadataObjects: metadata.size, contentObjects: files.size, paths };
 }
 
 /** The layer that holds each content object; an object in two layers is an error. */
 function holdersOf(layers: readonly LayerContents[]): ReadonlyMap<string, LayerContents> {
   const holders = new Map<string, LayerContents>();
-  for (const layer of layers)
+  for (const layer of layers) {
     for (const checksum of layer.files) {
-      if (holders.has(checksum))
+      if (holders.has(checksum)) {
         throw new OstrataError('CORRUPT', `content object ${checksum} is in two layers`);
+      }
       holders.set(checksum, layer);
     }
+  }
   return holders;
 }

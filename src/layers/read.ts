@@ -70,7 +70,9 @@ export async function readOstreeLayer(
 ): Promise<LayerContents> {
   const layer = new LayerReader(role, sink);
   const reader = new TarReader(layer);
-  for await (const bytes of stream) reader.push(bytes);
+  for await (const bytes of stream) {
+    reader.push(bytes);
+  }
   reader.end();
   return layer.finish();
 }
@@ -101,10 +103,14 @@ class LayerReader implements TarVisitor {
     this.#target = undefined;
     const name = header.name.replace(/\/$/, '');
     const isObject = name.startsWith(OBJECTS) && header.type !== 'directory';
-    if (this.#xattrs && !(isObject && name.endsWith('.file')))
+    if (this.#xattrs && !(isObject && name.endsWith('.file'))) {
       throw corrupt(`comes between the xattrs and the content of object ${this.#xattrs.checksum}`);
-    if (isObject) this.#object(name.slice(OBJECTS.length), header);
-    else this.#path(name, header);
+    }
+    if (isObject) {
+      this.#object(name.slice(OBJECTS.length), header);
+    } else {
+      this.#path(name, header);
+    }
   }
 
   content(bytes: Uint8Array): void {
@@ -116,9 +122,12 @@ class LayerReader implements TarVisitor {
   }
 
   finish(): LayerContents {
-    if (this.#xattrs) throw corrupt(`object ${this.#xattrs.checksum} has xattrs and no content`);
-    if (this.#role === 'commit' && this.#metadata.size === 0)
+    if (this.#xattrs) {
+      throw corrupt(`object ${this.#xattrs.checksum} has xattrs and no content`);
+    }
+    if (this.#role === 'commit' && this.#metadata.size === 0) {
       throw corrupt('the layer holds no commit');
+    }
     return { metadata: this.#metadata, files: this.#files, paths: this.#paths };
   }
 
@@ -126,43 +135,60 @@ class LayerReader implements TarVisitor {
     const [, directory, rest, kind = ''] =
       /^([0-9a-f]{2})\/([0-9a-f]{62})\.([a-z-]+)$/.exec(place) ?? [];
     const checksum = `${directory}${rest}`;
-    if (!isChecksum(checksum)) throw corrupt('is not the path of an object');
+    if (!isChecksum(checksum)) {
+      throw corrupt('is not the path of an object');
+    }
     const isFirst = this.#metadata.size === 0 && this.#files.size === 0;
-    if (this.#role === 'commit' && isFirst !== (kind === 'commit'))
+    if (this.#role === 'commit' && isFirst !== (kind === 'commit')) {
       throw corrupt(isFirst ? 'the first object is no commit' : 'is a second commit');
-    if (kind === 'file') this.#file(checksum, header);
-    else if (kind === 'file-xattrs')
+    }
+    if (kind === 'file') {
+      this.#file(checksum, header);
+    } else if (kind === 'file-xattrs') {
       this.#collect(header, MAX_XATTRS_SIZE, (bytes) => this.#share(checksum, bytes));
-    else if (kind === 'file-xattrs-link') this.#xattrsOf(checksum, header);
-    else if (!METADATA_KINDS.includes(kind)) throw corrupt(`unknown kind of object: ${kind}`);
-    else if (this.#role === 'chunk') throw corrupt('is a metadata object in a chunk layer');
-    else
+    } else if (kind === 'file-xattrs-link') {
+      this.#xattrsOf(checksum, header);
+    } else if (!METADATA_KINDS.includes(kind)) {
+      throw corrupt(`unknown kind of object: ${kind}`);
+    } else if (this.#role === 'chunk') {
+      throw corrupt('is a metadata object in a chunk layer');
+    } else {
       this.#collect(header, MAX_METADATA_SIZE, (bytes) =>
         this.#metadataObject(checksum, kind, bytes),
       );
+    }
   }
 
   #metadataObject(checksum: string, kind: string, bytes: Uint8Array): void {
     const name = `${checksum}.${kind}`;
-    if (this.#metadata.has(name)) throw corrupt('is there twice');
+    if (this.#metadata.has(name)) {
+      throw corrupt('is there twice');
+    }
     this.#metadataSize += bytes.length;
-    if (this.#metadataSize > MAX_LAYER_METADATA_SIZE)
+    if (this.#metadataSize > MAX_LAYER_METADATA_SIZE) {
       throw new OstrataError(
         'LIMIT',
         `metadata objects of more than ${MAX_LAYER_METADATA_SIZE} bytes`,
       );
+    }
     if (kind === 'commitmeta') {
-      if (this.#metadata.size !== 1 || !this.#metadata.has(`${checksum}.commit`))
+      if (this.#metadata.size !== 1 || !this.#metadata.has(`${checksum}.commit`)) {
         throw corrupt('does not come directly after its commit');
-    } else if (sha256Hex(bytes) !== checksum) throw corrupt(`has the checksum ${sha256Hex(bytes)}`);
+      }
+    } else if (sha256Hex(bytes) !== checksum) {
+      throw corrupt(`has the checksum ${sha256Hex(bytes)}`);
+    }
     this.#metadata.set(name, bytes);
   }
 
   #share(checksum: string, bytes: Uint8Array): void {
-    if (sha256Hex(bytes) !== checksum) throw corrupt(`has the checksum ${sha256Hex(bytes)}`);
+    if (sha256Hex(bytes) !== checksum) {
+      throw corrupt(`has the checksum ${sha256Hex(bytes)}`);
+    }
     this.#sharedSize += bytes.length;
-    if (this.#sharedSize > MAX_SHARED_XATTRS_SIZE)
+    if (this.#sharedSize > MAX_SHARED_XATTRS_SIZE) {
       throw new OstrataError('LIMIT', `shared xattrs of more than ${MAX_SHARED_XATTRS_SIZE} bytes`);
+    }
     this.#shared.set(checksum, bytes);
   }
 
@@ -177,15 +203,22 @@ class LayerReader implements TarVisitor {
     const [, directory, rest] =
       /(?:^|\/)([0-9a-f]{2})\/([0-9a-f]{62})\.file-xattrs$/.exec(header.linkname) ?? [];
     const bytes = this.#shared.get(`${directory}${rest}`);
-    if (bytes === undefined)
+    if (bytes === undefined) {
       throw corrupt(`is a link to ${header.linkname}, which does not precede it`);
+    }
     take(bytes);
   }
 
   #file(checksum: string, header: TarHeader): void {
-    if (this.#xattrs?.checksum !== checksum) throw corrupt('no xattrs precede it');
-    if (this.#files.has(checksum)) throw corrupt('is there twice');
-    if (header.type !== 'file' && header.type !== 'symlink') throw corrupt(`is a ${header.type}`);
+    if (this.#xattrs?.checksum !== checksum) {
+      throw corrupt('no xattrs precede it');
+    }
+    if (this.#files.has(checksum)) {
+      throw corrupt('is there twice');
+    }
+    if (header.type !== 'file' && header.type !== 'symlink') {
+      throw corrupt(`is a ${header.type}`);
+    }
     const file = fileHeader(header, this.#xattrs.bytes);
     this.#files.add(checksum);
     this.#lastXattrs = this.#xattrs.bytes;
@@ -198,9 +231,12 @@ class LayerReader implements TarVisitor {
   }
 
   #collect(header: TarHeader, limit: number, take: (bytes: Uint8Array) => void): void {
-    if (header.type !== 'file') throw corrupt(`is a ${header.type}`);
-    if (header.size > limit)
+    if (header.type !== 'file') {
+      throw corrupt(`is a ${header.type}`);
+    }
+    if (header.size > limit) {
       throw new OstrataError('LIMIT', `${header.size} bytes, at most ${limit}`);
+    }
     const whole = new Uint8Array(header.size);
     let filled = 0;
     this.#target = {
@@ -213,10 +249,18 @@ class LayerReader implements TarVisitor {
   }
 
   #path(name: string, header: TarHeader): void {
-    if (name.startsWith('/') || name.split('/').includes('..')) throw corrupt('leaves the image');
-    if (header.type === 'directory') return void this.#paths.set(name, DIRECTORY);
-    if (SKIPPED.test(name)) return;
-    if (this.#paths.has(name)) throw corrupt('is there twice');
+    if (name.startsWith('/') || name.split('/').includes('..')) {
+      throw corrupt('leaves the image');
+    }
+    if (header.type === 'directory') {
+      return void this.#paths.set(name, DIRECTORY);
+    }
+    if (SKIPPED.test(name)) {
+      return;
+    }
+    if (this.#paths.has(name)) {
+      throw corrupt('is there twice');
+    }
     if (header.type === 'file' || header.type === 'symlink') {
       const hash = startFileChecksum(fileHeader(header, this.#lastXattrs));
       this.#target = {
@@ -225,7 +269,9 @@ class LayerReader implements TarVisitor {
       };
       return;
     }
-    if (header.type !== 'link') throw corrupt(`is a ${header.type}`);
+    if (header.type !== 'link') {
+      throw corrupt(`is a ${header.type}`);
+    }
     this.#paths.set(name, this.#linked(header.linkname));
   }
 
@@ -233,16 +279,18 @@ class LayerReader implements TarVisitor {
   #linked(linkname: string): string {
     if (!linkname.startsWith(OBJECTS)) {
       const target = this.#paths.get(linkname);
-      if (target === undefined || target === DIRECTORY)
+      if (target === undefined || target === DIRECTORY) {
         throw corrupt(`is a link to ${linkname}, which is no object`);
+      }
       return target;
     }
     const checksum = linkname
       .slice(OBJECTS.length)
       .replace('/', '')
       .replace(/\.file$/, '');
-    if (!this.#files.has(checksum))
+    if (!this.#files.has(checksum)) {
       throw corrupt(`is a link to ${linkname}, which does not precede it`);
+    }
     return checksum;
   }
 }
@@ -266,7 +314,9 @@ class CheckedFile {
 
   finish(): void {
     const computed = this.#hash.digest('hex');
-    if (computed !== this.#checksum) throw corrupt(`has the checksum ${computed}`);
+    if (computed !== this.#checksum) {
+      throw corrupt(`has the checksum ${computed}`);
+    }
     this.#sink?.finish();
   }
 }

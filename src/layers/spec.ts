@@ -42,11 +42,12 @@ export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 /** Throws `UNSUPPORTED` where two paths of the commit would be one path of the image. */
 export function commitLayerSpec({ name, commit, directories, files }: CommitTree): CommitLayerSpec {
   const etc = files.get('/etc');
-  if (etc !== undefined && files.get('/usr/etc') !== undefined && !isEmptyDirectory(etc, files))
+  if (etc !== undefined && files.get('/usr/etc') !== undefined && !isEmptyDirectory(etc, files)) {
     throw new OstrataError(
       'UNSUPPORTED',
       `${name} has both /etc and /usr/etc, which are one folder in an image`,
     );
+  }
   // Containers run without systemd-tmpfiles, and much fails without /var/tmp.
   const addVarTmp =
     files.get('/var/tmp') === undefined && (files.get('/var')?.type ?? 'directory') === 'directory';
@@ -54,8 +55,14 @@ export function commitLayerSpec({ name, commit, directories, files }: CommitTree
 }
 
 function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
-  if (type !== 'directory') return false;
-  for (const entry of files) if (entry.path.startsWith(`${path}/`)) return false;
+  if (type !== 'directory') {
+    return false;
+  }
+  for (const entry of files) {
+    if (entry.path.startsWith(`${path}/`)) {
+      return false;
+    }
+  }
   return true;
 }
 
@@ -74,8 +81,13 @@ export function chunkLayerSpec(
     }))
     .sort((a, b) => (a.checksum < b.checksum ? -1 : 1));
   const directories = new Map<string, LayerDirectory>();
-  if (formatVersion === 2)
-    for (const { paths } of objects) for (const path of paths) addParents(directories, tree, path);
+  if (formatVersion === 2) {
+    for (const { paths } of objects) {
+      for (const path of paths) {
+        addParents(directories, tree, path);
+      }
+    }
+  }
   const contentSize = components.reduce((sum, { size }) => sum + size, 0);
   return { kind: 'chunk', objects, directories, contentSize };
 }
@@ -90,7 +102,9 @@ function addParents(
     parent !== '/' && !directories.has(parent);
     parent = parentPath(parent)
   ) {
-    if (isSkeleton(parent)) continue;
+    if (isSkeleton(parent)) {
+      continue;
+    }
     const { mode, uid, gid, xattrs } = tree.files.get(parent) as Directory;
     directories.set(parent, { mode, uid, gid, xattrs });
   }
@@ -104,15 +118,20 @@ export function layerKey(spec: ChunkLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
   for (const { checksum, paths } of spec.objects) {
     let text = checksum;
-    for (const path of paths) text += `${path}\0`;
+    for (const path of paths) {
+      text += `${path}\0`;
+    }
     hash.update(text);
   }
   for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) =>
     compareUtf8(a, b),
   )) {
     hash.update(`${path}\0${mode} ${uid} ${gid}\n`);
-    for (const [name, value] of xattrs)
-      if (name !== UNLISTED_XATTR) hash.update(`${name}\0${value.length}\n`).update(value);
+    for (const [name, value] of xattrs) {
+      if (name !== UNLISTED_XATTR) {
+        hash.update(`${name}\0${value.length}\n`).update(value);
+      }
+    }
   }
   return hash.digest('base64url');
 }

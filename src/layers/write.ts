@@ -39,8 +39,11 @@ export async function writeOstreeLayer(
   buffers?: BufferSource,
 ): Promise<void> {
   const layer = new LayerStream(repo, sink, buffers);
-  if (spec.kind === 'commit') layer.commit(spec);
-  else await layer.chunk(spec);
+  if (spec.kind === 'commit') {
+    layer.commit(spec);
+  } else {
+    await layer.chunk(spec);
+  }
   sink(END_OF_ARCHIVE);
 }
 
@@ -64,7 +67,9 @@ class LayerStream {
     const written = new Set<string>();
     const metadata = (checksum: string, kind: 'dirtree' | 'dirmeta') => {
       const path = objectPath(checksum, kind);
-      if (written.has(path)) return;
+      if (written.has(path)) {
+        return;
+      }
       this.#file(`${REPO_DIRECTORY}/objects/${path}`, this.#repo.loadBytes(checksum, kind));
       written.add(path);
     };
@@ -80,14 +85,19 @@ class LayerStream {
           this.#repo.loadCommit(commit).bytes,
         );
         const detached = this.#repo.loadCommitMeta(commit)?.bytes;
-        if (detached)
+        if (detached) {
           this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commitmeta')}`, detached);
+        }
       }
       metadata(dirmeta, 'dirmeta');
       metadata(dirtree, 'dirtree');
-      if (path !== '/' && !isSkeleton(path)) this.#directory(tarPath(path), directory);
+      if (path !== '/' && !isSkeleton(path)) {
+        this.#directory(tarPath(path), directory);
+      }
     }
-    if (addVarTmp) this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
+    if (addVarTmp) {
+      this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
+    }
   }
 
   async chunk({ objects, directories }: ChunkLayerSpec): Promise<void> {
@@ -127,29 +137,43 @@ class LayerStream {
     ) {
       const directory = directories.get(parent);
       written.add(parent);
-      if (directory !== undefined) missing.push([tarPath(parent), directory]);
+      if (directory !== undefined) {
+        missing.push([tarPath(parent), directory]);
+      }
     }
-    for (const [name, directory] of missing.reverse()) this.#directory(name, directory);
+    for (const [name, directory] of missing.reverse()) {
+      this.#directory(name, directory);
+    }
   }
 
   async #content(name: string, checksum: string, info: FileInfo): Promise<void> {
     const { type, mode, uid, gid, size, target } = info;
     const linkname = target !== undefined && { linkname: target };
     this.#entry({ name, type, mode, uid, gid, size, xattrs: listed(info.xattrs), ...linkname });
-    if (type === 'symlink') return;
+    if (type === 'symlink') {
+      return;
+    }
     let length = 0;
     const take = (chunk: Uint8Array) => {
       this.#sink(chunk);
       length += chunk.length;
     };
     const content = this.#repo.readFile(checksum, info, this.#buffers);
-    if (Symbol.iterator in content) for (const chunk of content) take(chunk);
-    else for await (const chunk of content) take(chunk);
-    if (length !== size)
+    if (Symbol.iterator in content) {
+      for (const chunk of content) {
+        take(chunk);
+      }
+    } else {
+      for await (const chunk of content) {
+        take(chunk);
+      }
+    }
+    if (length !== size) {
       throw new OstrataError(
         'CORRUPT',
         `content object ${checksum}: ${length} bytes instead of ${size}`,
       );
+    }
     this.#sink(tarPadding(size));
   }
 

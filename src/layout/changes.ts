@@ -26,10 +26,16 @@ export function buildChanges(before: PriorBuild, after: PriorBuild): readonly Co
   const changes: ComponentChange[] = [];
   for (const id of now) {
     const [was, is] = [before.versions?.get(id), after.versions?.get(id)];
-    if (!old.has(id)) changes.push({ id, change: 'added' });
-    else if (was !== undefined && is !== undefined && was !== is)
+    if (!old.has(id)) {
+      changes.push({ id, change: 'added' });
+    } else if (was !== undefined && is !== undefined && was !== is) {
       changes.push({ id, change: 'changed' });
+    }
   }
-  for (const id of old) if (!now.has(id)) changes.push({ id, change: 'removed' });
+  for (const id of old) {
+    if (!now.has(id)) {
+      changes.push({ id, change: 'removed' });
+    }
+  }
   return changes.sort((a, b) => compareUtf8(a.id, b.id));
 }

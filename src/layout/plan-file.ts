@@ -27,12 +27,14 @@ export function formatPlan(layers: readonly LayoutLayer[]): string {
 export function parsePlan(text: string): readonly LayoutLayer[] {
   const { layers } = parseJson(text, planSchema);
   const seen = new Set<string>();
-  for (const { components } of layers)
+  for (const { components } of layers) {
     for (const id of components) {
-      if (seen.has(id))
+      if (seen.has(id)) {
         throw new OstrataError('CORRUPT', `component ${JSON.stringify(id)} is in two layers`);
+      }
       seen.add(id);
     }
+  }
   return layers;
 }
 
@@ -58,15 +60,19 @@ function followPlan(
   const layers = plan
     .map((layer) => layer.components.filter((id) => left.delete(id)))
     .filter((ids) => ids.length > 0);
-  if (layers.length > maxLayers)
+  if (layers.length > maxLayers) {
     throw new OstrataError(
       'LIMIT',
       `the plan has ${layers.length} layers, ${maxLayers} are allowed`,
     );
+  }
   if (left.size > 0) {
     log.warn(`components that the plan does not know share a layer: ${[...left].join(', ')}`);
-    if (layers.length < maxLayers) layers.push([...left]);
-    else layers.push([...(layers.pop() ?? []), ...left]);
+    if (layers.length < maxLayers) {
+      layers.push([...left]);
+    } else {
+      layers.push([...(layers.pop() ?? []), ...left]);
+    }
   }
   return layers.map((ids) => ({ components: ids }));
 }

@@ -32,11 +32,12 @@ export function planLayout(
   strategy: LayoutStrategy,
   { maxLayers, maxLayerSize, prior, log = silentLogger }: PlanOptions,
 ): LayoutPlan {
-  if (!Number.isInteger(maxLayers) || maxLayers < 1)
+  if (!Number.isInteger(maxLayers) || maxLayers < 1) {
     throw new OstrataError(
       'USAGE',
       `a layout needs at least 1 layer for components, not ${maxLayers}`,
     );
+  }
   const sorted = components.toSorted((a, b) => compareUtf8(a.id, b.id));
   const exclusive = exclusiveLayers(sorted, maxLayers, log);
   const alone = new Set(exclusive.flatMap((layer) => layer.components));
@@ -75,13 +76,16 @@ function exclusiveLayers(
 ): PlannedLayer[] {
   const exclusive = components.filter((component) => component.exclusive);
   const available = maxLayers - (exclusive.length < components.length ? 1 : 0);
-  if (exclusive.length <= available)
+  if (exclusive.length <= available) {
     return exclusive.map(({ id }) => ({ components: [id], exclusive: true }));
+  }
   log.warn(
     `${exclusive.length} components ask for layers of their own, ${available} layers are left for them: ` +
       (available > 0 ? 'the smallest share one' : 'they are placed with all others'),
   );
-  if (available === 0) return [];
+  if (available === 0) {
+    return [];
+  }
   const bySize = exclusive
     .toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id))
     .map(({ id }) => id);
@@ -102,16 +106,26 @@ export function proveLayout(
   maxLayers: number,
 ): void {
   const broken = (rule: string) => new OstrataError('PLUGIN', `layout strategy ${who}: ${rule}`);
-  if (layers.length > maxLayers)
+  if (layers.length > maxLayers) {
     throw broken(`${layers.length} layers, at most ${maxLayers} are allowed`);
+  }
   const layerOf = new Map<string, number>();
   const known = new Set(ids);
-  for (const [number, { components }] of layers.entries())
+  for (const [number, { components }] of layers.entries()) {
     for (const id of components) {
       const other = layerOf.get(id);
-      if (!known.has(id)) throw broken(`layer ${number} holds component ${id}, which there is not`);
-      if (other !== undefined) throw broken(`component ${id} is in layers ${other} and ${number}`);
+      if (!known.has(id)) {
+        throw broken(`layer ${number} holds component ${id}, which there is not`);
+      }
+      if (other !== undefined) {
+        throw broken(`component ${id} is in layers ${other} and ${number}`);
+      }
       layerOf.set(id, number);
     }
-  for (const id of known) if (!layerOf.has(id)) throw broken(`component ${id} is in no layer`);
+  }
+  for (const id of known) {
+    if (!layerOf.has(id)) {
+      throw broken(`component ${id} is in no layer`);
+    }
+  }
 }

@@ -58,7 +58,9 @@ function changesBetween(before: Fingerprints, after: Fingerprints): ReadonlyMap<
   const changes = new Map<string, boolean>();
   for (const [id, version] of after) {
     const known = before.get(id);
-    if (known !== undefined) changes.set(id, known !== version);
+    if (known !== undefined) {
+      changes.set(id, known !== version);
+    }
   }
   return changes;
 }
@@ -101,7 +103,9 @@ function withUpdate(
       change === undefined
         ? count
         : { updates: count.updates + 1, changes: count.changes + Number(change) };
-    if (more.updates > 0) history.set(id, more.updates > MAX_COUNTED_UPDATES ? halved(more) : more);
+    if (more.updates > 0) {
+      history.set(id, more.updates > MAX_COUNTED_UPDATES ? halved(more) : more);
+    }
   }
   return history;
 }
@@ -120,7 +124,9 @@ export function priorLayers(prior: PriorBuild, components: readonly Component[])
   return prior.layers.flatMap((layer) => {
     // An id listed twice (a damaged record) stays where it is listed first.
     const kept = layer.components.filter((id) => wanted.delete(id));
-    if (layer.exclusive && kept.length === 0) return [];
+    if (layer.exclusive && kept.length === 0) {
+      return [];
+    }
     const lost = kept.length < layer.components.length;
     return [
       {

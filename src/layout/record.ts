@@ -86,7 +86,9 @@ export function encodeRecord(record: PriorBuild, log: Logger): string | undefine
   for (const optional of [{ ...fingerprints, ...history }, fingerprints, {}]) {
     const { chainId, commitKey } = record;
     const text = JSON.stringify({ version: VERSION, chainId, commitKey, layers, ...optional });
-    if (Buffer.byteLength(text) <= MAX_RECORD_BYTES) return text;
+    if (Buffer.byteLength(text) <= MAX_RECORD_BYTES) {
+      return text;
+    }
     log.warn(
       `layout record of ${Buffer.byteLength(text)} bytes, at most ${MAX_RECORD_BYTES}: parts are left out`,
     );
@@ -100,8 +102,9 @@ export function decodeRecord(text: string, log: Logger): PriorBuild | undefined 
     log.warn(`label ${LAYOUT_LABEL} is ignored: ${reason}`);
     return undefined;
   };
-  if (Buffer.byteLength(text) > MAX_RECORD_BYTES)
+  if (Buffer.byteLength(text) > MAX_RECORD_BYTES) {
     return ignored(`${Buffer.byteLength(text)} bytes, at most ${MAX_RECORD_BYTES}`);
+  }
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -109,8 +112,9 @@ export function decodeRecord(text: string, log: Logger): PriorBuild | undefined 
     return ignored('it is not JSON');
   }
   const parsed = v.safeParse(recordSchema, json);
-  if (!parsed.success)
+  if (!parsed.success) {
     return ignored(`${v.getDotPath(parsed.issues[0]) ?? 'it'}: ${parsed.issues[0].message}`);
+  }
   return toPriorBuild(parsed.output);
 }
 
@@ -127,9 +131,13 @@ function toPriorBuild({
   const history = new Map<string, ChangeCount>();
   for (const [i, id] of ids.entries()) {
     const version = fingerprints?.slice(i * 6).match(FINGERPRINT)?.[0];
-    if (version !== undefined) versions.set(id, version);
+    if (version !== undefined) {
+      versions.set(id, version);
+    }
     const [all = 0, changed = 0] = [updates?.[i], changes?.[i]];
-    if (all > 0) history.set(id, { updates: all, changes: Math.min(all, changed) });
+    if (all > 0) {
+      history.set(id, { updates: all, changes: Math.min(all, changed) });
+    }
   }
   return {
     layers: layers.map(
@@ -156,19 +164,26 @@ export function priorFromNames(
   const idsByName = new Map<string, string[]>();
   const add = (name: string, id: string) =>
     idsByName.set(name, [...(idsByName.get(name) ?? []), id]);
-  for (const { id, name } of components) add(name, id);
+  for (const { id, name } of components) {
+    add(name, id);
+  }
   // chunkah names its components after source packages.
-  for (const { id, source } of components) add(`rpm/${source}`, id);
+  for (const { id, source } of components) {
+    add(`rpm/${source}`, id);
+  }
   const placed = new Set<string>();
   let unknown = 0;
   const prior = layers.map((names) => {
     const known = names.flatMap((name) => idsByName.get(name) ?? []);
     unknown += names.filter((name) => !idsByName.has(name)).length;
     const fresh = [...new Set(known)].filter((id) => !placed.has(id));
-    for (const id of fresh) placed.add(id);
+    for (const id of fresh) {
+      placed.add(id);
+    }
     return { components: fresh.sort(compareUtf8) };
   });
-  if (unknown > 0)
+  if (unknown > 0) {
     log.warn(`previous layout: ${unknown} names fit no component of this tree and are ignored`);
+  }
   return { layers: prior };
 }

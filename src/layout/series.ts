@@ -74,12 +74,18 @@ export function formatBuild({ build, date, components }: SeriesBuild): string {
 
 async function readText(path: string): Promise<string> {
   const bytes = await readFile(path);
-  if (bytes.length > MAX_SERIES_BYTES) throw tooLarge();
-  if (!bytes.subarray(0, 2).equals(GZIP_MAGIC)) return bytes.toString();
+  if (bytes.length > MAX_SERIES_BYTES) {
+    throw tooLarge();
+  }
+  if (!bytes.subarray(0, 2).equals(GZIP_MAGIC)) {
+    return bytes.toString();
+  }
   try {
     return gunzipSync(bytes, { maxOutputLength: MAX_SERIES_BYTES }).toString();
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      throw tooLarge();
+    }
     throw new OstrataError('CORRUPT', `gzip: ${(cause as Error).message}`, { cause });
   }
 }
@@ -99,8 +105,9 @@ function parseBuild(text: string, place: string, name: string): SeriesBuild {
   );
   const ids = new Set<string>();
   for (const { id } of planned) {
-    if (ids.has(id))
+    if (ids.has(id)) {
       throw new OstrataError('CORRUPT', `${place}: component ${JSON.stringify(id)} occurs twice`);
+    }
     ids.add(id);
   }
   return { build, ...(date !== undefined && { date }), components: planned };

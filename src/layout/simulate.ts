@@ -100,7 +100,11 @@ function bytesOfNew(
   after: ReadonlyMap<string, number> = new Map(),
 ) {
   let bytes = 0;
-  for (const [key, size] of after) if (!before.has(key)) bytes += size;
+  for (const [key, size] of after) {
+    if (!before.has(key)) {
+      bytes += size;
+    }
+  }
   return bytes;
 }
 

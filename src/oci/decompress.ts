@@ -15,10 +15,15 @@ const { createZstdDecompress } = zlib as {
 /** Steps of a pipeline that turn a layer blob into its tar; `UNSUPPORTED` for media types that are not read. */
 export function layerDecompressor(mediaType: string): readonly Duplex[] {
   const compression = layerCompression(mediaType);
-  if (compression === 'none') return [];
-  if (compression === 'gzip') return [zlib.createGunzip({ chunkSize: CHUNK_SIZE })];
-  if (compression === undefined)
+  if (compression === 'none') {
+    return [];
+  }
+  if (compression === 'gzip') {
+    return [zlib.createGunzip({ chunkSize: CHUNK_SIZE })];
+  }
+  if (compression === undefined) {
     throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType}`);
+  }
   return [createZstdDecompress?.({ chunkSize: CHUNK_SIZE }) ?? zstdOfPackage()];
 }
 
@@ -34,7 +39,9 @@ function zstdOfPackage(): Duplex {
     const tar = new Decompressor();
     const done = pipeline(blob, tar);
     done.catch(() => {}); // the same error ends the loop
-    for await (const chunk of tar) yield chunk as Uint8Array;
+    for await (const chunk of tar) {
+      yield chunk as Uint8Array;
+    }
     await done;
   });
 }

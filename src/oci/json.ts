@@ -8,8 +8,12 @@ export function canonicalJson(value: unknown): Uint8Array {
 
 /** Not by a replacer that sorts: objects list names that look like array indexes first, whatever order they were given. */
 function serialize(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map((each) => serialize(each ?? null)).join()}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (Array.isArray(value)) {
+    return `[${value.map((each) => serialize(each ?? null)).join()}]`;
+  }
+  if (typeof value !== 'object' || value === null) {
+    return JSON.stringify(value);
+  }
   const members = Object.entries(value).filter(([, each]) => each !== undefined);
   const sorted = members.sort(([a], [b]) => compareUtf8(a, b));
   return `{${sorted.map(([name, each]) => `${JSON.stringify(name)}:${serialize(each)}`).join()}}`;

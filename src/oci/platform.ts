@@ -36,8 +36,9 @@ export function isMachineName(name: string): boolean {
 
 /** The GOARCH of a machine name; `USAGE` for what cannot be one. */
 export function goArchitecture(machine: string): string {
-  if (!isMachineName(machine))
+  if (!isMachineName(machine)) {
     throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
+  }
   return (Object.hasOwn(GOARCH, machine) && GOARCH[machine]) || machine;
 }
 
@@ -57,7 +58,9 @@ export function choosePlatform(index: ImageIndex, platform: PlatformChoice): Des
       its.architecture === platform.architecture &&
       (platform.variant === undefined || its.variant === platform.variant),
   );
-  if (found) return found;
+  if (found) {
+    return found;
+  }
   const known = images.flatMap((image) => image.platform ?? []).map(platformName);
   throw new OstrataError(
     'NOT_FOUND',

@@ -83,22 +83,25 @@ export type Platform = v.InferOutput<typeof platform>;
 /** Also throws `UNSUPPORTED` for what is no image of layers that are read from where the image is. */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const parsed = parse(bytes, 'manifest', manifest);
-  if (!CONFIG_MEDIA_TYPES.includes(parsed.config.mediaType))
+  if (!CONFIG_MEDIA_TYPES.includes(parsed.config.mediaType)) {
     throw new OstrataError(
       'UNSUPPORTED',
       `image manifest: its config is of media type ${parsed.config.mediaType}`,
     );
+  }
   for (const [i, { mediaType, urls }] of parsed.layers.entries()) {
-    if (layerCompression(mediaType) === undefined)
+    if (layerCompression(mediaType) === undefined) {
       throw new OstrataError(
         'UNSUPPORTED',
         `image manifest: layer ${i} is of media type ${mediaType}`,
       );
-    if (urls?.length)
+    }
+    if (urls?.length) {
       throw new OstrataError(
         'UNSUPPORTED',
         `image manifest: layer ${i} is to be fetched from elsewhere (urls)`,
       );
+    }
   }
   return parsed;
 }
@@ -110,10 +113,11 @@ function parse<T extends v.GenericSchema>(
   what: string,
   schema: T,
 ): v.InferOutput<T> {
-  if (bytes.length > MAX_JSON_SIZE)
+  if (bytes.length > MAX_JSON_SIZE) {
     throw new OstrataError(
       'LIMIT',
       `image ${what} of ${bytes.length} bytes, at most ${MAX_JSON_SIZE}`,
     );
+  }
   return inContext(`image ${what}`, () => parseJson(decodeUtf8(bytes) ?? '', schema));
 }

@@ -32,12 +32,15 @@ export async function validateImage(
   const config = parseConfig(bytes);
   const history = (config.history ?? []).filter((entry) => entry.empty_layer !== true);
   expect('number of diff_ids', config.rootfs.diff_ids.length, manifest.layers.length);
-  if (config.history) expect('number of history entries', history.length, manifest.layers.length);
-  for (const [i, descriptor] of manifest.layers.entries())
+  if (config.history) {
+    expect('number of history entries', history.length, manifest.layers.length);
+  }
+  for (const [i, descriptor] of manifest.layers.entries()) {
     await inContextAsync(`layer ${i} (${descriptor.digest})`, async () => {
       const diffId = await validateBlob(image.blob(descriptor), descriptor, (tar) => visit(i, tar));
       expect('diff_id', diffId, config.rootfs.diff_ids[i] as string);
     });
+  }
   return config;
 }
 
@@ -86,8 +89,11 @@ class HashingTransform extends Transform {
   override _transform(chunk: Uint8Array, _encoding: string, done: TransformCallback): void {
     this.#hash.update(chunk);
     this.length += chunk.length;
-    if (this.length <= this.#limit) done(null, chunk);
-    else done(new OstrataError('LIMIT', this.#rule));
+    if (this.length <= this.#limit) {
+      done(null, chunk);
+    } else {
+      done(new OstrataError('LIMIT', this.#rule));
+    }
   }
   digest(): string {
     return `sha256:${this.#hash.digest('hex')}`;
@@ -95,14 +101,18 @@ class HashingTransform extends Transform {
 }
 
 async function* copied(stream: ByteStream): AsyncGenerator<Uint8Array> {
-  for await (const chunk of stream) yield Buffer.from(chunk);
+  for await (const chunk of stream) {
+    yield Buffer.from(chunk);
+  }
 }
 
 async function drain(_layer: number, tar: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const _ of tar);
+  for await (const _ of tar) {
+  }
 }
 
 function expect<T extends string | number>(what: string, computed: T, stated: T): void {
-  if (computed !== stated)
+  if (computed !== stated) {
     throw new OstrataError('CORRUPT', `${what}: stated ${stated}, computed ${computed}`);
+  }
 }

@@ -22,12 +22,19 @@ export type Whiteout =
  * Throws `CORRUPT` if the whiteout names no file.
  */
 export function parseWhiteout(fileName: string): Whiteout | undefined {
-  if (!fileName.startsWith(PREFIX)) return undefined;
-  if (fileName === OPAQUE) return { kind: 'opaque' };
-  if (fileName.startsWith(AUFS_PREFIX)) return { kind: 'aufs' };
+  if (!fileName.startsWith(PREFIX)) {
+    return undefined;
+  }
+  if (fileName === OPAQUE) {
+    return { kind: 'opaque' };
+  }
+  if (fileName.startsWith(AUFS_PREFIX)) {
+    return { kind: 'aufs' };
+  }
   const name = fileName.slice(PREFIX.length);
-  if (name === '' || name === '.' || name === '..')
+  if (name === '' || name === '.' || name === '..') {
     throw new OstrataError('CORRUPT', `whiteout ${JSON.stringify(fileName)} names nothing`);
+  }
   return { kind: 'removal', name };
 }
 

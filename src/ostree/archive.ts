@@ -33,7 +33,9 @@ export class ArchiveStore implements ContentStore {
 
   info(checksum: string) {
     const opened = openIfThere(this.#path(checksum));
-    if (opened === undefined) return undefined;
+    if (opened === undefined) {
+      return undefined;
+    }
     try {
       const header = decodeFilezHeader(readHeader(opened));
       const { xattrs, bytes } = this.#interner.intern(header.xattrsBytes);
@@ -49,8 +51,9 @@ export class ArchiveStore implements ContentStore {
     try {
       const headerSize = HEADER_PREFIX_SIZE + headerLength(fd);
       const { size } = fstatSync(fd);
-      if (size - headerSize > MAX_SYNC_SIZE || info.size > MAX_SYNC_SIZE)
+      if (size - headerSize > MAX_SYNC_SIZE || info.size > MAX_SYNC_SIZE) {
         return inflateStream(path, headerSize);
+      }
       return inflateWhole(readFileSync(fd), headerSize, info.size, path);
     } finally {
       closeSync(fd);
@@ -66,7 +69,9 @@ function openIfThere(path: string): number | undefined {
   try {
     return openSync(path, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -79,8 +84,9 @@ function readHeader(fd: number): Uint8Array {
   const start = readAt(fd, 0, HEADER_READ_SIZE);
   const end = HEADER_PREFIX_SIZE + decodeHeaderPrefix(start.subarray(0, HEADER_PREFIX_SIZE));
   const bytes = end <= start.length ? start : readAt(fd, 0, end);
-  if (bytes.length < end)
+  if (bytes.length < end) {
     throw new OstrataError('CORRUPT', `header of ${end} bytes in ${bytes.length} bytes`);
+  }
   return bytes.subarray(HEADER_PREFIX_SIZE, end);
 }
 
@@ -90,7 +96,9 @@ function readAt(fd: number, position: number, length: number): Uint8Array {
   let at = 0;
   while (at < length) {
     const count = readSync(fd, bytes, at, length - at, position + at);
-    if (count === 0) break;
+    if (count === 0) {
+      break;
+    }
     at += count;
   }
   return bytes.subarray(0, at);
@@ -109,7 +117,9 @@ function* inflateWhole(
   } catch (error) {
     throw inflateError(path, error);
   }
-  if (content.length > 0) yield content;
+  if (content.length > 0) {
+    yield content;
+  }
 }
 
 async function* inflateStream(path: string, start: number): AsyncIterable<Uint8Array> {
@@ -117,7 +127,9 @@ async function* inflateStream(path: string, start: number): AsyncIterable<Uint8A
   const inflate = createInflateRaw({ chunkSize: CHUNK_SIZE });
   source.on('error', (error) => inflate.destroy(error));
   try {
-    for await (const chunk of source.pipe(inflate)) yield chunk as Uint8Array;
+    for await (const chunk of source.pipe(inflate)) {
+      yield chunk as Uint8Array;
+    }
   } catch (error) {
     throw inflateError(path, error);
   } finally {
@@ -128,8 +140,9 @@ async function* inflateStream(path: string, start: number): AsyncIterable<Uint8A
 
 function inflateError(path: string, error: unknown): OstrataError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (!code.startsWith('Z_') && code !== 'ERR_BUFFER_TOO_LARGE')
+  if (!code.startsWith('Z_') && code !== 'ERR_BUFFER_TOO_LARGE') {
     return wrapError(`reading ${path}`, error);
+  }
   return new OstrataError('CORRUPT', `inflating ${path}: ${(error as Error).message}`, {
     cause: error,
   });

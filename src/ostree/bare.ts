@@ -46,12 +46,16 @@ export class BareStore implements ContentStore {
   info(checksum: string): FileInfo | undefined {
     const path = this.#path(checksum);
     const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) return undefined;
+    if (stat === undefined) {
+      return undefined;
+    }
     const { uid, gid, mode, xattrsBytes } = this.#attributes(path, stat);
     const { xattrs, bytes } = this.#interner.intern(xattrsBytes);
     const common = { uid, gid, mode, xattrs, xattrsBytes: bytes };
     if (fileType(mode) === 'file') {
-      if (!stat.isFile()) throw new OstrataError('CORRUPT', `${path} is no regular file`);
+      if (!stat.isFile()) {
+        throw new OstrataError('CORRUPT', `${path} is no regular file`);
+      }
       return { ...common, type: 'file', size: stat.size };
     }
     const target = stat.isSymbolicLink() ? readlinkSync(path, 'buffer') : readTarget(path, stat);
@@ -76,8 +80,9 @@ export class BareStore implements ContentStore {
         return { uid, gid, mode, xattrsBytes: this.#inodeXattrs(path) };
       case 'bare-user': {
         const meta = getXattr(path, 'user.ostreemeta');
-        if (meta === undefined)
+        if (meta === undefined) {
           throw new OstrataError('CORRUPT', `${path} has no xattr user.ostreemeta`);
+        }
         return decodeOwnerModeXattrs(meta);
       }
       case 'bare-user-only':
@@ -91,7 +96,9 @@ export class BareStore implements ContentStore {
   #inodeXattrs(path: string): Uint8Array {
     const xattrs = listXattrs(path);
     let key = '';
-    for (const [name, value] of xattrs) key += `${latin1(name)}\0${value.length}\0${latin1(value)}`;
+    for (const [name, value] of xattrs) {
+      key += `${latin1(name)}\0${value.length}\0${latin1(value)}`;
+    }
     const bytes = this.#serialised.get(key) ?? encodeXattrs(inodeXattrs(path, xattrs));
     this.#serialised.set(key, bytes);
     return bytes;
@@ -107,35 +114,42 @@ export function inodeXattrs(path: string, listed = listXattrs(path)): Xattrs {
   const xattrs: [string, Uint8Array][] = [];
   for (const [bytes, value] of listed) {
     const name = decodeUtf8(bytes);
-    if (name === undefined)
+    if (name === undefined) {
       throw new OstrataError('UNSUPPORTED', `${path} has an xattr whose name is not UTF-8`);
-    if (value.length > 0) xattrs.push([name, value]);
+    }
+    if (value.length > 0) {
+      xattrs.push([name, value]);
+    }
   }
   return new Map(xattrs.sort(([a], [b]) => compareUtf8(a, b)));
 }
 
 function readTarget(path: string, stat: Stats): Uint8Array {
-  if (stat.size > MAX_TARGET_SIZE)
+  if (stat.size > MAX_TARGET_SIZE) {
     throw new OstrataError(
       'LIMIT',
       `${path}: symlink target of ${stat.size} bytes, at most ${MAX_TARGET_SIZE}`,
     );
+  }
   const bytes = readFileSync(path);
   return bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes;
 }
 
 function targetText(bytes: Uint8Array): string {
   const text = decodeUtf8(bytes);
-  if (text === undefined || text === '' || text.includes('\0'))
+  if (text === undefined || text === '' || text.includes('\0')) {
     throw new OstrataError(
       'CORRUPT',
       `symlink target ${JSON.stringify(Buffer.from(bytes).toString())}`,
     );
+  }
   return text;
 }
 
 function readBounded(path: string, limit: number): Uint8Array {
   const { size } = lstatSync(path);
-  if (size > limit) throw new OstrataError('LIMIT', `${path} has ${size} bytes, at most ${limit}`);
+  if (size > limit) {
+    throw new OstrataError('LIMIT', `${path} has ${size} bytes, at most ${limit}`);
+  }
   return readFileSync(path);
 }

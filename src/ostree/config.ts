@@ -28,11 +28,12 @@ export function parseConfig(text: string): RepoConfig {
   const file = parseKeyFile(text);
   const core = file.get('core') ?? new Map<string, string>();
   const version = core.get('repo_version');
-  if (version !== '1')
+  if (version !== '1') {
     throw new OstrataError(
       'UNSUPPORTED',
       `config has repo_version ${JSON.stringify(version ?? '')}, expected "1"`,
     );
+  }
   const parent = core.get('parent');
   const minSize = core.get('min-free-space-size');
   const percent = integer(
@@ -53,28 +54,33 @@ export function parseConfig(text: string): RepoConfig {
 function parseMode(text: string): RepoMode {
   const name = text === 'archive-z2' ? 'archive' : text;
   const mode = MODES.find((each) => each === name);
-  if (mode === undefined)
+  if (mode === undefined) {
     throw new OstrataError(
       'UNSUPPORTED',
       `repository mode ${JSON.stringify(text)}, known are ${MODES.join(', ')}`,
     );
+  }
   return mode;
 }
 
 function integer(text: string | undefined, key: string, fallback: number, highest: number): number {
-  if (text === undefined) return fallback;
+  if (text === undefined) {
+    return fallback;
+  }
   const value = Number(text);
-  if (!/^[0-9]+$/.test(text) || value > highest)
+  if (!/^[0-9]+$/.test(text) || value > highest) {
     throw new OstrataError('CORRUPT', `config has ${key}=${text}, expected 0 to ${highest}`);
+  }
   return value;
 }
 
 function parseSize(text: string): number {
   const [, digits, unit = ''] = /^([0-9]+)([MGT])B$/.exec(text) ?? [];
-  if (digits === undefined)
+  if (digits === undefined) {
     throw new OstrataError(
       'CORRUPT',
       `config has min-free-space-size=${text}, expected a number with MB, GB or TB`,
     );
+  }
   return Number(digits) * (UNITS[unit] as number);
 }

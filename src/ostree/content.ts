@@ -78,16 +78,20 @@ class ContentCheck {
 
   update(chunk: Uint8Array): void {
     this.#seen += chunk.length;
-    if (this.#seen > this.#size)
+    if (this.#seen > this.#size) {
       throw corrupt(`more content than the ${this.#size} bytes that its header states`);
+    }
     this.#hash.update(chunk);
   }
 
   finish(): void {
-    if (this.#seen !== this.#size)
+    if (this.#seen !== this.#size) {
       throw corrupt(`${this.#seen} bytes of content, its header states ${this.#size}`);
+    }
     const computed = this.#hash.digest('hex');
-    if (computed !== this.#checksum) throw corrupt(`its bytes have the checksum ${computed}`);
+    if (computed !== this.#checksum) {
+      throw corrupt(`its bytes have the checksum ${computed}`);
+    }
   }
 }
 

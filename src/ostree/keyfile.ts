@@ -9,15 +9,20 @@ export function parseKeyFile(text: string): KeyFile {
   // Keys before the first group belong to none.
   let group = '';
   for (const line of text.split('\n').map((each) => each.trim())) {
-    if (line === '' || line.startsWith('#')) continue;
+    if (line === '' || line.startsWith('#')) {
+      continue;
+    }
     if (line.startsWith('[') && line.endsWith(']')) {
       group = line.slice(1, -1);
-      if (!groups.has(group)) groups.set(group, new Map());
+      if (!groups.has(group)) {
+        groups.set(group, new Map());
+      }
       continue;
     }
     const equals = line.indexOf('=');
-    if (equals < 0)
+    if (equals < 0) {
       throw new OstrataError('CORRUPT', `config line ${JSON.stringify(line)} is no key=value`);
+    }
     groups.get(group)?.set(line.slice(0, equals).trimEnd(), line.slice(equals + 1).trimStart());
   }
   return groups;

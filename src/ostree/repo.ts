@@ -37,13 +37,17 @@ export function openRepo(path: string): OstreeRepo {
 
 function open(path: string, depth: number): OstreeRepo {
   const text = readIfThere(join(path, 'config'));
-  if (text === undefined)
+  if (text === undefined) {
     throw new OstrataError('NOT_FOUND', `no ostree repository at ${path}: it has no file config`);
+  }
   return inContext(`opening ostree repository ${path}`, () => {
     const config = parseConfig(text.toString());
-    if (config.parent === undefined) return new OstreeRepo(path, config);
-    if (depth === MAX_PARENTS)
+    if (config.parent === undefined) {
+      return new OstreeRepo(path, config);
+    }
+    if (depth === MAX_PARENTS) {
       throw new OstrataError('LIMIT', `more than ${MAX_PARENTS} parent repositories`);
+    }
     return new OstreeRepo(path, config, open(resolvePath(path, config.parent), depth + 1));
   });
 }
@@ -81,18 +85,21 @@ export class OstreeRepo {
   /** `NOT_FOUND` also where the commit is there, but marked as partial, unless that is asked for. */
   loadCommit(checksum: string, { partial = false } = {}): Loaded<Commit> {
     const commit = this.#load(checksum, 'commit', decodeCommit);
-    if (!partial && this.#isPartial(checksum))
+    if (!partial && this.#isPartial(checksum)) {
       throw new OstrataError(
         'NOT_FOUND',
         `commit ${checksum} in ${this.path} is partial: not all its objects are here`,
       );
+    }
     return commit;
   }
 
   /** Detached metadata (signatures) of a commit; undefined if it has none. No checksum covers it. */
   loadCommitMeta(checksum: string): Loaded<Metadata> | undefined {
     const bytes = this.#read(checksum, 'commitmeta');
-    if (bytes === undefined) return this.parent?.loadCommitMeta(checksum);
+    if (bytes === undefined) {
+      return this.parent?.loadCommitMeta(checksum);
+    }
     return {
       checksum,
       bytes,
@@ -127,8 +134,9 @@ export class OstreeRepo {
       info !== undefined && this.parent === undefined
         ? { repo: this as OstreeRepo, info }
         : this.#locate(checksum);
-    if (located.info.type !== 'file')
+    if (located.info.type !== 'file') {
       throw new OstrataError('NOT_FOUND', `content object ${checksum} is a symlink`);
+    }
     const context = located.repo.#name(checksum, 'file');
     return inContext(context, () =>
       verified(
@@ -143,24 +151,33 @@ export class OstreeRepo {
   #locate(checksum: string): { repo: OstreeRepo; info: FileInfo } {
     const info = inContext(this.#name(checksum, 'file'), () => {
       const found = this.#content.info(checksum);
-      if (found?.type === 'symlink') verifySymlink(found, checksum);
+      if (found?.type === 'symlink') {
+        verifySymlink(found, checksum);
+      }
       return found;
     });
-    if (info !== undefined) return { repo: this, info };
-    if (this.parent !== undefined) return this.parent.#locate(checksum);
+    if (info !== undefined) {
+      return { repo: this, info };
+    }
+    if (this.parent !== undefined) {
+      return this.parent.#locate(checksum);
+    }
     throw this.#missing(checksum, 'file');
   }
 
   #load<T>(checksum: string, kind: MetadataKind, parse: (bytes: Uint8Array) => T): Loaded<T> {
     const bytes = this.#read(checksum, kind);
     if (bytes === undefined) {
-      if (this.parent !== undefined) return this.parent.#load(checksum, kind, parse);
+      if (this.parent !== undefined) {
+        return this.parent.#load(checksum, kind, parse);
+      }
       throw this.#missing(checksum, kind);
     }
     return inContext(this.#name(checksum, kind), () => {
       const computed = sha256Hex(bytes);
-      if (computed !== checksum)
+      if (computed !== checksum) {
         throw new OstrataError('CORRUPT', `its bytes have the checksum ${computed}`);
+      }
       return { checksum, bytes, parsed: parse(bytes) };
     });
   }
@@ -204,14 +221,22 @@ function readIfThere(path: string, maxSize = MAX_METADATA_SIZE): Uint8Array | un
   try {
     fd = openSync(path, 'r');
     const { size } = fstatSync(fd);
-    if (size > maxSize) throw new OstrataError('LIMIT', `${size} bytes, at most ${maxSize}`);
+    if (size > maxSize) {
+      throw new OstrataError('LIMIT', `${size} bytes, at most ${maxSize}`);
+    }
     return readFileSync(fd);
   } catch (error) {
-    if (error instanceof OstrataError) throw error;
+    if (error instanceof OstrataError) {
+      throw error;
+    }
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      return undefined;
+    }
     throw wrapError(`reading ${path}`, error);
   } finally {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) {
+      closeSync(fd);
+    }
   }
 }

@@ -30,7 +30,9 @@ function* readInto(buffers: BufferSource, path: string): Iterable<Uint8Array> {
     for (;;) {
       const buffer = buffers();
       const count = readSync(fd, buffer, 0, buffer.length, null);
-      if (count === 0) return;
+      if (count === 0) {
+        return;
+      }
       yield buffer.subarray(0, count);
     }
   } finally {
@@ -47,7 +49,9 @@ export function* streamRange(path: string, offset = 0, length = Infinity): Gener
       const read = inContext(`reading ${path}`, () =>
         readSync(fd, buffer, 0, Math.min(CHUNK_SIZE, length - at), offset + at),
       );
-      if (read === 0) return;
+      if (read === 0) {
+        return;
+      }
       yield buffer.subarray(0, read);
       at += read;
     }
@@ -58,6 +62,8 @@ export function* streamRange(path: string, offset = 0, length = Infinity): Gener
 
 /** `length` bytes of a file from `offset` on, in memory; `LIMIT` above `limit` bytes. Fewer where the file ends before. */
 export function readRange(path: string, offset: number, length: number, limit: number): Uint8Array {
-  if (length > limit) throw new OstrataError('LIMIT', `${path}: ${length} bytes, at most ${limit}`);
+  if (length > limit) {
+    throw new OstrataError('LIMIT', `${path}: ${length} bytes, at most ${limit}`);
+  }
   return Buffer.concat([...streamRange(path, offset, length)].map((chunk) => Buffer.from(chunk)));
 }

@@ -37,8 +37,9 @@ export class FileLock {
     try {
       const deadline = Date.now() + TIMEOUT_MS;
       while (!lock.tryConvert(type) && lock.#libc !== undefined) {
-        if (Date.now() > deadline)
+        if (Date.now() > deadline) {
           throw new OstrataError('IO', `locking ${path}: in use for ${TIMEOUT_MS / 1000} s`);
+        }
         await sleep(POLL_MS, undefined, signal && { signal });
       }
       return lock;
@@ -50,13 +51,22 @@ export class FileLock {
 
   /** Takes the lock, or changes its type, without waiting; false where another holds it. Without koffi only `shared` is. */
   tryConvert(type: LockType): boolean {
-    if (this.#libc === undefined) return type === 'shared';
+    if (this.#libc === undefined) {
+      return type === 'shared';
+    }
     const flock = Buffer.alloc(FLOCK_SIZE);
-    if (endianness() === 'LE') flock.writeInt16LE(LOCK_TYPES[type], 0);
-    else flock.writeInt16BE(LOCK_TYPES[type], 0);
-    if (this.#libc.lock(this.#fd, SET_OFD_LOCK, flock) === 0) return true;
+    if (endianness() === 'LE') {
+      flock.writeInt16LE(LOCK_TYPES[type], 0);
+    } else {
+      flock.writeInt16BE(LOCK_TYPES[type], 0);
+    }
+    if (this.#libc.lock(this.#fd, SET_OFD_LOCK, flock) === 0) {
+      return true;
+    }
     const errno = this.#libc.errno();
-    if (errno === constants.errno.EAGAIN || errno === constants.errno.EACCES) return false;
+    if (errno === constants.errno.EAGAIN || errno === constants.errno.EACCES) {
+      return false;
+    }
     throw new OstrataError('IO', `locking ${this.#path}: ${getSystemErrorName(-errno)}`);
   }
 

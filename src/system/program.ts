@@ -35,7 +35,9 @@ export function runProgram(
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
-      if (stdout.length > MAX_OUTPUT) child.kill();
+      if (stdout.length > MAX_OUTPUT) {
+        child.kill();
+      }
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr = `${stderr}${text}`.slice(-MAX_OUTPUT);

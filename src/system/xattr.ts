@@ -22,13 +22,17 @@ export function listXattrs(path: string): [name: Uint8Array, value: Uint8Array][
   const calls = libc(READING);
   const list = filled(calls, (buffer) => calls.listXattrs(path, buffer, buffer.length));
   if (list === undefined) {
-    if (calls.errno() === constants.errno.ENOTSUP) return [];
+    if (calls.errno() === constants.errno.ENOTSUP) {
+      return [];
+    }
     throw ioError(calls.errno(), 'listing the xattrs of', path);
   }
   const xattrs: [Uint8Array, Uint8Array][] = [];
   for (const name of splitList(list)) {
     const value = readValue(calls, path, name);
-    if (value === undefined) throw ioError(calls.errno(), 'reading the xattrs of', path);
+    if (value === undefined) {
+      throw ioError(calls.errno(), 'reading the xattrs of', path);
+    }
     xattrs.push([name.subarray(0, -1), value]);
   }
   return xattrs;
@@ -38,9 +42,13 @@ export function listXattrs(path: string): [name: Uint8Array, value: Uint8Array][
 function splitList(bytes: Buffer): readonly Uint8Array[] {
   const list = bytes.toString('latin1');
   const known = knownLists.get(list);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const names = [...list.matchAll(/[^\0]*\0/g)].map(([name]) => Buffer.from(name, 'latin1'));
-  if (knownLists.size < MAX_KNOWN_LISTS) knownLists.set(list, names);
+  if (knownLists.size < MAX_KNOWN_LISTS) {
+    knownLists.set(list, names);
+  }
   return names;
 }
 
@@ -53,8 +61,9 @@ export function getXattr(path: string, name: string): Uint8Array | undefined {
     value === undefined &&
     calls.errno() !== constants.errno.ENODATA &&
     calls.errno() !== constants.errno.ENOTSUP
-  )
+  ) {
     throw ioError(calls.errno(), `reading the xattr ${name} of`, path);
+  }
   return value;
 }
 
@@ -62,8 +71,9 @@ export function getXattr(path: string, name: string): Uint8Array | undefined {
 export function setXattr(path: string, name: string, value: Uint8Array): void {
   checkPath(path);
   const calls = libc(WRITING);
-  if (calls.setXattr(path, toCString(name), value, value.length, 0) < 0)
+  if (calls.setXattr(path, toCString(name), value, value.length, 0) < 0) {
     throw ioError(calls.errno(), `setting the xattr ${name} of`, path);
+  }
 }
 
 function readValue(calls: Libc, path: string, cName: Uint8Array): Uint8Array | undefined {
@@ -75,14 +85,20 @@ function readValue(calls: Libc, path: string, cName: Uint8Array): Uint8Array | u
 function filled(calls: Libc, call: (buffer: Buffer) => number): Buffer | undefined {
   for (const buffer of buffers) {
     const length = call(buffer);
-    if (length >= 0) return buffer.subarray(0, length);
-    if (calls.errno() !== constants.errno.ERANGE) break;
+    if (length >= 0) {
+      return buffer.subarray(0, length);
+    }
+    if (calls.errno() !== constants.errno.ERANGE) {
+      break;
+    }
   }
   return undefined;
 }
 
 function checkPath(path: string): void {
-  if (path.includes('\0')) throw new OstrataError('USAGE', `NUL in ${JSON.stringify(path)}`);
+  if (path.includes('\0')) {
+    throw new OstrataError('USAGE', `NUL in ${JSON.stringify(path)}`);
+  }
 }
 
 function toCString(text: string): Uint8Array {

@@ -49,27 +49,41 @@ const MAX_OCTAL_11 = 0o77777777777;
 export function encodeTarHeader(entry: TarEntry): Uint8Array {
   const name = byteString(entry.type === 'directory' ? `${entry.name}/` : entry.name);
   const linkname = byteString(entry.linkname ?? '');
-  if (name.includes('\0') || linkname.includes('\0'))
+  if (name.includes('\0') || linkname.includes('\0')) {
     throw new OstrataError(
       'UNSUPPORTED',
       `tar entry ${JSON.stringify(entry.name)}: a name cannot hold a NUL`,
     );
+  }
 
   const records: Uint8Array[] = [];
   const split = isPrintableAscii(name) ? splitName(name) : undefined;
-  if (split === undefined) records.push(paxRecord('path', fromByteString(name)));
-  if (linkname.length > NAME_LENGTH || !isPrintableAscii(linkname))
+  if (split === undefined) {
+    records.push(paxRecord('path', fromByteString(name)));
+  }
+  if (linkname.length > NAME_LENGTH || !isPrintableAscii(linkname)) {
     records.push(paxRecord('linkpath', fromByteString(linkname)));
-  if (entry.size > MAX_OCTAL_11) records.push(paxRecord('size', decimal(entry.size)));
-  if (entry.uid > MAX_OCTAL_7) records.push(paxRecord('uid', decimal(entry.uid)));
-  if (entry.gid > MAX_OCTAL_7) records.push(paxRecord('gid', decimal(entry.gid)));
-  if (entry.xattrs)
-    for (const [key, value] of entry.xattrs)
+  }
+  if (entry.size > MAX_OCTAL_11) {
+    records.push(paxRecord('size', decimal(entry.size)));
+  }
+  if (entry.uid > MAX_OCTAL_7) {
+    records.push(paxRecord('uid', decimal(entry.uid)));
+  }
+  if (entry.gid > MAX_OCTAL_7) {
+    records.push(paxRecord('gid', decimal(entry.gid)));
+  }
+  if (entry.xattrs) {
+    for (const [key, value] of entry.xattrs) {
       records.push(paxRecord(PAX_XATTR_PREFIX + encodeKeyword(key), value));
+    }
+  }
 
   const [prefix, base] = split ?? ['', name.slice(0, NAME_LENGTH)];
   const header = ustar(TYPE_FLAGS[entry.type], prefix, base, entry, linkname.slice(0, NAME_LENGTH));
-  if (records.length === 0) return header;
+  if (records.length === 0) {
+    return header;
+  }
 
   const body = Buffer.concat(records);
   const paxHeader = ustar(TYPE_FLAGS.pax, '', '././@PaxHeader', {
@@ -101,10 +115,16 @@ function ustar(
   octal(block, 116, 7, Math.min(entry.gid, MAX_OCTAL_7));
   octal(block, 124, 11, Math.min(entry.size, MAX_OCTAL_11));
   block[156] = typeflag;
-  if (linkname !== '') block.write(linkname, 157, 'latin1');
-  if (prefix !== '') block.write(prefix, 345, 'latin1');
+  if (linkname !== '') {
+    block.write(linkname, 157, 'latin1');
+  }
+  if (prefix !== '') {
+    block.write(prefix, 345, 'latin1');
+  }
   let sum = 0;
-  for (let i = 0; i < TAR_BLOCK; i++) sum += block[i] as number;
+  for (let i = 0; i < TAR_BLOCK; i++) {
+    sum += block[i] as number;
+  }
   block.set(EMPTY_CHECKSUM, 148);
   octal(block, 148, 6, sum);
   return block;
@@ -116,8 +136,12 @@ const EMPTY_CHECKSUM = Buffer.from('000000\0 ');
 
 function emptyHeader(): Buffer {
   const block = Buffer.alloc(TAR_BLOCK);
-  for (const offset of [100, 108, 116, 329, 337]) block.fill('0', offset, offset + 7);
-  for (const offset of [124, 136]) block.fill('0', offset, offset + 11);
+  for (const offset of [100, 108, 116, 329, 337]) {
+    block.fill('0', offset, offset + 7);
+  }
+  for (const offset of [124, 136]) {
+    block.fill('0', offset, offset + 11);
+  }
   block.fill(' ', 148, 156);
   block.write('ustar\x0000', 257, 'latin1');
   return block;
@@ -135,7 +159,9 @@ const decimal = (value: number) => Buffer.from(String(value));
 
 /** prefix and name by the ustar rule (name <= 100, prefix <= 155, joined by a slash); undefined where none fits. */
 function splitName(name: string): readonly [prefix: string, name: string] | undefined {
-  if (name.length <= NAME_LENGTH) return ['', name];
+  if (name.length <= NAME_LENGTH) {
+    return ['', name];
+  }
   // The rightmost slash that keeps the prefix in bounds leaves the shortest name; it must not be the trailing one.
   const slash = name.lastIndexOf('/', Math.min(PREFIX_LENGTH, name.length - 2));
   return slash > 0 && name.length - slash - 1 <= NAME_LENGTH
@@ -160,7 +186,8 @@ function encodeKeyword(name: string): string {
 function paxRecord(keyword: string, value: Uint8Array): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${keyword}=`), value, Buffer.from('\n')]);
   let length = rest.length + 1;
-  while (String(length).length + rest.length !== length)
+  while (String(length).length + rest.length !== length) {
     length = String(length).length + rest.length;
+  }
   return Buffer.concat([Buffer.from(String(length)), rest]);
 }

@@ -114,19 +114,24 @@ export class TarReader {
         this.#skipTrailer(bytes.length - at);
         return;
       }
-      if (this.#content > 0) at += this.#passContent(bytes.subarray(at, at + this.#content));
-      else if (this.#padding > 0) {
+      if (this.#content > 0) {
+        at += this.#passContent(bytes.subarray(at, at + this.#content));
+      } else if (this.#padding > 0) {
         const length = Math.min(this.#padding, bytes.length - at);
         this.#padding -= length;
         at += length;
-      } else at += this.#collect(bytes.subarray(at));
+      } else {
+        at += this.#collect(bytes.subarray(at));
+      }
     }
   }
 
   /** Leaves out what is left of the present entry: the bytes that are not to be pushed. */
   skip(): number {
     const left = this.#content + this.#padding;
-    if (this.#content > 0) this.#named(() => this.#visitor.entryEnd());
+    if (this.#content > 0) {
+      this.#named(() => this.#visitor.entryEnd());
+    }
     this.#content = 0;
     this.#padding = 0;
     return left;
@@ -140,26 +145,30 @@ export class TarReader {
       this.#filled > 0 ||
       this.#extending ||
       hasKeys(this.#extension)
-    )
+    ) {
       throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry ?? 'a header'}`);
+    }
   }
 
   #passContent(bytes: Uint8Array): number {
     this.#content -= bytes.length;
     this.#named(() => {
       this.#visitor.content(bytes);
-      if (this.#content === 0) this.#visitor.entryEnd();
+      if (this.#content === 0) {
+        this.#visitor.entryEnd();
+      }
     });
     return bytes.length;
   }
 
   #skipTrailer(length: number): void {
     this.#trailer += length;
-    if (this.#trailer > MAX_TRAILER_SIZE)
+    if (this.#trailer > MAX_TRAILER_SIZE) {
       throw new OstrataError(
         'LIMIT',
         `more than ${MAX_TRAILER_SIZE} bytes after the end of the tar archive`,
       );
+    }
   }
 
   #collect(bytes: Uint8Array): number {
@@ -171,12 +180,15 @@ export class TarReader {
     }
     this.#pending.set(bytes.subarray(0, length), this.#filled);
     this.#filled += length;
-    if (this.#filled < this.#pending.length) return length;
+    if (this.#filled < this.#pending.length) {
+      return length;
+    }
     const whole = this.#pending;
     const extending = this.#extending;
     this.#filled = 0;
-    if (extending === undefined) this.#header(whole);
-    else {
+    if (extending === undefined) {
+      this.#header(whole);
+    } else {
       this.#pending = Buffer.alloc(TAR_BLOCK);
       this.#extending = undefined;
       this.#extension = { ...this.#extension, ...extending(whole) };
@@ -199,11 +211,12 @@ export class TarReader {
       return;
     }
     const type = TYPES[flag];
-    if (type === undefined)
+    if (type === undefined) {
       throw new OstrataError(
         'UNSUPPORTED',
         `tar entry ${JSON.stringify(rawName(block))} of type ${JSON.stringify(flag)}`,
       );
+    }
     const header = applyExtension(block, type, size, this.#extension);
     this.#extension = {};
     this.#content = header.size;
@@ -211,16 +224,19 @@ export class TarReader {
     this.#entry = `entry ${JSON.stringify(header.name)}`;
     this.#named(() => {
       this.#visitor.entry(header);
-      if (header.size === 0) this.#visitor.entryEnd();
+      if (header.size === 0) {
+        this.#visitor.entryEnd();
+      }
     });
   }
 
   #extend(size: number, limit: number, decode: (body: Buffer) => Extension): void {
-    if (size === 0 || size > limit)
+    if (size === 0 || size > limit) {
       throw new OstrataError(
         'LIMIT',
         `tar extended header of ${size} bytes, expected 1 to ${limit}`,
       );
+    }
     this.#pending = Buffer.alloc(size);
     this.#padding = 0;
     const padding = (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
@@ -260,15 +276,18 @@ function applyExtension(
         : '',
     xattrs: extension.xattrs ?? new Map<string, Uint8Array>(),
   };
-  if (header.name === '' || `${header.name}${header.linkname}`.includes('\0'))
+  if (header.name === '' || `${header.name}${header.linkname}`.includes('\0')) {
     throw new OstrataError('CORRUPT', `tar entry named ${JSON.stringify(header.name)}`);
+  }
   return header;
 }
 
 function rawName(block: Buffer): string {
   const name = field(block, 0, 100, 'name');
   // GNU headers ("ustar  ") use the place of the prefix for other things.
-  if (block.toString('latin1', 257, 263) !== 'ustar\0') return name;
+  if (block.toString('latin1', 257, 263) !== 'ustar\0') {
+    return name;
+  }
   const prefix = field(block, 345, 155, 'prefix');
   return prefix === '' ? name : `${prefix}/${name}`;
 }
@@ -284,11 +303,12 @@ function untilNul(bytes: Buffer): Buffer {
 
 function text(bytes: Uint8Array, what: string): string {
   const decoded = decodeUtf8(bytes);
-  if (decoded === undefined)
+  if (decoded === undefined) {
     throw new OstrataError(
       'UNSUPPORTED',
       `tar ${what} ${JSON.stringify(Buffer.from(bytes).toString('latin1'))} is not UTF-8`,
     );
+  }
   return decoded;
 }
 
@@ -297,31 +317,42 @@ function number(block: Buffer, offset: number, length: number, what: string): nu
   const first = block[offset] as number;
   if (first >= 0x80) {
     let value = first & 0x7f;
-    if (first === 0xff) throw new OstrataError('CORRUPT', `tar ${what} is negative`);
-    for (let i = 1; i < length; i++) value = value * 256 + (block[offset + i] as number);
+    if (first === 0xff) {
+      throw new OstrataError('CORRUPT', `tar ${what} is negative`);
+    }
+    for (let i = 1; i < length; i++) {
+      value = value * 256 + (block[offset + i] as number);
+    }
     return safe(value, what);
   }
   const digits = block
     .toString('latin1', offset, offset + length)
     .replace(/[\0 ]+$/, '')
     .trimStart();
-  if (!/^[0-7]*$/.test(digits))
+  if (!/^[0-7]*$/.test(digits)) {
     throw new OstrataError('CORRUPT', `tar ${what} is ${JSON.stringify(digits)}`);
+  }
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 
 function safe(value: number, what: string): number {
-  if (!Number.isSafeInteger(value) || value < 0)
+  if (!Number.isSafeInteger(value) || value < 0) {
     throw new OstrataError('CORRUPT', `tar ${what} is ${value}`);
+  }
   return value;
 }
 
 function checkSum(block: Buffer): void {
   let sum = 8 * 0x20; // its own field counts as spaces
-  for (let i = 0; i < TAR_BLOCK; i++) if (i < 148 || i >= 156) sum += block[i] as number;
+  for (let i = 0; i < TAR_BLOCK; i++) {
+    if (i < 148 || i >= 156) {
+      sum += block[i] as number;
+    }
+  }
   const stated = number(block, 148, 8, 'checksum');
-  if (stated !== sum)
+  if (stated !== sum) {
     throw new OstrataError('CORRUPT', `tar header states the checksum ${stated}, has ${sum}`);
+  }
 }
 
 /** `LENGTH KEYWORD=VALUE\n`, where LENGTH counts the whole record. */
@@ -332,11 +363,14 @@ function decodePax(body: Buffer): Extension {
     const start = cursor.offset;
     const space = body.indexOf(0x20, start);
     const digits = space < 0 ? '' : body.toString('latin1', start, space);
-    if (!/^[1-9][0-9]{0,8}$/.test(digits)) throw cursor.error('record without a length');
+    if (!/^[1-9][0-9]{0,8}$/.test(digits)) {
+      throw cursor.error('record without a length');
+    }
     const record = Buffer.from(cursor.take(Number(digits))).subarray(digits.length + 1);
     const equals = record.indexOf(0x3d);
-    if (equals < 1 || record.at(-1) !== 0x0a)
+    if (equals < 1 || record.at(-1) !== 0x0a) {
       throw cursor.error('record without KEYWORD=VALUE', start);
+    }
     const keyword = text(record.subarray(0, equals), 'pax keyword');
     applyRecord(extension, keyword, record.subarray(equals + 1, -1));
   }
@@ -353,8 +387,9 @@ function applyRecord(
     extension.xattrs.set(decodeKeyword(keyword.slice(PAX_XATTR_PREFIX.length)), Buffer.from(value));
     return;
   }
-  if (keyword.startsWith('GNU.sparse.'))
+  if (keyword.startsWith('GNU.sparse.')) {
     throw new OstrataError('UNSUPPORTED', 'sparse file in a tar archive');
+  }
   switch (keyword) {
     case 'path':
       extension.name = text(value, 'path');
@@ -366,8 +401,9 @@ function applyRecord(
     case 'uid':
     case 'gid': {
       const digits = value.toString('latin1');
-      if (!/^[0-9]{1,16}$/.test(digits))
+      if (!/^[0-9]{1,16}$/.test(digits)) {
         throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(digits)}`);
+      }
       extension[keyword] = safe(Number(digits), keyword);
       return;
     }
@@ -382,8 +418,9 @@ function decodeKeyword(name: string): string {
 }
 
 function refuseGlobal(extension: Extension): Extension {
-  if (hasKeys(extension))
+  if (hasKeys(extension)) {
     throw new OstrataError('UNSUPPORTED', 'global pax header for all entries of a tar archive');
+  }
   return {};
 }
 

@@ -46,11 +46,12 @@ export function parseImgref(imgref: string): {
   readonly rest: string;
 } {
   const transport = transportOf(imgref);
-  if (transport === undefined)
+  if (transport === undefined) {
     throw new OstrataError(
       'USAGE',
       `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`,
     );
+  }
   const rest = imgref.slice(transport.name.length + 1);
   transport.check(rest);
   return { transport, rest };

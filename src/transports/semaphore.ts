@@ -8,15 +8,21 @@ export class Parallel {
   }
 
   async run<T>(body: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#free > 0) {
+      this.#free--;
+    } else {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
     try {
       return await body();
     } finally {
       const next = this.#waiting.shift();
       // The place goes on to who waited longest.
-      if (next) next();
-      else this.#free++;
+      if (next) {
+        next();
+      } else {
+        this.#free++;
+      }
     }
   }
 }

@@ -17,18 +17,24 @@ export interface StagingFolder {
 export async function makeStagingFolder(): Promise<StagingFolder> {
   const parent = process.env.TMPDIR || (process.platform === 'win32' ? tmpdir() : '/var/tmp');
   const path = await mkdtemp(join(parent, 'ostrata-'));
-  if (folders.size === 0) process.once('exit', removeAll);
+  if (folders.size === 0) {
+    process.once('exit', removeAll);
+  }
   folders.add(path);
   return {
     path,
     remove: async () => {
       await rm(path, { recursive: true, force: true });
       folders.delete(path);
-      if (folders.size === 0) process.off('exit', removeAll);
+      if (folders.size === 0) {
+        process.off('exit', removeAll);
+      }
     },
   };
 }
 
 function removeAll(): void {
-  for (const path of folders) rmSync(path, { recursive: true, force: true });
+  for (const path of folders) {
+    rmSync(path, { recursive: true, force: true });
+  }
 }

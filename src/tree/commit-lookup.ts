@@ -46,7 +46,9 @@ class CommitLookup {
 
   /** The directory at `path`, undefined where there is none; the root is known from the start. */
   #directory(path: TreePath): OpenDirectory | undefined {
-    if (this.#directories.has(path)) return this.#directories.get(path);
+    if (this.#directories.has(path)) {
+      return this.#directories.get(path);
+    }
     const entry = this.#directory(parentPath(path))?.dirs.get(baseName(path));
     const opened = entry && this.#open(entry);
     this.#directories.set(path, opened);

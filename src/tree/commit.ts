@@ -42,7 +42,9 @@ export interface CommitTree extends Tree {
 export function openCommitTree(repo: OstreeRepo, checksum: string, log?: Logger): CommitTree {
   const walk = new Walk(repo, checksum);
   const objects = new Map<string, FileInfo>();
-  for (const object of walk.run()) objects.set(object, repo.fileInfo(object));
+  for (const object of walk.run()) {
+    objects.set(object, repo.fileInfo(object));
+  }
   return walk.tree(objects, log);
 }
 
@@ -55,7 +57,9 @@ export async function openLargeCommitTree(
   const walk = new Walk(repo, checksum);
   const infos = new InfoReader(repo);
   try {
-    for (const object of walk.run()) infos.add(object);
+    for (const object of walk.run()) {
+      infos.add(object);
+    }
     return walk.tree(await infos.finish(), log);
   } finally {
     await infos.close();
@@ -83,25 +87,31 @@ class Walk {
     let entries = 0;
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const { directory, depth } = next;
-      if (depth > MAX_TREE_DEPTH)
+      if (depth > MAX_TREE_DEPTH) {
         throw new OstrataError(
           'LIMIT',
           `directories nested more than ${MAX_TREE_DEPTH} deep: ${directory.path}`,
         );
+      }
       const { files, dirs } = this.#enter(directory);
       entries += 1 + files.length;
-      if (entries > MAX_ENTRIES)
+      if (entries > MAX_ENTRIES) {
         throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+      }
       for (const { checksum } of files) {
-        if (seen.has(checksum)) continue;
+        if (seen.has(checksum)) {
+          continue;
+        }
         seen.add(checksum);
         yield checksum;
       }
-      for (const { name, dirtree, dirmeta } of dirs.toReversed()) // the last pushed is taken first
+      for (const { name, dirtree, dirmeta } of dirs.toReversed()) {
+        // The last pushed is taken first.
         pending.push({
           directory: { path: `${prefix(directory)}${name}`, dirtree, dirmeta },
           depth: depth + 1,
         });
+      }
     }
   }
 
@@ -142,8 +152,9 @@ class Walk {
     for (const directory of this.#directories) {
       const { uid, gid, mode, xattrs } = this.#dirmetas.get(directory.dirmeta) as Dirmeta;
       yield { type: 'directory', path: directory.path, mode, uid, gid, xattrs };
-      for (const { name, checksum } of (this.#dirtrees.get(directory.dirtree) as Dirtree).files)
+      for (const { name, checksum } of (this.#dirtrees.get(directory.dirtree) as Dirtree).files) {
         yield fileEntry(`${prefix(directory)}${name}`, checksum, objects.get(checksum) as FileInfo);
+      }
     }
   }
 }
@@ -155,7 +166,9 @@ function prefix({ path }: CommitDirectory): `/${string}` {
 /** The entry of content object `checksum` at `path`. */
 export function fileEntry(path: TreePath, checksum: string, info: FileInfo): FileEntry {
   const { type, mode, uid, gid, xattrs, size, target } = info;
-  if (type === 'file') return { type, path, mode, uid, gid, xattrs, size, checksum };
+  if (type === 'file') {
+    return { type, path, mode, uid, gid, xattrs, size, checksum };
+  }
   return { type, path, mode, uid, gid, xattrs, size: 0, target: target as string, checksum };
 }
 

@@ -26,12 +26,18 @@ export function openDirectoryTree(directory: string, log: Logger = silentLogger)
     entries.push(entryAt(root, parent) as FileEntry);
     for (const path of children(root, parent)) {
       const entry = entryAt(root, path);
-      if (entry === undefined) skipped++;
-      else if (entry.type === 'directory') pending.push(path);
-      else entries.push(entry);
+      if (entry === undefined) {
+        skipped++;
+      } else if (entry.type === 'directory') {
+        pending.push(path);
+      } else {
+        entries.push(entry);
+      }
     }
   }
-  if (skipped > 0) log.warn(`${root}: ${skipped} sockets, pipes or devices are left out`);
+  if (skipped > 0) {
+    log.warn(`${root}: ${skipped} sockets, pipes or devices are left out`);
+  }
   const files = new FileMap(entries);
   log.info(`${root}: ${files.size} entries`);
   return {
@@ -45,8 +51,9 @@ export function openDirectoryTree(directory: string, log: Logger = silentLogger)
 /** Single files below `directory`, without a walk. Symlinks are followed within it, never out of it. */
 export function lookupDirectory(directory: string): LookupTree {
   const root = directory.replace(/(?<=.)\/+$/, '');
-  if (!inContext('reading', () => lstatSync(`${root}/`)).isDirectory())
+  if (!inContext('reading', () => lstatSync(`${root}/`)).isDirectory()) {
     throw new OstrataError('NOT_FOUND', `${root} is not a folder`);
+  }
   const files = rememberingLookup((path) => entryAt(root, path));
   return {
     name: root,
@@ -63,19 +70,24 @@ function entryAt(root: string, path: TreePath): FileEntry | undefined {
   const real = root + path;
   // The root may be a symlink: its trailing slash follows it.
   const stats = inContext('reading', () => lstatIfThere(real));
-  if (stats === undefined) return undefined;
+  if (stats === undefined) {
+    return undefined;
+  }
   const { mode, uid, gid, size } = stats;
   const target = stats.isSymbolicLink() ? targetOf(real) : undefined;
   const lazy = new LazyAttributes(real, stats, target);
   // Getters of the entry itself, not of a class: a copy of the entry has them too.
-  if (stats.isDirectory())
+  if (stats.isDirectory()) {
     return {
       ...{ type: 'directory', path, mode, uid, gid },
       get xattrs() {
         return lazy.xattrs;
       },
     };
-  if (!stats.isFile() && target === undefined) return undefined;
+  }
+  if (!stats.isFile() && target === undefined) {
+    return undefined;
+  }
   return {
     ...(target === undefined ? { type: 'file', size } : { type: 'symlink', size: 0, target }),
     ...{ path, mode, uid, gid },
@@ -94,7 +106,9 @@ function lstatIfThere(path: string): Stats | undefined {
   } catch (error) {
     // Below a file, or with a name longer than any file has, there is nothing.
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOTDIR' || code === 'ENAMETOOLONG') return undefined;
+    if (code === 'ENOTDIR' || code === 'ENAMETOOLONG') {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -104,7 +118,9 @@ function children(root: string, directory: TreePath): TreePath[] {
   const names = inContext('reading', () => readdirSync(root + directory, { encoding: 'buffer' }));
   return names.map((bytes): TreePath => {
     const name = decodeUtf8(bytes);
-    if (name !== undefined) return `${prefix}${name}`;
+    if (name !== undefined) {
+      return `${prefix}${name}`;
+    }
     const shown = JSON.stringify(bytes.toString('latin1'));
     throw new OstrataError(
       'UNSUPPORTED',
@@ -116,11 +132,12 @@ function children(root: string, directory: TreePath): TreePath[] {
 function targetOf(path: string): string {
   const bytes = inContext('reading', () => readlinkSync(path, { encoding: 'buffer' }));
   const target = decodeUtf8(bytes);
-  if (target === undefined)
+  if (target === undefined) {
     throw new OstrataError(
       'UNSUPPORTED',
       `${path}: the symlink target ${bytes.toString('latin1')} is not UTF-8`,
     );
+  }
   return target;
 }
 
@@ -130,14 +147,17 @@ function* readSteady(path: string, size: number): Iterable<Uint8Array> {
   try {
     for (const chunk of readChunks(path)) {
       seen += chunk.length;
-      if (seen > size) break;
+      if (seen > size) {
+        break;
+      }
       yield chunk;
     }
   } catch (error) {
     throw wrapError('reading', error);
   }
-  if (seen !== size)
+  if (seen !== size) {
     throw new OstrataError('IO', `${path} was changed while it was read: it had ${size} bytes`);
+  }
 }
 
 /** What costs a system call or the whole content is read at the first use. */
@@ -176,7 +196,11 @@ class LazyAttributes {
       xattrsBytes: encodeXattrs(this.xattrs),
       ...target,
     });
-    if (target === undefined) for (const chunk of readSteady(this.#path, size)) hash.update(chunk);
+    if (target === undefined) {
+      for (const chunk of readSteady(this.#path, size)) {
+        hash.update(chunk);
+      }
+    }
     return hash.digest('hex');
   }
 }

@@ -21,9 +21,13 @@ parentPort?.on('message', (message: InfosBatch | 'end') => {
   }
   readUntaken(message, (index, checksum) => {
     const { uid, gid, mode, size, target, xattrsBytes } = repo.fileInfo(checksum);
-    if (!sets.has(xattrsBytes)) sets.set(xattrsBytes, sets.size);
+    if (!sets.has(xattrsBytes)) {
+      sets.set(xattrsBytes, sets.size);
+    }
     at.push(index);
     numbers.push(uid, gid, mode, size, sets.get(xattrsBytes) as number);
-    if (target !== undefined) targets.push(target);
+    if (target !== undefined) {
+      targets.push(target);
+    }
   });
 });

@@ -32,8 +32,9 @@ export interface InfosReply {
 
 function batchOf(checksums: readonly string[], start: number): InfosBatch {
   const bytes = Buffer.from(new SharedArrayBuffer(CHECKSUM_BYTES * BATCH));
-  for (let i = 0; i < BATCH; i++)
+  for (let i = 0; i < BATCH; i++) {
     bytes.write(checksums[start + i] as string, CHECKSUM_BYTES * i, 'hex');
+  }
   return { start, checksums: bytes, taken: new Int32Array(new SharedArrayBuffer(4)) };
 }
 
@@ -42,10 +43,13 @@ export function readUntaken(
   { start, checksums, taken }: InfosBatch,
   read: (at: number, checksum: string) => void,
 ): void {
-  if (Atomics.exchange(taken, 0, 1) === 1) return;
+  if (Atomics.exchange(taken, 0, 1) === 1) {
+    return;
+  }
   const bytes = Buffer.from(checksums.buffer);
-  for (let i = 0; i < BATCH; i++)
+  for (let i = 0; i < BATCH; i++) {
     read(start + i, bytes.toString('hex', CHECKSUM_BYTES * i, CHECKSUM_BYTES * (i + 1)));
+  }
 }
 
 /**
@@ -65,21 +69,27 @@ export class InfoReader {
   /** @param checksum not added before */
   add(checksum: string): void {
     const count = this.#checksums.push(checksum);
-    if (count % BATCH !== 0) return;
+    if (count % BATCH !== 0) {
+      return;
+    }
     const batch = batchOf(this.#checksums, count - BATCH);
     this.#batches.push(batch);
-    if (count === WORTH_A_THREAD) this.#startHelper();
-    else this.#helper?.postMessage(batch);
+    if (count === WORTH_A_THREAD) {
+      this.#startHelper();
+    } else {
+      this.#helper?.postMessage(batch);
+    }
   }
 
   /** Of all that were added, in that order. */
   async finish(): Promise<Map<string, FileInfo>> {
     const reply = this.#helper && answerOf(this.#helper);
     const infos: (FileInfo | undefined)[] = this.#checksums.map(() => undefined);
-    for (const batch of this.#batches)
+    for (const batch of this.#batches) {
       readUntaken(batch, (at, checksum) => {
         infos[at] = this.#repo.fileInfo(checksum);
       });
+    }
     addInfos(infos, await reply);
     // The last few are in no batch; what the helper failed in fails here, or does not.
     return new Map(
@@ -96,7 +106,9 @@ export class InfoReader {
     const workerData = this.#repo.path;
     const helper = new Worker(new URL('./file-infos-worker.js', import.meta.url), { workerData });
     helper.on('error', () => {}); // it ends then
-    for (const batch of this.#batches) helper.postMessage(batch);
+    for (const batch of this.#batches) {
+      helper.postMessage(batch);
+    }
     this.#helper = helper;
   }
 }
@@ -110,7 +122,9 @@ function answerOf(helper: Worker): Promise<InfosReply | undefined> {
 }
 
 function addInfos(infos: (FileInfo | undefined)[], reply: InfosReply | undefined): void {
-  if (reply === undefined) return;
+  if (reply === undefined) {
+    return;
+  }
   const { numbers, xattrs } = reply;
   const targets = reply.targets.values();
   const interner = new XattrsInterner();

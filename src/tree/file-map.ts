@@ -16,8 +16,9 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
     const compare = sorted.some((entry) => SURROGATE.test(entry.path)) ? compareUtf8 : compareUtf16;
     sorted.sort((a, b) => compare(a.path, b.path));
     this.#entries = new Map(sorted.map((entry) => [entry.path, entry]));
-    if (this.#entries.size !== sorted.length)
+    if (this.#entries.size !== sorted.length) {
       throw new OstrataError('CORRUPT', 'a path occurs twice in the tree');
+    }
   }
 
   get size(): number {
@@ -34,7 +35,9 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
   resolve(path: string, followLast = false): FileEntry | undefined {
     // A path of the tree has no symlink above it: nearly all are found at once.
     const direct = this.#entries.get(path);
-    if (direct !== undefined && !(followLast && direct.type === 'symlink')) return direct;
+    if (direct !== undefined && !(followLast && direct.type === 'symlink')) {
+      return direct;
+    }
     return resolvePath((each) => this.#entries.get(each), path, followLast);
   }
 }
@@ -45,6 +48,8 @@ export function parentPath(path: TreePath): TreePath {
 }
 
 function compareUtf16(a: string, b: string): number {
-  if (a < b) return -1;
+  if (a < b) {
+    return -1;
+  }
   return a > b ? 1 : 0;
 }

@@ -53,7 +53,9 @@ export async function openImageTree(
         ),
         descriptor,
         async (tar) => {
-          for await (const bytes of tar) reader.push(bytes);
+          for await (const bytes of tar) {
+            reader.push(bytes);
+          }
           reader.end();
         },
       ),
@@ -62,13 +64,17 @@ export async function openImageTree(
     skipped += scan.skipped;
   }
   tree.remove(REPO_DIRECTORY);
-  if (skipped > 0) log.warn(`${image.name}: ${skipped} devices or pipes are left out`);
+  if (skipped > 0) {
+    log.warn(`${image.name}: ${skipped} devices or pipes are left out`);
+  }
 
   const sources = new Map<TreePath, Source>();
   const files = new FileMap(
     (function* () {
       for (const { entry, source } of tree.entries()) {
-        if (source !== undefined) sources.set(entry.path, source);
+        if (source !== undefined) {
+          sources.set(entry.path, source);
+        }
         yield entry;
       }
     })(),
@@ -176,8 +182,9 @@ class LayerScan implements TarVisitor {
     this.#hash = hash;
     this.#finish = () => {
       const checksum = hash.digest('hex');
-      if (object !== undefined && checksum !== object)
+      if (object !== undefined && checksum !== object) {
         throw new OstrataError('CORRUPT', `has the checksum ${checksum}`);
+      }
       this.#tree.addLeaf(this.#layer, name, { ...attributes, checksum, source });
     };
   }
@@ -187,13 +194,15 @@ class LayerScan implements TarVisitor {
     checksum: string,
     kind: 'file-xattrs' | 'file-xattrs-link',
   ): void {
-    if (size > MAX_XATTRS_SIZE)
+    if (size > MAX_XATTRS_SIZE) {
       throw new OstrataError('LIMIT', `${size} bytes, at most ${MAX_XATTRS_SIZE}`);
+    }
     if (type === 'link') {
       const [, start, rest] = OBJECT.exec(linkname) ?? [];
       const bytes = this.#shared.get(`${start}${rest}`);
-      if (bytes === undefined)
+      if (bytes === undefined) {
         throw new OstrataError('CORRUPT', `is a link to ${linkname}, which does not precede it`);
+      }
       this.#objectXattrs = { checksum, bytes };
       return;
     }
@@ -201,11 +210,13 @@ class LayerScan implements TarVisitor {
     this.#kept = kept;
     this.#finish = () => {
       const bytes = Buffer.concat(kept);
-      if (kind === 'file-xattrs-link') this.#objectXattrs = { checksum, bytes };
-      else {
+      if (kind === 'file-xattrs-link') {
+        this.#objectXattrs = { checksum, bytes };
+      } else {
         this.#sharedSize += bytes.length;
-        if (this.#sharedSize > MAX_SHARED_XATTRS)
+        if (this.#sharedSize > MAX_SHARED_XATTRS) {
           throw new OstrataError('LIMIT', `more than ${MAX_SHARED_XATTRS} bytes of shared xattrs`);
+        }
         this.#shared.set(checksum, bytes);
       }
     };
@@ -225,7 +236,9 @@ async function* contentOf(
   const reader = new TarReader({
     entry: () => entry++,
     content: (bytes) => {
-      if (entry === wanted) ready.push(bytes.slice());
+      if (entry === wanted) {
+        ready.push(bytes.slice());
+      }
     },
     entryEnd() {},
   });
@@ -237,26 +250,33 @@ async function* contentOf(
       yield chunk;
     }
     ready = [];
-    if (entry > wanted) break;
+    if (entry > wanted) {
+      break;
+    }
   }
   const computed = hash.digest('hex');
-  if (computed !== file.checksum)
+  if (computed !== file.checksum) {
     throw new OstrataError(
       'CORRUPT',
       `reading ${image.name}: ${file.path} changed: its checksum is ${computed}`,
     );
+  }
 }
 
 /** The tar of a layer, which was checked when the tree was opened. */
 async function* layerTar(image: ReadableImage, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
   async function* copied(): AsyncGenerator<Uint8Array> {
-    for await (const bytes of image.blob(descriptor)) yield Buffer.from(bytes); // the stream keeps what it is given
+    for await (const bytes of image.blob(descriptor)) {
+      yield Buffer.from(bytes); // the stream keeps what it is given
+    }
   }
   const source = Readable.from(copied(), { objectMode: false });
   const [decompressor] = layerDecompressor(descriptor.mediaType);
   const tar = decompressor === undefined ? source : pipeline(source, decompressor, () => {});
   try {
-    for await (const bytes of tar) yield bytes as Uint8Array;
+    for await (const bytes of tar) {
+      yield bytes as Uint8Array;
+    }
   } catch (error) {
     throw wrapError(`reading ${image.name}: layer ${descriptor.digest}`, error);
   }

@@ -69,11 +69,14 @@ export class LayeredTree {
       this.#root.layer = layer;
       return;
     }
-    if (isAufsDirectory(last)) return;
+    if (isAufsDirectory(last)) {
+      return;
+    }
     const parent = this.#directory(layer, components);
     const existing = parent.children.get(last);
-    if (!isDirectory(existing)) this.#put(parent, last, { attributes, layer, children: new Map() });
-    else {
+    if (!isDirectory(existing)) {
+      this.#put(parent, last, { attributes, layer, children: new Map() });
+    } else {
       existing.attributes = attributes;
       existing.layer = layer;
     }
@@ -83,13 +86,18 @@ export class LayeredTree {
   addLeaf(layer: number, name: string, leaf: Leaf): void {
     const components = componentsOf(name);
     const last = components.pop();
-    if (last === undefined)
+    if (last === undefined) {
       throw new OstrataError('CORRUPT', 'names the root, and is no directory');
+    }
     const parent = this.#directory(layer, components);
     const whiteout = parseWhiteout(last);
-    if (whiteout === undefined) this.#put(parent, last, { leaf, layer });
-    else if (whiteout.kind === 'opaque') hideChildren(parent, layer);
-    else if (whiteout.kind === 'removal') hide(parent, whiteout.name, layer);
+    if (whiteout === undefined) {
+      this.#put(parent, last, { leaf, layer });
+    } else if (whiteout.kind === 'opaque') {
+      hideChildren(parent, layer);
+    } else if (whiteout.kind === 'removal') {
+      hide(parent, whiteout.name, layer);
+    }
   }
 
   /** A hard link to what this layer or a lower one has as `target`. */
@@ -98,8 +106,9 @@ export class LayeredTree {
     const last = components.pop();
     const node =
       last === undefined ? undefined : this.#directory(layer, components).children.get(last);
-    if (node === undefined || isDirectory(node))
+    if (node === undefined || isDirectory(node)) {
       throw new OstrataError('CORRUPT', `is a link to ${target}, which is no file`);
+    }
     this.addLeaf(layer, name, node.leaf);
   }
 
@@ -108,9 +117,12 @@ export class LayeredTree {
     const components = componentsOf(path);
     const last = components.pop();
     let node: Node | undefined = this.#root;
-    for (const component of components)
+    for (const component of components) {
       node = isDirectory(node) ? node.children.get(component) : undefined;
-    if (isDirectory(node) && last !== undefined) node.children.delete(last);
+    }
+    if (isDirectory(node) && last !== undefined) {
+      node.children.delete(last);
+    }
   }
 
   /** Every entry, and where the content of each file is. */
@@ -118,11 +130,13 @@ export class LayeredTree {
     const pending: [path: TreePath, node: Node][] = [['/', this.#root]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
-      if (!isDirectory(node)) yield { entry: leafEntry(path, node.leaf), source: node.leaf.source };
-      else {
+      if (!isDirectory(node)) {
+        yield { entry: leafEntry(path, node.leaf), source: node.leaf.source };
+      } else {
         yield { entry: { type: 'directory', path, ...node.attributes } };
-        for (const [name, child] of node.children)
+        for (const [name, child] of node.children) {
           pending.push([`${path === '/' ? '' : path}/${name}`, child]);
+        }
       }
     }
   }
@@ -135,15 +149,21 @@ export class LayeredTree {
       const name = pending.pop() as string;
       const at = chain.at(-1) as DirectoryNode;
       if (name === '..') {
-        if (chain.length > 1) chain.pop();
+        if (chain.length > 1) {
+          chain.pop();
+        }
         continue;
       }
       const child = at.children.get(name);
-      if (isDirectory(child)) chain.push(child);
-      else if (child?.leaf.target !== undefined) {
-        if (++links > MAX_SYMLINKS)
+      if (isDirectory(child)) {
+        chain.push(child);
+      } else if (child?.leaf.target !== undefined) {
+        if (++links > MAX_SYMLINKS) {
           throw new OstrataError('LIMIT', `more than ${MAX_SYMLINKS} symlinks in its directories`);
-        if (child.leaf.target.startsWith('/')) chain = [this.#root];
+        }
+        if (child.leaf.target.startsWith('/')) {
+          chain = [this.#root];
+        }
         pending.push(
           ...child.leaf.target
             .split('/')
@@ -160,8 +180,9 @@ export class LayeredTree {
   }
 
   #put(parent: DirectoryNode, name: string, node: Node): void {
-    if (!parent.children.has(name) && ++this.#entries > MAX_ENTRIES)
+    if (!parent.children.has(name) && ++this.#entries > MAX_ENTRIES) {
       throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+    }
     parent.children.set(name, node);
   }
 }
@@ -170,27 +191,37 @@ function leafEntry(
   path: TreePath,
   { mode, uid, gid, xattrs, size, target, checksum }: Leaf,
 ): FileEntry {
-  if (target !== undefined)
+  if (target !== undefined) {
     return { type: 'symlink', path, mode, uid, gid, xattrs, size: 0, target, checksum };
+  }
   return { type: 'file', path, mode, uid, gid, xattrs, size, checksum };
 }
 
 /** Of a name in a tar: relative to the root, whatever it begins with. */
 function componentsOf(name: string): string[] {
   const components = name.split('/').filter((part) => part !== '' && part !== '.');
-  if (components.includes('..')) throw new OstrataError('CORRUPT', 'leaves the image');
+  if (components.includes('..')) {
+    throw new OstrataError('CORRUPT', 'leaves the image');
+  }
   return components;
 }
 
 /** Removes `name` as layers below `layer` have it; what `layer` itself has below it stays. */
 function hide(parent: DirectoryNode, name: string, layer: number): void {
   const node = parent.children.get(name);
-  if (node === undefined) return;
-  if (isDirectory(node)) hideChildren(node, layer);
-  if (node.layer < layer && (!isDirectory(node) || node.children.size === 0))
+  if (node === undefined) {
+    return;
+  }
+  if (isDirectory(node)) {
+    hideChildren(node, layer);
+  }
+  if (node.layer < layer && (!isDirectory(node) || node.children.size === 0)) {
     parent.children.delete(name);
+  }
 }
 
 function hideChildren(directory: DirectoryNode, layer: number): void {
-  for (const name of directory.children.keys()) hide(directory, name, layer);
+  for (const name of directory.children.keys()) {
+    hide(directory, name, layer);
+  }
 }

@@ -35,20 +35,28 @@ export function resolvePath(
   let at: TreePath | '' = '';
   for (let links = 0; pending.length > 0; ) {
     const name = pending.pop() as string;
-    if (name === '' || name === '.') continue;
+    if (name === '' || name === '.') {
+      continue;
+    }
     if (name === '..') {
       at = at.slice(0, Math.max(0, at.lastIndexOf('/'))) as TreePath | '';
       continue;
     }
     const entry = get(`${at}/${name}`);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const isLast = pending.every((rest) => rest === '');
     if (entry.type !== 'symlink' || (isLast && !followLast)) {
       at = entry.path;
       continue;
     }
-    if (++links > MAX_SYMLINKS) return undefined;
-    if (entry.target.startsWith('/')) at = '';
+    if (++links > MAX_SYMLINKS) {
+      return undefined;
+    }
+    if (entry.target.startsWith('/')) {
+      at = '';
+    }
     pending.push(...entry.target.split('/').reverse());
   }
   return get(at === '' ? '/' : at);
@@ -58,7 +66,9 @@ export function resolvePath(
 export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined): PathLookup {
   const known = new Map<TreePath, FileEntry | undefined>();
   const remembered = (path: TreePath) => {
-    if (!known.has(path)) known.set(path, get(path));
+    if (!known.has(path)) {
+      known.set(path, get(path));
+    }
     return known.get(path);
   };
   return { resolve: (path, followLast) => resolvePath(remembered, path, followLast) };
@@ -70,8 +80,9 @@ export function regularFile(
   entry: FileEntry | undefined,
   tree: string,
 ): RegularFile {
-  if (entry?.type !== 'file')
+  if (entry?.type !== 'file') {
     throw new OstrataError('NOT_FOUND', `no regular file ${path} in ${tree}`);
+  }
   return entry;
 }
 
@@ -83,10 +94,11 @@ export async function wholeFile(
   read: (file: RegularFile) => ByteStream,
 ): Promise<Uint8Array> {
   const file = regularFile(path, resolved, tree);
-  if (file.size > MAX_WHOLE_FILE)
+  if (file.size > MAX_WHOLE_FILE) {
     throw new OstrataError(
       'LIMIT',
       `${path} has ${file.size} bytes, at most ${MAX_WHOLE_FILE} are held in memory`,
     );
+  }
   return collect(read(file), file.size);
 }

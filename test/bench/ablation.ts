@@ -39,13 +39,14 @@ function withReservedLayer(
   { prior, ...limits }: LayoutLimits,
 ): Layout {
   const maxLayers = limits.maxLayers - 1;
-  if (prior === undefined)
+  if (prior === undefined) {
     return {
       layers: [
         ...expectedDownload.plan(components, { ...limits, maxLayers }).layers,
         { components: [] },
       ],
     };
+  }
   const known = new Set(prior.flatMap((layer) => layer.components));
   const added = components.map(({ id }) => id).filter((id) => !known.has(id));
   const last = prior.at(-1);

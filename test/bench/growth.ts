@@ -27,7 +27,9 @@ export function growthSubjects(scratch: string): Subject[] {
         `oci:${image}`,
       ];
       const result = { ...measureNode([program, ...call]), bytesOut: blobBytes(image) };
-      for (const made of [path, image]) rmSync(made, { recursive: true });
+      for (const made of [path, image]) {
+        rmSync(made, { recursive: true });
+      }
       return result;
     },
   }));

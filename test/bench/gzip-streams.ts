@@ -42,14 +42,18 @@ if (isMainThread) {
 } else {
   const { files, level } = workerData as Share;
   async function* content(): AsyncGenerator<Buffer> {
-    for (const file of files) yield* createReadStream(file, { highWaterMark: CHUNK_SIZE });
+    for (const file of files) {
+      yield* createReadStream(file, { highWaterMark: CHUNK_SIZE });
+    }
   }
   let length = 0;
   await pipeline(
     Readable.from(content()),
     createGzip({ level, chunkSize: CHUNK_SIZE }),
     async (gzip) => {
-      for await (const chunk of gzip) length += (chunk as Buffer).length;
+      for await (const chunk of gzip) {
+        length += (chunk as Buffer).length;
+      }
     },
   );
   parentPort?.postMessage(length);

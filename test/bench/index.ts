@@ -90,11 +90,16 @@ async function runAll(
   rounds: number,
 ): Promise<Map<string, Measurement[]>> {
   const results = new Map<string, Measurement[]>();
-  for (let round = 1; round <= rounds; round++)
+  for (let round = 1; round <= rounds; round++) {
     for (const { name, run } of chosen) {
-      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[Kround ${round}: ${name}`);
+      if (process.stderr.isTTY) {
+        process.stderr.write(`\r\x1b[Kround ${round}: ${name}`);
+      }
       results.set(name, [...(results.get(name) ?? []), await run()]);
     }
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  }
+  if (process.stderr.isTTY) {
+    process.stderr.write('\r\x1b[K');
+  }
   return results;
 }

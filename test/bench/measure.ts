@@ -29,8 +29,12 @@ export function measure(
     encoding: 'utf8',
   });
   const seconds = (performance.now() - start) / 1000;
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${command.join(' ')}: exit code ${status}\n${stderr}`);
+  if (error) {
+    throw error;
+  }
+  if (status !== 0) {
+    throw new Error(`${command.join(' ')}: exit code ${status}\n${stderr}`);
+  }
   const [, minutes, userSeconds, systemMinutes, systemSeconds] =
     [...stderr.matchAll(TIMES_LINE)].at(-1) ?? [];
   const cpu =

@@ -64,13 +64,16 @@ try {
   const { status } = spawnSync(process.execPath, [...profiling, program, ...call], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  if (status !== 0) process.exit(1);
+  if (status !== 0) {
+    process.exit(1);
+  }
 } finally {
   rmSync(scratch, { recursive: true });
 }
 for (const file of readdirSync(directory).sort()) {
   console.log(`\ndist/profile/${file}`);
   const times = selfTimes(JSON.parse(readFileSync(join(directory, file), 'utf8')) as CpuProfile);
-  for (const [name, milliseconds] of times.slice(0, LISTED))
+  for (const [name, milliseconds] of times.slice(0, LISTED)) {
     console.log(`${milliseconds.toFixed(0).padStart(8)} ms  ${name}`);
+  }
 }

@@ -15,7 +15,9 @@ const copyProgram = fileURLToPath(new URL('./copy.js', import.meta.url));
 
 /** Uses the gzip image that the subjects before have made, or makes it. */
 export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
-  if (![has('docker-registry'), has('skopeo'), has('ostree')].every(Boolean)) return [];
+  if (![has('docker-registry'), has('skopeo'), has('ostree')].every(Boolean)) {
+    return [];
+  }
   const at = (name: string) => join(scratch, name);
   let discarded = 0;
   /**
@@ -25,7 +27,9 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   const discard = (name: string) => {
     for (const entry of readdirSync(at(name), { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name);
-      if (!entry.isFile() || statSync(path).nlink > 1) continue;
+      if (!entry.isFile() || statSync(path).nlink > 1) {
+        continue;
+      }
       chmodSync(path, 0o600);
       truncateSync(path);
     }
@@ -35,7 +39,9 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   const fillRegistry = (host: string) => {
     const old = `oci:${at('gzip')}:bench`;
     const encapsulate = [program, 'container-encapsulate', '-q', '--no-cache'];
-    if (!existsSync(at('gzip'))) measureNode([...encapsulate, `--repo=${repo}`, ref, old]);
+    if (!existsSync(at('gzip'))) {
+      measureNode([...encapsulate, `--repo=${repo}`, ref, old]);
+    }
     measure([
       'skopeo',
       'copy',
@@ -45,14 +51,18 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
       old,
       `docker://${host}/os:old`,
     ]);
-    if (next === undefined) return;
+    if (next === undefined) {
+      return;
+    }
     const options = [`--repo=${next.repo}`, `--previous-build=${old}`, '--tls-verify=false'];
     measureNode([...encapsulate, ...options, next.ref, `registry:${host}/os:next`]);
   };
   const withImages = (body: (host: string) => Measurement): Promise<Measurement> => {
     const isFilled = existsSync(at('images'));
     return atRegistry(at('images'), (host) => {
-      if (!isFilled) fillRegistry(host);
+      if (!isFilled) {
+        fillRegistry(host);
+      }
       // Who waits for the disk is not to wait for what others wrote before.
       spawnSync('sync', ['-f', scratch]);
       return body(host);
@@ -105,7 +115,9 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
       );
     };
     const pullAnew = (host: string) => {
-      if (existsSync(pulled)) discard(`pulled-${mode}`);
+      if (existsSync(pulled)) {
+        discard(`pulled-${mode}`);
+      }
       measure(['ostree', 'init', `--repo=${pulled}`, `--mode=${mode}`]);
       return pull(host, 'old');
     };
@@ -124,7 +136,9 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
               repo,
               ref,
             );
-            for (const name of ['dir', 'local']) discard(name);
+            for (const name of ['dir', 'local']) {
+              discard(name);
+            }
             return result;
           }),
       },
@@ -134,7 +148,9 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
         reference: cold,
         run: () =>
           withImages((host) => {
-            if (!existsSync(pulled)) pullAnew(host);
+            if (!existsSync(pulled)) {
+              pullAnew(host);
+            }
             const result = pull(host, 'next');
             discard(`pulled-${mode}`);
             return result;

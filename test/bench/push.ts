@@ -7,7 +7,9 @@ import { has, type Place, program, type Subject } from './subjects.js';
 
 /** Uses the cache and the gzip image that the subjects before have made. */
 export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
-  if (![has('docker-registry'), has('skopeo')].every(Boolean)) return [];
+  if (![has('docker-registry'), has('skopeo')].every(Boolean)) {
+    return [];
+  }
   const atNewRegistry = async <T>(push: (host: string) => T): Promise<T> => {
     const folder = join(scratch, 'registry');
     try {

@@ -72,7 +72,9 @@ async function measured(
     pipeline(child.stdout, createWriteStream(output)),
   ]);
   clearInterval(poll);
-  if (status !== 0) throw new Error(`${program}: exit code ${status}`);
+  if (status !== 0) {
+    throw new Error(`${program}: exit code ${status}`);
+  }
   return { seconds: (performance.now() - start) / 1000, ...(peak !== undefined && { peak }) };
 }
 
@@ -108,8 +110,9 @@ async function makeDatabase(
   const db = new Database(bytes);
   const insert = db.prepare('INSERT INTO Packages(blob) VALUES (?)');
   db.run('DELETE FROM Packages');
-  for (let i = 0; i < packages(headers); i++)
+  for (let i = 0; i < packages(headers); i++) {
     insert.run([headers[i % headers.length] as Uint8Array]);
+  }
   insert.free();
   mkdirSync(folder);
   writeFileSync(join(folder, 'rpmdb.sqlite'), db.export());

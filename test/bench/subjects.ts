@@ -32,15 +32,18 @@ const programs = new Map<string, boolean>();
 export const has = (command: string) => {
   const known =
     programs.get(command) ?? spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
-  if (!known && !programs.has(command))
+  if (!known && !programs.has(command)) {
     console.error(`bench: ${command} is missing: what needs it is SKIPPED`);
+  }
   programs.set(command, known);
   return known;
 };
 /** Others cannot make a folder of root's. */
 const isRoot = () => {
   const root = process.getuid?.() === 0;
-  if (!root) console.error('bench: not root: a changed file is SKIPPED');
+  if (!root) {
+    console.error('bench: not root: a changed file is SKIPPED');
+  }
   return root;
 };
 
@@ -177,7 +180,9 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
 
 /** The same from repositories of other modes, which are made here. */
 export function modeSubjects({ repo, ref, scratch }: Place): Subject[] {
-  if (!has('ostree')) return [];
+  if (!has('ostree')) {
+    return [];
+  }
   return ['archive', 'bare-user'].map((mode) => ({
     name: `ostrata, gzip, 2 jobs, ${mode}`,
     reference: 'ostrata, gzip, 2 jobs',

@@ -65,7 +65,7 @@ const damages: Readonly<Record<string, (entry: string) => void>> = {
   'an entry.json of another program': (entry) =>
     writeFileSync(join(entry, 'entry.json'), '{"size":7}'),
 };
-for (const [name, damage] of Object.entries(damages))
+for (const [name, damage] of Object.entries(damages)) {
   test(`${name} is not used, and is replaced`, () => {
     const { directory, cache, path, add } = setUp();
     const blob = add('key', 'content');
@@ -76,6 +76,7 @@ for (const [name, damage] of Object.entries(damages))
     add('key', 'content');
     assert.deepEqual(cache.take('key', target), blob);
   });
+}
 
 test('after a reboot a blob is read once, whatever its size and time say', () => {
   const { directory, cache, path, add } = setUp();
@@ -104,9 +105,12 @@ test('after a reboot a blob is read once, whatever its size and time say', () =>
 
 test('what was not used for longest goes first, abandoned work too', () => {
   const { directory, cache, path, add } = setUp({ size: 25 });
-  for (const key of ['a', 'b', 'c']) add(key, key.repeat(10));
-  for (const [i, key] of ['a', 'b', 'c'].entries())
+  for (const key of ['a', 'b', 'c']) {
+    add(key, key.repeat(10));
+  }
+  for (const [i, key] of ['a', 'b', 'c'].entries()) {
     utimesSync(join(directory, key, 'entry.json'), 1000 + i, 1000 + i);
+  }
   cache.take('a', path());
   mkdirSync(join(directory, '.d.old'));
   mkdirSync(join(directory, '.e.new'));

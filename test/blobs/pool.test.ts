@@ -45,7 +45,9 @@ function write(
 test('results are in the order of the tasks, and the same for any number of workers', async () => {
   const contents = Array.from({ length: 7 }, (_, i) => `content ${i} `.repeat(((i * 5) % 7) + 1));
   const results = [];
-  for (const jobs of [1, 3, 20]) results.push(await write(contents.map(task), jobs));
+  for (const jobs of [1, 3, 20]) {
+    results.push(await write(contents.map(task), jobs));
+  }
   assert.deepEqual(results[1], results[0]);
   assert.deepEqual(results[2], results[0]);
   const again = contents.map(task);
@@ -58,7 +60,9 @@ test('results are in the order of the tasks, and the same for any number of work
 test('a layer is the same when others help with it', async () => {
   const content = Buffer.alloc(30 << 20, 'something long ').toString();
   const results = [];
-  for (const jobs of [1, 2, 5]) results.push(await write([task(content), task('short')], jobs));
+  for (const jobs of [1, 2, 5]) {
+    results.push(await write([task(content), task('short')], jobs));
+  }
   assert.deepEqual(results[1], results[0]);
   assert.deepEqual(results[2], results[0]);
 });

@@ -45,7 +45,9 @@ test('a blob is the same, written alone or with help', async () => {
   const board = new Board(memory, compressor);
   const helpers = [startHelper(memory), startHelper(memory)];
   await Promise.all(helpers.map(({ next }) => next()));
-  while (!board.hasHelpers) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (!board.hasHelpers) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
   assert.deepEqual(write('helped', board), alone);
   assert.deepEqual(write('again', board), alone);
   const ended = helpers.map(({ next }) => next());

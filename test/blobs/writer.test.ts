@@ -23,7 +23,9 @@ function write(
 ): BlobResult & { readonly path: string } {
   const path = join(scratch, `blob-${count++}`);
   const writer = new BlobWriter(path, compressor);
-  for (let at = 0; at < content.length; at += step) writer.write(content.subarray(at, at + step));
+  for (let at = 0; at < content.length; at += step) {
+    writer.write(content.subarray(at, at + step));
+  }
   return { path, ...writer.finish() };
 }
 
@@ -76,7 +78,9 @@ test('what is put where it belongs is the same as what is copied there', () => {
   for (let at = 0, step = 1; at < content.length; step = (step * 7) % 99_991) {
     const room = writer.room();
     const piece = content.subarray(at, at + Math.min(step, room.length));
-    if (step % 2 === 0) room.set(piece);
+    if (step % 2 === 0) {
+      room.set(piece);
+    }
     writer.write(step % 2 === 0 ? room.subarray(0, piece.length) : piece);
     at += piece.length;
   }

@@ -28,8 +28,9 @@ function mixed(length: number): Buffer {
     length,
     Array.from({ length: 5000 }, (_, i) => `line ${(i * i) % 7919}`).join('\n'),
   );
-  for (let at = 0; at + 50_000 < length; at += 300_000)
+  for (let at = 0; at + 50_000 < length; at += 300_000) {
     randomFillSync(content.subarray(at, at + 50_000));
+  }
   return content;
 }
 
@@ -45,7 +46,9 @@ async function decompress(blob: Uint8Array): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   const done = pipeline(Readable.from([blob], { objectMode: false }), decompressor);
   done.catch(() => {}); // the same error ends the loop
-  for await (const chunk of decompressor) chunks.push(chunk as Uint8Array);
+  for await (const chunk of decompressor) {
+    chunks.push(chunk as Uint8Array);
+  }
   await done;
   return Buffer.concat(chunks);
 }
@@ -70,7 +73,7 @@ test('the native and the WebAssembly build give the same bytes', async () => {
 
 describe('a blob', () => {
   const { blockSize } = compressor;
-  for (const length of [0, 1, blockSize - 1, blockSize, 2 * blockSize + 12345])
+  for (const length of [0, 1, blockSize - 1, blockSize, 2 * blockSize + 12345]) {
     test(`of ${length} bytes is read by our reader and by zstd`, needs('zstd'), async () => {
       const content = mixed(length);
       const { path, size } = write(content);
@@ -80,6 +83,7 @@ describe('a blob', () => {
       execFileSync('zstd', ['-q', '-t', path]);
       assert.ok(execFileSync('zstd', ['-q', '-dc', path], { maxBuffer: 2 ** 30 }).equals(content));
     });
+  }
 
   test('of another program is read too', needs('zstd'), async () => {
     const path = join(scratch, 'foreign');

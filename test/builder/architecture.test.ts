@@ -26,10 +26,13 @@ test('machine names as Go spells them', () => {
     s390x: 's390x',
     riscv64: 'riscv64',
   };
-  for (const [machine, go] of Object.entries(names)) assert.equal(goArchitecture(machine), go);
+  for (const [machine, go] of Object.entries(names)) {
+    assert.equal(goArchitecture(machine), go);
+  }
   assert.equal(goArchitecture('constructor'), 'constructor');
-  for (const none of ['', 'x', 'x86-64', 'a/b', 'x'.repeat(33)])
+  for (const none of ['', 'x', 'x86-64', 'a/b', 'x'.repeat(33)]) {
     assert.throws(() => goArchitecture(none), { code: 'USAGE' });
+  }
 });
 
 test('the commit says what it is for; else most of its packages do', () => {

@@ -88,11 +88,12 @@ test('what the user adds: labels, keys of the commit, a command, a config to sta
   assert.equal(annotations.base, undefined, 'labels of the config are not annotations');
   assert.deepEqual(assemble(everything, { ...options, cmd: ['sh'] }).raw.Cmd, ['sh']);
   assert.deepEqual(assemble(new Map(), { imageConfig }).raw.Cmd, ['base']);
-  for (const key of ['none', 'my.number'])
+  for (const key of ['none', 'my.number']) {
     assert.throws(() => assemble(everything, { copyMeta: [key] }), {
       code: 'NOT_FOUND',
       message: new RegExp(key),
     });
+  }
 });
 
 test('times: of the commit or as given, in a form that every reader takes', () => {

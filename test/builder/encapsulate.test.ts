@@ -99,8 +99,9 @@ test('the image depends on the tree and the options alone', async () => {
     { commit: { subject: 'other' } },
     { commit: { timestamp: 1 } },
   ];
-  for (const options of others)
+  for (const options of others) {
     assert.notEqual(await digest(options), usual, JSON.stringify(options));
+  }
 });
 
 test('every compression and format version gives an image that verifies', async () => {
@@ -108,12 +109,14 @@ test('every compression and format version gives an image that verifies', async 
     { name: 'gzip', level: 9 },
     { name: 'none', level: 1 },
   ];
-  for (const compression of compressions)
-    for (const formatVersion of [1, 2] as const)
+  for (const compression of compressions) {
+    for (const formatVersion of [1, 2] as const) {
       await verifyImage(
         (await buildImage(before, { compression, formatVersion })).image,
         silentLogger,
       );
+    }
+  }
 });
 
 async function attempt(

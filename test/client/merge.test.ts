@@ -24,7 +24,9 @@ function paths(root: MutableTree, prefix = '/'): string[] {
 
 function merged(base: TreeSpec, ...layers: readonly TreeSpec[]): string[] {
   const root = tree(base);
-  for (const layer of layers) overlay(root, tree(layer));
+  for (const layer of layers) {
+    overlay(root, tree(layer));
+  }
   // Written and read again, it is the same.
   const objects = new Map<string, Uint8Array>();
   const checksum = root.write(({ kind, checksum: name, bytes }) => {

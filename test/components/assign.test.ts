@@ -14,7 +14,9 @@ function claims(
 ): Claims {
   const components = new Map(ids.map((id): [string, ComponentFacts] => [id, factsOf(id)]));
   const named = ({ path }: FileEntry) => owner(path) ?? [];
-  if (weak) return { components, strong: () => [], weak: async (entry) => [named(entry)].flat() };
+  if (weak) {
+    return { components, strong: () => [], weak: async (entry) => [named(entry)].flat() };
+  }
   return { components, strong: (entry) => [named(entry)].flat() };
 }
 
@@ -107,14 +109,19 @@ test('an object does not wander when other content comes and goes', async () => 
     fc.asyncProperty(tree, tree, async (one, other) => {
       const owners = async (specs: Record<string, string>) => {
         const paths = new Map<string, string>();
-        for (const { id, objects } of await assign(specs as Record<TreePath, EntrySpec>))
-          for (const [checksum, entries] of objects)
+        for (const { id, objects } of await assign(specs as Record<TreePath, EntrySpec>)) {
+          for (const [checksum, entries] of objects) {
             paths.set(`${checksum} ${entries.map(({ path }) => path)}`, id);
+          }
+        }
         return paths;
       };
       const before = await owners(one);
-      for (const [object, id] of await owners({ ...other, ...one }))
-        if (before.has(object)) assert.equal(id, before.get(object));
+      for (const [object, id] of await owners({ ...other, ...one })) {
+        if (before.has(object)) {
+          assert.equal(id, before.get(object));
+        }
+      }
     }),
   );
 });
@@ -129,7 +136,9 @@ test('versions are equal exactly when paths and objects are', async () => {
     { '/a/x': '1', '/a/z': '2' },
     { '/a/x': '1', '/a/y': { content: '2', xattrs: { 'user.x': '' } } },
   ];
-  for (const specs of others) assert.notEqual(await version(specs), same);
+  for (const specs of others) {
+    assert.notEqual(await version(specs), same);
+  }
 });
 
 test('a claim without facts, and a path that nobody claims, are named', async () => {

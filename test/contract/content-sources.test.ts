@@ -56,15 +56,19 @@ async function owners(source: ContentSource, tree: Tree) {
 const mapping = await loadMapping(
   '{"version":1,"paths":{"/usr/lib":"libraries","/etc":"settings","/top":"top"}}',
 );
-for (const source of [mapping, ...(await loadContentSources())])
-  for (const [name, tree] of Object.entries(trees))
+for (const source of [mapping, ...(await loadContentSources())]) {
+  for (const [name, tree] of Object.entries(trees)) {
     suite(`content source ${source.name}, tree ${name}`, () => {
       test('what it claims, it has facts of; ids and names are those of no version', async (context) => {
-        if (!source.detect(tree.files))
+        if (!source.detect(tree.files)) {
           return context.diagnostic('has nothing to say of this tree');
+        }
         const { components } = await load(source, tree);
-        for (const { path, strong, weak } of await owners(source, tree))
-          for (const id of [...strong, ...weak]) assert.ok(components.has(id), `${path}: ${id}`);
+        for (const { path, strong, weak } of await owners(source, tree)) {
+          for (const id of [...strong, ...weak]) {
+            assert.ok(components.has(id), `${path}: ${id}`);
+          }
+        }
         for (const [id, facts] of components) {
           assert.ok(id !== '' && facts.name !== '' && facts.source !== '', id);
           for (const { nevra, size, changelogTimes } of facts.packages) {
@@ -76,7 +80,9 @@ for (const source of [mapping, ...(await loadContentSources())])
 
       test('the same again, and in whatever order the tree was read', async () => {
         assert.equal(source.detect(shuffled(tree).files), source.detect(tree.files));
-        if (!source.detect(tree.files)) return;
+        if (!source.detect(tree.files)) {
+          return;
+        }
         const [first, again] = [await load(source, tree), await load(source, shuffled(tree))];
         assert.deepEqual([...again.components], [...first.components]);
         assert.deepEqual(await owners(source, shuffled(tree)), await owners(source, tree));
@@ -84,16 +90,23 @@ for (const source of [mapping, ...(await loadContentSources())])
 
       test('it leaves the tree as it is', async () => {
         const before = JSON.stringify([...tree.files]);
-        if (source.detect(tree.files)) await owners(source, tree);
+        if (source.detect(tree.files)) {
+          await owners(source, tree);
+        }
         assert.equal(JSON.stringify([...tree.files]), before);
       });
     });
+  }
+}
 
 test('names and priorities are each used once; the last source claims everything', async () => {
   const sources = [mapping, ...(await loadContentSources())];
   assert.equal(new Set(sources.map(({ name }) => name)).size, sources.length);
   assert.equal(new Set(sources.map(({ priority }) => priority)).size, sources.length);
   const last = sources.toSorted((a, b) => a.priority - b.priority).at(-1) as ContentSource;
-  for (const tree of Object.values(trees))
-    for (const { path, strong } of await owners(last, tree)) assert.notDeepEqual(strong, [], path);
+  for (const tree of Object.values(trees)) {
+    for (const { path, strong } of await owners(last, tree)) {
+      assert.notDeepEqual(strong, [], path);
+    }
+  }
 });

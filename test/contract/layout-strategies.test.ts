@@ -175,18 +175,20 @@ for (const name of layoutNames) {
 
     test('handles a large distribution at any limit', () => {
       const components = many(2500);
-      for (const maxLayers of [1, 2, 3, 63, 2499, 2500, 5000])
+      for (const maxLayers of [1, 2, 3, 63, 2499, 2500, 5000]) {
         proveLayout(
           name,
           strategy.plan(components, { maxLayers }).layers,
           components.map(({ id }) => id),
           maxLayers,
         );
+      }
     });
   });
 }
 
 test('a name that there is not is not found in what every object has', async () => {
-  for (const name of ['nothing', 'constructor', '__proto__'])
+  for (const name of ['nothing', 'constructor', '__proto__']) {
     assert.equal(await loadLayoutStrategy(name), undefined);
+  }
 });

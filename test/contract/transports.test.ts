@@ -40,8 +40,9 @@ async function write(
   from?: ImageReader,
 ): Promise<string> {
   for (const [i, bytes] of layers.entries()) {
-    if (from) await writer.reuse(descriptor(bytes), from);
-    else {
+    if (from) {
+      await writer.reuse(descriptor(bytes), from);
+    } else {
       const file = join(writer.stagingDirectory, `layer-${i}`);
       writeFileSync(file, bytes, { flag: 'wx' });
       await writer.adopt(file, descriptor(bytes));
@@ -68,14 +69,16 @@ function describe(layers: readonly Uint8Array[]) {
 
 async function digestOf(image: ImageReader, layer: Descriptor): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of image.blob(layer)) hash.update(chunk);
+  for await (const chunk of image.blob(layer)) {
+    hash.update(chunk);
+  }
   return `sha256:${hash.digest('hex')}`;
 }
 
 const small = Buffer.from('a small layer');
 const large = Buffer.alloc((3 << 20) + 7, 'a large layer ');
 
-for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
+for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
   suite(`transport ${name}`, () => {
     test('what was written is read: manifest, config, every blob, by any tag or none', async () => {
       for (const tag of ['', ':latest', ':v1.2_x-y']) {
@@ -89,8 +92,9 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
           (await validateImage(image)).rootfs.diff_ids,
           [small, large, Buffer.alloc(0)].map(sha256Digest),
         );
-        for (const layer of image.manifest.layers)
+        for (const layer of image.manifest.layers) {
           assert.equal(await digestOf(image, layer), layer.digest);
+        }
       }
     });
 
@@ -198,7 +202,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
       assert.deepEqual(readdirSync(scratch), ['file']);
     });
 
-    for (const [other, { imgref: otherRef }] of Object.entries(transports))
+    for (const [other, { imgref: otherRef }] of Object.entries(transports)) {
       test(`blobs are taken over from ${other}, and are whole when that is gone`, async () => {
         const scratch = scratchDirectory();
         await write(await createImage(otherRef(scratch)), [small, large]);
@@ -207,6 +211,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
         rmSync(scratch, { recursive: true });
         await validateImage(await openImage(target));
       });
+    }
 
     test('a blob to be taken over that is nowhere is an error', async () => {
       const source = imgref(scratchDirectory());
@@ -222,6 +227,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports))
       assert.deepEqual(readdirSync(scratch), []);
     });
   });
+}
 
 /** Digests of all files below `directory` by path. */
 function treeDigests(directory: string): Readonly<Record<string, string>> {

@@ -111,8 +111,12 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     for (const [index, commit] of sorted.entries()) {
       const next = sorted[index + 1] ?? '';
       let length = 0;
-      while (length < next.length && commit[length] === next[length]) length++;
-      if (length > shared.length) shared = commit.slice(0, length);
+      while (length < next.length && commit[length] === next[length]) {
+        length++;
+      }
+      if (length > shared.length) {
+        shared = commit.slice(0, length);
+      }
     }
     assert.ok(shared.length >= 1);
     encapsulateFails(repo, shared, /begin with|ambiguous/);
@@ -187,7 +191,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
       writeFileSync(database, data.fill(0xa5, 4096));
     },
   };
-  for (const [damage, apply] of Object.entries(damages))
+  for (const [damage, apply] of Object.entries(damages)) {
     test(`an rpm database ${damage}`, () => {
       const name = damage.replaceAll(' ', '-');
       const tree = join(scratch, `tree-${name}`);
@@ -197,6 +201,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
       commitTree(repo, 'os/damaged', tree);
       encapsulateFails(repo, 'os/damaged', /rpmdb/);
     });
+  }
 
   test('no rpm database at all is only a warning', () => {
     const tree = join(scratch, 'tree-without');
@@ -225,16 +230,17 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     for (const target of [
       `oci:${join(scratch, 'file/below')}:x`,
       `oci-archive:${join(scratch, 'nowhere/archive')}:x`,
-    ])
+    ]) {
       fails(
         ['container-encapsulate', `--repo=${given.repo}`, 'os/old', target],
         /file\/below|nowhere\/archive/,
       );
+    }
     const readOnly = join(scratch, 'read-only');
     mkdirSync(readOnly);
     run('mount', ['-t', 'tmpfs', '-o', 'ro,size=64k', 'tmpfs', readOnly]);
     try {
-      for (const transport of ['oci', 'oci-archive'])
+      for (const transport of ['oci', 'oci-archive']) {
         fails(
           [
             'container-encapsulate',
@@ -244,6 +250,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
           ],
           /read-only/i,
         );
+      }
     } finally {
       run('umount', [readOnly]);
     }
@@ -291,8 +298,9 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
   });
 
   test('usage: exit code 2', () => {
-    for (const value of ['1', '0', '-1', 'many', '2.5'])
+    for (const value of ['1', '0', '-1', 'many', '2.5']) {
       encapsulateFails(given.repo, 'os/old', /max-layers/, [`--max-layers=${value}`], 2);
+    }
     encapsulateFails(given.repo, 'os/old', /format-version/, ['--format-version=3'], 2);
     encapsulateFails(given.repo, 'os/old', /jobs/, ['--jobs=0'], 2);
     encapsulateFails(given.repo, 'os/old', /nosuch.*expected-download/, ['--layout=nosuch'], 2);

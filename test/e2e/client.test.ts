@@ -39,7 +39,7 @@ suite('the client', needs(...worldNeeds), () => {
     return join(directory, 'tree');
   }
 
-  for (const mode of ['archive', 'bare', 'bare-user'])
+  for (const mode of ['archive', 'bare', 'bare-user']) {
     test(`there and back into mode ${mode}, then an update`, () => {
       const repo = initRepo(join(scratch, mode), mode);
       const first = unencapsulate(repo, unverified(old), '--write-ref=os/old');
@@ -69,6 +69,7 @@ suite('the client', needs(...worldNeeds), () => {
         assert.deepEqual(differences(scan(here), scan(there)), []);
       }
     });
+  }
 
   test('bare-user-only takes what has canonical permissions, and says what is in the way of the rest', () => {
     const repo = initRepo(join(scratch, 'buo'), 'bare-user-only');
@@ -149,7 +150,7 @@ suite('the client', needs(...worldNeeds), () => {
     refused(['container', 'image', 'remove', `--repo=${repo}`, old.reference], /no image/);
   });
 
-  for (const kind of ['content', 'dirtree', 'commit', 'merge commit'])
+  for (const kind of ['content', 'dirtree', 'commit', 'merge commit']) {
     test(`a damaged object is fetched again when fsck took it away: ${kind}`, () => {
       const repo = initRepo(join(scratch, `damaged-${kind}`), 'archive');
       const first = pull(repo, unverified(old));
@@ -174,6 +175,7 @@ suite('the client', needs(...worldNeeds), () => {
       assert.deepEqual(readdirSync(join(repo, 'state')), []);
       assert.equal(pull(repo, unverified(old)).layersFetched, 0);
     });
+  }
 
   test('a name that no ref can have is refused before anything is fetched', () => {
     const repo = initRepo(join(scratch, 'names'), 'archive');
@@ -252,6 +254,8 @@ suite('the client', needs(...worldNeeds), () => {
     );
     assert.deepEqual(await Promise.all(statuses), [0, 0, 0, 0]);
     fsck(repo);
-    for (const image of [old, next]) assert.equal(pull(repo, unverified(image)).layersFetched, 0);
+    for (const image of [old, next]) {
+      assert.equal(pull(repo, unverified(image)).layersFetched, 0);
+    }
   });
 });

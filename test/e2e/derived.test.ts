@@ -45,8 +45,9 @@ function installTools(directory: string): void {
       program,
     ]).trim();
     run('cp', ['-L', path, join(directory, program)]);
-    for (const [, library] of run('ldd', [path]).matchAll(/(\/\S+) \(0x/g))
+    for (const [, library] of run('ldd', [path]).matchAll(/(\/\S+) \(0x/g)) {
       run('cp', ['-L', library as string, join(directory, 'lib')]);
+    }
   }
 }
 
@@ -56,7 +57,9 @@ function expectedTree(container: Scan): Scan {
   const left = /^(etc\/(hostname|resolv\.conf)|sysroot\/ostree|var\/tmp|opt(\/.*)?)$/;
   const expected: Scan = new Map();
   for (const [path, entry] of container) {
-    if (left.test(path)) continue;
+    if (left.test(path)) {
+      continue;
+    }
     // Go decodes no `%3D` in the name of an xattr.
     const xattrs = entry.xattrs.map((line) => line.replace('%3D', '='));
     expected.set(path.replace(/^etc(?=\/|$)/, 'usr/etc'), { ...entry, xattrs });
@@ -101,8 +104,9 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
     const context = join(scratch, 'context');
     installTools(join(context, 'tools'));
     put(context, 'files/one', 'one\n', 0o755);
-    for (const name of ['tool', 'gone', 'sub/deep/file'])
+    for (const name of ['tool', 'gone', 'sub/deep/file']) {
       put(context, `files/whole/${name}`, `${name}\n`);
+    }
     writeFileSync(join(context, 'Containerfile'), containerfile);
     buildah('bud', '--isolation=chroot', '--quiet', '--tag=derived', context);
     const target = `oci:${join(scratch, 'derived')}:v1`;
@@ -132,8 +136,9 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
     assert.deepEqual(shown('usr/share/whole/sub'), ['1777', 5, 6]);
     assert.deepEqual(shown('usr/share/big.bin'), ['600', 0, 0]);
     assert.ok(actual.has('usr/etc/derived/one') && actual.has('var/lib/state/one'));
-    for (const path of ['usr/bin/capable', 'usr/share/unowned', 'usr/share/app/data', 'opt'])
+    for (const path of ['usr/bin/capable', 'usr/share/unowned', 'usr/share/app/data', 'opt']) {
       assert.ok(!actual.has(path), path);
+    }
     assert.match(stderr, /left out: \/opt: 3/);
   });
 });

@@ -76,16 +76,21 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.equal(config.history[0]?.created_by, 'Build os/old');
     assert.equal(manifest.layers[0]?.annotations?.['ostree.components'], undefined);
     for (const [index, { components }] of plain.result.layers.entries()) {
-      if (index === 0) continue;
+      if (index === 0) {
+        continue;
+      }
       const annotation = manifest.layers[index]?.annotations?.['ostree.components'];
       assert.ok(annotation !== undefined, `layer ${index}`);
       const names = annotation.split(',');
       assert.deepEqual(names, [...names].sort());
       assert.equal(names.length, new Set(namesOf(components)).size);
-      if (components.length >= 6)
+      if (components.length >= 6) {
         assert.equal(config.history[index]?.created_by, `${components.length} components`);
+      }
     }
-    for (const { created } of config.history) assert.equal(created, config.history[0]?.created);
+    for (const { created } of config.history) {
+      assert.equal(created, config.history[0]?.created);
+    }
     assert.match(config.history[0]?.created ?? '', /^2023-11-16T02:00:00(\.0+)?(Z|\+00:00)$/);
   });
 
@@ -112,11 +117,12 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
       'rpmdb',
       'app',
       'other-app',
-    ])
+    ]) {
       assert.ok(
         names.includes(name) || components.includes(`component:${name}`),
         `${name} in ${components}`,
       );
+    }
     assert.ok(components.includes('file:/usr/share/big.bin'), `${components}`);
     // A file that no package owns must not be where a package changes.
     const big = plain.result.layers.find((layer) =>
@@ -145,7 +151,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
       'layers',
       'manifestDigest',
     ]);
-    for (const layer of plain.result.layers)
+    for (const layer of plain.result.layers) {
       assert.deepEqual(Object.keys(layer).sort(), [
         'components',
         'contentSize',
@@ -154,10 +160,11 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
         'reused',
         'size',
       ]);
+    }
     assert.ok(plain.result.layers.every(({ reused }) => !reused));
   });
 
-  for (const maxLayers of [2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 500])
+  for (const maxLayers of [2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 500]) {
     test(`--max-layers=${maxLayers} gives no more layers and loses nothing`, () => {
       const { result, image } = build(`--max-layers=${maxLayers}`);
       assert.ok(
@@ -179,6 +186,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
           .sort();
       assert.deepEqual(objects(image), objects(plain.image));
     });
+  }
 
   test('user.component asks for a layer of its own; too many of them share one, with a warning', () => {
     const layerOf = ({ result }: Build, name: string) =>
@@ -277,10 +285,12 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
   test('--compression=none gives the same layers, uncompressed', () => {
     const { image } = build('--compression=none');
     assert.deepEqual(image.config.rootfs.diff_ids, plain.image.config.rootfs.diff_ids);
-    for (const { mediaType } of image.manifest.layers)
+    for (const { mediaType } of image.manifest.layers) {
       assert.equal(mediaType, 'application/vnd.oci.image.layer.v1.tar');
-    for (const { mediaType } of plain.image.manifest.layers)
+    }
+    for (const { mediaType } of plain.image.manifest.layers) {
       assert.equal(mediaType, 'application/vnd.oci.image.layer.v1.tar+gzip');
+    }
   });
 
   test('--write-contentmeta-json tells what each component is', () => {
@@ -391,9 +401,11 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
   test('inspect shows each layer with its size and components', () => {
     const shown = ostrata(['inspect', plain.image.reference]);
     assert.ok(shown.includes(given.oldCommit), shown);
-    for (const { digest } of plain.image.manifest.layers)
+    for (const { digest } of plain.image.manifest.layers) {
       assert.ok(shown.includes(digest.slice('sha256:'.length, 'sha256:'.length + 12)), digest);
-    for (const name of ['shell', 'kernel-core', 'rpmdb', 'big.bin'])
+    }
+    for (const name of ['shell', 'kernel-core', 'rpmdb', 'big.bin']) {
       assert.ok(shown.includes(name), name);
+    }
   });
 });

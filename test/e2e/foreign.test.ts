@@ -23,13 +23,17 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 function linkXattrs(layer: readonly ForgedEntry[]): ForgedEntry[] {
   const written = new Set<string>();
   return layer.flatMap((entry): ForgedEntry[] => {
-    if (!entry.name.endsWith('.file-xattrs-link')) return [entry];
+    if (!entry.name.endsWith('.file-xattrs-link')) {
+      return [entry];
+    }
     const content = entry.content as Uint8Array;
     const checksum = sha256(content);
     const shared = `sysroot/ostree/repo/objects/${checksum.slice(0, 2)}/${checksum.slice(2)}.file-xattrs`;
     const { content: _, ...rest } = entry;
     const link: ForgedEntry = { ...rest, type: 'link', linkname: shared };
-    if (written.has(checksum)) return [link];
+    if (written.has(checksum)) {
+      return [link];
+    }
     written.add(checksum);
     return [{ name: shared, type: 'file', content }, link];
   });
@@ -67,7 +71,9 @@ suite('images of others', needs(...worldNeeds), () => {
 
   test('xattrs that are linked to', async () => {
     const { imgref } = await forge(reader, (layers) => {
-      for (const [i, layer] of layers.entries()) layers[i] = linkXattrs(layer);
+      for (const [i, layer] of layers.entries()) {
+        layers[i] = linkXattrs(layer);
+      }
     });
     const repo = initRepo(join(scratch, 'linked'), 'bare-user');
     assert.equal(

@@ -12,8 +12,9 @@ import { needs } from '../support/tools.js';
 /** Each makes one layer. */
 const STEPS: readonly ((root: (path: string) => string) => void)[] = [
   (root) => {
-    for (const path of ['usr/bin', 'usr/lib/a/b', 'etc/default', 'var'])
+    for (const path of ['usr/bin', 'usr/lib/a/b', 'etc/default', 'var']) {
       mkdirSync(root(path), { recursive: true });
+    }
     writeFileSync(root('usr/bin/x'), '1', { mode: 0o755 });
     linkSync(root('usr/bin/x'), root('usr/bin/y'));
     writeFileSync(root('usr/lib/a/b/c'), 'deep');
@@ -22,10 +23,15 @@ const STEPS: readonly ((root: (path: string) => string) => void)[] = [
     chownSync(root('etc'), 12345, 54321);
   },
   (root) => {
-    for (const path of ['usr/lib/a', 'usr/bin/y', 'etc/default', 'bin'])
+    for (const path of ['usr/lib/a', 'usr/bin/y', 'etc/default', 'bin']) {
       rmSync(root(path), { recursive: true });
-    for (const path of ['etc/default', 'bin']) mkdirSync(root(path));
-    for (const path of ['etc/default/new', 'bin/q', 'usr/bin/x2']) writeFileSync(root(path), path);
+    }
+    for (const path of ['etc/default', 'bin']) {
+      mkdirSync(root(path));
+    }
+    for (const path of ['etc/default/new', 'bin/q', 'usr/bin/x2']) {
+      writeFileSync(root(path), path);
+    }
   },
   (root) => {
     rmSync(root('bin'), { recursive: true });

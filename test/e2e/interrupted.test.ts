@@ -102,7 +102,7 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     ['syncfs', 3],
     ['syncfs', 4],
     ['rename', 100],
-  ] as const)
+  ] as const) {
     test(`by a disk that fails: ${call} ${count}`, needs('strace'), () => {
       const repo = initRepo(join(scratch, `${call}-${count}`), 'archive');
       const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:error=EIO:when=${count}`];
@@ -132,6 +132,7 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
       assert.equal(pull(repo, imgref).commit, given.oldCommit);
       fsck(repo);
     });
+  }
 
   test('by a disk that is full', () => {
     const disk = join(scratch, 'disk');

@@ -41,8 +41,9 @@ suite('ostrata layout', () => {
     for (const builds of [5, 2, 1]) {
       const folder = join(scratch, `series-${builds}`);
       mkdirSync(folder);
-      for (const build of ['1', '2', '3', '4', '5'].slice(0, builds))
+      for (const build of ['1', '2', '3', '4', '5'].slice(0, builds)) {
         copyFileSync(join(series, `${build}.sqlite`), join(folder, `${build}.sqlite`));
+      }
       simulate(
         folder,
         '--max-layers=4',
@@ -52,11 +53,12 @@ suite('ostrata layout', () => {
       const html = readFileSync(`${folder}.html`, 'utf8');
       assert.equal([...html.matchAll(/<svg /g)].length, 3);
       assert.doesNotMatch(html, /NaN|Infinity|undefined|<script|https?:|(src|href)=/);
-      for (const [, x, y] of html.matchAll(/<text x="([^"]*)" y="([^"]*)"/g))
+      for (const [, x, y] of html.matchAll(/<text x="([^"]*)" y="([^"]*)"/g)) {
         assert.ok(
           Number(x) >= 0 && Number(x) <= 960 && Number(y) >= 0 && Number(y) <= 460,
           `${x},${y}`,
         );
+      }
     }
   });
 
@@ -224,7 +226,9 @@ function contentOfTar(tar: Buffer): number {
   for (; tar[position] !== 0; entries++) {
     const name = tar.toString('latin1', position, position + 100).replace(/\0.*$/s, '');
     const size = Number.parseInt(tar.toString('latin1', position + 124, position + 135), 8);
-    if (/objects\/..\/[0-9a-f]{62}\.file$/.test(name)) content += size;
+    if (/objects\/..\/[0-9a-f]{62}\.file$/.test(name)) {
+      content += size;
+    }
     position += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
   }
   assert.equal(tar.length, position + 2 * BLOCK);

@@ -28,11 +28,12 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
     return repo;
   };
 
-  for (const mode of ['archive', 'bare-user'])
+  for (const mode of ['archive', 'bare-user']) {
     test(`from a copy of mode ${mode}`, () => {
       const repo = pulled(`repo-${mode}`, mode, given.repo, given.oldCommit);
       assert.equal(digestOf(repo, given.oldCommit, `from-${mode}`), image.manifestDigest);
     });
+  }
 
   test('from a copy of mode bare-split-xattrs, which is the image unpacked', () => {
     const root = join(scratch, 'unpacked');
@@ -65,28 +66,31 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
     run('cp', [join(copy, 'refs/heads/os/old'), join(copy, 'refs/remotes/origin/os/old')]);
     rmSync(join(copy, 'refs/heads/os'), { recursive: true });
     const names = [given.oldCommit, given.oldCommit.slice(0, 12), 'origin:os/old'];
-    for (const [index, name] of names.entries())
+    for (const [index, name] of names.entries()) {
       assert.equal(digestOf(copy, name, `from-copy-${index}`), image.manifestDigest, name);
+    }
   });
 
-  for (const jobs of ['1', '2', '5'])
+  for (const jobs of ['1', '2', '5']) {
     test(`with --jobs=${jobs}`, () => {
       assert.equal(
         digestOf(given.repo, 'os/old', `jobs-${jobs}`, `--jobs=${jobs}`),
         image.manifestDigest,
       );
     });
+  }
 
   for (const env of [
     { TZ: 'Pacific/Kiritimati' },
     { LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8' },
     { LC_ALL: 'C' },
-  ])
+  ]) {
     test(`with ${JSON.stringify(env)}`, () => {
       const name = join(scratch, `env-${Object.entries(env).flat().join('-').replace('/', '-')}`);
       const again = encapsulate(given.repo, 'os/old', name, ['--max-layers=9'], { env });
       assert.equal(again.image.manifestDigest, image.manifestDigest);
     });
+  }
 
   test('with another umask and working directory', () => {
     const target = join(scratch, 'umask');

@@ -72,8 +72,9 @@ function makeTree(root: string): void {
     '\u{1f600}',
     '...',
     'n'.repeat(255),
-  ])
+  ]) {
     write(`usr/names/${name}`, name);
+  }
   mkdirSync(join(root, 'usr/a/empty'), { recursive: true });
   mkdirSync(join(root, 'usr/a-b'), { mode: 0o1777 });
   chmodSync(join(root, 'usr/a-b'), 0o1777);
@@ -107,23 +108,33 @@ function makeSplitXattrs(from: CommitTree, to: string): void {
     write(object(dirmeta, 'dirmeta'), from.repo.loadDirmeta(dirmeta).bytes);
   }
   for (const entry of from.files) {
-    if (entry.type === 'directory') continue;
+    if (entry.type === 'directory') {
+      continue;
+    }
     const info = from.repo.fileInfo(entry.checksum);
     const path = object(entry.checksum, 'file');
     write(`${path}-xattrs-link`, info.xattrsBytes);
     rmSync(path, { force: true });
-    if (info.target !== undefined) symlinkSync(info.target, path);
-    else copyFileSync(join(from.repo.path, 'objects', objectPath(entry.checksum, 'file')), path);
+    if (info.target !== undefined) {
+      symlinkSync(info.target, path);
+    } else {
+      copyFileSync(join(from.repo.path, 'objects', objectPath(entry.checksum, 'file')), path);
+    }
     lchownSync(path, info.uid, info.gid);
-    if (info.target === undefined) chmodSync(path, info.mode & 0o7777);
+    if (info.target === undefined) {
+      chmodSync(path, info.mode & 0o7777);
+    }
   }
 }
 
 before(() => {
-  if (skip) return;
+  if (skip) {
+    return;
+  }
   makeTree(at('tree'));
-  for (const mode of ['bare', 'archive', 'bare-user'])
+  for (const mode of ['bare', 'archive', 'bare-user']) {
     run('ostree', 'init', `--repo=${at(mode)}`, `--mode=${mode}`);
+  }
   const metadata = [
     'version="1.2"',
     'au=[uint32 1, 2]',
@@ -144,8 +155,9 @@ before(() => {
     ...metadata,
     at('tree'),
   ).trim();
-  for (const mode of ['archive', 'bare-user'])
+  for (const mode of ['archive', 'bare-user']) {
     run('ostree', 'pull-local', `--repo=${at(mode)}`, at('bare'), 'test/main', '--remote=origin');
+  }
   makeSplitXattrs(openCommitTree(openRepo(at('bare')), commit), at('bare-split-xattrs'));
 });
 
@@ -159,7 +171,7 @@ function line(entry: FileEntry, directories: ReadonlyMap<string, string>): strin
   return `${letter}${mode} ${entry.uid} ${entry.gid} ${String(size).padStart(6)} ${checksum} ${entry.path}${target}\n`;
 }
 
-for (const mode of MODES)
+for (const mode of MODES) {
   test(`${mode}: the listing is that of ostree ls, every byte that of the tree`, {
     skip,
   }, async () => {
@@ -170,21 +182,30 @@ for (const mode of MODES)
     const listing = run('ostree', 'ls', '-R', '-C', `--repo=${at('bare')}`, commit);
     const ours = [...tree.files].map((entry) => line(entry, directories));
     assert.equal(listing.length, ours.join('').length);
-    for (const each of ours) assert.ok(`\n${listing}`.includes(`\n${each}`), each);
+    for (const each of ours) {
+      assert.ok(`\n${listing}`.includes(`\n${each}`), each);
+    }
     for (const entry of tree.files) {
-      if (entry.type !== 'file') continue;
+      if (entry.type !== 'file') {
+        continue;
+      }
       const chunks: Buffer[] = [];
-      for await (const chunk of tree.read(entry.path)) chunks.push(Buffer.from(chunk));
+      for await (const chunk of tree.read(entry.path)) {
+        chunks.push(Buffer.from(chunk));
+      }
       assert.ok(
         Buffer.concat(chunks).equals(readFileSync(join(at('tree'), entry.path))),
         entry.path,
       );
     }
   });
+}
 
 test('all modes give the same tree', { skip }, () => {
   const [first, ...others] = MODES.map((mode) => plain(openCommitTree(openRepo(at(mode)), commit)));
-  for (const other of others) assert.deepEqual(other, first);
+  for (const other of others) {
+    assert.deepEqual(other, first);
+  }
 });
 
 function plain(tree: CommitTree): unknown {
@@ -225,7 +246,8 @@ test('an xattr without a value on a file of a bare repository is none of the obj
   run('setfattr', '-n', 'user.empty', path);
   run('ostree', 'fsck', `--repo=${at('bare')}`, '-q');
   assert.equal(repo.fileInfo(entry.checksum).xattrs.size, 0);
-  for await (const _ of repo.readFile(entry.checksum));
+  for await (const _ of repo.readFile(entry.checksum)) {
+  }
   run('setfattr', '-x', 'user.empty', path);
 });
 
@@ -252,10 +274,15 @@ test('the commit: GVariants that GLib wrote, encoded again to the same checksum'
 });
 
 function plainValue(value: GVariantValue): unknown {
-  if (value instanceof Uint8Array) return [...value];
-  if (Array.isArray(value)) return value.map(plainValue);
-  if (typeof value === 'object' && 'type' in value)
+  if (value instanceof Uint8Array) {
+    return [...value];
+  }
+  if (Array.isArray(value)) {
+    return value.map(plainValue);
+  }
+  if (typeof value === 'object' && 'type' in value) {
     return { type: value.type, value: plainValue(value.value) };
+  }
   return value;
 }
 
@@ -288,7 +315,8 @@ test('bare-user-only holds its own commit, of canonical permissions', { skip }, 
   const trees = [repo, at('canonical-archive')].map((path) => openCommitTree(openRepo(path), id));
   assert.deepEqual(plain(trees[0] as CommitTree), plain(trees[1] as CommitTree));
   for (const { read, bytes } of trees) {
-    for await (const _ of read('/usr/empty'));
+    for await (const _ of read('/usr/empty')) {
+    }
     assert.equal(Buffer.from(await bytes('/bin/program')).toString(), 'a program');
   }
 });
@@ -310,7 +338,8 @@ test('damaged objects are found in every mode', { skip }, async () => {
     writeFileSync(path, damaged);
     await assert.rejects(
       async () => {
-        for await (const _ of repo.readFile(entry.checksum));
+        for await (const _ of repo.readFile(entry.checksum)) {
+        }
       },
       { code: 'CORRUPT' },
       mode,

@@ -174,8 +174,9 @@ suite('a previous build of another tool', () => {
     const warning = new RegExp(
       `warning: previous layout: ${gone} names fit no component of this tree and are ignored\n`,
     );
-    for (const maxLayers of [MAX_LAYERS + 4, 2])
+    for (const maxLayers of [MAX_LAYERS + 4, 2]) {
       assert.match(follow(`--previous-build=${reference}`, maxLayers).stderr, warning);
+    }
     const { stderr, layers } = follow(`--previous-build-manifest=${manifestPath}`, MAX_LAYERS + 4);
     assert.match(stderr, warning);
     assertFollowed(layers);
@@ -198,7 +199,7 @@ suite('a previous build of another tool', () => {
       {},
       told.map(({ layer, history }) => ({ layer, history })),
     );
-    for (const { reference } of [whole, bare])
+    for (const { reference } of [whole, bare]) {
       for (const maxLayers of [MAX_LAYERS + 4, 2]) {
         const { stderr } = follow(`--previous-build=${reference}`, maxLayers);
         assert.match(
@@ -207,6 +208,7 @@ suite('a previous build of another tool', () => {
         );
         assert.match(stderr, /warning: previous layout: \d names fit no component/);
       }
+    }
     assertFollowed(
       follow(`--previous-build-manifest=${whole.manifestPath}`, MAX_LAYERS + 4).layers,
     );

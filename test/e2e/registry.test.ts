@@ -57,7 +57,9 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     );
     const there = new Set(old.layers.map(({ digest }) => digest));
     assert.ok(updated.layers.some(({ reused }) => reused));
-    for (const { digest, reused } of updated.layers) assert.equal(reused, there.has(digest));
+    for (const { digest, reused } of updated.layers) {
+      assert.equal(reused, there.has(digest));
+    }
 
     // The same bytes as without a registry.
     const layout = join(scratch, 'layout');

@@ -47,12 +47,13 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
       [`--image=${image}`],
       [`--dbpath=${join(scratch, 'db')}`],
     ];
-    for (const source of [...sources, [`--root=${root}`, '--dbpath=/usr/share/rpm']])
+    for (const source of [...sources, [`--root=${root}`, '--dbpath=/usr/share/rpm']]) {
       assert.deepEqual(
         sorted(ostrata(['rpmdb', 'list', ...source, '--qf', QF], { env: { LC_ALL: 'C' } })),
         expected,
         source.join(' '),
       );
+    }
     assert.deepEqual(
       ostrata(['rpmdb', 'list', ...sample])
         .split('\n')
@@ -75,8 +76,11 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
         layer.annotations?.['ostree.components']?.split(',').includes(name),
       ) ?? assert.fail(name);
     const kept = [read.manifest.layers[0]?.digest, holds('rpmdb').digest];
-    for (const { digest } of read.manifest.layers)
-      if (!kept.includes(digest)) rmSync(blobPath(directory, digest));
+    for (const { digest } of read.manifest.layers) {
+      if (!kept.includes(digest)) {
+        rmSync(blobPath(directory, digest));
+      }
+    }
     assert.ok(read.manifest.layers.length > kept.length);
     assert.equal(
       ostrata(['rpmdb', 'list', `--image=${image}`]),
@@ -100,16 +104,18 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     assert.deepEqual(names('[x'), []);
     const nevra = rpm('-q', 'bash', '--qf', '%{NEVRA}');
     const nvr = rpm('-q', 'bash', '--qf', '%{NVR}');
-    for (const name of ['bash', 'bash.x86_64', nevra, nvr])
+    for (const name of ['bash', 'bash.x86_64', nevra, nvr]) {
       assert.equal(ostrata(['rpmdb', 'info', ...sample, name, '--qf', '%{NEVRA}']), nevra);
+    }
     assert.equal(ostrata(['rpmdb', 'files', ...sample, 'bash']), rpm('-ql', 'bash'));
     const info = ostrata(['rpmdb', 'info', ...sample, 'bash']);
     for (const line of [
       /^Name {9}: bash$/m,
       /^Source RPM {3}: bash-.*\.src\.rpm$/m,
       /^Changelog {4}: \d+ entries, the newest of \d{4}-/m,
-    ])
+    ]) {
       assert.match(info, line);
+    }
     const { status, stderr } = tryOstrata(['rpmdb', 'info', ...sample, 'bash', 'nosuch']);
     assert.deepEqual(
       [status, /^error: package nosuch is not in commit [0-9a-f]{64}\n$/.test(stderr)],

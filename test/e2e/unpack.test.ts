@@ -26,13 +26,16 @@ import {
 /** Checksum of each content object of a repository of mode bare or bare-split-xattrs, by inode. */
 function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, string> {
   const found = new Map<bigint, string>();
-  for (const prefix of readdirSync(join(repo, 'objects')))
-    for (const name of readdirSync(join(repo, 'objects', prefix)))
-      if (name.endsWith('.file'))
+  for (const prefix of readdirSync(join(repo, 'objects'))) {
+    for (const name of readdirSync(join(repo, 'objects', prefix))) {
+      if (name.endsWith('.file')) {
         found.set(
           lstatSync(join(repo, 'objects', prefix, name), { bigint: true }).ino,
           `${prefix}${name.slice(0, -'.file'.length)}`,
         );
+      }
+    }
+  }
   assert.ok(found.size > 0, `objects of the ${mode} repository`);
   return found;
 }
@@ -52,7 +55,7 @@ function expectedTree(checkout: Scan): Scan {
   return expected;
 }
 
-for (const formatVersion of [1, 2])
+for (const formatVersion of [1, 2]) {
   suite(
     `an image of format version ${formatVersion}, unpacked by GNU tar`,
     needs(...worldNeeds, 'tar'),
@@ -159,7 +162,9 @@ for (const formatVersion of [1, 2])
         const source = objectsByInode(given.repo, 'bare');
         const unpacked = objectsByInode(join(root, 'sysroot/ostree/repo'), 'split');
         for (const [path, { type, size, inode }] of actual) {
-          if (type === 'directory') continue;
+          if (type === 'directory') {
+            continue;
+          }
           if (type === 'file' && size === 0n) {
             assert.equal(unpacked.get(inode), undefined, `${path} is empty and shared`);
             continue;
@@ -179,3 +184,4 @@ for (const formatVersion of [1, 2])
       });
     },
   );
+}

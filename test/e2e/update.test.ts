@@ -15,7 +15,7 @@ const digests = ({ image }: Build) => new Set(image.manifest.layers.map(({ diges
 const hasChanged = (components: readonly string[]) =>
   namesOf(components).some((name) => CHANGED.includes(name));
 
-for (const maxLayers of [5, 64])
+for (const maxLayers of [5, 64]) {
   suite(`an update with at most ${maxLayers} layers`, needs(...worldNeeds), () => {
     let given: World;
     let scratch: string;
@@ -42,7 +42,9 @@ for (const maxLayers of [5, 64])
         assert.equal(reused, before.has(digest), `${components}`);
       }
       const named = namesOf(chunks.flatMap(({ components }) => components));
-      for (const name of CHANGED) assert.ok(named.includes(name), `a layer holds ${name}`);
+      for (const name of CHANGED) {
+        assert.ok(named.includes(name), `a layer holds ${name}`);
+      }
       assert.ok(!named.includes('no-files'));
     });
 
@@ -67,7 +69,9 @@ for (const maxLayers of [5, 64])
         table.replaceAll(/(?<=\d)[,_ ](?=\d{3})/g, '').includes(String(bytes)),
         `${bytes} bytes in: ${table}`,
       );
-      for (const name of CHANGED) assert.ok(table.includes(name), `${name} in: ${table}`);
+      for (const name of CHANGED) {
+        assert.ok(table.includes(name), `${name} in: ${table}`);
+      }
     });
 
     test('a rebuild of the same commit changes nothing', () => {
@@ -84,8 +88,11 @@ for (const maxLayers of [5, 64])
         `--previous-build-manifest=${manifest}`,
       ]);
       const before = digests(old);
-      for (const [index, { digest, components }] of kept.result.layers.entries())
-        if (index > 0) assert.equal(before.has(digest), !hasChanged(components), `${components}`);
+      for (const [index, { digest, components }] of kept.result.layers.entries()) {
+        if (index > 0) {
+          assert.equal(before.has(digest), !hasChanged(components), `${components}`);
+        }
+      }
     });
 
     test('a previous layer is kept whatever compressor made it', () => {
@@ -98,7 +105,9 @@ for (const maxLayers of [5, 64])
         `--previous-build=${plain.image.reference}`,
       ]);
       for (const [index, { reused, components }] of mixed.result.layers.entries()) {
-        if (index > 0) assert.equal(reused, !hasChanged(components), `${components}`);
+        if (index > 0) {
+          assert.equal(reused, !hasChanged(components), `${components}`);
+        }
         const mediaType = mixed.image.manifest.layers[index]?.mediaType ?? '';
         assert.equal(mediaType.endsWith('.tar'), reused, mediaType);
       }
@@ -121,6 +130,7 @@ for (const maxLayers of [5, 64])
       assert.match(result.stderr, new RegExp(kept.digest.slice('sha256:'.length, 20)));
     });
   });
+}
 
 test('--compare-with-build tells what differs', needs(...worldNeeds), async () => {
   const { repo } = await world();
@@ -140,7 +150,9 @@ test('--compare-with-build tells what differs', needs(...worldNeeds), async () =
       manifests: { digest: string }[];
     };
     assert.ok(table.includes(index.manifests[0]?.digest ?? '?'), table);
-    for (const name of CHANGED) assert.ok(table.includes(name), `${name} in: ${table}`);
+    for (const name of CHANGED) {
+      assert.ok(table.includes(name), `${name} in: ${table}`);
+    }
     // Comparing must not change what is built.
     const without = encapsulate(repo, 'os/new', join(scratch, 'without'));
     assert.equal(index.manifests[0]?.digest, without.image.manifestDigest);

@@ -33,8 +33,9 @@ test(
       'kernel-core-6.2.x86_64',
       'libpair-3.i686',
       'libpair-3.x86_64',
-    ])
+    ]) {
       assert.ok(old.includes(id), `${id} is not in ${old}`);
+    }
     assert.ok(old.includes('no-files-1.noarch') && old.includes('hard-links-1.x86_64'));
     const updated = await packagesOf(newTree);
     assert.ok(updated.includes('added-1.noarch') && updated.includes('hard-links-2.x86_64'));

@@ -313,10 +313,11 @@ suite('images that lie are refused', () => {
       /the first object is no commit/,
     ],
   ];
-  for (const [name, change, message] of cases)
+  for (const [name, change, message] of cases) {
     test(name, async () => {
       await refused(await forge(image, change), message);
     });
+  }
 
   test('a layer that is there twice, also in the config', async () => {
     const forged = await forge(

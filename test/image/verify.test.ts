@@ -163,11 +163,12 @@ suite('verify', () => {
       { mode: 0o4755 },
       { uid: 1000 },
       { type: 'symlink', linkname: '/tmp/evil' },
-    ] as const)
+    ] as const) {
       await assert.rejects(verify(empty(change)), {
         code: 'CORRUPT',
         message: /\/usr\/empty is [0-9a-f]{64} in the image/,
       });
+    }
   });
 
   test('metadata objects outside the first layer, or a first layer that is no commit', async () => {

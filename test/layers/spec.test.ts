@@ -80,8 +80,9 @@ test('two layers have one key exactly when they have the same bytes', async () =
         version,
       );
       const layer = { key: layerKey(spec), diffId: await diffIdOf(spec) };
-      for (const other of seen)
+      for (const other of seen) {
         assert.equal(layer.key === other.key, layer.diffId === other.diffId);
+      }
       seen.push(layer);
     }),
     { numRuns: 80, endOnFailure: true },

@@ -24,7 +24,9 @@ async function write(spec: LayerSpec, repo = openRepo(built.path)): Promise<stri
   const pending: Uint8Array[] = [];
   await writeOstreeLayer(repo, spec, (bytes) => {
     pending.push(Uint8Array.from(bytes));
-    if (pending.length > 10_000) writeSync(fd, Buffer.concat(pending.splice(0)));
+    if (pending.length > 10_000) {
+      writeSync(fd, Buffer.concat(pending.splice(0)));
+    }
   });
   writeSync(fd, Buffer.concat(pending));
   closeSync(fd);
@@ -174,7 +176,9 @@ suite('ostree layers', needs('tar'), () => {
     const targets = new Map<string, number>();
     for (const line of tar('-tvf', layer)) {
       const target = line.split(' link to ')[1];
-      if (target !== undefined) targets.set(target, (targets.get(target) ?? 0) + 1);
+      if (target !== undefined) {
+        targets.set(target, (targets.get(target) ?? 0) + 1);
+      }
     }
     assert.deepEqual(
       [...targets],

@@ -67,11 +67,12 @@ test('a strategy that breaks its contract is named, with the component', () => {
     [[['a', 'b', 'z']], /strategy placing: layer 0 holds component z/],
     [[['a'], ['b'], []], /strategy placing: 3 layers, at most 2/],
   ];
-  for (const [layers, message] of cases)
+  for (const [layers, message] of cases) {
     assert.throws(() => planLayout(components, placing(layers), { maxLayers: 2 }), {
       code: 'PLUGIN',
       message,
     });
+  }
   assert.throws(() => planLayout(components, single, { maxLayers: 0 }), { code: 'USAGE' });
 });
 

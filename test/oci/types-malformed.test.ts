@@ -46,8 +46,9 @@ test('each rule that is broken is named with its place', () => {
     ],
     [parseConfig, { ...config, config: { Labels: { a: null } } }, /config\.Labels\.a: /],
   ];
-  for (const [parse, value, message] of cases)
+  for (const [parse, value, message] of cases) {
     assert.throws(() => parse(json(value)), { code: 'CORRUPT', message });
+  }
 });
 
 test('what is no image of layers that are here to be read is not supported', () => {
@@ -65,19 +66,21 @@ test('what is no image of layers that are here to be read is not supported', () 
       /layer 0 is to be fetched from elsewhere/,
     ],
   ];
-  for (const [change, message] of cases)
+  for (const [change, message] of cases) {
     assert.throws(() => parseManifest(json({ ...manifest, ...change })), {
       code: 'UNSUPPORTED',
       message,
     });
+  }
 });
 
 test('what is no JSON, no UTF-8 or too long', () => {
-  for (const bytes of [Buffer.from(''), Buffer.from('{'), Buffer.from([0x22, 0xff, 0x22])])
+  for (const bytes of [Buffer.from(''), Buffer.from('{'), Buffer.from([0x22, 0xff, 0x22])]) {
     assert.throws(() => parseManifest(bytes), {
       code: 'CORRUPT',
       message: /image manifest: not JSON/,
     });
+  }
   assert.throws(() => parseIndex(Buffer.alloc(MAX_JSON_SIZE + 1, ' ')), {
     code: 'LIMIT',
     message: /image index of 8388609 bytes/,

@@ -32,7 +32,9 @@ test('a sound image; visitors see every layer uncompressed and in order', async 
     const seen: string[] = [];
     await validateImage(image, async (layer, tar) => {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of tar) chunks.push(chunk);
+      for await (const chunk of tar) {
+        chunks.push(chunk);
+      }
       seen[layer] = Buffer.concat(chunks).toString();
     });
     assert.deepEqual(seen, layers.map(String));
@@ -43,7 +45,9 @@ test('chunks may share one buffer', async () => {
   const image = memoryImage({ layers: [Buffer.from('aabbcc')] });
   const buffer = Buffer.alloc(2);
   const blob = function* () {
-    for (const text of ['aa', 'bb', 'cc']) yield buffer.fill(text);
+    for (const text of ['aa', 'bb', 'cc']) {
+      yield buffer.fill(text);
+    }
   };
   await validateImage({ ...image, blob });
 });
@@ -104,12 +108,13 @@ test('damaged or cut gzip is told with its layer', async () => {
     second.subarray(0, 3),
     Buffer.from('no gzip at all'),
     new Uint8Array(),
-  ])
+  ]) {
     await assert.rejects(
       validateImage(gzipImage([zipped[0] ?? other, bytes])),
       broken(/layer 1 \(sha256:/),
       `${bytes.length} bytes`,
     );
+  }
 });
 
 test('a visitor that throws ends the validation with its error', async () => {

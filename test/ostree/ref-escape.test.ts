@@ -38,7 +38,10 @@ test('any text is a name of a ref, and comes back', () => {
 });
 
 test('what is no escaped name', () => {
-  for (const text of ['a_b', 'a:b', '_XX_', 'a_3A', '_110000_'])
+  for (const text of ['a_b', 'a:b', '_XX_', 'a_3A', '_110000_']) {
     assert.throws(() => unescapeRef(text), { code: 'CORRUPT' });
-  for (const text of ['', 'a\0b']) assert.throws(() => escapeForRef(text), { code: 'USAGE' });
+  }
+  for (const text of ['', 'a\0b']) {
+    assert.throws(() => escapeForRef(text), { code: 'USAGE' });
+  }
 });

@@ -18,7 +18,9 @@ import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const made: string[] = [];
 after(() => {
-  for (const path of made) rmSync(path, { recursive: true });
+  for (const path of made) {
+    rmSync(path, { recursive: true });
+  }
 });
 
 function builder(mode: RepoMode): RepoBuilder {
@@ -28,7 +30,8 @@ function builder(mode: RepoMode): RepoBuilder {
 }
 
 async function drain(repo: RepoBuilder, checksum: string): Promise<void> {
-  for await (const _ of openRepo(repo.path).readFile(checksum));
+  for await (const _ of openRepo(repo.path).readFile(checksum)) {
+  }
 }
 
 test('no repository, or one that this version cannot read', () => {
@@ -76,11 +79,12 @@ test('missing objects are named with kind, checksum and repository', () => {
     dirmeta: () => repo.loadDirmeta(id),
     file: () => repo.fileInfo(id),
   };
-  for (const [kind, call] of Object.entries(calls))
+  for (const [kind, call] of Object.entries(calls)) {
     assert.throws(call, {
       code: 'NOT_FOUND',
       message: new RegExp(`${kind} object ${id} .*${built.path}`),
     });
+  }
   assert.throws(() => repo.readFile(id), { code: 'NOT_FOUND' });
   assert.equal(repo.loadCommitMeta(id), undefined);
 });
@@ -125,8 +129,9 @@ test('a partial commit', () => {
 
 test('revisions that fit several commits, and refs that hold none', () => {
   const built = builder('archive');
-  for (const digits of ['abcd1', 'abcd2', 'ab'])
+  for (const digits of ['abcd1', 'abcd2', 'ab']) {
     built.object('commit', new Uint8Array(), digits.padEnd(64, '0'));
+  }
   const repo = openRepo(built.path);
   assert.throws(() => repo.resolve('abcd'), {
     code: 'AMBIGUOUS',
@@ -160,7 +165,9 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
       longer: Buffer.concat([good, Buffer.from('x')]),
     };
     for (const [change, bytes] of Object.entries(damaged)) {
-      if (change === 'longer' && mode === 'archive') continue; // what follows the deflate stream is not content
+      if (change === 'longer' && mode === 'archive') {
+        continue; // what follows the deflate stream is not content
+      }
       writeFileSync(path, bytes);
       await assert.rejects(drain(built, checksum), { code: 'CORRUPT' }, change);
     }
@@ -173,8 +180,11 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     const [right, wrong] = [built.file({ mode: 0o600 }), built.file({ mode: 0o644 })];
     const object = (checksum: string) =>
       join(built.path, 'objects', objectPath(checksum, extension));
-    if (mode === 'archive') writeFileSync(object(right), readFileSync(object(wrong)));
-    else chmodSync(object(right), 0o644);
+    if (mode === 'archive') {
+      writeFileSync(object(right), readFileSync(object(wrong)));
+    } else {
+      chmodSync(object(right), 0o644);
+    }
     await assert.rejects(drain(built, right), {
       code: 'CORRUPT',
       message: `reading file object ${right} of ${built.path}: its bytes have the checksum ${wrong}`,
@@ -185,9 +195,9 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     const built = builder(mode);
     const link = built.file({ target: 'right' });
     const path = join(built.path, 'objects', objectPath(link, extension));
-    if (mode === 'archive')
+    if (mode === 'archive') {
       writeFileSync(path, Buffer.from(readFileSync(path)).fill('wrong', 32, 37));
-    else {
+    } else {
       rmSync(path);
       symlinkSync('wrong', path);
     }
@@ -243,7 +253,8 @@ test('an object that goes away before it is read', async () => {
     );
     await assert.rejects(
       async () => {
-        for await (const _ of repo.readFile(checksum, info));
+        for await (const _ of repo.readFile(checksum, info)) {
+        }
       },
       {
         code: 'NOT_FOUND',

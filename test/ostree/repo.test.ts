@@ -12,7 +12,9 @@ import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const made: string[] = [];
 after(() => {
-  for (const path of made) rmSync(path, { recursive: true });
+  for (const path of made) {
+    rmSync(path, { recursive: true });
+  }
 });
 
 function builder(mode: RepoMode, config?: string): RepoBuilder {
@@ -23,7 +25,9 @@ function builder(mode: RepoMode, config?: string): RepoBuilder {
 
 async function contentOf(repo: OstreeRepo, checksum: string): Promise<string> {
   let text = '';
-  for await (const chunk of repo.readFile(checksum)) text += Buffer.from(chunk).toString('latin1');
+  for await (const chunk of repo.readFile(checksum)) {
+    text += Buffer.from(chunk).toString('latin1');
+  }
   return text;
 }
 
@@ -160,7 +164,9 @@ test('revisions: refs, remote refs, ids, their beginnings, parents', () => {
     [`${second}^`, first],
     ['origin:distro/stable^', first],
   ];
-  for (const [rev, checksum] of expected) assert.equal(repo.resolve(rev), checksum, rev);
+  for (const [rev, checksum] of expected) {
+    assert.equal(repo.resolve(rev), checksum, rev);
+  }
   const absent = [
     '',
     '^',
@@ -177,12 +183,13 @@ test('revisions: refs, remote refs, ids, their beginnings, parents', () => {
     'x'.repeat(5000),
     '/',
     'origin/../distro/stable',
-  ])
+  ]) {
     assert.throws(
       () => repo.resolve(rev),
       { code: 'NOT_FOUND', message: /no ref or commit .* in ostree repository/ },
       rev,
     );
+  }
   assert.throws(() => repo.resolve('distro/stable^'), {
     code: 'NOT_FOUND',
     message: /has no parent/,

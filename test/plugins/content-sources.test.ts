@@ -239,10 +239,12 @@ test('mapping: what is none is refused, and the member named', () => {
     assert.throws(() => mapping(text), { code: 'CORRUPT', message });
   refused('{', /^not JSON: /);
   refused('{"version": 2, "paths": {}}', /^version: /);
-  for (const path of ['usr/x', '/usr/../x', '/usr/./x', '/usr//x', '/usr/', '/..', '/a\0b', ''])
+  for (const path of ['usr/x', '/usr/../x', '/usr/./x', '/usr//x', '/usr/', '/..', '/a\0b', '']) {
     refused(JSON.stringify({ version: 1, paths: { [path]: 'x' } }), /expected an absolute path/);
-  for (const name of ['', 'a,b', 'a\nb', 'x'.repeat(256)])
+  }
+  for (const name of ['', 'a,b', 'a\nb', 'x'.repeat(256)]) {
     refused(JSON.stringify({ version: 1, paths: { '/x': name } }), /^paths\.\/x: expected a name/);
+  }
   refused('{"version":1,"paths":{"/x":"x"},"components":{"x":{"interval":3}}}', /^components\.x/);
   refused(
     '{"version":1,"paths":{"/x":"x"},"components":{"x":{"updateInterval":-1}}}',

@@ -47,16 +47,23 @@ export function valuesOf(
 
 function valuesOfType(type: GVariantType, inner: readonly string[]): fc.Arbitrary<GVariantValue> {
   const basic = basics[type.signature];
-  if (basic) return basic;
-  if (type.signature === 'ay') return fc.uint8Array({ maxLength: 300 });
-  if (type.kind === 'variant')
+  if (basic) {
+    return basic;
+  }
+  if (type.signature === 'ay') {
+    return fc.uint8Array({ maxLength: 300 });
+  }
+  if (type.kind === 'variant') {
     return fc
       .constantFrom(...inner)
       .chain((signature) =>
         valuesOf(signature, ['y']).map((value) => ({ type: signature, value })),
       );
+  }
   const members = type.members.map((member) => valuesOfType(member, inner));
-  if (type.kind === 'tuple') return fc.tuple(...members);
+  if (type.kind === 'tuple') {
+    return fc.tuple(...members);
+  }
   return fc.array(members[0] as fc.Arbitrary<GVariantValue>, {
     maxLength: type.kind === 'maybe' ? 1 : 8,
   });

@@ -26,8 +26,9 @@ export function buildDatabase(packages: readonly PackageSpec[]): Uint8Array {
   database.run(
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)',
   );
-  for (const each of packages)
+  for (const each of packages) {
     database.run('INSERT INTO Packages(blob) VALUES (?)', [packageHeader(each)]);
+  }
   const bytes = database.export();
   database.close();
   return bytes;

@@ -26,14 +26,20 @@ export function buildHeader(
     const bytes = type === TagType.BIN;
     const count = bytes ? encode(type, values[0] as Uint8Array).length : values.length;
     index.push(indexEntry(tag, type, length, count));
-    for (const value of values) append(encode(type, value));
+    for (const value of values) {
+      append(encode(type, value));
+    }
   };
-  for (const entry of entries) add(entry);
+  for (const entry of entries) {
+    add(entry);
+  }
   if (region) {
     index.unshift(indexEntry(Tag.HEADERIMMUTABLE, TagType.BIN, length, 16));
     append(indexEntry(Tag.HEADERIMMUTABLE, TagType.BIN, -16 * index.length, 16));
   }
-  for (const entry of dribbles) add(entry);
+  for (const entry of dribbles) {
+    add(entry);
+  }
   const head = Buffer.alloc(8);
   head.writeUInt32BE(index.length, 0);
   head.writeUInt32BE(length, 4);
@@ -60,15 +66,22 @@ function indexEntry(tag: number, type: number, offset: number, count: number): B
 }
 
 function alignment(type: number): number {
-  if (type === TagType.INT16) return 2;
-  if (type === TagType.INT32) return 4;
+  if (type === TagType.INT16) {
+    return 2;
+  }
+  if (type === TagType.INT32) {
+    return 4;
+  }
   return type === TagType.INT64 ? 8 : 1;
 }
 
 function encode(type: number, value: number | bigint | string | Uint8Array): Buffer {
-  if (typeof value === 'string') return Buffer.from(`${value}\0`);
-  if (value instanceof Uint8Array)
+  if (typeof value === 'string') {
+    return Buffer.from(`${value}\0`);
+  }
+  if (value instanceof Uint8Array) {
     return type === TagType.BIN ? Buffer.from(value) : Buffer.concat([value, Buffer.alloc(1)]);
+  }
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(value));
   return bytes.subarray(8 - (type === TagType.CHAR || type === TagType.INT8 ? 1 : alignment(type)));

@@ -40,8 +40,9 @@ export class RepoBuilder {
   constructor(mode: RepoMode, config = '', parent = tmpdir()) {
     this.path = mkdtempSync(join(parent, 'ostrata-repo-'));
     this.mode = mode;
-    for (const name of ['objects', 'state', 'refs/heads', 'refs/remotes'])
+    for (const name of ['objects', 'state', 'refs/heads', 'refs/remotes']) {
       mkdirSync(join(this.path, name), { recursive: true });
+    }
     this.write('config', `[core]\nrepo_version=1\nmode=${mode}\n${config}`);
   }
 
@@ -79,7 +80,9 @@ export class RepoBuilder {
       return checksum;
     }
     const path = `objects/${objectPath(checksum, 'file')}`;
-    if (this.mode === 'bare-split-xattrs') this.write(`${path}-xattrs-link`, header.xattrsBytes);
+    if (this.mode === 'bare-split-xattrs') {
+      this.write(`${path}-xattrs-link`, header.xattrsBytes);
+    }
     if (target === undefined) {
       this.write(path, bytes);
       chmodSync(join(this.path, path), mode);
@@ -102,13 +105,14 @@ export class RepoBuilder {
     const files: { name: string; checksum: string }[] = [];
     const dirs: { name: string; dirtree: string; dirmeta: string }[] = [];
     for (const [name, each] of spec) {
-      if (each instanceof Map)
+      if (each instanceof Map) {
         dirs.push({ name, dirtree: this.tree(each), dirmeta: this.dirmeta() });
-      else
+      } else {
         files.push({
           name,
           checksum: this.file(typeof each === 'string' ? { content: each } : (each as FileSpec)),
         });
+      }
     }
     return this.dirtree({ files, dirs });
   }

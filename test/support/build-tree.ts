@@ -31,17 +31,24 @@ export function buildTree(specs: Readonly<Record<TreePath, EntrySpec>>): Tree {
     const attributes = new Map(
       Object.entries(xattrs ?? {}).map(([name, value]) => [name, Buffer.from(value)]),
     );
-    if (directory) addDirectory(path, attributes);
-    else entries.set(path, contentEntry(path, Buffer.from(content), target, attributes));
+    if (directory) {
+      addDirectory(path, attributes);
+    } else {
+      entries.set(path, contentEntry(path, Buffer.from(content), target, attributes));
+    }
     contents.set(path, Buffer.from(content));
   }
-  for (const path of [...entries.keys()] as TreePath[])
-    for (let parent = parentPath(path); !entries.has(parent); parent = parentPath(parent))
+  for (const path of [...entries.keys()] as TreePath[]) {
+    for (let parent = parentPath(path); !entries.has(parent); parent = parentPath(parent)) {
       addDirectory(parent);
+    }
+  }
   const files = new FileMap(entries.values());
   const contentOf = (path: string | undefined) => {
     const bytes = path === undefined ? undefined : contents.get(path);
-    if (bytes === undefined) throw new OstrataError('NOT_FOUND', `no regular file ${path}`);
+    if (bytes === undefined) {
+      throw new OstrataError('NOT_FOUND', `no regular file ${path}`);
+    }
     return bytes;
   };
   return {
@@ -71,7 +78,8 @@ function contentEntry(
     ...(target !== undefined && { target }),
     xattrsBytes: encodeXattrs(xattrs),
   });
-  if (target !== undefined)
+  if (target !== undefined) {
     return { ...common, type: 'symlink', size: 0, target, checksum: hash.digest('hex') };
+  }
   return { ...common, type: 'file', size, checksum: hash.update(content).digest('hex') };
 }

@@ -21,8 +21,9 @@ for (let round = 0; round < rounds; round++) {
   const content = Buffer.alloc(1_000_000, key);
   const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
   const blob = cache.take(key, target);
-  if (blob !== undefined && !(blob.digest === digest && readFileSync(target).equals(content)))
+  if (blob !== undefined && !(blob.digest === digest && readFileSync(target).equals(content))) {
     process.exitCode = 1;
+  }
   if (blob === undefined) {
     writeFileSync(target, content);
     cache.add(key, target, {

@@ -80,8 +80,12 @@ async function listeningPort(child: ChildProcess, log: string): Promise<string> 
   for (;;) {
     const text = readFileSync(log, 'latin1');
     const port = /listening on 127\.0\.0\.1:(\d+)/.exec(text)?.[1];
-    if (port) return port;
-    if (child.exitCode !== null) throw new Error(`docker-registry ended: ${text}`);
+    if (port) {
+      return port;
+    }
+    if (child.exitCode !== null) {
+      throw new Error(`docker-registry ended: ${text}`);
+    }
     await sleep(LOG_POLL_MS);
   }
 }

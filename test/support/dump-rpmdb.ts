@@ -71,7 +71,9 @@ export function firstDifference(
   const lines = (dump: readonly Buffer[], i: number) =>
     dump[i]?.toString('latin1').split('\n') ?? [];
   for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
-    if (ours[i] && theirs[i] && ours[i]?.equals(theirs[i] as Buffer)) continue;
+    if (ours[i] && theirs[i] && ours[i]?.equals(theirs[i] as Buffer)) {
+      continue;
+    }
     const [left, right] = [lines(ours, i), lines(theirs, i)];
     const at = left.findIndex((line, j) => line !== right[j]);
     return `package ${i}: ${left[at] ?? 'missing'} <-> ${right[at] ?? 'missing'}`;

@@ -71,15 +71,22 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     response: ServerResponse,
     fault: Fault | undefined,
   ): Promise<void> {
-    if (fault && 'reset' in fault && fault.reset === 'before') return void request.socket.destroy();
-    if (fault && 'stall' in fault) return;
+    if (fault && 'reset' in fault && fault.reset === 'before') {
+      return void request.socket.destroy();
+    }
+    if (fault && 'stall' in fault) {
+      return;
+    }
     if (fault && 'status' in fault) {
-      for await (const _ of request);
+      for await (const _ of request) {
+      }
       response.writeHead(fault.status, fault.headers);
       return void response.end(fault.body);
     }
     const answer = await pass(request, fault);
-    if (fault && 'reset' in fault) return void request.socket.destroy();
+    if (fault && 'reset' in fault) {
+      return void request.socket.destroy();
+    }
     await reply(request, response, answer, fault);
   }
 
@@ -92,7 +99,9 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       out.on('response', resolve).on('error', reject);
       let passed = 0;
       request.on('data', (chunk: Buffer) => {
-        if (fault && 'flip' in fault && fault.flip === 'request') flip(chunk, fault.at - passed);
+        if (fault && 'flip' in fault && fault.flip === 'request') {
+          flip(chunk, fault.at - passed);
+        }
         passed += chunk.length;
         if (fault && 'resetInRequest' in fault && passed > fault.resetInRequest) {
           request.socket.destroy();
@@ -113,22 +122,33 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   ): Promise<void> {
     const headers = { ...answer.headers, ...(fault && 'headers' in fault && fault.headers) };
     const cut = fault && 'cut' in fault ? fault : undefined;
-    if (cut?.end === 'endless') delete headers['content-length'];
+    if (cut?.end === 'endless') {
+      delete headers['content-length'];
+    }
     response.writeHead(answer.statusCode ?? 500, headers);
     let passed = 0;
     for await (const chunk of answer as AsyncIterable<Buffer>) {
-      if (fault && 'flip' in fault && fault.flip === 'answer') flip(chunk, fault.at - passed);
+      if (fault && 'flip' in fault && fault.flip === 'answer') {
+        flip(chunk, fault.at - passed);
+      }
       const left = cut ? Math.max(0, cut.cut - passed) : chunk.length;
       passed += chunk.length;
       await new Promise<void>((resolve) =>
         response.write(chunk.subarray(0, left), () => resolve()),
       );
-      if (cut === undefined || passed < cut.cut) continue;
-      if (cut.end === 'reset') return void request.socket.destroy();
-      if (cut.end === 'stall') return;
+      if (cut === undefined || passed < cut.cut) {
+        continue;
+      }
+      if (cut.end === 'reset') {
+        return void request.socket.destroy();
+      }
+      if (cut.end === 'stall') {
+        return;
+      }
       // Newer Node calls back at once where the connection is gone, which only the event loop finds out.
-      while (!response.destroyed)
+      while (!response.destroyed) {
         await new Promise((resolve) => response.write(noise, () => setImmediate(resolve)));
+      }
       return;
     }
     response.end();
@@ -138,5 +158,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
 const noise = Buffer.alloc(1 << 16, 'endless ');
 
 function flip(chunk: Buffer, at: number): void {
-  if (at >= 0 && at < chunk.length) chunk.writeUInt8((chunk[at] as number) ^ 1, at);
+  if (at >= 0 && at < chunk.length) {
+    chunk.writeUInt8((chunk[at] as number) ^ 1, at);
+  }
 }

@@ -46,7 +46,9 @@ export async function forge(
   for (const descriptor of image.manifest.layers) {
     const entries: ForgedEntry[] = [];
     await validateBlob(image.blob(descriptor), descriptor, async (tar) => {
-      for await (const bytes of readEntries(tar)) entries.push(bytes);
+      for await (const bytes of readEntries(tar)) {
+        entries.push(bytes);
+      }
     });
     layers.push(entries);
   }
@@ -156,7 +158,9 @@ export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
         ...(xattrs && { xattrs }),
       }),
     );
-    if (flag !== undefined) setFlag(header, flag);
+    if (flag !== undefined) {
+      setFlag(header, flag);
+    }
     return [header, content, tarPadding(content.length)];
   });
   return Buffer.concat([...parts, END_OF_ARCHIVE]);

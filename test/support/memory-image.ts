@@ -58,7 +58,9 @@ export function memoryImage({
     config: async () => config,
     blob: ({ digest }) => {
       const bytes = blobs.get(digest);
-      if (bytes === undefined) throw new OstrataError('NOT_FOUND', `no blob ${digest}`);
+      if (bytes === undefined) {
+        throw new OstrataError('NOT_FOUND', `no blob ${digest}`);
+      }
       return [bytes];
     },
     blobFile: () => undefined,

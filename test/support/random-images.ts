@@ -11,8 +11,9 @@ import type { Traffic } from '../../src/transports/transport.js';
 /** `size` bytes that depend on `seed` only. */
 export function noise(seed: string, size: number): Buffer {
   const blocks: Buffer[] = [];
-  for (let made = 0; made < size; made += 32)
+  for (let made = 0; made < size; made += 32) {
     blocks.push(createHash('sha256').update(`${seed} ${made}`).digest());
+  }
   return Buffer.concat(blocks).subarray(0, size);
 }
 

@@ -157,7 +157,7 @@ export const namesOf = (components: readonly string[]) =>
 
 /** Unpacks all layers in order with GNU tar, which must not even warn. Needs root. */
 export function unpack(image: Image, into: string): void {
-  for (const layer of image.manifest.layers)
+  for (const layer of image.manifest.layers) {
     run('sh', [
       '-c',
       // tar's exit code is 0 with some warnings: make them errors.
@@ -166,6 +166,7 @@ export function unpack(image: Image, into: string): void {
       into,
       blobPath(image.directory, layer.digest),
     ]);
+  }
 }
 
 /** Asserts that nothing, not even a part of an image, is at a destination that was not there before. */

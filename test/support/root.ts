@@ -3,10 +3,12 @@ import { dirname, join } from 'node:path';
 
 function findRepoRoot(from: string): string {
   for (let dir = from; ; dir = dirname(dir)) {
-    if (existsSync(join(dir, 'package.json')) && existsSync(join(dir, 'rpmdb-fixtures')))
+    if (existsSync(join(dir, 'package.json')) && existsSync(join(dir, 'rpmdb-fixtures'))) {
       return dir;
-    if (dir === dirname(dir))
+    }
+    if (dir === dirname(dir)) {
       throw new Error(`no directory above ${from} holds package.json and rpmdb-fixtures`);
+    }
   }
 }
 

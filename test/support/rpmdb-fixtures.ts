@@ -57,7 +57,9 @@ export function discoverFixtures(): Fixture[] {
 
 function loadFixture(name: string, directory: string): Fixture {
   const found = Object.entries(BACKENDS).find(([file]) => existsSync(join(directory, file)));
-  if (found === undefined) throw new Error(`${directory}: no database`);
+  if (found === undefined) {
+    throw new Error(`${directory}: no database`);
+  }
   const [file, backend] = found;
   const optional = (path: string) => (existsSync(path) ? readFileSync(path) : undefined);
   const database = join(directory, file);

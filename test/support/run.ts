@@ -37,17 +37,20 @@ export function tryRun(
     maxBuffer: MAX_OUTPUT_BYTES,
   });
   rmSync(cache, { recursive: true, force: true });
-  if (error) throw error;
+  if (error) {
+    throw error;
+  }
   return { status, stdout, stderr };
 }
 
 /** Standard output of a program that must succeed. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): string {
   const result = tryRun(program, args, options);
-  if (result.status !== 0)
+  if (result.status !== 0) {
     throw new Error(
       `${program} ${args.join(' ')}: exit code ${result.status}\n${result.stderr.slice(-4000)}`,
     );
+  }
   return result.stdout;
 }
 

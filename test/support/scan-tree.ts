@@ -38,8 +38,9 @@ function readXattrs(root: string): Map<string, string[]> {
   });
   for (const block of listing.split('\n\n')) {
     const [head, ...lines] = block.split('\n').filter((line) => line !== '');
-    if (head)
+    if (head) {
       found.set(decodeName(head.replace(/^# file: (\.$)?/, '')), lines.map(decodeName).sort());
+    }
   }
   return found;
 }
@@ -53,18 +54,24 @@ export function scan(root: string, except: readonly string[] = []): Scan {
     const stats = lstatSync(absolute, { bigint: true });
     const type = typeOf(stats);
     let content = '';
-    if (type === 'file')
+    if (type === 'file') {
       content = createHash('sha256').update(readFileSync(absolute)).digest('hex');
-    if (type === 'symlink') content = readlinkSync(absolute, 'latin1');
+    }
+    if (type === 'symlink') {
+      content = readlinkSync(absolute, 'latin1');
+    }
     const { size, ino: inode } = stats;
     const mode = Number(stats.mode & 0o7777n);
     found.set(path, {
       ...{ type, mode, uid: Number(stats.uid), gid: Number(stats.gid) },
       ...{ content, size, inode, xattrs: xattrs.get(path) ?? [] },
     });
-    if (type !== 'directory' || except.includes(path)) return;
-    for (const name of readdirSync(absolute, 'latin1'))
+    if (type !== 'directory' || except.includes(path)) {
+      return;
+    }
+    for (const name of readdirSync(absolute, 'latin1')) {
       visit(path === '' ? name : `${path}/${name}`);
+    }
   };
   visit('');
   return found;
@@ -73,7 +80,9 @@ export function scan(root: string, except: readonly string[] = []): Scan {
 /** One line for each difference in type, mode, owner, content or xattrs; inodes are not compared. */
 export function differences(actual: Scan, expected: Scan): string[] {
   const text = (entry: Found | undefined) => {
-    if (!entry) return 'nothing';
+    if (!entry) {
+      return 'nothing';
+    }
     const { type, mode, uid, gid, content, xattrs } = entry;
     return JSON.stringify({ type, mode: mode.toString(8), uid, gid, content, xattrs });
   };

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 
 const made: string[] = [];
 process.on('exit', () => {
-  for (const path of made) rmSync(path, { recursive: true, force: true });
+  for (const path of made) {
+    rmSync(path, { recursive: true, force: true });
+  }
 });
 
 /** A new empty directory, removed with all that is in it when the process ends. */

@@ -34,7 +34,9 @@ export async function startTokenServer(config: TokenServerConfig): Promise<Token
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '', 'http://localhost');
     let body = '';
-    for await (const chunk of request) body += chunk;
+    for await (const chunk of request) {
+      body += chunk;
+    }
     const form = new URLSearchParams(body);
     const isUser =
       request.method === 'POST'

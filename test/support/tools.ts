@@ -34,9 +34,13 @@ function isOnPath(program: string): boolean {
 }
 
 function lacks(need: Need): string | undefined {
-  if (need === 'root') return process.getuid?.() === 0 ? undefined : 'root';
+  if (need === 'root') {
+    return process.getuid?.() === 0 ? undefined : 'root';
+  }
   const tool = tools[need];
-  if (!tool) throw new Error(`.ci/tools.json has no ${need}`);
+  if (!tool) {
+    throw new Error(`.ci/tools.json has no ${need}`);
+  }
   return tool.programs.every(isOnPath)
     ? undefined
     : `${tool.programs.join(', ')} (apt-get install ${tool.debian})`;
@@ -48,8 +52,12 @@ function lacks(need: Need): string | undefined {
  */
 export function needs(...list: readonly Need[]): { skip: false | string } {
   const missing = list.map(lacks).filter((text) => text !== undefined);
-  if (missing.length === 0) return { skip: false };
+  if (missing.length === 0) {
+    return { skip: false };
+  }
   const reason = `needs ${missing.join(' and ')}`;
-  if (process.env.CI === 'true') throw new Error(`in CI no test is skipped: this ${reason}`);
+  if (process.env.CI === 'true') {
+    throw new Error(`in CI no test is skipped: this ${reason}`);
+  }
   return { skip: reason };
 }

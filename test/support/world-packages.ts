@@ -19,8 +19,9 @@ export interface TestPackage {
 /** `size` bytes that do not compress, the same for the same `seed`. */
 export function noise(seed: string, size: number): Buffer {
   const parts: Buffer[] = [];
-  for (let block = 0; block * 32 < size; block++)
+  for (let block = 0; block * 32 < size; block++) {
     parts.push(createHash('sha256').update(`${seed} ${block}`).digest());
+  }
   return Buffer.concat(parts).subarray(0, size);
 }
 
@@ -50,8 +51,11 @@ function installShell(root: string): void {
   };
   copy('/bin/sh', 'usr/bin/sh');
   const libraries = run('ldd', ['/bin/sh']).matchAll(/(\/\S+) \(0x/g);
-  for (const [, library] of libraries)
-    if (library) copy(library, `usr/${library.replace(/^\/(usr\/)?/, '')}`);
+  for (const [, library] of libraries) {
+    if (library) {
+      copy(library, `usr/${library.replace(/^\/(usr\/)?/, '')}`);
+    }
+  }
 }
 
 function kernel(version: string): TestPackage {
@@ -103,8 +107,9 @@ function hardLinks(version: string): TestPackage {
     install(root) {
       const directory = join(root, 'usr/libexec/hard');
       put(root, 'usr/libexec/hard/first', noise(`hard ${version}`, 50 * KIB), 0o755);
-      for (const name of ['second', 'third'])
+      for (const name of ['second', 'third']) {
         linkSync(join(directory, 'first'), join(directory, name));
+      }
     },
     changelog: version === '1' ? [NEWEST_BUILD] : [NEWEST_BUILD + 30 * DAY, NEWEST_BUILD],
   };
@@ -153,8 +158,9 @@ export const oldPackages: readonly TestPackage[] = [
     install(root) {
       put(root, 'usr/share/odd/mode0000', noise('mode0000', 5000));
       put(root, 'usr/share/odd/secret', noise('secret', 5000));
-      for (const name of ['setuid-tool', 'setgid-tool', 'capable'])
+      for (const name of ['setuid-tool', 'setgid-tool', 'capable']) {
         put(root, `usr/bin/${name}`, noise(name, 9 * KIB));
+      }
       mkdirSync(join(root, 'usr/share/odd/sticky'), { recursive: true });
       const links = join(root, 'usr/share/odd/links');
       mkdirSync(links);
@@ -187,8 +193,9 @@ export const oldPackages: readonly TestPackage[] = [
         `${DEEP_DIRECTORY}/file`,
         `${DEEP_DIRECTORY}/${LONG_NAME}`,
       ];
-      for (const name of names)
+      for (const name of names) {
         put(root, `usr/share/odd-names/${name}`, `content of ${JSON.stringify(name)}\n`);
+      }
     },
   },
   {
@@ -197,7 +204,9 @@ export const oldPackages: readonly TestPackage[] = [
     arch: 'noarch',
     files: ['/usr/share/empty-files'],
     install(root) {
-      for (const name of ['one', 'two', 'three']) put(root, `usr/share/empty-files/${name}`, '');
+      for (const name of ['one', 'two', 'three']) {
+        put(root, `usr/share/empty-files/${name}`, '');
+      }
       put(root, 'usr/share/empty-files/executable', '', 0o755);
       mkdirSync(join(root, 'usr/share/empty-files/directory'));
     },
@@ -289,7 +298,9 @@ export function buildRpm(item: TestPackage, work: string): string {
   };
   const args = Object.entries(defines).flatMap(([key, value]) => ['--define', `${key} ${value}`]);
   // noarch is a BuildArch of the spec; a target is a machine.
-  if (arch !== 'noarch') args.push(`--target=${arch}`);
+  if (arch !== 'noarch') {
+    args.push(`--target=${arch}`);
+  }
   run('rpmbuild', ['-bb', '--quiet', ...args, spec], {
     env: { SOURCE_DATE_EPOCH: String(NEWEST_BUILD) },
   });

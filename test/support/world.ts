@@ -77,20 +77,22 @@ const setXattr = (root: string, path: string, name: string, value: string) =>
 
 /** Files that no package owns. */
 function addUnowned(root: string): void {
-  for (const version of ['5.1', '6.2'])
+  for (const version of ['5.1', '6.2']) {
     put(
       root,
       `usr/lib/modules/${version}.x86_64/initramfs.img`,
       noise(`initramfs ${version}`, 300 * KIB),
       0o600,
     );
+  }
   put(root, 'usr/share/big.bin', noise('big', 1.5 * MIB));
   put(root, 'usr/share/unowned/a/file', 'first\n');
   put(root, 'usr/share/unowned/b/file', 'second\n');
   put(root, 'usr/share/odd/ghost-that-is-there', 'made after the installation\n');
   // rpmbuild refuses control characters in names; ostree does not.
-  for (const name of ['line\nfeed', 'tab\tand\x07bell', '\n', 'ends with \r', 'n'.repeat(255)])
+  for (const name of ['line\nfeed', 'tab\tand\x07bell', '\n', 'ends with \r', 'n'.repeat(255)]) {
     put(root, `usr/share/odd-names-unowned/${name}`, `content of ${JSON.stringify(name)}\n`);
+  }
   put(root, 'usr/lib/systemd/unowned.service', '[Unit]\n');
   put(root, 'usr/share/odd-owner/big-uid', noise('big uid', 3000), 0o600);
   run('chown', ['-R', `${BIG_UID}:${BIG_UID - 1}`, join(root, 'usr/share/odd-owner')]);
@@ -113,14 +115,16 @@ function addUnowned(root: string): void {
 
 /** The shape of an ostree commit, and SELinux labels. */
 function shape(root: string): void {
-  for (const name of ['.rpm.lock', 'rpmdb.sqlite-shm', 'rpmdb.sqlite-wal'])
+  for (const name of ['.rpm.lock', 'rpmdb.sqlite-shm', 'rpmdb.sqlite-wal']) {
     rmSync(join(root, DB_PATH, name), { force: true });
+  }
   mkdirSync(join(root, 'usr/lib/sysimage'), { recursive: true });
   symlinkSync('../../share/rpm', join(root, 'usr/lib/sysimage/rpm'));
   run('mv', [join(root, 'etc'), join(root, 'usr/etc')]);
   rmSync(join(root, 'var'), { recursive: true, force: true });
-  for (const name of ['boot', 'dev', 'proc', 'run', 'sys', 'sysroot', 'var'])
+  for (const name of ['boot', 'dev', 'proc', 'run', 'sys', 'sysroot', 'var']) {
     mkdirSync(join(root, name));
+  }
   symlinkSync('sysroot/ostree', join(root, 'ostree'));
   symlinkSync('var/home', join(root, 'home'));
 
@@ -158,7 +162,9 @@ function makeKey(gnupg: string): string {
   ]);
   const listing = run('gpg', [...gpg, '--with-colons', '--list-keys']);
   const fingerprint = /^fpr:+([0-9A-F]+):/m.exec(listing)?.[1];
-  if (!fingerprint) throw new Error(`gpg lists no key: ${listing}`);
+  if (!fingerprint) {
+    throw new Error(`gpg lists no key: ${listing}`);
+  }
   return fingerprint;
 }
 
@@ -209,7 +215,9 @@ function makeWorld(directory: string): void {
     ['old', '39.1'],
     ['new', '39.2'],
   ] as const) {
-    if (kind === 'new') updateRoot(root, work);
+    if (kind === 'new') {
+      updateRoot(root, work);
+    }
     const tree = join(directory, kind);
     run('cp', ['-a', root, tree]);
     addUnowned(tree);
@@ -235,9 +243,12 @@ function makeWorld(directory: string): void {
 /** Changes with this file, the packages, and the programs whose bytes end up in the world. */
 function worldId(): string {
   const hash = createHash('sha256');
-  for (const module of ['world.js', 'world-packages.js'])
+  for (const module of ['world.js', 'world-packages.js']) {
     hash.update(readFileSync(join(import.meta.dirname, module)));
-  for (const program of ['rpm', 'ostree']) hash.update(run(program, ['--version']));
+  }
+  for (const program of ['rpm', 'ostree']) {
+    hash.update(run(program, ['--version']));
+  }
   return hash.digest('hex').slice(0, 16);
 }
 
@@ -250,9 +261,14 @@ async function locked(lock: string, body: () => void): Promise<void> {
       writeFileSync(lock, String(process.pid), { flag: 'wx' });
       break;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (existsSync(lock) && isGone(lock)) rmSync(lock, { force: true });
-      else await sleep(LOCK_POLL_MS);
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
+        throw error;
+      }
+      if (existsSync(lock) && isGone(lock)) {
+        rmSync(lock, { force: true });
+      } else {
+        await sleep(LOCK_POLL_MS);
+      }
     }
   }
   try {
@@ -266,7 +282,9 @@ function isGone(lock: string): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8'));
     // An empty file: its writer is between creating and writing.
-    if (pid > 0) process.kill(pid, 0);
+    if (pid > 0) {
+      process.kill(pid, 0);
+    }
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
@@ -279,7 +297,9 @@ export async function world(): Promise<World> {
   const commitsFile = join(directory, 'commits.json');
   mkdirSync(dirname(directory), { recursive: true });
   await locked(`${directory}.lock`, () => {
-    if (existsSync(commitsFile)) return;
+    if (existsSync(commitsFile)) {
+      return;
+    }
     rmSync(directory, { recursive: true, force: true });
     makeWorld(directory);
   });

@@ -17,8 +17,9 @@ const original = resolver._resolveFilename;
 
 before(() => {
   resolver._resolveFilename = (request, ...rest) => {
-    if (request === 'koffi')
+    if (request === 'koffi') {
       throw Object.assign(new Error("Cannot find module 'koffi'"), { code: 'MODULE_NOT_FOUND' });
+    }
     return original.call(resolver, request, ...rest);
   };
 });

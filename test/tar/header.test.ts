@@ -89,7 +89,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
 function quoted(text: string): string {
   const bytes = [...Buffer.from(text)].map((byte) => {
     const short = ESCAPES[byte];
-    if (short !== undefined) return `\\${short}`;
+    if (short !== undefined) {
+      return `\\${short}`;
+    }
     return byte >= 0x20 && byte < 0x7f
       ? String.fromCharCode(byte)
       : `\\${byte.toString(8).padStart(3, '0')}`;
@@ -151,12 +153,13 @@ suite('tar headers', needs('tar'), () => {
       { ...plain, name: 's', type: 'symlink', linkname: `${name}//x` },
     ]);
     assert.deepEqual(list(archive(entries)), entries.map(line));
-    for (const name of names.filter((each) => each.length <= 100))
+    for (const name of names.filter((each) => each.length <= 100)) {
       assert.equal(
         encodeTarHeader({ ...plain, name }).length,
         TAR_BLOCK,
         'what fits into ustar needs no PAX header',
       );
+    }
   });
 
   test('a file of more than 8 GiB is named by its header alone', () => {
@@ -175,11 +178,12 @@ suite('tar headers', needs('tar'), () => {
   });
 
   test('a name with a NUL is refused, not cut', () => {
-    for (const change of [{ name: 'a\0b' }, { type: 'symlink', linkname: 'a\0b' } as const])
+    for (const change of [{ name: 'a\0b' }, { type: 'symlink', linkname: 'a\0b' } as const]) {
       assert.throws(() => encodeTarHeader({ ...plain, ...change }), {
         code: 'UNSUPPORTED',
         message: /cannot hold a NUL/,
       });
+    }
   });
 });
 

@@ -33,7 +33,9 @@ function read(archive: Uint8Array, size = archive.length): Entry[] {
       header = undefined;
     },
   });
-  for (let at = 0; at < archive.length; at += size) reader.push(archive.subarray(at, at + size));
+  for (let at = 0; at < archive.length; at += size) {
+    reader.push(archive.subarray(at, at + size));
+  }
   reader.end();
   return entries;
 }
@@ -63,7 +65,7 @@ suite('archives of GNU tar', needs('tar'), () => {
   utimesSync(join(tree, 'päth'), 1.5, 1234.5);
   writeFileSync(join(tree, 'empty'), '');
 
-  for (const format of ['gnu', 'oldgnu', 'pax', 'posix'])
+  for (const format of ['gnu', 'oldgnu', 'pax', 'posix']) {
     test(`format ${format}`, () => {
       const options = [
         '--create',
@@ -100,6 +102,7 @@ suite('archives of GNU tar', needs('tar'), () => {
         assert.deepEqual([entries[1]?.mode, entries[1]?.mtime], [0o600, 1234]);
       }
     });
+  }
 });
 
 test('what our writer writes is read as it was, whatever the chunks', () => {
@@ -196,11 +199,13 @@ for (const [name, bytes, message] of [
     pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK),
     /ends within/,
   ],
-] as const)
+] as const) {
   test(`refused: ${name}`, () => {
-    for (const size of [bytes.length, 13])
+    for (const size of [bytes.length, 13]) {
       assert.throws(() => read(bytes, size), { name: 'OstrataError', message });
+    }
   });
+}
 
 test('refused: an extended header of 2 MiB, before it is read', () => {
   const block = patched(124, (2 << 20).toString(8).padStart(11, '0'), patched(156, 'x'));

@@ -11,18 +11,20 @@ test('the transport is what stands before the first colon', () => {
 });
 
 test('other references are a mistake in the call that names the forms', () => {
-  for (const imgref of ['', 'x', ':x', 'nothing:x', 'OCI:x', 'constructor:x'])
+  for (const imgref of ['', 'x', ':x', 'nothing:x', 'OCI:x', 'constructor:x']) {
     assert.throws(
       () => parseImgref(imgref),
       { code: 'USAGE', message: /expected .*oci:DIR\[:TAG\]/ },
       imgref,
     );
+  }
 });
 
 test('a path holds no colon, a tag may', () => {
   assert.deepEqual(splitTag('a/b'), { path: 'a/b' });
   assert.deepEqual(splitTag('a/b:v1'), { path: 'a/b', tag: 'v1' });
   assert.deepEqual(splitTag('/a:host:5000/x'), { path: '/a', tag: 'host:5000/x' });
-  for (const rest of ['', ':', ':tag', 'path:'])
+  for (const rest of ['', ':', ':tag', 'path:']) {
     assert.throws(() => splitTag(rest), { code: 'USAGE', message: /PATH\[:TAG\]/ });
+  }
 });

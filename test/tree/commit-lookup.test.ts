@@ -20,11 +20,14 @@ test('every path is what the whole tree says', () => {
   const { files, name } = lookupCommit(repo, commit);
   const tree = openCommitTree(repo, commit);
   assert.equal(name, tree.name);
-  for (const entry of tree.files) assert.deepEqual(files.resolve(entry.path), entry);
+  for (const entry of tree.files) {
+    assert.deepEqual(files.resolve(entry.path), entry);
+  }
   assert.equal(files.resolve('/up/deep')?.path, '/a/b/deep');
   assert.equal(files.resolve('/a/link', true)?.path, '/a/b/deep');
-  for (const path of ['/nothing', '/a/file/below', '/a/b/deep/er', '/nothing/at/all'])
+  for (const path of ['/nothing', '/a/file/below', '/a/b/deep/er', '/nothing/at/all']) {
     assert.equal(files.resolve(path), undefined, path);
+  }
 });
 
 test('content by path', async () => {

@@ -10,7 +10,9 @@ import { repoRoot } from '../support/root.js';
 
 const made: string[] = [];
 after(() => {
-  for (const path of made) rmSync(path, { recursive: true });
+  for (const path of made) {
+    rmSync(path, { recursive: true });
+  }
 });
 
 function builder(): RepoBuilder {
@@ -71,11 +73,12 @@ test('content by path: streamed, or whole through symlinks', async () => {
     'the content',
   );
   assert.equal(decode(await tree.bytes('/lib/db')), 'the content');
-  for (const path of ['/lib/db', '/usr', '/nothing'] as const)
+  for (const path of ['/lib/db', '/usr', '/nothing'] as const) {
     assert.throws(() => tree.read(path), {
       code: 'NOT_FOUND',
       message: new RegExp(`no regular file ${path} in commit`),
     });
+  }
   await assert.rejects(tree.bytes('/usr/lib'), { code: 'NOT_FOUND' });
 });
 
@@ -108,8 +111,9 @@ test('directories nested without end stop at a named depth', () => {
   const built = builder();
   let tree = built.tree(dir({}));
   const dirmeta = built.dirmeta();
-  for (let depth = 0; depth < 2100; depth++)
+  for (let depth = 0; depth < 2100; depth++) {
     tree = built.dirtree({ files: [], dirs: [{ name: 'd', dirtree: tree, dirmeta }] });
+  }
   assert.throws(() => openCommitTree(openRepo(built.path), built.commit(tree)), {
     code: 'LIMIT',
     message: /nested more than 2048 deep/,
@@ -121,11 +125,12 @@ test('a small repository that expands to 100 million files stops at a named numb
   const names = Array.from({ length: 100 }, (_, index) => `n${index + 100}`);
   const [checksum, dirmeta] = [built.file({}), built.dirmeta()];
   let tree = built.dirtree({ files: names.map((name) => ({ name, checksum })), dirs: [] });
-  for (let level = 0; level < 3; level++)
+  for (let level = 0; level < 3; level++) {
     tree = built.dirtree({
       files: [],
       dirs: names.map((name) => ({ name, dirtree: tree, dirmeta })),
     });
+  }
   assert.throws(() => openCommitTree(openRepo(built.path), built.commit(tree)), {
     code: 'LIMIT',
     message: /more than 4000000 files and directories/,
@@ -142,11 +147,12 @@ test('a commit whose objects are not all there', () => {
     ),
     dirmeta: built.commit(built.tree(dir({})), { dirmeta: checksum }),
   };
-  for (const [kind, commit] of Object.entries(commits))
+  for (const [kind, commit] of Object.entries(commits)) {
     assert.throws(() => openCommitTree(openRepo(built.path), commit), {
       code: 'NOT_FOUND',
       message: new RegExp(`${kind} object a{64} is not in`),
     });
+  }
 });
 
 suite('a large commit, read by two threads', () => {
@@ -168,7 +174,9 @@ suite('a large commit, read by two threads', () => {
     const fileInfo = repo.fileInfo.bind(repo);
     const slow = { repo, read: 0 };
     repo.fileInfo = (checksum) => {
-      if (slow.read++ === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+      if (slow.read++ === 0) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+      }
       return fileInfo(checksum);
     };
     return slow;
@@ -208,9 +216,13 @@ test('the sample repositories: real commits, every object verified', async () =>
     }
     for (const entry of tree.files) {
       assert.ok(entry.xattrs.has('security.selinux'), entry.path);
-      if (entry.type !== 'file') continue;
+      if (entry.type !== 'file') {
+        continue;
+      }
       let size = 0;
-      for await (const chunk of tree.read(entry.path)) size += chunk.length;
+      for await (const chunk of tree.read(entry.path)) {
+        size += chunk.length;
+      }
       assert.equal(size, entry.size);
     }
     assert.match(

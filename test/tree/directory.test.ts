@@ -65,8 +65,9 @@ test('single paths are found without a walk, symlinks within the root only', asy
   assert.equal(files.resolve('/absolute')?.type, 'symlink');
   assert.equal(files.resolve('/absolute', true)?.path, '/usr/bin/sh');
   assert.equal(files.resolve('/')?.type, 'directory');
-  for (const path of ['/above', '/usr/bin/sh/below', `/${'x'.repeat(300)}`, '/gone'])
+  for (const path of ['/above', '/usr/bin/sh/below', `/${'x'.repeat(300)}`, '/gone']) {
     assert.equal(files.resolve(path, true), undefined, path);
+  }
   assert.equal(text(await bytes('/absolute')), 'the shell');
 });
 
@@ -117,7 +118,9 @@ test('checksums are those of ostree', needs('ostree', 'attr'), () => {
   const root = makeRoot('checksums');
   execFileSync('setfattr', ['-n', 'user.zz', '-v', 'value', join(root, 'usr/bin/sh')]);
   for (const entry of openDirectoryTree(root).files) {
-    if (entry.type === 'directory') continue;
+    if (entry.type === 'directory') {
+      continue;
+    }
     const computed = execFileSync('ostree', ['checksum', root + entry.path], {
       encoding: 'utf8',
     }).trim();

@@ -79,9 +79,13 @@ async function paths(...layers: readonly (readonly Entry[])[]): Promise<string[]
   const tree = await openImageTree(image(...layers));
   const shown = [];
   for (const entry of tree.files) {
-    if (entry.type === 'directory') shown.push(`${entry.path}/`.replace('//', '/'));
-    else if (entry.type === 'symlink') shown.push(`${entry.path} -> ${entry.target}`);
-    else shown.push(`${entry.path}=${Buffer.from(await tree.bytes(entry.path)).toString()}`);
+    if (entry.type === 'directory') {
+      shown.push(`${entry.path}/`.replace('//', '/'));
+    } else if (entry.type === 'symlink') {
+      shown.push(`${entry.path} -> ${entry.target}`);
+    } else {
+      shown.push(`${entry.path}=${Buffer.from(await tree.bytes(entry.path)).toString()}`);
+    }
   }
   return shown;
 }
@@ -119,15 +123,17 @@ test('whiteouts remove what lower layers have, wherever they stand in their laye
   for (const layer of [
     [file('.wh.f', ''), file('f', 'new')],
     [file('f', 'new'), file('.wh.f', '')],
-  ])
+  ]) {
     assert.ok((await paths(lower, layer)).includes('/f=new'));
+  }
   for (const layer of [
     [directory('d'), file('d/.wh..wh..opq', ''), file('d/new', '1')],
     [file('d/new', '1'), file('d/.wh..wh..opq', '')],
     [file('.wh.d', ''), directory('d'), file('d/new', '1')],
     [directory('d'), file('d/new', '1'), file('.wh.d', '')],
-  ])
+  ]) {
     assert.deepEqual(await paths(lower, layer), ['/', '/d/', '/d/new=1', '/f=', '/g=']);
+  }
   assert.deepEqual(await paths(lower, [file('.wh.d', '')], [file('d/sub/y', '')]), [
     '/',
     '/d/',
@@ -170,8 +176,9 @@ test('symlinks in the directories of a path are followed within the root', async
     code: 'LIMIT',
     message: /layer 0 .*symlinks/,
   });
-  for (const name of ['../x', 'a/../../x'])
+  for (const name of ['../x', 'a/../../x']) {
     await assert.rejects(paths([file(name, '')]), { code: 'CORRUPT', message: /leaves the image/ });
+  }
 });
 
 test('hard links have the content of their target, also when that is replaced', async () => {
@@ -258,7 +265,9 @@ test('content by path: streamed or whole, checked again', async () => {
   assert.equal(Buffer.from(await tree.bytes('/l')).toString(), big);
   assert.equal(Buffer.from(await tree.bytes('/last')).toString(), '3');
   const parts: Buffer[] = [];
-  for await (const chunk of tree.read('/big')) parts.push(Buffer.from(chunk));
+  for await (const chunk of tree.read('/big')) {
+    parts.push(Buffer.from(chunk));
+  }
   assert.equal(Buffer.concat(parts).toString(), big);
   await assert.rejects(tree.bytes('/gone'), {
     code: 'NOT_FOUND',

@@ -50,11 +50,17 @@ const MAX_TREE_LEVELS = 255;
 
 /** What a bdb file is by its magic, in either byte order; undefined where it is none. */
 export function detectBdb(database: Uint8Array): 'hash' | 'btree' | undefined {
-  if (database.length < MAGIC_OFFSET + 4) return undefined;
+  if (database.length < MAGIC_OFFSET + 4) {
+    return undefined;
+  }
   for (const littleEndian of [true, false]) {
     const magic = new Cursor(database, WHAT, MAGIC_OFFSET).u32(littleEndian);
-    if (magic === HASH_MAGIC) return 'hash';
-    if (magic === BTREE_MAGIC) return 'btree';
+    if (magic === HASH_MAGIC) {
+      return 'hash';
+    }
+    if (magic === BTREE_MAGIC) {
+      return 'btree';
+    }
   }
   return undefined;
 }
@@ -90,8 +96,9 @@ class HashFile {
 
   constructor(bytes: Uint8Array) {
     const cursor = new Cursor(bytes, WHAT, MAGIC_OFFSET);
-    if (bytes.length < METADATA_SIZE)
+    if (bytes.length < METADATA_SIZE) {
       throw cursor.error(`${bytes.length} bytes, at least ${METADATA_SIZE} expected`, 0);
+    }
     const le = cursor.u32(true) === HASH_MAGIC;
     const version = cursor.u32(le);
     const pageSize = cursor.u32(le);
@@ -100,27 +107,38 @@ class HashFile {
     const flags = cursor.u8();
     const lastPage = cursor.seek(32).u32(le);
     const partitions = cursor.u32(le);
-    if (version < MIN_VERSION || version > MAX_VERSION)
+    if (version < MIN_VERSION || version > MAX_VERSION) {
       throw unsupported(`hash version ${version}, supported are ${MIN_VERSION} to ${MAX_VERSION}`);
-    if (encryption !== 0) throw unsupported(`encrypted (algorithm ${encryption})`);
-    if ((flags & CHECKSUM_FLAG) !== 0) throw unsupported('with page checksums');
-    if (partitions !== 0) throw unsupported(`in ${partitions} partitions`);
-    if (type !== PageType.HASHMETA)
+    }
+    if (encryption !== 0) {
+      throw unsupported(`encrypted (algorithm ${encryption})`);
+    }
+    if ((flags & CHECKSUM_FLAG) !== 0) {
+      throw unsupported('with page checksums');
+    }
+    if (partitions !== 0) {
+      throw unsupported(`in ${partitions} partitions`);
+    }
+    if (type !== PageType.HASHMETA) {
       throw cursor.error(`page 0: type ${type}, expected ${PageType.HASHMETA}`, 25);
-    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0)
+    }
+    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0) {
       throw cursor.error(`page size ${pageSize}`, 20);
+    }
     this.#bytes = bytes;
     this.#littleEndian = le;
     this.#pageSize = pageSize;
     this.#pages = Math.floor(bytes.length / pageSize);
-    if (lastPage >= this.#pages)
+    if (lastPage >= this.#pages) {
       throw cursor.error(
         `last page ${lastPage} of ${pageSize} bytes in ${bytes.length} bytes: truncated`,
         32,
       );
+    }
     this.#lastBucket = cursor.seek(72).u32(le);
-    if (this.#lastBucket >= this.#pages)
+    if (this.#lastBucket >= this.#pages) {
       throw cursor.error(`last bucket ${this.#lastBucket} in a file of ${this.#pages} pages`, 72);
+    }
     cursor.seek(96);
     this.#spares = Array.from({ length: SPARES }, () => cursor.u32(le));
   }
@@ -128,15 +146,22 @@ class HashFile {
   *records(): Generator<HeaderRecord> {
     const visited = new Visited(this.#pages);
     const found: { readonly number: number; readonly at: Location }[] = [];
-    for (let bucket = 0; bucket <= this.#lastBucket; bucket++)
+    for (let bucket = 0; bucket <= this.#lastBucket; bucket++) {
       for (const page of this.#chain(this.#bucketPage(bucket), visited, [
         PageType.HASH,
         PageType.HASH_UNSORTED,
-      ]))
-        for (const [number, at] of this.#pairs(page, visited)) found.push({ number, at });
+      ])) {
+        for (const [number, at] of this.#pairs(page, visited)) {
+          found.push({ number, at });
+        }
+      }
+    }
     // Package number 0 holds the highest number given so far.
-    for (const { number, at } of found.sort((a, b) => a.number - b.number))
-      if (number !== 0) yield { number, bytes: this.#datum(at, number, visited) };
+    for (const { number, at } of found.sort((a, b) => a.number - b.number)) {
+      if (number !== 0) {
+        yield { number, bytes: this.#datum(at, number, visited) };
+      }
+    }
   }
 
   #bucketPage(bucket: number): number {
@@ -150,7 +175,9 @@ class HashFile {
       const page = this.#page(next);
       visited.add(page);
       // A bucket that was never used may be a hole in the file.
-      if (page.type === PageType.INVALID && page.entries === 0) return;
+      if (page.type === PageType.INVALID && page.entries === 0) {
+        return;
+      }
       expectType(page, types);
       yield page;
       next = page.next;
@@ -158,11 +185,12 @@ class HashFile {
   }
 
   #page(number: number): Page {
-    if (number === 0 || number >= this.#pages)
+    if (number === 0 || number >= this.#pages) {
       throw new OstrataError(
         'CORRUPT',
         `${WHAT}: page ${number} of a file of ${this.#pages} pages`,
       );
+    }
     const start = number * this.#pageSize;
     const cursor = new Cursor(this.#bytes, WHAT, start + 16);
     const le = this.#littleEndian;
@@ -177,12 +205,14 @@ class HashFile {
   *#offsets(page: Page): Generator<number> {
     const cursor = new Cursor(this.#bytes, WHAT, page.start + PAGE_HEADER_SIZE);
     const itemsStart = PAGE_HEADER_SIZE + 2 * page.entries;
-    if (itemsStart > this.#pageSize)
+    if (itemsStart > this.#pageSize) {
       throw corrupt(page, `${page.entries} entries in ${this.#pageSize} bytes`);
+    }
     for (let i = 0; i < page.entries; i++) {
       const start = cursor.u16(this.#littleEndian);
-      if (start < itemsStart || start >= this.#pageSize)
+      if (start < itemsStart || start >= this.#pageSize) {
         throw corrupt(page, `item ${i} at ${start}, expected ${itemsStart} to ${this.#pageSize}`);
+      }
       yield page.start + start;
     }
   }
@@ -191,8 +221,9 @@ class HashFile {
   *#items(page: Page): Generator<{ readonly start: number; readonly end: number }> {
     let end = page.start + this.#pageSize;
     for (const start of this.#offsets(page)) {
-      if (start >= end)
+      if (start >= end) {
         throw corrupt(page, `item at ${start - page.start}, expected below ${end - page.start}`);
+      }
       yield { start, end };
       end = start;
     }
@@ -204,18 +235,23 @@ class HashFile {
     for (const { start, end } of this.#items(page)) {
       if (number === undefined) {
         const type = this.#bytes[start];
-        if (type !== ItemType.KEYDATA || end - start !== 5)
+        if (type !== ItemType.KEYDATA || end - start !== 5) {
           throw corrupt(
             page,
             `key of type ${type} and ${end - start - 1} bytes, expected a package number`,
           );
+        }
         number = new Cursor(this.#bytes, WHAT, start + 1).u32(this.#littleEndian);
       } else {
-        for (const at of this.#values(page, start, end, visited)) yield [number, at];
+        for (const at of this.#values(page, start, end, visited)) {
+          yield [number, at];
+        }
         number = undefined;
       }
     }
-    if (number !== undefined) throw corrupt(page, `${page.entries} items do not make pairs`);
+    if (number !== undefined) {
+      throw corrupt(page, `${page.entries} items do not make pairs`);
+    }
   }
 
   #values(page: Page, start: number, end: number, visited: Visited): Iterable<Location> {
@@ -251,14 +287,18 @@ class HashFile {
   *#duplicateTree(root: number, visited: Visited): Generator<Location> {
     let page = this.#page(root);
     for (let level = 0; page.type === PageType.IBTREE || page.type === PageType.IRECNO; level++) {
-      if (level >= MAX_TREE_LEVELS) throw corrupt(page, `more than ${MAX_TREE_LEVELS} levels`);
+      if (level >= MAX_TREE_LEVELS) {
+        throw corrupt(page, `more than ${MAX_TREE_LEVELS} levels`);
+      }
       visited.add(page);
       const [first] = this.#offsets(page);
-      if (first === undefined) throw corrupt(page, 'inner page without entries');
+      if (first === undefined) {
+        throw corrupt(page, 'inner page without entries');
+      }
       const childOffset = page.type === PageType.IBTREE ? 4 : 0;
       page = this.#page(new Cursor(this.#bytes, WHAT, first + childOffset).u32(this.#littleEndian));
     }
-    for (const leaf of this.#chain(page.number, visited, [PageType.LDUP, PageType.LRECNO]))
+    for (const leaf of this.#chain(page.number, visited, [PageType.LDUP, PageType.LRECNO])) {
       for (const start of this.#offsets(leaf)) {
         const cursor = new Cursor(
           this.#bytes.subarray(0, leaf.start + this.#pageSize),
@@ -267,42 +307,52 @@ class HashFile {
         );
         const length = cursor.u16(this.#littleEndian);
         const type = cursor.u8();
-        if ((type & TreeItemType.DELETED) !== 0) continue;
+        if ((type & TreeItemType.DELETED) !== 0) {
+          continue;
+        }
         if (type === TreeItemType.KEYDATA) {
           cursor.take(length);
           yield { start: start + 3, length };
         } else if (type === TreeItemType.OVERFLOW) {
           cursor.u8();
           yield { page: cursor.u32(this.#littleEndian), length: cursor.u32(this.#littleEndian) };
-        } else throw corrupt(leaf, `duplicate of type ${type}`);
+        } else {
+          throw corrupt(leaf, `duplicate of type ${type}`);
+        }
       }
+    }
   }
 
   #datum(at: Location, number: number, visited: Visited): Uint8Array {
-    if ('start' in at) return this.#bytes.subarray(at.start, at.start + at.length);
+    if ('start' in at) {
+      return this.#bytes.subarray(at.start, at.start + at.length);
+    }
     const what = `${WHAT}: package ${number}`;
-    if (at.length > MAX_HEADER_BYTES || at.length > this.#bytes.length)
+    if (at.length > MAX_HEADER_BYTES || at.length > this.#bytes.length) {
       throw new OstrataError(
         'CORRUPT',
         `${what}: ${at.length} bytes in a file of ${this.#bytes.length}`,
       );
+    }
     const datum = new Uint8Array(at.length);
     let filled = 0;
     for (const page of this.#chain(at.page, visited, [PageType.OVERFLOW])) {
-      if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > at.length)
+      if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > at.length) {
         throw corrupt(
           page,
           `package ${number}: ${page.length} bytes after ${filled} of ${at.length}`,
         );
+      }
       const start = page.start + PAGE_HEADER_SIZE;
       datum.set(this.#bytes.subarray(start, start + page.length), filled);
       filled += page.length;
     }
-    if (filled !== at.length)
+    if (filled !== at.length) {
       throw new OstrataError(
         'CORRUPT',
         `${what}: its pages hold ${filled} of ${at.length} bytes (page ${at.page})`,
       );
+    }
     return datum;
   }
 }
@@ -317,14 +367,17 @@ class Visited {
   add(page: Page): void {
     const byte = page.number >> 3;
     const bit = 1 << (page.number & 7);
-    if (((this.#bits[byte] as number) & bit) !== 0) throw corrupt(page, 'is used twice');
+    if (((this.#bits[byte] as number) & bit) !== 0) {
+      throw corrupt(page, 'is used twice');
+    }
     (this.#bits[byte] as number) |= bit;
   }
 }
 
 function expectType(page: Page, types: readonly number[]): void {
-  if (!types.includes(page.type))
+  if (!types.includes(page.type)) {
     throw corrupt(page, `expected type ${types.join(' or ')}, got ${page.type}`);
+  }
 }
 function corrupt(page: Page, rule: string): OstrataError {
   return new OstrataError(

@@ -69,7 +69,9 @@ function human(base: number): Conversion {
   return numeric((value) => {
     let scaled = Math.fround(value); // as rpm computes
     let unit = 0;
-    for (; scaled >= base; unit++) scaled = Math.fround(scaled / base);
+    for (; scaled >= base; unit++) {
+      scaled = Math.fround(scaled / base);
+    }
     const digits = scaled > 0 && scaled < 9.95 ? 1 : 0;
     return `${fixed(scaled, digits)}${UNITS[unit]}`;
   });
@@ -87,7 +89,9 @@ const hex = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
 export const showPlain: Conversion = (value) => {
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string') {
+    return value;
+  }
   return typeof value === 'number' ? String(value) : hex(value);
 };
 
@@ -109,7 +113,9 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
       ? `${Buffer.from(value).toString('base64').match(BASE64_LINE)?.join('\n') ?? ''}\n`
       : '(not a blob)',
   shescape: (value) => {
-    if (typeof value === 'string') return `'${value.replaceAll("'", "'\\''")}'`;
+    if (typeof value === 'string') {
+      return `'${value.replaceAll("'", "'\\''")}'`;
+    }
     return typeof value === 'number' ? String(value) : '(invalid type)';
   },
 };
@@ -117,7 +123,9 @@ const CONVERSIONS: Readonly<Record<string, Conversion>> = {
 /** Throws `USAGE` for a name that is none. */
 export function conversionByName(name: string): Conversion {
   const conversion = Object.hasOwn(CONVERSIONS, name) ? CONVERSIONS[name] : undefined;
-  if (conversion !== undefined) return conversion;
+  if (conversion !== undefined) {
+    return conversion;
+  }
   const known = [...Object.keys(CONVERSIONS), 'arraysize', 'tagname', 'tagnum'].join(', ');
   throw new OstrataError('USAGE', `unknown conversion :${name}, there are ${known}`);
 }

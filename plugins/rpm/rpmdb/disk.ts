@@ -27,7 +27,9 @@ export async function openRpmdbAt(path: string, dbpath?: string): Promise<Locate
   const isFile = inContext('reading rpmdb', () => statSync(real)).isFile();
   const root = isFile ? dirname(real) : real;
   const find = (tree: LookupTree) => {
-    if (isFile) return locationOf(tree.files, `/${basename(real)}`);
+    if (isFile) {
+      return locationOf(tree.files, `/${basename(real)}`);
+    }
     return (dbpath === undefined && findRpmdb(tree.files, '/')) || requireRpmdb(tree, dbpath);
   };
   for (let attempt = 1; ; attempt++) {
@@ -38,14 +40,17 @@ export async function openRpmdbAt(path: string, dbpath?: string): Promise<Locate
       (error: unknown) => error as Error,
     );
     if (stamp(root, location) === before) {
-      if (files instanceof Error) throw files;
+      if (files instanceof Error) {
+        throw files;
+      }
       return { ...(await openRpmdb(files)), location };
     }
-    if (attempt === MAX_ATTEMPTS)
+    if (attempt === MAX_ATTEMPTS) {
       throw new OstrataError(
         'IO',
         `reading rpmdb ${root}${location.database}: it is being written: changed ${attempt} times`,
       );
+    }
   }
 }
 

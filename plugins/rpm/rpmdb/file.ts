@@ -70,13 +70,16 @@ export interface RpmFile {
 export function* readFiles(header: RpmHeader): Generator<RpmFile> {
   const paths = pathsOf(header);
   const count = paths.count;
-  if (count === 0) return;
+  if (count === 0) {
+    return;
+  }
   const column = <T>(tag: number, values: readonly T[] | undefined): readonly T[] | undefined => {
-    if (values !== undefined && values.length !== count)
+    if (values !== undefined && values.length !== count) {
       throw new OstrataError(
         'CORRUPT',
         `rpm header: tag ${tag}: ${values.length} values for ${count} files`,
       );
+    }
     return values;
   };
   const numbers = (tag: number) => column(tag, header.numbers(tag));
@@ -92,7 +95,7 @@ export function* readFiles(header: RpmHeader): Generator<RpmFile> {
   const groups = strings(Tag.FILEGROUPNAME);
   const algorithm = header.number(Tag.FILEDIGESTALGO) ?? MD5;
   const digestAlgorithm = DIGEST_ALGORITHMS[algorithm] ?? `unknown-${algorithm}`;
-  for (let i = 0; i < count; i++)
+  for (let i = 0; i < count; i++) {
     yield new FileEntry(paths.at(i), links?.[i] ?? '', {
       size: sizes?.[i] ?? 0,
       mode: modes?.[i] ?? 0,
@@ -104,6 +107,7 @@ export function* readFiles(header: RpmHeader): Generator<RpmFile> {
       mtime: mtimes?.[i] ?? 0,
       state: fileState(states?.[i]),
     });
+  }
 }
 
 /** By its number in the database; undefined where the package has no states. */
@@ -133,29 +137,32 @@ export function pathsOf(header: RpmHeader): FilePaths {
   }
   const dirs = header.byteStrings(Tag.DIRNAMES) ?? [];
   const indexes = header.numbers(Tag.DIRINDEXES) ?? [];
-  if (indexes.length !== bases.length)
+  if (indexes.length !== bases.length) {
     throw new OstrataError(
       'CORRUPT',
       `rpm header: ${indexes.length} directory indexes for ${bases.length} files`,
     );
+  }
   const at = (i: number) => {
     const dir = dirs[indexes[i] as number];
-    if (dir === undefined)
+    if (dir === undefined) {
       throw new OstrataError(
         'CORRUPT',
         `rpm header: file ${i}: directory ${indexes[i]} of ${dirs.length}`,
       );
+    }
     return checkLength(dir + bases[i]);
   };
   return { count: bases.length, base: (i) => bases[i] as string, at };
 }
 
 function checkLength(path: string): string {
-  if (path.length > MAX_PATH_BYTES)
+  if (path.length > MAX_PATH_BYTES) {
     throw new OstrataError(
       'LIMIT',
       `rpm header: path of ${path.length} bytes, at most ${MAX_PATH_BYTES}`,
     );
+  }
   return path;
 }
 

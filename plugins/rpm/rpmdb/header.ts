@@ -69,28 +69,42 @@ export class RpmHeader {
     const cursor = new Cursor(bytes, 'rpm header');
     const entries = cursor.u32();
     const dataLength = cursor.u32();
-    if (entries < 1) throw cursor.error('no index entries', 0);
-    if (entries > MAX_INDEX_ENTRIES) throw limit('index entries', entries, MAX_INDEX_ENTRIES);
-    if (dataLength > MAX_DATA_BYTES) throw limit('bytes of data', dataLength, MAX_DATA_BYTES);
+    if (entries < 1) {
+      throw cursor.error('no index entries', 0);
+    }
+    if (entries > MAX_INDEX_ENTRIES) {
+      throw limit('index entries', entries, MAX_INDEX_ENTRIES);
+    }
+    if (dataLength > MAX_DATA_BYTES) {
+      throw limit('bytes of data', dataLength, MAX_DATA_BYTES);
+    }
     const dataStart = INDEX_START + entries * INDEX_ENTRY_SIZE;
-    if (bytes.length < dataStart + dataLength)
+    if (bytes.length < dataStart + dataLength) {
       throw cursor.error(
         `${entries} entries and ${dataLength} bytes of data in ${bytes.length} bytes`,
         0,
       );
+    }
     const regionEntries = readRegion(cursor, entries, dataStart, dataLength);
     const index = new Map<number, number>();
     const view = new DataView(bytes.buffer, bytes.byteOffset, dataStart);
     for (let i = 0; i < entries; i++) {
       const at = INDEX_START + i * INDEX_ENTRY_SIZE;
       const tag = view.getUint32(at);
-      if (tag < Tag.HEADERI18NTABLE) continue;
+      if (tag < Tag.HEADERI18NTABLE) {
+        continue;
+      }
       const offset = view.getUint32(at + 8);
-      if (offset > dataLength)
+      if (offset > dataLength) {
         throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
+      }
       // In the region the first entry of a tag counts; a dribble replaces what came before it.
-      if (i < regionEntries && index.has(tag)) continue;
-      if (i >= regionEntries && tag === Tag.BASENAMES) index.delete(Tag.OLDFILENAMES);
+      if (i < regionEntries && index.has(tag)) {
+        continue;
+      }
+      if (i >= regionEntries && tag === Tag.BASENAMES) {
+        index.delete(Tag.OLDFILENAMES);
+      }
       index.set(tag, at);
     }
     return new RpmHeader(bytes.subarray(0, dataStart + dataLength), dataStart, index);
@@ -116,7 +130,9 @@ export class RpmHeader {
   /** Integers of `tag`, unsigned; undefined where the header has none. 64-bit values beyond 2^53 throw `LIMIT`. */
   numbers(tag: number): readonly number[] | undefined {
     const entry = this.#entry(tag);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const cursor = this.#elements(tag, entry);
     const view = this.#view;
     const { start } = entry;
@@ -124,17 +140,24 @@ export class RpmHeader {
     switch (entry.type) {
       case TagType.CHAR:
       case TagType.INT8:
-        for (let i = 0; i < values.length; i++) values[i] = view.getUint8(start + i);
+        for (let i = 0; i < values.length; i++) {
+          values[i] = view.getUint8(start + i);
+        }
         return values;
       case TagType.INT16:
-        for (let i = 0; i < values.length; i++) values[i] = view.getUint16(start + 2 * i);
+        for (let i = 0; i < values.length; i++) {
+          values[i] = view.getUint16(start + 2 * i);
+        }
         return values;
       case TagType.INT32:
-        for (let i = 0; i < values.length; i++) values[i] = view.getUint32(start + 4 * i);
+        for (let i = 0; i < values.length; i++) {
+          values[i] = view.getUint32(start + 4 * i);
+        }
         return values;
       case TagType.INT64:
-        for (let i = 0; i < values.length; i++)
+        for (let i = 0; i < values.length; i++) {
           values[i] = toNumber(view.getBigUint64(start + 8 * i), tag);
+        }
         return values;
       default:
         throw cursor.error(`tag ${tag}: type ${entry.type} holds no integers`);
@@ -148,23 +171,33 @@ export class RpmHeader {
   /** Raw strings of `tag` without their NULs (a translated string: one per locale, the untranslated one first). Views. */
   strings(tag: number): readonly Uint8Array[] | undefined {
     const entry = this.#entry(tag);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const cursor = this.#stringElements(tag, entry);
     const values = new Array<Uint8Array>(entry.count);
-    for (let i = 0; i < entry.count; i++) values[i] = cursor.untilNul();
+    for (let i = 0; i < entry.count; i++) {
+      values[i] = cursor.untilNul();
+    }
     return values;
   }
   /** {@link strings} with one character per byte (Latin-1): exact for any bytes, and ten times as fast for long lists. */
   byteStrings(tag: number): readonly string[] | undefined {
     const entry = this.#entry(tag);
-    if (entry === undefined) return undefined;
-    if (entry.count < LONG_LIST) return this.strings(tag)?.map(byteString);
+    if (entry === undefined) {
+      return undefined;
+    }
+    if (entry.count < LONG_LIST) {
+      return this.strings(tag)?.map(byteString);
+    }
     this.#stringElements(tag, entry);
     // What follows the strings is cut off; what lies between them and the next entry is no more than padding.
     const values = byteString(
       this.#bytes.subarray(entry.start, this.#nextStart(entry.start)),
     ).split('\0', entry.count + 1);
-    if (values.length <= entry.count) return this.strings(tag)?.map(byteString);
+    if (values.length <= entry.count) {
+      return this.strings(tag)?.map(byteString);
+    }
     values.pop();
     return values;
   }
@@ -177,16 +210,21 @@ export class RpmHeader {
   /** The bytes of a BIN entry, a view. */
   binary(tag: number): Uint8Array | undefined {
     const entry = this.#entry(tag);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const cursor = this.#elements(tag, entry);
-    if (entry.type !== TagType.BIN)
+    if (entry.type !== TagType.BIN) {
       throw cursor.error(`tag ${tag}: type ${entry.type} is not binary`);
+    }
     return cursor.take(entry.count);
   }
 
   #entry(tag: number): IndexEntry | undefined {
     const at = this.#index.get(tag);
-    if (at === undefined) return undefined;
+    if (at === undefined) {
+      return undefined;
+    }
     const view = this.#view;
     return {
       type: view.getUint32(at + 4),
@@ -201,8 +239,9 @@ export class RpmHeader {
       entry.type !== TagType.STRING &&
       entry.type !== TagType.STRING_ARRAY &&
       entry.type !== TagType.I18NSTRING
-    )
+    ) {
       throw cursor.error(`tag ${tag}: type ${entry.type} holds no strings`);
+    }
     return cursor;
   }
 
@@ -219,14 +258,18 @@ export class RpmHeader {
   #elements(tag: number, entry: IndexEntry): Cursor {
     const cursor = new Cursor(this.#bytes, 'rpm header', entry.start);
     const size = ELEMENT_SIZE[entry.type];
-    if (size === undefined) throw cursor.error(`tag ${tag}: unknown type ${entry.type}`);
-    if (entry.type === TagType.STRING && entry.count !== 1)
+    if (size === undefined) {
+      throw cursor.error(`tag ${tag}: unknown type ${entry.type}`);
+    }
+    if (entry.type === TagType.STRING && entry.count !== 1) {
       throw cursor.error(`tag ${tag}: ${entry.count} values of type string, expected 1`);
+    }
     // A string takes at least its NUL.
-    if (entry.count * Math.max(1, size) > cursor.remaining)
+    if (entry.count * Math.max(1, size) > cursor.remaining) {
       throw cursor.error(
         `tag ${tag}: ${entry.count} values of type ${entry.type} in ${cursor.remaining} bytes`,
       );
+    }
     return cursor;
   }
 }
@@ -240,27 +283,33 @@ function readRegion(
 ): number {
   cursor.seek(INDEX_START);
   const tag = cursor.u32();
-  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE)
+  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE) {
     return 0;
+  }
   const type = cursor.u32();
   const offset = cursor.u32();
   const count = cursor.u32();
-  if (type !== TagType.BIN || count !== INDEX_ENTRY_SIZE)
+  if (type !== TagType.BIN || count !== INDEX_ENTRY_SIZE) {
     throw cursor.error(
       `region of type ${type}, count ${count}, expected type 7, count 16`,
       INDEX_START,
     );
+  }
   // Headers converted from rpm 3 carry a region of all entries, without trailer.
-  if (offset === 0) return entries;
-  if (offset + INDEX_ENTRY_SIZE > dataLength)
+  if (offset === 0) {
+    return entries;
+  }
+  if (offset + INDEX_ENTRY_SIZE > dataLength) {
     throw cursor.error(`region trailer at ${offset} of ${dataLength} bytes`, INDEX_START);
+  }
   cursor.seek(dataStart + offset + 8);
   const inRegion = -(cursor.u32() | 0) / INDEX_ENTRY_SIZE;
-  if (!Number.isInteger(inRegion) || inRegion < 1 || inRegion > entries)
+  if (!Number.isInteger(inRegion) || inRegion < 1 || inRegion > entries) {
     throw cursor.error(
       `region of ${inRegion} index entries in a header of ${entries}`,
       dataStart + offset,
     );
+  }
   return inRegion;
 }
 
@@ -275,8 +324,9 @@ export function lossyText(bytes: Uint8Array): string {
 }
 
 function toNumber(value: bigint, tag: number): number {
-  if (value > BigInt(Number.MAX_SAFE_INTEGER))
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw limit(`the value of tag ${tag}`, value, Number.MAX_SAFE_INTEGER);
+  }
   return Number(value);
 }
 

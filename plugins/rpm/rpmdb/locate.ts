@@ -80,7 +80,9 @@ export async function openTreeRpmdb(tree: LookupTree, directory?: string): Promi
 /** {@link findRpmdb}, `NOT_FOUND` where there is none. */
 export function requireRpmdb(tree: LookupTree, directory?: string): RpmdbLocation {
   const location = findRpmdb(tree.files, directory);
-  if (location !== undefined) return location;
+  if (location !== undefined) {
+    return location;
+  }
   const places = directory ?? `any of ${DIRECTORIES.join(', ')}`;
   throw new OstrataError(
     'NOT_FOUND',

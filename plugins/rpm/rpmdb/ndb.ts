@@ -43,28 +43,38 @@ export function openNdb(database: Uint8Array): Backend {
 function readSlots(database: Uint8Array): Slot[] {
   const cursor = new Cursor(database, WHAT, NDB_MAGIC.length);
   const version = cursor.u32(true);
-  if (version !== VERSION) throw cursor.error(`version ${version}, expected ${VERSION}`, 4);
+  if (version !== VERSION) {
+    throw cursor.error(`version ${version}, expected ${VERSION}`, 4);
+  }
   cursor.u32(true); // the generation is for writers
   const slotPages = cursor.u32(true);
-  if (slotPages < 1 || slotPages * SLOT_PAGE_SIZE > database.length)
+  if (slotPages < 1 || slotPages * SLOT_PAGE_SIZE > database.length) {
     throw cursor.error(
       `${slotPages} slot pages of ${SLOT_PAGE_SIZE} bytes in ${database.length} bytes`,
       12,
     );
+  }
   const firstBlock = (slotPages * SLOT_PAGE_SIZE) / BLOCK_SIZE;
   const slots: Slot[] = [];
   for (let at = HEADER_SIZE; at < slotPages * SLOT_PAGE_SIZE; at += SLOT_SIZE) {
     cursor.seek(at);
-    if (cursor.u32(true) !== SLOT_MAGIC) throw cursor.error('no slot magic', at);
+    if (cursor.u32(true) !== SLOT_MAGIC) {
+      throw cursor.error('no slot magic', at);
+    }
     const slot = { number: cursor.u32(true), offset: cursor.u32(true), count: cursor.u32(true) };
-    if (slot.offset === 0) continue;
-    if (slot.number === 0) throw cursor.error('slot in use without package number', at);
-    if (slot.offset < firstBlock || (slot.offset + slot.count) * BLOCK_SIZE > database.length)
+    if (slot.offset === 0) {
+      continue;
+    }
+    if (slot.number === 0) {
+      throw cursor.error('slot in use without package number', at);
+    }
+    if (slot.offset < firstBlock || (slot.offset + slot.count) * BLOCK_SIZE > database.length) {
       throw cursor.error(
         `package ${slot.number}: blocks ${slot.offset} to ${slot.offset + slot.count} ` +
           `of a file with blobs in ${firstBlock} to ${Math.floor(database.length / BLOCK_SIZE)}`,
         at,
       );
+    }
     slots.push(slot);
   }
   checkNoOverlap(slots, cursor);
@@ -77,39 +87,50 @@ function checkNoOverlap(slots: Slot[], cursor: Cursor): void {
   const numbers = new Set<number>();
   let end = 0;
   for (const { number, offset, count } of slots) {
-    if (offset < end)
+    if (offset < end) {
       throw cursor.error(`package ${number}: overlaps the blob before it`, offset * BLOCK_SIZE);
-    if (numbers.has(number))
+    }
+    if (numbers.has(number)) {
       throw cursor.error(`package ${number}: has two slots`, offset * BLOCK_SIZE);
+    }
     numbers.add(number);
     end = offset + count;
   }
 }
 
 function* readBlobs(database: Uint8Array, slots: readonly Slot[]): Generator<HeaderRecord> {
-  for (const slot of slots) yield { number: slot.number, bytes: readBlob(database, slot) };
+  for (const slot of slots) {
+    yield { number: slot.number, bytes: readBlob(database, slot) };
+  }
 }
 
 function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
   const start = slot.offset * BLOCK_SIZE;
   const cursor = new Cursor(database, `${WHAT}: package ${slot.number}`, start);
-  if (cursor.u32(true) !== BLOB_START_MAGIC) throw cursor.error('no blob magic', start);
+  if (cursor.u32(true) !== BLOB_START_MAGIC) {
+    throw cursor.error('no blob magic', start);
+  }
   const number = cursor.u32(true);
-  if (number !== slot.number) throw cursor.error(`the blob is of package ${number}`, start);
+  if (number !== slot.number) {
+    throw cursor.error(`the blob is of package ${number}`, start);
+  }
   cursor.u32(true); // generation
   const length = cursor.u32(true);
   const blocks = Math.ceil((BLOB_HEAD_SIZE + length + BLOB_TAIL_SIZE) / BLOCK_SIZE);
-  if (blocks !== slot.count)
+  if (blocks !== slot.count) {
     throw cursor.error(`blob of ${length} bytes in ${slot.count} blocks`, start);
+  }
   const bytes = cursor.take(length);
   const tail = start + blocks * BLOCK_SIZE - BLOB_TAIL_SIZE;
   cursor.seek(tail);
   const expected = cursor.u32(true);
-  if (cursor.u32(true) !== length || cursor.u32(true) !== BLOB_END_MAGIC)
+  if (cursor.u32(true) !== length || cursor.u32(true) !== BLOB_END_MAGIC) {
     throw cursor.error('no blob tail', tail);
+  }
   const actual = adler32(database.subarray(start, tail));
-  if (actual !== expected)
+  if (actual !== expected) {
     throw cursor.error(`checksum ${actual.toString(16)}, expected ${expected.toString(16)}`, tail);
+  }
   return bytes;
 }
 

@@ -36,21 +36,35 @@ export function compareVersions(a: string, b: string): number {
     const x = left[i] ?? '';
     const y = right[i] ?? '';
     if (x === y) {
-      if (x === '') return 0;
+      if (x === '') {
+        return 0;
+      }
       continue;
     }
     const difference = rank(x) - rank(y);
-    if (difference !== 0) return difference;
-    if (!isDigits(x)) return compareUtf8(x, y);
+    if (difference !== 0) {
+      return difference;
+    }
+    if (!isDigits(x)) {
+      return compareUtf8(x, y);
+    }
     const [m, n] = [x.replace(/^0+/, ''), y.replace(/^0+/, '')];
-    if (m !== n) return m.length - n.length || compareUtf8(m, n);
+    if (m !== n) {
+      return m.length - n.length || compareUtf8(m, n);
+    }
   }
 }
 const segments = (version: string) => version.match(/\d+|[A-Za-z]+|[~^]/g) ?? [];
 const isDigits = (segment: string) => segment >= '0' && segment < ':';
 function rank(segment: string): number {
-  if (segment === '~') return 0;
-  if (segment === '') return 1;
-  if (segment === '^') return 2;
+  if (segment === '~') {
+    return 0;
+  }
+  if (segment === '') {
+    return 1;
+  }
+  if (segment === '^') {
+    return 2;
+  }
   return isDigits(segment) ? 4 : 3;
 }

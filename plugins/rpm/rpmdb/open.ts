@@ -38,13 +38,22 @@ export async function openRpmdb(files: RpmdbFiles): Promise<Rpmdb> {
 }
 
 async function openBackend({ database, wal, journal }: RpmdbFiles): Promise<Backend> {
-  if (startsWith(database, SQLITE_MAGIC)) return openSqlite(database, wal, journal);
-  if (startsWith(database, NDB_MAGIC)) return openNdb(database);
+  if (startsWith(database, SQLITE_MAGIC)) {
+    return openSqlite(database, wal, journal);
+  }
+  if (startsWith(database, NDB_MAGIC)) {
+    return openNdb(database);
+  }
   const bdb = detectBdb(database);
-  if (bdb === 'hash') return openBdb(database);
-  if (bdb === 'btree')
+  if (bdb === 'hash') {
+    return openBdb(database);
+  }
+  if (bdb === 'btree') {
     throw new OstrataError('UNSUPPORTED', 'a bdb tree: rpm keeps packages in a bdb hash');
-  if (database.length === 0) throw new OstrataError('CORRUPT', 'the file is empty');
+  }
+  if (database.length === 0) {
+    throw new OstrataError('CORRUPT', 'the file is empty');
+  }
   throw new OstrataError(
     'CORRUPT',
     `neither sqlite, ndb nor bdb: starts with ${hex(database.subarray(0, 16))}`,
@@ -56,9 +65,12 @@ function* readPackages(backend: Backend, context: string): Generator<RpmPackage>
   try {
     for (let count = 0; ; count++) {
       const next = inContext(context, () => records.next());
-      if (next.done) return;
-      if (count >= MAX_PACKAGES)
+      if (next.done) {
+        return;
+      }
+      if (count >= MAX_PACKAGES) {
         throw new OstrataError('LIMIT', `${context}: more than ${MAX_PACKAGES} packages`);
+      }
       const { number, bytes } = next.value;
       yield inContext(`${context}: package ${number}`, () => new RpmPackage(number, bytes));
     }

@@ -69,13 +69,17 @@ function collectOwners(
     const paths = pathsOf(pkg.header);
     let states: readonly number[] | undefined;
     for (let i = 0; i < paths.count; i++) {
-      if (!names.has(posix.basename(paths.base(i)))) continue;
+      if (!names.has(posix.basename(paths.base(i)))) {
+        continue;
+      }
       states ??= pkg.header.numbers(Tag.FILESTATES) ?? [];
       const path = isInstalled(fileState(states[i]))
         ? decodeUtf8(Buffer.from(paths.at(i), 'latin1'))
         : undefined;
       const owners = path === undefined ? undefined : wanted.get(places.of(path));
-      if (owners !== undefined && owners.at(-1) !== pkg) owners.push(pkg);
+      if (owners !== undefined && owners.at(-1) !== pkg) {
+        owners.push(pkg);
+      }
     }
   }
 }
@@ -96,7 +100,9 @@ class Places {
 
   #directory(path: string): string {
     const known = path.length > PATH_MAX ? path : this.#directories.get(path);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const entry = this.#files.resolve(path, true);
     const place = entry?.type === 'directory' ? entry.path : this.of(path);
     this.#directories.set(path, place);

@@ -75,6 +75,8 @@ export class RpmPackage implements Nevra {
 
 function required(header: RpmHeader, tag: number, what: string): string {
   const value = header.text(tag);
-  if (value === undefined) throw new OstrataError('CORRUPT', `rpm header: no ${what}`);
+  if (value === undefined) {
+    throw new OstrataError('CORRUPT', `rpm header: no ${what}`);
+  }
   return value;
 }

@@ -83,18 +83,24 @@ class Parser {
     const tokens: Token[] = [];
     let text = '';
     const flush = () => {
-      if (text !== '') tokens.push({ type: 'text', text });
+      if (text !== '') {
+        tokens.push({ type: 'text', text });
+      }
       text = '';
     };
     for (;;) {
       const at = this.#at;
       const character = this.#text[this.#at++];
       if (character === end || character === undefined) {
-        if ((character ?? '') !== end) throw this.#error(`${end} expected`, at);
+        if ((character ?? '') !== end) {
+          throw this.#error(`${end} expected`, at);
+        }
         flush();
         return tokens;
       }
-      if (character === ']' || character === '}') throw this.#error(`unexpected ${character}`, at);
+      if (character === ']' || character === '}') {
+        throw this.#error(`unexpected ${character}`, at);
+      }
       if (character === '\\') {
         const escaped = this.#text[this.#at++] ?? '';
         text += ESCAPES[escaped] ?? escaped;
@@ -103,9 +109,14 @@ class Parser {
         text += '%';
       } else if (character === '%' || character === '[') {
         flush();
-        if (character === '[') tokens.push({ type: 'array', tokens: this.#tokens(']') });
-        else tokens.push(this.#text[this.#at] === '|' ? this.#condition() : this.#tag());
-      } else text += character;
+        if (character === '[') {
+          tokens.push({ type: 'array', tokens: this.#tokens(']') });
+        } else {
+          tokens.push(this.#text[this.#at] === '|' ? this.#condition() : this.#tag());
+        }
+      } else {
+        text += character;
+      }
     }
   }
 
@@ -113,9 +124,12 @@ class Parser {
     const start = this.#at - 1;
     const [whole, widthText = '', mark, name = '', conversion] =
       /^([^{%]*)\{([=#]?)([^}:]*)(?::([^}]*))?\}/.exec(this.#text.slice(this.#at)) ?? [];
-    if (whole === undefined) throw this.#error('expected %{TAG}', start);
-    if (!/^-?\d*$/.test(widthText) || Math.abs(Number(widthText)) > MAX_WIDTH)
+    if (whole === undefined) {
+      throw this.#error('expected %{TAG}', start);
+    }
+    if (!/^-?\d*$/.test(widthText) || Math.abs(Number(widthText)) > MAX_WIDTH) {
       throw this.#error('invalid field width', start);
+    }
     this.#at += whole.length;
     try {
       const { tag, read, name: tagName } = tagByName(name);
@@ -130,11 +144,15 @@ class Parser {
   #condition(): Token {
     const start = this.#at - 1;
     const [whole, name = ''] = /^\|([^?]*)\?\{/.exec(this.#text.slice(this.#at)) ?? [];
-    if (whole === undefined) throw this.#error('expected %|TAG?{...}:{...}|', start);
+    if (whole === undefined) {
+      throw this.#error('expected %|TAG?{...}:{...}|', start);
+    }
     this.#at += whole.length;
     const present = this.#tokens('}');
     const absent = this.#skip(':{') ? this.#tokens('}') : [];
-    if (!this.#skip('|')) throw this.#error('| expected at the end of the condition');
+    if (!this.#skip('|')) {
+      throw this.#error('| expected at the end of the condition');
+    }
     const { tag, read } = tagByName(name);
     return {
       type: 'condition',
@@ -145,7 +163,9 @@ class Parser {
   }
 
   #skip(expected: string): boolean {
-    if (!this.#text.startsWith(expected, this.#at)) return false;
+    if (!this.#text.startsWith(expected, this.#at)) {
+      return false;
+    }
     this.#at += expected.length;
     return true;
   }
@@ -158,9 +178,15 @@ class Parser {
 const showCount: Show = ({ values }) => String(values.length);
 
 function showBy(conversion: string | undefined, name: string, tag: number): Show {
-  if (conversion === 'arraysize') return showCount;
-  if (conversion === 'tagname') return () => `${name[0]}${name.slice(1).toLowerCase()}`;
-  if (conversion === 'tagnum') return () => String(tag);
+  if (conversion === 'arraysize') {
+    return showCount;
+  }
+  if (conversion === 'tagname') {
+    return () => `${name[0]}${name.slice(1).toLowerCase()}`;
+  }
+  if (conversion === 'tagnum') {
+    return () => String(tag);
+  }
   const convert: Conversion = conversion === undefined ? showPlain : conversionByName(conversion);
   return ({ values }, element) => {
     const value = values[element];
@@ -187,27 +213,35 @@ class Printer {
 
   #tokens(tokens: readonly Token[], element: number): void {
     for (const token of tokens) {
-      if (token.type === 'text') this.#add(token.text);
-      else if (token.type === 'tag') this.#add(this.#tag(token, element));
-      else if (token.type === 'array') this.#array(token.tokens);
-      else this.#tokens(this.#has(token.tag) ? token.present : token.absent, element);
+      if (token.type === 'text') {
+        this.#add(token.text);
+      } else if (token.type === 'tag') {
+        this.#add(this.#tag(token, element));
+      } else if (token.type === 'array') {
+        this.#array(token.tokens);
+      } else {
+        this.#tokens(this.#has(token.tag) ? token.present : token.absent, element);
+      }
     }
   }
 
   #add(text: string): void {
     this.#length += text.length;
-    if (this.#length > MAX_OUTPUT)
+    if (this.#length > MAX_OUTPUT) {
       throw new OstrataError(
         'LIMIT',
         `query format: more than ${MAX_OUTPUT} characters of ${this.#pkg.nevra}`,
       );
+    }
     this.#parts.push(text);
   }
 
   #tag(token: TagToken, element: number): string {
     const values = this.#read(token);
     const text = values === undefined ? ABSENT : token.show(values, token.once ? 0 : element);
-    if (token.width === 0) return text;
+    if (token.width === 0) {
+      return text;
+    }
     return token.width < 0 ? text.padEnd(-token.width) : text.padStart(token.width);
   }
 
@@ -216,14 +250,17 @@ class Printer {
     for (const token of tokens) {
       const count =
         token.type === 'tag' && !token.once ? (this.#read(token)?.values.length ?? 0) : 0;
-      if (rounds > 0 && count > 0 && count !== rounds)
+      if (rounds > 0 && count > 0 && count !== rounds) {
         throw new OstrataError(
           'USAGE',
           `query format: an array of tags with ${rounds} and ${count} values in ${this.#pkg.nevra}; use %{=TAG} for single ones`,
         );
+      }
       rounds = Math.max(rounds, count);
     }
-    for (let element = 0; element < rounds; element++) this.#tokens(tokens, element);
+    for (let element = 0; element < rounds; element++) {
+      this.#tokens(tokens, element);
+    }
   }
 
   #has(token: TagToken): boolean {
@@ -231,7 +268,9 @@ class Printer {
   }
 
   #read(token: TagToken): TagValues | undefined {
-    if (this.#values.has(token.tag)) return this.#values.get(token.tag);
+    if (this.#values.has(token.tag)) {
+      return this.#values.get(token.tag);
+    }
     const values = token.read(this.#pkg);
     this.#values.set(token.tag, values);
     return values;

@@ -110,8 +110,12 @@ export function tagByName(given: string): {
   const upper = given.toUpperCase().replace(/^RPMTAG_/, '');
   const name = ALIASES[upper] ?? upper;
   const tag = Object.hasOwn(Tag, name) ? Tag[name as keyof typeof Tag] : undefined;
-  if (tag === undefined) throw new OstrataError('USAGE', `unknown tag ${given}`);
-  if (NOT_COMPUTED.has(tag)) throw new OstrataError('UNSUPPORTED', `tag ${name} is not supported`);
+  if (tag === undefined) {
+    throw new OstrataError('USAGE', `unknown tag ${given}`);
+  }
+  if (NOT_COMPUTED.has(tag)) {
+    throw new OstrataError('UNSUPPORTED', `tag ${name} is not supported`);
+  }
   return { name, tag, read: COMPUTED[tag] ?? (({ header }) => stored(header, tag)) };
 }
 
@@ -139,7 +143,11 @@ function longOr(long: number, short: number): TagReader {
 function fileNames(header: RpmHeader, isWanted: (i: number) => boolean): string[] {
   const paths = pathsOf(header);
   const names: string[] = [];
-  for (let i = 0; i < paths.count; i++) if (isWanted(i)) names.push(paths.at(i));
+  for (let i = 0; i < paths.count; i++) {
+    if (isWanted(i)) {
+      names.push(paths.at(i));
+    }
+  }
   return names;
 }
 

@@ -30,38 +30,45 @@ export async function openSqlite(
   if (
     journal !== undefined &&
     Buffer.compare(journal.subarray(0, JOURNAL_MAGIC.length), JOURNAL_MAGIC) === 0
-  )
+  ) {
     throw new OstrataError(
       'UNSUPPORTED',
       `a rollback journal of ${journal.length} bytes lies beside the database: its last transaction was interrupted; ` +
         'let rpm or sqlite3 open a copy of both once',
     );
+  }
   const image = (wal && applyWal(database, wal)) ?? database;
   checkImage(image);
   engine ??= import('sql.js').then(({ default: initSqlJs }) => initSqlJs());
   const { Database } = await engine;
   const open = () =>
     new Database(new ReadOnlyFile(image.buffer, image.byteOffset, image.byteLength));
-  for (const _ of walk(open, checkSchema)); // what is wrong with it is told now
+  for (const _ of walk(open, checkSchema)) {
+  } // what is wrong with it is told now
   return { name: 'sqlite', records: () => walk(open, (db) => readRecords(db, image.length)) };
 }
 
 /** What SQLite would not notice before it comes to it: a file that is not whole. */
 function checkImage(image: Uint8Array): void {
   const cursor = new Cursor(image, 'sqlite database');
-  if (image.length < MIN_FILE_SIZE)
+  if (image.length < MIN_FILE_SIZE) {
     throw cursor.error(`${image.length} bytes, at least ${MIN_FILE_SIZE} expected`);
-  if (Buffer.compare(cursor.take(SQLITE_MAGIC.length), SQLITE_MAGIC) !== 0)
+  }
+  if (Buffer.compare(cursor.take(SQLITE_MAGIC.length), SQLITE_MAGIC) !== 0) {
     throw cursor.error('wrong magic', 0);
+  }
   const declared = cursor.u16();
   const pageSize = declared === 1 ? 65536 : declared;
-  if (!isPageSize(pageSize)) throw cursor.error(`page size ${declared}`, 16);
+  if (!isPageSize(pageSize)) {
+    throw cursor.error(`page size ${declared}`, 16);
+  }
   const pages = inHeaderPages(image);
-  if (pages * pageSize > image.length)
+  if (pages * pageSize > image.length) {
     throw cursor.error(
       `${pages} pages of ${pageSize} bytes in ${image.length} bytes: truncated`,
       28,
     );
+  }
 }
 
 /** The database size in its header, which is valid when written by the last writer (change counter at 24, its copy at 92). */
@@ -78,8 +85,9 @@ function inHeaderPages(image: Uint8Array): number {
  */
 class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
-    if (start === 0 && end === this.length)
+    if (start === 0 && end === this.length) {
       return this as Uint8Array<ArrayBufferLike> as Uint8Array<ArrayBuffer>;
+    }
     return super.slice(start, end);
   }
   override subarray(start = 0, end = this.length): Uint8Array<ArrayBufferLike> {
@@ -88,7 +96,9 @@ class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
       this.byteOffset + start,
       Math.min(end, this.length) - start,
     );
-    if (start > WRITE_VERSION_OFFSET || end <= READ_VERSION_OFFSET) return part;
+    if (start > WRITE_VERSION_OFFSET || end <= READ_VERSION_OFFSET) {
+      return part;
+    }
     const header = part.slice();
     header[WRITE_VERSION_OFFSET - start] = ROLLBACK_MODE;
     header[READ_VERSION_OFFSET - start] = ROLLBACK_MODE;
@@ -113,20 +123,24 @@ function* walk<T>(open: () => Database, rows: (db: Database) => Iterable<T>): Ge
 function checkSchema(db: Database): [] {
   const rows = (query: string) => inSqlite(() => db.exec(query))[0]?.values ?? [];
   const found = rows("SELECT type, rootpage FROM sqlite_schema WHERE name = 'Packages'");
-  if (found.length === 0) throw new OstrataError('CORRUPT', 'sqlite database: no table Packages');
+  if (found.length === 0) {
+    throw new OstrataError('CORRUPT', 'sqlite database: no table Packages');
+  }
   const [type, rootPage] = found[0] ?? [];
-  if (found.length !== 1 || type !== 'table' || !(Number(rootPage) > 0))
+  if (found.length !== 1 || type !== 'table' || !(Number(rootPage) > 0)) {
     throw new OstrataError(
       'CORRUPT',
       `sqlite database: Packages is a ${type} with root page ${rootPage}, expected a table`,
     );
+  }
   const columns = rows("SELECT name, hidden FROM pragma_table_xinfo('Packages')");
   const plain = columns.filter(([, hidden]) => hidden === 0).map(([name]) => name);
-  if (!plain.includes('hnum') || !plain.includes('blob') || plain.length !== columns.length)
+  if (!plain.includes('hnum') || !plain.includes('blob') || plain.length !== columns.length) {
     throw new OstrataError(
       'CORRUPT',
       'sqlite database: table Packages has no plain columns hnum and blob',
     );
+  }
   return [];
 }
 
@@ -141,23 +155,26 @@ function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> 
   try {
     while (inSqlite(() => statement.step())) {
       const [number, bytes] = inSqlite(() => statement.get());
-      if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous)
+      if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous) {
         throw new OstrataError(
           'CORRUPT',
           `sqlite database: package number ${number} after ${previous}`,
         );
-      if (!(bytes instanceof Uint8Array))
+      }
+      if (!(bytes instanceof Uint8Array)) {
         throw new OstrataError(
           'CORRUPT',
           `sqlite database: package ${number}: ${typeof bytes} instead of a blob`,
         );
+      }
       previous = number;
       total += bytes.length;
-      if (total > imageSize)
+      if (total > imageSize) {
         throw new OstrataError(
           'CORRUPT',
           `sqlite database: ${total} bytes of headers up to package ${number} in a file of ${imageSize}`,
         );
+      }
       yield { number, bytes };
     }
   } finally {
@@ -175,6 +192,8 @@ function inSqlite<T>(body: () => T): T {
 
 /** What SQLite reports of the bytes it was given is the bytes' fault. */
 function asCorrupt(error: unknown): OstrataError {
-  if (error instanceof OstrataError) return error;
+  if (error instanceof OstrataError) {
+    return error;
+  }
   return new OstrataError('CORRUPT', wrapError('sqlite database', error).message, { cause: error });
 }

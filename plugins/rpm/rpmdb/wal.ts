@@ -22,19 +22,26 @@ const FRAME_HEADER_SIZE = 24;
  */
 export function applyWal(database: Uint8Array, wal: Uint8Array): Uint8Array | undefined {
   const committed = committedFrames(wal);
-  if (committed === undefined) return undefined;
+  if (committed === undefined) {
+    return undefined;
+  }
   const { pageSize, pages, frames } = committed;
   const cursor = new Cursor(database, 'sqlite database', Math.min(16, database.length));
   const declared = database.length === 0 ? pageSize : cursor.u16();
-  if ((declared === 1 ? 65536 : declared) !== pageSize)
+  if ((declared === 1 ? 65536 : declared) !== pageSize) {
     throw cursor.error(`the log beside it has pages of ${pageSize} bytes`, 16);
+  }
   const size = pages * pageSize;
-  if (size > database.length + wal.length)
+  if (size > database.length + wal.length) {
     throw cursor.error(`the log makes it ${pages} pages, database and log together hold fewer`, 0);
+  }
   const image = new Uint8Array(size);
   image.set(database.subarray(0, size));
-  for (const [page, offset] of frames)
-    if (page <= pages) image.set(wal.subarray(offset, offset + pageSize), (page - 1) * pageSize);
+  for (const [page, offset] of frames) {
+    if (page <= pages) {
+      image.set(wal.subarray(offset, offset + pageSize), (page - 1) * pageSize);
+    }
+  }
   return image;
 }
 
@@ -47,18 +54,26 @@ interface CommittedFrames {
 }
 
 function committedFrames(wal: Uint8Array): CommittedFrames | undefined {
-  if (wal.length < HEADER_SIZE) return undefined;
+  if (wal.length < HEADER_SIZE) {
+    return undefined;
+  }
   const cursor = new Cursor(wal, 'sqlite log');
   const magic = cursor.u32();
   const version = cursor.u32();
   const pageSize = cursor.u32();
-  if ((magic & ~1) >>> 0 !== MAGIC || !isPageSize(pageSize)) return undefined;
+  if ((magic & ~1) >>> 0 !== MAGIC || !isPageSize(pageSize)) {
+    return undefined;
+  }
   cursor.u32(); // the checkpoint number only counts
   const salts = cursor.u64();
   const littleEndian = (magic & 1) === 0;
   let sum = checksum(wal, 0, 24, littleEndian, [0, 0]);
-  if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) return undefined;
-  if (version !== VERSION) throw cursor.error(`log version ${version}, expected ${VERSION}`, 4);
+  if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) {
+    return undefined;
+  }
+  if (version !== VERSION) {
+    throw cursor.error(`log version ${version}, expected ${VERSION}`, 4);
+  }
 
   const frames = new Map<number, number>();
   let pending: [page: number, offset: number][] = [];
@@ -67,14 +82,22 @@ function committedFrames(wal: Uint8Array): CommittedFrames | undefined {
     const start = cursor.offset;
     const page = cursor.u32();
     const sizeAfterCommit = cursor.u32();
-    if (page === 0 || cursor.u64() !== salts) break;
+    if (page === 0 || cursor.u64() !== salts) {
+      break;
+    }
     sum = checksum(wal, start, 8, littleEndian, sum);
     sum = checksum(wal, start + FRAME_HEADER_SIZE, pageSize, littleEndian, sum);
-    if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) break;
+    if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) {
+      break;
+    }
     pending.push([page, cursor.offset]);
     cursor.take(pageSize);
-    if (sizeAfterCommit === 0) continue;
-    for (const [number, offset] of pending) frames.set(number, offset);
+    if (sizeAfterCommit === 0) {
+      continue;
+    }
+    for (const [number, offset] of pending) {
+      frames.set(number, offset);
+    }
     pending = [];
     pages = sizeAfterCommit;
   }

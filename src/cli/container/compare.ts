@@ -74,7 +74,9 @@ function textReport(total: readonly ReadLayer[], compared: Compared): string {
     `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))}`;
   const { removed, added } = compared;
   const counts = `total:   ${line(total)}\nremoved: ${line(removed)}\nadded:   ${line(added)}`;
-  if (added.length === 0) return counts;
+  if (added.length === 0) {
+    return counts;
+  }
   const rows = bySize(added).map((layer) => [
     String(layer.index),
     shortDigest(layer.descriptor.digest),
@@ -113,13 +115,18 @@ const bySize = (layers: readonly ComparedLayer[]) =>
   [...layers].sort((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
 
 function causeOf({ kind, changes, recorded, names, createdBy }: ComparedLayer): string {
-  if (kind === 'commit') return 'the commit is another';
-  if (changes.length > 0)
+  if (kind === 'commit') {
+    return 'the commit is another';
+  }
+  if (changes.length > 0) {
     return someNames(
       changes.map(({ id, change }) => `${id} ${change}`),
       NAMES_WIDTH,
     );
-  if (recorded !== undefined) return 'its components come from layers that changed';
+  }
+  if (recorded !== undefined) {
+    return 'its components come from layers that changed';
+  }
   return names.length > 0 ? `holds ${someNames(names, NAMES_WIDTH)}` : createdBy;
 }
 

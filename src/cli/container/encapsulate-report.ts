@@ -165,6 +165,8 @@ function costReport(
     );
   }
   const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);
-  if (removed.length > 0) lines.push(`  removed: ${printable(removed.join(', '))}`);
+  if (removed.length > 0) {
+    lines.push(`  removed: ${printable(removed.join(', '))}`);
+  }
   return lines.join('\n');
 }

@@ -200,8 +200,9 @@ async function encapsulate(
     log,
     signal,
   });
-  if (options.writeContentmetaJson !== undefined)
+  if (options.writeContentmetaJson !== undefined) {
     await writeContentMeta(options.writeContentmetaJson, plan);
+  }
 
   const cache = options.dryRun ? undefined : openCache(options, log);
   const image = options.dryRun
@@ -216,11 +217,16 @@ async function encapsulate(
         signal,
       });
   const layers = image ? writtenLayers(image) : plannedLayers(plan);
-  if (options.json) return console.log(JSON.stringify(jsonReport(plan, layers, image)));
+  if (options.json) {
+    return console.log(JSON.stringify(jsonReport(plan, layers, image)));
+  }
   console.log(tableReport(plan, layers, image && { imgref, ...image }));
-  if (previous)
+  if (previous) {
     console.log(updateReport(plan, layers, options.previousBuild?.at(-1) ?? 'the previous build'));
-  if (compared) console.log(comparisonReport(plan, layers, compared));
+  }
+  if (compared) {
+    console.log(comparisonReport(plan, layers, compared));
+  }
 }
 
 async function previousBuild(
@@ -229,14 +235,17 @@ async function previousBuild(
   open: OpenImage,
   log: Logger,
 ): Promise<PreviousBuild | undefined> {
-  if (imgrefs !== undefined && manifest !== undefined)
+  if (imgrefs !== undefined && manifest !== undefined) {
     throw new OstrataError(
       'USAGE',
       'options --previous-build and --previous-build-manifest exclude each other',
     );
+  }
   if (imgrefs !== undefined) {
     const images: ImageReader[] = [];
-    for (const imgref of imgrefs) images.push(await open(imgref));
+    for (const imgref of imgrefs) {
+      images.push(await open(imgref));
+    }
     const read = async (image: ImageReader) =>
       (await buildOfImageReader(image, { sources, log })).components;
     return previousFromImages(images, read, log);
@@ -267,12 +276,15 @@ async function imageOptionsOf({
 /** https://reproducible-builds.org/specs/source-date-epoch/ */
 function sourceDateEpoch(): number | undefined {
   const text = process.env.SOURCE_DATE_EPOCH;
-  if (text === undefined || text === '') return undefined;
-  if (!/^\d{1,11}$/.test(text))
+  if (text === undefined || text === '') {
+    return undefined;
+  }
+  if (!/^\d{1,11}$/.test(text)) {
     throw new OstrataError(
       'USAGE',
       `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, expected seconds since 1970`,
     );
+  }
   return Number(text);
 }
 

@@ -18,7 +18,9 @@ const IMGREF_HELP = 'TRANSPORT:..., as `list` prints it';
 export function addContainerImageCommands(image: Command): void {
   withRepo(image.command('list').summary('print the references of all images')).action(
     ({ repo }: RepoOptions) => {
-      for (const imgref of listImages(openRepo(repo))) console.log(imgref);
+      for (const imgref of listImages(openRepo(repo))) {
+        console.log(imgref);
+      }
     },
   );
   withRepo(image.command('history').summary('print the layers of an image'))
@@ -72,7 +74,9 @@ function withRepo(command: Command): Command {
 
 function requireImage(repo: string, imgref: string): StoredImage {
   const image = storedImage(openRepo(repo), canonicalImgref(imgref));
-  if (image === undefined) throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${repo}`);
+  if (image === undefined) {
+    throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${repo}`);
+  }
   return image;
 }
 
@@ -102,10 +106,15 @@ async function removeImages(
   await withWriter(repo, (writer) => {
     const known = new Set(listImages(writer.repo));
     const missing = imgrefs.filter((imgref) => !known.has(canonicalImgref(imgref)));
-    for (const imgref of imgrefs) writer.deleteRef(imageRef(canonicalImgref(imgref)));
-    if (!skipGc) prune(writer);
-    if (missing.length > 0)
+    for (const imgref of imgrefs) {
+      writer.deleteRef(imageRef(canonicalImgref(imgref)));
+    }
+    if (!skipGc) {
+      prune(writer);
+    }
+    if (missing.length > 0) {
       throw new OstrataError('NOT_FOUND', `no image ${missing.join(', ')} in ${repo}`);
+    }
   });
 }
 

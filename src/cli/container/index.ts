@@ -64,7 +64,9 @@ function addUnencapsulateCommand(container: Command): void {
         options: PullOptions & { readonly repo: string; readonly writeRef?: string | undefined },
       ) => {
         const imports = importOptions(options.repo, imgref, options);
-        if (options.dryRun) return printPlan(await planUnencapsulate(imports), options);
+        if (options.dryRun) {
+          return printPlan(await planUnencapsulate(imports), options);
+        }
         const { writeRef } = options;
         printResult(
           await unencapsulate({ ...imports, ...(writeRef !== undefined && { writeRef }) }),
@@ -88,8 +90,11 @@ function addPullCommand(image: Command): void {
     .argument('<imgref>', OSTREE_IMGREF_FORMS)
     .action(async (repo: string, imgref: string, options: PullOptions) => {
       const imports = importOptions(repo, imgref, options);
-      if (options.dryRun) printPlan(await planUnencapsulate(imports), options);
-      else printResult(await pullImage(imports), options);
+      if (options.dryRun) {
+        printPlan(await planUnencapsulate(imports), options);
+      } else {
+        printResult(await pullImage(imports), options);
+      }
     });
   addPullOptions(command);
 }
@@ -113,7 +118,9 @@ function addPullOptions(command: Command): void {
 function importOptions(repo: string, text: string, options: PullOptions): ImportOptions {
   const source = parseOstreeImgref(text);
   const log: Logger = terminalLogger(options);
-  if (options.json) cancelIfUnread();
+  if (options.json) {
+    cancelIfUnread();
+  }
   return {
     repo,
     source,
@@ -123,9 +130,11 @@ function importOptions(repo: string, text: string, options: PullOptions): Import
     log,
     signal: interruptSignal,
     onEvent: (event) => {
-      if (options.json) console.log(JSON.stringify(event));
-      else if (event.event === 'planned' && !options.quiet && !options.dryRun)
+      if (options.json) {
+        console.log(JSON.stringify(event));
+      } else if (event.event === 'planned' && !options.quiet && !options.dryRun) {
         console.error(plannedLine(event));
+      }
     },
   };
 }
@@ -140,14 +149,18 @@ function plannedLine({
 
 /** With `--json` the event `planned` tells it all. */
 function printPlan(plan: ImportPlan, { json }: PullOptions): void {
-  if (json) return;
+  if (json) {
+    return;
+  }
   const { layersFetched, layersPresent, bytesFetched } = importCounts(plan);
-  for (const { index, descriptor, names, createdBy, present } of plan.layers)
-    if (present === undefined)
+  for (const { index, descriptor, names, createdBy, present } of plan.layers) {
+    if (present === undefined) {
       console.log(
         `layer ${index}  ${shortDigest(descriptor.digest)}  ${formatBytes(descriptor.size)}  ` +
           (names.length > 0 ? someNames(names, NAMES_WIDTH) : createdBy),
       );
+    }
+  }
   console.log(
     `${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)}), ${layersPresent} present`,
   );

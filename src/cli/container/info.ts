@@ -57,7 +57,9 @@ export function addInfoCommand(container: Command): void {
       console.log(
         `image:   ${text}\ndigest:  ${manifestDigest}\ncommit:  ${printable(commit ?? 'unknown')}`,
       );
-      if (version !== undefined) console.log(`version: ${printable(version)}`);
+      if (version !== undefined) {
+        console.log(`version: ${printable(version)}`);
+      }
       console.log(
         `layers:  ${layers.length}${derivedLayers > 0 ? `, ${derivedLayers} of them derived` : ''}`,
       );

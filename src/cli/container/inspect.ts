@@ -46,7 +46,7 @@ async function inspect(imgref: string, options: InspectOptions): Promise<void> {
   ).finally(() => image.close?.());
   const { [annotation.OSTREE_COMMIT]: commit = 'unknown', [annotation.IMAGE_VERSION]: version } =
     labels;
-  if (options.json)
+  if (options.json) {
     return console.log(
       JSON.stringify({
         manifestDigest: image.manifestDigest,
@@ -55,9 +55,12 @@ async function inspect(imgref: string, options: InspectOptions): Promise<void> {
         layers: layers.map(jsonLayer),
       }),
     );
+  }
   const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   console.log(`${imgref}\nmanifest ${image.manifestDigest}\ncommit   ${printable(commit)}`);
-  if (version !== undefined) console.log(`version  ${printable(version)}`);
+  if (version !== undefined) {
+    console.log(`version  ${printable(version)}`);
+  }
   console.log(`${layers.length} layers, ${formatBytes(total)} to download\n`);
   console.log(
     formatTable(
@@ -81,13 +84,19 @@ async function inspect(imgref: string, options: InspectOptions): Promise<void> {
 
 /** The commit is another with every build. */
 function rateOf({ kind, recorded }: ReadLayer): string {
-  if (kind === 'commit') return formatRate(Infinity);
+  if (kind === 'commit') {
+    return formatRate(Infinity);
+  }
   return recorded?.changesPerYear === undefined ? '?' : formatRate(recorded.changesPerYear);
 }
 
 function contentOf({ kind, recorded, names, createdBy }: ReadLayer, width: number): string {
-  if (kind === 'commit') return `ostree commit: ${createdBy}`;
-  if (kind === 'derived') return `derived: ${createdBy}`;
+  if (kind === 'commit') {
+    return `ostree commit: ${createdBy}`;
+  }
+  if (kind === 'derived') {
+    return `derived: ${createdBy}`;
+  }
   const known = recorded?.components ?? names;
   return known.length > 0 ? someNames(known, width) : createdBy;
 }

@@ -33,17 +33,21 @@ export function addPolicyCommand(container: Command): void {
       const problems = ruleProblems(policy, rule);
       const reason = await refusal(imgref, options);
       const accepted = reason === undefined;
-      if (!accepted || rule.requirements.some(({ type }) => type === ACCEPT_ANYTHING))
+      if (!accepted || rule.requirements.some(({ type }) => type === ACCEPT_ANYTHING)) {
         process.exitCode = 1;
-      if (options.json)
+      }
+      if (options.json) {
         console.log(JSON.stringify({ policy: path, ...rule, problems, accepted, reason }));
-      else {
+      } else {
         console.log(`policy:   ${path}\nrule:     ${rule.scope}`);
-        for (const { type, keyPath, keyPaths = [] } of rule.requirements)
+        for (const { type, keyPath, keyPaths = [] } of rule.requirements) {
           console.log(
             `wanted:   ${[type, ...(keyPath === undefined ? keyPaths : [keyPath])].join(' ')}`,
           );
-        for (const problem of problems) console.log(`problem:  ${problem}`);
+        }
+        for (const problem of problems) {
+          console.log(`problem:  ${problem}`);
+        }
         console.log(`accepted: ${accepted ? 'yes' : `no: ${reason}`}`);
       }
     });
@@ -60,7 +64,9 @@ async function refusal(imgref: string, options: InfoOptions): Promise<string | u
     );
     return undefined;
   } catch (error) {
-    if (error instanceof OstrataError && error.code !== 'CANCELLED') return error.message;
+    if (error instanceof OstrataError && error.code !== 'CANCELLED') {
+      return error.message;
+    }
     throw error;
   }
 }

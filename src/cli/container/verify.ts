@@ -24,7 +24,9 @@ export function addVerifyCommand(program: Command): void {
         const log = terminalLogger(options);
         const image = await imageOpener(options, [imgref], log)(imgref);
         const verified = await verifyImage(image, log).finally(() => image.close?.());
-        if (options.json) return console.log(JSON.stringify(verified));
+        if (options.json) {
+          return console.log(JSON.stringify(verified));
+        }
         const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
         const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
         console.log(

@@ -47,8 +47,9 @@ export function addLayoutExplainCommand(layout: Command): void {
 
 function explain({ build, layout }: OpenLayout, name: string): string {
   const named = build.components.filter(({ id, name: other }) => id === name || other === name);
-  if (named.length === 0)
+  if (named.length === 0) {
     throw new OstrataError('NOT_FOUND', `no component ${JSON.stringify(name)} in ${build.build}`);
+  }
   const chance = changeProbabilities(build.components, layout.history);
   const byId = new Map(build.components.map((component) => [component.id, component]));
   const membersOf = (layer: PlannedLayer) =>
@@ -111,11 +112,12 @@ function explain({ build, layout }: OpenLayout, name: string): string {
       `  expected   ${formatBytes(Math.round(costOf(members)))} with each update for this layer`,
     ];
     const [next] = elsewhere;
-    if (next)
+    if (next) {
       lines.push(
         `  elsewhere  the next best is layer ${next.i + 1}: ${next.more >= 0 ? '+' : '-'}` +
           `${formatBytes(Math.round(Math.abs(next.more)))} expected with each update`,
       );
+    }
     return printable(lines.join('\0')).replaceAll('\\u0000', '\n');
   }
 }

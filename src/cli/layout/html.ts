@@ -137,7 +137,9 @@ function columns(run: SimulationRun): string {
 /** The layers of the last build. */
 function treemap({ chain }: SimulationRun): string {
   const last = chain.at(-1);
-  if (last === undefined) return svg(8, 'no builds', []);
+  if (last === undefined) {
+    return svg(8, 'no builds', []);
+  }
   const times = changeTimes(chain);
   const layers = last.layers.filter(({ size }) => size > 0).toSorted((a, b) => b.size - a.size);
   const height = 420;
@@ -186,8 +188,11 @@ function changeTimes(chain: SimulationRun['chain']): ReadonlyMap<string, number>
   let before = new Map<string, string>();
   for (const { components } of chain) {
     const versions = new Map(components.map(({ id, version }: Component) => [id, version]));
-    for (const [id, version] of versions)
-      if (before.has(id) && before.get(id) !== version) times.set(id, (times.get(id) ?? 0) + 1);
+    for (const [id, version] of versions) {
+      if (before.has(id) && before.get(id) !== version) {
+        times.set(id, (times.get(id) ?? 0) + 1);
+      }
+    }
     before = versions;
   }
   return times;

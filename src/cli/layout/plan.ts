@@ -93,12 +93,14 @@ export function addLayoutPlanCommand(layout: Command): void {
 async function plan(source: string | undefined, options: PlanOptions): Promise<void> {
   const { build, layout } = await openLayout(source, options, terminalLogger(options));
   const { write, writeComponents } = options;
-  if (write !== undefined)
+  if (write !== undefined) {
     await inContextAsync(`writing ${write}`, () => writeFile(write, formatPlan(layout.layers)));
-  if (writeComponents !== undefined)
+  }
+  if (writeComponents !== undefined) {
     await inContextAsync(`writing ${writeComponents}`, () =>
       writeFile(writeComponents, `${formatBuild(build)}\n`),
     );
+  }
   console.log(options.json ? formatPlan(layout.layers).trimEnd() : table(build, layout));
 }
 
@@ -118,8 +120,9 @@ export async function openOwnLayout(
     source === undefined ||
     !isImgref(source) ||
     (repo ?? root ?? options.plan ?? previousBuild) !== undefined
-  )
+  ) {
     return openLayout(source, options, log);
+  }
   const { sources } = await loadPlugins(options);
   const image = await imageOpener(options, [source], log)(source);
   const build = await buildOfImageReader(image, { sources, log });
@@ -170,11 +173,14 @@ async function openBuild(
   context: ImageContext,
 ): Promise<SeriesBuild> {
   if (root !== undefined) {
-    if (source !== undefined || repo !== undefined)
+    if (source !== undefined || repo !== undefined) {
       throw new OstrataError('USAGE', '--root: no other source is taken');
+    }
     return buildOfTree(openDirectoryTree(root, context.log), root, context);
   }
-  if (source === undefined) throw new OstrataError('USAGE', `expected a source: ${SOURCE_HELP}`);
+  if (source === undefined) {
+    throw new OstrataError('USAGE', `expected a source: ${SOURCE_HELP}`);
+  }
   if (repo !== undefined) {
     const opened = openRepo(repo);
     return buildOfTree(

@@ -53,7 +53,9 @@ export async function openSeries(
   }
   if (images.length > 0) {
     const builds: SeriesBuild[] = [];
-    for (const image of images) builds.push(await buildOfImage(image, context));
+    for (const image of images) {
+      builds.push(await buildOfImage(image, context));
+    }
     series.push({ name: 'images', builds });
   }
   return series;
@@ -62,15 +64,20 @@ export async function openSeries(
 async function readFolder(path: string): Promise<readonly SeriesBuild[]> {
   const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort(compareUtf8);
   const builds: SeriesBuild[] = [];
-  for (const name of names) builds.push(await buildOfPath(join(path, name), name));
-  if (builds.length === 0)
+  for (const name of names) {
+    builds.push(await buildOfPath(join(path, name), name));
+  }
+  if (builds.length === 0) {
     throw new OstrataError('NOT_FOUND', `series ${path}: the folder is empty`);
+  }
   return builds;
 }
 
 /** A component JSON file, or what holds an rpmdb. */
 export async function buildOfPath(path: string, name: string): Promise<SeriesBuild> {
-  if (/\.json(\.gz)?$/.test(name)) return readBuild(path, name.replace(/\.json(\.gz)?$/, ''));
+  if (/\.json(\.gz)?$/.test(name)) {
+    return readBuild(path, name.replace(/\.json(\.gz)?$/, ''));
+  }
   const database = await openRpmdbAt(path);
   return { build: name, components: componentsOfFacts(packageComponents(database.packages())) };
 }

@@ -88,8 +88,8 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
     await openSeries(args, { sources, log, open: imageOpener(options, args.filter(isImgref), log) })
   ).map((each) => within(each, options));
   const runs: SimulationRun[] = [];
-  for (const each of series)
-    for (const strategy of strategies)
+  for (const each of series) {
+    for (const strategy of strategies) {
       for (const maxLayers of options.maxLayers) {
         interruptSignal.throwIfAborted();
         runs.push(...runsOf(each, strategy, maxLayers, options));
@@ -101,22 +101,28 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
         // Between plans, which are synchronous, Ctrl-C is heard.
         await new Promise(setImmediate);
       }
+    }
+  }
   const { html } = options;
-  if (html !== undefined)
+  if (html !== undefined) {
     await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
+  }
   const results = runs.map(({ result }) => result);
   console.log(options.json ? JSON.stringify({ results }) : table(results));
 }
 
 /** Of an undated series nothing is left out. */
 function within({ name, builds }: Series, { from, to }: SimulateOptions): Series {
-  if (from === undefined && to === undefined) return { name, builds };
+  if (from === undefined && to === undefined) {
+    return { name, builds };
+  }
   const left = builds.filter((build) => {
-    if (build.date === undefined)
+    if (build.date === undefined) {
       throw new OstrataError(
         'USAGE',
         `series ${name}: build ${build.build} has no date, --from and --to need one`,
       );
+    }
     const time = Date.parse(build.date);
     return (
       (from === undefined || time >= Date.parse(from)) && (to === undefined || time <= endOf(to))
@@ -180,6 +186,8 @@ function list<T>(parse: (text: string) => T): (text: string) => readonly T[] {
 }
 
 function date(text: string): string {
-  if (!isDate(text)) throw new InvalidArgumentError('expected a date, as in 2023-10-31.');
+  if (!isDate(text)) {
+    throw new InvalidArgumentError('expected a date, as in 2023-10-31.');
+  }
   return text;
 }

@@ -18,8 +18,9 @@ export function squarify(sizes: readonly number[], width: number, height: number
       first + count < areas.length &&
       worst(areas.slice(first, first + count + 1), side) <=
         worst(areas.slice(first, first + count), side)
-    )
+    ) {
       count++;
+    }
     const row = areas.slice(first, first + count);
     const depth = row.reduce((sum, area) => sum + area, 0) / side;
     let along = 0;

@@ -34,15 +34,20 @@ export function addCacheOptions(command: Command): Command {
 
 function byteCount(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?|\d{1,15})([kMGT]?)$/.exec(text) ?? [];
-  if (digits === undefined)
+  if (digits === undefined) {
     throw new InvalidArgumentError('expected a number of bytes such as 500M or 10G.');
+  }
   return Math.round(Number(digits) * (UNITS[unit] as number));
 }
 
 /** Undefined where none is wanted, or where the default place cannot be used, which a warning tells. */
 export function openCache({ cache, cacheSize }: CacheOptions, log: Logger): BlobCache | undefined {
-  if (cache === false) return undefined;
-  if (cache !== undefined) return new BlobCache(cache, cacheSize, log);
+  if (cache === false) {
+    return undefined;
+  }
+  if (cache !== undefined) {
+    return new BlobCache(cache, cacheSize, log);
+  }
   try {
     return new BlobCache(defaultDirectory(), cacheSize, log);
   } catch (error) {

@@ -40,10 +40,11 @@ export function compressionOf({
 }: CompressionOptions): Compression {
   const { highest, standard } = LEVELS[name];
   const level = compressionLevel ?? standard;
-  if (level > highest)
+  if (level > highest) {
     throw new OstrataError(
       'USAGE',
       `option --compression-level: ${name} has levels from 1 to ${highest}, not ${level}`,
     );
+  }
   return { name, level };
 }

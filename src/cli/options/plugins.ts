@@ -88,7 +88,9 @@ async function findLayout(
   const strategies = plugins.flatMap(({ layoutStrategies = [] }) => layoutStrategies);
   const strategy =
     strategies.find((each) => each.name === name) ?? (await loadLayoutStrategy(name));
-  if (strategy !== undefined) return strategy;
+  if (strategy !== undefined) {
+    return strategy;
+  }
   const known = [...layoutNames, ...strategies.map((each) => each.name)].join(', ');
   throw new OstrataError(
     'USAGE',

@@ -82,14 +82,17 @@ export function imageOpener(
 function readCredentials(creds: string): Credentials {
   const text = creds === '-' ? (readFileSync(STDIN, 'utf8').split(/\r?\n/, 1)[0] as string) : creds;
   const colon = text.indexOf(':');
-  if (colon < 1) throw new OstrataError('USAGE', 'option --creds: expected USER:PASSWORD');
+  if (colon < 1) {
+    throw new OstrataError('USAGE', 'option --creds: expected USER:PASSWORD');
+  }
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
 function platform(text: string): PlatformChoice {
   const [, os, architecture, variant] =
     /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
-  if (os === undefined || architecture === undefined)
+  if (os === undefined || architecture === undefined) {
     throw new InvalidArgumentError('expected OS/ARCH[/VARIANT].');
+  }
   return { os, architecture, ...(variant !== undefined && { variant }) };
 }

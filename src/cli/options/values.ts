@@ -19,8 +19,9 @@ export function integer(
       : `from ${minimum} to ${maximum}`;
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= minimum && value <= maximum))
+    if (!(value >= minimum && value <= maximum)) {
       throw new InvalidArgumentError(`expected a whole number ${range}.`);
+    }
     return value;
   };
 }
@@ -36,6 +37,8 @@ export function keyValue(
   previous: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> {
   const equals = text.indexOf('=');
-  if (equals < 1) throw new InvalidArgumentError('expected KEY=VALUE.');
+  if (equals < 1) {
+    throw new InvalidArgumentError('expected KEY=VALUE.');
+  }
   return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
 }

@@ -8,7 +8,9 @@ export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 'B';
   for (const next of UNITS) {
-    if (value < 999.5) break;
+    if (value < 999.5) {
+      break;
+    }
     value /= 1000;
     unit = next;
   }
@@ -27,7 +29,9 @@ export function formatPercent(part: number, whole: number): string {
 
 /** How often something is expected to change. */
 export function formatRate(changesPerYear: number): string {
-  if (changesPerYear === Infinity) return 'every build';
+  if (changesPerYear === Infinity) {
+    return 'every build';
+  }
   return `${changesPerYear < 10 ? changesPerYear.toFixed(1) : Math.round(changesPerYear)}/year`;
 }
 
@@ -59,7 +63,9 @@ export function formatTable(
     row
       .map((cell, i) => {
         const width = widths[i] ?? 0;
-        if (columns[i]?.align === 'right') return cell.padStart(width);
+        if (columns[i]?.align === 'right') {
+          return cell.padStart(width);
+        }
         return i === columns.length - 1 ? cell : cell.padEnd(width);
       })
       .join('  ')
@@ -82,7 +88,9 @@ export function someNames(names: readonly string[], width: number): string {
   let length = 0;
   for (const name of names) {
     length += name.length + 2;
-    if (shown > 0 && length > width) break;
+    if (shown > 0 && length > width) {
+      break;
+    }
     shown++;
   }
   const more = names.length - shown;

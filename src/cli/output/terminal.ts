@@ -29,17 +29,27 @@ export function terminalLogger({ quiet = false, verbose = false }: LogOptions): 
   };
   return {
     warn: (message) => {
-      if (!quiet) line(`${stderrColors.yellow('warning:')} ${message}`);
+      if (!quiet) {
+        line(`${stderrColors.yellow('warning:')} ${message}`);
+      }
     },
     info: (message) => {
-      if (verbose && !quiet) line(stderrColors.dim(message));
+      if (verbose && !quiet) {
+        line(stderrColors.dim(message));
+      }
     },
     progress: (what, done, total) => {
-      if (!showsProgress) return;
+      if (!showsProgress) {
+        return;
+      }
       const finished = done >= total;
       const now = performance.now();
-      if (what !== work) [work, workStart] = [what, now];
-      if (!finished && now - drawnAt < REDRAW_MS) return;
+      if (what !== work) {
+        [work, workStart] = [what, now];
+      }
+      if (!finished && now - drawnAt < REDRAW_MS) {
+        return;
+      }
       drawnAt = now;
       const rate =
         now - workStart < RATE_MS

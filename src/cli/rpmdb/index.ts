@@ -125,7 +125,9 @@ function list({ database, rest }: Source, { queryformat: qf, json }: QueryOption
   const patterns = rest.map(globPattern);
   const isWanted = ({ name }: RpmPackage) =>
     patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
-  if (qf !== undefined && !json) return printed(filtered(database.packages(), isWanted), qf);
+  if (qf !== undefined && !json) {
+    return printed(filtered(database.packages(), isWanted), qf);
+  }
   const packages = sortedPackages(filtered(database.packages(), isWanted));
   return json
     ? [jsonLine(packages.map(jsonPackage))]
@@ -136,46 +138,65 @@ function* filtered(
   packages: Iterable<RpmPackage>,
   isWanted: (pkg: RpmPackage) => boolean,
 ): Generator<RpmPackage> {
-  for (const pkg of packages) if (isWanted(pkg)) yield pkg;
+  for (const pkg of packages) {
+    if (isWanted(pkg)) {
+      yield pkg;
+    }
+  }
 }
 function* printed(packages: Iterable<RpmPackage>, format: QueryFormat): Generator<string> {
-  for (const pkg of packages) yield format.print(pkg);
+  for (const pkg of packages) {
+    yield format.print(pkg);
+  }
 }
 
 function info(source: Source, { queryformat: qf, json }: QueryOptions): Output {
   const packages = namedPackages(source);
-  if (json) return [jsonLine(packages.map(jsonPackageInfo))];
-  if (qf !== undefined) return printed(packages, qf);
+  if (json) {
+    return [jsonLine(packages.map(jsonPackageInfo))];
+  }
+  if (qf !== undefined) {
+    return printed(packages, qf);
+  }
   return [textLine(packages.map(packageInfo).join('\n\n'))];
 }
 
 function files(source: Source, { queryformat: qf, json }: QueryOptions): Output {
   const packages = namedPackages(source);
-  if (json)
+  if (json) {
     return [
       jsonLine(
         packages.map((pkg) => ({ nevra: pkg.nevra, files: Array.from(pkg.files(), jsonFile) })),
       ),
     ];
+  }
   return qf === undefined ? pathLines(packages) : printed(packages, qf);
 }
 
 function* pathLines(packages: readonly RpmPackage[]): Generator<string> {
-  for (const pkg of packages)
-    for (const { pathBytes } of pkg.files()) yield `${shownPath(pathBytes)}\n`;
+  for (const pkg of packages) {
+    for (const { pathBytes } of pkg.files()) {
+      yield `${shownPath(pathBytes)}\n`;
+    }
+  }
 }
 
 function owner(
   { database, tree, name, rest }: Source,
   { queryformat: qf, json }: QueryOptions,
 ): Output {
-  if (rest.length === 0) throw new OstrataError('USAGE', 'expected paths');
+  if (rest.length === 0) {
+    throw new OstrataError('USAGE', 'expected paths');
+  }
   const found = findOwners(database.packages(), tree?.files ?? { resolve: () => undefined }, rest);
-  if (found.some(({ owners }) => owners.length === 0)) process.exitCode = 1;
-  if (json)
+  if (found.some(({ owners }) => owners.length === 0)) {
+    process.exitCode = 1;
+  }
+  if (json) {
     return [
       jsonLine(found.map((each) => ({ ...each, owners: each.owners.map(({ nevra }) => nevra) }))),
     ];
+  }
   return found.map((answer) => ownerLines(answer, name, qf));
 }
 
@@ -184,27 +205,32 @@ function ownerLines(
   name: string,
   qf: QueryFormat | undefined,
 ): string {
-  if (owners.length === 0)
+  if (owners.length === 0) {
     return textLine(`${printable(path)} is not owned by any package of ${printable(name)}`);
+  }
   const note = installedAs === undefined ? '' : ` (installed as ${printable(installedAs)})`;
   return owners.map((pkg) => qf?.print(pkg) ?? textLine(`${printable(pkg.nevra)}${note}`)).join('');
 }
 
 function stats(source: Source, { json }: QueryOptions): Output {
-  if (source.rest.length > 0)
+  if (source.rest.length > 0) {
     throw new OstrataError('USAGE', `unexpected argument ${source.rest[0]}`);
+  }
   const summary = statsOf(source);
   return [json ? jsonLine(summary) : textLine(statsReport(summary))];
 }
 
 /** The packages that the arguments name; `NOT_FOUND` if one names none. */
 function namedPackages({ database, rest, name }: Source): RpmPackage[] {
-  if (rest.length === 0) throw new OstrataError('USAGE', 'expected names of packages');
+  if (rest.length === 0) {
+    throw new OstrataError('USAGE', 'expected names of packages');
+  }
   const packages = sortedPackages(database.packages());
   return rest.flatMap((wanted) => {
     const found = packages.filter((pkg) => namesOf(pkg).includes(wanted));
-    if (found.length === 0)
+    if (found.length === 0) {
       throw new OstrataError('NOT_FOUND', `package ${wanted} is not in ${name}`);
+    }
     return found;
   });
 }
@@ -242,12 +268,16 @@ async function print(parts: Output): Promise<void> {
     const isTaken = process.stdout.write(Buffer.from(pending.join(''), 'latin1'));
     pending = [];
     length = 0;
-    if (!isTaken) await once(process.stdout, 'drain');
+    if (!isTaken) {
+      await once(process.stdout, 'drain');
+    }
   };
   for (const part of parts) {
     pending.push(part);
     length += part.length;
-    if (length >= WRITE_SIZE) await flush();
+    if (length >= WRITE_SIZE) {
+      await flush();
+    }
   }
   await flush();
 }

@@ -99,7 +99,9 @@ export function packageInfo(pkg: RpmPackage): string {
 
 function changelog(times: readonly number[]): string | undefined {
   const newest = times[0];
-  if (newest === undefined) return undefined;
+  if (newest === undefined) {
+    return undefined;
+  }
   return `${times.length} entries, the newest of ${new Date(newest * 1000).toISOString().slice(0, 10)}`;
 }
 
@@ -138,8 +140,12 @@ export function statsOf({ database, name, tree }: Source): Stats {
     collect(byName, name, arch);
     for (const file of pkg.files()) {
       files++;
-      if (file.isGhost) ghosts++;
-      if (!file.isInstalled) notInstalled++;
+      if (file.isGhost) {
+        ghosts++;
+      }
+      if (!file.isInstalled) {
+        notInstalled++;
+      }
     }
   }
   const several = (map: ReadonlyMap<string, ReadonlySet<string>>) =>

@@ -65,12 +65,14 @@ export async function openSource(
   needsTree: boolean,
 ): Promise<Source> {
   const { root, repo, image, dbpath } = options;
-  if ([root, repo, image].filter((each) => each !== undefined).length > 1)
+  if ([root, repo, image].filter((each) => each !== undefined).length > 1) {
     throw new OstrataError('USAGE', 'give one of --root, --repo and --image');
+  }
   if (repo !== undefined) {
     const [ref, ...rest] = args;
-    if (ref === undefined)
+    if (ref === undefined) {
       throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
+    }
     const { openRepo } = await import('../../ostree/repo.js');
     const { lookupCommit } = await import('../../tree/commit-lookup.js');
     const opened = openRepo(repo);

@@ -86,9 +86,15 @@ class CommitImport {
       this.#commitRefs([], [...present, ...this.#newRef(first, commit)]);
       return commit;
     } catch (error) {
-      if (error instanceof OstrataError && INTERRUPTIONS.has(error.code)) this.#keepStaged();
+      if (error instanceof OstrataError && INTERRUPTIONS.has(error.code)) {
+        this.#keepStaged();
+      }
       // What is wrong with the image may be the fault of any layer.
-      else for (const ref of this.#written) this.#writer.deleteRef(ref);
+      else {
+        for (const ref of this.#written) {
+          this.#writer.deleteRef(ref);
+        }
+      }
       throw error;
     }
   }
@@ -118,10 +124,14 @@ class CommitImport {
         detached: staged.metadata.get(`${commit}.commitmeta`),
       });
       const isWhole = hasWholeCommit(this.#writer.repo.path, commit);
-      if (!isWhole) this.#writer.markPartial(commit, '');
+      if (!isWhole) {
+        this.#writer.markPartial(commit, '');
+      }
       const names = staged.names.filter((name) => !this.#keepsSignatures(name));
       this.#writer.commit([{ directory, names }]);
-      if (!isWhole) this.#writer.markPartial(commit, partialNoteOf(layer));
+      if (!isWhole) {
+        this.#writer.markPartial(commit, partialNoteOf(layer));
+      }
       result = { commit, objects };
     });
     return result as NonNullable<typeof result>;
@@ -142,13 +152,17 @@ class CommitImport {
     const set = objectSet(files);
     const refs = this.#newRef(layer, set[2].checksum);
     this.#staged.push({ stages: [{ directory, names }, this.#writer.stageMetadata(set)], refs });
-    if (this.#pace.isDue(layer.descriptor.size) || !this.#writer.fsync) this.#publish();
+    if (this.#pace.isDue(layer.descriptor.size) || !this.#writer.fsync) {
+      this.#publish();
+    }
   }
 
   /** Takes all layers that are staged into the repository. */
   #publish(): void {
     const staged = this.#staged.splice(0);
-    if (staged.length === 0) return;
+    if (staged.length === 0) {
+      return;
+    }
     const stages = staged.flatMap((layer) => layer.stages);
     const refs = staged.flatMap((layer) => layer.refs);
     this.#pace.sync(() => this.#commitRefs(stages, refs));
@@ -171,11 +185,12 @@ class CommitImport {
     const extension = contentExtension(this.#writer.repo.mode);
     const names = [...metadata, ...[...files].map((checksum) => `${checksum}.${extension}`)];
     const missing = names.filter((name) => !this.#writer.has(name));
-    if (missing.length > 0)
+    if (missing.length > 0) {
       throw new OstrataError(
         'CORRUPT',
         `${missing.length} objects of commit ${commit} are in no layer, the first is ${missing[0]}`,
       );
+    }
     this.#writer.unmarkPartial(commit);
   }
 
@@ -195,31 +210,39 @@ function stagedCommit({ metadata }: StagedLayer): { commit: string; bytes: Uint8
 
 function checkLabel(config: ImageConfig, commit: string): void {
   const label = config.config?.Labels?.[OSTREE_COMMIT];
-  if (label !== undefined && label !== commit)
+  if (label !== undefined && label !== commit) {
     throw new OstrataError(
       'CORRUPT',
       `label ${OSTREE_COMMIT} is ${label}, the commit is ${commit}`,
     );
+  }
 }
 
 /** The objects of a commit whose layer must hold exactly its metadata. */
 function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects {
   const objects = commitObjects(parsed, (checksum) => {
     const bytes = metadata.get(`${checksum}.dirtree`);
-    if (bytes === undefined)
+    if (bytes === undefined) {
       throw new OstrataError('CORRUPT', `object ${checksum}.dirtree is missing`);
+    }
     return decodeDirtree(bytes);
   });
-  for (const name of objects.metadata)
-    if (!metadata.has(name)) throw new OstrataError('CORRUPT', `object ${name} is missing`);
-  for (const name of metadata.keys())
-    if (/\.dir(tree|meta)$/.test(name) && !objects.metadata.has(name))
+  for (const name of objects.metadata) {
+    if (!metadata.has(name)) {
+      throw new OstrataError('CORRUPT', `object ${name} is missing`);
+    }
+  }
+  for (const name of metadata.keys()) {
+    if (/\.dir(tree|meta)$/.test(name) && !objects.metadata.has(name)) {
       throw new OstrataError('CORRUPT', `object ${name} is in no tree of the commit`);
+    }
+  }
   return objects;
 }
 
 function checkWanted(found: readonly string[], { files }: CommitObjects): void {
   const extra = found.find((checksum) => !files.has(checksum));
-  if (extra !== undefined)
+  if (extra !== undefined) {
     throw new OstrataError('CORRUPT', `content object ${extra} is in no tree of the commit`);
+  }
 }

@@ -47,7 +47,9 @@ export async function readDerivedLayer(
 ): Promise<DerivedLayer> {
   const layer = new DerivedReader(sink, keepAll);
   const reader = new TarReader(layer);
-  for await (const bytes of stream) reader.push(bytes);
+  for await (const bytes of stream) {
+    reader.push(bytes);
+  }
   reader.end();
   return layer.finish();
 }
@@ -75,20 +77,26 @@ class DerivedReader implements TarVisitor {
 
   entry(header: TarHeader): void {
     this.#target = undefined;
-    if (++this.#entries > MAX_ENTRIES)
+    if (++this.#entries > MAX_ENTRIES) {
       throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
+    }
     const parts = components(header.name);
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
       // Its time does not tell whether it was changed: chmod leaves that alone.
-      if (header.type === 'file' || header.type === 'symlink')
+      if (header.type === 'file' || header.type === 'symlink') {
         this.#content(header, (checksum) => this.#changedObjects.set(path, checksum));
+      }
       return;
     }
     const place = this.#place(parts);
-    if (place === undefined) this.#drop(parts[0] as string);
-    else if (header.type === 'directory') this.#directory(place, header);
-    else this.#file(place, header);
+    if (place === undefined) {
+      this.#drop(parts[0] as string);
+    } else if (header.type === 'directory') {
+      this.#directory(place, header);
+    } else {
+      this.#file(place, header);
+    }
   }
 
   content(bytes: Uint8Array): void {
@@ -110,9 +118,15 @@ class DerivedReader implements TarVisitor {
   /** Where an entry goes in the tree; undefined where it is dropped. */
   #place(parts: readonly string[]): readonly string[] | undefined {
     const [first] = parts;
-    if (first === undefined) return parts;
-    if (first === 'etc') return ['usr', ...parts];
-    if (MOUNT_POINTS.has(first)) return parts.length === 1 ? parts : undefined;
+    if (first === undefined) {
+      return parts;
+    }
+    if (first === 'etc') {
+      return ['usr', ...parts];
+    }
+    if (MOUNT_POINTS.has(first)) {
+      return parts.length === 1 ? parts : undefined;
+    }
     return KEPT.has(first) || this.#keepAll ? parts : undefined;
   }
 
@@ -122,11 +136,18 @@ class DerivedReader implements TarVisitor {
 
   #file(place: readonly string[], header: TarHeader): void {
     const name = place.at(-1);
-    if (name === undefined) throw corrupt('the root of the image is no directory');
+    if (name === undefined) {
+      throw corrupt('the root of the image is no directory');
+    }
     const parent = this.#enter(place.slice(0, -1));
-    if (parent.dirs.has(name)) throw corrupt('is a directory before');
-    if (header.type === 'link') parent.files.set(name, this.#linked(header.linkname));
-    else this.#content(header, (checksum) => parent.files.set(name, checksum));
+    if (parent.dirs.has(name)) {
+      throw corrupt('is a directory before');
+    }
+    if (header.type === 'link') {
+      parent.files.set(name, this.#linked(header.linkname));
+    } else {
+      this.#content(header, (checksum) => parent.files.set(name, checksum));
+    }
   }
 
   /** The object at the path that a hard link names. */
@@ -134,21 +155,26 @@ class DerivedReader implements TarVisitor {
     const parts = components(linkname);
     const place = this.#place(parts);
     const target = this.#changedObjects.get(parts.join('/')) ?? (place && this.#lookup(place));
-    if (target === undefined)
+    if (target === undefined) {
       throw corrupt(`is a link to ${linkname}, which does not precede it in the layer`);
+    }
     return target;
   }
 
   #lookup(place: readonly string[]): string | undefined {
     let directory: DerivedDirectory | undefined = this.#root;
-    for (const name of place.slice(0, -1)) directory = directory?.dirs.get(name);
+    for (const name of place.slice(0, -1)) {
+      directory = directory?.dirs.get(name);
+    }
     return directory?.files.get(place.at(-1) as string);
   }
 
   #enter(place: readonly string[]): DerivedDirectory {
     let directory = this.#root;
     for (const name of place) {
-      if (directory.files.has(name)) throw corrupt(`${name} is no directory before`);
+      if (directory.files.has(name)) {
+        throw corrupt(`${name} is no directory before`);
+      }
       const next = directory.dirs.get(name) ?? newDirectory();
       directory.dirs.set(name, next);
       directory = next;
@@ -158,8 +184,9 @@ class DerivedReader implements TarVisitor {
 
   #content(header: TarHeader, done: (checksum: string) => void): void {
     const { type, uid, gid, mode, size, linkname } = header;
-    if (type !== 'file' && type !== 'symlink')
+    if (type !== 'file' && type !== 'symlink') {
       throw new OstrataError('UNSUPPORTED', `is a ${type}`);
+    }
     const file: FileHeader = {
       uid,
       gid,
@@ -187,7 +214,9 @@ class DerivedReader implements TarVisitor {
 /** Of a path in a layer, which may begin with `/` or `./`. */
 function components(path: string): string[] {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.includes('..')) throw corrupt('leaves the image');
+  if (parts.includes('..')) {
+    throw corrupt('leaves the image');
+  }
   return parts;
 }
 

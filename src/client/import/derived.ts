@@ -54,7 +54,9 @@ export async function importDerived(
   });
   warnOfDropped(fetched, log);
   const merged = treeOf(repo, base);
-  for (const layer of layers) overlay(merged, unlabelledTree(repo, layer, fetched));
+  for (const layer of layers) {
+    overlay(merged, unlabelledTree(repo, layer, fetched));
+  }
   const labels =
     fetched.length > 0 && hasPolicy(merged)
       ? await labelLayers(writer, merged, fetched, log)
@@ -71,9 +73,13 @@ export async function importDerived(
  */
 async function hasWritableRoot(repo: OstreeRepo, root: MutableTree): Promise<boolean> {
   const checksum = PREPARE_ROOT.map((path) => root.lookup(path)).find((each) => each !== undefined);
-  if (checksum === undefined) return false;
+  if (checksum === undefined) {
+    return false;
+  }
   const info = repo.fileInfo(checksum);
-  if (info.type !== 'file' || info.size > MAX_CONFIG_SIZE) return false;
+  if (info.type !== 'file' || info.size > MAX_CONFIG_SIZE) {
+    return false;
+  }
   const config = parseKeyFile(
     Buffer.from(await collect(repo.readFile(checksum, info), info.size)).toString(),
   );
@@ -94,10 +100,14 @@ async function hasWritableRoot(repo: OstreeRepo, root: MutableTree): Promise<boo
 
 function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
   const dropped = new Map<string, number>();
-  for (const { derived } of fetched)
-    for (const [name, count] of derived.dropped)
+  for (const { derived } of fetched) {
+    for (const [name, count] of derived.dropped) {
       dropped.set(name, (dropped.get(name) ?? 0) + count);
-  if (dropped.size === 0) return;
+    }
+  }
+  if (dropped.size === 0) {
+    return;
+  }
   const counts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
   log.warn(
     `derived layers hold files where an ostree system keeps none, they are left out: ${counts.join(', ')}`,
@@ -109,7 +119,9 @@ function unlabelledTree(
   layer: PlannedLayer,
   fetched: readonly FetchedLayer[],
 ): MutableTree {
-  if (layer.present !== undefined) return treeOf(repo, layer.present);
+  if (layer.present !== undefined) {
+    return treeOf(repo, layer.present);
+  }
   const { derived } = fetched.find((each) => each.layer === layer) as FetchedLayer;
   return treeOfDirectory(repo, derived.root, () => {});
 }
@@ -123,8 +135,12 @@ function treeOfDirectory(
   const checksum = sha256Hex(bytes);
   emit({ kind: 'dirmeta', checksum, bytes });
   const tree = new MutableTree(repo, checksum);
-  for (const [name, file] of files) tree.setFile(name, file);
-  for (const [name, dir] of dirs) tree.setDir(name, treeOfDirectory(repo, dir, emit));
+  for (const [name, file] of files) {
+    tree.setFile(name, file);
+  }
+  for (const [name, dir] of dirs) {
+    tree.setDir(name, treeOfDirectory(repo, dir, emit));
+  }
   return tree;
 }
 
@@ -159,7 +175,9 @@ async function labelLayers(
   const content = new StagedContent(writer.repo, writer.createStage(), fetched);
   const entries = fetched.flatMap(({ derived }) => [...entriesOf(derived.root, '', content)]);
   const labels = await selinuxLabels(merged, content, entries, log);
-  if (labels === undefined) return undefined;
+  if (labels === undefined) {
+    return undefined;
+  }
   const labelled = new Map<FetchedLayer, FetchedLayer>();
   for (const each of fetched) {
     const directory = writer.createStage();
@@ -181,7 +199,9 @@ function* entriesOf(
   content: StagedContent,
 ): Iterable<LabelledEntry> {
   for (const [name, checksum] of dir.files) {
-    if (parseWhiteout(name) !== undefined) continue;
+    if (parseWhiteout(name) !== undefined) {
+      continue;
+    }
     const { type, mode } = content.info(checksum);
     yield { name: `${prefix}${name}`, type, mode };
   }
@@ -208,10 +228,12 @@ async function labelDirectory(
     files: new Map(),
     dirs: new Map(),
   };
-  for (const [name, checksum] of files)
+  for (const [name, checksum] of files) {
     labelled.files.set(name, await labelFile(checksum, labels.get(below(name)), content, stage));
-  for (const [name, dir] of dirs)
+  }
+  for (const [name, dir] of dirs) {
     labelled.dirs.set(name, await labelDirectory(dir, below(name), labels, content, stage));
+  }
   return labelled;
 }
 
@@ -228,11 +250,12 @@ async function labelFile(
   const header = { ...info, xattrsBytes: encodeXattrs(xattrs) };
   const hash = startFileChecksum(header);
   const sink = stage.newFile(header);
-  if (info.type === 'file')
+  if (info.type === 'file') {
     for await (const bytes of content.read(checksum, info)) {
       hash.update(bytes);
       sink.write(bytes);
     }
+  }
   const result = hash.digest('hex');
   sink.finish(result);
   return result;

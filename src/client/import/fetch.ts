@@ -62,7 +62,9 @@ export class LayerFetcher {
       (a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index,
     );
     const count = Math.min(this.#options.jobs, queue.length);
-    while (this.#workers.length < count) this.#workers.push(new ImportWorker());
+    while (this.#workers.length < count) {
+      this.#workers.push(new ImportWorker());
+    }
     let failure: { readonly error: unknown } | undefined;
     const run = async (worker: ImportWorker, place: number) => {
       const next = () => (place === 0 ? queue.pop() : queue.shift());
@@ -70,7 +72,9 @@ export class LayerFetcher {
         const { index, descriptor } = layer;
         await inContextAsync(`layer ${index} (${descriptor.digest})`, async () => {
           const [staged, directory] = await this.#fetchOne(layer as PlannedLayer, worker, kind);
-          if (failure !== undefined) return;
+          if (failure !== undefined) {
+            return;
+          }
           await visit(layer as PlannedLayer, staged, directory);
           this.#options.onEvent?.({ event: 'imported', layer: index, digest: descriptor.digest });
         });
@@ -84,7 +88,9 @@ export class LayerFetcher {
       }),
     );
     await Promise.all(runs);
-    if (failure !== undefined) throw failure.error;
+    if (failure !== undefined) {
+      throw failure.error;
+    }
   }
 
   /** Ends the threads, also those that are reading. */

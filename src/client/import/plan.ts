@@ -63,9 +63,13 @@ function presentLayer(
   return [digest, digests.get(diffId)]
     .map((blob) => (blob !== undefined && isKnownAs(blob) ? storedBlob(repo, blob) : undefined))
     .find((commit, i) => {
-      if (commit === undefined || !hasWholeCommit(repo.path, commit)) return false;
+      if (commit === undefined || !hasWholeCommit(repo.path, commit)) {
+        return false;
+      }
       const imported = metadataValue(repo.loadCommit(commit).parsed.metadata, DIFF_ID_KEY, 's');
-      if (kind !== 'derived') return imported === undefined;
+      if (kind !== 'derived') {
+        return imported === undefined;
+      }
       // Others do not note it: then the digest of the blob decides.
       return imported === diffId || (imported === undefined && i === 0);
     });

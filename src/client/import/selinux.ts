@@ -72,11 +72,15 @@ export async function selinuxLabels(
       const labels = new Map<string, Uint8Array>();
       for (const { path, xattrs } of openCommitTree(opened, opened.resolve('labels')).files) {
         const label = xattrs.get(SELINUX_XATTR);
-        if (label !== undefined) labels.set(path.slice(1), label);
+        if (label !== undefined) {
+          labels.set(path.slice(1), label);
+        }
       }
       return labels;
     } catch (error) {
-      if (!(error instanceof OstrataError) || error.code !== 'UNSUPPORTED') throw error;
+      if (!(error instanceof OstrataError) || error.code !== 'UNSUPPORTED') {
+        throw error;
+      }
       log.warn(`derived layers are not labelled for SELinux: ${error.message}`);
       return undefined;
     } finally {
@@ -93,18 +97,23 @@ async function extract(
   mkdirSync(directory, { recursive: true });
   for (const [name, checksum] of tree.files) {
     const info = content.info(checksum);
-    if (info.type !== 'file') continue;
-    if (info.size > MAX_POLICY_FILE)
+    if (info.type !== 'file') {
+      continue;
+    }
+    if (info.size > MAX_POLICY_FILE) {
       throw new OstrataError(
         'LIMIT',
         `SELinux policy file ${name} of ${info.size} bytes, at most ${MAX_POLICY_FILE}`,
       );
+    }
     const fd = openSync(join(directory, name), 'wx');
     const bytes = await collect(content.read(checksum, info), info.size);
     writeFully(fd, bytes);
     closeSync(fd);
   }
-  for (const [name, dir] of tree.dirs) await extract(dir, content, join(directory, name));
+  for (const [name, dir] of tree.dirs) {
+    await extract(dir, content, join(directory, name));
+  }
 }
 
 function writePaths(path: string, entries: readonly LabelledEntry[]): void {
@@ -123,6 +132,7 @@ function writePaths(path: string, entries: readonly LabelledEntry[]): void {
 
 async function ostree(args: readonly string[]): Promise<void> {
   const { code, stderr } = await runProgram('ostree', args, { purpose: 'that' });
-  if (code !== 0)
+  if (code !== 0) {
     throw new OstrataError('IO', `ostree ${args[0]}: ${stderr.trim() || `exit code ${code}`}`);
+  }
 }

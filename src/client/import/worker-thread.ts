@@ -16,12 +16,15 @@ let wake: () => void = () => {};
 
 async function* blob(): AsyncGenerator<Uint8Array> {
   for (;;) {
-    while (arrived.length === 0)
+    while (arrived.length === 0) {
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
+    }
     const bytes = arrived.shift();
-    if (bytes === undefined) return;
+    if (bytes === undefined) {
+      return;
+    }
     yield bytes;
     reply({ type: 'taken', bytes: bytes.length });
   }
@@ -35,8 +38,9 @@ async function importLayer(layer: LayerImport): Promise<void> {
     const computed = await validateBlob(blob(), descriptor, async (tar) => {
       staged = await readLayer(layer, tar, stage);
     });
-    if (computed !== diffId)
+    if (computed !== diffId) {
       throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);
+    }
     reply({ type: 'staged', ...(staged as StagedLayer) });
   } catch (error) {
     stage.abandon();
@@ -63,8 +67,9 @@ async function readLayer(
 }
 
 parentPort?.on('message', (request: ImportRequest) => {
-  if (request.type === 'layer') void importLayer(request.layer);
-  else {
+  if (request.type === 'layer') {
+    void importLayer(request.layer);
+  } else {
     arrived.push(request.type === 'data' ? request.bytes : undefined);
     wake();
   }

@@ -78,30 +78,37 @@ export class ImportWorker {
           untaken -= reply.bytes;
           onProgress(reply.bytes);
           wake();
-        } else if (reply.type === 'failed') fail(new OstrataError(reply.code, reply.message));
-        else {
+        } else if (reply.type === 'failed') {
+          fail(new OstrataError(reply.code, reply.message));
+        } else {
           settle();
           resolve(reply);
         }
       };
       const feed = async () => {
         for await (const chunk of blob) {
-          if (!open) return;
+          if (!open) {
+            return;
+          }
           const bytes = new Uint8Array(chunk); // a copy: chunks of a stream may share one buffer
           untaken += bytes.length;
           worker.postMessage({ type: 'data', bytes } satisfies ImportRequest, [bytes.buffer]);
-          while (open && untaken > WINDOW)
+          while (open && untaken > WINDOW) {
             await new Promise<void>((resume) => {
               wake = resume;
             });
+          }
         }
         worker.postMessage({ type: 'end' } satisfies ImportRequest);
       };
       worker.on('message', onMessage).on('error', onError).on('exit', onExit);
       signal.addEventListener('abort', onAbort, { once: true });
       worker.postMessage({ type: 'layer', layer } satisfies ImportRequest);
-      if (signal.aborted) onAbort();
-      else feed().catch((error: unknown) => open && fail(wrapError('fetching', error)));
+      if (signal.aborted) {
+        onAbort();
+      } else {
+        feed().catch((error: unknown) => open && fail(wrapError('fetching', error)));
+      }
     });
   }
 

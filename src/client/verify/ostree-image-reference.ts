@@ -49,7 +49,8 @@ export function canonicalImgref(imgref: string): string {
 
 function cut(text: string, whole: string): [string, string] {
   const colon = text.indexOf(':');
-  if (colon < 1 || colon === text.length - 1)
+  if (colon < 1 || colon === text.length - 1) {
     throw new OstrataError('USAGE', `image reference ${JSON.stringify(whole)}: ${FORMS}`);
+  }
   return [text.slice(0, colon), text.slice(colon + 1)];
 }

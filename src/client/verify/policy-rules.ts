@@ -44,12 +44,15 @@ export interface PolicyRule {
 /** Found as containers/image does; `NOT_FOUND` where there is none. */
 export function policyPath(): string {
   const fromEnvironment = process.env.CONTAINERS_POLICY_JSON;
-  if (fromEnvironment) return fromEnvironment;
+  if (fromEnvironment) {
+    return fromEnvironment;
+  }
   const path = [join(userConfig(), 'policy.json'), ...SYSTEM_POLICIES].find((each) =>
     existsSync(each),
   );
-  if (path === undefined)
+  if (path === undefined) {
     throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
+  }
   return path;
 }
 
@@ -66,8 +69,9 @@ export function policyRule(policy: Policy, imgref: string): PolicyRule {
   const rules = policy.transports[transport] ?? {};
   for (const scope of [...scopes, '']) {
     const found = Object.hasOwn(rules, scope) ? rules[scope] : undefined;
-    if (found !== undefined)
+    if (found !== undefined) {
       return { scope: `${transport} ${scope}`.trimEnd(), requirements: found };
+    }
   }
   return { scope: 'default', requirements: policy.default };
 }
@@ -78,24 +82,35 @@ export function ruleProblems(
   { scope, requirements }: PolicyRule,
 ): readonly string[] {
   const problems: string[] = [];
-  if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING))
+  if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING)) {
     problems.push(`the default is ${ACCEPT_ANYTHING}: ostree-image-signed is refused`);
+  }
   for (const requirement of requirements) {
     const { type, keyPath, keyPaths = [], signedIdentity } = requirement;
-    if (type === ACCEPT_ANYTHING && scope !== 'default')
+    if (type === ACCEPT_ANYTHING && scope !== 'default') {
       problems.push(`${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
-    if (type === 'reject') problems.push(`${scope} is reject: no image is accepted`);
-    for (const path of keyPath === undefined ? keyPaths : [keyPath])
-      if (!existsSync(path)) problems.push(`key ${path} is missing`);
-    if (type !== 'sigstoreSigned') continue;
-    if (!IDENTITIES_OF_COSIGN.has(signedIdentity?.type ?? ''))
+    }
+    if (type === 'reject') {
+      problems.push(`${scope} is reject: no image is accepted`);
+    }
+    for (const path of keyPath === undefined ? keyPaths : [keyPath]) {
+      if (!existsSync(path)) {
+        problems.push(`key ${path} is missing`);
+      }
+    }
+    if (type !== 'sigstoreSigned') {
+      continue;
+    }
+    if (!IDENTITIES_OF_COSIGN.has(signedIdentity?.type ?? '')) {
       problems.push(
         'cosign signs repositories, not tags: signedIdentity should be of type matchRepository',
       );
-    if (!findsAttachments())
+    }
+    if (!findsAttachments()) {
       problems.push(
         'no file in registries.d has use-sigstore-attachments: true: signatures are not looked for',
       );
+    }
   }
   return problems;
 }
@@ -131,8 +146,9 @@ function scopesOf(imgref: string): {
     ];
     return { transport: 'docker', scopes: [...scopes, ...wildcards(host.replace(/:\d+$/, ''))] };
   }
-  if (!['oci', 'oci-archive', 'dir'].includes(transport.name))
+  if (!['oci', 'oci-archive', 'dir'].includes(transport.name)) {
     return { transport: transport.name, scopes: [] };
+  }
   // What is behind the colon is not looked at: a layout's only image need not be named.
   const path = rest.split(':', 1)[0] as string;
   return {
@@ -144,8 +160,9 @@ function scopesOf(imgref: string): {
 /** `a/b/c`, `a/b`, `a`. */
 function upwards(path: string): string[] {
   const scopes = [];
-  for (let at = path; at !== '' && at !== '.'; at = at.slice(0, Math.max(0, at.lastIndexOf('/'))))
+  for (let at = path; at !== '' && at !== '.'; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
     scopes.push(at);
+  }
   return scopes;
 }
 

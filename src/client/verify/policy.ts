@@ -29,14 +29,16 @@ export async function enforcePolicy(
   await inContextAsync(`signature policy for ${imgref}`, async () => {
     const path = policyPath();
     const policy = readPolicy(path);
-    if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING))
+    if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING)) {
       throw new OstrataError(
         'USAGE',
         `${path} has the default ${ACCEPT_ANYTHING}: nothing would be verified`,
       );
+    }
     const { scope, requirements } = policyRule(policy, imgref);
-    if (requirements.some(({ type }) => type === ACCEPT_ANYTHING))
+    if (requirements.some(({ type }) => type === ACCEPT_ANYTHING)) {
       options.log?.warn(`${path}: ${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
+    }
     const directory = await mkdtemp(join(tmpdir(), 'ostrata-policy-'));
     try {
       const layout = join(directory, 'layout');
@@ -44,11 +46,12 @@ export async function enforcePolicy(
       const authfile = await writeAuthFile(imgref, directory, options);
       await copy(canonicalImgref(imgref), layout, authfile, options);
       const [accepted] = parseIndex(readFileSync(join(layout, 'index.json'))).manifests;
-      if (accepted?.digest !== image.manifestDigest)
+      if (accepted?.digest !== image.manifestDigest) {
         throw new OstrataError(
           'CORRUPT',
           `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`,
         );
+      }
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -69,7 +72,9 @@ function claimLayers(directory: string, { manifest }: ImageReader): void {
 async function writeAuthFile(imgref: string, directory: string, options: TransportOptions) {
   const { transport, rest } = parseImgref(imgref);
   const reference = transport.reference?.(rest);
-  if (reference === undefined) return undefined;
+  if (reference === undefined) {
+    return undefined;
+  }
   const credentials = options.credentials ?? (await findCredentials(reference, options.authfile));
   const path = join(directory, 'auth.json');
   writeFileSync(path, encodeAuthFile(reference.host, credentials), { mode: 0o600 });
@@ -103,6 +108,7 @@ async function copy(
       signal,
     },
   );
-  if (code !== 0)
+  if (code !== 0) {
     throw new OstrataError('CORRUPT', `refused: ${lastMessage(stderr) || `exit code ${code}`}`);
+  }
 }

@@ -47,16 +47,21 @@ const cache = new Map<string, GVariantType>();
 /** Parses `signature`, which must be exactly one complete type; else `CORRUPT`. */
 export function parseType(signature: string): GVariantType {
   const known = cache.get(signature);
-  if (known) return known;
-  if (signature.length > MAX_SIGNATURE)
+  if (known) {
+    return known;
+  }
+  if (signature.length > MAX_SIGNATURE) {
     throw new OstrataError(
       'CORRUPT',
       `GVariant type string of ${signature.length} bytes, at most ${MAX_SIGNATURE}`,
     );
+  }
   const parser = new TypeParser(signature);
   const type = parser.next(0);
   parser.expectEnd();
-  if (cache.size < MAX_CACHED_TYPES) cache.set(signature, type);
+  if (cache.size < MAX_CACHED_TYPES) {
+    cache.set(signature, type);
+  }
   return type;
 }
 
@@ -71,14 +76,19 @@ class TypeParser {
   next(depth: number): GVariantType {
     const start = this.#at;
     const letter = this.#text[this.#at++] ?? '';
-    if (depth > MAX_DEPTH) throw this.#error('is nested too deeply');
+    if (depth > MAX_DEPTH) {
+      throw this.#error('is nested too deeply');
+    }
     const fixed = FIXED_SIZES[letter];
-    if (fixed !== undefined)
+    if (fixed !== undefined) {
       return { kind: 'fixed', signature: letter, alignment: fixed, size: fixed, ...NO_MEMBERS };
-    if (letter !== '' && STRINGS.includes(letter))
+    }
+    if (letter !== '' && STRINGS.includes(letter)) {
       return { kind: 'string', signature: letter, alignment: 1, size: undefined, ...NO_MEMBERS };
-    if (letter === 'v')
+    }
+    if (letter === 'v') {
       return { kind: 'variant', signature: letter, alignment: 8, size: undefined, ...NO_MEMBERS };
+    }
     if (letter === 'a' || letter === 'm') {
       const member = this.next(depth + 1);
       const kind = letter === 'a' ? 'array' : 'maybe';
@@ -92,30 +102,40 @@ class TypeParser {
         framed: 0,
       };
     }
-    if (letter === '(') return this.#tuple(start, depth);
-    if (letter === '{') return this.#entry(start, depth);
+    if (letter === '(') {
+      return this.#tuple(start, depth);
+    }
+    if (letter === '{') {
+      return this.#entry(start, depth);
+    }
     throw this.#error(letter === '' ? 'is incomplete' : `holds ${JSON.stringify(letter)}`);
   }
 
   #tuple(start: number, depth: number): GVariantType {
     const members: GVariantType[] = [];
-    while (this.#text[this.#at] !== ')') members.push(this.next(depth + 1));
+    while (this.#text[this.#at] !== ')') {
+      members.push(this.next(depth + 1));
+    }
     this.#at++;
     return tupleOf(this.#since(start), members);
   }
 
   #entry(start: number, depth: number): GVariantType {
     const key = this.next(depth + 1);
-    if (key.kind !== 'fixed' && key.kind !== 'string')
+    if (key.kind !== 'fixed' && key.kind !== 'string') {
       throw this.#error(`has the key type ${key.signature}`);
+    }
     const members = [key, this.next(depth + 1)];
-    if (this.#text[this.#at++] !== '}')
+    if (this.#text[this.#at++] !== '}') {
       throw this.#error('has a dictionary entry that is not closed');
+    }
     return tupleOf(this.#since(start), members);
   }
 
   expectEnd(): void {
-    if (this.#at !== this.#text.length) throw this.#error('goes on after one complete type');
+    if (this.#at !== this.#text.length) {
+      throw this.#error('goes on after one complete type');
+    }
   }
 
   #since(start: number): string {
@@ -146,7 +166,9 @@ function tupleOf(signature: string, members: readonly GVariantType[]): GVariantT
 function fixedTupleSize(members: readonly GVariantType[], alignment: number): number | undefined {
   let end = 0;
   for (const member of members) {
-    if (member.size === undefined) return undefined;
+    if (member.size === undefined) {
+      return undefined;
+    }
     end = alignUp(end, member.alignment) + member.size;
   }
   return Math.max(1, alignUp(end, alignment)); // the empty tuple takes one byte

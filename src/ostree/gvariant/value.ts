@@ -65,7 +65,9 @@ export function swap64(value: bigint): bigint {
 }
 
 function decodeValue(type: GVariantType, bytes: Uint8Array, depth: number): GVariantValue {
-  if (depth > MAX_DEPTH) throw fail(type, `nested more than ${MAX_DEPTH} deep`);
+  if (depth > MAX_DEPTH) {
+    throw fail(type, `nested more than ${MAX_DEPTH} deep`);
+  }
   switch (type.kind) {
     case 'fixed':
       return decodeFixed(type, bytes);
@@ -74,7 +76,9 @@ function decodeValue(type: GVariantType, bytes: Uint8Array, depth: number): GVar
     case 'variant':
       return decodeVariant(type, bytes, depth);
     case 'array':
-      if (type.signature === 'ay') return bytes;
+      if (type.signature === 'ay') {
+        return bytes;
+      }
   }
   return splitContainer(type, bytes).map((part, index) =>
     decodeValue(memberType(type, index), part, depth + 1),
@@ -92,12 +96,17 @@ function encodeValue(type: GVariantType, value: GVariantValue): Uint8Array {
       return Buffer.concat([encode(signature, inner), NUL, new TextEncoder().encode(signature)]);
     }
     case 'array':
-      if (value instanceof Uint8Array && type.signature === 'ay') return value;
+      if (value instanceof Uint8Array && type.signature === 'ay') {
+        return value;
+      }
   }
   const values = value as readonly GVariantValue[];
-  if (!Array.isArray(values)) throw misuse(type, 'needs a list');
-  if (type.kind === 'tuple' && values.length !== type.members.length)
+  if (!Array.isArray(values)) {
+    throw misuse(type, 'needs a list');
+  }
+  if (type.kind === 'tuple' && values.length !== type.members.length) {
     throw misuse(type, `needs ${type.members.length} members`);
+  }
   return joinContainer(
     type,
     values.map((item, index) => encodeValue(memberType(type, index), item)),
@@ -105,13 +114,16 @@ function encodeValue(type: GVariantType, value: GVariantValue): Uint8Array {
 }
 
 function decodeFixed(type: GVariantType, bytes: Uint8Array): GVariantValue {
-  if (bytes.length !== type.size)
+  if (bytes.length !== type.size) {
     throw fail(type, `expected ${type.size} bytes, got ${bytes.length}`);
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   switch (type.signature) {
     case 'b': {
       const value = view.getUint8(0);
-      if (value > 1) throw fail(type, `expected 0 or 1, got ${value}`);
+      if (value > 1) {
+        throw fail(type, `expected 0 or 1, got ${value}`);
+      }
       return value === 1;
     }
     case 'y':
@@ -149,44 +161,57 @@ function encodeFixed(type: GVariantType, value: GVariantValue): Uint8Array {
   const bytes = new Uint8Array(type.size as number);
   const view = new DataView(bytes.buffer);
   if (type.signature === 'd') {
-    if (typeof value !== 'number') throw misuse(type, 'needs a number');
+    if (typeof value !== 'number') {
+      throw misuse(type, 'needs a number');
+    }
     view.setFloat64(0, value, true);
     return bytes;
   }
   if (type.signature === 'b') {
-    if (typeof value !== 'boolean') throw misuse(type, 'needs a boolean');
+    if (typeof value !== 'boolean') {
+      throw misuse(type, 'needs a boolean');
+    }
     bytes[0] = value ? 1 : 0;
     return bytes;
   }
   const isInteger =
     typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value));
   const [low, high] = RANGES[type.signature] as readonly [bigint, bigint];
-  if (!isInteger || BigInt(value) < low || BigInt(value) > high)
+  if (!isInteger || BigInt(value) < low || BigInt(value) > high) {
     throw misuse(type, `cannot hold ${String(value)}`);
+  }
   const bits = BigInt.asUintN(64, BigInt(value));
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number((bits >> BigInt(8 * i)) & 0xffn);
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = Number((bits >> BigInt(8 * i)) & 0xffn);
+  }
   return bytes;
 }
 
 const NUL = new Uint8Array(1);
 
 function decodeString(type: GVariantType, bytes: Uint8Array): string {
-  if (bytes.length === 0 || bytes.indexOf(0) !== bytes.length - 1)
+  if (bytes.length === 0 || bytes.indexOf(0) !== bytes.length - 1) {
     throw fail(type, `${bytes.length} bytes without one NUL at the end`);
+  }
   const text = decodeUtf8(bytes.subarray(0, -1));
-  if (text === undefined) throw fail(type, 'not valid UTF-8');
+  if (text === undefined) {
+    throw fail(type, 'not valid UTF-8');
+  }
   return text;
 }
 
 function encodeString(type: GVariantType, value: GVariantValue): Uint8Array {
-  if (typeof value !== 'string' || value.includes('\0') || /\p{Surrogate}/u.test(value))
+  if (typeof value !== 'string' || value.includes('\0') || /\p{Surrogate}/u.test(value)) {
     throw misuse(type, 'needs well-formed text without NUL');
+  }
   return new TextEncoder().encode(`${value}\0`);
 }
 
 function decodeVariant(type: GVariantType, bytes: Uint8Array, depth: number): Variant {
   const end = bytes.lastIndexOf(0);
-  if (end < 0) throw fail(type, 'no NUL before the type string');
+  if (end < 0) {
+    throw fail(type, 'no NUL before the type string');
+  }
   const signature = decodeUtf8(bytes.subarray(end + 1)) ?? '';
   return {
     type: signature,

@@ -44,8 +44,9 @@ export function decodeCommit(bytes: Uint8Array): Commit {
     Uint8Array,
   ];
   const seconds = swap64(timestamp);
-  if (seconds > BigInt(Number.MAX_SAFE_INTEGER))
+  if (seconds > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new OstrataError('CORRUPT', `commit timestamp ${seconds}`);
+  }
   return {
     metadata: metadataMap(metadata),
     ...(parent.length > 0 && { parent: checksumFromBytes(parent) }),
@@ -78,8 +79,9 @@ export function decodeMetadata(bytes: Uint8Array): Metadata {
 /** A key given twice is an error: which of the two counts would depend on the reader. */
 function metadataMap(entries: MetadataEntries): Metadata {
   const metadata = new Map(entries);
-  if (metadata.size !== entries.length)
+  if (metadata.size !== entries.length) {
     throw new OstrataError('CORRUPT', 'a commit metadata key occurs twice');
+  }
   return metadata;
 }
 

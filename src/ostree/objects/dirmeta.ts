@@ -26,8 +26,9 @@ export interface Dirmeta {
 
 export function decodeDirmeta(bytes: Uint8Array): Dirmeta {
   const { xattrsBytes, ...meta } = decodeOwnerModeXattrs(bytes);
-  if ((meta.mode & S_IFMT) !== S_IFDIR)
+  if ((meta.mode & S_IFMT) !== S_IFDIR) {
     throw new OstrataError('CORRUPT', `directory of mode 0${meta.mode.toString(8)}`);
+  }
   return { ...meta, xattrs: decodeXattrs(xattrsBytes) };
 }
 
@@ -71,6 +72,8 @@ export function encodeOwnerModeXattrs({
 
 /** `mode` if it has no bits that st_mode has not. */
 export function checkMode(mode: number): number {
-  if ((mode & ~MODE_BITS) !== 0) throw new OstrataError('CORRUPT', `mode 0${mode.toString(8)}`);
+  if ((mode & ~MODE_BITS) !== 0) {
+    throw new OstrataError('CORRUPT', `mode 0${mode.toString(8)}`);
+  }
   return mode;
 }

@@ -48,9 +48,11 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
   checkNames(dirtree.files);
   checkNames(dirtree.dirs);
   const fileNames = new Set(dirtree.files.map((file) => file.name));
-  for (const { name } of dirtree.dirs)
-    if (fileNames.has(name))
+  for (const { name } of dirtree.dirs) {
+    if (fileNames.has(name)) {
       throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is a file and a directory`);
+    }
+  }
   return dirtree;
 }
 
@@ -88,13 +90,15 @@ export function encodeDirtree(dirtree: Dirtree): Uint8Array {
 function checkNames(entries: readonly { readonly name: string }[]): void {
   let previous: string | undefined;
   for (const { name } of entries) {
-    if (name === '' || name === '.' || name === '..' || name.includes('/'))
+    if (name === '' || name === '.' || name === '..' || name.includes('/')) {
       throw new OstrataError('CORRUPT', `directory entry named ${JSON.stringify(name)}`);
-    if (previous !== undefined && compareUtf8(previous, name) >= 0)
+    }
+    if (previous !== undefined && compareUtf8(previous, name) >= 0) {
       throw new OstrataError(
         'CORRUPT',
         `directory entries ${JSON.stringify(previous)} and ${JSON.stringify(name)} are not in ascending order`,
       );
+    }
     previous = name;
   }
 }

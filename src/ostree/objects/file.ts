@@ -46,8 +46,12 @@ export interface FileInfo extends FileHeader {
 /** `file` or `symlink` by the type bits of `mode`; ostree has no other content objects. */
 export function fileType(mode: number): 'file' | 'symlink' {
   checkMode(mode);
-  if ((mode & S_IFMT) === S_IFREG) return 'file';
-  if ((mode & S_IFMT) === S_IFLNK) return 'symlink';
+  if ((mode & S_IFMT) === S_IFREG) {
+    return 'file';
+  }
+  if ((mode & S_IFMT) === S_IFLNK) {
+    return 'symlink';
+  }
   throw new OstrataError('CORRUPT', `content object of mode 0${mode.toString(8)}`);
 }
 
@@ -72,9 +76,12 @@ export function filezHeaderBytes(header: FileHeader): Uint8Array {
 export function decodeHeaderPrefix(prefix: Uint8Array): number {
   const cursor = new Cursor(prefix, 'content object');
   const length = cursor.u32();
-  if (length > MAX_FILE_HEADER_SIZE)
+  if (length > MAX_FILE_HEADER_SIZE) {
     throw cursor.error(`header of ${length} bytes, at most ${MAX_FILE_HEADER_SIZE}`);
-  if (cursor.u32() !== 0) throw cursor.error('padding is not zero');
+  }
+  if (cursor.u32() !== 0) {
+    throw cursor.error('padding is not zero');
+  }
   return length;
 }
 
@@ -82,8 +89,9 @@ export function decodeHeaderPrefix(prefix: Uint8Array): number {
 export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
   const [size, ...fields] = split(FILEZ_HEADER_TYPE, bytes) as [Uint8Array, ...Uint8Array[]];
   const length = swap64(decode('t', size) as bigint);
-  if (length > BigInt(Number.MAX_SAFE_INTEGER))
+  if (length > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new OstrataError('CORRUPT', `content of ${length} bytes`);
+  }
   const [uid, gid, mode, rdev] = fields
     .slice(0, 4)
     .map((field) => swap32(decode('u', field) as number));
@@ -92,12 +100,15 @@ export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
     fields[5] as Uint8Array,
   ];
   const isSymlink = fileType(mode as number) === 'symlink';
-  if (rdev !== 0) throw new OstrataError('CORRUPT', `content object of device ${rdev}`);
-  if (isSymlink !== (target !== '') || (isSymlink && length !== 0n))
+  if (rdev !== 0) {
+    throw new OstrataError('CORRUPT', `content object of device ${rdev}`);
+  }
+  if (isSymlink !== (target !== '') || (isSymlink && length !== 0n)) {
     throw new OstrataError(
       'CORRUPT',
       `${isSymlink ? 'symlink' : 'file'} of ${length} bytes and target ${JSON.stringify(target)}`,
     );
+  }
   return {
     uid: uid as number,
     gid: gid as number,

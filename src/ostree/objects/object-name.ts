@@ -18,8 +18,9 @@ export function isChecksum(text: string): boolean {
 
 /** Path of an object below `objects/`: `HH/REST.extension`; `checksum` must be 64 hex digits. */
 export function objectPath(checksum: string, extension: string): string {
-  if (!isChecksum(checksum))
+  if (!isChecksum(checksum)) {
     throw new OstrataError('CORRUPT', `${JSON.stringify(checksum)} is no object checksum`);
+  }
   return `${checksum.slice(0, 2)}/${checksum.slice(2)}.${extension}`;
 }
 
@@ -30,16 +31,18 @@ export function sha256Hex(bytes: Uint8Array): string {
 
 /** The 64 hex digits of a checksum stored as 32 bytes in an object. */
 export function checksumFromBytes(bytes: Uint8Array): string {
-  if (bytes.length !== CHECKSUM_BYTES)
+  if (bytes.length !== CHECKSUM_BYTES) {
     throw new OstrataError(
       'CORRUPT',
       `checksum of ${bytes.length} bytes instead of ${CHECKSUM_BYTES}`,
     );
+  }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }
 
 export function checksumToBytes(checksum: string): Uint8Array {
-  if (!isChecksum(checksum))
+  if (!isChecksum(checksum)) {
     throw new OstrataError('CORRUPT', `${JSON.stringify(checksum)} is no object checksum`);
+  }
   return new Uint8Array(Buffer.from(checksum, 'hex'));
 }

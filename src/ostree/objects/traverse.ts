@@ -19,12 +19,17 @@ export function commitObjects(commit: Commit, load: (dirtree: string) => Dirtree
   const files = new Set<string>();
   const pending = [commit.dirtree];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    if (metadata.has(`${next}.dirtree`)) continue;
-    if (metadata.size >= MAX_DIRTREES)
+    if (metadata.has(`${next}.dirtree`)) {
+      continue;
+    }
+    if (metadata.size >= MAX_DIRTREES) {
       throw new OstrataError('LIMIT', `a commit of more than ${MAX_DIRTREES} metadata objects`);
+    }
     metadata.add(`${next}.dirtree`);
     const dirtree = load(next);
-    for (const { checksum } of dirtree.files) files.add(checksum);
+    for (const { checksum } of dirtree.files) {
+      files.add(checksum);
+    }
     for (const dir of dirtree.dirs) {
       metadata.add(`${dir.dirmeta}.dirmeta`);
       pending.push(dir.dirtree);

@@ -15,24 +15,29 @@ export const MAX_XATTRS_SIZE = 1 << 20;
 export const NO_XATTRS: Xattrs = new Map();
 
 export function decodeXattrs(bytes: Uint8Array): Xattrs {
-  if (bytes.length === 0) return NO_XATTRS;
-  if (bytes.length > MAX_XATTRS_SIZE)
+  if (bytes.length === 0) {
+    return NO_XATTRS;
+  }
+  if (bytes.length > MAX_XATTRS_SIZE) {
     throw new OstrataError('LIMIT', `xattrs of ${bytes.length} bytes, at most ${MAX_XATTRS_SIZE}`);
+  }
   const xattrs = new Map<string, Uint8Array>();
   let previous: string | undefined;
   for (const [nameBytes, value] of decode(XATTRS_TYPE, bytes) as [Uint8Array, Uint8Array][]) {
     const end = nameBytes.length - 1;
     const name = nameBytes.indexOf(0) === end ? decodeUtf8(nameBytes.subarray(0, end)) : undefined;
-    if (!name)
+    if (!name) {
       throw new OstrataError(
         'CORRUPT',
         `xattr name ${JSON.stringify(Buffer.from(nameBytes).toString())}`,
       );
-    if (previous !== undefined && compareUtf8(previous, name) >= 0)
+    }
+    if (previous !== undefined && compareUtf8(previous, name) >= 0) {
       throw new OstrataError(
         'CORRUPT',
         `xattrs ${previous} and ${name} are not in ascending order`,
       );
+    }
     xattrs.set(name, value);
     previous = name;
   }
@@ -41,7 +46,9 @@ export function decodeXattrs(bytes: Uint8Array): Xattrs {
 
 /** Sorts by name; no attributes are no bytes. */
 export function encodeXattrs(xattrs: Xattrs): Uint8Array {
-  if (xattrs.size === 0) return new Uint8Array();
+  if (xattrs.size === 0) {
+    return new Uint8Array();
+  }
   const sorted = [...xattrs].sort(([a], [b]) => compareUtf8(a, b));
   return encode(
     XATTRS_TYPE,

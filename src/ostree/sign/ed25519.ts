@@ -27,7 +27,9 @@ export function ed25519Keys(
   const trusted = isConfigured ? configured : systemKeys(directories, 'trusted.ed25519');
   const revoked = new Set(isConfigured ? [] : systemKeys(directories, 'revoked.ed25519'));
   const keys = trusted.filter((key) => !revoked.has(key));
-  if (keys.length === 0) throw new OstrataError('NOT_FOUND', 'no key is configured');
+  if (keys.length === 0) {
+    throw new OstrataError('NOT_FOUND', 'no key is configured');
+  }
   return keys;
 }
 
@@ -38,13 +40,16 @@ export function verifyEd25519(
   signatures: readonly Uint8Array[],
 ): string {
   for (const signature of signatures) {
-    if (signature.length !== SIGNATURE_SIZE)
+    if (signature.length !== SIGNATURE_SIZE) {
       throw new OstrataError(
         'CORRUPT',
         `ed25519 signature of ${signature.length} bytes instead of ${SIGNATURE_SIZE}`,
       );
+    }
     const key = keys.find((each) => verify(null, data, publicKey(each), signature));
-    if (key !== undefined) return `ed25519: good signature by key ${key}`;
+    if (key !== undefined) {
+      return `ed25519: good signature by key ${key}`;
+    }
   }
   throw new OstrataError('CORRUPT', `no good ed25519 signature by any of ${keys.length} keys`);
 }
@@ -56,18 +61,20 @@ function publicKey(key: string) {
 
 function canonicalKey(text: string): string {
   const bytes = Buffer.from(text.trim(), 'base64');
-  if (bytes.length !== KEY_SIZE)
+  if (bytes.length !== KEY_SIZE) {
     throw new OstrataError(
       'CORRUPT',
       `ed25519 key ${JSON.stringify(text)} is not ${KEY_SIZE} bytes in base64`,
     );
+  }
   return bytes.toString('base64');
 }
 
 /** A key a line. */
 function keysOf(path: string): string[] {
-  if (!statSync(path, { throwIfNoEntry: false })?.isFile())
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new OstrataError('NOT_FOUND', `no key file ${path}`);
+  }
   const lines = readFileSync(path, 'utf8').split('\n');
   return lines.filter((line) => line.trim() !== '').map(canonicalKey);
 }

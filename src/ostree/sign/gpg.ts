@@ -25,11 +25,13 @@ export async function verifyGpg(
   const home = await mkdtemp(join(tmpdir(), 'ostrata-gpg-'));
   try {
     const keyFiles = keyFilesOf(repo, remote);
-    if (keyFiles.length === 0)
+    if (keyFiles.length === 0) {
       throw new OstrataError('NOT_FOUND', `remote ${remote.name} has no GPG keys`);
+    }
     const imported = await gpg(home, ['--import', ...keyFiles]);
-    if (!/^\[GNUPG:\] IMPORT_OK /m.test(imported))
+    if (!/^\[GNUPG:\] IMPORT_OK /m.test(imported)) {
       throw new OstrataError('CORRUPT', `no GPG key in ${keyFiles.join(', ')}`);
+    }
     await writeFile(join(home, 'data'), data);
     await writeFile(join(home, 'signatures'), Buffer.concat(signatures));
     return verdict(await gpg(home, ['--verify', join(home, 'signatures'), join(home, 'data')]));
@@ -51,7 +53,9 @@ function keyFilesOf(repo: OstreeRepo, { name, gpgKeyPaths }: Remote): string[] {
 }
 
 function filesOf(directory: string): string[] {
-  if (!existsSync(directory)) return [];
+  if (!existsSync(directory)) {
+    return [];
+  }
   const names = readdirSync(directory).filter((name) => /\.(gpg|asc)$/.test(name));
   return names.sort().map((name) => join(directory, name));
 }
@@ -65,8 +69,9 @@ function verdict(status: string): string {
   const reasons: string[] = [];
   for (const part of parts) {
     const [, id, user] = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m.exec(part) ?? [];
-    if (id !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(part))
+    if (id !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(part)) {
       return `GPG: good signature by ${user} (key ${id})`;
+    }
     const [, reason, key = ''] =
       /^\[GNUPG:\] (BADSIG|ERRSIG|EXPSIG|EXPKEYSIG|REVKEYSIG) (\S+)/m.exec(part) ?? [];
     reasons.push(reason === undefined ? 'no verdict' : `${REASONS[reason]} (key ${key})`);

@@ -31,10 +31,13 @@ export function loadRemote(repo: OstreeRepo, name: string, directory = REMOTES_D
     const group = inContext(`reading ${file}`, () =>
       parseKeyFile(readFileSync(file, 'utf8')).get(`remote "${name}"`),
     );
-    if (group !== undefined)
+    if (group !== undefined) {
       return inContext(`remote ${JSON.stringify(name)} in ${file}`, () => parseRemote(name, group));
+    }
   }
-  if (repo.parent !== undefined) return loadRemote(repo.parent, name, directory);
+  if (repo.parent !== undefined) {
+    return loadRemote(repo.parent, name, directory);
+  }
   throw new OstrataError(
     'NOT_FOUND',
     `no remote ${JSON.stringify(name)} in ${repo.path}/config or ${directory}`,
@@ -42,7 +45,9 @@ export function loadRemote(repo: OstreeRepo, name: string, directory = REMOTES_D
 }
 
 function confFiles(directory: string): string[] {
-  if (!existsSync(directory)) return [];
+  if (!existsSync(directory)) {
+    return [];
+  }
   const names = readdirSync(directory).filter((name) => name.endsWith('.conf'));
   return names.sort().map((name) => join(directory, name));
 }
@@ -63,13 +68,16 @@ function parseRemote(name: string, group: ReadonlyMap<string, string>): Remote {
 
 function parseBoolean(key: string, text: string): boolean {
   const value = booleanOf(text);
-  if (value === undefined)
+  if (value === undefined) {
     throw new OstrataError('CORRUPT', `${key}=${text}, expected true or false`);
+  }
   return value;
 }
 
 /** As GKeyFile reads it. */
 function booleanOf(text: string): boolean | undefined {
-  if (text === 'true' || text === '1') return true;
+  if (text === 'true' || text === '1') {
+    return true;
+  }
   return text === 'false' || text === '0' ? false : undefined;
 }

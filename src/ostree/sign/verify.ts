@@ -33,18 +33,21 @@ export async function verifySignatures(
 ): Promise<readonly string[]> {
   const remote = loadRemote(repo, remoteName, remotesDirectory);
   const kinds = otherKinds(remote);
-  if (!remote.gpgVerify && kinds.length === 0)
+  if (!remote.gpgVerify && kinds.length === 0) {
     throw new OstrataError(
       'USAGE',
       `remote ${remoteName} verifies nothing: gpg-verify is false and sign-verify is not set`,
     );
+  }
   return inContextAsync(`commit ${commit.checksum}, signed by remote ${remoteName}`, async () => {
-    if (commit.detached === undefined)
+    if (commit.detached === undefined) {
       throw new OstrataError('CORRUPT', 'it has no detached metadata, so no signature');
+    }
     const metadata = decodeMetadata(commit.detached);
     const good: string[] = [];
-    if (remote.gpgVerify)
+    if (remote.gpgVerify) {
       good.push(await verifyGpg(repo, remote, commit.bytes, signatures(metadata, GPG_SIGNATURES)));
+    }
     if (kinds.length > 0) {
       const keys = inContext('ed25519 keys', () => ed25519Keys(remote));
       good.push(verifyEd25519(keys, commit.bytes, signatures(metadata, ED25519_SIGNATURES)));
@@ -54,21 +57,27 @@ export async function verifySignatures(
 }
 
 function otherKinds({ signVerify, name }: Remote): readonly string[] {
-  if (typeof signVerify === 'boolean') return signVerify ? ['ed25519'] : [];
-  for (const kind of signVerify)
-    if (kind !== 'ed25519')
+  if (typeof signVerify === 'boolean') {
+    return signVerify ? ['ed25519'] : [];
+  }
+  for (const kind of signVerify) {
+    if (kind !== 'ed25519') {
       throw new OstrataError(
         'UNSUPPORTED',
         `remote ${name} wants signatures of kind ${kind}, known is ed25519`,
       );
+    }
+  }
   return signVerify;
 }
 
 function signatures(metadata: Metadata, key: string): readonly Uint8Array[] {
   const found = (metadataValue(metadata, key, SIGNATURES_TYPE) ?? []) as readonly Uint8Array[];
-  if (found.length === 0)
+  if (found.length === 0) {
     throw new OstrataError('CORRUPT', `its detached metadata has no signatures ${key}`);
-  if (found.length > MAX_SIGNATURES)
+  }
+  if (found.length > MAX_SIGNATURES) {
     throw new OstrataError('LIMIT', `${found.length} signatures ${key}, at most ${MAX_SIGNATURES}`);
+  }
   return found;
 }

@@ -65,7 +65,9 @@ export function createContent(
       );
     case 'bare-user-only':
       checkCanonical(header);
-      if (isSymlink) return symlinkFile(path, header);
+      if (isSymlink) {
+        return symlinkFile(path, header);
+      }
       return new FileWriter(path, (fd) => fchmodSync(fd, header.mode & 0o7777));
     case 'bare-split-xattrs':
       throw new OstrataError('UNSUPPORTED', 'repositories of mode bare-split-xattrs are read only');
@@ -80,7 +82,9 @@ class FileWriter implements ContentWriter {
   constructor(path: string, attributes: (fd: number) => void, content?: Uint8Array) {
     this.#fd = openSync(path, 'wx', 0o600);
     this.#attributes = attributes;
-    if (content !== undefined) this.write(content);
+    if (content !== undefined) {
+      this.write(content);
+    }
   }
 
   write(bytes: Uint8Array): void {
@@ -112,18 +116,23 @@ class FilezWriter implements ContentWriter {
     this.#block = Buffer.allocUnsafe(Math.min(header.size, DEFLATE_BLOCK));
     this.#left = header.size;
     writeFully(this.#fd, filezHeaderBytes(header));
-    if (header.size === 0) this.#compress(this.#block);
+    if (header.size === 0) {
+      this.#compress(this.#block);
+    }
   }
 
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       const wanted = Math.min(this.#left, DEFLATE_BLOCK);
       const length = Math.min(bytes.length - at, wanted - this.#filled);
-      if (length === wanted) this.#compress(bytes.subarray(at, at + length));
-      else {
+      if (length === wanted) {
+        this.#compress(bytes.subarray(at, at + length));
+      } else {
         this.#block.set(bytes.subarray(at, at + length), this.#filled);
         this.#filled += length;
-        if (this.#filled === wanted) this.#compress(this.#block.subarray(0, wanted));
+        if (this.#filled === wanted) {
+          this.#compress(this.#block.subarray(0, wanted));
+        }
       }
       at += length;
     }
@@ -167,15 +176,19 @@ export function writeObjectFile(path: string, bytes: Uint8Array): void {
 }
 
 function symlinkFile(path: string, header: FileHeader): ContentWriter {
-  if (header.mode !== SYMLINK_MODE)
+  if (header.mode !== SYMLINK_MODE) {
     throw new OstrataError(
       'UNSUPPORTED',
       `a symlink of mode 0${header.mode.toString(8)} in a bare repository`,
     );
+  }
   symlinkSync(header.target as string, path);
-  if (header.uid !== process.getuid?.() || header.gid !== process.getgid?.())
+  if (header.uid !== process.getuid?.() || header.gid !== process.getgid?.()) {
     lchownSync(path, header.uid, header.gid);
-  for (const [name, value] of decodeXattrs(header.xattrsBytes)) setXattr(path, name, value);
+  }
+  for (const [name, value] of decodeXattrs(header.xattrsBytes)) {
+    setXattr(path, name, value);
+  }
   lutimesSync(path, 0, 0);
   return complete();
 }
@@ -183,7 +196,9 @@ function symlinkFile(path: string, header: FileHeader): ContentWriter {
 /** In this order: a new owner takes away setuid bits and capabilities. */
 function setAttributes(fd: number, path: string, header: FileHeader): void {
   fchownSync(fd, header.uid, header.gid);
-  for (const [name, value] of decodeXattrs(header.xattrsBytes)) setXattr(path, name, value);
+  for (const [name, value] of decodeXattrs(header.xattrsBytes)) {
+    setXattr(path, name, value);
+  }
   fchmodSync(fd, header.mode & 0o7777);
 }
 
@@ -207,9 +222,10 @@ function checkCanonical({ uid, gid, mode, xattrsBytes }: FileHeader): void {
         : fileType(mode) === 'file' && (mode & 0o7777 & ~BARE_USER_MASK) !== 0
           ? `has mode 0${(mode & 0o7777).toString(8)}`
           : undefined;
-  if (rule !== undefined)
+  if (rule !== undefined) {
     throw new OstrataError(
       'UNSUPPORTED',
       `it ${rule}, and a bare-user-only repository holds only what was committed with canonical permissions`,
     );
+  }
 }

@@ -58,7 +58,9 @@ export class MutableTree {
   /** The directory `name`, which the caller will change. */
   enter(name: string): MutableTree | undefined {
     const dir = this.dirs.get(name);
-    if (dir !== undefined) this.#change();
+    if (dir !== undefined) {
+      this.#change();
+    }
     return dir;
   }
 
@@ -70,7 +72,9 @@ export class MutableTree {
 
   /** The checksum of the dirtree; `emit` gets the changed ones, the innermost first. */
   write(emit: (object: EncodedObject) => void): string {
-    if (this.#stored !== undefined) return this.#stored;
+    if (this.#stored !== undefined) {
+      return this.#stored;
+    }
     const { files, dirs } = this.#load();
     const byName = (a: { readonly name: string }, b: { readonly name: string }) =>
       compareUtf8(a.name, b.name);

@@ -14,19 +14,23 @@ export function publishRef(repoPath: string, ref: string, temporary: string, fsy
     const path = join(repoPath, 'refs', 'heads', ref);
     mkdirSync(dirname(path), { recursive: true });
     renameSync(temporary, path);
-    if (fsync) syncPath(dirname(path));
+    if (fsync) {
+      syncPath(dirname(path));
+    }
   });
 }
 
 /** `USAGE` for what ostree, or a file system, does not take as the name of a ref. */
 export function checkRefName(ref: string): void {
-  if (!isRefName(ref))
+  if (!isRefName(ref)) {
     throw new OstrataError('USAGE', `${JSON.stringify(ref)} is no name for an ostree ref`);
-  if (ref.split('/').some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES))
+  }
+  if (ref.split('/').some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES)) {
     throw new OstrataError(
       'USAGE',
       `${JSON.stringify(ref)}: a part of an ostree ref has at most ${MAX_COMPONENT_BYTES} bytes`,
     );
+  }
 }
 
 /** Removes `ref`; its objects stay. */
@@ -39,7 +43,9 @@ export function deleteRef(repoPath: string, ref: string): void {
 /** Names of the refs below `prefix`, sorted by UTF-16 code units. */
 export function listRefs(repoPath: string, prefix: string): string[] {
   const top = join(repoPath, 'refs', 'heads', prefix);
-  if (!existsSync(top)) return [];
+  if (!existsSync(top)) {
+    return [];
+  }
   return inContext(`listing refs of ${repoPath}`, () =>
     readdirSync(top, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())

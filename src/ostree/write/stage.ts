@@ -50,8 +50,11 @@ export function createStagingDirectory(repoPath: string): string {
 /** Removes staging directories. Call it only where no other process can be writing: with the exclusive lock. */
 export function removeStagingDirectories(repoPath: string): void {
   const tmp = join(repoPath, 'tmp');
-  for (const name of existsSync(tmp) ? readdirSync(tmp) : [])
-    if (name.startsWith(PREFIX)) rmSync(join(tmp, name), { recursive: true, force: true });
+  for (const name of existsSync(tmp) ? readdirSync(tmp) : []) {
+    if (name.startsWith(PREFIX)) {
+      rmSync(join(tmp, name), { recursive: true, force: true });
+    }
+  }
 }
 
 export class ObjectStage {
@@ -80,12 +83,15 @@ export class ObjectStage {
   /** Writes a metadata object whose checksum the caller has verified; commitmeta replaces what is there. */
   metadata(kind: MetadataKind, checksum: string, bytes: Uint8Array): void {
     const name = `${checksum}.${kind}`;
-    if (bytes.length > MAX_METADATA_SIZE)
+    if (bytes.length > MAX_METADATA_SIZE) {
       throw new OstrataError(
         'LIMIT',
         `object ${name} of ${bytes.length} bytes, at most ${MAX_METADATA_SIZE}`,
       );
-    if (kind !== 'commitmeta' && this.has(name)) return;
+    }
+    if (kind !== 'commitmeta' && this.has(name)) {
+      return;
+    }
     this.#reserve(bytes.length);
     inContext(`writing object ${name}`, () => writeObjectFile(join(this.#directory, name), bytes));
     this.#names.add(name);
@@ -98,7 +104,9 @@ export class ObjectStage {
   ): { write(bytes: Uint8Array): void; finish(): void } | undefined {
     const { mode } = this.#target.config;
     const name = `${checksum}.${contentExtension(mode)}`;
-    if (this.has(name)) return undefined;
+    if (this.has(name)) {
+      return undefined;
+    }
     this.#reserve(header.size);
     const writing = `writing object ${name}`;
     const writer = inContext(writing, () =>
@@ -131,10 +139,15 @@ export class ObjectStage {
         const name = `${checksum}.${contentExtension(mode)}`;
         inContext(`writing object ${name}`, () => {
           writer.finish();
-          if (this.has(name)) unlinkSync(path);
-          else renameSync(path, join(this.#directory, name));
+          if (this.has(name)) {
+            unlinkSync(path);
+          } else {
+            renameSync(path, join(this.#directory, name));
+          }
         });
-        if (!hasObject(this.#target.path, name)) this.#names.add(name);
+        if (!hasObject(this.#target.path, name)) {
+          this.#names.add(name);
+        }
       },
     };
   }
@@ -152,12 +165,13 @@ export class ObjectStage {
       const { minFree } = this.#target.config;
       const reserved = 'bytes' in minFree ? minFree.bytes : blocks * bsize * minFree.part;
       const available = bavail * bsize - reserved;
-      if (size > available)
+      if (size > available) {
         throw new OstrataError(
           'IO',
           `no space: an object of ${size} bytes, ${Math.max(0, Math.floor(available))} bytes may be used of ` +
             `${bavail * bsize} free (min-free-space of ${this.#target.path})`,
         );
+      }
       this.#space = Math.max(size, Math.min(available, SPACE_STEP));
     }
     this.#space -= size;
@@ -187,11 +201,15 @@ export function publishObjects(repoPath: string, { directory, names }: StagedObj
   for (const name of names) {
     const path = pathOf(name);
     const folder = path.slice(0, 2);
-    if (!folders.has(folder)) mkdirSync(join(objects, folder), { recursive: true });
+    if (!folders.has(folder)) {
+      mkdirSync(join(objects, folder), { recursive: true });
+    }
     folders.add(folder);
-    if (!name.endsWith('.commitmeta') && hasObject(repoPath, name))
+    if (!name.endsWith('.commitmeta') && hasObject(repoPath, name)) {
       unlinkSync(join(directory, name));
-    else inContext('publishing', () => renameSync(join(directory, name), join(objects, path)));
+    } else {
+      inContext('publishing', () => renameSync(join(directory, name), join(objects, path)));
+    }
   }
 }
 
@@ -220,9 +238,13 @@ function pathOf(name: string): string {
  */
 export function syncFileSystem(fd: number, directory: string, paths: () => Iterable<string>): void {
   const libc = libcIfThere();
-  if (libc === undefined) for (const path of [...paths(), '.']) syncPath(join(directory, path));
-  else if (libc.syncFileSystem(fd) < 0)
+  if (libc === undefined) {
+    for (const path of [...paths(), '.']) {
+      syncPath(join(directory, path));
+    }
+  } else if (libc.syncFileSystem(fd) < 0) {
     throw new OstrataError('IO', `syncing ${directory}: ${getSystemErrorName(-libc.errno())}`);
+  }
 }
 
 /** fsync(2) of a file or directory. */

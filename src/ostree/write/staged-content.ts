@@ -19,15 +19,18 @@ export class StagedContent {
   ) {
     this.#repo = repo;
     const linked = new Set<string>();
-    for (const { stage, names } of stages)
+    for (const { stage, names } of stages) {
       for (const name of names) {
-        if (linked.has(name)) continue;
+        if (linked.has(name)) {
+          continue;
+        }
         linked.add(name);
         const dot = name.indexOf('.');
         const path = join(directory, objectPath(name.slice(0, dot), name.slice(dot + 1)));
         mkdirSync(dirname(path), { recursive: true });
         linkSync(join(stage, name), path);
       }
+    }
     this.#staged = createContentStore(directory, repo.mode);
   }
 

@@ -77,7 +77,9 @@ export class RepoWriter {
 
   /** Runs `body` where no other process writes; undefined, and it does not run, where one does. */
   alone<T>(body: () => T): T | undefined {
-    if (!this.#lock.tryConvert('exclusive')) return undefined;
+    if (!this.#lock.tryConvert('exclusive')) {
+      return undefined;
+    }
     try {
       return body();
     } finally {
@@ -100,36 +102,53 @@ export class RepoWriter {
     stages: readonly StagedObjects[],
     refs: readonly (readonly [ref: string, checksum: string])[] = [],
   ): void {
-    for (const [ref] of refs) checkRefName(ref);
+    for (const [ref] of refs) {
+      checkRefName(ref);
+    }
     const files = refs.map(([, checksum], i) => {
       const file = join(this.#staging, `ref-${i}`);
       rmSync(file, { force: true });
       writeObjectFile(file, Buffer.from(`${checksum}\n`));
       return file;
     });
-    if (this.fsync) this.#sync(stages, files);
-    for (const stage of stages) publishObjects(this.repo.path, stage);
+    if (this.fsync) {
+      this.#sync(stages, files);
+    }
+    for (const stage of stages) {
+      publishObjects(this.repo.path, stage);
+    }
     if (this.fsync && stages.length > 0) {
       const objects = join(this.repo.path, 'objects');
       syncFileSystem(this.#fd, objects, () => readdirSync(objects)); // their names: they are on the disk
     }
     for (const [i, [ref, checksum]] of refs.entries()) {
-      if (partialNote(this.repo.path, checksum) !== undefined) this.unmarkPartial(checksum);
+      if (partialNote(this.repo.path, checksum) !== undefined) {
+        this.unmarkPartial(checksum);
+      }
       publishRef(this.repo.path, ref, files[i] as string, this.fsync);
     }
-    for (const { directory } of stages) rmSync(directory, { recursive: true, force: true });
+    for (const { directory } of stages) {
+      rmSync(directory, { recursive: true, force: true });
+    }
   }
 
   #sync(stages: readonly StagedObjects[], files: readonly string[]): void {
-    if (stages.length > 0) syncFileSystem(this.#fd, this.#staging, () => pathsBelow(this.#staging));
-    else for (const file of files) syncPath(file);
+    if (stages.length > 0) {
+      syncFileSystem(this.#fd, this.#staging, () => pathsBelow(this.#staging));
+    } else {
+      for (const file of files) {
+        syncPath(file);
+      }
+    }
   }
 
   /** Stages metadata objects whose checksums are known to be right. */
   stageMetadata(objects: readonly EncodedObject[]): StagedObjects {
     const directory = this.createStage();
     const stage = new ObjectStage(this.target, directory);
-    for (const { kind, checksum, bytes } of objects) stage.metadata(kind, checksum, bytes);
+    for (const { kind, checksum, bytes } of objects) {
+      stage.metadata(kind, checksum, bytes);
+    }
     return { directory, names: stage.names };
   }
 
@@ -161,21 +180,29 @@ export class RepoWriter {
       mkdirSync(join(this.repo.path, 'state'), { recursive: true });
       const temporary = join(this.#staging, 'partial');
       writeFileSync(temporary, note, { mode: 0o644 });
-      if (this.fsync) syncPath(temporary);
+      if (this.fsync) {
+        syncPath(temporary);
+      }
       renameSync(temporary, path);
-      if (this.fsync) syncPath(join(this.repo.path, 'state'));
+      if (this.fsync) {
+        syncPath(join(this.repo.path, 'state'));
+      }
     });
   }
 
   unmarkPartial(checksum: string): void {
     rmSync(partialPath(this.repo.path, checksum), { force: true });
-    if (this.fsync) syncPath(join(this.repo.path, 'state'));
+    if (this.fsync) {
+      syncPath(join(this.repo.path, 'state'));
+    }
   }
 }
 
 /** Files and directories below `directory`, relative to it. */
 function* pathsBelow(directory: string): Iterable<string> {
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true }))
-    if (entry.isFile() || entry.isDirectory())
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() || entry.isDirectory()) {
       yield relative(directory, join(entry.parentPath, entry.name));
+    }
+  }
 }

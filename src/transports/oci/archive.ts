@@ -42,9 +42,12 @@ function archiveFiles(path: string): LayoutFiles {
   let at = 0;
   const reader = new TarReader({
     entry: ({ type, name, size }) => {
-      if (places.size === MAX_ENTRIES)
+      if (places.size === MAX_ENTRIES) {
         throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
-      if (type === 'file') places.set(name.replace(/^(\.?\/)+/, ''), { offset: at, size });
+      }
+      if (type === 'file') {
+        places.set(name.replace(/^(\.?\/)+/, ''), { offset: at, size });
+      }
     },
     content: () => {},
     entryEnd: () => {},
@@ -63,8 +66,9 @@ function archiveFiles(path: string): LayoutFiles {
     }
     reader.end();
     const { size } = fstatSync(fd);
-    if (at > size)
+    if (at > size) {
       throw new OstrataError('CORRUPT', `tar archive ends after ${size} of at least ${at} bytes`);
+    }
   } catch (error) {
     throw wrapError('not a tar archive', error);
   } finally {
@@ -78,7 +82,9 @@ function archiveFiles(path: string): LayoutFiles {
     },
     stream: (name) => {
       const place = places.get(name);
-      if (place === undefined) throw new OstrataError('NOT_FOUND', `${path} holds no ${name}`);
+      if (place === undefined) {
+        throw new OstrataError('NOT_FOUND', `${path} holds no ${name}`);
+      }
       return streamRange(path, place.offset, place.size);
     },
     file: () => undefined,
@@ -86,8 +92,9 @@ function archiveFiles(path: string): LayoutFiles {
 }
 
 async function createArchiveWriter(path: string, tag: string | undefined): Promise<ImageWriter> {
-  if (existsSync(path) && !statSync(path).isFile())
+  if (existsSync(path) && !statSync(path).isFile()) {
     throw new OstrataError('UNSUPPORTED', `${path} is not a regular file`);
+  }
   const staging = await mkdtemp(join(dirname(path), '.ostrata-')).catch((error) => {
     throw wrapError(`preparing ${path}`, error);
   });
@@ -119,8 +126,9 @@ async function packDirectory(directory: string, archive: string): Promise<void> 
     for (const name of names) {
       const stats = statSync(join(directory, name));
       const header = { name, mtime: new Date(0), mode: stats.isDirectory() ? 0o40755 : 0o100644 };
-      if (stats.isDirectory()) pack.entry({ ...header, type: 'directory' });
-      else {
+      if (stats.isDirectory()) {
+        pack.entry({ ...header, type: 'directory' });
+      } else {
         const entry = pack.entry({ ...header, size: stats.size }) as unknown as Writable;
         await pipeline(Readable.from(copies(join(directory, name))), entry);
       }
@@ -132,5 +140,7 @@ async function packDirectory(directory: string, archive: string): Promise<void> 
 
 /** tar-stream keeps what it is given until it is written out, so the shared buffer cannot be handed on. */
 function* copies(path: string): Generator<Uint8Array> {
-  for (const chunk of streamRange(path)) yield Buffer.from(chunk);
+  for (const chunk of streamRange(path)) {
+    yield Buffer.from(chunk);
+  }
 }

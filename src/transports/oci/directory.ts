@@ -51,8 +51,9 @@ export function splitTag(rest: string): {
 } {
   const colon = rest.indexOf(':');
   const [path, tag] = colon < 0 ? [rest, undefined] : [rest.slice(0, colon), rest.slice(colon + 1)];
-  if (path === '' || tag === '')
+  if (path === '' || tag === '') {
     throw new OstrataError('USAGE', `image reference ${JSON.stringify(rest)}: expected PATH[:TAG]`);
+  }
   return { path, ...(tag !== undefined && { tag }) };
 }
 
@@ -78,7 +79,9 @@ export function openLayout(
 ): ImageReader {
   const whole = (file: string) => {
     const bytes = files.whole(file);
-    if (bytes === undefined) throw new OstrataError('NOT_FOUND', `${files.place} holds no ${file}`);
+    if (bytes === undefined) {
+      throw new OstrataError('NOT_FOUND', `${files.place} holds no ${file}`);
+    }
     return bytes;
   };
   return inContext(`reading ${name}`, () => {
@@ -108,26 +111,32 @@ function findEntry(index: ImageIndex, tag: string | undefined, place: string): D
   const known = `tags: ${tags.filter(Boolean).join(', ') || 'none'}`;
   if (tag !== undefined) {
     const found = index.manifests[tags.indexOf(tag)];
-    if (found === undefined)
+    if (found === undefined) {
       throw new OstrataError('NOT_FOUND', `no image with tag ${tag} in ${place}; ${known}`);
+    }
     return found;
   }
   const [only, second] = index.manifests;
-  if (only === undefined) throw new OstrataError('NOT_FOUND', `no image in ${place}`);
-  if (second !== undefined)
+  if (only === undefined) {
+    throw new OstrataError('NOT_FOUND', `no image in ${place}`);
+  }
+  if (second !== undefined) {
     throw new OstrataError(
       'AMBIGUOUS',
       `${index.manifests.length} images in ${place}, name one of them; ${known}`,
     );
+  }
   return only;
 }
 
 function verified(bytes: Uint8Array, { digest, size }: Descriptor): Uint8Array {
-  if (bytes.length !== size)
+  if (bytes.length !== size) {
     throw new OstrataError('CORRUPT', `blob ${digest}: ${bytes.length} bytes instead of ${size}`);
+  }
   const computed = sha256Digest(bytes);
-  if (computed !== digest)
+  if (computed !== digest) {
     throw new OstrataError('CORRUPT', `blob ${digest}: has the digest ${computed}`);
+  }
   return bytes;
 }
 
@@ -176,12 +185,15 @@ class OciWriter implements ImageWriter {
     const names = existsSync(this.#directory) ? await readdir(this.#directory) : [];
     // Another process may be about to make the layout.
     const others = names.filter((name) => !name.startsWith(STAGING_PREFIX));
-    if (others.length > 0 && !others.includes(LAYOUT_FILE) && !others.includes(INDEX_FILE))
+    if (others.length > 0 && !others.includes(LAYOUT_FILE) && !others.includes(INDEX_FILE)) {
       throw new OstrataError(
         'UNSUPPORTED',
         'the folder is not empty and holds no OCI image layout',
       );
-    if (others.includes(INDEX_FILE)) parseIndex(readFileSync(join(this.#directory, INDEX_FILE)));
+    }
+    if (others.includes(INDEX_FILE)) {
+      parseIndex(readFileSync(join(this.#directory, INDEX_FILE)));
+    }
     await this.#makeDirectory(this.#directory);
     this.stagingDirectory = await mkdtemp(join(this.#directory, STAGING_PREFIX));
   }
@@ -193,8 +205,12 @@ class OciWriter implements ImageWriter {
       this.#madeDirectories.push(path);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EEXIST') return;
-      if (code !== 'ENOENT') throw error;
+      if (code === 'EEXIST') {
+        return;
+      }
+      if (code !== 'ENOENT') {
+        throw error;
+      }
       await this.#makeDirectory(dirname(path));
       await this.#makeDirectory(path);
     }
@@ -205,17 +221,21 @@ class OciWriter implements ImageWriter {
   }
 
   async reuse(descriptor: Descriptor, from: ImageReader): Promise<void> {
-    if (this.#staged.has(descriptor.digest) || this.#has(descriptor)) return;
+    if (this.#staged.has(descriptor.digest) || this.#has(descriptor)) {
+      return;
+    }
     const target = join(this.stagingDirectory, descriptor.digest.replace(':', '-'));
     await inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, async () => {
       const file = from.blobFile(descriptor);
       const size = file === undefined ? undefined : statSync(file).size;
-      if (size !== undefined && size !== descriptor.size)
+      if (size !== undefined && size !== descriptor.size) {
         throw new OstrataError('CORRUPT', `${size} bytes instead of ${descriptor.size}`);
-      if (file === undefined || !(await tryLink(file, target)))
+      }
+      if (file === undefined || !(await tryLink(file, target))) {
         await (from.isVerifying
           ? copy(from.blob(descriptor), target)
           : copyVerified(from.blob(descriptor), target, descriptor));
+      }
     });
     this.#staged.set(descriptor.digest, target);
   }
@@ -237,8 +257,9 @@ class OciWriter implements ImageWriter {
         await writeFile(file, bytes);
         this.#staged.set(sha256Digest(bytes), file);
       }
-      for (const [digest, file] of this.#staged)
+      for (const [digest, file] of this.#staged) {
         await this.#publish(`blobs/${digest.replace(':', '/')}`, file);
+      }
       // Last: from here on the image is there.
       const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
       await this.#publishIndex({
@@ -254,12 +275,16 @@ class OciWriter implements ImageWriter {
   }
 
   async discard(): Promise<void> {
-    if (this.stagingDirectory !== '')
+    if (this.stagingDirectory !== '') {
       await rm(this.stagingDirectory, { recursive: true, force: true });
-    for (const file of this.#madeFiles.splice(0)) await rm(file, { force: true });
+    }
+    for (const file of this.#madeFiles.splice(0)) {
+      await rm(file, { force: true });
+    }
     // rmdir refuses what others have put there meanwhile.
-    for (const directory of this.#madeDirectories.splice(0).reverse())
+    for (const directory of this.#madeDirectories.splice(0).reverse()) {
       await rmdir(directory).catch(() => {});
+    }
   }
 
   #has({ digest, size }: Descriptor): boolean {
@@ -275,11 +300,15 @@ class OciWriter implements ImageWriter {
     const isNew = await writeFile(path, LAYOUT_CONTENT, { flag: 'wx' }).then(
       () => true,
       (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EEXIST') throw error;
+        if (error.code !== 'EEXIST') {
+          throw error;
+        }
         return false;
       },
     );
-    if (isNew) this.#madeFiles.push(path);
+    if (isNew) {
+      this.#madeFiles.push(path);
+    }
   }
 
   /** Puts the image into the index, which others may be doing with theirs. */
@@ -316,7 +345,9 @@ class OciWriter implements ImageWriter {
     const path = join(this.#directory, name);
     const isNew = !existsSync(path);
     await rename(file, path);
-    if (isNew) this.#madeFiles.push(path);
+    if (isNew) {
+      this.#madeFiles.push(path);
+    }
   }
 }
 
@@ -342,11 +373,12 @@ async function copyVerified(
     length += chunk.length;
   });
   const computed = `sha256:${hash.digest('hex')}`;
-  if (length !== size || computed !== digest)
+  if (length !== size || computed !== digest) {
     throw new OstrataError(
       'CORRUPT',
       `${length} bytes of digest ${computed} instead of ${size} bytes`,
     );
+  }
 }
 
 async function copy(

@@ -49,7 +49,9 @@ export class Agents {
 
   /** Closes the connections that are kept. */
   destroy(): void {
-    for (const agent of this.#agents.values()) agent.destroy();
+    for (const agent of this.#agents.values()) {
+      agent.destroy();
+    }
   }
 
   #agent(hop: URL, tunnel: URL | undefined): http.Agent {
@@ -60,7 +62,9 @@ export class Agents {
   }
 
   #newAgent(hop: URL, tunnel: URL | undefined): http.Agent {
-    if (hop.protocol === 'http:') return new http.Agent({ keepAlive: true });
+    if (hop.protocol === 'http:') {
+      return new http.Agent({ keepAlive: true });
+    }
     const options = {
       keepAlive: true,
       secureContext: this.#context(hop),

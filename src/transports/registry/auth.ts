@@ -56,23 +56,30 @@ export class Authenticator {
 
   /** Asks for one more right from now on, e.g. `repository:NAME:pull`. */
   addScope(scope: string): void {
-    if (this.#scopes.has(scope)) return;
+    if (this.#scopes.has(scope)) {
+      return;
+    }
     this.#scopes.add(scope);
     this.#header = undefined;
   }
 
   /** The value of `Authorization`; undefined while the registry has not asked for any. */
   async header(): Promise<string | undefined> {
-    if (this.#scheme === undefined) return undefined;
-    if (this.#header === undefined || this.#header.isDue())
+    if (this.#scheme === undefined) {
+      return undefined;
+    }
+    if (this.#header === undefined || this.#header.isDue()) {
       this.#header = this.#renew(this.#scheme);
+    }
     return this.#header.value;
   }
 
   /** Takes in that a request with `header` was answered by 401. False: there is nothing more that could be shown. */
   async refused(response: HttpResponse, header: string | undefined): Promise<boolean> {
     const scheme = schemeOf(response);
-    if (scheme === undefined) return false;
+    if (scheme === undefined) {
+      return false;
+    }
     // Others may have been refused at the same time and have a new one by now.
     const isCurrent =
       this.#header === undefined || (await this.#header.value.catch(() => header)) === header;
@@ -80,8 +87,9 @@ export class Authenticator {
       if (
         scheme.name === 'basic' &&
         (header !== undefined || (await this.#settings.credentials()) === undefined)
-      )
+      ) {
         return false;
+      }
       this.#scheme = scheme;
       this.#header = undefined;
     }
@@ -91,7 +99,9 @@ export class Authenticator {
   /** `text` without anything that was secret. */
   redact(text: string): string {
     let clean = text;
-    for (const secret of this.#secrets) clean = clean.replaceAll(secret, '***');
+    for (const secret of this.#secrets) {
+      clean = clean.replaceAll(secret, '***');
+    }
     return clean;
   }
 
@@ -109,10 +119,11 @@ export class Authenticator {
 
   async #newHeader(scheme: Scheme, setLifetime: (seconds: number) => void): Promise<string> {
     const credentials = await this.#settings.credentials();
-    if (credentials)
+    if (credentials) {
       this.#keepSecret(
         'password' in credentials ? credentials.password : credentials.identityToken,
       );
+    }
     if (scheme.name === 'bearer') {
       const { token, lifetime } = await this.#fetchToken(scheme, credentials);
       setLifetime(lifetime);
@@ -120,17 +131,20 @@ export class Authenticator {
       return `Bearer ${token}`;
     }
     const basic = credentials && basicHeader(credentials);
-    if (basic === undefined)
+    if (basic === undefined) {
       throw new OstrataError(
         'IO',
         `${this.#settings.host} asks for a user and a password, and there are none`,
       );
+    }
     this.#keepSecret(basic.slice('Basic '.length));
     return basic;
   }
 
   #keepSecret(secret: string): void {
-    if (secret.length < MIN_REDACTED) return;
+    if (secret.length < MIN_REDACTED) {
+      return;
+    }
     this.#secrets.add(secret);
     this.#secrets.add(encodeURIComponent(secret));
   }
@@ -154,11 +168,14 @@ export class Authenticator {
         response,
         response.status === 200 ? MAX_TOKEN_SIZE : MAX_MESSAGE_SIZE,
       );
-      if (response.status !== 200) throw statusError(what, response.status, response.headers, body);
+      if (response.status !== 200) {
+        throw statusError(what, response.status, response.headers, body);
+      }
       const { token, access_token, expires_in } = parseToken(body);
       const value = token || access_token;
-      if (!value || !/^[\x21-\x7e]+$/.test(value))
+      if (!value || !/^[\x21-\x7e]+$/.test(value)) {
         throw new OstrataError('CORRUPT', `${what}: the answer holds none`);
+      }
       return { token: value, lifetime: expires_in || DEFAULT_LIFETIME };
     } catch (error) {
       throw error instanceof OstrataError ? error : networkError(what, error as Error, false);
@@ -182,13 +199,16 @@ function schemeOf({ headers, url }: HttpResponse): Scheme | undefined {
   const challenges = parseChallenges(headers['www-authenticate'] ?? '');
   const bearer = challenges.find(({ scheme }) => scheme === 'bearer')?.parameters;
   const realm = bearer?.get('realm');
-  if (realm !== undefined)
+  if (realm !== undefined) {
     return { name: 'bearer', realm: resolveLocation(realm, url), service: bearer?.get('service') };
+  }
   return challenges.some(({ scheme }) => scheme === 'basic') ? { name: 'basic' } : undefined;
 }
 
 function basicHeader(credentials: RegistryCredentials): string | undefined {
-  if ('identityToken' in credentials) return undefined;
+  if ('identityToken' in credentials) {
+    return undefined;
+  }
   const { username, password } = credentials;
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
@@ -199,8 +219,12 @@ function tokenRequest(
   scopes: readonly string[],
 ): HttpRequest {
   const url = new URL(realm);
-  if (service !== undefined) url.searchParams.set('service', service);
-  for (const scope of scopes) url.searchParams.append('scope', scope);
+  if (service !== undefined) {
+    url.searchParams.set('service', service);
+  }
+  for (const scope of scopes) {
+    url.searchParams.append('scope', scope);
+  }
   return { method: 'GET', url };
 }
 

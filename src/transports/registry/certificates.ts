@@ -28,18 +28,25 @@ export function readCertificates(host: string, directory: string | undefined): C
     existsSync(path),
   );
   const trusted = bundle === undefined ? rootCertificates : [readFileSync(bundle, 'utf8')];
-  if (folder === undefined) return { ca: [...trusted], cert: [], key: [] };
+  if (folder === undefined) {
+    return { ca: [...trusted], cert: [], key: [] };
+  }
   return inContext(`certificates in ${folder}`, () => {
     const names = readdirSync(folder).sort();
     const read = (name: string) => readFileSync(join(folder, name), 'utf8');
     const partner = (name: string, from: string, to: string) => {
       const other = `${name.slice(0, -from.length)}${to}`;
-      if (!names.includes(other))
+      if (!names.includes(other)) {
         throw new OstrataError('NOT_FOUND', `${name} is there, ${other} is not`);
+      }
       return other;
     };
     const certs = names.filter((name) => name.endsWith('.cert'));
-    for (const name of names) if (name.endsWith('.key')) partner(name, '.key', '.cert');
+    for (const name of names) {
+      if (name.endsWith('.key')) {
+        partner(name, '.key', '.cert');
+      }
+    }
     return {
       ca: [...trusted, ...names.filter((name) => name.endsWith('.crt')).map(read)],
       cert: certs.map(read),

@@ -23,15 +23,16 @@ export function parseChallenges(header: string): readonly Challenge[] {
   PART.lastIndex = 0;
   for (let part = PART.exec(text); part !== null; part = PART.exec(text)) {
     const [, name, quoted, plain, scheme] = part;
-    if (scheme !== undefined)
+    if (scheme !== undefined) {
       challenges.push({ scheme: scheme.toLowerCase(), parameters: new Map() });
-    else
+    } else {
       challenges
         .at(-1)
         ?.parameters.set(
           (name as string).toLowerCase(),
           quoted?.replace(/\\(.)/g, '$1') ?? (plain as string),
         );
+    }
   }
   return challenges;
 }

@@ -76,7 +76,9 @@ export class RegistryClient {
     const certificates = once(() => readCertificates(reference.host, options.certDirectory));
     this.#agents = new Agents({ certificates, tlsVerify, origin: this.#origin.origin });
     const onRequest = () => {
-      if (traffic) traffic.requests++;
+      if (traffic) {
+        traffic.requests++;
+      }
     };
     this.#http = new HttpClient({ agents: this.#agents, signal, onRequest, stallTimeout });
     this.#credentials = once(
@@ -96,12 +98,13 @@ export class RegistryClient {
   /** An answer of an expected status; tried again as often as the policy says. */
   async request(request: RegistryRequest): Promise<HttpResponse> {
     const retries = new Retries(this.retryPolicy);
-    for (;;)
+    for (;;) {
       try {
         return await this.requestOnce(request);
       } catch (error) {
         await retries.after(error);
       }
+    }
   }
 
   async requestOnce({ target, expected, ...rest }: RegistryRequest): Promise<HttpResponse> {
@@ -113,7 +116,9 @@ export class RegistryClient {
     try {
       const response = await this.#authenticated({ ...rest, url });
       this.#hasAnswered = true;
-      if (expected.includes(response.status)) return response;
+      if (expected.includes(response.status)) {
+        return response;
+      }
       const body = await readAll(response, MAX_MESSAGE_SIZE).catch(() => Buffer.alloc(0));
       const error = statusError(what, response.status, response.headers, body);
       const isAnonymous =
@@ -128,9 +133,12 @@ export class RegistryClient {
 
   /** The error for what failed while `what`; one of the network is tried again. */
   failure(what: string, error: unknown): unknown {
-    if (this.retryPolicy.signal.aborted)
+    if (this.retryPolicy.signal.aborted) {
       return new OstrataError('CANCELLED', `${what}: cancelled`, { cause: error });
-    if (error instanceof OstrataError) return this.#clean(error);
+    }
+    if (error instanceof OstrataError) {
+      return this.#clean(error);
+    }
     return this.#clean(networkError(what, error as Error, this.#hasAnswered));
   }
 
@@ -147,8 +155,13 @@ export class RegistryClient {
       const response = await this.#http.send(request, header);
       const isRefused =
         response.status === 401 && response.url.origin === this.#origin.origin && isOwn;
-      if (!isRefused || refusals === MAX_REFUSALS || !(await this.#auth.refused(response, header)))
+      if (
+        !isRefused ||
+        refusals === MAX_REFUSALS ||
+        !(await this.#auth.refused(response, header))
+      ) {
         return response;
+      }
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
     }
   }
@@ -162,16 +175,21 @@ export class RegistryClient {
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
       return true;
     } catch (error) {
-      if (this.retryPolicy.signal.aborted)
+      if (this.retryPolicy.signal.aborted) {
         throw this.failure(`connecting to ${this.reference.host}`, error);
+      }
       return false;
     }
   }
 
   #clean(error: OstrataError): OstrataError {
     const message = this.#auth.redact(error.message);
-    if (message === error.message) return error;
-    if (error instanceof RequestError) return error.withMessage(message);
+    if (message === error.message) {
+      return error;
+    }
+    if (error instanceof RequestError) {
+      return error.withMessage(message);
+    }
     return new OstrataError(error.code, message);
   }
 }

@@ -47,14 +47,18 @@ export async function findCredentials(
       const file = await readAuthFile(path, named !== undefined);
       return file && lookUp(file, reference);
     });
-    if (found) return found;
+    if (found) {
+      return found;
+    }
   }
   return undefined;
 }
 
 /** A file that holds these credentials and nothing else. */
 export function encodeAuthFile(host: string, credentials: RegistryCredentials | undefined): string {
-  if (credentials === undefined) return '{"auths":{}}';
+  if (credentials === undefined) {
+    return '{"auths":{}}';
+  }
   const encode = (user: string, password: string) =>
     Buffer.from(`${user}:${password}`).toString('base64');
   const entry =
@@ -88,12 +92,14 @@ async function readAuthFile(path: string, isRequired: boolean): Promise<AuthFile
     if (
       !isRequired &&
       ['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')
-    )
+    ) {
       return;
+    }
     throw error;
   }
-  if (text.length > MAX_FILE_SIZE)
+  if (text.length > MAX_FILE_SIZE) {
     throw new OstrataError('LIMIT', `${text.length} characters, at most ${MAX_FILE_SIZE}`);
+  }
   // Messages of JSON.parse and of the schema may quote the text.
   let json: unknown;
   try {
@@ -102,7 +108,9 @@ async function readAuthFile(path: string, isRequired: boolean): Promise<AuthFile
     throw new OstrataError('CORRUPT', 'is not JSON');
   }
   const { success, output, issues } = v.safeParse(authFile, json);
-  if (success) return output;
+  if (success) {
+    return output;
+  }
   throw new OstrataError(
     'CORRUPT',
     `${v.getDotPath(issues[0]) ?? 'document'}: expected ${issues[0].expected}`,
@@ -116,7 +124,9 @@ async function lookUp(
 ): Promise<RegistryCredentials | undefined> {
   const isHost = (key: string) => normalKey(key) === host;
   const helper = Object.entries(credHelpers ?? {}).find(([key]) => isHost(key))?.[1];
-  if (helper !== undefined) return askHelper(helper, host);
+  if (helper !== undefined) {
+    return askHelper(helper, host);
+  }
   const entries = Object.entries(auths ?? {});
   const parts = [host, ...repository.split('/')];
   for (let length = parts.length; length > 0; length--) {
@@ -124,7 +134,9 @@ async function lookUp(
     const entry = (entries.find(([key]) => key === name) ??
       entries.find(([key]) => normalKey(key) === name))?.[1];
     const credentials = entry && decodeEntry(entry);
-    if (credentials) return credentials;
+    if (credentials) {
+      return credentials;
+    }
   }
   return credsStore
     ? askHelper(credsStore, entries.find(([key]) => isHost(key))?.[0] ?? host)
@@ -141,13 +153,20 @@ function normalKey(key: string): string {
 function decodeEntry(
   entry: NonNullable<AuthFile['auths']>[string],
 ): RegistryCredentials | undefined {
-  if (entry.identitytoken) return { identityToken: entry.identitytoken };
-  if (entry.username && entry.password)
+  if (entry.identitytoken) {
+    return { identityToken: entry.identitytoken };
+  }
+  if (entry.username && entry.password) {
     return { username: entry.username, password: entry.password };
-  if (!entry.auth) return undefined;
+  }
+  if (!entry.auth) {
+    return undefined;
+  }
   const decoded = Buffer.from(entry.auth, 'base64').toString();
   const colon = decoded.indexOf(':');
-  if (colon < 0) throw new OstrataError('CORRUPT', 'an auth entry is not base64 of USER:PASSWORD');
+  if (colon < 0) {
+    throw new OstrataError('CORRUPT', 'an auth entry is not base64 of USER:PASSWORD');
+  }
   return {
     username: decoded.slice(0, colon),
     password: decoded.slice(colon + 1).replace(/\0+$/, ''),
@@ -158,8 +177,9 @@ const helperAnswer = v.object({ Username: v.string(), Secret: v.string() });
 
 /** https://github.com/docker/docker-credential-helpers: the host on standard input, JSON on standard output. */
 async function askHelper(name: string, host: string): Promise<RegistryCredentials | undefined> {
-  if (!/^[\w-]+(\.[\w-]+)*$/.test(name))
+  if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) {
     throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is no credential helper`);
+  }
   const program = `docker-credential-${name}`;
   return inContextAsync(program, async () => {
     const signal = AbortSignal.timeout(HELPER_TIMEOUT);
@@ -169,7 +189,9 @@ async function askHelper(name: string, host: string): Promise<RegistryCredential
       signal,
     });
     if (code !== 0) {
-      if (/credentials not found/i.test(stdout)) return undefined;
+      if (/credentials not found/i.test(stdout)) {
+        return undefined;
+      }
       throw new OstrataError('IO', `ended with exit code ${code}`);
     }
     try {

@@ -81,15 +81,19 @@ export class HttpClient {
         stallTimeout: this.#stallTimeout,
       };
       const target = redirectTarget(method, response);
-      if (target === undefined) return response;
+      if (target === undefined) {
+        return response;
+      }
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
-      if (request.isSecret && target.origin !== request.url.origin)
+      if (request.isSecret && target.origin !== request.url.origin) {
         throw new OstrataError(
           'IO',
           `${request.url.origin} sends us to ${target.origin} with what is secret`,
         );
-      if (redirects === MAX_REDIRECTS)
+      }
+      if (redirects === MAX_REDIRECTS) {
         throw new OstrataError('LIMIT', `more than ${MAX_REDIRECTS} redirects`);
+      }
       url = target;
     }
   }
@@ -103,7 +107,9 @@ export class HttpClient {
     this.#signal.throwIfAborted();
     const route = this.#agents.route(url);
     const length: Record<string, string> = body ? { 'content-length': String(body.length) } : {};
-    if (!body && method !== 'GET' && method !== 'HEAD') length['content-length'] = '0';
+    if (!body && method !== 'GET' && method !== 'HEAD') {
+      length['content-length'] = '0';
+    }
     const request = (route.isTls ? https : http).request({
       ...route.options,
       method,
@@ -126,7 +132,9 @@ export class HttpClient {
         watchdog.stop();
         reject(new Error('the connection was closed'));
       });
-      if (!body) return void request.end();
+      if (!body) {
+        return void request.end();
+      }
       sendBody(request, body, watchdog).catch((error) => {
         reject(wrapError('reading what is uploaded', error));
         request.destroy();
@@ -145,8 +153,12 @@ async function sendBody(request: ClientRequest, body: HttpBody, watchdog: Watchd
   let sent = 0;
   for await (const chunk of body.stream()) {
     sent += chunk.length;
-    if (sent > body.length) break;
-    if (isOver) return;
+    if (sent > body.length) {
+      break;
+    }
+    if (isOver) {
+      return;
+    }
     watchdog.start();
     // The next chunk may be in the same memory: this one has to be gone first.
     await new Promise<void>((resolve) => {
@@ -157,22 +169,26 @@ async function sendBody(request: ClientRequest, body: HttpBody, watchdog: Watchd
       request.on('close', done);
       request.write(chunk, done);
     });
-    if (isOver) return;
+    if (isOver) {
+      return;
+    }
     watchdog.stop();
   }
-  if (sent !== body.length)
+  if (sent !== body.length) {
     throw new OstrataError(
       'CORRUPT',
       `${sent > body.length ? 'more than' : sent} bytes instead of ${body.length}`,
     );
+  }
   watchdog.start(ANSWER_FACTOR);
   request.end();
 }
 
 function redirectTarget(method: string, { status, headers, url }: HttpResponse): URL | undefined {
   const isRead = method === 'GET' || method === 'HEAD';
-  if (!(isRead ? REDIRECTS : REPEATING_REDIRECTS).has(status) || headers.location === undefined)
+  if (!(isRead ? REDIRECTS : REPEATING_REDIRECTS).has(status) || headers.location === undefined) {
     return undefined;
+  }
   return resolveLocation(headers.location, url);
 }
 
@@ -184,11 +200,12 @@ export function resolveLocation(location: string, base: URL): URL {
   } catch {
     throw new OstrataError('CORRUPT', 'the registry sends us to what is no URL');
   }
-  if (target.protocol !== 'https:' && target.protocol !== base.protocol)
+  if (target.protocol !== 'https:' && target.protocol !== base.protocol) {
     throw new OstrataError(
       'IO',
       `the registry sends us from ${base.origin} to ${target.origin}, which is not secure`,
     );
+  }
   target.username = '';
   target.password = '';
   return target;
@@ -206,13 +223,19 @@ export async function* receive({
       watchdog.start();
       const { done, value } = await iterator.next();
       watchdog.stop();
-      if (done) break;
+      if (done) {
+        break;
+      }
       yield value;
     }
-    if (!message.complete) throw new Error('the answer broke off');
+    if (!message.complete) {
+      throw new Error('the answer broke off');
+    }
   } finally {
     watchdog.stop();
-    if (!message.complete || !message.req.writableFinished) message.destroy();
+    if (!message.complete || !message.req.writableFinished) {
+      message.destroy();
+    }
   }
 }
 
@@ -222,7 +245,9 @@ export async function readAll(response: HttpResponse, limit: number): Promise<Ui
   let size = 0;
   for await (const chunk of receive(response)) {
     size += chunk.length;
-    if (size > limit) throw new OstrataError('LIMIT', `the answer has more than ${limit} bytes`);
+    if (size > limit) {
+      throw new OstrataError('LIMIT', `the answer has more than ${limit} bytes`);
+    }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

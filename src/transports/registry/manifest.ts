@@ -33,17 +33,19 @@ export async function fetchManifest(
   if (document.mediaType !== undefined && INDEX_MEDIA_TYPES.includes(document.mediaType)) {
     const chosen = choosePlatform(parseIndex(document.bytes), platform);
     document = await fetchDocument(client, chosen.digest);
-    if (document.bytes.length !== chosen.size)
+    if (document.bytes.length !== chosen.size) {
       throw new OstrataError(
         'CORRUPT',
         `manifest ${chosen.digest}: ${document.bytes.length} bytes, the index says ${chosen.size}`,
       );
+    }
   }
-  if (document.mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(document.mediaType))
+  if (document.mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(document.mediaType)) {
     throw new OstrataError(
       'UNSUPPORTED',
       `the registry gives us a manifest of media type ${document.mediaType}`,
     );
+  }
   return {
     bytes: document.bytes,
     digest: document.digest,
@@ -53,12 +55,13 @@ export async function fetchManifest(
 
 async function fetchDocument(client: RegistryClient, name: string): Promise<Document> {
   const retries = new Retries(client.retryPolicy);
-  for (;;)
+  for (;;) {
     try {
       return await fetchOnce(client, name);
     } catch (error) {
       await retries.after(client.failure(`reading manifest ${name}`, error));
     }
+  }
 }
 
 async function fetchOnce(client: RegistryClient, name: string): Promise<Document> {
@@ -72,12 +75,14 @@ async function fetchOnce(client: RegistryClient, name: string): Promise<Document
   const bytes = await readAll(response, MAX_JSON_SIZE);
   const digest = sha256Digest(bytes);
   const announced = response.headers['docker-content-digest'];
-  for (const wanted of [name, typeof announced === 'string' ? announced : ''])
-    if (wanted.startsWith('sha256:') && wanted !== digest)
+  for (const wanted of [name, typeof announced === 'string' ? announced : '']) {
+    if (wanted.startsWith('sha256:') && wanted !== digest) {
       throw new OstrataError(
         'CORRUPT',
         `the manifest of digest ${wanted} that the registry gives us has ${digest}`,
       );
+    }
+  }
   return { bytes, digest, mediaType: mediaTypeOf(bytes, response.headers['content-type']) };
 }
 
@@ -90,12 +95,14 @@ function mediaTypeOf(bytes: Uint8Array, header: string | undefined): string | un
   } catch (cause) {
     throw new OstrataError('CORRUPT', 'the manifest is not JSON', { cause });
   }
-  if (typeof own !== 'string')
+  if (typeof own !== 'string') {
     return announced?.startsWith('application/vnd.') ? announced : undefined;
-  if (announced?.startsWith('application/vnd.') && announced !== own)
+  }
+  if (announced?.startsWith('application/vnd.') && announced !== own) {
     throw new OstrataError(
       'CORRUPT',
       `the manifest is of media type ${own}, the registry says ${announced}`,
     );
+  }
   return own;
 }

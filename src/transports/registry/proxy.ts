@@ -10,7 +10,9 @@ export function proxyFor(url: URL, environment: Environment = process.env): URL 
     environment[name] || environment[name.toLowerCase()] || undefined;
   const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
   const value = variable(name);
-  if (value === undefined || isExempt(url, variable('NO_PROXY') ?? '')) return undefined;
+  if (value === undefined || isExempt(url, variable('NO_PROXY') ?? '')) {
+    return undefined;
+  }
   // The value may hold a password: it is in no message.
   const refuse = (rule: string) => new OstrataError('USAGE', `${name}: ${rule}`);
   let proxy: URL;
@@ -19,8 +21,9 @@ export function proxyFor(url: URL, environment: Environment = process.env): URL 
   } catch {
     throw refuse('is no URL');
   }
-  if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:')
+  if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:') {
     throw refuse(`proxies of type ${proxy.protocol} are not supported, only http: and https:`);
+  }
   try {
     proxyHeaders(proxy);
   } catch {
@@ -31,7 +34,9 @@ export function proxyFor(url: URL, environment: Environment = process.env): URL 
 
 /** `Proxy-Authorization` of a proxy with USER:PASSWORD in its URL. */
 export function proxyHeaders({ username, password }: URL): Readonly<Record<string, string>> {
-  if (username === '' && password === '') return {};
+  if (username === '' && password === '') {
+    return {};
+  }
   const plain = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return { 'proxy-authorization': `Basic ${Buffer.from(plain).toString('base64')}` };
 }
@@ -40,19 +45,28 @@ function isExempt(url: URL, list: string): boolean {
   const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');
   const family = isIP(host);
-  if (host === 'localhost' || host === '::1' || (family === 4 && host.startsWith('127.')))
+  if (host === 'localhost' || host === '::1' || (family === 4 && host.startsWith('127.'))) {
     return true;
+  }
   return list
     .toLowerCase()
     .split(/[\s,]+/)
     .filter(Boolean)
     .some((entry) => {
-      if (entry === '*') return true;
-      if (entry.includes('/')) return family !== 0 && isInSubnet(host, family, entry);
+      if (entry === '*') {
+        return true;
+      }
+      if (entry.includes('/')) {
+        return family !== 0 && isInSubnet(host, family, entry);
+      }
       const [, name = '', itsPort] =
         /^\[?(.*?)\]?(?::(\d+))?$/.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
-      if (itsPort !== undefined && itsPort !== port) return false;
-      if (family !== 0) return name === host;
+      if (itsPort !== undefined && itsPort !== port) {
+        return false;
+      }
+      if (family !== 0) {
+        return name === host;
+      }
       const domain = name.replace(/^\*?\./, '');
       return domain !== '' && (host.endsWith(`.${domain}`) || (host === domain && name === domain));
     });
@@ -60,7 +74,9 @@ function isExempt(url: URL, list: string): boolean {
 
 function isInSubnet(host: string, family: number, entry: string): boolean {
   const [network = '', prefix = ''] = entry.split('/');
-  if (isIP(network) !== family || !/^\d{1,3}$/.test(prefix)) return false;
+  if (isIP(network) !== family || !/^\d{1,3}$/.test(prefix)) {
+    return false;
+  }
   const type = family === 6 ? 'ipv6' : 'ipv4';
   const subnets = new BlockList();
   try {

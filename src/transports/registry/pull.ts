@@ -57,8 +57,9 @@ export class RegistryReader implements ImageReader {
   config(): Promise<Uint8Array> {
     const { config } = this.manifest;
     this.#config ??= inContextAsync(`reading ${this.name}`, async () => {
-      if (config.size > MAX_JSON_SIZE)
+      if (config.size > MAX_JSON_SIZE) {
         throw new OstrataError('LIMIT', `config of ${config.size} bytes, at most ${MAX_JSON_SIZE}`);
+      }
       return collect(this.blob(config), config.size);
     });
     return this.#config;
@@ -85,27 +86,33 @@ export class RegistryReader implements ImageReader {
       try {
         for await (const chunk of this.#from(digest, at, size)) {
           at += chunk.length;
-          if (at > size)
+          if (at > size) {
             throw new OstrataError(
               'CORRUPT',
               `${what}: the registry sends more than its ${size} bytes`,
             );
+          }
           hash.update(chunk);
           yield chunk;
         }
         tried++;
-        if (at < size) throw new Error(`ended after ${at} of ${size} bytes`);
+        if (at < size) {
+          throw new Error(`ended after ${at} of ${size} bytes`);
+        }
       } catch (error) {
-        if (at - before >= MIN_PROGRESS) retries.reset();
+        if (at - before >= MIN_PROGRESS) {
+          retries.reset();
+        }
         await retries.after(this.#client.failure(what, error));
       }
     }
     const computed = `sha256:${hash.digest('hex')}`;
-    if (computed !== digest)
+    if (computed !== digest) {
       throw new OstrataError(
         'CORRUPT',
         `${what}: what the registry sends has the digest ${computed}`,
       );
+    }
   }
 
   /** The blob's bytes from `start` on, from one request. */
@@ -120,10 +127,14 @@ export class RegistryReader implements ImageReader {
     // Some registries know no ranges: then what is there already passes by once more.
     let skip = response.status === 206 ? 0 : start;
     for await (const chunk of receive(response)) {
-      if (this.#traffic) this.#traffic.blobBytesReceived += chunk.length;
+      if (this.#traffic) {
+        this.#traffic.blobBytesReceived += chunk.length;
+      }
       const skipped = Math.min(skip, chunk.length);
       skip -= skipped;
-      if (skipped < chunk.length) yield chunk.subarray(skipped);
+      if (skipped < chunk.length) {
+        yield chunk.subarray(skipped);
+      }
     }
   }
 }
@@ -141,13 +152,16 @@ function checkLength(
   if (status === 206) {
     const [, from, total] =
       /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
-    if (Number(from) !== start || (total !== '*' && Number(total) !== size))
+    if (Number(from) !== start || (total !== '*' && Number(total) !== size)) {
       throw refuse(
         `range ${JSON.stringify(headers['content-range'] ?? '')}, not from byte ${start}`,
       );
+    }
   }
   const length = headers['content-length'];
   // A range may be answered by a part of it.
   const isRight = status === 206 ? Number(length) <= size - start : Number(length) === size;
-  if (length !== undefined && !isRight) throw refuse(`${length} bytes`);
+  if (length !== undefined && !isRight) {
+    throw refuse(`${length} bytes`);
+  }
 }

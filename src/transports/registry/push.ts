@@ -23,8 +23,9 @@ export async function createRegistryImage(
   name: string,
   options: TransportOptions,
 ): Promise<ImageWriter> {
-  if (reference.tag === undefined)
+  if (reference.tag === undefined) {
     throw new OstrataError('USAGE', `${name}: an image is pushed to a tag, not a digest`);
+  }
   // Ctrl-C is the caller's signal; a failure ends the other uploads too.
   const failure = new AbortController();
   const signal = options.signal
@@ -110,17 +111,20 @@ class RegistryWriter implements ImageWriter {
       await readAll(response, MAX_MESSAGE_SIZE);
       const stored = response.headers['docker-content-digest'];
       const digest = sha256Digest(manifest);
-      if (stored !== undefined && stored !== digest)
+      if (stored !== undefined && stored !== digest) {
         throw new OstrataError(
           'CORRUPT',
           `the registry has stored the manifest ${digest} as ${stored}`,
         );
+      }
     });
     await this.discard();
   }
 
   async discard(): Promise<void> {
-    if (this.#session) await cancelUpload(this.#client, this.#session);
+    if (this.#session) {
+      await cancelUpload(this.#client, this.#session);
+    }
     this.#session = undefined;
     this.#failure.abort();
     await Promise.allSettled(this.#blobs.values());
@@ -137,7 +141,9 @@ class RegistryWriter implements ImageWriter {
   #start({ digest }: BlobSource['descriptor'], body: () => Promise<void>): void {
     // What comes after a failure is of no use: `reason` is the failure.
     this.#options.signal?.throwIfAborted();
-    if (this.#blobs.has(digest)) return;
+    if (this.#blobs.has(digest)) {
+      return;
+    }
     const blob = this.#parallel.run(async () => {
       this.#options.signal?.throwIfAborted();
       await body();
@@ -180,6 +186,8 @@ async function* dropBytes(stream: AsyncIterable<Uint8Array> | Iterable<Uint8Arra
   for await (const chunk of stream) {
     const dropped = Math.min(left, chunk.length);
     left -= dropped;
-    if (dropped < chunk.length) yield chunk.subarray(dropped);
+    if (dropped < chunk.length) {
+      yield chunk.subarray(dropped);
+    }
   }
 }

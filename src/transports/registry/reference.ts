@@ -37,18 +37,25 @@ export function parseReference(text: string): ImageReference {
     );
   const at = text.indexOf('@');
   const [named, digest] = at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
-  if (digest !== undefined && !DIGEST.test(digest))
+  if (digest !== undefined && !DIGEST.test(digest)) {
     throw refuse('after @ sha256: and 64 hex digits');
+  }
   const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
   const [name, tag] =
     colon < 0 ? [named, undefined] : [named.slice(0, colon), named.slice(colon + 1)];
-  if (tag !== undefined && !TAG.test(tag))
+  if (tag !== undefined && !TAG.test(tag)) {
     throw refuse('the tag of up to 128 letters, digits, _, . and -');
+  }
   const { host, repository } = splitHost(name);
-  if (!HOST.test(host)) throw refuse(`${JSON.stringify(host)} is no host`);
-  if (!REPOSITORY.test(repository))
+  if (!HOST.test(host)) {
+    throw refuse(`${JSON.stringify(host)} is no host`);
+  }
+  if (!REPOSITORY.test(repository)) {
     throw refuse('the path of lower case letters, digits and single . _ or -');
-  if (name.length > MAX_NAME_LENGTH) throw refuse(`of at most ${MAX_NAME_LENGTH} characters`);
+  }
+  if (name.length > MAX_NAME_LENGTH) {
+    throw refuse(`of at most ${MAX_NAME_LENGTH} characters`);
+  }
   return digest === undefined
     ? { host, repository, tag: tag ?? DEFAULT_TAG }
     : { host, repository, digest };

@@ -28,9 +28,12 @@ export class Retries {
   /** Waits before the next try; throws `error` where another is of no use. */
   async after(error: unknown): Promise<void> {
     const { retries, log, signal } = this.#policy;
-    if (!(error instanceof RequestError && error.isTemporary) || this.#failures >= retries)
+    if (!(error instanceof RequestError && error.isTemporary) || this.#failures >= retries) {
       throw error;
-    if ((error.retryAfter ?? 0) > MAX_RETRY_AFTER) throw error;
+    }
+    if ((error.retryAfter ?? 0) > MAX_RETRY_AFTER) {
+      throw error;
+    }
     // Clients that failed together must not come back together.
     const backoff = FIRST_DELAY * 2 ** this.#failures * (0.5 + Math.random());
     const delay = error.retryAfter === undefined ? backoff : error.retryAfter * 1000;

@@ -7,7 +7,9 @@ import { type ImageReference, parseReference } from './reference.js';
 const parseRegistry = (rest: string) => parseReference(rest.replace(/^\/\//, ''));
 
 function parseDocker(rest: string): ImageReference {
-  if (rest.startsWith('//')) return parseReference(rest.slice(2));
+  if (rest.startsWith('//')) {
+    return parseReference(rest.slice(2));
+  }
   throw new OstrataError(
     'USAGE',
     `image reference ${JSON.stringify(`docker:${rest}`)}: expected docker://...`,

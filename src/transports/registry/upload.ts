@@ -40,11 +40,12 @@ export async function hasBlob(
   });
   await readAll(response, MAX_MESSAGE_SIZE);
   const length = response.headers['content-length'];
-  if (response.status === 200 && length !== undefined && Number(length) !== size)
+  if (response.status === 200 && length !== undefined && Number(length) !== size) {
     throw new OstrataError(
       'CORRUPT',
       `blob ${digest}: the registry has ${length} bytes of it instead of ${size}`,
     );
+  }
   return response.status === 200;
 }
 
@@ -109,26 +110,37 @@ export class Upload {
   async run(): Promise<void> {
     const retries = new Retries(this.#client.retryPolicy);
     let furthest = 0;
-    for (;;)
+    for (;;) {
       try {
         this.#session ??= await startUpload(this.#client);
         return await this.#send();
       } catch (error) {
-        if (await this.#adapted(error)) continue;
+        if (await this.#adapted(error)) {
+          continue;
+        }
         await retries.after(isSessionLost(error) ? error.asTemporary() : error);
         // The answer may have got lost, not the blob.
-        if (await hasBlob(this.#client, this.#source.descriptor)) return;
+        if (await hasBlob(this.#client, this.#source.descriptor)) {
+          return;
+        }
         await this.#resume();
-        if (this.#offset - furthest < MIN_PROGRESS) continue;
+        if (this.#offset - furthest < MIN_PROGRESS) {
+          continue;
+        }
         furthest = this.#offset;
         retries.reset();
       }
+    }
   }
 
   async #send(): Promise<void> {
     const { size } = this.#source.descriptor;
-    if (this.#offset === 0 && size <= this.#chunkSize) return this.#finish(this.#body(size));
-    while (this.#offset < size) await this.#patch(Math.min(size, this.#offset + this.#chunkSize));
+    if (this.#offset === 0 && size <= this.#chunkSize) {
+      return this.#finish(this.#body(size));
+    }
+    while (this.#offset < size) {
+      await this.#patch(Math.min(size, this.#offset + this.#chunkSize));
+    }
     await this.#finish(undefined);
   }
 
@@ -169,16 +181,24 @@ export class Upload {
       const part = chunk.subarray(0, left);
       left -= part.length;
       yield part;
-      if (this.#traffic) this.#traffic.blobBytesSent += part.length;
-      if (left === 0) return;
+      if (this.#traffic) {
+        this.#traffic.blobBytesSent += part.length;
+      }
+      if (left === 0) {
+        return;
+      }
     }
   }
 
   /** Whether the failure tells how to do it otherwise. */
   async #adapted(error: unknown): Promise<boolean> {
-    if (!(error instanceof RequestError && error.status === 413)) return false;
+    if (!(error instanceof RequestError && error.status === 413)) {
+      return false;
+    }
     const tried = Math.min(this.#chunkSize, this.#source.descriptor.size);
-    if (tried <= MIN_CHUNK_SIZE) return false;
+    if (tried <= MIN_CHUNK_SIZE) {
+      return false;
+    }
     this.#chunkSize = Math.min(CHUNK_SIZE, Math.ceil(tried / 2));
     await this.#restart();
     return true;
@@ -186,7 +206,9 @@ export class Upload {
 
   /** Asks how far the session is; begins anew where it is of no more use. */
   async #resume(): Promise<void> {
-    if (this.#session === undefined) return;
+    if (this.#session === undefined) {
+      return;
+    }
     try {
       const response = await this.#client.requestOnce({
         method: 'GET',
@@ -197,20 +219,26 @@ export class Upload {
       const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? '') ?? [];
       // An empty session is also told as 0-0.
       const offset = last === undefined || last === '0' ? 0 : Number(last) + 1;
-      if (offset > this.#source.descriptor.size) return this.#restart();
+      if (offset > this.#source.descriptor.size) {
+        return this.#restart();
+      }
       this.#session = resolveLocation(
         response.headers.location ?? this.#session.href,
         response.url,
       );
       this.#offset = offset;
     } catch (error) {
-      if (!(error instanceof RequestError)) throw error;
+      if (!(error instanceof RequestError)) {
+        throw error;
+      }
       await this.#restart();
     }
   }
 
   async #restart(): Promise<void> {
-    if (this.#session) await cancelUpload(this.#client, this.#session);
+    if (this.#session) {
+      await cancelUpload(this.#client, this.#session);
+    }
     this.#session = undefined;
     this.#offset = 0;
   }

@@ -17,11 +17,12 @@ export async function runSkopeo(
     env,
     signal,
   });
-  if (code !== 0)
+  if (code !== 0) {
     throw new OstrataError(
       'IO',
       `skopeo: ${lastMessage(stderr) || `ended with exit code ${code}`}`,
     );
+  }
 }
 
 /** skopeo's own words: of lines like `time="..." level=fatal msg="..."`. */

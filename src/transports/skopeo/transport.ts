@@ -35,8 +35,9 @@ export const skopeoTransports: readonly Transport[] = PLACES.map((place) => {
     name: place.name,
     form,
     check: (rest) => {
-      if (rest === '')
+      if (rest === '') {
         throw new OstrataError('USAGE', `image reference ${place.name}: expected ${form}`);
+      }
     },
     read: (rest, options) => readBySkopeo(`${place.name}:${rest}`, options),
     write: (rest, options) => writeBySkopeo(place, rest, options),
@@ -60,11 +61,12 @@ async function writeBySkopeo(
   const imgref = `${place.name}:${rest}`;
   const path = place.isPath ? (rest.split(':', 1)[0] as string) : undefined;
   const isNew = path !== undefined && !existsSync(path);
-  if (place.name === 'docker-archive' && !isNew)
+  if (place.name === 'docker-archive' && !isNew) {
     throw new OstrataError(
       'IO',
       `${path} is there already, and archives of Docker are not added to`,
     );
+  }
   return withStaging(`preparing ${imgref}`, async (staging) => {
     await runSkopeo(['--version'], options.signal);
     const directory = join(staging.path, 'layout');
@@ -79,7 +81,9 @@ async function writeBySkopeo(
         await inContextAsync(`writing ${imgref}`, () =>
           copy(['copy', ...keep], `oci:${directory}:${TAG}`, imgref, options),
         ).catch(async (error) => {
-          if (isNew) await rm(path, { recursive: true, force: true });
+          if (isNew) {
+            await rm(path, { recursive: true, force: true });
+          }
           throw error;
         });
         await staging.remove();
@@ -116,7 +120,9 @@ async function copy(
 }
 
 function overrides({ platform }: TransportOptions): readonly string[] {
-  if (platform === undefined) return [];
+  if (platform === undefined) {
+    return [];
+  }
   const { os, architecture, variant } = platform;
   return [
     `--override-os=${os}`,

@@ -56,8 +56,9 @@ test('a pull that takes its time has each layer in the repository as it comes, s
     const sizes: number[] = [];
     let time = 0;
     const onEvent = (event: FetchEvent) => {
-      if (event.event === 'imported') seen.push(listBlobs(writer.repo).length);
-      else {
+      if (event.event === 'imported') {
+        seen.push(listBlobs(writer.repo).length);
+      } else {
         time += step;
         sizes.push(event.size);
       }

@@ -48,8 +48,9 @@ test('the most specific scope wins: tag or digest, repository, namespaces, host,
     'a.b.example:5000/ns/os:2',
     '*.a.b.example',
     'b.example',
-  ])
+  ]) {
     assert.ok(!holds('docker', scope, imgref), scope);
+  }
   const digest = `sha256:${'0'.repeat(64)}`;
   assert.ok(holds('docker', `quay.io/os@${digest}`, `registry:quay.io/os@${digest}`));
   assert.ok(holds('docker', 'docker.io/library/os', 'registry:os'));
@@ -102,8 +103,11 @@ test('what is wrong with a rule is told', () => {
     writeFileSync(key, '{"default": [], "transports": {}}');
     assert.throws(() => readPolicy(key), { code: 'CORRUPT', message: /key\.pub: default: / });
   } finally {
-    if (before === undefined) delete process.env.XDG_CONFIG_HOME;
-    else process.env.XDG_CONFIG_HOME = before;
+    if (before === undefined) {
+      delete process.env.XDG_CONFIG_HOME;
+    } else {
+      process.env.XDG_CONFIG_HOME = before;
+    }
     rmSync(home, { recursive: true });
   }
 });

@@ -35,10 +35,11 @@ const MALFORMED: readonly (readonly [
   ['a maybe without its zero byte', 'ms', '6101', /no zero byte/],
 ];
 
-for (const [why, signature, hex, message] of MALFORMED)
+for (const [why, signature, hex, message] of MALFORMED) {
   test(why, () => {
     assert.throws(() => decode(signature, Buffer.from(hex, 'hex')), corrupt(message));
   });
+}
 
 test('type strings that are none', () => {
   for (const signature of [
@@ -55,14 +56,17 @@ test('type strings that are none', () => {
     'ss',
     'z',
     `${'a'.repeat(70)}s`,
-  ])
+  ]) {
     assert.throws(() => parseType(signature), corrupt(/GVariant type string/), signature);
+  }
   assert.throws(() => parseType(`(${'s'.repeat(300)})`), corrupt(/302 bytes, at most 255/));
 });
 
 test('variants nested without end stop at a named depth', () => {
   let value: GVariantValue = { type: 'y', value: 1 };
-  for (let depth = 0; depth < 100; depth++) value = { type: 'v', value };
+  for (let depth = 0; depth < 100; depth++) {
+    value = { type: 'v', value };
+  }
   assert.throws(() => decode('v', encode('v', value)), corrupt(/nested more than 64 deep/));
 });
 
@@ -90,8 +94,9 @@ test('whatever is accepted is the normal form: encoding it again gives the same 
         return;
       }
       accepted++;
-      if (!holdsDouble(value))
+      if (!holdsDouble(value)) {
         assert.deepEqual(Buffer.from(encode(signature, value)), Buffer.from(bytes));
+      }
     }),
     { numRuns: 3000 },
   );
@@ -100,13 +105,19 @@ test('whatever is accepted is the normal form: encoding it again gives the same 
 
 function damaged(bytes: Uint8Array, at: number, byte: number): Uint8Array {
   const copy = Uint8Array.from(bytes);
-  if (copy.length > 0) copy[at % copy.length] = byte;
+  if (copy.length > 0) {
+    copy[at % copy.length] = byte;
+  }
   return copy;
 }
 
 function holdsDouble(value: GVariantValue): boolean {
-  if (value instanceof Uint8Array || typeof value !== 'object') return false;
-  if ('type' in value) return value.type.includes('d') || holdsDouble(value.value);
+  if (value instanceof Uint8Array || typeof value !== 'object') {
+    return false;
+  }
+  if ('type' in value) {
+    return value.type.includes('d') || holdsDouble(value.value);
+  }
   return value.some(holdsDouble);
 }
 

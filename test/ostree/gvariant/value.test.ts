@@ -53,11 +53,12 @@ const EXAMPLES: readonly (readonly [signature: string, value: GVariantValue, hex
   ['v', { type: 's', value: 'x' }, '78000073'],
 ];
 
-for (const [signature, value, hex] of EXAMPLES)
+for (const [signature, value, hex] of EXAMPLES) {
   test(`${signature} ${hex}`, () => {
     assert.equal(Buffer.from(encode(signature, value)).toString('hex'), hex);
     assert.deepEqual(plain(decode(signature, Buffer.from(hex, 'hex'))), plain(value));
   });
+}
 
 test('framing offsets are as wide as the container needs, at each of the limits', () => {
   for (const [length, width] of [
@@ -142,16 +143,22 @@ test('a value that does not fit its type is refused', () => {
     ['(ss)', ['one']],
     ['ms', ['one', 'two']],
   ];
-  for (const [signature, value] of misfits)
+  for (const [signature, value] of misfits) {
     assert.throws(() => encode(signature, value), TypeError, `${signature} ${String(value)}`);
+  }
   assert.throws(() => join('(u)', [new Uint8Array(3)]), TypeError);
 });
 
 /** Byte strings as Buffers, so that views and copies compare equal. */
 function plain(value: GVariantValue): unknown {
-  if (value instanceof Uint8Array) return [...value];
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value === 'object' && 'type' in value)
+  if (value instanceof Uint8Array) {
+    return [...value];
+  }
+  if (Array.isArray(value)) {
+    return value.map(plain);
+  }
+  if (typeof value === 'object' && 'type' in value) {
     return { type: value.type, value: plain(value.value) };
+  }
   return value;
 }

@@ -24,13 +24,15 @@ test('dirtree: names that are no path components, unsorted or double', () => {
       files.map((name) => [name, ID]),
       dirs.map((name) => [name, ID, ID]),
     ]);
-  for (const name of ['', '.', '..', 'a/b', '/'])
-    for (const bytes of [tree([name]), tree([], [name])])
+  for (const name of ['', '.', '..', 'a/b', '/']) {
+    for (const bytes of [tree([name]), tree([], [name])]) {
       assert.throws(
         () => decodeDirtree(bytes),
         corrupt(/directory entry named/),
         JSON.stringify(name),
       );
+    }
+  }
   assert.throws(
     () => decodeDirtree(tree(['b', 'a'])),
     corrupt(/"b" and "a" are not in ascending order/),
@@ -69,7 +71,9 @@ test('dirtree: whatever its bytes, it is what GVariant says or refused, and neve
           id(each),
         ]),
       ]);
-      if (change && bytes.length > 0) bytes[change.at % bytes.length] = change.byte;
+      if (change && bytes.length > 0) {
+        bytes[change.at % bytes.length] = change.byte;
+      }
       const outcome = <T>(body: () => T): T | undefined => {
         try {
           return body();
@@ -81,8 +85,12 @@ test('dirtree: whatever its bytes, it is what GVariant says or refused, and neve
       const value = outcome(() => decode('(a(say)a(sayay))', bytes)) as
         | [unknown[][], unknown[][]]
         | undefined;
-      if (change === null) assert.ok(tree, 'refused');
-      if (tree === undefined) return; // its names are checked too
+      if (change === null) {
+        assert.ok(tree, 'refused');
+      }
+      if (tree === undefined) {
+        return; // its names are checked too
+      }
       decoded++;
       const hex = (each: unknown) =>
         typeof each === 'string' ? each : Buffer.from(each as Uint8Array).toString('hex');
@@ -121,10 +129,12 @@ test('xattrs: names unsorted, double, empty or without NUL; too many bytes', () 
   for (const names of [
     ['b\0', 'a\0'],
     ['a\0', 'a\0'],
-  ])
+  ]) {
     assert.throws(() => decodeXattrs(xattrs(...names)), corrupt(/not in ascending order/));
-  for (const name of ['', '\0', 'a', 'a\0b\0'])
+  }
+  for (const name of ['', '\0', 'a', 'a\0b\0']) {
     assert.throws(() => decodeXattrs(xattrs(name)), corrupt(/xattr name/));
+  }
   assert.throws(
     () => decodeXattrs(encode('a(ayay)', [[Buffer.of(0xff, 0), NONE]])),
     corrupt(/xattr name/),
@@ -197,12 +207,13 @@ test('commit: a metadata key given twice, a timestamp without end, cut at every 
     dirtree: id,
     dirmeta: id,
   });
-  for (let length = 0; length < bytes.length; length++)
+  for (let length = 0; length < bytes.length; length++) {
     assert.throws(
       () => decodeCommit(bytes.subarray(0, length)),
       { code: 'CORRUPT' },
       `${length} bytes`,
     );
+  }
   const late = Uint8Array.from(bytes);
   late.fill(0xff, late.indexOf(1, 24) - 7, late.indexOf(1, 24) + 1);
   assert.throws(() => decodeCommit(late), corrupt(/commit timestamp 18446744073709551615/));

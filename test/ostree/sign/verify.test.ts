@@ -21,7 +21,9 @@ function repoWith(
 ): { path: string; commit: string; bytes: Uint8Array } {
   const built = new RepoBuilder('archive', config, scratchDirectory());
   const commit = built.commit(built.tree(dir({ file: 'content' })));
-  if (keyring !== undefined) built.write('signer.trustedkeys.gpg', keyring);
+  if (keyring !== undefined) {
+    built.write('signer.trustedkeys.gpg', keyring);
+  }
   return { path: built.path, commit, bytes: openRepo(built.path).loadCommit(commit).bytes };
 }
 

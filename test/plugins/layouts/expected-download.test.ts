@@ -52,7 +52,7 @@ suite('layouts of expected-download', () => {
   for (const [from, more] of [
     ['a dirty image', { prior: [] }],
     ['no image', {}],
-  ] as const satisfies readonly (readonly [string, Partial<LayoutLimits>])[])
+  ] as const satisfies readonly (readonly [string, Partial<LayoutLimits>])[]) {
     test(`more layers never cost more than 1 %, planned on ${from}`, () => {
       fc.assert(
         fc.property(
@@ -69,6 +69,7 @@ suite('layouts of expected-download', () => {
         { numRuns: 500, examples: [[unlucky, 6, 2]] },
       );
     });
+  }
 
   test('five times as many source packages take less than the square of that', () => {
     const best = (length: number) => {

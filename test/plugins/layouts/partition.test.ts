@@ -25,15 +25,19 @@ test('no item would cost less in another group', () => {
     fc.property(items, fc.integer({ min: 1, max: 12 }), (all, count) => {
       const groups = partition(all, count);
       const planned = cost(groups, all);
-      for (const [from, group] of groups.entries())
-        for (const item of group.length > 1 ? group : [])
+      for (const [from, group] of groups.entries()) {
+        for (const item of group.length > 1 ? group : []) {
           for (const to of groups.keys()) {
-            if (to === from) continue;
+            if (to === from) {
+              continue;
+            }
             const moved = groups.map((ids, i) =>
               i === from ? ids.filter((id) => id !== item) : i === to ? [...ids, item] : ids,
             );
             assert.ok(cost(moved, all) >= planned - 1, `item ${item} from group ${from} to ${to}`);
           }
+        }
+      }
     }),
   );
 });

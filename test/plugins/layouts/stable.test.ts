@@ -46,7 +46,7 @@ for (const [count, maxLayers, ratio] of [
   [300, 64, 1.35],
   [300, 32, 2.4],
   [700, 64, 2.5],
-] as const)
+] as const) {
   test(`${maxLayers} layers of ${count} sources cost at most ${ratio} times what one for each does`, () => {
     const all = system(count);
     const layers = stableLayers(all, maxLayers);
@@ -55,6 +55,7 @@ for (const [count, maxLayers, ratio] of [
     const expected = expectedRatio(layers, all);
     assert.ok(expected <= ratio, `${expected}`);
   });
+}
 
 test('what is large and changes often is alone', () => {
   const all = [

@@ -33,9 +33,12 @@ test('files installed through symlinked directories', async () => {
     '/usr/tmp': { target: '../var/tmp' },
     '/home': { target: 'var/home' },
   });
-  for (const path of ['/usr/bin/sh', '/usr/lib/libc.so.6', '/usr/tmp', '/home'] as const)
+  for (const path of ['/usr/bin/sh', '/usr/lib/libc.so.6', '/usr/tmp', '/home'] as const) {
     assert.deepEqual(of(path), ['p.x86_64'], path);
-  for (const path of ['/bin', '/lib64'] as const) assert.deepEqual(of(path), [], path);
+  }
+  for (const path of ['/bin', '/lib64'] as const) {
+    assert.deepEqual(of(path), [], path);
+  }
 });
 
 test('configuration in /usr/etc, /opt and what of /boot is no kernel', async () => {
@@ -54,8 +57,9 @@ test('configuration in /usr/etc, /opt and what of /boot is no kernel', async () 
     '/usr/etc/a/n\nl',
     '/usr/lib/opt/x/y',
     '/usr/lib/ostree-boot/grub2/grub.cfg',
-  ] as const)
+  ] as const) {
     assert.deepEqual(of(path), ['p.x86_64'], JSON.stringify(path));
+  }
   assert.deepEqual(of('/usr/etc/other'), []);
 });
 
@@ -92,13 +96,15 @@ test('several kernels are one component of several packages, their moved files t
     facts?.packages.map(({ nevra }) => nevra),
     ['kernel-core-6.1-1.x86_64', 'kernel-core-6.2-1.x86_64'],
   );
-  for (const version of ['6.1', '6.2'])
-    for (const path of Object.keys(modules(version)) as TreePath[])
+  for (const version of ['6.1', '6.2']) {
+    for (const path of Object.keys(modules(version)) as TreePath[]) {
       assert.deepEqual(
         of(path),
         path.endsWith('initramfs.img') ? [] : ['kernel-core.x86_64'],
         path,
       );
+    }
+  }
 });
 
 test('two architectures of one name are two components that may own one file', async () => {
@@ -146,8 +152,9 @@ test("ghosts, files that were not installed, and directories are nobody's", asyn
     '/usr/excluded',
     '/usr/colour',
     '/usr/dir',
-  ] as const)
+  ] as const) {
     assert.deepEqual(of(path), [], path);
+  }
 });
 
 test('facts: of packages without files, changelog or architecture too; keys are no packages', async () => {
@@ -199,8 +206,9 @@ test('the database and all beside it are a component that changes in every build
     DATABASE,
     '/usr/lib/sysimage/rpm/.rpm.lock',
     '/usr/lib/sysimage/rpm-ostree-base-db/rpmdb.sqlite',
-  ] as const)
+  ] as const) {
     assert.deepEqual(of(path), ['rpmdb'], path);
+  }
   assert.deepEqual(of('/usr/lib/sysimage/other'), []);
 });
 

@@ -177,11 +177,15 @@ test('images that are written at once into a new layout are all there', async ()
   const config = await image.config();
   await Promise.all(
     writers.map(async (writer) => {
-      for (const descriptor of image.manifest.layers) await writer.reuse(descriptor, image);
+      for (const descriptor of image.manifest.layers) {
+        await writer.reuse(descriptor, image);
+      }
       await writer.commit({ config, manifest: image.manifestBytes, platform: undefined });
     }),
   );
-  for (const tag of tags) await validateImage(await openImage(`oci:${directory}:${tag}`));
+  for (const tag of tags) {
+    await validateImage(await openImage(`oci:${directory}:${tag}`));
+  }
 });
 
 test('of an archive only the headers are read to find what is in it', async () => {

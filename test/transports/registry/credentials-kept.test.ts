@@ -55,7 +55,9 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
   check('a redirect to another host does not take them along', (given) =>
     withOtherHost(async (url, seen) => {
       given.proxy.fault = (request) => {
-        if (isAnonymous(request)) return basic;
+        if (isAnonymous(request)) {
+          return basic;
+        }
         return layer(request)
           ? { status: 307, headers: { location: `${url}/there?signature=1` } }
           : undefined;
@@ -109,7 +111,9 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
   check('an upload that is to go to another host does without them', (given) =>
     withOtherHost(async (url, seen) => {
       given.proxy.fault = (request) => {
-        if (isAnonymous(request)) return basic;
+        if (isAnonymous(request)) {
+          return basic;
+        }
         return request.method === 'POST'
           ? { status: 202, headers: { location: `${url}/upload` } }
           : undefined;
@@ -154,7 +158,9 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
             let requests = 0;
             const before = issued;
             given.proxy.fault = (request) => {
-              if (++requests === 4) revoked = issued;
+              if (++requests === 4) {
+                revoked = issued;
+              }
               const isValid =
                 issued > revoked && request.headers.authorization === `Bearer token-${issued}`;
               return isValid ? undefined : { status: 401, headers };

@@ -43,16 +43,18 @@ test('the longest name that fits decides', async () => {
     ['empty.io/x', undefined],
     ['split.io/x', { username: 'u', password: 'p' }],
     ['evil.quay.io/x', undefined],
-  ] as const)
+  ] as const) {
     assert.deepEqual(await find(image, file), expected, image);
+  }
 });
 
 test('what is written is found again', async () => {
-  for (const credentials of [{ username: 'u', password: 'p:ö' }, { identityToken: 'token' }])
+  for (const credentials of [{ username: 'u', password: 'p:ö' }, { identityToken: 'token' }]) {
     assert.deepEqual(
       await find('quay.io/x', authFile(encodeAuthFile('quay.io', credentials))),
       credentials,
     );
+  }
 });
 
 test('a broken file is named, and nothing of what is in it', async () => {
@@ -60,13 +62,14 @@ test('a broken file is named, and nothing of what is in it', async () => {
     '{"auths": secret',
     '{"auths":{"quay.io":"secret"}}',
     { auths: { 'quay.io': auth('secret') } },
-  ])
+  ]) {
     await assert.rejects(find('quay.io/x', authFile(content)), (error: OstrataError) => {
       assert.equal(error.code, 'CORRUPT');
       assert.match(error.message, /auth\.json/);
       assert.doesNotMatch(error.message, /secret|c2VjcmV0/);
       return true;
     });
+  }
   await assert.rejects(find('quay.io/x', join(scratch, 'none')), { code: 'NOT_FOUND' });
 });
 
@@ -87,9 +90,13 @@ suite('the usual files', () => {
     process.env.DOCKER_CONFIG = join(scratch, 'docker');
   });
   afterEach(() => {
-    for (const name of names)
-      if (before[name] === undefined) delete process.env[name];
-      else process.env[name] = before[name];
+    for (const name of names) {
+      if (before[name] === undefined) {
+        delete process.env[name];
+      } else {
+        process.env[name] = before[name];
+      }
+    }
   });
 
   test('the first one that has something for the image', async () => {
@@ -157,6 +164,7 @@ test('challenges are read as RFC 9110 has them', () => {
     ['bearer', ['realm', 'y'], ['service', 'z']],
   ]);
   assert.deepEqual(read('BASIC'), [['basic']]);
-  for (const header of ['', ',,,', '"', 'Bearer realm="never closed', '='.repeat(9000)])
+  for (const header of ['', ',,,', '"', 'Bearer realm="never closed', '='.repeat(9000)]) {
     assert.ok(read(header).length < 2);
+  }
 });

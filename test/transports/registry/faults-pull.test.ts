@@ -37,7 +37,7 @@ suite('pull through a bad network', {
     ...briefFaults,
     ['a body that is cut', { cut: 100, end: 'reset' }],
   ];
-  for (const [what, fault] of faults)
+  for (const [what, fault] of faults) {
     for (const [where, fits] of Object.entries(places)) {
       check(`${what} at the ${where} is got over`, async (given) => {
         given.inject(fits, fault, 1);
@@ -49,8 +49,9 @@ suite('pull through a bad network', {
         await given.assertNothingThere();
       });
     }
+  }
 
-  for (const [where, fits] of Object.entries(places))
+  for (const [where, fits] of Object.entries(places)) {
     check(`no answer for the ${where}, or none to its end, is got over`, async (given) => {
       for (const fault of [{ stall: true }, { cut: 100, end: 'stall' }] as const) {
         given.inject(fits, fault, 1);
@@ -63,6 +64,7 @@ suite('pull through a bad network', {
         );
       }
     });
+  }
 
   check('statuses 500 and 429 are got over', async (given) => {
     for (const status of [500, 429]) {
@@ -89,7 +91,9 @@ suite('pull through a bad network', {
     async (given) => {
       let cuts = 0;
       given.proxy.fault = (request) => {
-        if (!layer(request)) return undefined;
+        if (!layer(request)) {
+          return undefined;
+        }
         delete request.headers.range;
         return cuts++ === 0 ? { cut: 2 * MIB, end: 'reset' } : undefined;
       };
@@ -97,12 +101,13 @@ suite('pull through a bad network', {
     },
   );
 
-  for (const [where, fits] of Object.entries(places))
+  for (const [where, fits] of Object.entries(places)) {
     check(`wrong bytes of the ${where} are an error`, async (given) => {
       given.inject(fits, { flip: 'answer', at: 200 });
       await given.refuses(given.pull(), /digest/, 'CORRUPT');
       await given.assertNothingThere();
     });
+  }
 
   check('a wrong Content-Length is an error at once', async (given) => {
     given.inject(layer, { headers: { 'content-length': '17' } });
@@ -129,7 +134,9 @@ suite('pull through a bad network', {
     let requests = 0;
     const headers = { 'content-range': `bytes 0-9/${bench.big.size}` };
     given.proxy.fault = (request) => {
-      if (!layer(request)) return undefined;
+      if (!layer(request)) {
+        return undefined;
+      }
       return requests++ === 0
         ? { cut: MIB, end: 'reset' }
         : { status: 206, headers, body: '0123456789' };
@@ -168,7 +175,9 @@ suite('pull through a bad network', {
     });
     let size = 0;
     for await (const chunk of reader.blob(bench.big)) {
-      if (size === 0) await sleep(1.5 * STALL);
+      if (size === 0) {
+        await sleep(1.5 * STALL);
+      }
       size += chunk.length;
     }
     assert.equal(size, bench.big.size);

@@ -37,7 +37,7 @@ suite('push through a bad network', {
   const manifest = ({ method, path }: SeenRequest) =>
     method === 'PUT' && path.includes('/manifests/');
 
-  for (const [what, fault] of briefFaults)
+  for (const [what, fault] of briefFaults) {
     for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
       check(`${what} at the ${where} is got over`, async (given) => {
         given.inject(fits, fault, 1);
@@ -49,14 +49,19 @@ suite('push through a bad network', {
         `${what} at the ${where} again and again is ${isThere ? 'no harm' : 'an error'}`,
         async (given) => {
           given.inject(fits, fault);
-          if (isThere && fits === upload) return given.push({ retries: 1 });
+          if (isThere && fits === upload) {
+            return given.push({ retries: 1 });
+          }
           await given.refuses(given.push({ retries: 1 }), /127\.0\.0\.1/, 'IO');
-          if (!isThere) await given.assertNothingThere();
+          if (!isThere) {
+            await given.assertNothingThere();
+          }
         },
       );
     }
+  }
 
-  for (const [where, fits] of Object.entries({ question, start, upload, manifest }))
+  for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
     check(`no answer at the ${where} is got over`, async (given) => {
       given.inject(fits, { stall: true }, 1);
       await given.push({ stallTimeout: STALL, retries: 20 });
@@ -67,6 +72,7 @@ suite('push through a bad network', {
         'IO',
       );
     });
+  }
 
   check('statuses 500 and 429 are got over', async (given) => {
     for (const status of [500, 429]) {
@@ -132,17 +138,25 @@ suite('push through a bad network', {
       async (request, response) => {
         const { method, url = '' } = request;
         const location = { location: `/v2/os/x/blobs/uploads/1?state=${size()}` };
-        if (method === 'HEAD') return response.writeHead(404).end();
-        if (method === 'POST') return response.writeHead(202, location).end();
-        if (method === 'GET')
+        if (method === 'HEAD') {
+          return response.writeHead(404).end();
+        }
+        if (method === 'POST') {
+          return response.writeHead(202, location).end();
+        }
+        if (method === 'GET') {
           return response.writeHead(204, { ...location, range: `0-${size() - 1}` }).end();
+        }
         const isFirst = received === 0;
-        if (!isFirst && !url.endsWith(`state=${size()}`) && method === 'PATCH')
+        if (!isFirst && !url.endsWith(`state=${size()}`) && method === 'PATCH') {
           return response.writeHead(416).end();
+        }
         for await (const chunk of request as AsyncIterable<Buffer>) {
           stored.push(chunk);
           received += chunk.length;
-          if (isFirst && size() > 2 * MIB) return request.socket.destroy();
+          if (isFirst && size() > 2 * MIB) {
+            return request.socket.destroy();
+          }
         }
         return response.writeHead(method === 'PUT' ? 201 : 202, location).end();
       },
@@ -153,7 +167,9 @@ suite('push through a bad network', {
         );
         const image = await openImage(bench.image.imgref);
         // Throws when the upload has failed.
-        for (; size() < bench.big.size; await sleep(20)) await writer.reuse(bench.big, image);
+        for (; size() < bench.big.size; await sleep(20)) {
+          await writer.reuse(bench.big, image);
+        }
         await writer.discard();
       },
     );

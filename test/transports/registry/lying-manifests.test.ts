@@ -36,7 +36,9 @@ async function validate(
       const path = request.url ?? '';
       const key = path.slice(path.lastIndexOf('/') + 1);
       const bytes = answers[key]?.bytes ?? blobs.get(key);
-      if (bytes === undefined) return void response.writeHead(404).end();
+      if (bytes === undefined) {
+        return void response.writeHead(404).end();
+      }
       response
         .writeHead(200, { 'content-type': 'application/octet-stream', ...answers[key]?.headers })
         .end(bytes);
@@ -157,7 +159,7 @@ suite('a manifest that lies is refused with a reason', () => {
       /vnd\.oci\.thing/,
     ],
   ];
-  for (const [what, change, code, message] of lies)
+  for (const [what, change, code, message] of lies) {
     test(what, async () => {
       await assert.rejects(validate(given(change)), (error: OstrataError) => {
         assert.match(error.message, message);
@@ -165,6 +167,7 @@ suite('a manifest that lies is refused with a reason', () => {
         return true;
       });
     });
+  }
 
   test('its media type and that of the answer differ', async () => {
     const { x, ...rest } = given();

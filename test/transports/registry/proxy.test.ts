@@ -35,8 +35,9 @@ test('which proxy is taken, as in Go', () => {
     ['https://localhost/', undefined],
     ['https://127.1.2.3/', undefined],
     ['https://[::1]/', undefined],
-  ] as const)
+  ] as const) {
     assert.equal(proxyFor(new URL(url), environment)?.href, expected, url);
+  }
   assert.equal(
     proxyFor(new URL('https://quay.io/'), { NO_PROXY: '*', HTTPS_PROXY: 'x' }),
     undefined,
@@ -78,8 +79,9 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     proxy = createServer((request, response) => {
       seen.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers });
       const { pathname, search } = new URL(request.url ?? '');
-      if (request.headers['proxy-authorization'] !== authorization)
+      if (request.headers['proxy-authorization'] !== authorization) {
         return response.writeHead(407).end();
+      }
       const out = forward({
         port: plainPort,
         method: request.method,
@@ -94,8 +96,9 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     });
     proxy.on('connect', (request, socket) => {
       seen.push({ method: 'CONNECT', url: request.url ?? '', headers: request.headers });
-      if (request.headers['proxy-authorization'] !== authorization)
+      if (request.headers['proxy-authorization'] !== authorization) {
         return socket.end('HTTP/1.1 407 No\r\n\r\n');
+      }
       const upstream = connect(port(), '127.0.0.1', () => {
         socket.write('HTTP/1.1 200 OK\r\n\r\n');
         socket.pipe(upstream).pipe(socket);
@@ -131,8 +134,9 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     const pushed = await openImage('docker://registry.test/os/x:x', options);
     assert.equal(pushed.manifestDigest, image.manifestDigest);
     assert.ok(seen.length > 0);
-    for (const { method, url } of seen.splice(0))
+    for (const { method, url } of seen.splice(0)) {
       assert.deepEqual([method, url], ['CONNECT', 'registry.test:443']);
+    }
   });
 
   test('a proxy that refuses is told, its password is not', async () => {
@@ -157,6 +161,8 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
       image.manifestDigest,
     );
     assert.ok(seen.length > 0);
-    for (const { url } of seen) assert.match(url, /^http:\/\/registry\.test\/v2\//);
+    for (const { url } of seen) {
+      assert.match(url, /^http:\/\/registry\.test\/v2\//);
+    }
   });
 });

@@ -18,8 +18,9 @@ test('names are read as containers read them', () => {
     ['fedora/base:40', 'docker.io', 'fedora/base', { tag: '40' }],
     ['index.docker.io/fedora', 'docker.io', 'library/fedora', { tag: 'latest' }],
     ['Host/base', 'Host', 'base', { tag: 'latest' }],
-  ] as const)
+  ] as const) {
     assert.deepEqual(parseReference(text), { host, repository, ...rest }, text);
+  }
 });
 
 test('other names are a mistake in the call, told with the part that is wrong', () => {
@@ -42,13 +43,15 @@ test('other names are a mistake in the call, told with the part that is wrong', 
     [`quay.io/a:${'x'.repeat(129)}`, /tag/],
     ['quay.io/a@sha256:12', /after @/],
     [`quay.io/${'a'.repeat(260)}`, /255/],
-  ] as const)
+  ] as const) {
     assert.throws(() => parseReference(text), { code: 'USAGE', message }, text);
+  }
 });
 
 test('registry: and docker:// are the same', () => {
-  for (const imgref of ['registry:quay.io/a:b', 'registry://quay.io/a:b', 'docker://quay.io/a:b'])
+  for (const imgref of ['registry:quay.io/a:b', 'registry://quay.io/a:b', 'docker://quay.io/a:b']) {
     assert.equal(registryHost(imgref), 'quay.io', imgref);
+  }
   assert.throws(() => parseImgref('docker:quay.io/a'), { code: 'USAGE', message: /docker:\/\// });
   assert.equal(registryHost('oci:quay.io'), undefined);
 });

@@ -50,10 +50,13 @@ async function copy(from: string, to: string, options: TransportOptions) {
 function assertSameImage(directory: string, image: TestImage): void {
   const blobs = [image.manifestDigest, ...image.layers.map(({ digest }) => digest)];
   const files = readdirSync(join(directory, 'blobs/sha256'));
-  for (const digest of blobs) assert.ok(files.includes(digest.slice('sha256:'.length)), digest);
+  for (const digest of blobs) {
+    assert.ok(files.includes(digest.slice('sha256:'.length)), digest);
+  }
   assert.equal(files.length, new Set(blobs).size + 1, 'and the config');
-  for (const file of files)
+  for (const file of files) {
     assert.match(run('sha256sum', [join(directory, 'blobs/sha256', file)]), new RegExp(`^${file}`));
+  }
 }
 
 suite('a registry over http', needs('docker-registry'), () => {
@@ -157,7 +160,9 @@ suite('a registry over http', needs('docker-registry'), () => {
       signal: interrupt.signal,
     });
     const image = await openImage(old.imgref);
-    for (const layer of image.manifest.layers) await writer.reuse(layer, image);
+    for (const layer of image.manifest.layers) {
+      await writer.reuse(layer, image);
+    }
     interrupt.abort();
     const push = writer.commit({ config: old.config, manifest: old.manifest, platform: undefined });
     await assert.rejects(push, { code: 'CANCELLED' });
@@ -166,12 +171,13 @@ suite('a registry over http', needs('docker-registry'), () => {
   });
 
   test('what is not there is named, in the words of the registry', async () => {
-    for (const name of ['os/nowhere:x', `os/nowhere@${old.manifestDigest}`])
+    for (const name of ['os/nowhere:x', `os/nowhere@${old.manifestDigest}`]) {
       await assert.rejects(openImage(ref(name), options), (error: OstrataError) => {
         assert.equal(error.code, 'NOT_FOUND');
         assert.match(error.message, /os\/nowhere.*MANIFEST_UNKNOWN/);
         return true;
       });
+    }
     await assert.rejects(createImage(ref(`os/base@${old.manifestDigest}`), options), {
       code: 'USAGE',
     });
@@ -328,13 +334,15 @@ suite(
           { certDirectory, credentials: { username: user, password: 'wrong-password' } },
           /401.*UNAUTHORIZED/,
         ],
-      ] as const)
-        for (const action of [openImage, createImage])
+      ] as const) {
+        for (const action of [openImage, createImage]) {
           await assert.rejects(action(imgref(), options), (error: OstrataError) => {
             assert.match(error.message, message);
             assert.doesNotMatch(error.message, /wrong-password|p:ss/);
             return true;
           });
+        }
+      }
     });
 
     test('--tls-verify=false takes any certificate and stays with https', async () => {

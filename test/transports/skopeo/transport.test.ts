@@ -29,8 +29,11 @@ async function withTmpdir(body: (scratch: string) => Promise<void>): Promise<voi
     await body(scratch);
     assert.deepEqual(readdirSync(tmp), []);
   } finally {
-    if (before === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = before;
+    if (before === undefined) {
+      delete process.env.TMPDIR;
+    } else {
+      process.env.TMPDIR = before;
+    }
   }
 }
 
@@ -41,7 +44,7 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
       'docker-archive',
       (scratch: string) => `docker-archive:${join(scratch, 'image.tar')}:os/base:x`,
     ],
-  ] as const)
+  ] as const) {
     test(`${name}: what is written is read, with the same layers`, () =>
       withTmpdir(async (scratch) => {
         const image = await make(scratch);
@@ -50,11 +53,13 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
         const config = await validateImage(read);
         const original = parseConfig(image.config);
         assert.deepEqual(config.rootfs.diff_ids, original.rootfs.diff_ids);
-        if (name === 'dir')
+        if (name === 'dir') {
           assert.equal(read.manifestDigest, image.manifestDigest, 'dir: keeps digests');
+        }
         assert.equal(read.name, target(scratch));
         await read.close?.();
       }));
+  }
 
   test(
     'containers-storage: podman has what is written, and it is read',
@@ -135,8 +140,11 @@ test('skopeo gets no credentials; where it is missing, that is told', async () =
       });
     } finally {
       process.env.PATH = path;
-      if (proxy === undefined) delete process.env.HTTPS_PROXY;
-      else process.env.HTTPS_PROXY = proxy;
+      if (proxy === undefined) {
+        delete process.env.HTTPS_PROXY;
+      } else {
+        process.env.HTTPS_PROXY = proxy;
+      }
     }
   });
 });

@@ -41,7 +41,7 @@ const expected = (name: string) =>
     .expected.map(({ nevra }) => nevra)
     .sort();
 
-for (const { name } of fixtures)
+for (const { name } of fixtures) {
   test(`${name}: from its root, its folder and its file`, async () => {
     const root = rootWith(name, 'usr/share/rpm');
     mkdirSync(join(root, 'usr/lib/sysimage'), { recursive: true });
@@ -56,10 +56,12 @@ for (const { name } of fixtures)
       join(folder, file),
       join(root, 'link'),
       join(root, 'usr/lib/sysimage/rpm'),
-    ])
+    ]) {
       assert.deepEqual(await nevras(path), expected(name), path);
+    }
     assert.deepEqual(await nevras(root, '/usr/share/rpm'), expected(name));
   });
+}
 
 test('what is not there is named', async () => {
   const root = mkdtempSync(join(scratch, 'empty-'));
@@ -88,13 +90,14 @@ const snapshot = (folder: string) =>
       return [name, ino, size, mtimeNs, ctimeNs, mode, uid].join();
     });
 
-for (const { name } of fixtures)
+for (const { name } of fixtures) {
   test(`${name}: nothing is written and no file appears beside it`, async () => {
     const folder = join(rootWith(name, 'db'), 'db');
     const before = snapshot(folder);
     assert.deepEqual(await nevras(folder), expected(name));
     assert.deepEqual(snapshot(folder), before);
   });
+}
 
 test('a read-only file system, files of another user', needs('root'), async () => {
   const name = 'bookworm-sqlite-wal';

@@ -63,7 +63,7 @@ test('there are fixtures of every backend', () => {
   );
 });
 
-for (const fixture of fixtures)
+for (const fixture of fixtures) {
   describe(fixture.name, () => {
     test('is read as rpm reads it', async () => {
       const db = await openRpmdb(fixture.read());
@@ -93,7 +93,11 @@ for (const fixture of fixtures)
       const files = fixture.read();
       const before = [digest(files.database), files.wal && digest(files.wal)];
       const db = await openRpmdb(files);
-      for (const pkg of db.packages()) for (const file of pkg.files()) file.pathBytes.fill(0);
+      for (const pkg of db.packages()) {
+        for (const file of pkg.files()) {
+          file.pathBytes.fill(0);
+        }
+      }
       assert.deepEqual([digest(files.database), files.wal && digest(files.wal)], before);
     });
 
@@ -106,7 +110,10 @@ for (const fixture of fixtures)
         );
         const readAll = async () => {
           const db = await openRpmdb({ ...files, wal: undefined, database });
-          for (const pkg of db.packages()) for (const _ of pkg.files());
+          for (const pkg of db.packages()) {
+            for (const _ of pkg.files()) {
+            }
+          }
         };
         await assert.rejects(readAll, (error: { code?: string; message: string }) => {
           assert.equal(error.code, 'CORRUPT', `${part}/64: ${error}`);
@@ -117,6 +124,7 @@ for (const fixture of fixtures)
       }
     });
   });
+}
 
 test('text of a path is there exactly when it is UTF-8', async () => {
   for (const fixture of fixtures) {

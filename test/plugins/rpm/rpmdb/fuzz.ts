@@ -41,7 +41,9 @@ const INTERESTING = [
 /** A damaged copy of `bytes`. Most damage goes where structures begin: the start of the file and of its pages. */
 export function damaged(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
   const copy = Buffer.from(bytes);
-  if (random(16) === 0) return copy.subarray(0, random(copy.length + 1));
+  if (random(16) === 0) {
+    return copy.subarray(0, random(copy.length + 1));
+  }
   for (let changes = 1 + random(4); changes > 0; changes--) {
     const page = random(Math.max(1, copy.length >> 9)) << 9;
     const at = [
@@ -52,10 +54,14 @@ export function damaged(bytes: Uint8Array, random: (below: number) => number): U
     ][random(4)] as number;
     switch (random(5)) {
       case 0:
-        if (at < copy.length) (copy[at] as number) ^= 1 << random(8);
+        if (at < copy.length) {
+          (copy[at] as number) ^= 1 << random(8);
+        }
         break;
       case 1:
-        if (at < copy.length) copy[at] = random(256);
+        if (at < copy.length) {
+          copy[at] = random(256);
+        }
         break;
       case 2:
       case 3:
@@ -64,8 +70,11 @@ export function damaged(bytes: Uint8Array, random: (below: number) => number): U
             random(2) === 0
               ? (INTERESTING[random(INTERESTING.length)] as number)
               : random(copy.length);
-          if (random(2) === 0) copy.writeUInt32BE(value, at);
-          else copy.writeUInt32LE(value, at);
+          if (random(2) === 0) {
+            copy.writeUInt32BE(value, at);
+          } else {
+            copy.writeUInt32LE(value, at);
+          }
         }
         break;
       default: {
@@ -92,8 +101,11 @@ export async function fuzz(
 ): Promise<FuzzResult> {
   const databases = discoverFixtures().map((fixture) => fixture.read());
   const headers: Uint8Array[] = [];
-  for (const files of databases)
-    for (const pkg of (await openRpmdb(files)).packages()) headers.push(pkg.header.bytes());
+  for (const files of databases) {
+    for (const pkg of (await openRpmdb(files)).packages()) {
+      headers.push(pkg.header.bytes());
+    }
+  }
   let values = 0;
   let slowest = 0;
   for (let i = 0; i < cases; i++) {
@@ -101,11 +113,11 @@ export async function fuzz(
     const start = performance.now();
     const name = `case ${i} of seed ${seed}`;
     try {
-      if (random(HEADERS_PER_DATABASE + 1) > 0)
+      if (random(HEADERS_PER_DATABASE + 1) > 0) {
         readPackage(
           new RpmPackage(1, damaged(headers[random(headers.length)] as Uint8Array, random)),
         );
-      else {
+      } else {
         const files = databases[random(databases.length)] as (typeof databases)[number];
         const isLog = files.wal !== undefined && random(2) === 0;
         const db = await openRpmdb({
@@ -113,7 +125,9 @@ export async function fuzz(
           database: isLog ? files.database : damaged(files.database, random),
           wal: isLog ? damaged(files.wal as Uint8Array, random) : files.wal,
         });
-        for (const pkg of db.packages()) readPackage(pkg);
+        for (const pkg of db.packages()) {
+          readPackage(pkg);
+        }
       }
       values++;
     } catch (error) {
@@ -148,9 +162,13 @@ function readPackage(pkg: RpmPackage): void {
   }
   for (const tag of pkg.header.tags()) {
     const type = pkg.header.type(tag) as number;
-    if (type >= 1 && type <= 5) pkg.header.numbers(tag);
-    else if (type === 7) pkg.header.binary(tag);
-    else pkg.header.strings(tag);
+    if (type >= 1 && type <= 5) {
+      pkg.header.numbers(tag);
+    } else if (type === 7) {
+      pkg.header.binary(tag);
+    } else {
+      pkg.header.strings(tag);
+    }
   }
   assert.equal(typeof DUMP.print(pkg), 'string');
 }

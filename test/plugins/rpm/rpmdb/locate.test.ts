@@ -9,13 +9,16 @@ const common = { mode: 0, uid: 0, gid: 0, xattrs: new Map(), checksum: '' } as c
 /** Files (of a size), symlinks (to a target), and the directories above them. */
 function tree(entries: Readonly<Record<TreePath, number | string>>): FileMap {
   const directories = new Set<TreePath>(['/']);
-  for (const path of Object.keys(entries))
-    for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1))
+  for (const path of Object.keys(entries)) {
+    for (let at = path.indexOf('/', 1); at > 0; at = path.indexOf('/', at + 1)) {
       directories.add(path.slice(0, at) as TreePath);
+    }
+  }
   const made = Object.entries(entries).map(([key, value]): FileEntry => {
     const path = key as TreePath;
-    if (typeof value === 'string')
+    if (typeof value === 'string') {
       return { ...common, type: 'symlink', path, size: 0, target: value };
+    }
     return { ...common, type: 'file', path, size: value };
   });
   return new FileMap([
@@ -35,8 +38,9 @@ test('each of the usual places, the most recent first', () => {
     '/usr/lib/sysimage/rpm/Packages',
     '/usr/share/rpm/rpmdb.sqlite',
     '/var/lib/rpm/Packages.db',
-  ] as const)
+  ] as const) {
     assert.deepEqual(findRpmdb(tree({ [path]: 1 })), { database: path });
+  }
   assert.equal(findRpmdb(tree({ '/usr/share/other/rpmdb.sqlite': 1 })), undefined);
 });
 

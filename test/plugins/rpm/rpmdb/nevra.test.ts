@@ -40,11 +40,13 @@ test('versions are ordered as rpm orders them', () => {
     ['1.01', '1.1'],
     ['2.0.1', '2_0_1'],
     ['1.', '1'],
-  ] as const)
+  ] as const) {
     assert.equal(compareVersions(a, b), 0, `${a} ${b}`);
-  for (let i = 0; i < ascending.length; i++)
+  }
+  for (let i = 0; i < ascending.length; i++) {
     for (let j = 0; j < ascending.length; j++) {
       const [a, b] = [ascending[i] as string, ascending[j] as string];
       assert.equal(Math.sign(compareVersions(a, b)), Math.sign(i - j), `${a} ${b}`);
     }
+  }
 });

@@ -10,7 +10,9 @@ const SQL = await initSqlJs();
 function sqlite(script: string, blobs: readonly Uint8Array[] = []): Uint8Array {
   const db = new SQL.Database();
   db.run(script);
-  for (const blob of blobs) db.run('INSERT INTO Packages(blob) VALUES (?)', [blob]);
+  for (const blob of blobs) {
+    db.run('INSERT INTO Packages(blob) VALUES (?)', [blob]);
+  }
   const bytes = db.export();
   db.close();
   return bytes;
@@ -44,12 +46,13 @@ test('made-up tables of endless or computed rows are refused', async () => {
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB AS (zeroblob(100000000)))',
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, other BLOB)',
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB) WITHOUT ROWID',
-  ])
+  ]) {
     await assert.rejects(
       names(sqlite(script)),
       { code: 'CORRUPT', message: /Packages|rowid/ },
       script,
     );
+  }
 });
 
 test('rows that are no packages are refused', async () => {
@@ -82,6 +85,7 @@ test('a rollback journal that has to be played back is refused, a finished one i
     code: 'UNSUPPORTED',
     message: /rollback journal of 512/,
   });
-  for (const journal of [new Uint8Array(), new Uint8Array(512)])
+  for (const journal of [new Uint8Array(), new Uint8Array(512)]) {
     await openRpmdb({ ...files, journal });
+  }
 });

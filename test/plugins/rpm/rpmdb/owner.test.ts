@@ -12,13 +12,16 @@ function tree(...paths: readonly string[]): FileMap {
   return new FileMap(
     paths.map((text): FileEntry => {
       const [path, target] = text.split(' -> ') as [TreePath, string?];
-      if (target !== undefined) return { ...common, type: 'symlink', path, target };
-      if (path.endsWith('/'))
+      if (target !== undefined) {
+        return { ...common, type: 'symlink', path, target };
+      }
+      if (path.endsWith('/')) {
         return {
           ...common,
           type: 'directory',
           path: (path.replace(/(?<=.)\/$/, '') || '/') as TreePath,
         };
+      }
       return { ...common, type: 'file', path };
     }),
   );

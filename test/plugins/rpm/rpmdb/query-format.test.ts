@@ -79,8 +79,9 @@ test('a format prints what rpm prints, and so does every tag', needs('rpm'), () 
         parts.map((part) => [Number.parseInt(part, 10), part.slice(part.indexOf('=') + 1)]),
       );
       assert.equal(theirs.size, packages.length, format);
-      for (const pkg of packages)
+      for (const pkg of packages) {
         assert.equal(ours(format, [pkg]), theirs.get(pkg.number), `${format} of ${pkg.nevra}`);
+      }
     }
   } finally {
     rmSync(copy, { recursive: true });

@@ -19,8 +19,9 @@ import { needs } from '../../../support/tools.js';
 function rpmDump(directory: string): Buffer[] {
   const copy = mkdtempSync(join(tmpdir(), 'ostrata-rpmdb-'));
   try {
-    for (const name of readdirSync(directory))
+    for (const name of readdirSync(directory)) {
       copyFileSync(join(directory, name), join(copy, name));
+    }
     const query = ['--dbpath', copy, '-qa', '--qf', DUMP_FORMAT];
     return splitDump(
       execFileSync('rpm', query, { maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'ignore'] }),
@@ -48,23 +49,26 @@ describe('as the rpm of this machine', needs('rpm'), () => {
     backend,
   }));
   const given = process.env.OSTRATA_RPMDB;
-  if (given)
+  if (given) {
     databases.push({
       name: given,
       directory: join(given, '..'),
       backend: backendOf(basename(given)),
     });
-  for (const { name, directory, backend } of databases)
+  }
+  for (const { name, directory, backend } of databases) {
     test(name, async (t) => {
       const file = { sqlite: 'rpmdb.sqlite', ndb: 'Packages.db', bdb: 'Packages' }[backend];
       const theirs = rpmDump(directory);
       // rpm falls silent on a backend it was built without; every rpm since 4.16 has sqlite.
-      if (theirs.length === 0 && backend !== 'sqlite')
+      if (theirs.length === 0 && backend !== 'sqlite') {
         return t.skip(`this rpm was built without ${backend}`);
+      }
       const ours = await ourDump(join(directory, file));
       assert.ok(theirs.length > 0);
       assert.equal(firstDifference(ours, theirs), undefined);
     });
+  }
 });
 
 function backendOf(file: string): 'sqlite' | 'ndb' | 'bdb' {

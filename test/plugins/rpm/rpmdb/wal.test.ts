@@ -39,7 +39,9 @@ function log(frames: readonly Frame[], { littleEndian = false, salt = 7 } = {}):
   const parts = [header];
   for (const { page, fill, commit = 0 } of frames) {
     const frame = Buffer.alloc(FRAME, fill);
-    if (page === 1) frame.writeUInt16BE(PAGE, 24 + 16);
+    if (page === 1) {
+      frame.writeUInt16BE(PAGE, 24 + 16);
+    }
     [page, commit, salt, 8].forEach((value, i) => {
       frame.writeUInt32BE(value, 4 * i);
     });
@@ -55,7 +57,7 @@ function log(frames: readonly Frame[], { littleEndian = false, salt = 7 } = {}):
 const fills = (image: Uint8Array | undefined) =>
   image && Array.from({ length: image.length / PAGE }, (_, i) => image[(i + 1) * PAGE - 1]);
 
-for (const littleEndian of [false, true])
+for (const littleEndian of [false, true]) {
   test(`committed frames are applied, checksums ${littleEndian ? 'little' : 'big'}-endian`, () => {
     const db = database(3);
     const wal = log(
@@ -69,6 +71,7 @@ for (const littleEndian of [false, true])
     assert.deepEqual(fills(applyWal(db, wal)), [1, 21, 3, 40]);
     assert.deepEqual(fills(db), [1, 2, 3]);
   });
+}
 
 test('frames after the last commit do not count', () => {
   const wal = log([
