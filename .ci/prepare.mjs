@@ -32,7 +32,9 @@ function run(program, args, options = {}) {
     stdio: ['ignore', 2, 2],
     ...options,
   });
-  if (error) { console.error(`prepare: ${program}: ${error.message}`); }
+  if (error) {
+    console.error(`prepare: ${program}: ${error.message}`);
+  }
   return status === 0;
 }
 
@@ -51,7 +53,9 @@ function checkNode() {
 /** Whether node_modules holds what package-lock.json asks for. Optional packages may rightly be absent. */
 function dependenciesAreInstalled() {
   const installed = join(root, 'node_modules/.package-lock.json');
-  if (!existsSync(installed)) { return false; }
+  if (!existsSync(installed)) {
+    return false;
+  }
   const read = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
   const have = read(installed);
   return Object.entries(read(join(root, 'package-lock.json'))).every(
@@ -61,7 +65,9 @@ function dependenciesAreInstalled() {
 }
 
 function installDependencies() {
-  if (dependenciesAreInstalled()) { return; }
+  if (dependenciesAreInstalled()) {
+    return;
+  }
   console.error('prepare: node_modules is missing or does not match package-lock.json');
   if (!run('npm', ['ci', '--no-audit', '--no-fund'])) {
     fail('npm ci failed: see above; it needs the npm registry');
@@ -70,7 +76,9 @@ function installDependencies() {
 
 function newestSource(path) {
   const stats = lstatSync(path);
-  if (!stats.isDirectory()) { return stats.mtimeMs; }
+  if (!stats.isDirectory()) {
+    return stats.mtimeMs;
+  }
   // A directory's own time tells of files that were removed.
   return Math.max(
     stats.mtimeMs,
@@ -88,8 +96,12 @@ function compile() {
   const compiled = Math.min(
     ...outputs.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0)),
   );
-  if (compiled > Math.max(...inputs.map(newestSource))) { return; }
-  for (const name of sources) { rmSync(join(root, 'dist', name), { recursive: true, force: true }); }
+  if (compiled > Math.max(...inputs.map(newestSource))) {
+    return;
+  }
+  for (const name of sources) {
+    rmSync(join(root, 'dist', name), { recursive: true, force: true });
+  }
   if (!run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmitOnError'])) {
     fail('the sources do not compile');
   }
@@ -115,7 +127,9 @@ function missingTools() {
 
 function installTools() {
   let missing = missingTools();
-  if (missing.length === 0) { return; }
+  if (missing.length === 0) {
+    return;
+  }
   const packages = (system) => missing.map((tool) => tool[system]).join(' ');
   console.error(
     `prepare: missing programs: ${missing.flatMap((tool) => tool.programs.filter((p) => !isOnPath(p))).join(' ')}`,
@@ -129,16 +143,22 @@ function installTools() {
       { env },
     );
     missing = missingTools();
-    if (missing.length === 0) { return; }
+    if (missing.length === 0) {
+      return;
+    }
   }
   console.error('prepare: for the end-to-end tests install, as root,');
   console.error(`prepare:   Debian, Ubuntu: apt-get install ${packages('debian')}`);
   console.error(`prepare:   Fedora:         dnf install ${packages('fedora')}`);
-  if (inCi) { fail('in CI no test may be skipped for want of a program'); }
+  if (inCi) {
+    fail('in CI no test may be skipped for want of a program');
+  }
   console.error('prepare: tests that need them will be skipped');
 }
 
 checkNode();
 installDependencies();
 compile();
-if (process.argv.includes('--tools')) { installTools(); }
+if (process.argv.includes('--tools')) {
+  installTools();
+}

@@ -37,7 +37,9 @@ function changedFiles() {
     ['status', '--porcelain', '-z', '--no-renames', '--untracked-files=all'],
     options,
   );
-  if (git.status !== 0) { return undefined; }
+  if (git.status !== 0) {
+    return undefined;
+  }
   const lines = git.stdout.split('\0').filter(Boolean);
   return lines.map((line) => {
     const stats = statSync(join(checkout, line.slice(3)), { throwIfNoEntry: false });
@@ -53,8 +55,12 @@ function checkCheckout() {
     return;
   }
   const changes = after.filter((line) => !before.includes(line));
-  for (const line of changes) { console.error(`test: the suite changed the checkout: ${line}`); }
-  if (changes.length > 0) { process.exitCode = 1; }
+  for (const line of changes) {
+    console.error(`test: the suite changed the checkout: ${line}`);
+  }
+  if (changes.length > 0) {
+    process.exitCode = 1;
+  }
 }
 
 const before = changedFiles();
@@ -67,22 +73,29 @@ const isTest = ({ name, file, details }) => details.type !== 'suite' && name !==
 events.on('test:pass', (event) => {
   if (event.skip !== undefined) {
     skipped.push(`${relative(root, event.file ?? '')}: ${event.name}: ${event.skip}`);
+  } else if (isTest(event)) {
+    passed++;
   }
-  else if (isTest(event)) { passed++; }
 });
 events.on('test:fail', (event) => {
   process.exitCode = 1;
-  if (isTest(event)) { failed++; }
+  if (isTest(event)) {
+    failed++;
+  }
 });
 events.compose(new spec()).pipe(process.stdout);
 
 process.on('exit', () => {
   checkCheckout();
-  for (const line of skipped) { console.error(`SKIPPED ${line}`); }
+  for (const line of skipped) {
+    console.error(`SKIPPED ${line}`);
+  }
   console.error(
     `${files.length} files: ${passed} tests passed, ${failed} failed, ${skipped.length} skipped`,
   );
-  if (passed + failed > 0) { return; }
+  if (passed + failed > 0) {
+    return;
+  }
   console.error('test: no test ran');
   process.exitCode = 1;
 });

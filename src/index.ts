@@ -22,7 +22,7 @@ export {
   type ImportCounts,
   type ImportPlan,
   importCounts,
-  type PlannedLayer,
+  type LayerToImport,
 } from './client/import/plan.js';
 export { type PullResult, pullImage } from './client/pull.js';
 export {

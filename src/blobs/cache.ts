@@ -76,7 +76,7 @@ export class BlobCache {
   }
 
   /** Puts the blob of `key` at `target`, a link where possible: not to be written to. Undefined if there is none that is whole. */
-  take(key: string, target: string): BlobResult | undefined {
+  restore(key: string, target: string): BlobResult | undefined {
     try {
       const found = this.#identity(key);
       if (found === undefined) {

@@ -3,7 +3,7 @@ import { type ErrorCode, OstrataError, wrapError } from '../errors.js';
 import type { LayerSpec } from '../layers/spec.js';
 import { toColumns } from './columns.js';
 import { type Compression, createCompressor } from './compress.js';
-import { type BoardMemory, closeBoard, createBoard } from './work-queue.js';
+import { closeWorkQueue, createWorkQueue, type WorkQueueMemory } from './work-queue.js';
 import type { BlobResult } from './writer.js';
 
 export interface LayerTask {
@@ -26,7 +26,7 @@ export interface WorkerData {
   readonly repoPath: string;
   readonly compression: Compression;
   /** Undefined where nobody could help. */
-  readonly board: BoardMemory | undefined;
+  readonly board: WorkQueueMemory | undefined;
 }
 
 export interface WriteLayersOptions {
@@ -55,7 +55,7 @@ export async function writeLayers(
     .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);
   const count = Math.max(1, Math.min(options.jobs, Math.ceil(totalWeight(tasks) / WORTH_A_WORKER)));
   const { repoPath, compression, onWritten } = options;
-  const board = count > 1 ? createBoard(await createCompressor(compression), count) : undefined;
+  const board = count > 1 ? createWorkQueue(await createCompressor(compression), count) : undefined;
   const workerData: WorkerData = { repoPath, compression, board };
   const workers = Array.from(
     { length: count },
@@ -69,7 +69,7 @@ export async function writeLayers(
           const blob = (await send(worker, next.task, options)) as BlobResult;
           results[next.index] = blob;
           if (--unfinished === 0 && board) {
-            closeBoard(board);
+            closeWorkQueue(board);
           }
           await onWritten?.(next.index, blob);
         }

@@ -21,7 +21,7 @@ const SLOTS_PER_WORKER = 2;
 /** What no compressor's worst case exceeds: 1/64 of the block, and a constant for small ones. */
 const outputRoom = (blockSize: number) => blockSize + (blockSize >> 6) + 1024;
 
-export interface BoardMemory {
+export interface WorkQueueMemory {
   readonly words: SharedArrayBuffer;
   readonly bytes: SharedArrayBuffer;
 }
@@ -30,7 +30,7 @@ type Sizes = Pick<Compressor, 'blockSize' | 'window'>;
 const slotSize = ({ blockSize, window }: Sizes) => window + blockSize + outputRoom(blockSize);
 
 /** Room for what `workers` workers may have in work. Pages that are never used take no memory. */
-export function createBoard(sizes: Sizes, workers: number): BoardMemory {
+export function createWorkQueue(sizes: Sizes, workers: number): WorkQueueMemory {
   const slots = workers * SLOTS_PER_WORKER;
   return {
     words: new SharedArrayBuffer(4 * (WORDS + slots * SLOT_WORDS)),
@@ -39,7 +39,7 @@ export function createBoard(sizes: Sizes, workers: number): BoardMemory {
 }
 
 /** Ends the help of all helpers, now and from now on. */
-export function closeBoard({ words: memory }: BoardMemory): void {
+export function closeWorkQueue({ words: memory }: WorkQueueMemory): void {
   const words = new Int32Array(memory);
   Atomics.store(words, CLOSED, 1);
   Atomics.add(words, WORK, 1);
@@ -51,13 +51,13 @@ export type Slot = number;
 const word = (slot: Slot, which: number) => WORDS + slot * SLOT_WORDS + which;
 
 /** One worker's access to the board. A slot belongs to its writer from `put` to `collect`. */
-export class Board {
+export class SharedWorkQueue {
   readonly #compressor: Compressor;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #slots: readonly Slot[];
 
-  constructor(memory: BoardMemory, compressor: Compressor) {
+  constructor(memory: WorkQueueMemory, compressor: Compressor) {
     this.#compressor = compressor;
     this.#words = new Int32Array(memory.words);
     this.#bytes = new Uint8Array(memory.bytes);
@@ -72,7 +72,7 @@ export class Board {
   }
 
   /** Puts a block up, copied; undefined if there is no room. */
-  put(block: Uint8Array, before: Uint8Array): Slot | undefined {
+  submit(block: Uint8Array, before: Uint8Array): Slot | undefined {
     const slot = this.#slots.find((each) => this.#change(each, FREE, TAKEN));
     if (slot === undefined) {
       return undefined;
@@ -89,7 +89,7 @@ export class Board {
   }
 
   /** The compressed form of the first of `mine`, all put up by the caller, whose block is free again. Works on others of them while a helper has it. */
-  collect(mine: readonly Slot[]): Uint8Array {
+  awaitFirst(mine: readonly Slot[]): Uint8Array {
     const slot = mine[0] as Slot;
     while (Atomics.load(this.#words, word(slot, STATE)) !== DONE) {
       if (!this.#compressOneOf(mine)) {
@@ -104,7 +104,7 @@ export class Board {
   }
 
   /** Compresses whatever is put up until the board is closed. */
-  help(): void {
+  workUntilClosed(): void {
     Atomics.add(this.#words, HELPERS, 1);
     for (;;) {
       const seen = Atomics.load(this.#words, WORK);

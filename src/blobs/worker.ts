@@ -6,7 +6,7 @@ import { openRepo } from '../ostree/repo.js';
 import { fromColumns } from './columns.js';
 import { createCompressor } from './compress.js';
 import type { WorkerData, WorkerReply, WorkerTask } from './pool.js';
-import { Board } from './work-queue.js';
+import { SharedWorkQueue } from './work-queue.js';
 import { type BlobResult, BlobWriter } from './writer.js';
 
 /** Progress is told in steps of this many bytes of tar. */
@@ -15,7 +15,7 @@ const PROGRESS_STEP = 8 << 20;
 const { repoPath, compression, board: memory } = workerData as WorkerData;
 const repo = openRepo(repoPath);
 const compressor = await createCompressor(compression);
-const board = memory && new Board(memory, compressor);
+const board = memory && new SharedWorkQueue(memory, compressor);
 const reply = (message: WorkerReply) => parentPort?.postMessage(message);
 
 async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
@@ -40,7 +40,7 @@ async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
 }
 
 function help(): void {
-  board?.help();
+  board?.workUntilClosed();
   reply({ type: 'helped' });
 }
 

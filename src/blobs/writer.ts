@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { writeFully } from '../system/write-fully.js';
 import type { Compressor } from './compress.js';
-import type { Board, Slot } from './work-queue.js';
+import type { SharedWorkQueue, Slot } from './work-queue.js';
 
 /** What a written layer blob is known by. */
 export interface BlobResult {
@@ -24,7 +24,7 @@ export class BlobWriter {
   readonly #fd: number;
   readonly #compressor: Compressor;
   readonly #frame;
-  readonly #board: Board | undefined;
+  readonly #board: SharedWorkQueue | undefined;
   /** Blocks on the board, in order. */
   readonly #waiting: Slot[] = [];
   readonly #block: Buffer;
@@ -39,7 +39,7 @@ export class BlobWriter {
    * Creates `path`, which must not exist.
    * @param board where other workers may help
    */
-  constructor(path: string, compressor: Compressor, board?: Board) {
+  constructor(path: string, compressor: Compressor, board?: SharedWorkQueue) {
     this.#fd = openSync(path, 'wx', 0o644);
     this.#compressor = compressor;
     this.#frame = compressor.frame();
@@ -116,11 +116,11 @@ export class BlobWriter {
   }
 
   /** Puts a block on the board, or compresses it where others keep the board full. */
-  #share(board: Board, block: Uint8Array): void {
-    let slot = board.put(block, this.#before);
+  #share(board: SharedWorkQueue, block: Uint8Array): void {
+    let slot = board.submit(block, this.#before);
     while (slot === undefined && this.#waiting.length > 0) {
       this.#collect();
-      slot = board.put(block, this.#before);
+      slot = board.submit(block, this.#before);
     }
     if (slot !== undefined) {
       this.#waiting.push(slot);
@@ -130,7 +130,7 @@ export class BlobWriter {
   }
 
   #collect(): void {
-    this.#emit((this.#board as Board).collect(this.#waiting));
+    this.#emit((this.#board as SharedWorkQueue).awaitFirst(this.#waiting));
     this.#waiting.shift();
   }
 

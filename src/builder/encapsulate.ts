@@ -14,7 +14,7 @@ import {
 } from '../layers/spec.js';
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { planLayout } from '../layout/plan.js';
-import type { PriorBuild } from '../layout/prior.js';
+import type { LayoutRecord } from '../layout/prior.js';
 import { encodeRecord, LAYOUT_LABEL, recordOf } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import { chainId } from '../oci/chain-id.js';
@@ -65,7 +65,7 @@ export interface ImagePlan {
   readonly commitLayer: CommitLayerSpec;
   readonly chunks: readonly PlannedChunk[];
   /** What the image tells the builds after it. */
-  readonly record: PriorBuild;
+  readonly record: LayoutRecord;
   /** What changed since the previous build; undefined without one. */
   readonly changes: readonly ComponentChange[] | undefined;
 }

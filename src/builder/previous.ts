@@ -2,13 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { inContextAsync } from '../errors.js';
 import {
-  isPlain,
+  lacksCommitLayer,
   layoutRecord,
   namesByLayer,
   type ReadLayer,
   readEncapsulated,
 } from '../image/encapsulated.js';
-import { fingerprints, historyOf, type PriorBuild } from '../layout/prior.js';
+import { fingerprints, historyOf, type LayoutRecord } from '../layout/prior.js';
 import { priorFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
@@ -23,7 +23,7 @@ export interface PreviousLayer {
 
 export interface PreviousBuild {
   /** Its layout in terms of the new build's components. */
-  prior(components: readonly Component[]): PriorBuild;
+  prior(components: readonly Component[]): LayoutRecord;
   /** Where its blobs are; undefined if only a manifest is known. */
   readonly image?: ImageReader | undefined;
   /** Layers by layerKey; empty unless this tool made the image and nobody changed its layers since. */
@@ -41,13 +41,13 @@ interface KnownImage {
   readonly layers: readonly ReadLayer[];
   /** Of each layer that holds components. */
   readonly names: readonly (readonly string[])[];
-  readonly record: PriorBuild | undefined;
+  readonly record: LayoutRecord | undefined;
 }
 
 function readKnown(image: ImageReader, log: Logger): Promise<KnownImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
     const names = namesByLayer(image.manifest, parseConfig(await image.config()));
-    if (isPlain(names)) {
+    if (lacksCommitLayer(names)) {
       log.warn(
         `${image.name} holds no ostree commit: its layout is known by names, its layers are not taken over`,
       );
@@ -65,7 +65,8 @@ function previousOf(
   log: Logger,
 ): PreviousBuild {
   return {
-    prior: (components) => record ?? { ...priorFromNames(names, components, log), foreign: true },
+    prior: (components) =>
+      record ?? { ...priorFromNames(names, components, log), fromOtherTool: true },
     image,
     byKey: new Map(
       layers.flatMap((layer) =>
@@ -118,7 +119,7 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
     const names = namesByLayer(manifest);
     return {
       prior: (components) =>
-        record ?? priorFromNames(isPlain(names) ? names : names.slice(1), components, log),
+        record ?? priorFromNames(lacksCommitLayer(names) ? names : names.slice(1), components, log),
       byKey: new Map(),
       byDiffId: new Map(),
     };

@@ -53,7 +53,7 @@ export async function writeBlobs(
   ) => {
     const descriptor = { mediaType, digest, size };
     if (previous?.image) {
-      await writer.reuse(descriptor, previous.image);
+      await writer.mountBlob(descriptor, previous.image);
     }
     finished.set(layer, { descriptor, diffId, reused: true });
   };
@@ -63,14 +63,14 @@ export async function writeBlobs(
       return reuse(layer, same);
     }
     const descriptor = { mediaType: layerMediaType(compression.name), digest, size };
-    await writer.adopt(path, descriptor);
+    await writer.addBlob(path, descriptor);
     finished.set(layer, { descriptor, diffId, reused: false });
   };
 
   const missing: StagedBlob[] = [];
   for (const [i, layer] of layers.entries()) {
     const path = join(writer.stagingDirectory, `layer-${i}`);
-    const cached = layer.unchanged ? undefined : cache?.take(blobKey(layer), path);
+    const cached = layer.unchanged ? undefined : cache?.restore(blobKey(layer), path);
     if (layer.unchanged) {
       await reuse(layer, layer.unchanged);
     } else if (cached) {

@@ -7,7 +7,7 @@ import { MutableTree } from '../ostree/write/mutable-tree.js';
 const INJECTED = ['hostname', 'resolv.conf'];
 
 /** The tree of a commit, to be changed. */
-export function treeOf(repo: OstreeRepo, commit: string): MutableTree {
+export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTree {
   const { dirmeta, dirtree } = repo.loadCommit(commit).parsed;
   return new MutableTree(repo, dirmeta, dirtree);
 }

@@ -7,7 +7,7 @@ import { allImages, blobRef, listBlobs } from './stored.js';
  * removed, while another process writes: it may be pulling an image that needs them.
  */
 export function pruneLayers(writer: RepoWriter): number | undefined {
-  return writer.alone(() => {
+  return writer.withExclusiveLock(() => {
     const needed = new Set(
       allImages(writer.repo).flatMap(({ manifest }) => manifest.layers.map(({ digest }) => digest)),
     );

@@ -11,7 +11,7 @@ import { checkRefName } from '../ostree/write/refs.js';
 import type { RepoWriter } from '../ostree/write/writer.js';
 import { importDerived } from './import/derived.js';
 import { type ImportPlan, importCounts, planImport } from './import/plan.js';
-import { overlay, removeInjected, treeOf } from './merge.js';
+import { mutableTreeOfCommit, overlay, removeInjected } from './merge.js';
 import { pruneLayers } from './prune.js';
 import { imageMetadata, imageRef, type StoredImage, storedBlob, storedImage } from './stored.js';
 import {
@@ -120,7 +120,7 @@ function writeMergeCommit(
   ref: string,
 ): string {
   const { repo } = writer;
-  const root = treeOf(repo, base);
+  const root = mutableTreeOfCommit(repo, base);
   for (const layer of layers) {
     overlay(root, layer);
   }

@@ -1,6 +1,6 @@
 /** What an image that is read says of itself: which layers hold the commit, what they hold, how they were planned. */
 import { OstrataError } from '../errors.js';
-import type { PlannedLayer, PriorBuild } from '../layout/prior.js';
+import type { LayoutRecord, RecordedLayer } from '../layout/prior.js';
 import { decodeRecord, LAYOUT_LABEL } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
@@ -17,7 +17,7 @@ export interface ReadLayer {
   /** Names by annotation or, where a builder lost it, by history; empty where neither tells. */
   readonly names: readonly string[];
   /** What the layout record says of it. */
-  readonly recorded?: PlannedLayer | undefined;
+  readonly recorded?: RecordedLayer | undefined;
 }
 
 /** An encapsulated image as its config and manifest describe it; no layer is read. */
@@ -25,7 +25,7 @@ export interface EncapsulatedImage {
   readonly labels: Readonly<Record<string, string>>;
   readonly layers: readonly ReadLayer[];
   /** The layout record, where there is one of use. */
-  readonly record: PriorBuild | undefined;
+  readonly record: LayoutRecord | undefined;
 }
 
 /** Reads config and manifest. Throws as {@link classifyLayers}; of a layout record that does not fit the layers, a warning tells. */
@@ -51,7 +51,7 @@ export async function readEncapsulated(
     log.warn(
       `${image.name}: its layers are not those of its layout record; none is known by its key`,
     );
-    return { labels, layers, record: { ...record, foreign: true } };
+    return { labels, layers, record: { ...record, fromOtherTool: true } };
   }
   const commit =
     record?.commitKey === undefined ? undefined : { components: [], key: record.commitKey };
@@ -123,7 +123,7 @@ export function namesByLayer(
 }
 
 /** Whether no layer is a commit's, which has no names: chunkah's images are none that ostree made. */
-export const isPlain = (names: readonly (readonly string[])[]): boolean =>
+export const lacksCommitLayer = (names: readonly (readonly string[])[]): boolean =>
   (names[0]?.length ?? 0) > 0;
 
 function layerNames(
@@ -149,7 +149,7 @@ function layerNames(
 export function layoutRecord(
   labels: Readonly<Record<string, string>> | null | undefined,
   log: Logger,
-): PriorBuild | undefined {
+): LayoutRecord | undefined {
   const text = labels?.[LAYOUT_LABEL];
   return text === undefined ? undefined : decodeRecord(text, log);
 }

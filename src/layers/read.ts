@@ -35,7 +35,7 @@ const MAX_LAYER_METADATA_SIZE = 256 << 20;
 export const DIRECTORY = 'directory';
 
 /** The first layer begins with the commit; chunk layers hold no metadata objects. */
-export type LayerRole = 'commit' | 'chunk';
+export type OstreeLayerKind = 'commit' | 'chunk';
 
 /** What a layer holds. Content objects are verified and forgotten, metadata objects are kept. */
 export interface LayerContents {
@@ -65,7 +65,7 @@ export interface FileSink {
 /** Reads the layer to its end. Throws `CORRUPT` or `LIMIT`, naming the entry and the rule it breaks. */
 export async function readOstreeLayer(
   stream: AsyncIterable<Uint8Array>,
-  role: LayerRole,
+  role: OstreeLayerKind,
   sink?: ObjectSink,
 ): Promise<LayerContents> {
   const layer = new LayerReader(role, sink);
@@ -81,7 +81,7 @@ class LayerReader implements TarVisitor {
   readonly #metadata = new Map<string, Uint8Array>();
   readonly #files = new Set<string>();
   readonly #paths = new Map<string, string>();
-  readonly #role: LayerRole;
+  readonly #role: OstreeLayerKind;
   readonly #sink: ObjectSink | undefined;
   /** Xattrs by their checksum, for objects that are linked to them. */
   readonly #shared = new Map<string, Uint8Array>();
@@ -94,7 +94,7 @@ class LayerReader implements TarVisitor {
   /** Where the content of the present entry goes. */
   #target: { write(bytes: Uint8Array): unknown; finish(): unknown } | undefined;
 
-  constructor(role: LayerRole, sink: ObjectSink | undefined) {
+  constructor(role: OstreeLayerKind, sink: ObjectSink | undefined) {
     this.#role = role;
     this.#sink = sink;
   }

@@ -1,6 +1,6 @@
 import { compareUtf8 } from '../bytes/text.js';
 import type { Component } from '../plugin.js';
-import { fingerprints, type PriorBuild } from './prior.js';
+import { fingerprints, type LayoutRecord } from './prior.js';
 
 /** Why clients of the previous build fetch something. */
 export interface ComponentChange {
@@ -10,7 +10,7 @@ export interface ComponentChange {
 
 /** What differs between the previous build and this one; see {@link buildChanges}. */
 export function componentChanges(
-  prior: PriorBuild,
+  prior: LayoutRecord,
   components: readonly Component[],
 ): readonly ComponentChange[] {
   return buildChanges(prior, {
@@ -20,8 +20,12 @@ export function componentChanges(
 }
 
 /** What differs between two builds, by id; components of unknown version count as unchanged. */
-export function buildChanges(before: PriorBuild, after: PriorBuild): readonly ComponentChange[] {
-  const idsOf = ({ layers }: PriorBuild) => new Set(layers.flatMap(({ components }) => components));
+export function buildChanges(
+  before: LayoutRecord,
+  after: LayoutRecord,
+): readonly ComponentChange[] {
+  const idsOf = ({ layers }: LayoutRecord) =>
+    new Set(layers.flatMap(({ components }) => components));
   const [old, now] = [idsOf(before), idsOf(after)];
   const changes: ComponentChange[] = [];
   for (const id of now) {

@@ -3,22 +3,22 @@ import type { PlannedComponent } from '../components/component.js';
 import { OstrataError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import type { ChangeHistory, Component, LayoutLimits, LayoutStrategy } from '../plugin.js';
-import { historySince, type PlannedLayer, type PriorBuild, priorLayers } from './prior.js';
+import { historySince, type LayoutRecord, priorLayers, type RecordedLayer } from './prior.js';
 
 export type { PlannedComponent } from '../components/component.js';
 
-export interface PlanOptions {
+export interface PlanLayoutOptions {
   /** Layers for components, exclusive ones included, the commit layer not; at least 1. */
   readonly maxLayers: number;
   /** Bytes of content; see {@link LayoutLimits}. */
   readonly maxLayerSize?: number | undefined;
-  readonly prior?: PriorBuild | undefined;
+  readonly prior?: LayoutRecord | undefined;
   readonly log?: Logger | undefined;
 }
 
 /** A proven layout: every component is in exactly one layer, and there are at most `maxLayers` of them. */
 export interface LayoutPlan {
-  readonly layers: readonly PlannedLayer[];
+  readonly layers: readonly RecordedLayer[];
   /** Change counts to be recorded in the image. */
   readonly history: ChangeHistory;
 }
@@ -30,7 +30,7 @@ export interface LayoutPlan {
 export function planLayout(
   components: readonly PlannedComponent[],
   strategy: LayoutStrategy,
-  { maxLayers, maxLayerSize, prior, log = silentLogger }: PlanOptions,
+  { maxLayers, maxLayerSize, prior, log = silentLogger }: PlanLayoutOptions,
 ): LayoutPlan {
   if (!Number.isInteger(maxLayers) || maxLayers < 1) {
     throw new OstrataError(
@@ -57,7 +57,7 @@ function placeShared(
   shared: readonly Component[],
   strategy: LayoutStrategy,
   limits: LayoutLimits,
-): PlannedLayer[] {
+): RecordedLayer[] {
   const { layers } = strategy.plan(shared, limits);
   proveLayout(
     strategy.name,
@@ -73,7 +73,7 @@ function exclusiveLayers(
   components: readonly PlannedComponent[],
   maxLayers: number,
   log: Logger,
-): PlannedLayer[] {
+): RecordedLayer[] {
   const exclusive = components.filter((component) => component.exclusive);
   const available = maxLayers - (exclusive.length < components.length ? 1 : 0);
   if (exclusive.length <= available) {
@@ -101,7 +101,7 @@ function exclusiveLayers(
 /** Throws `PLUGIN`, naming who broke what, unless every id of `ids` is in exactly one of at most `maxLayers` layers. */
 export function proveLayout(
   who: string,
-  layers: readonly PlannedLayer[],
+  layers: readonly RecordedLayer[],
   ids: readonly string[],
   maxLayers: number,
 ): void {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ChangeCount, ChangeHistory, Component, LayoutLayer, PriorLayer } from '../plugin.js';
 
 /** A layer of a planned or recorded image. */
-export interface PlannedLayer extends LayoutLayer {
+export interface RecordedLayer extends LayoutLayer {
   /** Holds only components that asked for layers of their own; strategies never see it. */
   readonly exclusive?: boolean | undefined;
   /** What the layer's blob is known by (see `recordOf`); only recorded layers have one. */
@@ -12,17 +12,17 @@ export interface PlannedLayer extends LayoutLayer {
 }
 
 /** What is known of the image that clients have when they fetch the one being planned. */
-export interface PriorBuild {
-  readonly layers: readonly PlannedLayer[];
+export interface LayoutRecord {
+  readonly layers: readonly RecordedLayer[];
   /** {@link fingerprint} of each component's version; a component without one counts as unchanged. */
   readonly versions?: Fingerprints | undefined;
   readonly history?: ChangeHistory | undefined;
   /** Of the image's layers up to the last with content of the commit; undefined for what is no image yet. */
   readonly chainId?: string | undefined;
-  /** What the blob of the commit layer is known by, as {@link PlannedLayer.key}. */
+  /** What the blob of the commit layer is known by, as {@link RecordedLayer.key}. */
   readonly commitKey?: string | undefined;
   /** Another tool wrote it: no layer blob of ours can equal one of its, so all of it is fetched again. */
-  readonly foreign?: boolean | undefined;
+  readonly fromOtherTool?: boolean | undefined;
 }
 
 /**
@@ -48,7 +48,7 @@ export function fingerprints(components: readonly Component[]): Fingerprints {
 
 /** Whether each component known in both builds changed between them; components of unknown version are left out. */
 export function changesSince(
-  prior: PriorBuild,
+  prior: LayoutRecord,
   components: readonly Component[],
 ): ReadonlyMap<string, boolean> {
   return changesBetween(prior.versions ?? new Map(), fingerprints(components));
@@ -67,7 +67,7 @@ function changesBetween(before: Fingerprints, after: Fingerprints): ReadonlyMap<
 
 /** The history that the build of `components` on `prior` adds up to, for exactly these components. */
 export function historySince(
-  { history = new Map(), versions = new Map() }: PriorBuild,
+  { history = new Map(), versions = new Map() }: LayoutRecord,
   components: readonly Component[],
 ): ChangeHistory {
   return withUpdate(history, versions, fingerprints(components));
@@ -118,7 +118,7 @@ function halved({ updates, changes }: ChangeCount): ChangeCount {
 }
 
 /** The layers of `prior` as a strategy sees them that is to place exactly `components`. */
-export function priorLayers(prior: PriorBuild, components: readonly Component[]): PriorLayer[] {
+export function priorLayers(prior: LayoutRecord, components: readonly Component[]): PriorLayer[] {
   const wanted = new Set(components.map(({ id }) => id));
   const changes = changesSince(prior, components);
   return prior.layers.flatMap((layer) => {
@@ -131,7 +131,7 @@ export function priorLayers(prior: PriorBuild, components: readonly Component[])
     return [
       {
         components: kept,
-        dirty: prior.foreign === true || lost || kept.some((id) => changes.get(id) === true),
+        dirty: prior.fromOtherTool === true || lost || kept.some((id) => changes.get(id) === true),
       },
     ];
   });

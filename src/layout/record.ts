@@ -16,7 +16,7 @@ import { compareUtf8 } from '../bytes/text.js';
 import type { Logger } from '../log.js';
 import type { ChangeCount, Component } from '../plugin.js';
 import type { LayoutPlan } from './plan.js';
-import { fingerprints, type PlannedLayer, type PriorBuild } from './prior.js';
+import { fingerprints, type LayoutRecord, type RecordedLayer } from './prior.js';
 
 export const LAYOUT_LABEL = 'ostrata.layout';
 const VERSION = 1;
@@ -47,8 +47,8 @@ const recordSchema = v.object({
 export function recordOf(
   plan: LayoutPlan,
   components: readonly Component[],
-  known: readonly Pick<PlannedLayer, 'key' | 'changesPerYear'>[] = [],
-): PriorBuild {
+  known: readonly Pick<RecordedLayer, 'key' | 'changesPerYear'>[] = [],
+): LayoutRecord {
   return {
     layers: plan.layers.map((layer, i) => {
       const { key, changesPerYear } = known[i] ?? {};
@@ -64,7 +64,7 @@ export function recordOf(
 }
 
 /** The label's text; over {@link MAX_RECORD_BYTES} counts, then fingerprints are left out, then there is no label. */
-export function encodeRecord(record: PriorBuild, log: Logger): string | undefined {
+export function encodeRecord(record: LayoutRecord, log: Logger): string | undefined {
   const ids = record.layers.flatMap((layer) => layer.components);
   const layers = record.layers.map(({ components, exclusive, key, changesPerYear: rate }) => ({
     ids: components,
@@ -97,7 +97,7 @@ export function encodeRecord(record: PriorBuild, log: Logger): string | undefine
 }
 
 /** What a label tells; undefined, after a warning, for one that is damaged or of a newer version. Never throws. */
-export function decodeRecord(text: string, log: Logger): PriorBuild | undefined {
+export function decodeRecord(text: string, log: Logger): LayoutRecord | undefined {
   const ignored = (reason: string): undefined => {
     log.warn(`label ${LAYOUT_LABEL} is ignored: ${reason}`);
     return undefined;
@@ -125,7 +125,7 @@ function toPriorBuild({
   fingerprints,
   updates,
   changes,
-}: v.InferOutput<typeof recordSchema>): PriorBuild {
+}: v.InferOutput<typeof recordSchema>): LayoutRecord {
   const ids = layers.flatMap((layer) => layer.ids);
   const versions = new Map<string, string>();
   const history = new Map<string, ChangeCount>();
@@ -141,7 +141,7 @@ function toPriorBuild({
   }
   return {
     layers: layers.map(
-      ({ ids, exclusive, key, rate }): PlannedLayer => ({
+      ({ ids, exclusive, key, rate }): RecordedLayer => ({
         components: ids,
         ...(exclusive && { exclusive }),
         ...(key !== undefined && { key }),
@@ -160,7 +160,7 @@ export function priorFromNames(
   layers: readonly (readonly string[])[],
   components: readonly Component[],
   log: Logger,
-): PriorBuild {
+): LayoutRecord {
   const idsByName = new Map<string, string[]>();
   const add = (name: string, id: string) =>
     idsByName.set(name, [...(idsByName.get(name) ?? []), id]);

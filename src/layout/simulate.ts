@@ -2,7 +2,7 @@
 import { silentLogger } from '../log.js';
 import type { Component, LayoutLayer, LayoutStrategy } from '../plugin.js';
 import { type PlannedComponent, planLayout } from './plan.js';
-import type { PriorBuild } from './prior.js';
+import type { LayoutRecord } from './prior.js';
 import { decodeRecord, encodeRecord, recordOf } from './record.js';
 
 /** One build of a series: all that a layout is planned from. */
@@ -47,7 +47,7 @@ export function simulateChain(
   strategy: LayoutStrategy,
   { maxLayers, maxLayerSize }: ChainOptions,
 ): readonly SimulatedBuild[] {
-  let prior: PriorBuild | undefined;
+  let prior: LayoutRecord | undefined;
   return builds.map((build) => {
     const plan = planLayout(build.components, strategy, {
       maxLayers,

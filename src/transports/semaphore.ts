@@ -1,5 +1,5 @@
 /** At most `limit` bodies at a time, in the order they were given. */
-export class Parallel {
+export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 

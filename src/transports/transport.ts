@@ -14,9 +14,9 @@ export interface ImageWriter {
    * Takes over a finished file as the blob of `descriptor`, whose digest the caller has computed. Like `reuse` it may
    * return while the blob is still on its way; a failure is then one of what is called next, of `commit` at the latest.
    */
-  adopt(file: string, descriptor: Descriptor): Promise<void>;
+  addBlob(file: string, descriptor: Descriptor): Promise<void>;
   /** Takes over a blob of another image: kept, linked or copied; a copy is verified. `NOT_FOUND` if it is nowhere. */
-  reuse(descriptor: Descriptor, from: ImageReader): Promise<void>;
+  mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void>;
   /** Makes the image visible: its config and its manifest. The last step. */
   commit(image: {
     readonly config: Uint8Array;

@@ -6,7 +6,7 @@ import type { Dirmeta } from '../ostree/objects/dirmeta.js';
 import type { Dirtree } from '../ostree/objects/dirtree.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import type { Loaded, OstreeRepo } from '../ostree/repo.js';
-import { InfoReader } from './file-infos.js';
+import { FileInfoReader } from './file-infos.js';
 import { FileMap } from './file-map.js';
 import { regularFile, wholeFile } from './lookup.js';
 import type { FileEntry, Tree, TreePath } from './tree.js';
@@ -55,7 +55,7 @@ export async function openLargeCommitTree(
   log?: Logger,
 ): Promise<CommitTree> {
   const walk = new Walk(repo, checksum);
-  const infos = new InfoReader(repo);
+  const infos = new FileInfoReader(repo);
   try {
     for (const object of walk.run()) {
       infos.add(object);

@@ -56,7 +56,7 @@ export function readUntaken(
  * Reads what is known of the content objects of a commit: system calls mostly. Of many objects a second thread begins while
  * they are still being added; then this one reads what is left too.
  */
-export class InfoReader {
+export class FileInfoReader {
   readonly #repo: OstreeRepo;
   readonly #checksums: string[] = [];
   readonly #batches: InfosBatch[] = [];

@@ -35,7 +35,7 @@ function takeAll(directory: string): number {
   let taken = 0;
   for (const key of readdirSync(directory).filter((name) => !name.startsWith('.'))) {
     const target = join(scratchDirectory(), 'blob');
-    const blob = cache.take(key, target);
+    const blob = cache.restore(key, target);
     assert.ok(blob, `${key} is there and is whole`);
     assert.equal(
       `sha256:${createHash('sha256').update(readFileSync(target)).digest('hex')}`,

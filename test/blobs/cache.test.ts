@@ -40,10 +40,10 @@ test('a blob is there again, with all that is known of it', () => {
   const { cache, path, add } = setUp();
   const blob = add('key', 'content');
   const target = path();
-  assert.deepEqual(cache.take('key', target), blob);
+  assert.deepEqual(cache.restore('key', target), blob);
   assert.equal(readFileSync(target, 'utf8'), 'content');
   const other = path();
-  assert.equal(cache.take('other', other), undefined);
+  assert.equal(cache.restore('other', other), undefined);
   assert.equal(existsSync(other), false);
 });
 
@@ -52,7 +52,7 @@ test('what was added by two at once is there once', () => {
   add('key', 'content');
   const blob = add('key', 'content');
   assert.deepEqual(readdirSync(directory), ['key']);
-  assert.deepEqual(cache.take('key', path()), blob);
+  assert.deepEqual(cache.restore('key', path()), blob);
 });
 
 /** Ways in which an entry may be found damaged. */
@@ -71,10 +71,10 @@ for (const [name, damage] of Object.entries(damages)) {
     const blob = add('key', 'content');
     damage(join(directory, 'key'));
     const target = path();
-    assert.equal(cache.take('key', target), undefined);
+    assert.equal(cache.restore('key', target), undefined);
     assert.equal(existsSync(target), false);
     add('key', 'content');
-    assert.deepEqual(cache.take('key', target), blob);
+    assert.deepEqual(cache.restore('key', target), blob);
   });
 }
 
@@ -88,7 +88,7 @@ test('after a reboot a blob is read once, whatever its size and time say', () =>
       JSON.stringify({ ...JSON.parse(readFileSync(entryFile, 'utf8')), boot }),
     );
   setBoot('another');
-  assert.deepEqual(cache.take('key', path()), blob);
+  assert.deepEqual(cache.restore('key', path()), blob);
   assert.notEqual(JSON.parse(readFileSync(entryFile, 'utf8')).boot, 'another');
   setBoot('another');
   const { mtimeNs } = statSync(file, { bigint: true });
@@ -100,7 +100,7 @@ test('after a reboot a blob is read once, whatever its size and time say', () =>
       String(statSync(file, { bigint: true }).mtimeNs),
     ),
   );
-  assert.equal(cache.take('key', path()), undefined);
+  assert.equal(cache.restore('key', path()), undefined);
 });
 
 test('what was not used for longest goes first, abandoned work too', () => {
@@ -111,7 +111,7 @@ test('what was not used for longest goes first, abandoned work too', () => {
   for (const [i, key] of ['a', 'b', 'c'].entries()) {
     utimesSync(join(directory, key, 'entry.json'), 1000 + i, 1000 + i);
   }
-  cache.take('a', path());
+  cache.restore('a', path());
   mkdirSync(join(directory, '.d.old'));
   mkdirSync(join(directory, '.e.new'));
   utimesSync(join(directory, '.d.old'), 1000, 1000);

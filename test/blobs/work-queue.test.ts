@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { createCompressor } from '../../src/blobs/compress.js';
-import { Board, closeBoard, createBoard } from '../../src/blobs/work-queue.js';
+import { closeWorkQueue, createWorkQueue, SharedWorkQueue } from '../../src/blobs/work-queue.js';
 import { BlobWriter } from '../../src/blobs/writer.js';
 import { scratchDirectory } from '../support/scratch.js';
 
@@ -16,14 +16,14 @@ const scratch = scratchDirectory();
 const content = Buffer.alloc(9 * compressor.blockSize + 777, 'all work and no play ');
 randomFillSync(content.subarray(0, 3 * compressor.blockSize));
 
-function write(name: string, board?: Board) {
+function write(name: string, board?: SharedWorkQueue) {
   const writer = new BlobWriter(join(scratch, name), compressor, board);
   writer.write(content);
   return writer.finish();
 }
 
 /** A thread that helps until the board is closed, or is ended. */
-function startHelper(board: ReturnType<typeof createBoard>) {
+function startHelper(board: ReturnType<typeof createWorkQueue>) {
   const module = (name: string) =>
     JSON.stringify(new URL(`../../src/blobs/${name}.js`, import.meta.url).href);
   const code = `
@@ -41,8 +41,8 @@ function startHelper(board: ReturnType<typeof createBoard>) {
 
 test('a blob is the same, written alone or with help', async () => {
   const alone = write('alone');
-  const memory = createBoard(compressor, 2);
-  const board = new Board(memory, compressor);
+  const memory = createWorkQueue(compressor, 2);
+  const board = new SharedWorkQueue(memory, compressor);
   const helpers = [startHelper(memory), startHelper(memory)];
   await Promise.all(helpers.map(({ next }) => next()));
   while (!board.hasHelpers) {
@@ -51,27 +51,27 @@ test('a blob is the same, written alone or with help', async () => {
   assert.deepEqual(write('helped', board), alone);
   assert.deepEqual(write('again', board), alone);
   const ended = helpers.map(({ next }) => next());
-  closeBoard(memory);
+  closeWorkQueue(memory);
   assert.deepEqual(await Promise.all(ended), ['helped', 'helped']);
 });
 
 test('a writer finishes what no helper takes', () => {
-  const memory = createBoard(compressor, 1);
-  const board = new Board(memory, compressor);
+  const memory = createWorkQueue(compressor, 1);
+  const board = new SharedWorkQueue(memory, compressor);
   const [a, b] = [content.subarray(0, 100), content.subarray(-100)];
-  const slots = [board.put(a, new Uint8Array()), board.put(b, a)];
+  const slots = [board.submit(a, new Uint8Array()), board.submit(b, a)];
   assert.deepEqual(slots, [0, 1]);
-  assert.equal(board.put(a, b), undefined, 'the board is full');
-  assert.deepEqual(board.collect([0, 1]), compressor.compress(a, new Uint8Array()));
-  assert.deepEqual(board.collect([1]), compressor.compress(b, a));
-  assert.equal(board.put(a, b), 0, 'its places are free again');
+  assert.equal(board.submit(a, b), undefined, 'the board is full');
+  assert.deepEqual(board.awaitFirst([0, 1]), compressor.compress(a, new Uint8Array()));
+  assert.deepEqual(board.awaitFirst([1]), compressor.compress(b, a));
+  assert.equal(board.submit(a, b), 0, 'its places are free again');
 });
 
 test('a helper that waits can be ended, and whoever comes after the end does not wait', async () => {
-  const memory = createBoard(compressor, 1);
+  const memory = createWorkQueue(compressor, 1);
   const { worker, next } = startHelper(memory);
   await next();
   await worker.terminate();
-  closeBoard(memory);
-  new Board(memory, compressor).help();
+  closeWorkQueue(memory);
+  new SharedWorkQueue(memory, compressor).workUntilClosed();
 });

@@ -1,7 +1,7 @@
 /** Layers laid over a tree: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { overlay, removeInjected, treeOf } from '../../src/client/merge.js';
+import { mutableTreeOfCommit, overlay, removeInjected } from '../../src/client/merge.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { MutableTree } from '../../src/ostree/write/mutable-tree.js';
 import { dir, RepoBuilder, type TreeSpec } from '../support/build-repo.js';
@@ -9,7 +9,7 @@ import { scratchDirectory } from '../support/scratch.js';
 
 const built = new RepoBuilder('archive', '', scratchDirectory());
 const repo = openRepo(built.path);
-const tree = (spec: TreeSpec) => treeOf(repo, built.commit(built.tree(spec)));
+const tree = (spec: TreeSpec) => mutableTreeOfCommit(repo, built.commit(built.tree(spec)));
 
 /** Paths of files, and of directories with a slash behind them. */
 function paths(root: MutableTree, prefix = '/'): string[] {

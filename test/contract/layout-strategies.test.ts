@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { layoutNames, loadLayoutStrategy } from '../../plugins/index.js';
 import { planLayout, proveLayout } from '../../src/layout/plan.js';
-import type { PriorBuild } from '../../src/layout/prior.js';
+import type { LayoutRecord } from '../../src/layout/prior.js';
 import { recordOf } from '../../src/layout/record.js';
 import type {
   ChangeHistory,
@@ -156,7 +156,7 @@ for (const name of layoutNames) {
           fc.array(given, { minLength: 2, maxLength: 5 }),
           fc.boolean(),
           (builds, foreign) => {
-            let prior: PriorBuild | undefined;
+            let prior: LayoutRecord | undefined;
             for (const { components, maxLayers, maxLayerSize } of builds) {
               const limits = {
                 maxLayers,
@@ -165,7 +165,7 @@ for (const name of layoutNames) {
               };
               const plan = planLayout(components, strategy, limits); // proves the layout
               assert.ok(plan.layers.length <= maxLayers);
-              prior = { ...recordOf(plan, components), foreign };
+              prior = { ...recordOf(plan, components), fromOtherTool: foreign };
             }
           },
         ),

@@ -41,11 +41,11 @@ async function write(
 ): Promise<string> {
   for (const [i, bytes] of layers.entries()) {
     if (from) {
-      await writer.reuse(descriptor(bytes), from);
+      await writer.mountBlob(descriptor(bytes), from);
     } else {
       const file = join(writer.stagingDirectory, `layer-${i}`);
       writeFileSync(file, bytes, { flag: 'wx' });
-      await writer.adopt(file, descriptor(bytes));
+      await writer.addBlob(file, descriptor(bytes));
     }
   }
   const image = describe(layers);
@@ -103,7 +103,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       const writer = await createImage(`${imgref(scratch)}:x`);
       const file = join(writer.stagingDirectory, 'layer');
       writeFileSync(file, small);
-      await writer.adopt(file, descriptor(small));
+      await writer.addBlob(file, descriptor(small));
       await assert.rejects(openImage(`${imgref(scratch)}:x`), { code: 'NOT_FOUND' });
       await writer.discard();
       await writer.discard();
@@ -116,7 +116,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       const writer = await createImage(target);
       const file = join(writer.stagingDirectory, 'layer');
       writeFileSync(file, large);
-      await writer.adopt(file, descriptor(large));
+      await writer.addBlob(file, descriptor(large));
       await writer.discard();
       const image = await openImage(target);
       assert.equal(image.manifestDigest, digest);
@@ -134,7 +134,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
     test('a commit that cannot be completed leaves nothing', async () => {
       const scratch = scratchDirectory();
       const writer = await createImage(`${imgref(scratch)}:x`);
-      await writer.adopt(join(writer.stagingDirectory, 'never-written'), descriptor(small));
+      await writer.addBlob(join(writer.stagingDirectory, 'never-written'), descriptor(small));
       await assert.rejects(writer.commit({ ...describe([small]), platform }), {
         code: 'NOT_FOUND',
         message: /writing .*image/,
@@ -219,7 +219,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       const scratch = scratchDirectory();
       const writer = await createImage(imgref(scratch));
       const missing = descriptor(Buffer.from('never written'));
-      await assert.rejects(writer.reuse(missing, await openImage(source)), {
+      await assert.rejects(writer.mountBlob(missing, await openImage(source)), {
         code: 'NOT_FOUND',
         message: new RegExp(`taking over blob ${missing.digest} of .*image`),
       });

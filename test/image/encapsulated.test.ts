@@ -161,7 +161,7 @@ test('an image whose layers are not those of its record: the layout counts, the 
     );
     assert.deepEqual([...previous.byKey.keys()], isKnown ? ['commit', 'a', 'b', 'c'] : []);
     const prior = previous.prior([]);
-    assert.equal(prior.foreign ?? false, !isKnown);
+    assert.equal(prior.fromOtherTool ?? false, !isKnown);
     assert.deepEqual(
       prior.layers.map(({ components }) => components),
       recorded.map(({ ids }) => ids),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { componentChanges } from '../../src/layout/changes.js';
-import { fingerprint, type PriorBuild } from '../../src/layout/prior.js';
+import { fingerprint, type LayoutRecord } from '../../src/layout/prior.js';
 import type { Component } from '../../src/plugin.js';
 
 const component = (id: string, version: string): Component => ({
@@ -14,7 +14,7 @@ const component = (id: string, version: string): Component => ({
 });
 
 test('what changed, came and went since the previous build, by id', () => {
-  const prior: PriorBuild = {
+  const prior: LayoutRecord = {
     layers: [{ components: ['same', 'changed'] }, { components: ['gone', 'unknown'] }],
     versions: new Map([
       ['same', fingerprint('1')],

@@ -105,7 +105,7 @@ test('an image of another tool has no clean layer', () => {
   const spy = spyingOn(seen);
   planLayout([component('a')], spy, {
     maxLayers: 4,
-    prior: { layers: [{ components: ['a'] }], foreign: true },
+    prior: { layers: [{ components: ['a'] }], fromOtherTool: true },
   });
   assert.deepEqual(seen[0]?.prior, [{ components: ['a'], dirty: true }]);
 });

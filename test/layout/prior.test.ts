@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fingerprint, historySince, type PriorBuild } from '../../src/layout/prior.js';
+import { fingerprint, historySince, type LayoutRecord } from '../../src/layout/prior.js';
 import type { Component } from '../../src/plugin.js';
 
 const ids = ['a', 'b', 'c', 'd'];
@@ -13,7 +13,7 @@ const build = (versions: string): Component[] =>
     changesPerYear: 1,
     version: versions[i] ?? '',
   }));
-const prior = (versions: string, history?: PriorBuild['history']): PriorBuild => ({
+const prior = (versions: string, history?: LayoutRecord['history']): LayoutRecord => ({
   layers: [{ components: ids }],
   versions: new Map(ids.map((id, i) => [id, fingerprint(versions[i] ?? '')])),
   ...(history && { history }),
@@ -29,13 +29,13 @@ test('an ordinary update is counted for each component known before', () => {
 });
 
 test('a rebase, where half or more changed, and a rebuild, where nothing did, are not counted', () => {
-  const known: PriorBuild['history'] = new Map([['a', { updates: 3, changes: 2 }]]);
+  const known: LayoutRecord['history'] = new Map([['a', { updates: 3, changes: 2 }]]);
   assert.deepEqual([...historySince(prior('1111', known), build('2211'))], [...known]);
   assert.deepEqual([...historySince(prior('1111', known), build('1111'))], [...known]);
 });
 
 test('counts stay small by halving', () => {
-  const known: PriorBuild['history'] = new Map([['a', { updates: 128, changes: 64 }]]);
+  const known: LayoutRecord['history'] = new Map([['a', { updates: 128, changes: 64 }]]);
   assert.deepEqual(historySince(prior('1111', known), build('1112')).get('a'), {
     updates: 65,
     changes: 32,

@@ -20,7 +20,7 @@ for (let round = 0; round < rounds; round++) {
   const target = join(scratch, 'blob');
   const content = Buffer.alloc(1_000_000, key);
   const digest = `sha256:${createHash('sha256').update(content).digest('hex')}`;
-  const blob = cache.take(key, target);
+  const blob = cache.restore(key, target);
   if (blob !== undefined && !(blob.digest === digest && readFileSync(target).equals(content))) {
     process.exitCode = 1;
   }

@@ -1,6 +1,6 @@
 /** An image from one place to another, byte for byte. */
 import { parseConfig } from '../../src/oci/types.js';
-import { Parallel } from '../../src/transports/semaphore.js';
+import { Semaphore } from '../../src/transports/semaphore.js';
 import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
 
 /** Blobs at the same time, as skopeo and podman have it. */
@@ -12,9 +12,9 @@ export async function copyImage(image: ImageReader, writer: ImageWriter): Promis
     const config = await image.config();
     const { architecture, os } = parseConfig(config);
     const layers = new Map(image.manifest.layers.map((layer) => [layer.digest, layer]));
-    const parallel = new Parallel(MAX_COPIES);
+    const parallel = new Semaphore(MAX_COPIES);
     const copies = [...layers.values()].map((layer) =>
-      parallel.run(() => writer.reuse(layer, image)),
+      parallel.run(() => writer.mountBlob(layer, image)),
     );
     await Promise.all(copies).finally(() => Promise.allSettled(copies));
     await writer.commit({ config, manifest: image.manifestBytes, platform: { architecture, os } });

@@ -83,7 +83,7 @@ export async function writeTestImage(
   for (const [i, blob] of described.blobs.entries()) {
     const file = join(writer.stagingDirectory, `layer-${i}`);
     writeFileSync(file, blob);
-    await writer.adopt(file, described.layers[i] as (typeof described.layers)[number]);
+    await writer.addBlob(file, described.layers[i] as (typeof described.layers)[number]);
   }
   await writer.commit({ ...described, platform: { architecture: 'amd64', os: 'linux' } });
   const size = described.layers.reduce((sum, layer) => sum + layer.size, described.config.length);

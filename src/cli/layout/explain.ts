@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { changeProbabilities } from '../../../plugins/layouts/probability.js';
 import { OstrataError } from '../../errors.js';
 import type { PlannedComponent } from '../../layout/plan.js';
-import type { PlannedLayer } from '../../layout/prior.js';
+import type { RecordedLayer } from '../../layout/prior.js';
 import {
   counted,
   formatBytes,
@@ -14,16 +14,16 @@ import {
 import { terminalLogger } from '../output/terminal.js';
 import {
   addLayoutSourceOptions,
+  type LayoutSourceOptions,
   type OpenLayout,
   openOwnLayout,
   SOURCE_HELP,
-  type SourceOptions,
 } from './plan.js';
 
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 90;
 
-interface ExplainOptions extends SourceOptions {
+interface ExplainOptions extends LayoutSourceOptions {
   readonly component: readonly string[];
 }
 
@@ -52,7 +52,7 @@ function explain({ build, layout }: OpenLayout, name: string): string {
   }
   const chance = changeProbabilities(build.components, layout.history);
   const byId = new Map(build.components.map((component) => [component.id, component]));
-  const membersOf = (layer: PlannedLayer) =>
+  const membersOf = (layer: RecordedLayer) =>
     layer.components.map((id) => byId.get(id) as PlannedComponent);
   const costOf = (members: readonly PlannedComponent[]) => {
     const sources = new Set(members.map(({ source }) => source));
@@ -68,14 +68,14 @@ function explain({ build, layout }: OpenLayout, name: string): string {
 
   function explainOne(
     component: PlannedComponent,
-    layers: readonly PlannedLayer[],
-    membersOf: (layer: PlannedLayer) => readonly PlannedComponent[],
+    layers: readonly RecordedLayer[],
+    membersOf: (layer: RecordedLayer) => readonly PlannedComponent[],
     costOf: (members: readonly PlannedComponent[]) => number,
     chances: ReadonlyMap<string, number>,
   ): string {
     const { id, source } = component;
     const at = layers.findIndex((layer) => layer.components.includes(id));
-    const layer = layers[at] as PlannedLayer;
+    const layer = layers[at] as RecordedLayer;
     const members = membersOf(layer);
     const others = members.filter((member) => member.id !== id);
     const count = layout.history.get(id);

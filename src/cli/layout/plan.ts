@@ -31,7 +31,7 @@ const DEFAULT_MAX_LAYERS = 63;
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 72;
 
-export interface SourceOptions extends LogOptions, PluginOptions, RegistryOptions {
+export interface LayoutSourceOptions extends LogOptions, PluginOptions, RegistryOptions {
   readonly repo?: string | undefined;
   readonly root?: string | undefined;
   readonly maxLayers: number;
@@ -40,7 +40,7 @@ export interface SourceOptions extends LogOptions, PluginOptions, RegistryOption
   readonly plan?: string | undefined;
 }
 
-interface PlanOptions extends SourceOptions {
+interface LayoutPlanOptions extends LayoutSourceOptions {
   readonly write?: string | undefined;
   readonly writeComponents?: string | undefined;
   readonly json?: boolean | undefined;
@@ -90,7 +90,7 @@ export function addLayoutPlanCommand(layout: Command): void {
   addLayoutSourceOptions(command);
 }
 
-async function plan(source: string | undefined, options: PlanOptions): Promise<void> {
+async function plan(source: string | undefined, options: LayoutPlanOptions): Promise<void> {
   const { build, layout } = await openLayout(source, options, terminalLogger(options));
   const { write, writeComponents } = options;
   if (write !== undefined) {
@@ -112,7 +112,7 @@ export interface OpenLayout {
 /** The layout that an image has; of any other source, the one that the options plan. */
 export async function openOwnLayout(
   source: string | undefined,
-  options: SourceOptions,
+  options: LayoutSourceOptions,
   log: Logger,
 ): Promise<OpenLayout> {
   const { repo, root, previousBuild } = options;
@@ -136,7 +136,7 @@ export async function openOwnLayout(
 /** Plans `source` as the options say. */
 export async function openLayout(
   source: string | undefined,
-  options: SourceOptions,
+  options: LayoutSourceOptions,
   log: Logger,
 ): Promise<OpenLayout> {
   const plugins = await loadPlugins(options);
@@ -169,7 +169,7 @@ export async function strategyOfPlan(path: string, log: Logger): Promise<LayoutS
 
 async function openBuild(
   source: string | undefined,
-  { repo, root }: SourceOptions,
+  { repo, root }: LayoutSourceOptions,
   context: ImageContext,
 ): Promise<SeriesBuild> {
   if (root !== undefined) {

@@ -18,7 +18,7 @@ import {
   statsOf,
   statsReport,
 } from './report.js';
-import { addSourceOptions, openSource, type Source, type SourceOptions } from './source.js';
+import { addSourceOptions, openSource, type RpmdbSourceOptions, type Source } from './source.js';
 
 /** Parts of the output, one character per byte: names of files need not be UTF-8. */
 type Output = Iterable<string>;
@@ -26,7 +26,7 @@ type Action = (source: Source, options: QueryOptions) => Output;
 /** Output is written in pieces of about this length. */
 const WRITE_SIZE = 1 << 16;
 
-interface QueryOptions extends SourceOptions {
+interface QueryOptions extends RpmdbSourceOptions {
   readonly queryformat?: QueryFormat | undefined;
   readonly json?: boolean | undefined;
 }

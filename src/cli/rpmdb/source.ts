@@ -17,7 +17,7 @@ import { type LogOptions, terminalLogger } from '../output/terminal.js';
 /** The component of an encapsulated image that holds the database, as plugin rpm names it. */
 const RPMDB_COMPONENT = 'rpmdb';
 
-export interface SourceOptions extends LogOptions, RegistryOptions {
+export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
   readonly root?: string | undefined;
   readonly repo?: string | undefined;
   readonly image?: string | undefined;
@@ -60,7 +60,7 @@ export function addSourceOptions(command: Command): Command {
  * @param needsTree whether paths of the tree are looked up, besides those of the database
  */
 export async function openSource(
-  options: SourceOptions,
+  options: RpmdbSourceOptions,
   args: readonly string[],
   needsTree: boolean,
 ): Promise<Source> {

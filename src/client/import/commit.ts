@@ -13,8 +13,8 @@ import type { StagedObjects } from '../../ostree/write/stage.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
 import { blobRef, storedBlob } from '../stored.js';
 import type { LayerFetcher } from './fetch.js';
-import { SyncPace } from './fsync-throttle.js';
-import { type ImportPlan, type PlannedLayer, partialNoteOf } from './plan.js';
+import { FsyncThrottle } from './fsync-throttle.js';
+import { type ImportPlan, type LayerToImport, partialMarkerOf } from './plan.js';
 import type { StagedLayer } from './worker.js';
 
 /**
@@ -36,7 +36,7 @@ export async function importCommit(
   verify: CommitVerifier | undefined,
   now: () => number = () => performance.now(),
 ): Promise<string> {
-  return new CommitImport(writer, fetcher, plan, verify, new SyncPace(now)).run();
+  return new CommitImport(writer, fetcher, plan, verify, new FsyncThrottle(now)).run();
 }
 
 class CommitImport {
@@ -51,14 +51,14 @@ class CommitImport {
     readonly stages: readonly StagedObjects[];
     readonly refs: readonly NewRef[];
   }[] = [];
-  readonly #pace: SyncPace;
+  readonly #pace: FsyncThrottle;
 
   constructor(
     writer: RepoWriter,
     fetcher: LayerFetcher,
     plan: ImportPlan,
     verify: CommitVerifier | undefined,
-    pace: SyncPace,
+    pace: FsyncThrottle,
   ) {
     this.#writer = writer;
     this.#fetcher = fetcher;
@@ -69,13 +69,13 @@ class CommitImport {
 
   async run(): Promise<string> {
     const layers = this.#plan.layers.filter(({ kind }) => kind !== 'derived');
-    const [first, ...chunks] = layers as [PlannedLayer, ...PlannedLayer[]];
+    const [first, ...chunks] = layers as [LayerToImport, ...LayerToImport[]];
     try {
       const { commit, objects } = await (first.present === undefined
         ? this.#fetchCommit(first)
         : this.#presentCommit(first.present));
       const missing = chunks.filter(({ present }) => present === undefined);
-      await this.#fetcher.fetch(missing, { role: 'chunk' }, (layer, staged, directory) => {
+      await this.#fetcher.fetch(missing, { kind: 'chunk' }, (layer, staged, directory) => {
         this.#chunk(layer, staged, directory, objects);
       });
       this.#publish();
@@ -111,9 +111,9 @@ class CommitImport {
   }
 
   /** The commit with its metadata: in the repository, marked as partial unless it is whole. */
-  async #fetchCommit(first: PlannedLayer): Promise<{ commit: string; objects: CommitObjects }> {
+  async #fetchCommit(first: LayerToImport): Promise<{ commit: string; objects: CommitObjects }> {
     let result: { commit: string; objects: CommitObjects } | undefined;
-    await this.#fetcher.fetch([first], { role: 'commit' }, async (layer, staged, directory) => {
+    await this.#fetcher.fetch([first], { kind: 'commit' }, async (layer, staged, directory) => {
       const { commit, bytes } = stagedCommit(staged);
       checkLabel(this.#plan.config, commit);
       const objects = stagedObjects(decodeCommit(bytes), staged);
@@ -130,7 +130,7 @@ class CommitImport {
       const names = staged.names.filter((name) => !this.#keepsSignatures(name));
       this.#writer.commit([{ directory, names }]);
       if (!isWhole) {
-        this.#writer.markPartial(commit, partialNoteOf(layer));
+        this.#writer.markPartial(commit, partialMarkerOf(layer));
       }
       result = { commit, objects };
     });
@@ -143,7 +143,7 @@ class CommitImport {
   }
 
   #chunk(
-    layer: PlannedLayer,
+    layer: LayerToImport,
     { files, names }: StagedLayer,
     directory: string,
     objects: CommitObjects,
@@ -195,7 +195,7 @@ class CommitImport {
   }
 
   /** None where the layer has that ref already, and nothing was lost since. */
-  #newRef({ descriptor: { digest } }: PlannedLayer, commit: string): readonly NewRef[] {
+  #newRef({ descriptor: { digest } }: LayerToImport, commit: string): readonly NewRef[] {
     const { repo } = this.#writer;
     const isThere = storedBlob(repo, digest) === commit && hasWholeCommit(repo.path, commit);
     return isThere ? [] : [[blobRef(digest), commit]];

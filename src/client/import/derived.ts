@@ -14,11 +14,11 @@ import { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { overlay, treeOf } from '../merge.js';
+import { mutableTreeOfCommit, overlay } from '../merge.js';
 import { blobRef, DIFF_ID_KEY } from '../stored.js';
 import type { DerivedDirectory, DerivedLayer } from './derived-layer.js';
 import type { LayerFetcher } from './fetch.js';
-import type { PlannedLayer } from './plan.js';
+import type { LayerToImport } from './plan.js';
 import { hasPolicy, type LabelledEntry, SELINUX_XATTR, selinuxLabels } from './selinux.js';
 
 /** Of directories that a layer does not name itself. */
@@ -31,7 +31,7 @@ const MAX_CONFIG_SIZE = 1 << 20;
 
 /** A layer that was fetched: its objects are staged. */
 interface FetchedLayer {
-  readonly layer: PlannedLayer;
+  readonly layer: LayerToImport;
   readonly derived: DerivedLayer;
   readonly stage: string;
   readonly names: readonly string[];
@@ -41,19 +41,19 @@ interface FetchedLayer {
 export async function importDerived(
   writer: RepoWriter,
   fetcher: LayerFetcher,
-  layers: readonly PlannedLayer[],
+  layers: readonly LayerToImport[],
   base: string,
   log: Logger,
 ): Promise<readonly MutableTree[]> {
   const { repo } = writer;
   const fetched: FetchedLayer[] = [];
   const missing = layers.filter(({ present }) => present === undefined);
-  const keepAll = await hasWritableRoot(repo, treeOf(repo, base));
-  await fetcher.fetch(missing, { role: 'derived', keepAll }, (layer, { derived, names }, stage) => {
+  const keepAll = await hasWritableRoot(repo, mutableTreeOfCommit(repo, base));
+  await fetcher.fetch(missing, { kind: 'derived', keepAll }, (layer, { derived, names }, stage) => {
     fetched.push({ layer, derived: derived as DerivedLayer, stage, names });
   });
   warnOfDropped(fetched, log);
-  const merged = treeOf(repo, base);
+  const merged = mutableTreeOfCommit(repo, base);
   for (const layer of layers) {
     overlay(merged, unlabelledTree(repo, layer, fetched));
   }
@@ -64,7 +64,9 @@ export async function importDerived(
   const commits = new Map(
     fetched.map((each) => [each.layer, writeLayer(writer, each, labels?.get(each))]),
   );
-  return layers.map((layer) => treeOf(repo, layer.present ?? (commits.get(layer) as string)));
+  return layers.map((layer) =>
+    mutableTreeOfCommit(repo, layer.present ?? (commits.get(layer) as string)),
+  );
 }
 
 /**
@@ -116,11 +118,11 @@ function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
 
 function unlabelledTree(
   repo: OstreeRepo,
-  layer: PlannedLayer,
+  layer: LayerToImport,
   fetched: readonly FetchedLayer[],
 ): MutableTree {
   if (layer.present !== undefined) {
-    return treeOf(repo, layer.present);
+    return mutableTreeOfCommit(repo, layer.present);
   }
   const { derived } = fetched.find((each) => each.layer === layer) as FetchedLayer;
   return treeOfDirectory(repo, derived.root, () => {});

@@ -3,7 +3,7 @@ import { inContextAsync } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import type { PlannedLayer } from './plan.js';
+import type { LayerToImport } from './plan.js';
 import { ImportWorker, type LayerImport, type StagedLayer } from './worker.js';
 
 export type FetchEvent =
@@ -24,11 +24,11 @@ export interface FetchOptions {
 }
 
 /** How layers are read. */
-export type LayerKind = Pick<LayerImport, 'role' | 'keepAll'>;
+export type LayerImportKind = Pick<LayerImport, 'kind' | 'keepAll'>;
 
 /** Called when a layer was read and verified; its objects are in `directory`, not published. */
 export type StagedVisitor = (
-  layer: PlannedLayer,
+  layer: LayerToImport,
   staged: StagedLayer,
   directory: string,
 ) => void | Promise<void>;
@@ -54,8 +54,8 @@ export class LayerFetcher {
    * smallest, so that some are complete soon. Fails as soon as one does.
    */
   async fetch(
-    layers: readonly PlannedLayer[],
-    kind: LayerKind,
+    layers: readonly LayerToImport[],
+    kind: LayerImportKind,
     visit: StagedVisitor,
   ): Promise<void> {
     const queue = [...layers].sort(
@@ -71,11 +71,11 @@ export class LayerFetcher {
       for (let layer = next(); layer !== undefined && failure === undefined; layer = next()) {
         const { index, descriptor } = layer;
         await inContextAsync(`layer ${index} (${descriptor.digest})`, async () => {
-          const [staged, directory] = await this.#fetchOne(layer as PlannedLayer, worker, kind);
+          const [staged, directory] = await this.#fetchOne(layer as LayerToImport, worker, kind);
           if (failure !== undefined) {
             return;
           }
-          await visit(layer as PlannedLayer, staged, directory);
+          await visit(layer as LayerToImport, staged, directory);
           this.#options.onEvent?.({ event: 'imported', layer: index, digest: descriptor.digest });
         });
       }
@@ -99,9 +99,9 @@ export class LayerFetcher {
   }
 
   async #fetchOne(
-    layer: PlannedLayer,
+    layer: LayerToImport,
     worker: ImportWorker,
-    kind: LayerKind,
+    kind: LayerImportKind,
   ): Promise<[StagedLayer, string]> {
     const { descriptor, diffId, index } = layer;
     const { log, signal, onEvent } = this.#options;

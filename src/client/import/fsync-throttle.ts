@@ -10,7 +10,7 @@ const SYNC_PAUSE_MS = 250;
 /** The pause is so many times what the last wait took, if that is longer: on a slow disk waiting stays a small part. */
 const PAUSE_FACTOR = 4;
 
-export class SyncPace {
+export class FsyncThrottle {
   readonly #now: () => number;
   #size = 0;
   #ended: number;

@@ -7,12 +7,12 @@ import { type ImageConfig, parseConfig } from '../../oci/types.js';
 import { metadataValue } from '../../ostree/objects/commit.js';
 import { isChecksum } from '../../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
-import { hasWholeCommit, partialNote } from '../../ostree/write/partial.js';
+import { hasWholeCommit, partialMarker } from '../../ostree/write/partial.js';
 import { hasObject } from '../../ostree/write/stage.js';
 import { DIFF_ID_KEY, type KnownLayers, knownLayers, storedBlob } from '../stored.js';
 
 /** A layer and what the repository has of it. */
-export interface PlannedLayer extends ReadLayer {
+export interface LayerToImport extends ReadLayer {
   /** Place in the manifest. */
   readonly index: number;
   /** The commit it was imported as; undefined: it is to be fetched. */
@@ -23,7 +23,7 @@ export interface ImportPlan {
   readonly image: ImageReader;
   readonly configBytes: Uint8Array;
   readonly config: ImageConfig;
-  readonly layers: readonly PlannedLayer[];
+  readonly layers: readonly LayerToImport[];
 }
 
 export interface ImportCounts {
@@ -85,7 +85,7 @@ export function importCounts({ layers }: ImportPlan): ImportCounts {
 }
 
 /** The note of a partial commit names the layer it came from: an import that was interrupted goes on behind it. */
-export const partialNoteOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
+export const partialMarkerOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
 
 function interruptedCommit(
   repo: OstreeRepo,
@@ -93,6 +93,6 @@ function interruptedCommit(
   config: ImageConfig,
 ): string | undefined {
   const commit = config.config?.Labels?.[OSTREE_COMMIT] ?? '';
-  const isThere = isChecksum(commit) && partialNote(repo.path, commit) === partialNoteOf(layer);
+  const isThere = isChecksum(commit) && partialMarker(repo.path, commit) === partialMarkerOf(layer);
   return isThere && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;
 }

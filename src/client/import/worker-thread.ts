@@ -50,7 +50,7 @@ async function importLayer(layer: LayerImport): Promise<void> {
 }
 
 async function readLayer(
-  { role, keepAll = false }: LayerImport,
+  { kind: role, keepAll = false }: LayerImport,
   tar: AsyncIterable<Uint8Array>,
   stage: ObjectStage,
 ): Promise<StagedLayer> {

@@ -2,7 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ByteStream } from '../../bytes/stream.js';
 import { type ErrorCode, OstrataError, wrapError } from '../../errors.js';
-import type { LayerRole } from '../../layers/read.js';
+import type { OstreeLayerKind } from '../../layers/read.js';
 import type { Descriptor } from '../../oci/types.js';
 import type { StageTarget } from '../../ostree/write/stage.js';
 import type { DerivedLayer } from './derived-layer.js';
@@ -11,7 +11,7 @@ import type { DerivedLayer } from './derived-layer.js';
 export interface LayerImport {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
   readonly diffId: string;
-  readonly role: LayerRole | 'derived';
+  readonly kind: OstreeLayerKind | 'derived';
   /** Of a derived layer: see {@link readDerivedLayer}. */
   readonly keepAll?: boolean | undefined;
   readonly target: StageTarget;

@@ -9,7 +9,7 @@ export function partialPath(repoPath: string, commit: string): string {
 }
 
 /** What the mark of a commit holds; undefined where it is not marked. */
-export function partialNote(repoPath: string, commit: string): string | undefined {
+export function partialMarker(repoPath: string, commit: string): string | undefined {
   const path = partialPath(repoPath, commit);
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
@@ -19,6 +19,6 @@ export function hasWholeCommit(repoPath: string, commit: string): boolean {
   return (
     isChecksum(commit) &&
     hasObject(repoPath, `${commit}.commit`) &&
-    partialNote(repoPath, commit) === undefined
+    partialMarker(repoPath, commit) === undefined
   );
 }

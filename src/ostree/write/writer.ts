@@ -15,7 +15,7 @@ import { FileLock } from '../../system/file-lock.js';
 import type { EncodedObject } from '../objects/object-set.js';
 import { type OstreeRepo, openRepo } from '../repo.js';
 import { writeObjectFile } from './content-writer.js';
-import { partialNote, partialPath } from './partial.js';
+import { partialMarker, partialPath } from './partial.js';
 import { checkRefName, deleteRef, publishRef } from './refs.js';
 import {
   createStagingDirectory,
@@ -51,7 +51,7 @@ export class RepoWriter {
     this.fsync = fsync;
     this.#lock = lock;
     // What others have staged is then left over from processes that ended.
-    this.alone(() => removeStagingDirectories(repo.path));
+    this.withExclusiveLock(() => removeStagingDirectories(repo.path));
     this.#staging = createStagingDirectory(repo.path);
     this.#fd = openSync(this.#staging, 'r');
   }
@@ -76,7 +76,7 @@ export class RepoWriter {
   }
 
   /** Runs `body` where no other process writes; undefined, and it does not run, where one does. */
-  alone<T>(body: () => T): T | undefined {
+  withExclusiveLock<T>(body: () => T): T | undefined {
     if (!this.#lock.tryConvert('exclusive')) {
       return undefined;
     }
@@ -122,7 +122,7 @@ export class RepoWriter {
       syncFileSystem(this.#fd, objects, () => readdirSync(objects)); // their names: they are on the disk
     }
     for (const [i, [ref, checksum]] of refs.entries()) {
-      if (partialNote(this.repo.path, checksum) !== undefined) {
+      if (partialMarker(this.repo.path, checksum) !== undefined) {
         this.unmarkPartial(checksum);
       }
       publishRef(this.repo.path, ref, files[i] as string, this.fsync);

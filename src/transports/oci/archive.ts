@@ -75,8 +75,8 @@ function archiveFiles(path: string): LayoutFiles {
     closeSync(fd);
   }
   return {
-    place: path,
-    whole: (name) => {
+    location: path,
+    readAll: (name) => {
       const place = places.get(name);
       return place && readRange(path, place.offset, place.size, MAX_JSON_SIZE);
     },
@@ -102,8 +102,8 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
   const layout = await createOciWriter(join(staging, 'layout'), tag);
   return {
     stagingDirectory: layout.stagingDirectory,
-    adopt: (file, descriptor) => layout.adopt(file, descriptor),
-    reuse: (descriptor, from) => layout.reuse(descriptor, from),
+    addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
+    mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
     commit: async (image) => {
       await inContextAsync(`writing ${path}`, async () => {
         await layout.commit(image);

@@ -60,9 +60,9 @@ export function splitTag(rest: string): {
 /** Files of a layout by their names in it, e.g. `blobs/sha256/HEX`. */
 export interface LayoutFiles {
   /** As in messages. */
-  readonly place: string;
+  readonly location: string;
   /** All bytes of a small file; undefined if it is not there. */
-  whole(name: string): Uint8Array | undefined;
+  readAll(name: string): Uint8Array | undefined;
   stream(name: string): ByteStream;
   /** The path of a file that can be linked. */
   file(name: string): string | undefined;
@@ -78,14 +78,14 @@ export function openLayout(
   platform: PlatformChoice = hostPlatform(),
 ): ImageReader {
   const whole = (file: string) => {
-    const bytes = files.whole(file);
+    const bytes = files.readAll(file);
     if (bytes === undefined) {
-      throw new OstrataError('NOT_FOUND', `${files.place} holds no ${file}`);
+      throw new OstrataError('NOT_FOUND', `${files.location} holds no ${file}`);
     }
     return bytes;
   };
   return inContext(`reading ${name}`, () => {
-    const tagged = findEntry(parseIndex(whole(INDEX_FILE)), tag, files.place);
+    const tagged = findEntry(parseIndex(whole(INDEX_FILE)), tag, files.location);
     const entry = INDEX_MEDIA_TYPES.includes(tagged.mediaType)
       ? choosePlatform(parseIndex(verified(whole(blobName(tagged)), tagged)), platform)
       : tagged;
@@ -142,8 +142,8 @@ function verified(bytes: Uint8Array, { digest, size }: Descriptor): Uint8Array {
 
 function directoryFiles(directory: string): LayoutFiles {
   return {
-    place: directory,
-    whole: (name) => {
+    location: directory,
+    readAll: (name) => {
       const path = join(directory, name);
       return existsSync(path) ? readRange(path, 0, statSync(path).size, MAX_JSON_SIZE) : undefined;
     },
@@ -216,11 +216,11 @@ class OciWriter implements ImageWriter {
     }
   }
 
-  async adopt(file: string, { digest }: Descriptor): Promise<void> {
+  async addBlob(file: string, { digest }: Descriptor): Promise<void> {
     this.#staged.set(digest, file);
   }
 
-  async reuse(descriptor: Descriptor, from: ImageReader): Promise<void> {
+  async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
     if (this.#staged.has(descriptor.digest) || this.#has(descriptor)) {
       return;
     }

@@ -5,7 +5,7 @@ import { sha256Digest } from '../../oci/json.js';
 import { OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseManifest } from '../../oci/types.js';
 import { streamRange } from '../../system/file-chunks.js';
-import { Parallel } from '../semaphore.js';
+import { Semaphore } from '../semaphore.js';
 import { makeStagingFolder, type StagingFolder } from '../staging.js';
 import type { ImageReader, ImageWriter, TransportOptions } from '../transport.js';
 import { RegistryClient } from './client.js';
@@ -46,7 +46,7 @@ class RegistryWriter implements ImageWriter {
   readonly #options: TransportOptions;
   readonly #failure: AbortController;
   readonly #staging: StagingFolder;
-  readonly #parallel = new Parallel(MAX_UPLOADS);
+  readonly #parallel = new Semaphore(MAX_UPLOADS);
   /** By digest; a failed one is reported when its end is awaited. */
   readonly #blobs = new Map<string, Promise<void>>();
   /** The upload that showed that we may push; the first blob takes it. */
@@ -70,7 +70,7 @@ class RegistryWriter implements ImageWriter {
   }
 
   /** Returns while the blob is still being uploaded; the file is removed when it is there. */
-  async adopt(file: string, descriptor: Descriptor): Promise<void> {
+  async addBlob(file: string, descriptor: Descriptor): Promise<void> {
     this.#start(descriptor, async () => {
       await this.#provide({ descriptor, stream: (start) => streamRange(file, start) }, undefined);
       await rm(file, { force: true });
@@ -78,7 +78,7 @@ class RegistryWriter implements ImageWriter {
   }
 
   /** Returns while the blob is still being uploaded. Of the same registry, nothing is. */
-  async reuse(descriptor: Descriptor, from: ImageReader): Promise<void> {
+  async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
     this.#start(descriptor, () =>
       inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
         this.#provide(

@@ -73,8 +73,8 @@ async function writeBySkopeo(
     const layout = await createOciWriter(directory, TAG);
     return {
       stagingDirectory: layout.stagingDirectory,
-      adopt: (file, descriptor) => layout.adopt(file, descriptor),
-      reuse: (descriptor, from) => layout.reuse(descriptor, from),
+      addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
+      mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
       commit: async (image) => {
         await layout.commit(image);
         const keep = place.keepsDigests ? ['--preserve-digests'] : [];

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { importCommit } from '../../../src/client/import/commit.js';
 import { type FetchEvent, LayerFetcher } from '../../../src/client/import/fetch.js';
-import { SyncPace } from '../../../src/client/import/fsync-throttle.js';
+import { FsyncThrottle } from '../../../src/client/import/fsync-throttle.js';
 import { planImport } from '../../../src/client/import/plan.js';
 import { listBlobs } from '../../../src/client/stored.js';
 import { silentLogger } from '../../../src/log.js';
@@ -13,7 +13,7 @@ import { dir, RepoBuilder } from '../../support/build-repo.js';
 import { scratchDirectory } from '../../support/scratch.js';
 
 test('waits once for many small layers, soon for a large one', () => {
-  const pace = new SyncPace(() => 0);
+  const pace = new FsyncThrottle(() => 0);
   assert.deepEqual(
     [pace.isDue(1 << 20), pace.isDue(1 << 20), pace.isDue(32 << 20)],
     [false, false, true],
@@ -24,7 +24,7 @@ test('waits once for many small layers, soon for a large one', () => {
 
 test('waits when some time has passed, on a slow disk more', () => {
   let time = 0;
-  const pace = new SyncPace(() => time);
+  const pace = new FsyncThrottle(() => time);
   const dueAfter = (milliseconds: number) => {
     const start = time;
     time += milliseconds;

@@ -178,7 +178,7 @@ test('images that are written at once into a new layout are all there', async ()
   await Promise.all(
     writers.map(async (writer) => {
       for (const descriptor of image.manifest.layers) {
-        await writer.reuse(descriptor, image);
+        await writer.mountBlob(descriptor, image);
       }
       await writer.commit({ config, manifest: image.manifestBytes, platform: undefined });
     }),

@@ -168,7 +168,7 @@ suite('push through a bad network', {
         const image = await openImage(bench.image.imgref);
         // Throws when the upload has failed.
         for (; size() < bench.big.size; await sleep(20)) {
-          await writer.reuse(bench.big, image);
+          await writer.mountBlob(bench.big, image);
         }
         await writer.discard();
       },

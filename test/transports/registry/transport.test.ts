@@ -146,7 +146,10 @@ suite('a registry over http', needs('docker-registry'), () => {
     const writer = await createImage(ref('os/discarded:x'), options);
     const file = join(writer.stagingDirectory, 'layer');
     writeFileSync(file, gzipped(noise('a', 3 * MIB)));
-    await writer.adopt(file, { mediaType: 'x', ...(old.layers[1] as (typeof old.layers)[number]) });
+    await writer.addBlob(file, {
+      mediaType: 'x',
+      ...(old.layers[1] as (typeof old.layers)[number]),
+    });
     await writer.discard();
     await writer.discard();
     assert.ok(!existsSync(writer.stagingDirectory));
@@ -161,7 +164,7 @@ suite('a registry over http', needs('docker-registry'), () => {
     });
     const image = await openImage(old.imgref);
     for (const layer of image.manifest.layers) {
-      await writer.reuse(layer, image);
+      await writer.mountBlob(layer, image);
     }
     interrupt.abort();
     const push = writer.commit({ config: old.config, manifest: old.manifest, platform: undefined });
