@@ -23,18 +23,18 @@ function write(name: string, board?: SharedWorkQueue) {
 }
 
 /** A thread that helps until the board is closed, or is ended. */
-function startHelper(board: ReturnType<typeof createWorkQueue>) {
+function startHelper(memory: ReturnType<typeof createWorkQueue>) {
   const module = (name: string) =>
     JSON.stringify(new URL(`../../src/blobs/${name}.js`, import.meta.url).href);
   const code = `
-    const { workerData: board, parentPort } = require('node:worker_threads');
-    Promise.all([import(${module('work-queue')}), import(${module('compress')})]).then(async ([{ Board }, { createCompressor }]) => {
+    const { workerData: memory, parentPort } = require('node:worker_threads');
+    Promise.all([import(${module('work-queue')}), import(${module('compress')})]).then(async ([{ SharedWorkQueue }, { createCompressor }]) => {
       const compressor = await createCompressor(${JSON.stringify(compression)});
       parentPort.postMessage('ready');
-      new Board(board, compressor).help();
+      new SharedWorkQueue(memory, compressor).workUntilClosed();
       parentPort.postMessage('helped');
     });`;
-  const worker = new Worker(code, { eval: true, workerData: board });
+  const worker = new Worker(code, { eval: true, workerData: memory });
   const next = () => new Promise((resolve) => worker.once('message', resolve));
   return { worker, next };
 }
