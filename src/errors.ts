@@ -62,3 +62,23 @@ export async function inContextAsync<T>(context: string, body: () => Promise<T>)
     throw wrapError(context, error);
   }
 }
+
+/** The `code` of a system error, e.g. `ENOENT`; undefined for any other value. */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) {
+    return undefined;
+  }
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/**
+ * Returns `value`, which the program's own logic guarantees to be defined. Throws a plain Error otherwise:
+ * that is a bug, not bad input. Not for hot loops.
+ * @param what names the value in the message, e.g. `layer 3`
+ */
+export function must<T>(value: T | undefined, what: string): T {
+  if (value === undefined) {
+    throw new Error(`bug: ${what} is missing`);
+  }
+  return value;
+}

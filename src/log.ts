@@ -9,3 +9,10 @@ export interface Logger {
 }
 
 export const silentLogger: Logger = { warn() {}, info() {}, progress() {} };
+
+/** What every long-running operation is given: where to report to, and what cancels it. */
+export interface Context {
+  readonly log: Logger;
+  /** Ends the operation with `CANCELLED`. */
+  readonly signal: AbortSignal;
+}
