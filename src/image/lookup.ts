@@ -118,13 +118,12 @@ async function readLayer(
   role: 'commit' | 'chunk',
   file: ObjectSink['file'] = () => undefined,
 ): Promise<LayerContents> {
-  let contents: LayerContents | undefined;
-  await inContextAsync(`reading ${image.name}: layer ${descriptor.digest}`, () =>
-    validateBlob(image.blob(descriptor), descriptor, async (tar) => {
-      contents = await readOstreeLayer(tar, role, { file });
-    }),
-  );
-  return contents as LayerContents;
+  return inContextAsync(`reading ${image.name}: layer ${descriptor.digest}`, async () => {
+    const { visited } = await validateBlob(image.blob(descriptor), descriptor, (tar) =>
+      readOstreeLayer(tar, role, { file }),
+    );
+    return visited;
+  });
 }
 
 /** Content objects of the commit by those of `paths` that name one, and the directories above them. */

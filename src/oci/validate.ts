@@ -37,40 +37,63 @@ export async function validateImage(
   }
   for (const [i, descriptor] of manifest.layers.entries()) {
     await inContextAsync(`layer ${i} (${descriptor.digest})`, async () => {
-      const diffId = await validateBlob(image.blob(descriptor), descriptor, (tar) => visit(i, tar));
+      const { diffId } = await validateBlob(image.blob(descriptor), descriptor, (tar) =>
+        visit(i, tar),
+      );
       expect('diff_id', diffId, config.rootfs.diff_ids[i] as string);
     });
   }
   return config;
 }
 
+/** What {@link validateBlob} found out about a layer. */
+export interface ValidatedBlob<T> {
+  /** Digest of the uncompressed tar. */
+  readonly diffId: string;
+  /** What the visitor of the tar returned. */
+  readonly visited: T;
+}
+
 /**
- * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Returns the diff_id.
- * `LIMIT` where it expands far more than layers do.
+ * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Throws
+ * `CORRUPT` if they differ from the descriptor, and `LIMIT` if the blob expands far more than
+ * layers do.
  */
-export async function validateBlob(
+export async function validateBlob<T>(
   stream: ByteStream,
   { mediaType, digest, size }: Descriptor,
-  visit: (tar: AsyncIterable<Uint8Array>) => Promise<void>,
-): Promise<string> {
+  visit: (tar: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<ValidatedBlob<T>> {
   const blob = new HashingTransform(size, `has more than the ${size} bytes that are stated`);
   const limit = MIN_EXPANSION_LIMIT + size * MAX_EXPANSION;
   const tar = new HashingTransform(limit, `expands to more than ${limit} bytes`);
+
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
   const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
-  // Each of the two ends the other; whoever found the reason threw an OstrataError.
-  const ends = await Promise.allSettled([flow, visit(tar)]);
-  const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as Error] : []));
-  if (errors.length > 0) {
-    const error = errors.find((each) => each instanceof OstrataError) ?? (errors[0] as Error);
-    throw error instanceof OstrataError
-      ? error
-      : new OstrataError('CORRUPT', error.message, { cause: error });
+  const [flowEnd, visitEnd] = await Promise.allSettled([flow, visit(tar)]);
+  if (flowEnd.status === 'rejected' || visitEnd.status === 'rejected') {
+    throw firstCause([flowEnd, visitEnd]);
   }
+
   expect('size', blob.length, size);
   expect('digest', blob.digest(), digest);
-  return tar.digest();
+  return { diffId: tar.digest(), visited: visitEnd.value };
+}
+
+/**
+ * The error to report of a pipeline and its visitor: each ends the other when it fails, and only
+ * the one that found the reason threw an OstrataError.
+ */
+function firstCause(ends: readonly PromiseSettledResult<unknown>[]): OstrataError {
+  const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
+  const cause = errors.find((error) => error instanceof OstrataError);
+  if (cause !== undefined) {
+    return cause;
+  }
+  const [error] = errors;
+  const message = error instanceof Error ? error.message : String(error);
+  return new OstrataError('CORRUPT', message, { cause: error });
 }
 
 class HashingTransform extends Transform {

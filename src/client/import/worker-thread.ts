@@ -34,14 +34,11 @@ async function importLayer(layer: LayerImport): Promise<void> {
   const { descriptor, diffId } = layer;
   const stage = new ObjectStage(layer.target, layer.directory);
   try {
-    let staged: StagedLayer | undefined;
-    const computed = await validateBlob(blob(), descriptor, async (tar) => {
-      staged = await readLayer(layer, tar, stage);
-    });
-    if (computed !== diffId) {
-      throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);
+    const read = await validateBlob(blob(), descriptor, (tar) => readLayer(layer, tar, stage));
+    if (read.diffId !== diffId) {
+      throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${read.diffId}`);
     }
-    reply({ type: 'staged', ...(staged as StagedLayer) });
+    reply({ type: 'staged', ...read.visited });
   } catch (error) {
     stage.abandon();
     const { code, message } = error instanceof OstrataError ? error : wrapError('importing', error);
