@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 import { type ComparedLayer, compareImages } from '../../image/compare.js';
 import type { ReadLayer } from '../../image/encapsulated.js';
-import { addRegistryOptions, imageOpener } from '../options/registry.js';
-import { addLogOptions } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { imageOpener, registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
 import {
   counted,
   formatBytes,
@@ -48,7 +49,7 @@ export function addCompareCommand(container: Command): void {
       const report = options.json ? jsonReport : options.markdown ? markdownReport : textReport;
       console.log(report(after.layers, compared));
     });
-  addLogOptions(addRegistryOptions(command));
+  useOptions(command, [registryOptions, logOptions]);
 }
 
 type Compared = ReturnType<typeof compareImages>;

@@ -23,25 +23,26 @@ import {
 import type { ImageReader } from '../../transports/transport.js';
 import { strategyOfPlan } from '../layout/plan.js';
 import { buildOfImageReader } from '../layout/series.js';
-import { addCacheOptions, type CacheOptions, openCache } from '../options/cache.js';
+import { type CacheOptions, cacheOptions, openCache } from '../options/cache.js';
 import {
-  addCompressionOptions,
   type CompressionOptions,
   compressionOf,
+  compressionOptions,
 } from '../options/compression.js';
+import { useOptions } from '../options/groups.js';
 import {
-  addPluginOptions,
   type LoadedPlugins,
   loadPlugins,
   type PluginOptions,
+  pluginOptions,
 } from '../options/plugins.js';
 import {
-  addRegistryOptions,
   type OpenImage,
   type RegistryOptions,
+  registryOptions,
   transportOptions,
 } from '../options/registry.js';
-import { addLogOptions, integer, keyValue, repeated } from '../options/values.js';
+import { integer, keyValue, logOptions, repeated } from '../options/values.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { contentMeta } from './contentmeta.js';
@@ -155,9 +156,13 @@ Examples:
 SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     )
     .action(encapsulate);
-  addLogOptions(
-    addRegistryOptions(addCacheOptions(addCompressionOptions(addPluginOptions(command)))),
-  );
+  useOptions(command, [
+    pluginOptions,
+    compressionOptions,
+    cacheOptions,
+    registryOptions,
+    logOptions,
+  ]);
 }
 
 async function encapsulate(

@@ -11,8 +11,9 @@ import {
 } from '../../client/unencapsulate.js';
 import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
 import type { Logger } from '../../log.js';
-import { addRegistryOptions, type RegistryOptions, transportOptions } from '../options/registry.js';
-import { addLogOptions, integer } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
+import { integer, logOptions } from '../options/values.js';
 import { counted, formatBytes, shortDigest, someNames } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { cancelIfUnread, interruptSignal } from '../run.js';
@@ -74,7 +75,7 @@ function addUnencapsulateCommand(container: Command): void {
         );
       },
     );
-  addPullOptions(command);
+  useOptions(command, [pullOptions, registryOptions, logOptions]);
 }
 
 function addPullCommand(image: Command): void {
@@ -96,11 +97,11 @@ function addPullCommand(image: Command): void {
         printResult(await pullImage(imports), options);
       }
     });
-  addPullOptions(command);
+  useOptions(command, [pullOptions, registryOptions, logOptions]);
 }
 
-function addPullOptions(command: Command): void {
-  command
+function pullOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--jobs <n>', 'layers imported at the same time')
         .argParser(integer(1, 1024))
@@ -112,7 +113,6 @@ function addPullOptions(command: Command): void {
     )
     .option('--dry-run', 'tell what would be fetched')
     .option('--json', 'print a line of JSON for each step, the result last');
-  addLogOptions(addRegistryOptions(command));
 }
 
 function importOptions(repo: string, text: string, options: PullOptions): ImportOptions {

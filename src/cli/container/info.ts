@@ -3,13 +3,14 @@ import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js
 import { type ReadLayer, readEncapsulated } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
 import * as annotation from '../../oci/annotations.js';
+import { useOptions } from '../options/groups.js';
 import {
-  addRegistryOptions,
   imageOpener,
   type OpenImage,
   type RegistryOptions,
+  registryOptions,
 } from '../options/registry.js';
-import { addLogOptions } from '../options/values.js';
+import { logOptions } from '../options/values.js';
 import { formatBytes, printable } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
@@ -65,7 +66,7 @@ export function addInfoCommand(container: Command): void {
       );
       console.log(`size:    ${formatBytes(size)}`);
     });
-  addLogOptions(addRegistryOptions(command));
+  useOptions(command, [registryOptions, logOptions]);
 }
 
 /** Compressed bytes. */

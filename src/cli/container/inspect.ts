@@ -3,8 +3,9 @@ import { inContextAsync } from '../../errors.js';
 import { type ReadLayer, readEncapsulated } from '../../image/encapsulated.js';
 import * as annotation from '../../oci/annotations.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
-import { addRegistryOptions, imageOpener, type RegistryOptions } from '../options/registry.js';
-import { addLogOptions } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
 import {
   formatBytes,
   formatRate,
@@ -35,7 +36,7 @@ export function addInspectCommand(program: Command): void {
     .option('-a, --all', 'name every component of every layer')
     .option('--json', 'print labels and layers as JSON')
     .action(inspect);
-  addLogOptions(addRegistryOptions(command));
+  useOptions(command, [registryOptions, logOptions]);
 }
 
 async function inspect(imgref: string, options: InspectOptions): Promise<void> {

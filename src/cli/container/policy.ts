@@ -9,8 +9,9 @@ import {
 } from '../../client/verify/policy-rules.js';
 import { OstrataError } from '../../errors.js';
 import { openImage } from '../../transports/image-reference.js';
-import { addRegistryOptions, transportOptions } from '../options/registry.js';
-import { addLogOptions } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { registryOptions, transportOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
 import { terminalLogger } from '../output/terminal.js';
 import { type InfoOptions, plainImgref } from './info.js';
 
@@ -51,7 +52,7 @@ export function addPolicyCommand(container: Command): void {
         console.log(`accepted: ${accepted ? 'yes' : `no: ${reason}`}`);
       }
     });
-  addLogOptions(addRegistryOptions(command));
+  useOptions(command, [registryOptions, logOptions]);
 }
 
 /** Why the policy does not accept the image, or why that cannot be told; undefined where it does. */

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { verifyImage } from '../../image/verify.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
-import { addRegistryOptions, imageOpener, type RegistryOptions } from '../options/registry.js';
-import { addLogOptions } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
 import { counted, formatCount } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
@@ -36,5 +37,5 @@ export function addVerifyCommand(program: Command): void {
         );
       },
     );
-  addLogOptions(addRegistryOptions(command));
+  useOptions(command, [registryOptions, logOptions]);
 }

@@ -3,6 +3,10 @@ import { changeProbabilities } from '../../../plugins/layouts/probability.js';
 import { OstrataError } from '../../errors.js';
 import type { PlannedComponent } from '../../layout/plan.js';
 import type { RecordedLayer } from '../../layout/prior.js';
+import { useOptions } from '../options/groups.js';
+import { pluginOptions } from '../options/plugins.js';
+import { registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
 import {
   counted,
   formatBytes,
@@ -13,8 +17,8 @@ import {
 } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
 import {
-  addLayoutSourceOptions,
   type LayoutSourceOptions,
+  layoutSourceOptions,
   type OpenLayout,
   openOwnLayout,
   SOURCE_HELP,
@@ -42,7 +46,7 @@ export function addLayoutExplainCommand(layout: Command): void {
       const opened = await openOwnLayout(source, options, terminalLogger(options));
       console.log(options.component.map((name) => explain(opened, name)).join('\n\n'));
     });
-  addLayoutSourceOptions(command);
+  useOptions(command, [layoutSourceOptions, pluginOptions, registryOptions, logOptions]);
 }
 
 function explain({ build, layout }: OpenLayout, name: string): string {

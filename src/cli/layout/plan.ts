@@ -14,9 +14,10 @@ import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { openLargeCommitTree } from '../../tree/commit.js';
 import { openDirectoryTree } from '../../tree/directory.js';
-import { addPluginOptions, loadPlugins, type PluginOptions } from '../options/plugins.js';
-import { addRegistryOptions, imageOpener, type RegistryOptions } from '../options/registry.js';
-import { addLogOptions, integer } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { loadPlugins, type PluginOptions, pluginOptions } from '../options/plugins.js';
+import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
+import { integer, logOptions } from '../options/values.js';
 import { counted, formatBytes, formatRate, formatTable, someNames } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import {
@@ -50,25 +51,19 @@ export const SOURCE_HELP =
   'an image reference, an rpmdb, a component JSON file, a ref (with --repo) or nothing (with --root)';
 
 /** What a layout is planned from and with. */
-export function addLayoutSourceOptions(command: Command): Command {
-  return addLogOptions(
-    addRegistryOptions(
-      addPluginOptions(
-        command
-          .option('--repo <path>', 'the source is a ref or commit of this ostree repository')
-          .option('--root <dir>', 'the source is this root folder')
-          .option(
-            '--max-layers <n>',
-            'layers for components (container-encapsulate counts one more, for the commit)',
-            integer(1),
-            DEFAULT_MAX_LAYERS,
-          )
-          .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
-          .option('--previous-build <imgref>', 'keep to the layout of this image')
-          .option('--plan <file>', 'follow this plan file'),
-      ),
-    ),
-  );
+export function layoutSourceOptions(command: Command): Command {
+  return command
+    .option('--repo <path>', 'the source is a ref or commit of this ostree repository')
+    .option('--root <dir>', 'the source is this root folder')
+    .option(
+      '--max-layers <n>',
+      'layers for components (container-encapsulate counts one more, for the commit)',
+      integer(1),
+      DEFAULT_MAX_LAYERS,
+    )
+    .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
+    .option('--previous-build <imgref>', 'keep to the layout of this image')
+    .option('--plan <file>', 'follow this plan file');
 }
 
 export function addLayoutPlanCommand(layout: Command): void {
@@ -87,7 +82,7 @@ export function addLayoutPlanCommand(layout: Command): void {
     )
     .option('--json', 'print the plan as JSON')
     .action(plan);
-  addLayoutSourceOptions(command);
+  useOptions(command, [layoutSourceOptions, pluginOptions, registryOptions, logOptions]);
 }
 
 async function plan(source: string | undefined, options: LayoutPlanOptions): Promise<void> {

@@ -12,9 +12,10 @@ import {
 } from '../../layout/simulate.js';
 import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
+import { useOptions } from '../options/groups.js';
 import { loadLayouts, loadPlugins } from '../options/plugins.js';
-import { addRegistryOptions, imageOpener, type RegistryOptions } from '../options/registry.js';
-import { addLogOptions, integer, repeated } from '../options/values.js';
+import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
+import { integer, logOptions, repeated } from '../options/values.js';
 import { formatBytes, formatTable } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
@@ -76,7 +77,7 @@ Examples:
   ostrata layout simulate oci:os:1 oci:os:2 oci:os:3`,
     )
     .action(simulate);
-  addLogOptions(addRegistryOptions(command));
+  useOptions(command, [registryOptions, logOptions]);
 }
 
 async function simulate(args: readonly string[], options: SimulateOptions): Promise<void> {

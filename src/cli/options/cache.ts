@@ -15,7 +15,7 @@ export interface CacheOptions {
   readonly cacheSize: number;
 }
 
-export function addCacheOptions(command: Command): Command {
+export function cacheOptions(command: Command): Command {
   return command
     .option(
       '--cache <dir>',

@@ -19,7 +19,7 @@ const LEVELS: Readonly<
   none: { highest: 19, standard: 1 },
 };
 
-export function addCompressionOptions(command: Command): Command {
+export function compressionOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--compression <name>', 'compression of new layers')

@@ -26,7 +26,7 @@ export interface PluginOptions {
 }
 
 /** `--layout`, `--plugin` and `--mapping`. */
-export function addPluginOptions(command: Command): Command {
+export function pluginOptions(command: Command): Command {
   return command
     .option(
       '--layout <name>',

@@ -20,7 +20,7 @@ export interface RegistryOptions {
 
 export type OpenImage = (imgref: string) => Promise<ImageReader>;
 
-export function addRegistryOptions(command: Command): Command {
+export function registryOptions(command: Command): Command {
   return command
     .option(
       '--authfile <file>',

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** `--quiet` and `--verbose`; see {@link LogOptions}. */
-export function addLogOptions(command: Command): Command {
+export function logOptions(command: Command): Command {
   return command
     .option('-q, --quiet', 'print results and errors only: no warnings, no progress')
     .option('-v, --verbose', 'tell more of what is done');

@@ -7,7 +7,9 @@ import {
   type RpmPackage,
 } from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
-import { addLogOptions } from '../options/values.js';
+import { useOptions } from '../options/groups.js';
+import { registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
 import { printable } from '../output/format.js';
 import {
   jsonFile,
@@ -18,7 +20,7 @@ import {
   statsOf,
   statsReport,
 } from './report.js';
-import { addSourceOptions, openSource, type RpmdbSourceOptions, type Source } from './source.js';
+import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions, type Source } from './source.js';
 
 /** Parts of the output, one character per byte: names of files need not be UTF-8. */
 type Output = Iterable<string>;
@@ -70,7 +72,7 @@ Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags)
       .action(async (given: readonly string[], options: QueryOptions) =>
         print(action(await openSource(options, given, action === owner), options)),
       );
-    addLogOptions(addSourceOptions(command));
+    useOptions(command, [rpmdbSourceOptions, registryOptions, logOptions]);
     return command;
   };
   const addQf = (command: Command) =>

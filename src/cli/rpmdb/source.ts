@@ -11,7 +11,7 @@ import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import { lookupDirectory } from '../../tree/directory.js';
 import type { LookupTree } from '../../tree/lookup.js';
-import { addRegistryOptions, imageOpener, type RegistryOptions } from '../options/registry.js';
+import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
 /** The component of an encapsulated image that holds the database, as plugin rpm names it. */
@@ -34,8 +34,8 @@ export interface Source {
   readonly rest: readonly string[];
 }
 
-export function addSourceOptions(command: Command): Command {
-  return addRegistryOptions(command)
+export function rpmdbSourceOptions(command: Command): Command {
+  return command
     .option(
       '--root <dir>',
       'read the system in this folder (default: / unless another source is given)',
