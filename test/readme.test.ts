@@ -75,7 +75,7 @@ suite('programs of the README', () => {
       'sample/os',
       '--json',
     ];
-    const { layers } = JSON.parse(ostrata([...call, '--max-layers=5', `--mapping=${file}`]));
+    const { layers } = JSON.parse(ostrata([...call, '--max-layers=6', `--mapping=${file}`]));
     assert.ok(
       layers.some((layer: { components: string[] }) => `${layer.components}` === 'mapping:site'),
     );

@@ -13,6 +13,7 @@ import {
   layerKey,
 } from '../layers/spec.js';
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
+import { layersForComponents } from '../layout/max-layers.js';
 import { planLayout } from '../layout/plan.js';
 import type { LayoutRecord } from '../layout/prior.js';
 import { encodeRecord, LAYOUT_LABEL, recordOf } from '../layout/record.js';
@@ -93,7 +94,7 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
 
   const prior = previous?.prior(components);
   const layout = planLayout(components, options.strategy, {
-    maxLayers: options.maxLayers - 1,
+    maxLayers: layersForComponents(options.maxLayers),
     ...(options.maxLayerSize !== undefined && { maxLayerSize: options.maxLayerSize }),
     ...(prior && { prior }),
     log,

@@ -15,7 +15,7 @@ export interface SeriesBuild {
 }
 
 export interface ChainOptions {
-  /** Layers for components; `container-encapsulate --max-layers` counts one more, for the commit. */
+  /** Layers for components; an image has one more, for the commit. */
   readonly maxLayers: number;
   readonly maxLayerSize?: number | undefined;
 }

@@ -76,7 +76,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     const { added } = JSON.parse(withPassword(['container', 'compare', '--json', ...both]));
     assert.equal(added, updated.layers.filter(({ reused }) => !reused).length);
     const { results } = JSON.parse(
-      withPassword(['layout', 'simulate', '--json', '--max-layers=8', ...both]),
+      withPassword(['layout', 'simulate', '--json', '--max-layers=9', ...both]),
     );
     assert.equal(results[0].updates, 1);
     const explained = withPassword(['layout', 'explain', '--component=rpmdb', ...both.slice(1)]);

@@ -30,6 +30,7 @@ import {
   compressionOptions,
 } from '../options/compression.js';
 import { useOptions } from '../options/groups.js';
+import { type LayerLimits, layerLimitOptions } from '../options/layers.js';
 import {
   type LoadedPlugins,
   loadPlugins,
@@ -55,16 +56,13 @@ import {
   writtenLayers,
 } from './encapsulate-report.js';
 
-/** A commit layer and one for its content. */
-const MIN_LAYERS = 2;
-const DEFAULT_MAX_LAYERS = 64;
-
 interface EncapsulateOptions
   extends LogOptions,
     PluginOptions,
     RegistryOptions,
     CacheOptions,
-    CompressionOptions {
+    CompressionOptions,
+    LayerLimits {
   readonly repo: string;
   readonly label?: Readonly<Record<string, string>> | undefined;
   readonly imageConfig?: string | undefined;
@@ -72,9 +70,7 @@ interface EncapsulateOptions
   readonly copymeta?: readonly string[] | undefined;
   readonly copymetaOpt?: readonly string[] | undefined;
   readonly cmd?: readonly string[] | undefined;
-  readonly maxLayers: number;
   readonly formatVersion: FormatVersion;
-  readonly maxLayerSize?: number | undefined;
   readonly plan?: string | undefined;
   readonly previousBuild?: readonly string[] | undefined;
   readonly previousBuildManifest?: string | undefined;
@@ -97,16 +93,6 @@ export function addContainerEncapsulateCommand(program: Command): void {
     .argument('<ref>', 'ref, remote:ref, commit id or its unique beginning')
     .argument('<imgref>', `where to write: ${IMGREF_FORMS}`)
     .requiredOption('--repo <path>', 'the ostree repository')
-    .addOption(
-      new Option('--max-layers <n>', 'layers of the image, the commit layer included')
-        .argParser(integer(MIN_LAYERS))
-        .default(DEFAULT_MAX_LAYERS),
-    )
-    .option(
-      '--max-layer-size <bytes>',
-      'bytes of content that a layer should not exceed',
-      integer(1),
-    )
     .option('--plan <file>', 'follow this plan file; see layout plan')
     .option(
       '--previous-build <imgref>',
@@ -157,6 +143,7 @@ SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     )
     .action(encapsulate);
   useOptions(command, [
+    layerLimitOptions,
     pluginOptions,
     compressionOptions,
     cacheOptions,

@@ -4,6 +4,7 @@ import { OstrataError } from '../../errors.js';
 import type { PlannedComponent } from '../../layout/plan.js';
 import type { RecordedLayer } from '../../layout/prior.js';
 import { useOptions } from '../options/groups.js';
+import { layerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -46,7 +47,13 @@ export function addLayoutExplainCommand(layout: Command): void {
       const opened = await openOwnLayout(source, options, terminalLogger(options));
       console.log(options.component.map((name) => explain(opened, name)).join('\n\n'));
     });
-  useOptions(command, [layoutSourceOptions, pluginOptions, registryOptions, logOptions]);
+  useOptions(command, [
+    layoutSourceOptions,
+    layerLimitOptions,
+    pluginOptions,
+    registryOptions,
+    logOptions,
+  ]);
 }
 
 function explain({ build, layout }: OpenLayout, name: string): string {

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { previousFromImage } from '../../builder/previous.js';
 import { layerChangesPerYear } from '../../components/rates.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
+import { layersForComponents } from '../../layout/max-layers.js';
 import { type LayoutPlan, type PlannedComponent, planLayout } from '../../layout/plan.js';
 import { formatPlan, parsePlan, plannedStrategy } from '../../layout/plan-file.js';
 import { formatBuild } from '../../layout/series.js';
@@ -15,9 +16,10 @@ import { isImgref } from '../../transports/image-reference.js';
 import { openLargeCommitTree } from '../../tree/commit.js';
 import { openDirectoryTree } from '../../tree/directory.js';
 import { useOptions } from '../options/groups.js';
+import { type LayerLimits, layerLimitOptions } from '../options/layers.js';
 import { loadPlugins, type PluginOptions, pluginOptions } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
-import { integer, logOptions } from '../options/values.js';
+import { logOptions } from '../options/values.js';
 import { counted, formatBytes, formatRate, formatTable, someNames } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import {
@@ -28,15 +30,16 @@ import {
   type ImageContext,
 } from './series.js';
 
-const DEFAULT_MAX_LAYERS = 63;
 /** Characters of component names in a row. */
 const NAMES_WIDTH = 72;
 
-export interface LayoutSourceOptions extends LogOptions, PluginOptions, RegistryOptions {
+export interface LayoutSourceOptions
+  extends LogOptions,
+    PluginOptions,
+    RegistryOptions,
+    LayerLimits {
   readonly repo?: string | undefined;
   readonly root?: string | undefined;
-  readonly maxLayers: number;
-  readonly maxLayerSize?: number | undefined;
   readonly previousBuild?: string | undefined;
   readonly plan?: string | undefined;
 }
@@ -55,13 +58,6 @@ export function layoutSourceOptions(command: Command): Command {
   return command
     .option('--repo <path>', 'the source is a ref or commit of this ostree repository')
     .option('--root <dir>', 'the source is this root folder')
-    .option(
-      '--max-layers <n>',
-      'layers for components (container-encapsulate counts one more, for the commit)',
-      integer(1),
-      DEFAULT_MAX_LAYERS,
-    )
-    .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
     .option('--previous-build <imgref>', 'keep to the layout of this image')
     .option('--plan <file>', 'follow this plan file');
 }
@@ -82,7 +78,13 @@ export function addLayoutPlanCommand(layout: Command): void {
     )
     .option('--json', 'print the plan as JSON')
     .action(plan);
-  useOptions(command, [layoutSourceOptions, pluginOptions, registryOptions, logOptions]);
+  useOptions(command, [
+    layoutSourceOptions,
+    layerLimitOptions,
+    pluginOptions,
+    registryOptions,
+    logOptions,
+  ]);
 }
 
 async function plan(source: string | undefined, options: LayoutPlanOptions): Promise<void> {
@@ -135,7 +137,6 @@ export async function openLayout(
   log: Logger,
 ): Promise<OpenLayout> {
   const plugins = await loadPlugins(options);
-  const { maxLayers, maxLayerSize } = options;
   const previous = options.previousBuild;
   const imgrefs = [source, previous].filter((each) => each !== undefined).filter(isImgref);
   const open = imageOpener(options, imgrefs, log);
@@ -147,9 +148,9 @@ export async function openLayout(
   const strategy =
     options.plan === undefined ? plugins.strategy : await strategyOfPlan(options.plan, log);
   const layout = planLayout(build.components, strategy, {
-    maxLayers,
-    ...(maxLayerSize !== undefined && { maxLayerSize }),
-    ...(prior && { prior }),
+    maxLayers: layersForComponents(options.maxLayers),
+    maxLayerSize: options.maxLayerSize,
+    prior,
     log,
   });
   return { build, layout };
@@ -206,5 +207,5 @@ function table({ components }: SeriesBuild, { layers }: LayoutPlan): string {
   ] as const;
   const total = components.reduce((sum, { size }) => sum + size, 0);
   const what = `${counted(layers.length, 'layer')} for ${counted(components.length, 'component')}`;
-  return `${formatTable(columns, rows)}\n\n${what}, ${formatBytes(total)}`;
+  return `${formatTable(columns, rows)}\n\n${what}, ${formatBytes(total)}; the image has one more, for the commit`;
 }

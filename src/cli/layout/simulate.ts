@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { layoutNames } from '../../../plugins/index.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
+import { DEFAULT_MAX_LAYERS, layersForComponents, MIN_LAYERS } from '../../layout/max-layers.js';
 import { isDate } from '../../layout/series.js';
 import {
   type SimulationResult,
@@ -13,6 +14,7 @@ import {
 import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
+import { MAX_LAYERS_HELP } from '../options/layers.js';
 import { loadLayouts, loadPlugins } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
@@ -22,7 +24,6 @@ import { interruptSignal } from '../run.js';
 import { htmlReport } from './html.js';
 import { openSeries, type Series, seriesHelp } from './series.js';
 
-const DEFAULT_MAX_LAYERS = 64;
 /** Far above what any runtime takes. */
 const MAX_LAYERS = 10_000;
 
@@ -50,12 +51,9 @@ export function addLayoutSimulateCommand(layout: Command): void {
     .option('--strategy <names>', `layouts to compare: ${layoutNames.join(', ')}`, list(String), [
       layoutNames[0] as string,
     ])
-    .option(
-      '--max-layers <n,...>',
-      'layers for components (container-encapsulate counts one more, for the commit)',
-      list(integer(1, MAX_LAYERS)),
-      [DEFAULT_MAX_LAYERS],
-    )
+    .option('--max-layers <n,...>', MAX_LAYERS_HELP, list(integer(MIN_LAYERS, MAX_LAYERS)), [
+      DEFAULT_MAX_LAYERS,
+    ])
     .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
     .option(
       '--lag <n,...>',
@@ -144,8 +142,8 @@ function runsOf(
   { maxLayerSize, lag: lags }: SimulateOptions,
 ): SimulationRun[] {
   const chain = simulateChain(builds, strategy, {
-    maxLayers,
-    ...(maxLayerSize !== undefined && { maxLayerSize }),
+    maxLayers: layersForComponents(maxLayers),
+    maxLayerSize,
   });
   return lags.map((lag) => {
     const updates = simulateUpdates(chain, lag);
