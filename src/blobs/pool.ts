@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import { type ErrorCode, OstrataError, wrapError } from '../errors.js';
 import type { LayerSpec } from '../layers/spec.js';
+import { runWorkerTask } from '../system/worker-task.js';
 import { toColumns } from './columns.js';
 import { type Compression, createCompressor } from './compress.js';
 import { closeWorkQueue, createWorkQueue, type WorkQueueMemory } from './work-queue.js';
@@ -19,8 +19,7 @@ export interface WorkerTask {
 export type WorkerReply =
   | { readonly type: 'progress'; readonly bytes: number }
   | { readonly type: 'done'; readonly result: BlobResult }
-  | { readonly type: 'helped' }
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
+  | { readonly type: 'helped' };
 
 export interface WorkerData {
   readonly repoPath: string;
@@ -66,7 +65,7 @@ export async function writeLayers(
     await Promise.all(
       workers.map(async (worker) => {
         for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-          const blob = (await send(worker, next.task, options)) as BlobResult;
+          const blob = await writeLayer(worker, next.task, options);
           results[next.index] = blob;
           if (--unfinished === 0 && board) {
             closeWorkQueue(board);
@@ -74,7 +73,7 @@ export async function writeLayers(
           await onWritten?.(next.index, blob);
         }
         if (board && unfinished > 0) {
-          await send(worker, 'help', options);
+          await helpOthers(worker, options.signal);
         }
       }),
     );
@@ -84,44 +83,31 @@ export async function writeLayers(
   }
 }
 
-/** The result of a task; undefined after helping, which ends when the board is closed. */
-function send(
+/** Has `worker` write one layer. */
+function writeLayer(
   worker: Worker,
-  task: LayerTask | 'help',
+  { spec, path }: LayerTask,
   { signal, onProgress }: WriteLayersOptions,
-): Promise<BlobResult | undefined> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(new OstrataError('CANCELLED', 'writing layers: cancelled'));
-    const onError = (error: unknown) => reject(wrapError('layer worker', error));
-    const onExit = (code: number) =>
-      reject(new OstrataError('IO', `layer worker ended with exit code ${code}`));
-    const onMessage = (reply: WorkerReply) => {
+): Promise<BlobResult> {
+  const request: WorkerTask = { path, spec: toColumns(spec) };
+  return runWorkerTask(worker, request, {
+    name: 'writing layers',
+    signal,
+    onMessage: (reply: WorkerReply) => {
       if (reply.type === 'progress') {
-        return onProgress(reply.bytes);
+        onProgress(reply.bytes);
       }
-      settle();
-      if (reply.type === 'done') {
-        resolve(reply.result);
-      } else if (reply.type === 'helped') {
-        resolve(undefined);
-      } else {
-        reject(new OstrataError(reply.code, reply.message));
-      }
-    };
-    const settle = () => {
-      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-      signal.removeEventListener('abort', onAbort);
-    };
-    if (signal.aborted) {
-      return onAbort();
-    }
-    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-    signal.addEventListener('abort', onAbort, { once: true });
-    worker.postMessage(
-      task === 'help'
-        ? task
-        : ({ path: task.path, spec: toColumns(task.spec) } satisfies WorkerTask),
-    );
+      return reply.type === 'done' ? reply.result : undefined;
+    },
+  });
+}
+
+/** Has `worker` compress blocks of the layers that others write, until the board is closed. */
+async function helpOthers(worker: Worker, signal: AbortSignal): Promise<void> {
+  await runWorkerTask(worker, 'help', {
+    name: 'writing layers',
+    signal,
+    onMessage: (reply: WorkerReply) => reply.type === 'helped' || undefined,
   });
 }
 

@@ -1,8 +1,8 @@
 /** Runs in a worker thread: writes one layer at a time to a file, or helps others with theirs. See pool.ts for the other end. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { OstrataError, wrapError } from '../errors.js';
 import { writeOstreeLayer } from '../layers/write.js';
 import { openRepo } from '../ostree/repo.js';
+import { type FailedReply, failedReply, receiveRequests } from '../system/worker-task.js';
 import { fromColumns } from './columns.js';
 import { createCompressor } from './compress.js';
 import type { WorkerData, WorkerReply, WorkerTask } from './pool.js';
@@ -16,7 +16,7 @@ const { repoPath, compression, board: memory } = workerData as WorkerData;
 const repo = openRepo(repoPath);
 const compressor = await createCompressor(compression);
 const board = memory && new SharedWorkQueue(memory, compressor);
-const reply = (message: WorkerReply) => parentPort?.postMessage(message);
+const reply = (message: WorkerReply | FailedReply) => parentPort?.postMessage(message);
 
 async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
   const blob = new BlobWriter(path, compressor, board);
@@ -44,15 +44,13 @@ function help(): void {
   reply({ type: 'helped' });
 }
 
-parentPort?.on('message', async (task: WorkerTask | 'help') => {
+receiveRequests(async (task: WorkerTask | 'help') => {
   if (task === 'help') {
     return help();
   }
   try {
     reply({ type: 'done', result: await write(task) });
   } catch (error) {
-    const { code, message } =
-      error instanceof OstrataError ? error : wrapError(`writing ${task.path}`, error);
-    reply({ type: 'failed', code, message });
+    reply(failedReply(`writing ${task.path}`, error));
   }
 });

@@ -1,33 +1,36 @@
-/** Runs in a worker thread: reads content objects that nobody else does. See infos.ts for the other end. */
+/** The helper thread of file-infos.ts: reads the batches that it claims, replies once at the end. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openRepo } from '../ostree/repo.js';
-import { type InfosBatch, type InfosReply, readUntaken } from './file-infos.js';
+import { receiveRequests } from '../system/worker-task.js';
+import { type InfosBatch, type InfosReply, readUnlessClaimed } from './file-infos.js';
 
 const repo = openRepo(workerData as string);
-const sets = new Map<Uint8Array, number>();
-const at: number[] = [];
-const numbers: number[] = [];
+const positions: number[] = [];
+const rows: number[] = [];
 const targets: string[] = [];
+/** Index of each distinct set of xattrs, by the array that all files with that set share. */
+const xattrsIndexes = new Map<Uint8Array, number>();
 
-parentPort?.on('message', (message: InfosBatch | 'end') => {
-  if (message === 'end') {
-    parentPort?.postMessage({
-      at,
-      numbers,
-      targets,
-      xattrs: [...sets.keys()],
-    } satisfies InfosReply);
-    return parentPort?.close(); // the thread ends while what it read is put to use
+function read(position: number, checksum: string): void {
+  const { uid, gid, mode, size, target, xattrsBytes } = repo.fileInfo(checksum);
+  let xattrsIndex = xattrsIndexes.get(xattrsBytes);
+  if (xattrsIndex === undefined) {
+    xattrsIndex = xattrsIndexes.size;
+    xattrsIndexes.set(xattrsBytes, xattrsIndex);
   }
-  readUntaken(message, (index, checksum) => {
-    const { uid, gid, mode, size, target, xattrsBytes } = repo.fileInfo(checksum);
-    if (!sets.has(xattrsBytes)) {
-      sets.set(xattrsBytes, sets.size);
-    }
-    at.push(index);
-    numbers.push(uid, gid, mode, size, sets.get(xattrsBytes) as number);
-    if (target !== undefined) {
-      targets.push(target);
-    }
-  });
+  positions.push(position);
+  rows.push(uid, gid, mode, size, xattrsIndex);
+  if (target !== undefined) {
+    targets.push(target);
+  }
+}
+
+receiveRequests((request: InfosBatch | 'end') => {
+  if (request !== 'end') {
+    readUnlessClaimed(request, read);
+    return;
+  }
+  const xattrs = [...xattrsIndexes.keys()];
+  parentPort?.postMessage({ positions, rows, targets, xattrs } satisfies InfosReply);
+  parentPort?.close(); // the thread ends while the other puts the reply to use
 });
