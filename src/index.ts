@@ -18,20 +18,15 @@ export {
   previousFromManifest,
 } from './builder/previous.js';
 export type { FetchEvent } from './client/import/fetch.js';
-export {
-  type ImportCounts,
-  type ImportPlan,
-  importCounts,
-  type LayerToImport,
-} from './client/import/plan.js';
+export type { ImportCounts, ImportPlan, LayerToImport } from './client/import/plan.js';
 export { type PullResult, pullImage } from './client/pull.js';
 export {
   type ImportEvent,
   type ImportOptions,
   type ImportResult,
-  planUnencapsulate,
-  unencapsulate,
-} from './client/unencapsulate.js';
+  previewImport,
+} from './client/session.js';
+export { type UnencapsulateOptions, unencapsulate } from './client/unencapsulate.js';
 export {
   type OstreeImgref,
   parseOstreeImgref,

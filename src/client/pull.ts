@@ -1,4 +1,7 @@
-/** An image in, its merge commit in a repository out: the ostree commit, derived layers over it, the image's metadata. */
+/**
+ * Pulls an image into a repository: its ostree commit, the layers that a container build added,
+ * and a merge commit with the trees of all and the image's manifest and config.
+ */
 import { classifyLayers } from '../image/encapsulated.js';
 import type { ImageReader } from '../oci/image.js';
 import { encodeCommit } from '../ostree/objects/commit.js';
@@ -9,55 +12,70 @@ import type { MutableTree } from '../ostree/write/mutable-tree.js';
 import { hasWholeCommit } from '../ostree/write/partial.js';
 import { checkRefName } from '../ostree/write/refs.js';
 import type { RepoWriter } from '../ostree/write/writer.js';
+import { importCommit } from './import/commit.js';
 import { importDerived } from './import/derived.js';
-import { type ImportPlan, importCounts, planImport } from './import/plan.js';
+import { type ImportCounts, type ImportPlan, planImport } from './import/plan.js';
 import { mutableTreeOfCommit, overlay, removeInjected } from './merge.js';
 import { pruneLayers } from './prune.js';
-import { imageMetadata, imageRef, type StoredImage, storedBlob, storedImage } from './stored.js';
 import {
-  checkDerived,
+  announcePlan,
+  checkSignatureCovers,
   type ImportOptions,
   type ImportResult,
-  importPlanned,
-  verifier,
-  withSource,
-} from './unencapsulate.js';
+  type ImportSession,
+  withImportSession,
+} from './session.js';
+import {
+  imageMetadata,
+  imageRef,
+  type StoredImage,
+  signedCommit,
+  storedBlob,
+  storedImage,
+} from './stored.js';
 import { canonicalImgref } from './verify/ostree-image-reference.js';
 
+const IMAGE_CREATED = 'org.opencontainers.image.created';
+
 export interface PullResult extends ImportResult {
-  /** What a system deploys; `commit` is its parent. */
+  /** The commit that a system deploys; its parent is `commit`. */
   readonly mergeCommit: string;
 }
 
-/** Pulls an image, or brings it up to date; layers that no image needs any more lose their refs. */
+/**
+ * Pulls an image, or brings a pulled one up to date. Layers that no image needs any more lose their
+ * refs. An image that did not change costs one request, and is verified again.
+ */
 export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
-  checkRefName(imageRef(imgref));
-  return withSource(options, async (image, writer) => {
+  const ref = imageRef(imgref);
+  checkRefName(ref);
+
+  return withImportSession(options, async (session) => {
+    const { image, writer } = session;
     const previous = storedImage(writer.repo, imgref);
     if (previous !== undefined && isSame(previous, image) && isWhole(writer.repo, previous)) {
-      return alreadyPulled(writer, previous, image, options);
+      return verifyAgain(session, previous);
     }
+
     const plan = await planImport(writer.repo, image);
-    return importPlanned(writer, plan, options, async (fetcher, commit) => {
-      const derived = plan.layers.filter(({ kind }) => kind === 'derived');
-      const trees =
-        derived.length > 0
-          ? await importDerived(writer, fetcher, derived, commit, options.log)
-          : [];
-      const mergeCommit = writeMergeCommit(writer, plan, commit, trees, imageRef(imgref));
-      const pruned = pruneLayers(writer);
-      options.log.info(
-        pruned === undefined
-          ? 'another process writes: no layers pruned'
-          : `${pruned} layers pruned`,
-      );
-      return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...importCounts(plan) };
-    });
+    checkSignatureCovers(plan.layers, options.source.verification);
+    announcePlan(session, plan.counts);
+
+    const commit = await importCommit(session, plan);
+    const derivedTrees = await importDerived(session, plan, commit);
+    const mergeCommit = writeMergeCommit(writer, plan, commit, derivedTrees, ref);
+    const pruned = pruneLayers(writer);
+    options.log.info(
+      pruned === undefined
+        ? 'no layers pruned: another process uses the repository'
+        : `${pruned} layers pruned`,
+    );
+    return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...plan.counts };
   });
 }
 
-/** The same manifest, or another one of the same config, which names the same layers. */
+/** The same manifest, or another one with the same config, which names the same layers. */
 function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): boolean {
   return (
     manifestDigest === image.manifestDigest ||
@@ -65,85 +83,77 @@ function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): 
   );
 }
 
-/** Whether nothing of it was lost since. */
+/** Whether the repository still has all of a pulled image. */
 function isWhole(repo: OstreeRepo, image: StoredImage): boolean {
-  return [image.mergeCommit, baseOf(repo, image)].every((commit) =>
+  return [image.mergeCommit, baseCommit(repo, image)].every((commit) =>
     hasWholeCommit(repo.path, commit),
   );
 }
 
-function baseOf(repo: OstreeRepo, { manifest, commit }: StoredImage): string {
-  return storedBlob(repo, manifest.layers[0]?.digest ?? '') ?? commit.parent ?? '';
+/** Checksum of the ostree commit that an image was built from. */
+function baseCommit(repo: OstreeRepo, { manifest, commit }: StoredImage): string {
+  const [commitLayer] = manifest.layers;
+  return storedBlob(repo, commitLayer?.digest ?? '') ?? commit.parent ?? '';
 }
 
-/** It may have been pulled without verification before: that is done again. */
-async function alreadyPulled(
-  writer: RepoWriter,
-  stored: StoredImage,
-  image: ImageReader,
-  options: ImportOptions,
-): Promise<PullResult> {
-  const { repo } = writer;
-  const { mergeCommit, manifest, config } = stored;
-  checkDerived(image.name, classifyLayers(manifest, config), options.source);
-  const base = baseOf(repo, stored);
-  const { bytes } = repo.loadCommit(base);
-  await verifier(
-    writer,
-    options,
-  )?.({ checksum: base, bytes, detached: repo.loadCommitMeta(base)?.bytes });
-  const { manifestDigest } = image;
-  const layersPresent = manifest.layers.length;
-  options.onEvent?.({
-    event: 'planned',
-    manifestDigest,
-    layersNeeded: 0,
-    layersPresent,
-    bytesNeeded: 0,
-  });
-  return {
-    commit: base,
-    mergeCommit,
-    manifestDigest,
+/** An image that was pulled without verification must not pass for a verified one later. */
+async function verifyAgain(session: ImportSession, stored: StoredImage): Promise<PullResult> {
+  const { image, writer, options } = session;
+  const { manifest, config, mergeCommit } = stored;
+  checkSignatureCovers(classifyLayers(manifest, config), options.source.verification);
+
+  const commit = baseCommit(writer.repo, stored);
+  await session.verifyCommit?.(signedCommit(writer.repo, commit));
+
+  const counts: ImportCounts = {
     layersFetched: 0,
-    layersPresent,
+    layersPresent: manifest.layers.length,
     bytesFetched: 0,
   };
+  announcePlan(session, counts);
+  return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...counts };
 }
 
-/** Writes the commit of `base` with `layers` laid over it, and its ref; equal images have equal merge commits. */
+/**
+ * Writes the commit of `base` with the trees of the derived layers laid over it, and makes `ref`
+ * name it. The same image gives the same merge commit everywhere.
+ */
 function writeMergeCommit(
   writer: RepoWriter,
-  { image, config, configBytes }: ImportPlan,
+  plan: ImportPlan,
   base: string,
-  layers: readonly MutableTree[],
+  derivedTrees: readonly MutableTree[],
   ref: string,
 ): string {
   const { repo } = writer;
   const root = mutableTreeOfCommit(repo, base);
-  for (const layer of layers) {
-    overlay(root, layer);
+  for (const tree of derivedTrees) {
+    overlay(root, tree);
   }
   removeInjected(repo, root);
+
   const objects: EncodedObject[] = [];
   const dirtree = root.write((object) => objects.push(object));
-  const created =
-    image.manifest.annotations?.['org.opencontainers.image.created'] ?? config.created;
-  const timestamp = Math.floor(Date.parse(created ?? '') / 1000);
+  const { manifestDigest, manifestBytes } = plan.image;
   const bytes = encodeCommit({
-    metadata: imageMetadata(image.manifestDigest, image.manifestBytes, configBytes),
+    metadata: imageMetadata(manifestDigest, manifestBytes, plan.configBytes),
     parent: base,
     related: [],
     subject: '',
     body: '',
-    timestamp: timestamp >= 0 ? timestamp : repo.loadCommit(base).parsed.timestamp,
+    timestamp: creationTime(plan) ?? repo.loadCommit(base).parsed.timestamp,
     dirtree,
     dirmeta: root.dirmeta,
   });
   const checksum = sha256Hex(bytes);
-  writer.commit(
-    [writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }])],
-    [[ref, checksum]],
-  );
+  const staged = writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }]);
+  writer.commit([staged], [[ref, checksum]]);
   return checksum;
+}
+
+/** When the image says that it was made, in seconds since 1970; undefined if it does not say. */
+function creationTime({ image, config }: ImportPlan): number | undefined {
+  const created = image.manifest.annotations?.[IMAGE_CREATED] ?? config.created ?? '';
+  const timestamp = Math.floor(Date.parse(created) / 1000);
+  return timestamp >= 0 ? timestamp : undefined;
 }

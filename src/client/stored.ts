@@ -12,6 +12,7 @@ import { type Commit, type Metadata, metadataValue } from '../ostree/objects/com
 import { escapeForRef, unescapeRef } from '../ostree/ref-escape.js';
 import { readRef } from '../ostree/refs.js';
 import type { OstreeRepo } from '../ostree/repo.js';
+import type { SignedCommit } from '../ostree/sign/verify.js';
 import { listRefs } from '../ostree/write/refs.js';
 import { hasObject } from '../ostree/write/stage.js';
 
@@ -91,6 +92,12 @@ export function storedImage(repo: OstreeRepo, imgref: string): StoredImage | und
 /** What a layer with that digest was imported as; undefined where it was not. */
 export function storedBlob(repo: OstreeRepo, digest: string): string | undefined {
   return readRef(repo, `heads/${blobRef(digest)}`);
+}
+
+/** A commit of the repository with its signatures; it may be marked as partial. */
+export function signedCommit(repo: OstreeRepo, checksum: string): SignedCommit {
+  const { bytes } = repo.loadCommit(checksum, { partial: true });
+  return { checksum, bytes, detached: repo.loadCommitMeta(checksum)?.bytes };
 }
 
 function imageOfCommit(repo: OstreeRepo, mergeCommit: string): StoredImage {

@@ -129,7 +129,7 @@ suite('images of others', needs(...worldNeeds), () => {
       const repo = initRepo(join(scratch, `derived-${mode}`), mode);
       refused(
         ['container', 'unencapsulate', `--repo=${repo}`, `ostree-unverified-image:${imgref}`],
-        /2 layers that are no part/,
+        /2 layers that are not part/,
       );
       const source = `ostree-unverified-image:${imgref}`;
       const result = tryOstrata(['container', 'image', 'pull', '--json', repo, source]);

@@ -346,7 +346,7 @@ suite('images that lie are refused', () => {
     const forged = await forge(image, () => {}, { 'ostree.final-diffid': diffIds[1] as string });
     await assert.rejects(
       importInto(repoWithout(), forged.imgref),
-      /1 layers that are no part of the commit/,
+      /the image has 1 layers that are not part of the commit/,
     );
     const pull = pullImage({
       repo: repoWithout(),

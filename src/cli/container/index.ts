@@ -1,14 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import { type ImportPlan, importCounts } from '../../client/import/plan.js';
+import type { ImportPlan } from '../../client/import/plan.js';
 import { pullImage } from '../../client/pull.js';
 import {
   type ImportEvent,
   type ImportOptions,
   type ImportResult,
-  planUnencapsulate,
-  unencapsulate,
-} from '../../client/unencapsulate.js';
+  previewImport,
+} from '../../client/session.js';
+import { unencapsulate } from '../../client/unencapsulate.js';
 import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
 import type { Logger } from '../../log.js';
 import { useOptions } from '../options/groups.js';
@@ -66,7 +66,7 @@ function addUnencapsulateCommand(container: Command): void {
       ) => {
         const imports = importOptions(options.repo, imgref, options);
         if (options.dryRun) {
-          return printPlan(await planUnencapsulate(imports), options);
+          return printPlan(await previewImport(imports), options);
         }
         const { writeRef } = options;
         printResult(
@@ -92,7 +92,7 @@ function addPullCommand(image: Command): void {
     .action(async (repo: string, imgref: string, options: PullOptions) => {
       const imports = importOptions(repo, imgref, options);
       if (options.dryRun) {
-        printPlan(await planUnencapsulate(imports), options);
+        printPlan(await previewImport(imports), options);
       } else {
         printResult(await pullImage(imports), options);
       }
@@ -152,7 +152,7 @@ function printPlan(plan: ImportPlan, { json }: PullOptions): void {
   if (json) {
     return;
   }
-  const { layersFetched, layersPresent, bytesFetched } = importCounts(plan);
+  const { layersFetched, layersPresent, bytesFetched } = plan.counts;
   for (const { index, descriptor, names, createdBy, present } of plan.layers) {
     if (present === undefined) {
       console.log(

@@ -1,213 +1,249 @@
-/** The layers that hold the ostree commit, into a repository: the commit first, then its content, refs last. */
-import { type ErrorCode, OstrataError } from '../../errors.js';
+/**
+ * Imports the layers that hold the ostree commit into a repository: the commit with its metadata
+ * first, marked as partial; then the content; refs last.
+ */
+import { type ErrorCode, must, OstrataError } from '../../errors.js';
 import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageConfig } from '../../oci/types.js';
 import { type Commit, decodeCommit } from '../../ostree/objects/commit.js';
 import { decodeDirtree } from '../../ostree/objects/dirtree.js';
 import { objectSet } from '../../ostree/objects/object-set.js';
 import { type CommitObjects, commitObjects } from '../../ostree/objects/traverse.js';
-import type { SignedCommit } from '../../ostree/sign/verify.js';
 import { contentExtension } from '../../ostree/write/content-writer.js';
 import { hasWholeCommit } from '../../ostree/write/partial.js';
 import type { StagedObjects } from '../../ostree/write/stage.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { blobRef, storedBlob } from '../stored.js';
+import type { CommitVerifier, ImportSession } from '../session.js';
+import { blobRef, signedCommit, storedBlob } from '../stored.js';
 import type { LayerFetcher } from './fetch.js';
 import { FsyncThrottle } from './fsync-throttle.js';
 import { type ImportPlan, type LayerToImport, partialMarkerOf } from './plan.js';
 import type { StagedLayer } from './worker.js';
 
-/**
- * Failures that say nothing against the layers that are there, a blob that cannot be found too: the next import goes on
- * with them.
- */
+/** Failures that do not cast doubt on the layers that were imported before. */
 const INTERRUPTIONS: ReadonlySet<ErrorCode> = new Set(['IO', 'CANCELLED', 'NOT_FOUND']);
 
 type NewRef = readonly [ref: string, commit: string];
 
-/** Verifies the signatures of a commit; called before anything of it is written. */
-export type CommitVerifier = (commit: SignedCommit) => Promise<void>;
+/** A commit whose metadata objects are in the repository, and all objects that it needs. */
+interface KnownCommit {
+  readonly checksum: string;
+  readonly objects: CommitObjects;
+}
 
-/** Returns the commit. It is whole then, and all its layers have their refs. */
+/** A layer that is verified, but not yet in the repository. */
+interface StagedChunk {
+  readonly stages: readonly StagedObjects[];
+  readonly refs: readonly NewRef[];
+}
+
+/**
+ * Imports the commit of the planned image and returns its checksum. By then the commit is complete
+ * in the repository, and all its layers have refs. If the import is interrupted, layers that were
+ * complete stay for the next one; if anything is wrong with the image, no ref of it stays.
+ * @param now clock for the pauses between waits for the disk, in milliseconds
+ */
 export async function importCommit(
-  writer: RepoWriter,
-  fetcher: LayerFetcher,
+  session: Pick<ImportSession, 'writer' | 'fetcher' | 'verifyCommit'>,
   plan: ImportPlan,
-  verify: CommitVerifier | undefined,
   now: () => number = () => performance.now(),
 ): Promise<string> {
-  return new CommitImport(writer, fetcher, plan, verify, new FsyncThrottle(now)).run();
+  return new CommitImport(session, plan, new FsyncThrottle(now)).run();
 }
 
 class CommitImport {
   readonly #writer: RepoWriter;
   readonly #fetcher: LayerFetcher;
+  readonly #verifyCommit: CommitVerifier | undefined;
   readonly #plan: ImportPlan;
-  readonly #verify: CommitVerifier | undefined;
-  /** Refs of layers that this import wrote. */
-  readonly #written: string[] = [];
-  /** Layers that are verified and not yet in the repository. */
-  readonly #staged: {
-    readonly stages: readonly StagedObjects[];
-    readonly refs: readonly NewRef[];
-  }[] = [];
-  readonly #pace: FsyncThrottle;
+  readonly #throttle: FsyncThrottle;
+  readonly #staged: StagedChunk[] = [];
+  /** Refs that this import wrote. */
+  readonly #writtenRefs: string[] = [];
 
   constructor(
-    writer: RepoWriter,
-    fetcher: LayerFetcher,
+    session: Pick<ImportSession, 'writer' | 'fetcher' | 'verifyCommit'>,
     plan: ImportPlan,
-    verify: CommitVerifier | undefined,
-    pace: FsyncThrottle,
+    throttle: FsyncThrottle,
   ) {
-    this.#writer = writer;
-    this.#fetcher = fetcher;
+    this.#writer = session.writer;
+    this.#fetcher = session.fetcher;
+    this.#verifyCommit = session.verifyCommit;
     this.#plan = plan;
-    this.#verify = verify;
-    this.#pace = pace;
+    this.#throttle = throttle;
   }
 
   async run(): Promise<string> {
-    const layers = this.#plan.layers.filter(({ kind }) => kind !== 'derived');
-    const [first, ...chunks] = layers as [LayerToImport, ...LayerToImport[]];
     try {
-      const { commit, objects } = await (first.present === undefined
-        ? this.#fetchCommit(first)
-        : this.#presentCommit(first.present));
-      const missing = chunks.filter(({ present }) => present === undefined);
-      await this.#fetcher.fetch(missing, { kind: 'chunk' }, (layer, staged, directory) => {
-        this.#chunk(layer, staged, directory, objects);
-      });
-      this.#publish();
-      this.#complete(commit, objects);
-      const present = chunks.flatMap((layer) =>
-        layer.present === undefined ? [] : this.#newRef(layer, layer.present),
-      );
-      this.#commitRefs([], [...present, ...this.#newRef(first, commit)]);
-      return commit;
+      return await this.#import();
     } catch (error) {
       if (error instanceof OstrataError && INTERRUPTIONS.has(error.code)) {
         this.#keepStaged();
-      }
-      // What is wrong with the image may be the fault of any layer.
-      else {
-        for (const ref of this.#written) {
-          this.#writer.deleteRef(ref);
-        }
+      } else {
+        // Any layer may be the one that is wrong.
+        this.#dropWrittenRefs();
       }
       throw error;
     }
   }
 
-  async #presentCommit(commit: string): Promise<{ commit: string; objects: CommitObjects }> {
+  async #import(): Promise<string> {
+    const { layers } = this.#plan;
+    const first = layers.find(({ kind }) => kind === 'commit');
+    const commitLayer = must(first, 'the commit layer');
+    const commit =
+      commitLayer.present === undefined
+        ? await this.#fetchCommit(commitLayer)
+        : await this.#loadCommit(commitLayer.present);
+
+    const chunks = layers.filter(({ kind }) => kind === 'chunk');
+    const missing = chunks.filter(({ present }) => present === undefined);
+    await this.#fetcher.fetchAll(missing, { kind: 'chunk' }, (layer, staged, directory) =>
+      this.#stageChunk(layer, staged, directory, commit.objects),
+    );
+    this.#publishStaged();
+    this.#complete(commit);
+
+    const chunkRefs = chunks.flatMap((layer) =>
+      layer.present === undefined ? [] : this.#newRefs(layer, layer.present),
+    );
+    this.#commitObjects([], [...chunkRefs, ...this.#newRefs(commitLayer, commit.checksum)]);
+    return commit.checksum;
+  }
+
+  /** The commit of a layer that the repository has. */
+  async #loadCommit(checksum: string): Promise<KnownCommit> {
     const { repo } = this.#writer;
-    checkLabel(this.#plan.config, commit);
-    const { bytes, parsed } = repo.loadCommit(commit, { partial: true });
-    await this.#verify?.({ checksum: commit, bytes, detached: repo.loadCommitMeta(commit)?.bytes });
-    return {
-      commit,
-      objects: commitObjects(parsed, (checksum) => repo.loadDirtree(checksum).parsed),
-    };
+    checkLabel(this.#plan.config, checksum);
+    await this.#verifyCommit?.(signedCommit(repo, checksum));
+
+    const { parsed } = repo.loadCommit(checksum, { partial: true });
+    const objects = commitObjects(parsed, (dirtree) => repo.loadDirtree(dirtree).parsed);
+    return { checksum, objects };
   }
 
-  /** The commit with its metadata: in the repository, marked as partial unless it is whole. */
-  async #fetchCommit(first: LayerToImport): Promise<{ commit: string; objects: CommitObjects }> {
-    let result: { commit: string; objects: CommitObjects } | undefined;
-    await this.#fetcher.fetch([first], { kind: 'commit' }, async (layer, staged, directory) => {
-      const { commit, bytes } = stagedCommit(staged);
-      checkLabel(this.#plan.config, commit);
-      const objects = stagedObjects(decodeCommit(bytes), staged);
-      checkWanted(staged.files, objects);
-      await this.#verify?.({
-        checksum: commit,
-        bytes,
-        detached: staged.metadata.get(`${commit}.commitmeta`),
-      });
-      const isWhole = hasWholeCommit(this.#writer.repo.path, commit);
-      if (!isWhole) {
-        this.#writer.markPartial(commit, '');
-      }
-      const names = staged.names.filter((name) => !this.#keepsSignatures(name));
-      this.#writer.commit([{ directory, names }]);
-      if (!isWhole) {
-        this.#writer.markPartial(commit, partialMarkerOf(layer));
-      }
-      result = { commit, objects };
-    });
-    return result as NonNullable<typeof result>;
+  /** Brings the commit with its metadata into the repository, marked as partial unless whole. */
+  async #fetchCommit(commitLayer: LayerToImport): Promise<KnownCommit> {
+    return this.#fetcher.fetchOne(
+      commitLayer,
+      { kind: 'commit' },
+      async (layer, staged, directory) => {
+        const commit = await this.#checkStagedCommit(staged);
+
+        const isWhole = hasWholeCommit(this.#writer.repo.path, commit.checksum);
+        if (!isWhole) {
+          this.#writer.markPartial(commit.checksum, '');
+        }
+        const names = staged.names.filter((name) => !this.#keepsSignatures(name));
+        this.#writer.commit([{ directory, names }]);
+        if (!isWhole) {
+          this.#writer.markPartial(commit.checksum, partialMarkerOf(layer));
+        }
+        return commit;
+      },
+    );
   }
 
-  /** Whether the repository has signatures that are not to be replaced by what nobody verified. */
+  /** Checks label, objects and signatures of a commit before anything of it is published. */
+  async #checkStagedCommit(staged: StagedLayer): Promise<KnownCommit> {
+    const { checksum, bytes } = stagedCommit(staged);
+    checkLabel(this.#plan.config, checksum);
+    const objects = stagedObjects(decodeCommit(bytes), staged);
+    checkNothingExtra(staged.files, objects);
+
+    const detached = staged.metadata.get(`${checksum}.commitmeta`);
+    await this.#verifyCommit?.({ checksum, bytes, detached });
+    return { checksum, objects };
+  }
+
+  /** Whether `name` would replace signatures in the repository by some that nobody verified. */
   #keepsSignatures(name: string): boolean {
-    return name.endsWith('.commitmeta') && this.#verify === undefined && this.#writer.has(name);
+    return name.endsWith('.commitmeta') && !this.#verifyCommit && this.#writer.has(name);
   }
 
-  #chunk(
+  #stageChunk(
     layer: LayerToImport,
     { files, names }: StagedLayer,
     directory: string,
     objects: CommitObjects,
   ): void {
-    checkWanted(files, objects);
+    checkNothingExtra(files, objects);
+
     const set = objectSet(files);
-    const refs = this.#newRef(layer, set[2].checksum);
-    this.#staged.push({ stages: [{ directory, names }, this.#writer.stageMetadata(set)], refs });
-    if (this.#pace.isDue(layer.descriptor.size) || !this.#writer.fsync) {
-      this.#publish();
+    const [, , setCommit] = set;
+    this.#staged.push({
+      stages: [{ directory, names }, this.#writer.stageMetadata(set)],
+      refs: this.#newRefs(layer, setCommit.checksum),
+    });
+    if (this.#throttle.isDue(layer.descriptor.size) || !this.#writer.fsync) {
+      this.#publishStaged();
     }
   }
 
-  /** Takes all layers that are staged into the repository. */
-  #publish(): void {
-    const staged = this.#staged.splice(0);
-    if (staged.length === 0) {
+  #publishStaged(): void {
+    const chunks = this.#staged.splice(0);
+    if (chunks.length === 0) {
       return;
     }
-    const stages = staged.flatMap((layer) => layer.stages);
-    const refs = staged.flatMap((layer) => layer.refs);
-    this.#pace.sync(() => this.#commitRefs(stages, refs));
+    const stages = chunks.flatMap((chunk) => chunk.stages);
+    const refs = chunks.flatMap((chunk) => chunk.refs);
+    this.#throttle.sync(() => this.#commitObjects(stages, refs));
   }
 
-  /** What is complete is not fetched again. Where the disk is full that may fail too, which says no more than the first failure. */
+  /** Keeps complete layers for the next import; the error that interrupted this one is reported. */
   #keepStaged(): void {
     try {
-      this.#publish();
-    } catch {}
+      this.#publishStaged();
+    } catch {
+      // E.g. the disk is full, which the first error said already.
+    }
   }
 
-  #commitRefs(stages: readonly StagedObjects[], refs: readonly NewRef[]): void {
+  #dropWrittenRefs(): void {
+    for (const ref of this.#writtenRefs) {
+      this.#writer.deleteRef(ref);
+    }
+  }
+
+  #commitObjects(stages: readonly StagedObjects[], refs: readonly NewRef[]): void {
     this.#writer.commit(stages, refs);
-    this.#written.push(...refs.map(([ref]) => ref));
+    this.#writtenRefs.push(...refs.map(([ref]) => ref));
   }
 
-  /** Proves that every object is there; then the commit is no longer partial. */
-  #complete(commit: string, { metadata, files }: CommitObjects): void {
+  /** Removes the partial mark of the commit; throws `CORRUPT` if any of its objects is missing. */
+  #complete({ checksum, objects }: KnownCommit): void {
     const extension = contentExtension(this.#writer.repo.mode);
-    const names = [...metadata, ...[...files].map((checksum) => `${checksum}.${extension}`)];
-    const missing = names.filter((name) => !this.#writer.has(name));
+    const content = [...objects.files].map((file) => `${file}.${extension}`);
+    const missing = [...objects.metadata, ...content].filter((name) => !this.#writer.has(name));
     if (missing.length > 0) {
       throw new OstrataError(
         'CORRUPT',
-        `${missing.length} objects of commit ${commit} are in no layer, the first is ${missing[0]}`,
+        `${missing.length} objects of commit ${checksum} are in no layer, the first is ${missing[0]}`,
       );
     }
-    this.#writer.unmarkPartial(commit);
+    this.#writer.unmarkPartial(checksum);
   }
 
-  /** None where the layer has that ref already, and nothing was lost since. */
-  #newRef({ descriptor: { digest } }: LayerToImport, commit: string): readonly NewRef[] {
+  /** The ref that makes the layer's commit known; none if the repository has it, undamaged. */
+  #newRefs({ descriptor }: LayerToImport, commit: string): readonly NewRef[] {
     const { repo } = this.#writer;
-    const isThere = storedBlob(repo, digest) === commit && hasWholeCommit(repo.path, commit);
-    return isThere ? [] : [[blobRef(digest), commit]];
+    const { digest } = descriptor;
+    const hasRef = storedBlob(repo, digest) === commit && hasWholeCommit(repo.path, commit);
+    return hasRef ? [] : [[blobRef(digest), commit]];
   }
 }
 
-function stagedCommit({ metadata }: StagedLayer): { commit: string; bytes: Uint8Array } {
-  // The reader of the layer has seen to it that it begins with a commit.
-  const [[name, bytes]] = [...metadata] as [[string, Uint8Array]];
-  return { commit: name.slice(0, -'.commit'.length), bytes };
+/** The commit object, which is the first of its layer. */
+function stagedCommit({ metadata }: StagedLayer): {
+  readonly checksum: string;
+  readonly bytes: Uint8Array;
+} {
+  const [first] = metadata;
+  const [name, bytes] = must(first, 'the first object of the commit layer');
+  return { checksum: name.slice(0, -'.commit'.length), bytes };
 }
 
+/** Throws `CORRUPT` if the image's label names another commit than its layer holds. */
 function checkLabel(config: ImageConfig, commit: string): void {
   const label = config.config?.Labels?.[OSTREE_COMMIT];
   if (label !== undefined && label !== commit) {
@@ -218,7 +254,7 @@ function checkLabel(config: ImageConfig, commit: string): void {
   }
 }
 
-/** The objects of a commit whose layer must hold exactly its metadata. */
+/** The objects of a commit. Throws `CORRUPT` unless its layer holds exactly its metadata objects. */
 function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects {
   const objects = commitObjects(parsed, (checksum) => {
     const bytes = metadata.get(`${checksum}.dirtree`);
@@ -227,6 +263,7 @@ function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects
     }
     return decodeDirtree(bytes);
   });
+
   for (const name of objects.metadata) {
     if (!metadata.has(name)) {
       throw new OstrataError('CORRUPT', `object ${name} is missing`);
@@ -240,7 +277,8 @@ function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects
   return objects;
 }
 
-function checkWanted(found: readonly string[], { files }: CommitObjects): void {
+/** Throws `CORRUPT` if a layer holds a content object that the commit does not name. */
+function checkNothingExtra(found: readonly string[], { files }: CommitObjects): void {
   const extra = found.find((checksum) => !files.has(checksum));
   if (extra !== undefined) {
     throw new OstrataError('CORRUPT', `content object ${extra} is in no tree of the commit`);

@@ -1,8 +1,11 @@
 /**
- * Reads the tar of a layer that a container build put on top: its files become content objects, its directories a tree in
- * ostree's form (`etc` is `usr/etc`). Whiteouts stay files, to be applied when layers are merged. The rules are those of
- * bootc's ostree-ext (`tar/write.rs`).
+ * Reads the tar of a layer that a container build put on top of an image. Files become content
+ * objects, directories become a tree in the form of ostree commits (`etc` is `usr/etc`). Whiteouts
+ * stay files; they take effect when layers are merged. The rules are those of bootc's ostree-ext:
+ * https://github.com/bootc-dev/bootc/blob/main/crates/ostree-ext/src/tar/write.rs
  */
+import type { Hash } from 'node:crypto';
+import type { Xattrs } from '../../bytes/xattrs.js';
 import { OstrataError } from '../../errors.js';
 import { type Dirmeta, S_IFDIR, S_IFLNK, S_IFREG } from '../../ostree/objects/dirmeta.js';
 import { type FileHeader, startFileChecksum } from '../../ostree/objects/file.js';
@@ -10,36 +13,53 @@ import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
 import { type TarHeader, TarReader, type TarVisitor } from '../../tar/reader.js';
 import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
 
-/** What is mounted over in a running system: the directories stay, what is in them is dropped. */
+/** Mounted over in a running system: the directories stay, their content is dropped. */
 const MOUNT_POINTS = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
 /** The parts of a system that ostree keeps. */
 const KEPT = new Set(['usr', 'etc', 'var']);
 /** Bounds memory: several times the largest desktop systems. */
 const MAX_ENTRIES = 4_000_000;
 const SYMLINK_MODE = S_IFLNK | 0o777;
-/** Of the machine that built the image; labels are those of the system's own policy. */
+/** Labels of the machine that built the image; the system's own policy gives new ones. */
 const DROPPED_XATTR = 'security.selinux';
 
+/** Owner and mode of directories that a layer does not list. */
+export const DEFAULT_DIRMETA: Dirmeta = {
+  uid: 0,
+  gid: 0,
+  mode: S_IFDIR | 0o755,
+  xattrs: new Map(),
+};
+
 export interface DerivedDirectory {
-  /** Undefined where the layer does not name the directory itself. */
+  /** Undefined if the layer does not list the directory itself. */
   meta: Dirmeta | undefined;
-  /** Content objects by name. */
+  /** Checksums of content objects by name. */
   readonly files: Map<string, string>;
   readonly dirs: Map<string, DerivedDirectory>;
 }
 
 export interface DerivedLayer {
   readonly root: DerivedDirectory;
-  /** Entries that were dropped, by the first component of their path. */
+  /** Number of entries that were dropped, by the first component of their path. */
   readonly dropped: ReadonlyMap<string, number>;
 }
 
-/** Takes content objects whose checksums are known when they end. */
-export interface NewObjectSink {
-  newFile(header: FileHeader): { write(bytes: Uint8Array): void; finish(checksum: string): void };
+/** Takes the content of an object whose checksum is known when it ends. */
+export interface NewObjectWriter {
+  /** `bytes` are valid until the call returns. */
+  write(bytes: Uint8Array): void;
+  finish(checksum: string): void;
 }
 
-/** @param keepAll keep top-level directories other than usr, etc and var, as the base system can have them */
+export interface NewObjectSink {
+  newFile(header: FileHeader): NewObjectWriter;
+}
+
+/**
+ * Reads the layer to its end. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`, naming the entry.
+ * @param keepAll keep top-level directories other than usr, etc and var
+ */
 export async function readDerivedLayer(
   stream: AsyncIterable<Uint8Array>,
   sink: NewObjectSink,
@@ -65,10 +85,11 @@ class DerivedReader implements TarVisitor {
   readonly #keepAll: boolean;
   readonly #root = newDirectory();
   readonly #dropped = new Map<string, number>();
-  /** Objects of the base's repository that were written anew, by their paths: paths are linked to them. */
+  /** Objects of the base's repository that the layer has again, by path: files link to them. */
   readonly #changedObjects = new Map<string, string>();
-  #target: { write(bytes: Uint8Array): void; finish(): void } | undefined;
-  #entries = 0;
+  /** Where the content of the current entry goes. */
+  #target: NewContent | undefined;
+  #entryCount = 0;
 
   constructor(sink: NewObjectSink, keepAll: boolean) {
     this.#sink = sink;
@@ -77,25 +98,27 @@ class DerivedReader implements TarVisitor {
 
   entry(header: TarHeader): void {
     this.#target = undefined;
-    if (++this.#entries > MAX_ENTRIES) {
+    if (++this.#entryCount > MAX_ENTRIES) {
       throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
     }
+
     const parts = components(header.name);
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
-      // Its time does not tell whether it was changed: chmod leaves that alone.
+      // Also objects that seem unchanged: chmod changes a file and leaves its time.
       if (header.type === 'file' || header.type === 'symlink') {
         this.#content(header, (checksum) => this.#changedObjects.set(path, checksum));
       }
       return;
     }
-    const place = this.#place(parts);
-    if (place === undefined) {
-      this.#drop(parts[0] as string);
+
+    const location = this.#locate(parts);
+    if (location === undefined) {
+      this.#drop(parts);
     } else if (header.type === 'directory') {
-      this.#directory(place, header);
+      this.#directory(location, header);
     } else {
-      this.#file(place, header);
+      this.#file(location, header);
     }
   }
 
@@ -111,12 +134,12 @@ class DerivedReader implements TarVisitor {
     return { root: this.#root, dropped: this.#dropped };
   }
 
-  #drop(component: string): void {
-    this.#dropped.set(component, (this.#dropped.get(component) ?? 0) + 1);
+  #drop([first = '']: readonly string[]): void {
+    this.#dropped.set(first, (this.#dropped.get(first) ?? 0) + 1);
   }
 
-  /** Where an entry goes in the tree; undefined where it is dropped. */
-  #place(parts: readonly string[]): readonly string[] | undefined {
+  /** Where an entry goes in the tree of a commit; undefined if it is dropped. */
+  #locate(parts: readonly string[]): readonly string[] | undefined {
     const [first] = parts;
     if (first === undefined) {
       return parts;
@@ -130,50 +153,51 @@ class DerivedReader implements TarVisitor {
     return KEPT.has(first) || this.#keepAll ? parts : undefined;
   }
 
-  #directory(place: readonly string[], { uid, gid, mode, xattrs }: TarHeader): void {
-    this.#enter(place).meta = { uid, gid, mode: mode | S_IFDIR, xattrs: kept(xattrs) };
+  #directory(location: readonly string[], { uid, gid, mode, xattrs }: TarHeader): void {
+    const directory = this.#enter(location);
+    directory.meta = { uid, gid, mode: mode | S_IFDIR, xattrs: withoutLabel(xattrs) };
   }
 
-  #file(place: readonly string[], header: TarHeader): void {
-    const name = place.at(-1);
+  #file(location: readonly string[], header: TarHeader): void {
+    const name = location.at(-1);
     if (name === undefined) {
-      throw corrupt('the root of the image is no directory');
+      throw corrupt('the root of the image is not a directory');
     }
-    const parent = this.#enter(place.slice(0, -1));
+    const parent = this.#enter(location.slice(0, -1));
     if (parent.dirs.has(name)) {
-      throw corrupt('is a directory before');
+      throw corrupt('was a directory earlier in the layer');
     }
     if (header.type === 'link') {
-      parent.files.set(name, this.#linked(header.linkname));
+      parent.files.set(name, this.#linkTarget(header.linkname));
     } else {
       this.#content(header, (checksum) => parent.files.set(name, checksum));
     }
   }
 
   /** The object at the path that a hard link names. */
-  #linked(linkname: string): string {
+  #linkTarget(linkname: string): string {
     const parts = components(linkname);
-    const place = this.#place(parts);
-    const target = this.#changedObjects.get(parts.join('/')) ?? (place && this.#lookup(place));
+    const target = this.#changedObjects.get(parts.join('/')) ?? this.#lookup(this.#locate(parts));
     if (target === undefined) {
       throw corrupt(`is a link to ${linkname}, which does not precede it in the layer`);
     }
     return target;
   }
 
-  #lookup(place: readonly string[]): string | undefined {
+  #lookup(location: readonly string[] = []): string | undefined {
     let directory: DerivedDirectory | undefined = this.#root;
-    for (const name of place.slice(0, -1)) {
+    for (const name of location.slice(0, -1)) {
       directory = directory?.dirs.get(name);
     }
-    return directory?.files.get(place.at(-1) as string);
+    return directory?.files.get(location.at(-1) ?? '');
   }
 
-  #enter(place: readonly string[]): DerivedDirectory {
+  /** The directory at `location`, created with those above it if need be. */
+  #enter(location: readonly string[]): DerivedDirectory {
     let directory = this.#root;
-    for (const name of place) {
+    for (const name of location) {
       if (directory.files.has(name)) {
-        throw corrupt(`${name} is no directory before`);
+        throw corrupt(`${name} was not a directory earlier in the layer`);
       }
       const next = directory.dirs.get(name) ?? newDirectory();
       directory.dirs.set(name, next);
@@ -182,6 +206,7 @@ class DerivedReader implements TarVisitor {
     return directory;
   }
 
+  /** Begins a content object; `done` gets its checksum when the entry ends. */
   #content(header: TarHeader, done: (checksum: string) => void): void {
     const { type, uid, gid, mode, size, linkname } = header;
     if (type !== 'file' && type !== 'symlink') {
@@ -192,26 +217,38 @@ class DerivedReader implements TarVisitor {
       gid,
       mode: type === 'file' ? mode | S_IFREG : SYMLINK_MODE,
       size,
-      ...(type === 'symlink' && { target: linkname }),
-      xattrsBytes: encodeXattrs(kept(header.xattrs)),
+      target: type === 'symlink' ? linkname : undefined,
+      xattrsBytes: encodeXattrs(withoutLabel(header.xattrs)),
     };
-    const hash = startFileChecksum(file);
-    const sink = this.#sink.newFile(file);
-    this.#target = {
-      write(bytes) {
-        hash.update(bytes);
-        sink.write(bytes);
-      },
-      finish() {
-        const checksum = hash.digest('hex');
-        sink.finish(checksum);
-        done(checksum);
-      },
-    };
+    this.#target = new NewContent(startFileChecksum(file), this.#sink.newFile(file), done);
   }
 }
 
-/** Of a path in a layer, which may begin with `/` or `./`. */
+/** The content of one object on its way to the sink, hashed as it passes. */
+class NewContent {
+  readonly #hash: Hash;
+  readonly #writer: NewObjectWriter;
+  readonly #done: (checksum: string) => void;
+
+  constructor(hash: Hash, writer: NewObjectWriter, done: (checksum: string) => void) {
+    this.#hash = hash;
+    this.#writer = writer;
+    this.#done = done;
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    this.#writer.write(bytes);
+  }
+
+  finish(): void {
+    const checksum = this.#hash.digest('hex');
+    this.#writer.finish(checksum);
+    this.#done(checksum);
+  }
+}
+
+/** Components of a path in a layer, which may begin with `/` or `./`. */
 function components(path: string): string[] {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) {
@@ -220,7 +257,7 @@ function components(path: string): string[] {
   return parts;
 }
 
-function kept(xattrs: ReadonlyMap<string, Uint8Array>): ReadonlyMap<string, Uint8Array> {
+function withoutLabel(xattrs: Xattrs): Xattrs {
   return new Map([...xattrs].filter(([name]) => name !== DROPPED_XATTR));
 }
 

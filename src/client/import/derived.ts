@@ -1,80 +1,79 @@
-/** Layers that were built on top of the commit, into a repository: each as a commit of its own tree, with its ref. */
+/**
+ * Imports derived layers, which a container build put on top of the commit. Each becomes a commit
+ * of its own tree, with a ref, so that other images with the same layer find it.
+ */
 import { collect } from '../../bytes/stream.js';
+import { must } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { parseWhiteout } from '../../oci/whiteout.js';
 import { parseKeyFile } from '../../ostree/keyfile.js';
 import { encodeCommit, type Metadata } from '../../ostree/objects/commit.js';
-import { type Dirmeta, encodeDirmeta, S_IFDIR } from '../../ostree/objects/dirmeta.js';
-import { startFileChecksum } from '../../ostree/objects/file.js';
+import { encodeDirmeta } from '../../ostree/objects/dirmeta.js';
 import { sha256Hex } from '../../ostree/objects/object-name.js';
 import type { EncodedObject } from '../../ostree/objects/object-set.js';
-import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
 import { MutableTree } from '../../ostree/write/mutable-tree.js';
-import { ObjectStage } from '../../ostree/write/stage.js';
-import { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
 import { mutableTreeOfCommit, overlay } from '../merge.js';
+import type { ImportSession } from '../session.js';
 import { blobRef, DIFF_ID_KEY } from '../stored.js';
-import type { DerivedDirectory, DerivedLayer } from './derived-layer.js';
-import type { LayerFetcher } from './fetch.js';
-import type { LayerToImport } from './plan.js';
-import { hasPolicy, type LabelledEntry, SELINUX_XATTR, selinuxLabels } from './selinux.js';
+import { labelLayers, type StagedDerivedLayer } from './derived-labels.js';
+import { DEFAULT_DIRMETA, type DerivedDirectory } from './derived-layer.js';
+import type { ImportPlan, LayerToImport } from './plan.js';
+import { policyTree } from './selinux.js';
 
-/** Of directories that a layer does not name itself. */
-const DEFAULT_META: Dirmeta = { uid: 0, gid: 0, mode: S_IFDIR | 0o755, xattrs: new Map() };
-/** The first that is there counts; of /etc both the place in a commit and in a deployment. */
-const PREPARE_ROOT = ['etc', 'usr/etc', 'usr/lib'].map(
-  (directory) => `${directory}/ostree/prepare-root.conf`,
-);
+/** Places of ostree-prepare-root's configuration, in /etc as a commit and as a deployment has it. */
+const PREPARE_ROOT_CONFIGS = [
+  'etc/ostree/prepare-root.conf',
+  'usr/etc/ostree/prepare-root.conf',
+  'usr/lib/ostree/prepare-root.conf',
+];
 const MAX_CONFIG_SIZE = 1 << 20;
+const COMPOSEFS_ENABLED = ['yes', 'true', '1', 'maybe', 'signed', 'verity'];
 
-/** A layer that was fetched: its objects are staged. */
-interface FetchedLayer {
+interface FetchedLayer extends StagedDerivedLayer {
   readonly layer: LayerToImport;
-  readonly derived: DerivedLayer;
-  readonly stage: string;
-  readonly names: readonly string[];
 }
 
-/** Trees of the layers in their order. What was dropped of them is told by a warning. */
+/**
+ * Imports the derived layers of the planned image and returns their trees in the order of the
+ * manifest. Files for which an ostree system has no place are left out, with a warning.
+ * @param base checksum of the commit that the layers lie on
+ */
 export async function importDerived(
-  writer: RepoWriter,
-  fetcher: LayerFetcher,
-  layers: readonly LayerToImport[],
+  { writer, fetcher, options }: ImportSession,
+  plan: ImportPlan,
   base: string,
-  log: Logger,
 ): Promise<readonly MutableTree[]> {
   const { repo } = writer;
-  const fetched: FetchedLayer[] = [];
+  const layers = plan.layers.filter(({ kind }) => kind === 'derived');
   const missing = layers.filter(({ present }) => present === undefined);
+
   const keepAll = await hasWritableRoot(repo, mutableTreeOfCommit(repo, base));
-  await fetcher.fetch(missing, { kind: 'derived', keepAll }, (layer, { derived, names }, stage) => {
-    fetched.push({ layer, derived: derived as DerivedLayer, stage, names });
-  });
-  warnOfDropped(fetched, log);
-  const merged = mutableTreeOfCommit(repo, base);
-  for (const layer of layers) {
-    overlay(merged, unlabelledTree(repo, layer, fetched));
-  }
-  const labels =
-    fetched.length > 0 && hasPolicy(merged)
-      ? await labelLayers(writer, merged, fetched, log)
-      : undefined;
-  const commits = new Map(
-    fetched.map((each) => [each.layer, writeLayer(writer, each, labels?.get(each))]),
+  const fetched = await fetcher.fetchAll(
+    missing,
+    { kind: 'derived', keepAll },
+    (layer, staged, stage): FetchedLayer => ({
+      layer,
+      derived: must(staged.derived, 'what the derived layer holds'),
+      stage,
+      names: staged.names,
+    }),
   );
-  return layers.map((layer) =>
-    mutableTreeOfCommit(repo, layer.present ?? (commits.get(layer) as string)),
+  warnOfDropped(fetched, options.log);
+
+  const labeled = await labelByMergedPolicy(writer, layers, fetched, base, options.log);
+  const commits = new Map(labeled.map((each) => [each.layer.index, writeLayer(writer, each)]));
+  return layers.map(({ index, present }) =>
+    mutableTreeOfCommit(repo, must(present ?? commits.get(index), `commit of layer ${index}`)),
   );
 }
 
 /**
- * Whether the system's root can hold more than usr, etc and var: `root.transient`, or composefs, in ostree-prepare-root's
- * configuration.
+ * Whether the system's root directory can hold more than usr, etc and var: if it is transient or
+ * a composefs, by ostree-prepare-root(1).
  */
 async function hasWritableRoot(repo: OstreeRepo, root: MutableTree): Promise<boolean> {
-  const checksum = PREPARE_ROOT.map((path) => root.lookup(path)).find((each) => each !== undefined);
+  const checksum = PREPARE_ROOT_CONFIGS.map((path) => root.lookup(path)).find(Boolean);
   if (checksum === undefined) {
     return false;
   }
@@ -82,22 +81,12 @@ async function hasWritableRoot(repo: OstreeRepo, root: MutableTree): Promise<boo
   if (info.type !== 'file' || info.size > MAX_CONFIG_SIZE) {
     return false;
   }
-  const config = parseKeyFile(
-    Buffer.from(await collect(repo.readFile(checksum, info), info.size)).toString(),
-  );
-  const isSet = (value: string | undefined, words: readonly string[]) =>
-    words.includes(value ?? '');
-  return (
-    isSet(config.get('root')?.get('transient'), ['true', '1']) ||
-    isSet(config.get('composefs')?.get('enabled'), [
-      'yes',
-      'true',
-      '1',
-      'maybe',
-      'signed',
-      'verity',
-    ])
-  );
+
+  const bytes = await collect(repo.readFile(checksum, info), info.size);
+  const config = parseKeyFile(Buffer.from(bytes).toString());
+  const isTransient = ['true', '1'].includes(config.get('root')?.get('transient') ?? '');
+  const composefs = config.get('composefs')?.get('enabled') ?? '';
+  return isTransient || COMPOSEFS_ENABLED.includes(composefs);
 }
 
 function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
@@ -107,35 +96,54 @@ function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
       dropped.set(name, (dropped.get(name) ?? 0) + count);
     }
   }
-  if (dropped.size === 0) {
-    return;
+  if (dropped.size > 0) {
+    const counts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
+    log.warn(
+      'derived layers have files where an ostree system keeps none; they are left out: ' +
+        counts.join(', '),
+    );
   }
-  const counts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
-  log.warn(
-    `derived layers hold files where an ostree system keeps none, they are left out: ${counts.join(', ')}`,
-  );
 }
 
-function unlabelledTree(
-  repo: OstreeRepo,
-  layer: LayerToImport,
+/**
+ * The fetched layers with SELinux labels. The policy that decides is the one of the whole system,
+ * so all layers are merged first, whichever of them has the policy.
+ */
+async function labelByMergedPolicy(
+  writer: RepoWriter,
+  layers: readonly LayerToImport[],
   fetched: readonly FetchedLayer[],
-): MutableTree {
-  if (layer.present !== undefined) {
-    return mutableTreeOfCommit(repo, layer.present);
+  base: string,
+  log: Logger,
+): Promise<readonly FetchedLayer[]> {
+  if (fetched.length === 0) {
+    return [];
   }
-  const { derived } = fetched.find((each) => each.layer === layer) as FetchedLayer;
-  return treeOfDirectory(repo, derived.root, () => {});
+  const { repo } = writer;
+  const fetchedTrees = new Map(
+    fetched.map(({ layer, derived }) => [layer.index, treeOfDirectory(repo, derived.root)]),
+  );
+
+  const merged = mutableTreeOfCommit(repo, base);
+  for (const { index, present } of layers) {
+    const tree =
+      present === undefined ? fetchedTrees.get(index) : mutableTreeOfCommit(repo, present);
+    overlay(merged, must(tree, `tree of layer ${index}`));
+  }
+  const policy = policyTree(merged);
+  return policy === undefined ? fetched : labelLayers(writer, policy, fetched, log);
 }
 
+/** The tree of a directory in a layer; `emit` gets the dirmeta objects that it needs. */
 function treeOfDirectory(
   repo: OstreeRepo,
-  { meta = DEFAULT_META, files, dirs }: DerivedDirectory,
-  emit: (object: EncodedObject) => void,
+  { meta = DEFAULT_DIRMETA, files, dirs }: DerivedDirectory,
+  emit: (object: EncodedObject) => void = () => {},
 ): MutableTree {
   const bytes = encodeDirmeta(meta);
   const checksum = sha256Hex(bytes);
   emit({ kind: 'dirmeta', checksum, bytes });
+
   const tree = new MutableTree(repo, checksum);
   for (const [name, file] of files) {
     tree.setFile(name, file);
@@ -146,119 +154,28 @@ function treeOfDirectory(
   return tree;
 }
 
-/** Publishes the layer's objects and writes its commit, which is the same for everyone who has the layer, and its ref. */
-function writeLayer(
-  writer: RepoWriter,
-  { layer, derived, stage, names }: FetchedLayer,
-  labelled?: FetchedLayer,
-): string {
-  const source = labelled ?? { derived, stage, names };
+/**
+ * Publishes the layer's objects, its commit and its ref; returns the commit, which is the same for
+ * everyone who has the layer.
+ */
+function writeLayer(writer: RepoWriter, { layer, derived, stage, names }: FetchedLayer): string {
   const objects: EncodedObject[] = [];
-  const emit = (object: EncodedObject) => void objects.push(object);
-  const root = treeOfDirectory(writer.repo, source.derived.root, emit);
-  const dirtree = root.write(emit);
+  const root = treeOfDirectory(writer.repo, derived.root, (object) => objects.push(object));
+  const dirtree = root.write((object) => objects.push(object));
+
   const metadata: Metadata = new Map([[DIFF_ID_KEY, { type: 's', value: layer.diffId }]]);
-  const commit = { metadata, related: [], subject: '', body: '', timestamp: 0 };
-  const bytes = encodeCommit({ ...commit, dirtree, dirmeta: root.dirmeta });
+  const bytes = encodeCommit({
+    metadata,
+    related: [],
+    subject: '',
+    body: '',
+    timestamp: 0,
+    dirtree,
+    dirmeta: root.dirmeta,
+  });
   const checksum = sha256Hex(bytes);
   const staged = writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }]);
-  const ref = [blobRef(layer.descriptor.digest), checksum] as const;
-  writer.commit([{ directory: source.stage, names: source.names }, staged], [ref]);
+  const ref = blobRef(layer.descriptor.digest);
+  writer.commit([{ directory: stage, names }, staged], [[ref, checksum]]);
   return checksum;
-}
-
-/** The same layers with labels by the policy of `merged`; undefined where labels cannot be had. */
-async function labelLayers(
-  writer: RepoWriter,
-  merged: MutableTree,
-  fetched: readonly FetchedLayer[],
-  log: Logger,
-): Promise<ReadonlyMap<FetchedLayer, FetchedLayer> | undefined> {
-  const content = new StagedContent(writer.repo, writer.createStage(), fetched);
-  const entries = fetched.flatMap(({ derived }) => [...entriesOf(derived.root, '', content)]);
-  const labels = await selinuxLabels(merged, content, entries, log);
-  if (labels === undefined) {
-    return undefined;
-  }
-  const labelled = new Map<FetchedLayer, FetchedLayer>();
-  for (const each of fetched) {
-    const directory = writer.createStage();
-    const stage = new ObjectStage(writer.target, directory);
-    try {
-      const root = await labelDirectory(each.derived.root, '', labels, content, stage);
-      const derived = { ...each.derived, root };
-      labelled.set(each, { ...each, derived, stage: directory, names: [...stage.names] });
-    } finally {
-      stage.abandon();
-    }
-  }
-  return labelled;
-}
-
-function* entriesOf(
-  dir: DerivedDirectory,
-  prefix: string,
-  content: StagedContent,
-): Iterable<LabelledEntry> {
-  for (const [name, checksum] of dir.files) {
-    if (parseWhiteout(name) !== undefined) {
-      continue;
-    }
-    const { type, mode } = content.info(checksum);
-    yield { name: `${prefix}${name}`, type, mode };
-  }
-  for (const [name, below] of dir.dirs) {
-    yield { name: `${prefix}${name}`, type: 'directory', mode: (below.meta ?? DEFAULT_META).mode };
-    yield* entriesOf(below, `${prefix}${name}/`, content);
-  }
-}
-
-async function labelDirectory(
-  { meta = DEFAULT_META, files, dirs }: DerivedDirectory,
-  path: string,
-  labels: ReadonlyMap<string, Uint8Array>,
-  content: StagedContent,
-  stage: ObjectStage,
-): Promise<DerivedDirectory> {
-  const below = (name: string) => (path === '' ? name : `${path}/${name}`);
-  const label = labels.get(path);
-  const labelled: DerivedDirectory = {
-    meta:
-      label === undefined
-        ? meta
-        : { ...meta, xattrs: new Map([...meta.xattrs, [SELINUX_XATTR, label]]) },
-    files: new Map(),
-    dirs: new Map(),
-  };
-  for (const [name, checksum] of files) {
-    labelled.files.set(name, await labelFile(checksum, labels.get(below(name)), content, stage));
-  }
-  for (const [name, dir] of dirs) {
-    labelled.dirs.set(name, await labelDirectory(dir, below(name), labels, content, stage));
-  }
-  return labelled;
-}
-
-/** The object with a label (and without one, where there is none for it) in `stage`; its checksum. */
-async function labelFile(
-  checksum: string,
-  label: Uint8Array | undefined,
-  content: StagedContent,
-  stage: ObjectStage,
-): Promise<string> {
-  const info = content.info(checksum);
-  const xattrs =
-    label === undefined ? info.xattrs : new Map([...info.xattrs, [SELINUX_XATTR, label]]);
-  const header = { ...info, xattrsBytes: encodeXattrs(xattrs) };
-  const hash = startFileChecksum(header);
-  const sink = stage.newFile(header);
-  if (info.type === 'file') {
-    for await (const bytes of content.read(checksum, info)) {
-      hash.update(bytes);
-      sink.write(bytes);
-    }
-  }
-  const result = hash.digest('hex');
-  sink.finish(result);
-  return result;
 }

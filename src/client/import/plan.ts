@@ -1,5 +1,4 @@
-/** Which layers of an image a repository lacks. */
-import { inContextAsync } from '../../errors.js';
+/** Plans an import: which layers of an image a repository lacks. */
 import { classifyLayers, type ReadLayer } from '../../image/encapsulated.js';
 import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -11,11 +10,11 @@ import { hasWholeCommit, partialMarker } from '../../ostree/write/partial.js';
 import { hasObject } from '../../ostree/write/stage.js';
 import { DIFF_ID_KEY, type KnownLayers, knownLayers, storedBlob } from '../stored.js';
 
-/** A layer and what the repository has of it. */
+/** A layer of the image, and whether the repository has it. */
 export interface LayerToImport extends ReadLayer {
-  /** Place in the manifest. */
+  /** Index in the manifest. */
   readonly index: number;
-  /** The commit it was imported as; undefined: it is to be fetched. */
+  /** The commit that the layer was imported as; undefined if it has to be fetched. */
   readonly present: string | undefined;
 }
 
@@ -23,59 +22,36 @@ export interface ImportPlan {
   readonly image: ImageReader;
   readonly configBytes: Uint8Array;
   readonly config: ImageConfig;
+  /** In the order of the manifest. */
   readonly layers: readonly LayerToImport[];
+  readonly counts: ImportCounts;
 }
 
 export interface ImportCounts {
   readonly layersFetched: number;
   readonly layersPresent: number;
-  /** Compressed bytes of the layers that are fetched. */
+  /** Compressed size of the layers that are fetched. */
   readonly bytesFetched: number;
 }
 
-/** Reads manifest and config only. Layers are known by the digest of the blob, and by the diff_ids of pulled images. */
-export async function planImport(repo: OstreeRepo, image: ImageReader): Promise<ImportPlan> {
-  return inContextAsync(`importing ${image.name}`, async () => {
-    const configBytes = await image.config();
-    const config = parseConfig(configBytes);
-    const known = knownLayers(repo);
-    const layers = classifyLayers(image.manifest, config).map((layer, index) => {
-      const present =
-        presentLayer(repo, layer, known) ??
-        (layer.kind === 'commit' ? interruptedCommit(repo, layer, config) : undefined);
-      return { ...layer, index, present };
-    });
-    return { image, configBytes, config, layers };
-  });
-}
-
 /**
- * What the layer was imported as. A config may lie about the diff_ids of layers that nobody fetches: it is believed only
- * as far as it agrees with what is known, and of derived layers, whose content no commit covers, the import itself tells.
+ * Compares an image with what a repository has; reads only the image's manifest and config. A layer
+ * is recognized by the digest of its blob, and by its diff_id if a pulled image has it: layers that
+ * somebody compressed again are not fetched again.
  */
-function presentLayer(
-  repo: OstreeRepo,
-  { kind, diffId, descriptor: { digest } }: ReadLayer,
-  { digests, diffIds }: KnownLayers,
-): string | undefined {
-  const isKnownAs = (blob: string | undefined) =>
-    blob !== undefined && (diffIds.get(blob) ?? diffId) === diffId;
-  return [digest, digests.get(diffId)]
-    .map((blob) => (blob !== undefined && isKnownAs(blob) ? storedBlob(repo, blob) : undefined))
-    .find((commit, i) => {
-      if (commit === undefined || !hasWholeCommit(repo.path, commit)) {
-        return false;
-      }
-      const imported = metadataValue(repo.loadCommit(commit).parsed.metadata, DIFF_ID_KEY, 's');
-      if (kind !== 'derived') {
-        return imported === undefined;
-      }
-      // Others do not note it: then the digest of the blob decides.
-      return imported === diffId || (imported === undefined && i === 0);
-    });
+export async function planImport(repo: OstreeRepo, image: ImageReader): Promise<ImportPlan> {
+  const configBytes = await image.config();
+  const config = parseConfig(configBytes);
+  const known = knownLayers(repo);
+
+  const layers = classifyLayers(image.manifest, config).map((layer, index) => {
+    const present = presentLayer(repo, layer, known) ?? interruptedCommit(repo, layer, config);
+    return { ...layer, index, present };
+  });
+  return { image, configBytes, config, layers, counts: countLayers(layers) };
 }
 
-export function importCounts({ layers }: ImportPlan): ImportCounts {
+function countLayers(layers: readonly LayerToImport[]): ImportCounts {
   const needed = layers.filter(({ present }) => present === undefined);
   return {
     layersFetched: needed.length,
@@ -84,15 +60,75 @@ export function importCounts({ layers }: ImportPlan): ImportCounts {
   };
 }
 
-/** The note of a partial commit names the layer it came from: an import that was interrupted goes on behind it. */
+/**
+ * The commit that a layer was imported as; undefined if the repository does not have the layer.
+ *
+ * A config may lie about the diff_ids of layers that nobody fetches, so it is believed only as far
+ * as it agrees with the images that were pulled. A derived layer needs more: no commit covers its
+ * content, so only the diff_id that its own import computed tells what it holds.
+ */
+function presentLayer(
+  repo: OstreeRepo,
+  { kind, diffId, descriptor }: ReadLayer,
+  known: KnownLayers,
+): string | undefined {
+  const sameBlob = importedBlob(repo, known, descriptor.digest, diffId);
+  if (sameBlob !== undefined) {
+    const { commit, verifiedDiffId } = sameBlob;
+    // Layers of the commit, and derived layers imported by other tools, have no verified diff_id.
+    if (verifiedDiffId === undefined || (kind === 'derived' && verifiedDiffId === diffId)) {
+      return commit;
+    }
+  }
+
+  const sameTar = importedBlob(repo, known, known.digests.get(diffId), diffId);
+  if (sameTar !== undefined) {
+    const { commit, verifiedDiffId } = sameTar;
+    if (verifiedDiffId === (kind === 'derived' ? diffId : undefined)) {
+      return commit;
+    }
+  }
+  return undefined;
+}
+
+/** What a blob was imported as, unless a pulled image says that its diff_id is another one. */
+function importedBlob(
+  repo: OstreeRepo,
+  { diffIds }: KnownLayers,
+  digest: string | undefined,
+  diffId: string,
+): { readonly commit: string; readonly verifiedDiffId: string | undefined } | undefined {
+  if (digest === undefined || (diffIds.get(digest) ?? diffId) !== diffId) {
+    return undefined;
+  }
+  const commit = storedBlob(repo, digest);
+  if (commit === undefined || !hasWholeCommit(repo.path, commit)) {
+    return undefined;
+  }
+  const { metadata } = repo.loadCommit(commit).parsed;
+  const verifiedDiffId = metadataValue(metadata, DIFF_ID_KEY, 's');
+  return {
+    commit,
+    verifiedDiffId: typeof verifiedDiffId === 'string' ? verifiedDiffId : undefined,
+  };
+}
+
+/**
+ * What the marker of a partial commit says: which layer the commit came from. An import that was
+ * interrupted goes on behind that layer.
+ */
 export const partialMarkerOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
 
+/** The commit that an interrupted import took from this layer. */
 function interruptedCommit(
   repo: OstreeRepo,
   layer: ReadLayer,
   config: ImageConfig,
 ): string | undefined {
   const commit = config.config?.Labels?.[OSTREE_COMMIT] ?? '';
-  const isThere = isChecksum(commit) && partialMarker(repo.path, commit) === partialMarkerOf(layer);
-  return isThere && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;
+  if (layer.kind !== 'commit' || !isChecksum(commit)) {
+    return undefined;
+  }
+  const isMarked = partialMarker(repo.path, commit) === partialMarkerOf(layer);
+  return isMarked && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;
 }

@@ -1,12 +1,12 @@
 /**
- * SELinux labels for files by the policy in `/usr/etc/selinux` of a system. Which label a path has is a matter of
- * libselinux: the installed `ostree` is asked, by a commit of empty files at those paths into a repository that is thrown
- * away.
+ * SELinux labels for paths by the policy in `/usr/etc/selinux` of a system. Only libselinux knows
+ * which label a path has, so the installed `ostree` is asked: it commits empty files at those paths
+ * to a temporary repository.
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { collect } from '../../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
@@ -29,60 +29,43 @@ export interface ContentReader {
   read(checksum: string, info: FileInfo): ByteStream;
 }
 
-/** A path without leading slash, and what is there. */
-export type LabelledEntry = Pick<TarEntry, 'name' | 'mode'> & {
+/** A path without a leading slash, and what is at it. */
+export interface EntryToLabel extends Pick<TarEntry, 'name' | 'mode'> {
   readonly type: 'file' | 'symlink' | 'directory';
-};
-
-/** Whether a system has a policy. */
-export function hasPolicy(root: MutableTree): boolean {
-  return policyOf(root)?.files.get('config') !== undefined;
 }
 
-function policyOf(root: MutableTree): MutableTree | undefined {
-  return root.dirs.get('usr')?.dirs.get('etc')?.dirs.get('selinux');
+/** Labels, each with its terminating NUL, by path without a leading slash. */
+export type SelinuxLabels = ReadonlyMap<string, Uint8Array>;
+
+/** The directory `/usr/etc/selinux` of a system; undefined if the system has no policy. */
+export function policyTree(root: MutableTree): MutableTree | undefined {
+  const selinux = root.dirs.get('usr')?.dirs.get('etc')?.dirs.get('selinux');
+  return selinux?.files.has('config') ? selinux : undefined;
 }
 
 /**
- * Labels (with their NUL) by path, of those that have one, by the policy that `root` has; undefined where ostree is not
- * installed, of which a warning tells.
+ * The labels of those entries that the policy gives one. Returns undefined with a warning if
+ * `ostree` is not installed.
+ * @param policy as {@link policyTree} returns it
  */
 export async function selinuxLabels(
-  root: MutableTree,
+  policy: MutableTree,
   content: ContentReader,
-  entries: readonly LabelledEntry[],
+  entries: readonly EntryToLabel[],
   log: Logger,
-): Promise<ReadonlyMap<string, Uint8Array> | undefined> {
-  const policy = policyOf(root) as MutableTree;
-  return inContextAsync('labelling derived layers', async () => {
+): Promise<SelinuxLabels | undefined> {
+  return inContextAsync('labeling derived layers', async () => {
     const scratch = await mkdtemp(join(tmpdir(), 'ostrata-selinux-'));
     try {
       await extract(policy, content, join(scratch, 'policy/usr/etc/selinux'));
       writePaths(join(scratch, 'paths.tar'), entries);
-      const repo = join(scratch, 'repo');
-      await ostree(['init', `--repo=${repo}`, '--mode=archive']);
-      const tree = `--tree=tar=${join(scratch, 'paths.tar')}`;
-      const options = [
-        '--no-bindings',
-        '--tar-autocreate-parents',
-        `--selinux-policy=${join(scratch, 'policy')}`,
-      ];
-      await ostree(['commit', `--repo=${repo}`, '--branch=labels', tree, ...options]);
-      const opened = openRepo(repo);
-      const labels = new Map<string, Uint8Array>();
-      for (const { path, xattrs } of openCommitTree(opened, opened.resolve('labels')).files) {
-        const label = xattrs.get(SELINUX_XATTR);
-        if (label !== undefined) {
-          labels.set(path.slice(1), label);
-        }
-      }
-      return labels;
+      return labelsInCommit(await commitPaths(scratch));
     } catch (error) {
-      if (!(error instanceof OstrataError) || error.code !== 'UNSUPPORTED') {
-        throw error;
+      if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
+        log.warn(`derived layers get no SELinux labels: ${error.message}`);
+        return undefined;
       }
-      log.warn(`derived layers are not labelled for SELinux: ${error.message}`);
-      return undefined;
+      throw error;
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }
@@ -97,32 +80,44 @@ async function extract(
   mkdirSync(directory, { recursive: true });
   for (const [name, checksum] of tree.files) {
     const info = content.info(checksum);
-    if (info.type !== 'file') {
-      continue;
+    if (info.type === 'file') {
+      await extractFile(content, checksum, info, join(directory, name));
     }
-    if (info.size > MAX_POLICY_FILE) {
-      throw new OstrataError(
-        'LIMIT',
-        `SELinux policy file ${name} of ${info.size} bytes, at most ${MAX_POLICY_FILE}`,
-      );
-    }
-    const fd = openSync(join(directory, name), 'wx');
-    const bytes = await collect(content.read(checksum, info), info.size);
-    writeFully(fd, bytes);
-    closeSync(fd);
   }
-  for (const [name, dir] of tree.dirs) {
-    await extract(dir, content, join(directory, name));
+  for (const [name, below] of tree.dirs) {
+    await extract(below, content, join(directory, name));
   }
 }
 
-function writePaths(path: string, entries: readonly LabelledEntry[]): void {
+async function extractFile(
+  content: ContentReader,
+  checksum: string,
+  info: FileInfo,
+  path: string,
+): Promise<void> {
+  if (info.size > MAX_POLICY_FILE) {
+    throw new OstrataError(
+      'LIMIT',
+      `SELinux policy file ${basename(path)} of ${info.size} bytes, at most ${MAX_POLICY_FILE}`,
+    );
+  }
+  const bytes = await collect(content.read(checksum, info), info.size);
+  const fd = openSync(path, 'wx');
+  try {
+    writeFully(fd, bytes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes a tar with an empty file, a directory or a symlink for each entry. */
+function writePaths(path: string, entries: readonly EntryToLabel[]): void {
   mkdirSync(dirname(path), { recursive: true });
   const fd = openSync(path, 'wx');
   try {
     for (const { name, type, mode } of entries) {
-      const target = type === 'symlink' && { linkname: 'target' };
-      writeFully(fd, encodeTarHeader({ name, type, mode, uid: 0, gid: 0, size: 0, ...target }));
+      const linkname = type === 'symlink' ? 'target' : undefined;
+      writeFully(fd, encodeTarHeader({ name, type, mode, uid: 0, gid: 0, size: 0, linkname }));
     }
     writeFully(fd, END_OF_ARCHIVE);
   } finally {
@@ -130,8 +125,36 @@ function writePaths(path: string, entries: readonly LabelledEntry[]): void {
   }
 }
 
-async function ostree(args: readonly string[]): Promise<void> {
-  const { code, stderr } = await runProgram('ostree', args, { purpose: 'that' });
+/** Commits `paths.tar` with labels of the policy in `policy`; returns the path of the repository. */
+async function commitPaths(scratch: string): Promise<string> {
+  const repo = join(scratch, 'repo');
+  await runOstree(['init', `--repo=${repo}`, '--mode=archive']);
+  await runOstree([
+    'commit',
+    `--repo=${repo}`,
+    '--branch=labels',
+    `--tree=tar=${join(scratch, 'paths.tar')}`,
+    '--no-bindings',
+    '--tar-autocreate-parents',
+    `--selinux-policy=${join(scratch, 'policy')}`,
+  ]);
+  return repo;
+}
+
+function labelsInCommit(repoPath: string): SelinuxLabels {
+  const repo = openRepo(repoPath);
+  const labels = new Map<string, Uint8Array>();
+  for (const { path, xattrs } of openCommitTree(repo, repo.resolve('labels')).files) {
+    const label = xattrs.get(SELINUX_XATTR);
+    if (label !== undefined) {
+      labels.set(path.slice(1), label);
+    }
+  }
+  return labels;
+}
+
+async function runOstree(args: readonly string[]): Promise<void> {
+  const { code, stderr } = await runProgram('ostree', args, { purpose: 'labeling' });
   if (code !== 0) {
     throw new OstrataError('IO', `ostree ${args[0]}: ${stderr.trim() || `exit code ${code}`}`);
   }

@@ -64,9 +64,9 @@ test('a pull that takes its time has each layer in the repository as it comes, s
       }
     };
     const options = { jobs: 1, log: silentLogger, signal: new AbortController().signal, onEvent };
-    const fetcher = new LayerFetcher(writer, image, 0, options);
+    const fetcher = new LayerFetcher(writer, image, options);
     try {
-      await importCommit(writer, fetcher, plan, undefined, () => time);
+      await importCommit({ writer, fetcher, verifyCommit: undefined }, plan, () => time);
     } finally {
       await fetcher.close();
       writer.close();

@@ -1,0 +1,131 @@
+/** Gives files and directories of derived layers the SELinux labels of the merged system's policy. */
+import type { Logger } from '../../log.js';
+import { parseWhiteout } from '../../oci/whiteout.js';
+import { startFileChecksum } from '../../ostree/objects/file.js';
+import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
+import type { MutableTree } from '../../ostree/write/mutable-tree.js';
+import { ObjectStage } from '../../ostree/write/stage.js';
+import { StagedContent } from '../../ostree/write/staged-content.js';
+import type { RepoWriter } from '../../ostree/write/writer.js';
+import { DEFAULT_DIRMETA, type DerivedDirectory, type DerivedLayer } from './derived-layer.js';
+import { type EntryToLabel, SELINUX_XATTR, type SelinuxLabels, selinuxLabels } from './selinux.js';
+
+/** A derived layer that was fetched and verified; its objects are not yet in the repository. */
+export interface StagedDerivedLayer {
+  readonly derived: DerivedLayer;
+  /** The directory that its content objects are in. */
+  readonly stage: string;
+  /** The content objects, `CHECKSUM.extension` each. */
+  readonly names: readonly string[];
+}
+
+/**
+ * The same layers with labels, staged anew, as a label is part of an object and changes its
+ * checksum. Returns `layers` themselves if labels cannot be had, with a warning.
+ * @param policy the directory `/usr/etc/selinux` of the merged system
+ */
+export async function labelLayers<T extends StagedDerivedLayer>(
+  writer: RepoWriter,
+  policy: MutableTree,
+  layers: readonly T[],
+  log: Logger,
+): Promise<readonly T[]> {
+  const content = new StagedContent(writer.repo, writer.createStage(), layers);
+  const entries = layers.flatMap(({ derived }) => [...entriesBelow(derived.root, '', content)]);
+  const labels = await selinuxLabels(policy, content, entries, log);
+  if (labels === undefined) {
+    return layers;
+  }
+
+  const labeled: T[] = [];
+  for (const layer of layers) {
+    const directory = writer.createStage();
+    const stage = new ObjectStage(writer.target, directory);
+    try {
+      const labeler = new Labeler(labels, content, stage);
+      const root = await labeler.directory(layer.derived.root, '');
+      const derived = { ...layer.derived, root };
+      labeled.push({ ...layer, derived, stage: directory, names: [...stage.names] });
+    } finally {
+      stage.abandon();
+    }
+  }
+  return labeled;
+}
+
+/** What a layer adds to the tree, with paths; whiteouts are left out. */
+function* entriesBelow(
+  directory: DerivedDirectory,
+  prefix: string,
+  content: StagedContent,
+): Iterable<EntryToLabel> {
+  for (const [name, checksum] of directory.files) {
+    if (parseWhiteout(name) === undefined) {
+      const { type, mode } = content.info(checksum);
+      yield { name: `${prefix}${name}`, type, mode };
+    }
+  }
+  for (const [name, below] of directory.dirs) {
+    const { mode } = below.meta ?? DEFAULT_DIRMETA;
+    yield { name: `${prefix}${name}`, type: 'directory', mode };
+    yield* entriesBelow(below, `${prefix}${name}/`, content);
+  }
+}
+
+/** Writes the labeled objects of one layer to a stage. */
+class Labeler {
+  readonly #labels: SelinuxLabels;
+  readonly #content: StagedContent;
+  readonly #stage: ObjectStage;
+
+  constructor(labels: SelinuxLabels, content: StagedContent, stage: ObjectStage) {
+    this.#labels = labels;
+    this.#content = content;
+    this.#stage = stage;
+  }
+
+  /** @param path without a leading slash; empty for the root */
+  async directory(directory: DerivedDirectory, path: string): Promise<DerivedDirectory> {
+    const { meta = DEFAULT_DIRMETA } = directory;
+    const prefix = path === '' ? '' : `${path}/`;
+    const labeled: DerivedDirectory = {
+      meta: { ...meta, xattrs: this.#withLabel(meta.xattrs, path) },
+      files: new Map(),
+      dirs: new Map(),
+    };
+    for (const [name, checksum] of directory.files) {
+      labeled.files.set(name, await this.#file(checksum, `${prefix}${name}`));
+    }
+    for (const [name, below] of directory.dirs) {
+      labeled.dirs.set(name, await this.directory(below, `${prefix}${name}`));
+    }
+    return labeled;
+  }
+
+  /** Stages the content object with the label of `path`, if that has one; returns its checksum. */
+  async #file(checksum: string, path: string): Promise<string> {
+    const info = this.#content.info(checksum);
+    const xattrsBytes = encodeXattrs(this.#withLabel(info.xattrs, path));
+    const header = { ...info, xattrsBytes };
+
+    const hash = startFileChecksum(header);
+    const sink = this.#stage.newFile(header);
+    if (info.type === 'file') {
+      for await (const bytes of this.#content.read(checksum, info)) {
+        hash.update(bytes);
+        sink.write(bytes);
+      }
+    }
+    const labeled = hash.digest('hex');
+    sink.finish(labeled);
+    return labeled;
+  }
+
+  #withLabel(
+    xattrs: ReadonlyMap<string, Uint8Array>,
+    path: string,
+  ): ReadonlyMap<string, Uint8Array> {
+    const label = this.#labels.get(path);
+    return label === undefined ? xattrs : new Map([...xattrs, [SELINUX_XATTR, label]]);
+  }
+}
