@@ -1,31 +1,42 @@
+/** The architecture of an image that nobody named one for. */
 import { OstrataError } from '../errors.js';
 import { goArchitecture, isMachineName } from '../oci/platform.js';
 import { type Commit, metadataValue } from '../ostree/objects/commit.js';
 import type { PackageFacts } from '../plugin.js';
 
-/** Metadata key of ostree (OSTREE_COMMIT_META_KEY_ARCHITECTURE). */
+/** OSTREE_COMMIT_META_KEY_ARCHITECTURE of ostree-core.h. */
 const ARCHITECTURE_KEY = 'ostree.architecture';
 
-/** What a commit is for: what it says itself, else what most of its packages are built for, else this machine's kind. */
+/**
+ * Returns the GOARCH that the commit's metadata declares, else that of most of its packages, else
+ * that of this machine. Throws `CORRUPT` if the declared one is not a machine name.
+ */
 export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
   const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
-  if (typeof declared === 'string') {
-    if (!isMachineName(declared)) {
-      throw new OstrataError(
-        'CORRUPT',
-        `commit metadata ${ARCHITECTURE_KEY}: ${JSON.stringify(declared)} is none`,
-      );
-    }
-    return goArchitecture(declared);
+  if (typeof declared !== 'string') {
+    return goArchitecture(mostFrequentMachine(packages) ?? process.arch);
   }
+  if (!isMachineName(declared)) {
+    throw new OstrataError(
+      'CORRUPT',
+      `commit metadata ${ARCHITECTURE_KEY}: ${JSON.stringify(declared)} is not an architecture`,
+    );
+  }
+  return goArchitecture(declared);
+}
+
+/** Of equally frequent machines the first by name is returned. */
+function mostFrequentMachine(packages: Iterable<PackageFacts>): string | undefined {
   const counts = new Map<string, number>();
   for (const { nevra } of packages) {
     const machine = nevra.slice(nevra.lastIndexOf('.') + 1);
-    // A package without architecture ends in its release.
+    // The NEVRA of a package without architecture ends in its release, which is not a machine name.
     if (machine !== 'noarch' && isMachineName(machine)) {
       counts.set(machine, (counts.get(machine) ?? 0) + 1);
     }
   }
-  const [most] = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
-  return goArchitecture(most?.[0] ?? process.arch);
+  const byFrequency = [...counts].sort(
+    ([name, count], [otherName, otherCount]) => otherCount - count || (name < otherName ? -1 : 1),
+  );
+  return byFrequency[0]?.[0];
 }

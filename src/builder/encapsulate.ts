@@ -1,8 +1,11 @@
-/** An ostree commit in, an OCI image of at most N layers out: tree -> components -> layout -> layers -> image -> transport. */
+/**
+ * The build of an image, in two steps. `planImage`: commit tree -> components -> layout -> layers.
+ * `writeImage`: layers -> blobs -> config and manifest -> transport.
+ */
 import { assignComponents, type OwnedComponent } from '../components/assign.js';
 import { loadClaims } from '../components/load.js';
 import { layerChangesPerYear } from '../components/rates.js';
-import { OstrataError } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
 import {
   type ChunkLayerSpec,
   type CommitLayerSpec,
@@ -15,9 +18,9 @@ import {
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { layersForComponents } from '../layout/max-layers.js';
 import { planLayout } from '../layout/plan.js';
-import type { LayoutRecord } from '../layout/prior.js';
+import type { LayoutRecord, RecordedLayer } from '../layout/prior.js';
 import { encodeRecord, LAYOUT_LABEL, recordOf } from '../layout/record.js';
-import type { Logger } from '../log.js';
+import type { Context } from '../log.js';
 import { chainId } from '../oci/chain-id.js';
 import { openRepo } from '../ostree/repo.js';
 import type { ContentSource, LayoutStrategy } from '../plugin.js';
@@ -35,110 +38,141 @@ import {
   type ImageOptions,
 } from './config.js';
 import type { PreviousBuild } from './previous.js';
-import {
-  type PlannedBlob,
-  type WriteBlobsOptions,
-  type WrittenBlob,
-  writeBlobs,
-} from './write-blobs.js';
+import { type BlobOptions, type PlannedBlob, type WrittenBlob, writeBlobs } from './write-blobs.js';
 
-export interface PlanImageOptions {
+export interface PlanImageOptions extends Context {
   /** Path of the ostree repository. */
   readonly repo: string;
-  /** Ref, `remote:ref`, commit id or its unique beginning. */
+  /** A ref, `remote:ref`, or a commit's checksum or its unique beginning. */
   readonly ref: string;
+  /** Decide which component owns which file. */
   readonly sources: readonly ContentSource[];
+  /** Decides which components share a layer. */
   readonly strategy: LayoutStrategy;
-  /** Layers of the image, the commit layer among them; at least 2. */
+  /** Largest number of layers in the image, the commit layer included; at least 2. */
   readonly maxLayers: number;
-  /** Bytes of content that a layer should not exceed unless one component alone does. */
+  /** Bytes of content that a layer should not exceed, unless a single component does. */
   readonly maxLayerSize?: number | undefined;
   readonly formatVersion: FormatVersion;
+  /** The build whose layout is followed and whose unchanged layers are reused. */
   readonly previous?: PreviousBuild | undefined;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
 }
 
-/** All that is known of the image before content is read. */
+/** Everything known of an image before content is read. */
 export interface ImagePlan {
   readonly tree: CommitTree;
   readonly components: readonly OwnedComponent[];
-  readonly commitLayer: CommitLayerSpec;
+  /** The first layer: the commit and its metadata objects. */
+  readonly commitLayer: PlannedCommitLayer;
+  /** The other layers, in image order: the content of the commit. */
   readonly chunks: readonly PlannedChunk[];
-  /** What the image tells the builds after it. */
+  /** The layout record of the image, complete but for the chain id of its layers. */
   readonly record: LayoutRecord;
+  /** The build whose layout the plan follows, and whose blobs `unchanged` layers are. */
+  readonly previous: PreviousBuild | undefined;
   /** What changed since the previous build; undefined without one. */
   readonly changes: readonly ComponentChange[] | undefined;
 }
+
+export interface PlannedCommitLayer extends PlannedBlob {
+  readonly spec: CommitLayerSpec;
+}
+
+/** A layer of content objects, and the components they belong to. */
 export interface PlannedChunk extends PlannedBlob {
   readonly components: readonly OwnedComponent[];
   readonly spec: ChunkLayerSpec;
-  /** Expected changes a year; Infinity: in every build. */
+  /** Expected changes a year; Infinity means a change in every build. */
   readonly changesPerYear: number;
 }
 
-/** Decides which layer holds what. Reads metadata and the package database, no other content. */
+/**
+ * Decides which layer holds what. Reads the commit's metadata and package database, and content
+ * only as far as a content source asks for it.
+ */
 export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
-  const { log, signal, previous } = options;
+  const { sources, previous, log, signal } = options;
   const repo = openRepo(options.repo);
   const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), log);
-  const components = await assignComponents(
-    tree,
-    await loadClaims(tree, options.sources, { log, signal }),
-  );
+
+  const claims = await loadClaims(tree, sources, { log, signal });
+  const components = await assignComponents(tree, claims);
   if (!components.some(({ facts }) => facts.packages.length > 0)) {
     log.warn(
-      `${tree.name} has no package database that is understood: layers follow directories and large files only`,
+      `${tree.name} has no readable package database: layers follow directories and large files only`,
     );
   }
 
-  const prior = previous?.prior(components);
+  const previousRecord = previous?.recordFor(components);
   const layout = planLayout(components, options.strategy, {
     maxLayers: layersForComponents(options.maxLayers),
-    ...(options.maxLayerSize !== undefined && { maxLayerSize: options.maxLayerSize }),
-    ...(prior && { prior }),
+    maxLayerSize: options.maxLayerSize,
+    prior: previousRecord,
     log,
   });
-  const byId = new Map(components.map((component) => [component.id, component]));
-  const planned = layout.layers.map((layer) => {
-    const members = layer.components.map((id) => byId.get(id) as OwnedComponent);
-    const spec = chunkLayerSpec(tree, members, options.formatVersion);
-    return {
-      components: members,
-      spec,
-      key: layerKey(spec),
-      changesPerYear: layerChangesPerYear(members),
-    };
-  });
+  const layers = planChunks(tree, components, layout.layers, options);
+  const commitLayer = planCommitLayer(tree, previous);
+
   return {
     tree,
     components,
-    commitLayer: commitLayerSpec(tree),
-    // A layer without components is a place kept in the layout: it takes no blob.
-    chunks: planned
-      .filter(({ spec }) => spec.objects.length > 0)
-      .map((chunk) => ({ ...chunk, unchanged: previous?.byKey.get(chunk.key) })),
-    record: recordOf(layout, components, planned),
-    changes: prior && componentChanges(prior, components),
+    commitLayer,
+    // A layer without components keeps its position in the layout; the image does not contain it.
+    chunks: layers.filter(({ spec }) => spec.objects.length > 0),
+    record: { ...recordOf(layout, components, layers), commitKey: commitLayer.key },
+    previous,
+    changes: previousRecord && componentChanges(previousRecord, components),
   };
 }
 
-export interface WriteImageOptions
-  extends Omit<ImageOptions, 'architecture'>,
-    Omit<WriteBlobsOptions, 'repoPath'> {
-  /** GOARCH; by default what the commit or its packages say. */
-  readonly architecture?: string | undefined;
+function planCommitLayer(
+  tree: CommitTree,
+  previous: PreviousBuild | undefined,
+): PlannedCommitLayer {
+  const spec = commitLayerSpec(tree);
+  const detachedMetadata = tree.repo.loadCommitMeta(tree.commit.checksum)?.bytes;
+  const key = commitLayerKey(spec, detachedMetadata);
+  return { spec, key, unchanged: previous?.byKey.get(key) };
 }
 
+function planChunks(
+  tree: CommitTree,
+  components: readonly OwnedComponent[],
+  layers: readonly RecordedLayer[],
+  { formatVersion, previous }: PlanImageOptions,
+): readonly PlannedChunk[] {
+  const byId = new Map(components.map((component) => [component.id, component]));
+  return layers.map((layer) => {
+    const members = layer.components.map((id) => must(byId.get(id), `component ${id}`));
+    const spec = chunkLayerSpec(tree, members, formatVersion);
+    const key = layerKey(spec);
+    return {
+      components: members,
+      spec,
+      key,
+      unchanged: previous?.byKey.get(key),
+      changesPerYear: layerChangesPerYear(members),
+    };
+  });
+}
+
+/** How the layers of a plan are written, and what else the image says. */
+export interface WriteImageOptions extends BlobOptions, ImageOptions, Context {}
+
 export interface WrittenImage extends AssembledImage {
+  /** In image order, the commit layer first. */
   readonly layers: readonly WrittenLayer[];
 }
+
 export interface WrittenLayer extends ImageLayer, WrittenBlob {
   /** Undefined for the commit layer. */
   readonly chunk: PlannedChunk | undefined;
 }
 
-/** Writes the planned layers, reuses what did not change, and commits the image to `writer`; on failure nothing is left. */
+/**
+ * Writes the planned layers, reusing those that did not change, and commits the image to `writer`.
+ * On failure nothing is left at the destination.
+ */
 export async function writeImage(
   plan: ImagePlan,
   writer: ImageWriter,
@@ -146,25 +180,27 @@ export async function writeImage(
 ): Promise<WrittenImage> {
   try {
     const { commit, repo } = plan.tree;
-    const packages = plan.components.flatMap(({ facts }) => facts.packages);
-    const architecture = options.architecture ?? commitArchitecture(commit.parsed, packages);
-    const copied = commitLabels(commit.parsed, options);
-    const commitKey = commitLayerKey(plan.commitLayer, repo.loadCommitMeta(commit.checksum)?.bytes);
-    const commitBlob = {
-      spec: plan.commitLayer,
-      key: commitKey,
-      unchanged: options.previous?.byKey.get(commitKey),
-    };
-    const blobs = await writeBlobs([commitBlob, ...plan.chunks], writer, {
-      ...options,
+    // Options that do not fit the commit fail here, before any work is done.
+    const architecture = options.architecture ?? architectureOf(plan);
+    const copiedLabels = commitLabels(commit.parsed, options);
+
+    const { compression, jobs, cache, log, signal } = options;
+    const blobs = await writeBlobs([plan.commitLayer, ...plan.chunks], writer, {
       repoPath: repo.path,
+      previous: plan.previous,
+      compression,
+      jobs,
+      cache,
+      log,
+      signal,
     });
-    const layers = blobs.map((blob, i) => writtenLayer(commit, plan.chunks[i - 1], blob));
-    const chain = chainId(layers.map(({ diffId }) => diffId));
-    const record = encodeRecord({ ...plan.record, chainId: chain, commitKey }, options.log);
-    const labels = { ...copied, ...(record !== undefined && { [LAYOUT_LABEL]: record }) };
+    const layers = blobs.map((blob, i) => writtenLayer(plan, i, blob));
+
+    const diffIds = layers.map(({ diffId }) => diffId);
+    const record = encodeRecord({ ...plan.record, chainId: chainId(diffIds) }, log);
+    const labels = { ...copiedLabels, [LAYOUT_LABEL]: record };
     const image = assembleImage(commit, layers, { ...options, architecture }, labels);
-    if (options.signal.aborted) {
+    if (signal.aborted) {
       throw new OstrataError('CANCELLED', 'writing the image: cancelled');
     }
     await writer.commit(image);
@@ -175,15 +211,21 @@ export async function writeImage(
   }
 }
 
-/** @param chunk undefined for the commit layer */
-function writtenLayer(
-  commit: CommitTree['commit'],
-  chunk: PlannedChunk | undefined,
-  blob: WrittenBlob,
-): WrittenLayer {
-  if (chunk === undefined) {
-    return { ...blob, chunk, createdBy: commitDescription(commit) };
+function architectureOf({ tree, components }: ImagePlan): string {
+  const packages = components.flatMap(({ facts }) => facts.packages);
+  return commitArchitecture(tree.commit.parsed, packages);
+}
+
+/** @param index of the layer in the image; 0 is the commit layer */
+function writtenLayer(plan: ImagePlan, index: number, blob: WrittenBlob): WrittenLayer {
+  if (index === 0) {
+    return { ...blob, chunk: undefined, createdBy: commitDescription(plan.tree.commit) };
   }
-  const descriptor = { ...blob.descriptor, annotations: componentsAnnotation(chunk.components) };
-  return { ...blob, chunk, descriptor, createdBy: createdBy(chunk.components) };
+  const chunk = must(plan.chunks[index - 1], `chunk layer ${index}`);
+  return {
+    ...blob,
+    chunk,
+    descriptor: { ...blob.descriptor, annotations: componentsAnnotation(chunk.components) },
+    createdBy: createdBy(chunk.components),
+  };
 }

@@ -1,6 +1,6 @@
-/** The previous build: its layout to keep to, and its layers to take over. */
+/** The previous build: the layout that a new build follows, and the layers that it reuses. */
 import { readFile } from 'node:fs/promises';
-import { inContextAsync } from '../errors.js';
+import { inContextAsync, must } from '../errors.js';
 import {
   lacksCommitLayer,
   layoutRecord,
@@ -22,104 +22,112 @@ export interface PreviousLayer {
 }
 
 export interface PreviousBuild {
-  /** Its layout in terms of the new build's components. */
-  prior(components: readonly Component[]): LayoutRecord;
-  /** Where its blobs are; undefined if only a manifest is known. */
+  /** Returns its layout record. One that is derived from names refers to `components` by their ids. */
+  recordFor(components: readonly Component[]): LayoutRecord;
+  /** Has its blobs; undefined if only a manifest is known. */
   readonly image?: ImageReader | undefined;
-  /** Layers by layerKey; empty unless this tool made the image and nobody changed its layers since. */
+  /** By layer key; empty unless this tool made the image and its layers are unchanged since. */
   readonly byKey: ReadonlyMap<string, PreviousLayer>;
   readonly byDiffId: ReadonlyMap<string, PreviousLayer>;
 }
 
-/** Everything a whole image tells. An image of another tool is no obstacle: its layout is known by names. */
+/**
+ * Reads the config and manifest of an image. The image of another tool is followed by the names of
+ * components on its layers.
+ */
 export async function previousFromImage(image: ImageReader, log: Logger): Promise<PreviousBuild> {
-  return previousOf(image, await readKnown(image, log), log);
+  return previousBuildOf(image, await readPreviousImage(image, log), log);
 }
 
-interface KnownImage {
-  /** Those that hold the commit; none of an image without one. */
+interface PreviousImage {
+  /** Layers that hold the commit; empty for an image without a commit. */
   readonly layers: readonly ReadLayer[];
-  /** Of each layer that holds components. */
+  /** Component names, for each layer that holds components. */
   readonly names: readonly (readonly string[])[];
   readonly record: LayoutRecord | undefined;
 }
 
-function readKnown(image: ImageReader, log: Logger): Promise<KnownImage> {
+function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
     const names = namesByLayer(image.manifest, parseConfig(await image.config()));
     if (lacksCommitLayer(names)) {
       log.warn(
-        `${image.name} holds no ostree commit: its layout is known by names, its layers are not taken over`,
+        `${image.name} holds no ostree commit: only its layout is followed, by the names on its layers`,
       );
       return { layers: [], names, record: undefined };
     }
     const { layers, record } = await readEncapsulated(image, log);
-    const own = layers.filter(({ kind }) => kind !== 'derived');
-    return { layers: own, names: names.slice(1, own.length), record };
+    const commitLayers = layers.filter(({ kind }) => kind !== 'derived');
+    return { layers: commitLayers, names: names.slice(1, commitLayers.length), record };
   });
 }
 
-function previousOf(
+function previousBuildOf(
   image: ImageReader,
-  { layers, names, record }: KnownImage,
+  { layers, names, record }: PreviousImage,
   log: Logger,
 ): PreviousBuild {
-  return {
-    prior: (components) =>
-      record ?? { ...priorFromNames(names, components, log), fromOtherTool: true },
-    image,
-    byKey: new Map(
-      layers.flatMap((layer) =>
-        layer.recorded?.key === undefined ? [] : [[layer.recorded.key, layer]],
-      ),
-    ),
-    byDiffId: new Map(layers.map((layer) => [layer.diffId, layer])),
-  };
+  const byKey = new Map<string, PreviousLayer>();
+  const byDiffId = new Map<string, PreviousLayer>();
+  for (const layer of layers) {
+    byDiffId.set(layer.diffId, layer);
+    if (layer.recorded?.key !== undefined) {
+      byKey.set(layer.recorded.key, layer);
+    }
+  }
+  const recordFor = (components: readonly Component[]) =>
+    record ?? { ...priorFromNames(names, components, log), fromOtherTool: true };
+  return { recordFor, image, byKey, byDiffId };
 }
 
-/** The components of an image whose record does not tell their versions; reads its layers. */
+/** Returns the components of an image whose record lacks their versions; reads its layers. */
 export type ReadComponents = (image: ImageReader) => Promise<readonly Component[]>;
 
 /**
- * The newest of `images`, the last, is the build to follow. Where its record counts no updates, the older ones are its
- * history: versions come from each image's record or, where it has none (another tool made it), from its content.
+ * Returns the last of `images`, at least one in age order, as the build to follow. If its record
+ * counts no updates, the other images are its history: the versions of their components come from
+ * their records or, if another tool made an image, from its content.
  */
 export async function previousFromImages(
   images: readonly ImageReader[],
   readComponents: ReadComponents,
   log: Logger,
 ): Promise<PreviousBuild> {
-  const last = images.at(-1) as ImageReader;
-  const known = await readKnown(last, log);
-  const newest = previousOf(last, known, log);
-  if (images.length === 1 || (known.record?.history?.size ?? 0) > 0) {
+  const last = must(images.at(-1), 'the previous build');
+  const known = await readPreviousImage(last, log);
+  const newest = previousBuildOf(last, known, log);
+  const hasCountedUpdates = (known.record?.history?.size ?? 0) > 0;
+  if (images.length === 1 || hasCountedUpdates) {
     return newest;
   }
+
   const records = [];
   for (const image of images) {
-    const { record } = image === last ? known : await readKnown(image, log);
-    const versions = record?.versions?.size
-      ? record.versions
-      : fingerprints(await readComponents(image));
+    const { record } = image === last ? known : await readPreviousImage(image, log);
+    const hasVersions = record?.versions !== undefined && record.versions.size > 0;
+    const versions = hasVersions ? record.versions : fingerprints(await readComponents(image));
     records.push({ versions, history: record?.history });
   }
-  const versions = records.at(-1)?.versions ?? new Map();
+  const versions = records.at(-1)?.versions;
   const history = historyOf(
     records.map((record) => record.versions),
     records[0]?.history,
   );
-  return { ...newest, prior: (components) => ({ ...newest.prior(components), versions, history }) };
+  return {
+    ...newest,
+    recordFor: (components) => ({ ...newest.recordFor(components), versions, history }),
+  };
 }
 
-/** A manifest file (as rpm-ostree takes it): only the layout is known. */
+/** Reads a manifest file, as rpm-ostree takes it: only the layout is known, no blob. */
 export async function previousFromManifest(path: string, log: Logger): Promise<PreviousBuild> {
   return inContextAsync(`previous build manifest ${path}`, async () => {
     const manifest = parseManifest(await readFile(path));
     const record = layoutRecord(manifest.annotations, log);
-    const names = namesByLayer(manifest);
+    const allNames = namesByLayer(manifest);
+    const names = lacksCommitLayer(allNames) ? allNames : allNames.slice(1);
     return {
-      prior: (components) =>
-        record ?? priorFromNames(lacksCommitLayer(names) ? names : names.slice(1), components, log),
+      recordFor: (components) => record ?? priorFromNames(names, components, log),
       byKey: new Map(),
       byDiffId: new Map(),
     };

@@ -1,115 +1,167 @@
-/** The blobs of an image's layers: taken over from the previous build or the cache, else written, into the hands of a transport. */
+/**
+ * The blobs of an image's layers, handed to a transport. Each comes from the first of these places
+ * that has it: the previous build, the cache, a worker thread that writes it.
+ */
 import { join } from 'node:path';
 import type { BlobCache } from '../blobs/cache.js';
 import { type Compression, compressionKey } from '../blobs/compress.js';
 import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
+import { must } from '../errors.js';
 import type { LayerSpec } from '../layers/spec.js';
-import type { Logger } from '../log.js';
+import type { Context } from '../log.js';
 import { layerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import type { ImageWriter } from '../transports/transport.js';
 import type { PreviousBuild, PreviousLayer } from './previous.js';
 
-export interface WriteBlobsOptions {
-  readonly repoPath: string;
+/** How blobs are made. */
+export interface BlobOptions {
   readonly compression: Compression;
-  /** Worker threads. */
+  /** Number of worker threads, at least 1; it does not change the bytes. */
   readonly jobs: number;
-  readonly previous?: PreviousBuild | undefined;
   /** Blobs of earlier builds, of any image. */
   readonly cache?: BlobCache | undefined;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
 }
 
-/** A layer whose blob is wanted. */
+export interface WriteBlobsOptions extends BlobOptions, Context {
+  readonly repoPath: string;
+  /** The build that the `unchanged` layers come from. */
+  readonly previous: PreviousBuild | undefined;
+}
+
+/** A layer whose blob the image needs. */
 export interface PlannedBlob {
   readonly spec: LayerSpec;
-  /** What its tar stream is known by before it is written. */
+  /** Layer key: determines the bytes of the layer's tar. */
   readonly key: string;
   /** The layer of the previous build with the same key. */
   readonly unchanged: PreviousLayer | undefined;
 }
+
 export interface WrittenBlob {
   readonly descriptor: Descriptor;
   readonly diffId: string;
-  /** The blob is the previous build's: clients that have it fetch nothing. */
+  /** Whether the blob is one of the previous build: clients that have it download nothing. */
   readonly reused: boolean;
 }
 
-/** Resolves, in the order of `layers`, when `writer` has the blob of each. */
+/**
+ * Gives `writer` the blob of every layer; the result is in the order of `layers`. A layer whose tar
+ * turns out to be one of the previous build's takes over that blob, however it is compressed.
+ */
 export async function writeBlobs(
   layers: readonly PlannedBlob[],
   writer: ImageWriter,
   options: WriteBlobsOptions,
 ): Promise<readonly WrittenBlob[]> {
-  const { compression, previous, cache, log } = options;
-  const blobKey = ({ key }: PlannedBlob) => `${key}-${compressionKey(compression)}`;
-  const finished = new Map<PlannedBlob, WrittenBlob>();
-  const reuse = async (
-    layer: PlannedBlob,
-    { descriptor: { mediaType, digest, size }, diffId }: PreviousLayer,
-  ) => {
-    const descriptor = { mediaType, digest, size };
-    if (previous?.image) {
-      await writer.mountBlob(descriptor, previous.image);
-    }
-    finished.set(layer, { descriptor, diffId, reused: true });
-  };
-  const adopt = async (layer: PlannedBlob, path: string, { diffId, digest, size }: BlobResult) => {
-    const same = previous?.byDiffId.get(diffId);
-    if (same) {
-      return reuse(layer, same);
-    }
-    const descriptor = { mediaType: layerMediaType(compression.name), digest, size };
-    await writer.addBlob(path, descriptor);
-    finished.set(layer, { descriptor, diffId, reused: false });
-  };
-
+  const { cache, log } = options;
+  const results = new BlobCollector(writer, options);
   const missing: StagedBlob[] = [];
+
   for (const [i, layer] of layers.entries()) {
     const path = join(writer.stagingDirectory, `layer-${i}`);
-    const cached = layer.unchanged ? undefined : cache?.restore(blobKey(layer), path);
-    if (layer.unchanged) {
-      await reuse(layer, layer.unchanged);
-    } else if (cached) {
-      await adopt(layer, path, cached);
+    if (layer.unchanged !== undefined) {
+      await results.reuse(layer, layer.unchanged);
+      continue;
+    }
+    const cached = cache?.restore(blobKey(layer, options), path);
+    if (cached !== undefined) {
+      await results.add(layer, path, cached);
     } else {
       missing.push({ layer, path });
     }
   }
-  const known = layers.length - missing.length;
-  log.info(`${known} layers are known from earlier builds, ${missing.length} are to be written`);
+
+  const knownCount = layers.length - missing.length;
+  log.info(
+    `${knownCount} layers are known from earlier builds, ${missing.length} are to be written`,
+  );
   await writeMissing(missing, options, async ({ layer, path }, blob) => {
-    cache?.add(blobKey(layer), path, blob);
-    await adopt(layer, path, blob);
+    cache?.add(blobKey(layer, options), path, blob);
+    await results.add(layer, path, blob);
   });
   cache?.trim();
-  return layers.map((layer) => finished.get(layer) as WrittenBlob);
+
+  return layers.map((layer) => results.blobOf(layer));
 }
 
-/** A layer, and the file that is to hold its blob. */
+/** Blob key: determines the bytes of the layer's blob. */
+function blobKey({ key }: PlannedBlob, { compression }: BlobOptions): string {
+  return `${key}-${compressionKey(compression)}`;
+}
+
+/** Hands finished blobs to the transport, and remembers what each layer got. */
+class BlobCollector {
+  readonly #writer: ImageWriter;
+  readonly #previous: PreviousBuild | undefined;
+  readonly #mediaType: string;
+  readonly #blobs = new Map<PlannedBlob, WrittenBlob>();
+
+  constructor(writer: ImageWriter, { previous, compression }: WriteBlobsOptions) {
+    this.#writer = writer;
+    this.#previous = previous;
+    this.#mediaType = layerMediaType(compression.name);
+  }
+
+  /** Takes over the blob of a layer of the previous build. */
+  async reuse(layer: PlannedBlob, previousLayer: PreviousLayer): Promise<void> {
+    const { mediaType, digest, size } = previousLayer.descriptor;
+    const descriptor = { mediaType, digest, size };
+    if (this.#previous?.image !== undefined) {
+      await this.#writer.mountBlob(descriptor, this.#previous.image);
+    }
+    this.#blobs.set(layer, { descriptor, diffId: previousLayer.diffId, reused: true });
+  }
+
+  /** Takes the file at `path`, unless the previous build has a blob of the same tar. */
+  async add(layer: PlannedBlob, path: string, blob: BlobResult): Promise<void> {
+    const { diffId, digest, size } = blob;
+    const previousLayer = this.#previous?.byDiffId.get(diffId);
+    if (previousLayer !== undefined) {
+      return this.reuse(layer, previousLayer);
+    }
+    const descriptor = { mediaType: this.#mediaType, digest, size };
+    await this.#writer.addBlob(path, descriptor);
+    this.#blobs.set(layer, { descriptor, diffId, reused: false });
+  }
+
+  blobOf(layer: PlannedBlob): WrittenBlob {
+    return must(this.#blobs.get(layer), `the blob of layer ${layer.key}`);
+  }
+}
+
+/** A layer, and the file that its blob is written to. */
 interface StagedBlob {
   readonly layer: PlannedBlob;
   readonly path: string;
 }
 
+/** Calls `onWritten` for each blob as soon as it is written. */
 async function writeMissing(
   blobs: readonly StagedBlob[],
-  { repoPath, compression, jobs, log, signal }: WriteBlobsOptions,
-  finish: (staged: StagedBlob, blob: BlobResult) => Promise<void>,
+  options: WriteBlobsOptions,
+  onWritten: (staged: StagedBlob, blob: BlobResult) => Promise<void>,
 ): Promise<void> {
-  const total = blobs.reduce(
-    (sum, { layer: { spec } }) => sum + (spec.kind === 'chunk' ? spec.contentSize : 0),
-    0,
-  );
-  let done = 0;
-  const onProgress = (bytes: number) => {
-    done += bytes;
-    log.progress('writing layers', Math.min(done, total), total);
-  };
-  const onWritten = (i: number, blob: BlobResult) => finish(blobs[i] as StagedBlob, blob);
-  const tasks = blobs.map(({ layer: { spec }, path }) => ({ spec, path })); // what is told to a thread is copied
-  await writeLayers(tasks, { repoPath, compression, jobs, signal, onProgress, onWritten });
+  const { repoPath, compression, jobs, log, signal } = options;
+  const contentSize = blobs.reduce((sum, { layer }) => sum + contentSizeOf(layer.spec), 0);
+  let tarSize = 0;
+  const tasks = blobs.map(({ layer, path }) => ({ spec: layer.spec, path }));
+
+  await writeLayers(tasks, {
+    repoPath,
+    compression,
+    jobs,
+    signal,
+    onProgress(bytes) {
+      tarSize += bytes;
+      // Tar headers come on top of the content.
+      log.progress('writing layers', Math.min(tarSize, contentSize), contentSize);
+    },
+    onWritten: (i, blob) => onWritten(must(blobs[i], `task ${i}`), blob),
+  });
+}
+
+function contentSizeOf(spec: LayerSpec): number {
+  return spec.kind === 'chunk' ? spec.contentSize : 0;
 }

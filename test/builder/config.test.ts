@@ -30,7 +30,7 @@ function assemble(
   const image = assembleImage(
     { checksum: CHECKSUM, parsed },
     layers,
-    { architecture: 'amd64', ...options },
+    { ...options, architecture: 'amd64' },
     labels,
   );
   const config = JSON.parse(Buffer.from(image.config).toString());

@@ -204,7 +204,7 @@ suite('a previous build of another tool', () => {
         const { stderr } = follow(`--previous-build=${reference}`, maxLayers);
         assert.match(
           stderr,
-          /warning: oci:\S+ holds no ostree commit: its layout is known by names/,
+          /warning: oci:\S+ holds no ostree commit: only its layout is followed/,
         );
         assert.match(stderr, /warning: previous layout: \d names fit no component/);
       }

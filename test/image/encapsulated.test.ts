@@ -94,13 +94,13 @@ test('an image of another tool: its layout by names, nothing to take over by key
     { 'ostree.components': '' },
   ];
   const previous = await previousFromImage(memoryImage({ layers, layerAnnotations }), log);
-  assert.deepEqual(previous.prior(['zlib', 'glibc', 'bash', 'new'].map(component)), {
+  assert.deepEqual(previous.recordFor(['zlib', 'glibc', 'bash', 'new'].map(component)), {
     layers: [
       { components: ['bash.id', 'zlib.id'] },
       { components: ['glibc.id'] },
       { components: [] },
     ],
-    foreign: true,
+    fromOtherTool: true,
   });
   assert.equal(previous.byKey.size, 0);
   assert.equal(previous.byDiffId.size, layers.length);
@@ -125,7 +125,7 @@ test('our own image: layout, versions and layers by key; also where a builder lo
   });
   for (const each of [image, unlabelled]) {
     const previous = await previousFromImage(each, silentLogger);
-    const prior = previous.prior(plan.components);
+    const prior = previous.recordFor(plan.components);
     assert.deepEqual(
       prior.layers.map(({ components }) => components),
       [['a'], ['b']],
@@ -160,7 +160,7 @@ test('an image whose layers are not those of its record: the layout counts, the 
       log,
     );
     assert.deepEqual([...previous.byKey.keys()], isKnown ? ['commit', 'a', 'b', 'c'] : []);
-    const prior = previous.prior([]);
+    const prior = previous.recordFor([]);
     assert.equal(prior.fromOtherTool ?? false, !isKnown);
     assert.deepEqual(
       prior.layers.map(({ components }) => components),
@@ -187,7 +187,7 @@ test('a manifest alone tells the layout, by its record or by names', async () =>
   writeFileSync(path, image.manifestBytes);
   const own = await previousFromManifest(path, silentLogger);
   assert.deepEqual(
-    own.prior([]).layers.map(({ components }) => components),
+    own.recordFor([]).layers.map(({ components }) => components),
     [['a']],
   );
   assert.deepEqual([own.image, own.byKey.size, own.byDiffId.size], [undefined, 0, 0]);
@@ -197,7 +197,7 @@ test('a manifest alone tells the layout, by its record or by names', async () =>
       .manifestBytes,
   );
   const other = await previousFromManifest(path, silentLogger);
-  assert.deepEqual(other.prior([component('bash')]).layers, [
+  assert.deepEqual(other.recordFor([component('bash')]).layers, [
     { components: ['bash.id'] },
     { components: [] },
     { components: [] },

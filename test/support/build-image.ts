@@ -35,7 +35,7 @@ export const separate: LayoutStrategy = {
   plan: (components) => ({ layers: components.map(({ id }) => ({ components: [id] })) }),
 };
 
-export interface BuildOptions extends Partial<Omit<WriteImageOptions, 'previous'>> {
+export interface BuildOptions extends Partial<WriteImageOptions> {
   readonly previous?: ImageReader;
   readonly commit?: Partial<Commit>;
   readonly formatVersion?: FormatVersion;
@@ -59,9 +59,10 @@ export async function buildImage(
   const repo = new RepoBuilder('archive', '', scratchDirectory());
   const destination = imgref ?? `oci:${join(scratchDirectory(), 'image')}`;
   const previous = image && (await previousFromImage(image, log));
-  const common = { ...(previous && { previous }), signal: new AbortController().signal, log };
+  const common = { signal: new AbortController().signal, log };
   const plan = await planImage({
     ...common,
+    previous,
     repo: repo.path,
     ref: repo.commit(repo.tree(spec), commit),
     sources: [byTopDirectory],

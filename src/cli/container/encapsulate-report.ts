@@ -1,10 +1,11 @@
 /** What `container-encapsulate` prints: the layers, and what an update downloads. */
-
 import type { ImagePlan, PlannedChunk, WrittenImage } from '../../builder/encapsulate.js';
 import type { PreviousBuild } from '../../builder/previous.js';
+import type { PlannedBlob } from '../../builder/write-blobs.js';
 import { type ComponentChange, componentChanges } from '../../layout/changes.js';
 import { stdoutColors } from '../output/colors.js';
 import {
+  type Column,
   counted,
   formatBytes,
   formatCount,
@@ -20,153 +21,198 @@ import {
 const NAMES_WIDTH = 64;
 
 /** A layer as it is reported, written or only planned. */
-interface ReportedLayer {
+export interface ReportedLayer {
   /** Undefined for the commit layer. */
   readonly chunk: PlannedChunk | undefined;
   readonly reused: boolean;
   /** Undefined while the layer is not written. */
-  readonly blob:
-    | { readonly digest: string; readonly diffId: string; readonly size: number }
-    | undefined;
+  readonly blob: ReportedBlob | undefined;
+}
+
+interface ReportedBlob {
+  readonly digest: string;
+  readonly diffId: string;
+  readonly size: number;
 }
 
 export function writtenLayers({ layers }: WrittenImage): readonly ReportedLayer[] {
-  return layers.map(({ chunk, descriptor: { digest, size }, diffId, reused }) => ({
+  return layers.map(({ chunk, descriptor, diffId, reused }) => ({
     chunk,
     reused,
-    blob: { digest, diffId, size },
+    blob: { digest: descriptor.digest, diffId, size: descriptor.size },
   }));
 }
 
-/** Layers that keep their blob are known in full before anything is written. */
-export function plannedLayers({ chunks }: ImagePlan): readonly ReportedLayer[] {
-  const commit = { chunk: undefined, reused: false, blob: undefined };
+/** Returns the layers of a dry run. Those that are reused already have their blob. */
+export function plannedLayers({ commitLayer, chunks }: ImagePlan): readonly ReportedLayer[] {
   return [
-    commit,
-    ...chunks.map((chunk) => {
-      const { unchanged } = chunk;
-      const blob = unchanged && { ...unchanged.descriptor, diffId: unchanged.diffId };
-      return { chunk, reused: unchanged !== undefined, blob };
-    }),
+    plannedLayer(commitLayer, undefined),
+    ...chunks.map((chunk) => plannedLayer(chunk, chunk)),
   ];
 }
 
-/** `--json`; a dry run has no digests, and those layers only that are reused have theirs. */
+function plannedLayer({ unchanged }: PlannedBlob, chunk: PlannedChunk | undefined): ReportedLayer {
+  if (unchanged === undefined) {
+    return { chunk, reused: false, blob: undefined };
+  }
+  const { descriptor, diffId } = unchanged;
+  return {
+    chunk,
+    reused: true,
+    blob: { digest: descriptor.digest, diffId, size: descriptor.size },
+  };
+}
+
+/**
+ * Returns what `--json` prints. In a dry run the image has no digests, and only reused layers have
+ * theirs.
+ */
 export function jsonReport(
   plan: ImagePlan,
   layers: readonly ReportedLayer[],
   image: WrittenImage | undefined,
 ): object {
   return {
-    ...(image && { manifestDigest: image.manifestDigest, configDigest: image.configDigest }),
+    manifestDigest: image?.manifestDigest,
+    configDigest: image?.configDigest,
     commit: plan.tree.commit.checksum,
-    layers: layers.map(({ chunk, reused, blob }) => ({
-      ...(blob && { digest: blob.digest, diffId: blob.diffId, size: blob.size }),
-      contentSize: chunk?.spec.contentSize ?? 0,
-      components: chunk?.components.map(({ id }) => id) ?? [],
-      reused,
+    layers: layers.map((layer) => ({
+      digest: layer.blob?.digest,
+      diffId: layer.blob?.diffId,
+      size: layer.blob?.size,
+      contentSize: contentSizeOf(layer),
+      components: componentIds(layer),
+      reused: layer.reused,
     })),
   };
 }
 
-/** The layer table; `image` is undefined in a dry run. */
+const TABLE_COLUMNS: readonly Column[] = [
+  { title: 'LAYER', align: 'right' },
+  { title: 'DIGEST', align: 'left' },
+  { title: 'SIZE', align: 'right' },
+  { title: 'CONTENT', align: 'right' },
+  { title: 'CHANGES', align: 'right' },
+  { title: 'BLOB', align: 'left' },
+  { title: 'COMPONENTS', align: 'left' },
+];
+
+/** Returns the table of layers; `image` is undefined in a dry run. */
 export function tableReport(
   plan: ImagePlan,
   layers: readonly ReportedLayer[],
   image: (WrittenImage & { readonly imgref: string }) | undefined,
 ): string {
-  const rows = layers.map(({ chunk, reused, blob }, i) => [
-    String(i),
-    blob ? shortDigest(blob.digest) : '-',
-    blob ? formatBytes(blob.size) : '-',
-    formatBytes(chunk?.spec.contentSize ?? 0),
-    formatRate(chunk?.changesPerYear ?? Infinity),
-    reused ? 'kept' : 'new',
-    chunk
-      ? someNames(
-          chunk.components.map(({ id }) => id),
-          NAMES_WIDTH,
-        )
-      : 'ostree commit and its metadata',
-  ]);
-  const table = formatTable(
-    [
-      { title: 'LAYER', align: 'right' },
-      { title: 'DIGEST', align: 'left' },
-      { title: 'SIZE', align: 'right' },
-      { title: 'CONTENT', align: 'right' },
-      { title: 'CHANGES', align: 'right' },
-      { title: 'BLOB', align: 'left' },
-      { title: 'COMPONENTS', align: 'left' },
-    ],
-    rows,
-  );
-  const size = layers.reduce((sum, { blob }) => sum + (blob?.size ?? 0), 0);
-  const content = layers.reduce((sum, { chunk }) => sum + (chunk?.spec.contentSize ?? 0), 0);
-  const what = `${counted(layers.length, 'layer')} for ${counted(plan.components.length, 'component')}`;
-  const end = image
-    ? `${stdoutColors.bold(image.imgref)}: ${what}, ${formatBytes(size)} for ${formatBytes(content)} of content\n` +
-      `manifest ${image.manifestDigest}`
-    : `dry run, nothing is written: ${what}, ${formatBytes(content)} of content`;
+  const table = formatTable(TABLE_COLUMNS, layers.map(tableRow));
+  const layerCount = counted(layers.length, 'layer');
+  const componentCount = counted(plan.components.length, 'component');
+  const summary = `${layerCount} for ${componentCount}`;
+  const contentSize = formatBytes(sumOf(layers, contentSizeOf));
+  const size = formatBytes(sumOf(layers, ({ blob }) => blob?.size ?? 0));
+  const end =
+    image === undefined
+      ? `dry run, nothing is written: ${summary}, ${contentSize} of content`
+      : `${stdoutColors.bold(image.imgref)}: ${summary}, ${size} for ${contentSize} of content\n` +
+        `manifest ${image.manifestDigest}`;
   return `commit ${plan.tree.commit.checksum}\n\n${table}\n\n${end}`;
 }
 
-/** What clients of the previous build download, and why. */
+function tableRow(layer: ReportedLayer, index: number): readonly string[] {
+  const { chunk, blob, reused } = layer;
+  return [
+    String(index),
+    blob === undefined ? '-' : shortDigest(blob.digest),
+    blob === undefined ? '-' : formatBytes(blob.size),
+    formatBytes(contentSizeOf(layer)),
+    formatRate(chunk?.changesPerYear ?? Infinity),
+    reused ? 'kept' : 'new',
+    chunk === undefined
+      ? 'ostree commit and its metadata'
+      : someNames(componentIds(layer), NAMES_WIDTH),
+  ];
+}
+
+/** Returns what clients of the previous build download, and why. */
 export function updateReport(
   plan: ImagePlan,
   layers: readonly ReportedLayer[],
-  who: string,
+  previousName: string,
 ): string {
-  return costReport(who, layers, ({ reused }) => reused, plan.changes ?? []);
+  const fetched = layers.filter(({ reused }) => !reused);
+  return downloadReport(previousName, layers, fetched, plan.changes ?? []);
 }
 
-/** The same for another image that the layout does not follow. */
+/** Returns what clients of an image download whose layout the plan does not follow, and why. */
 export function comparisonReport(
   plan: ImagePlan,
   layers: readonly ReportedLayer[],
   other: PreviousBuild,
 ): string {
-  const there = new Set(other.image?.manifest.layers.map(({ digest }) => digest));
-  const isThere = ({ blob }: ReportedLayer) => blob !== undefined && there.has(blob.digest);
-  const changes = componentChanges(other.prior(plan.components), plan.components);
-  return costReport(other.image?.name ?? 'it', layers, isThere, changes);
+  const digests = new Set(other.image?.manifest.layers.map(({ digest }) => digest));
+  const fetched = layers.filter(({ blob }) => blob === undefined || !digests.has(blob.digest));
+  const changes = componentChanges(other.recordFor(plan.components), plan.components);
+  return downloadReport(other.image?.name ?? 'the other build', layers, fetched, changes);
 }
 
-function costReport(
-  who: string,
+function downloadReport(
+  imageName: string,
   layers: readonly ReportedLayer[],
-  isThere: (layer: ReportedLayer) => boolean,
+  fetched: readonly ReportedLayer[],
   changes: readonly ComponentChange[],
 ): string {
-  const fetched = layers.filter((layer) => !isThere(layer));
-  // A planned layer has no size yet: its content is then the measure.
+  // A layer that is only planned has no size yet: then all layers are measured by their content.
   const isWritten = layers.every(({ blob }) => blob !== undefined);
-  const bytesOf = ({ blob, chunk }: ReportedLayer) =>
-    isWritten ? (blob?.size ?? 0) : (chunk?.spec.contentSize ?? 0);
-  const sum = (list: readonly ReportedLayer[]) =>
-    list.reduce((bytes, layer) => bytes + bytesOf(layer), 0);
-  const [bytes, total] = [sum(fetched), sum(layers)];
+  const sizeOf = (layer: ReportedLayer) =>
+    isWritten ? (layer.blob?.size ?? 0) : contentSizeOf(layer);
+  const bytes = sumOf(fetched, sizeOf);
+  const total = sumOf(layers, sizeOf);
+
+  const fraction = `${fetched.length} of ${counted(layers.length, 'layer')}`;
   const unit = isWritten ? 'bytes' : 'bytes of content';
+  const share = `${formatCount(bytes)} of ${formatCount(total)} ${unit}`;
+  const percentage = formatPercent(bytes, total);
+  const because = fetched.length > 0 ? ', because' : '';
   const lines = [
-    `\nA client of ${who} downloads ${fetched.length} of ${counted(layers.length, 'layer')}: ` +
-      `${formatCount(bytes)} of ${formatCount(total)} ${unit} (${formatPercent(bytes, total)}), because`,
+    `\nA client of ${imageName} downloads ${fraction}: ${share} (${percentage})${because}`,
   ];
+
   const changeOf = new Map(changes.map(({ id, change }) => [id, change]));
   for (const layer of fetched) {
-    const reasons = layer.chunk
-      ? layer.chunk.components.flatMap(({ id }) =>
-          changeOf.has(id) ? [`${id} ${changeOf.get(id)}`] : [],
-        )
-      : ['the commit is another'];
-    const text =
-      reasons.length > 0 ? reasons.join(', ') : 'its components come from layers that changed';
-    lines.push(
-      `  layer ${layers.indexOf(layer)} (${formatBytes(bytesOf(layer))}): ${printable(text)}`,
-    );
+    const reason = printable(reasonFor(layer, changeOf));
+    lines.push(`  layer ${layers.indexOf(layer)} (${formatBytes(sizeOf(layer))}): ${reason}`);
   }
   const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);
   if (removed.length > 0) {
     lines.push(`  removed: ${printable(removed.join(', '))}`);
   }
   return lines.join('\n');
+}
+
+function reasonFor(
+  layer: ReportedLayer,
+  changeOf: ReadonlyMap<string, ComponentChange['change']>,
+): string {
+  if (layer.chunk === undefined) {
+    return 'the commit changed';
+  }
+  const reasons: string[] = [];
+  for (const id of componentIds(layer)) {
+    const change = changeOf.get(id);
+    if (change !== undefined) {
+      reasons.push(`${id} ${change}`);
+    }
+  }
+  return reasons.length > 0 ? reasons.join(', ') : 'its components come from layers that changed';
+}
+
+function componentIds({ chunk }: ReportedLayer): readonly string[] {
+  return chunk?.components.map(({ id }) => id) ?? [];
+}
+
+function contentSizeOf({ chunk }: ReportedLayer): number {
+  return chunk?.spec.contentSize ?? 0;
+}
+
+function sumOf(layers: readonly ReportedLayer[], sizeOf: (layer: ReportedLayer) => number): number {
+  return layers.reduce((sum, layer) => sum + sizeOf(layer), 0);
 }

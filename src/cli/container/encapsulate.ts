@@ -1,26 +1,31 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { type Command, Option } from 'commander';
-import * as v from 'valibot';
-import { type ImagePlan, planImage, writeImage } from '../../builder/encapsulate.js';
+/** `ostrata container-encapsulate`: an ostree commit in, an image of many layers out. */
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import type { Compression } from '../../blobs/compress.js';
+import type { ImageOptions } from '../../builder/config.js';
+import {
+  type ImagePlan,
+  type PlanImageOptions,
+  planImage,
+  type WrittenImage,
+  writeImage,
+} from '../../builder/encapsulate.js';
 import {
   type PreviousBuild,
   previousFromImage,
   previousFromImages,
   previousFromManifest,
 } from '../../builder/previous.js';
-import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import type { FormatVersion } from '../../layers/spec.js';
-import type { Logger } from '../../log.js';
-import { goArchitecture } from '../../oci/platform.js';
+import type { Context } from '../../log.js';
+import type { ContentSource } from '../../plugin.js';
 import {
   createImage,
   IMGREF_FORMS,
   openImage,
   parseImgref,
 } from '../../transports/image-reference.js';
-import type { ImageReader } from '../../transports/transport.js';
+import type { ImageReader, TransportOptions } from '../../transports/transport.js';
 import { strategyOfPlan } from '../layout/plan.js';
 import { buildOfImageReader } from '../layout/series.js';
 import { type CacheOptions, cacheOptions, openCache } from '../options/cache.js';
@@ -31,22 +36,28 @@ import {
 } from '../options/compression.js';
 import { useOptions } from '../options/groups.js';
 import { type LayerLimits, layerLimitOptions } from '../options/layers.js';
-import {
-  type LoadedPlugins,
-  loadPlugins,
-  type PluginOptions,
-  pluginOptions,
-} from '../options/plugins.js';
+import { loadPlugins, type PluginOptions, pluginOptions } from '../options/plugins.js';
 import {
   type OpenImage,
   type RegistryOptions,
   registryOptions,
   transportOptions,
 } from '../options/registry.js';
-import { integer, keyValue, logOptions, repeated } from '../options/values.js';
+import { logOptions } from '../options/values.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { contentMeta } from './contentmeta.js';
+import {
+  type ImageConfigOptions,
+  imageConfigOptions,
+  type LayoutOptions,
+  layoutOptions,
+  type OutputOptions,
+  outputOptions,
+  type PreviousBuildOptions,
+  previousBuildOptions,
+  readImageOptions,
+} from './encapsulate-options.js';
 import {
   comparisonReport,
   jsonReport,
@@ -57,28 +68,17 @@ import {
 } from './encapsulate-report.js';
 
 interface EncapsulateOptions
-  extends LogOptions,
+  extends LayerLimits,
+    LayoutOptions,
+    PreviousBuildOptions,
+    ImageConfigOptions,
+    OutputOptions,
     PluginOptions,
-    RegistryOptions,
-    CacheOptions,
     CompressionOptions,
-    LayerLimits {
+    CacheOptions,
+    RegistryOptions,
+    LogOptions {
   readonly repo: string;
-  readonly label?: Readonly<Record<string, string>> | undefined;
-  readonly imageConfig?: string | undefined;
-  readonly arch?: string | undefined;
-  readonly copymeta?: readonly string[] | undefined;
-  readonly copymetaOpt?: readonly string[] | undefined;
-  readonly cmd?: readonly string[] | undefined;
-  readonly formatVersion: FormatVersion;
-  readonly plan?: string | undefined;
-  readonly previousBuild?: readonly string[] | undefined;
-  readonly previousBuildManifest?: string | undefined;
-  readonly compareWithBuild?: string | undefined;
-  readonly writeContentmetaJson?: string | undefined;
-  readonly jobs: number;
-  readonly dryRun?: boolean | undefined;
-  readonly json?: boolean | undefined;
 }
 
 export function addContainerEncapsulateCommand(program: Command): void {
@@ -86,51 +86,14 @@ export function addContainerEncapsulateCommand(program: Command): void {
     .command('container-encapsulate')
     .summary('turn an ostree commit into a container image of many layers')
     .description(
-      'Turn an ostree commit into an OCI image whose layers follow the RPM database of the commit: packages that change ' +
-        'together share a layer, so that an update downloads only the layers that changed. Clients such as bootc and ' +
-        'rpm-ostree pull the image and have the commit again.',
+      'Turn an ostree commit into an OCI image whose layers follow the RPM database of the ' +
+        'commit: packages that change together share a layer, so that an update downloads only ' +
+        'the layers that changed. Clients such as bootc and rpm-ostree recover the commit when ' +
+        'they pull the image.',
     )
     .argument('<ref>', 'ref, remote:ref, commit id or its unique beginning')
     .argument('<imgref>', `where to write: ${IMGREF_FORMS}`)
     .requiredOption('--repo <path>', 'the ostree repository')
-    .option('--plan <file>', 'follow this plan file; see layout plan')
-    .option(
-      '--previous-build <imgref>',
-      'keep to the layout of this image, and reuse its layers that did not change; if repeated, in age order, the ' +
-        'last is meant and the older ones are its history',
-      repeated,
-    )
-    .option('--previous-build-manifest <file>', 'keep to the layout that this manifest tells of')
-    .option('--compare-with-build <imgref>', 'tell what clients of this image have to download')
-    .option('-l, --label <key=value>', 'add a label (repeatable)', keyValue)
-    .option(
-      '--image-config <file>',
-      'start from this JSON, the "config" of an OCI image config (Env, Cmd, Labels, ...)',
-    )
-    .option('--cmd <argument>', "the image's command; repeat for its arguments", repeated)
-    .option('--arch <arch>', 'architecture, as RPM or Go names it (default: what the commit says)')
-    .option(
-      '--copymeta <key>',
-      'copy this key of the commit metadata to a label (repeatable)',
-      repeated,
-    )
-    .option('--copymeta-opt <key>', 'the same, if the key is there (repeatable)', repeated)
-    .addOption(
-      new Option(
-        '--format-version <n>',
-        '2: every layer has its parent directories with their metadata; 1: it has not',
-      )
-        .choices(['1', '2'])
-        .default('2'),
-    )
-    .addOption(
-      new Option('--jobs <n>', 'layers written at the same time')
-        .argParser(integer(1, 1024))
-        .default(availableParallelism(), 'one per processor'),
-    )
-    .option('--write-contentmeta-json <file>', 'write what is known of each component as JSON')
-    .option('--dry-run', 'print the layers, write no image')
-    .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `
@@ -144,6 +107,10 @@ SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     .action(encapsulate);
   useOptions(command, [
     layerLimitOptions,
+    layoutOptions,
+    previousBuildOptions,
+    imageConfigOptions,
+    outputOptions,
     pluginOptions,
     compressionOptions,
     cacheOptions,
@@ -157,145 +124,141 @@ async function encapsulate(
   imgref: string,
   options: EncapsulateOptions,
 ): Promise<void> {
-  parseImgref(imgref);
-  const log = terminalLogger(options);
-  const signal = interruptSignal;
-  const compression = compressionOf(options);
-  const imageOptions = await imageOptionsOf(options);
-  const { architecture } = imageOptions;
-  // Of an index, the image this one is to follow is the one for the same architecture.
-  const platform =
-    options.platform ?? (architecture === undefined ? undefined : { os: 'linux', architecture });
-  const others = [...(options.previousBuild ?? []), options.compareWithBuild].filter(
-    (each) => each !== undefined,
-  );
-  const reach = transportOptions(
-    { ...options, ...(platform && { platform }) },
-    [imgref, ...others],
-    log,
-  );
-  const open: OpenImage = (reference) => openImage(reference, reach(reference));
-  const plugins = await loadPlugins(options);
-  const previous = await previousBuild(options, plugins, open, log);
-  const compared =
-    options.compareWithBuild &&
-    (await previousFromImage(await open(options.compareWithBuild), log));
-  const plan = await planImage({
-    ...plugins,
-    ...(options.plan !== undefined && { strategy: await strategyOfPlan(options.plan, log) }),
-    repo: options.repo,
-    ref,
-    maxLayers: options.maxLayers,
-    ...(options.maxLayerSize !== undefined && { maxLayerSize: options.maxLayerSize }),
-    formatVersion: Number(options.formatVersion) as FormatVersion,
-    ...(previous && { previous }),
-    log,
-    signal,
-  });
+  const inputs = await readInputs(ref, imgref, options);
+  const plan = await planImage(inputs.planOptions);
   if (options.writeContentmetaJson !== undefined) {
     await writeContentMeta(options.writeContentmetaJson, plan);
   }
-
-  const cache = options.dryRun ? undefined : openCache(options, log);
-  const image = options.dryRun
-    ? undefined
-    : await writeImage(plan, await createImage(imgref, reach(imgref)), {
-        ...imageOptions,
-        compression,
-        jobs: options.jobs,
-        ...(cache && { cache }),
-        ...(previous && { previous }),
-        log,
-        signal,
-      });
-  const layers = image ? writtenLayers(image) : plannedLayers(plan);
-  if (options.json) {
-    return console.log(JSON.stringify(jsonReport(plan, layers, image)));
-  }
-  console.log(tableReport(plan, layers, image && { imgref, ...image }));
-  if (previous) {
-    console.log(updateReport(plan, layers, options.previousBuild?.at(-1) ?? 'the previous build'));
-  }
-  if (compared) {
-    console.log(comparisonReport(plan, layers, compared));
-  }
+  const image = options.dryRun ? undefined : await write(plan, inputs, options);
+  report(plan, image, inputs, options);
 }
 
-async function previousBuild(
-  { previousBuild: imgrefs, previousBuildManifest: manifest }: EncapsulateOptions,
-  { sources }: LoadedPlugins,
+/** What the command line, the files it names and the builds it names say. */
+interface Inputs extends Context {
+  readonly imgref: string;
+  readonly optionsFor: (imgref: string) => TransportOptions;
+  readonly compression: Compression;
+  readonly imageOptions: ImageOptions;
+  readonly planOptions: PlanImageOptions;
+  /** The build that the new image is compared with, without following its layout. */
+  readonly comparedBuild: PreviousBuild | undefined;
+}
+
+async function readInputs(
+  ref: string,
+  imgref: string,
+  options: EncapsulateOptions,
+): Promise<Inputs> {
+  parseImgref(imgref);
+  const compression = compressionOf(options);
+  const context: Context = { log: terminalLogger(options), signal: interruptSignal };
+  const { log } = context;
+  const imageOptions = await readImageOptions(options);
+  const optionsFor = transportOptionsOf(imgref, imageOptions, options, context);
+  const open: OpenImage = (reference) => openImage(reference, optionsFor(reference));
+  const { sources, strategy } = await loadPlugins(options);
+
+  const { compareWithBuild, plan } = options;
+  const previous = await openPreviousBuild(options, sources, open, context);
+  const comparedBuild =
+    compareWithBuild === undefined
+      ? undefined
+      : await previousFromImage(await open(compareWithBuild), log);
+
+  const planOptions: PlanImageOptions = {
+    repo: options.repo,
+    ref,
+    sources,
+    strategy: plan === undefined ? strategy : await strategyOfPlan(plan, log),
+    maxLayers: options.maxLayers,
+    maxLayerSize: options.maxLayerSize,
+    formatVersion: options.formatVersion === '1' ? 1 : 2,
+    previous,
+    ...context,
+  };
+  return { ...context, imgref, optionsFor, compression, imageOptions, planOptions, comparedBuild };
+}
+
+function transportOptionsOf(
+  imgref: string,
+  { architecture }: ImageOptions,
+  options: EncapsulateOptions,
+  { log }: Context,
+): Inputs['optionsFor'] {
+  const { previousBuild = [], compareWithBuild } = options;
+  const imgrefs = [imgref, ...previousBuild];
+  if (compareWithBuild !== undefined) {
+    imgrefs.push(compareWithBuild);
+  }
+  // In a multi-platform index, the previous build is the image for the same architecture.
+  const samePlatform = architecture === undefined ? undefined : { os: 'linux', architecture };
+  const platform = options.platform ?? samePlatform;
+  return transportOptions({ ...options, platform }, imgrefs, log);
+}
+
+async function openPreviousBuild(
+  { previousBuild: imgrefs, previousBuildManifest: manifest }: PreviousBuildOptions,
+  sources: readonly ContentSource[],
   open: OpenImage,
-  log: Logger,
+  { log }: Context,
 ): Promise<PreviousBuild | undefined> {
-  if (imgrefs !== undefined && manifest !== undefined) {
+  if (imgrefs === undefined) {
+    return manifest === undefined ? undefined : previousFromManifest(manifest, log);
+  }
+  if (manifest !== undefined) {
     throw new OstrataError(
       'USAGE',
       'options --previous-build and --previous-build-manifest exclude each other',
     );
   }
-  if (imgrefs !== undefined) {
-    const images: ImageReader[] = [];
-    for (const imgref of imgrefs) {
-      images.push(await open(imgref));
-    }
-    const read = async (image: ImageReader) =>
-      (await buildOfImageReader(image, { sources, log })).components;
-    return previousFromImages(images, read, log);
-  }
-  return manifest === undefined ? undefined : previousFromManifest(manifest, log);
-}
 
-async function imageOptionsOf({
-  label,
-  imageConfig,
-  cmd,
-  arch,
-  copymeta,
-  copymetaOpt,
-}: EncapsulateOptions) {
-  const created = sourceDateEpoch();
-  return {
-    ...(label && { labels: label }),
-    ...(imageConfig !== undefined && { imageConfig: await readImageConfig(imageConfig) }),
-    ...(cmd && { cmd }),
-    ...(arch !== undefined && { architecture: goArchitecture(arch) }),
-    ...(copymeta && { copyMeta: copymeta }),
-    ...(copymetaOpt && { copyMetaOptional: copymetaOpt }),
-    ...(created !== undefined && { created }),
+  const images: ImageReader[] = [];
+  for (const imgref of imgrefs) {
+    images.push(await open(imgref));
+  }
+  const readComponents = async (image: ImageReader) => {
+    const { components } = await buildOfImageReader(image, { sources, log });
+    return components;
   };
-}
-
-/** https://reproducible-builds.org/specs/source-date-epoch/ */
-function sourceDateEpoch(): number | undefined {
-  const text = process.env.SOURCE_DATE_EPOCH;
-  if (text === undefined || text === '') {
-    return undefined;
-  }
-  if (!/^\d{1,11}$/.test(text)) {
-    throw new OstrataError(
-      'USAGE',
-      `SOURCE_DATE_EPOCH is ${JSON.stringify(text)}, expected seconds since 1970`,
-    );
-  }
-  return Number(text);
-}
-
-/** `config` of https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md; members not named here are kept as they are. */
-const imageConfigSchema = v.looseObject({
-  Labels: v.nullish(v.record(v.string(), v.string())),
-  Cmd: v.nullish(v.array(v.string())),
-  Entrypoint: v.nullish(v.array(v.string())),
-  Env: v.nullish(v.array(v.string())),
-});
-
-async function readImageConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
-  return inContextAsync(`image config ${path}`, async () =>
-    parseJson(await readFile(path, 'utf8'), imageConfigSchema),
-  );
+  return previousFromImages(images, readComponents, log);
 }
 
 async function writeContentMeta(path: string, plan: ImagePlan): Promise<void> {
   await inContextAsync(`writing ${path}`, () =>
     writeFile(path, `${JSON.stringify(contentMeta(plan.components))}\n`),
   );
+}
+
+async function write(
+  plan: ImagePlan,
+  { imgref, optionsFor, compression, imageOptions, log, signal }: Inputs,
+  options: EncapsulateOptions,
+): Promise<WrittenImage> {
+  const cache = openCache(options, log);
+  const writer = await createImage(imgref, optionsFor(imgref));
+  const { jobs } = options;
+  return writeImage(plan, writer, { ...imageOptions, compression, jobs, cache, log, signal });
+}
+
+/** @param image undefined in a dry run */
+function report(
+  plan: ImagePlan,
+  image: WrittenImage | undefined,
+  { imgref, comparedBuild }: Inputs,
+  options: EncapsulateOptions,
+): void {
+  const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
+  if (options.json) {
+    console.log(JSON.stringify(jsonReport(plan, layers, image)));
+    return;
+  }
+
+  console.log(tableReport(plan, layers, image && { imgref, ...image }));
+  if (plan.previous !== undefined) {
+    const previousName = options.previousBuild?.at(-1) ?? 'the previous build';
+    console.log(updateReport(plan, layers, previousName));
+  }
+  if (comparedBuild !== undefined) {
+    console.log(comparisonReport(plan, layers, comparedBuild));
+  }
 }

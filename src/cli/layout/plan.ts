@@ -123,7 +123,7 @@ export async function openOwnLayout(
   const { sources } = await loadPlugins(options);
   const image = await imageOpener(options, [source], log)(source);
   const build = await buildOfImageReader(image, { sources, log });
-  const prior = (await previousFromImage(image, log)).prior(build.components);
+  const prior = (await previousFromImage(image, log)).recordFor(build.components);
   await image.close?.();
   const maxLayers = prior.layers.length + 1;
   const plan = planLayout(build.components, plannedStrategy(prior.layers, log), { maxLayers, log });
@@ -144,7 +144,7 @@ export async function openLayout(
   const prior =
     previous === undefined
       ? undefined
-      : (await previousFromImage(await open(previous), log)).prior(build.components);
+      : (await previousFromImage(await open(previous), log)).recordFor(build.components);
   const strategy =
     options.plan === undefined ? plugins.strategy : await strategyOfPlan(options.plan, log);
   const layout = planLayout(build.components, strategy, {
