@@ -1,7 +1,7 @@
 /** A pulled image from one repository into another: its merge commit, its layers' commits, their refs. */
 import { join } from 'node:path';
 import { OstrataError } from '../errors.js';
-import { objectPath } from '../ostree/objects/object-name.js';
+import { encodeObjectName, objectPath, parseObjectName } from '../ostree/objects/object-name.js';
 import { commitObjects } from '../ostree/objects/traverse.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { contentExtension } from '../ostree/write/content-writer.js';
@@ -50,7 +50,7 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
       }
     }
     for (const name of metadata) {
-      const [checksum, kind] = name.split('.') as [string, 'dirtree' | 'dirmeta'];
+      const { checksum, kind } = parseObjectName(name, ['dirtree', 'dirmeta']);
       const object =
         kind === 'dirtree' ? source.loadDirtree(checksum) : source.loadDirmeta(checksum);
       stage.metadata(kind, checksum, object.bytes);
@@ -68,7 +68,7 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
 }
 
 function linkContent(source: OstreeRepo, writer: RepoWriter, checksum: string): boolean {
-  const name = `${checksum}.${contentExtension(writer.repo.mode)}`;
+  const name = encodeObjectName(checksum, contentExtension(writer.repo.mode));
   if (writer.has(name)) {
     return true;
   }

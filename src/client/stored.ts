@@ -9,6 +9,7 @@ import { inContext, OstrataError } from '../errors.js';
 import { canonicalJson } from '../oci/json.js';
 import { type ImageConfig, type Manifest, parseConfig, parseManifest } from '../oci/types.js';
 import { type Commit, type Metadata, metadataValue } from '../ostree/objects/commit.js';
+import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { escapeForRef, unescapeRef } from '../ostree/ref-escape.js';
 import { readRef } from '../ostree/refs.js';
 import type { OstreeRepo } from '../ostree/repo.js';
@@ -84,7 +85,7 @@ export function listBlobs(repo: OstreeRepo): string[] {
  */
 export function storedImage(repo: OstreeRepo, imgref: string): StoredImage | undefined {
   const mergeCommit = readRef(repo, `heads/${imageRef(imgref)}`);
-  return mergeCommit === undefined || !hasObject(repo.path, `${mergeCommit}.commit`)
+  return mergeCommit === undefined || !hasObject(repo.path, encodeObjectName(mergeCommit, 'commit'))
     ? undefined
     : inContext(`reading image ${imgref} of ${repo.path}`, () => imageOfCommit(repo, mergeCommit));
 }
@@ -130,7 +131,7 @@ export function allImages(repo: OstreeRepo): StoredImage[] {
   const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));
   const kept = KEEPING_PREFIXES.flatMap((prefix) => listRefs(repo.path, prefix)).map((ref) => {
     const checksum = readRef(repo, `heads/${ref}`);
-    if (checksum === undefined || !hasObject(repo.path, `${checksum}.commit`)) {
+    if (checksum === undefined || !hasObject(repo.path, encodeObjectName(checksum, 'commit'))) {
       return undefined;
     }
     const { metadata } = repo.loadCommit(checksum, { partial: true }).parsed;

@@ -8,6 +8,7 @@ import { decodeCommit } from '../ostree/objects/commit.js';
 import { decodeDirmeta } from '../ostree/objects/dirmeta.js';
 import { decodeDirtree } from '../ostree/objects/dirtree.js';
 import { type FileHeader, fileType } from '../ostree/objects/file.js';
+import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { decodeXattrs } from '../ostree/objects/xattr-list.js';
 import { fileEntry } from '../tree/commit.js';
 import { FileMap } from '../tree/file-map.js';
@@ -150,12 +151,18 @@ function findPaths(
       dirmeta,
     };
     const above: FileEntry[] = [
-      { type: 'directory', path: '/', ...decodeDirmeta(object(`${dirmeta}.dirmeta`)) },
+      {
+        type: 'directory',
+        path: '/',
+        ...decodeDirmeta(object(encodeObjectName(dirmeta, 'dirmeta'))),
+      },
     ];
     for (const [depth, name] of names.entries()) {
       at =
         at &&
-        decodeDirtree(object(`${at.dirtree}.dirtree`)).dirs.find((each) => each.name === name);
+        decodeDirtree(object(encodeObjectName(at.dirtree, 'dirtree'))).dirs.find(
+          (each) => each.name === name,
+        );
       if (at === undefined) {
         break;
       }
@@ -163,11 +170,14 @@ function findPaths(
       above.push({
         type: 'directory',
         path: directory,
-        ...decodeDirmeta(object(`${at.dirmeta}.dirmeta`)),
+        ...decodeDirmeta(object(encodeObjectName(at.dirmeta, 'dirmeta'))),
       });
     }
     const file =
-      at && decodeDirtree(object(`${at.dirtree}.dirtree`)).files.find(({ name }) => name === last);
+      at &&
+      decodeDirtree(object(encodeObjectName(at.dirtree, 'dirtree'))).files.find(
+        ({ name }) => name === last,
+      );
     if (file === undefined) {
       continue;
     }

@@ -9,6 +9,7 @@ import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
 import { decodeCommit } from '../ostree/objects/commit.js';
 import { decodeDirtree } from '../ostree/objects/dirtree.js';
+import { encodeObjectName, parseObjectName } from '../ostree/objects/object-name.js';
 import type { TreePath } from '../tree/tree.js';
 import { classifyLayers } from './encapsulated.js';
 
@@ -70,11 +71,11 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
   const metadata = layers[0]?.metadata ?? new Map<string, Uint8Array>();
   const corrupt = (rule: string) => new OstrataError('CORRUPT', rule);
   const [commitName = ''] = metadata.keys();
-  const commit = commitName.slice(0, -'.commit'.length);
+  const commit = parseObjectName(commitName, ['commit']).checksum;
   if (label !== undefined && label !== commit) {
     throw corrupt(`label ${annotation.OSTREE_COMMIT} is ${label}, the commit is ${commit}`);
   }
-  const wanted = new Set([commitName, `${commit}.commitmeta`]);
+  const wanted = new Set([commitName, encodeObjectName(commit, 'commitmeta')]);
   const files = new Set<string>();
   let paths = 0;
   const object = (name: string) => {
@@ -90,8 +91,8 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
   const holders = holdersOf(layers);
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const [path, tree, meta] = next;
-    object(`${meta}.dirmeta`);
-    const { files: entries, dirs } = decodeDirtree(object(`${tree}.dirtree`));
+    object(encodeObjectName(meta, 'dirmeta'));
+    const { files: entries, dirs } = decodeDirtree(object(encodeObjectName(tree, 'dirtree')));
     for (const { name, checksum } of entries) {
       const layer = holders.get(checksum);
       if (layer === undefined) {

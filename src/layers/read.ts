@@ -7,8 +7,10 @@ import { OstrataError } from '../errors.js';
 import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
 import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
 import {
+  encodeObjectName,
   isChecksum,
   MAX_METADATA_SIZE,
+  METADATA_KINDS,
   type MetadataKind,
   sha256Hex,
 } from '../ostree/objects/object-name.js';
@@ -17,12 +19,6 @@ import { type TarHeader, TarReader, type TarVisitor } from '../tar/reader.js';
 import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 
 const OBJECTS = `${REPO_DIRECTORY}/objects/`;
-const METADATA_KINDS: readonly string[] = [
-  'commit',
-  'commitmeta',
-  'dirtree',
-  'dirmeta',
-] satisfies MetadataKind[];
 /** Files of a repository that are no objects, and that importers skip. */
 const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
 /** Distinct sets of xattrs that are kept to be linked to, together: a system has a few hundred of some 50 bytes. */
@@ -148,19 +144,24 @@ class LayerReader implements TarVisitor {
       this.#collect(header, MAX_XATTRS_SIZE, (bytes) => this.#share(checksum, bytes));
     } else if (kind === 'file-xattrs-link') {
       this.#xattrsOf(checksum, header);
-    } else if (!METADATA_KINDS.includes(kind)) {
-      throw corrupt(`unknown kind of object: ${kind}`);
-    } else if (this.#role === 'chunk') {
-      throw corrupt('is a metadata object in a chunk layer');
     } else {
-      this.#collect(header, MAX_METADATA_SIZE, (bytes) =>
-        this.#metadataObject(checksum, kind, bytes),
-      );
+      this.#metadataObject(checksum, kind, header);
     }
   }
 
-  #metadataObject(checksum: string, kind: string, bytes: Uint8Array): void {
-    const name = `${checksum}.${kind}`;
+  #metadataObject(checksum: string, extension: string, header: TarHeader): void {
+    const kind = METADATA_KINDS.find((each) => each === extension);
+    if (kind === undefined) {
+      throw corrupt(`unknown kind of object: ${extension}`);
+    }
+    if (this.#role === 'chunk') {
+      throw corrupt('is a metadata object in a chunk layer');
+    }
+    this.#collect(header, MAX_METADATA_SIZE, (bytes) => this.#metadataBytes(checksum, kind, bytes));
+  }
+
+  #metadataBytes(checksum: string, kind: MetadataKind, bytes: Uint8Array): void {
+    const name = encodeObjectName(checksum, kind);
     if (this.#metadata.has(name)) {
       throw corrupt('is there twice');
     }
@@ -172,7 +173,7 @@ class LayerReader implements TarVisitor {
       );
     }
     if (kind === 'commitmeta') {
-      if (this.#metadata.size !== 1 || !this.#metadata.has(`${checksum}.commit`)) {
+      if (this.#metadata.size !== 1 || !this.#metadata.has(encodeObjectName(checksum, 'commit'))) {
         throw corrupt('does not come directly after its commit');
       }
     } else if (sha256Hex(bytes) !== checksum) {

@@ -7,6 +7,12 @@ import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageConfig } from '../../oci/types.js';
 import { type Commit, decodeCommit } from '../../ostree/objects/commit.js';
 import { decodeDirtree } from '../../ostree/objects/dirtree.js';
+import {
+  encodeObjectName,
+  METADATA_KINDS,
+  OBJECT_KINDS,
+  parseObjectName,
+} from '../../ostree/objects/object-name.js';
 import { objectSet } from '../../ostree/objects/object-set.js';
 import { type CommitObjects, commitObjects } from '../../ostree/objects/traverse.js';
 import { contentExtension } from '../../ostree/write/content-writer.js';
@@ -151,14 +157,15 @@ class CommitImport {
     const objects = stagedObjects(decodeCommit(bytes), staged);
     checkNothingExtra(staged.files, objects);
 
-    const detached = staged.metadata.get(`${checksum}.commitmeta`);
+    const detached = staged.metadata.get(encodeObjectName(checksum, 'commitmeta'));
     await this.#verifyCommit?.({ checksum, bytes, detached });
     return { checksum, objects };
   }
 
   /** Whether `name` would replace signatures in the repository by some that nobody verified. */
   #keepsSignatures(name: string): boolean {
-    return name.endsWith('.commitmeta') && !this.#verifyCommit && this.#writer.has(name);
+    const { kind } = parseObjectName(name, OBJECT_KINDS);
+    return kind === 'commitmeta' && !this.#verifyCommit && this.#writer.has(name);
   }
 
   #stageChunk(
@@ -213,7 +220,7 @@ class CommitImport {
   /** Removes the partial mark of the commit; throws `CORRUPT` if any of its objects is missing. */
   #complete({ checksum, objects }: KnownCommit): void {
     const extension = contentExtension(this.#writer.repo.mode);
-    const content = [...objects.files].map((file) => `${file}.${extension}`);
+    const content = [...objects.files].map((checksum) => encodeObjectName(checksum, extension));
     const missing = [...objects.metadata, ...content].filter((name) => !this.#writer.has(name));
     if (missing.length > 0) {
       throw new OstrataError(
@@ -240,7 +247,8 @@ function stagedCommit({ metadata }: StagedLayer): {
 } {
   const [first] = metadata;
   const [name, bytes] = must(first, 'the first object of the commit layer');
-  return { checksum: name.slice(0, -'.commit'.length), bytes };
+  const { checksum } = parseObjectName(name, ['commit']);
+  return { checksum, bytes };
 }
 
 /** Throws `CORRUPT` if the image's label names another commit than its layer holds. */
@@ -257,9 +265,10 @@ function checkLabel(config: ImageConfig, commit: string): void {
 /** The objects of a commit. Throws `CORRUPT` unless its layer holds exactly its metadata objects. */
 function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects {
   const objects = commitObjects(parsed, (checksum) => {
-    const bytes = metadata.get(`${checksum}.dirtree`);
+    const name = encodeObjectName(checksum, 'dirtree');
+    const bytes = metadata.get(name);
     if (bytes === undefined) {
-      throw new OstrataError('CORRUPT', `object ${checksum}.dirtree is missing`);
+      throw new OstrataError('CORRUPT', `object ${name} is missing`);
     }
     return decodeDirtree(bytes);
   });
@@ -270,7 +279,9 @@ function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects
     }
   }
   for (const name of metadata.keys()) {
-    if (/\.dir(tree|meta)$/.test(name) && !objects.metadata.has(name)) {
+    const { kind } = parseObjectName(name, METADATA_KINDS);
+    const isOfTree = kind === 'dirtree' || kind === 'dirmeta';
+    if (isOfTree && !objects.metadata.has(name)) {
       throw new OstrataError('CORRUPT', `object ${name} is in no tree of the commit`);
     }
   }

@@ -4,7 +4,7 @@ import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageReader } from '../../oci/image.js';
 import { type ImageConfig, parseConfig } from '../../oci/types.js';
 import { metadataValue } from '../../ostree/objects/commit.js';
-import { isChecksum } from '../../ostree/objects/object-name.js';
+import { encodeObjectName, isChecksum } from '../../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
 import { hasWholeCommit, partialMarker } from '../../ostree/write/partial.js';
 import { hasObject } from '../../ostree/write/stage.js';
@@ -130,5 +130,5 @@ function interruptedCommit(
     return undefined;
   }
   const isMarked = partialMarker(repo.path, commit) === partialMarkerOf(layer);
-  return isMarked && hasObject(repo.path, `${commit}.commit`) ? commit : undefined;
+  return isMarked && hasObject(repo.path, encodeObjectName(commit, 'commit')) ? commit : undefined;
 }

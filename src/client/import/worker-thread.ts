@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { OstrataError, wrapError } from '../../errors.js';
 import { readOstreeLayer } from '../../layers/read.js';
 import { validateBlob } from '../../oci/validate.js';
-import type { MetadataKind } from '../../ostree/objects/object-name.js';
+import { METADATA_KINDS, parseObjectName } from '../../ostree/objects/object-name.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import { readDerivedLayer } from './derived-layer.js';
 import type { ImportReply, ImportRequest, LayerImport, StagedLayer } from './worker.js';
@@ -57,7 +57,7 @@ async function readLayer(
   }
   const { metadata, files } = await readOstreeLayer(tar, role, stage);
   for (const [name, bytes] of metadata) {
-    const [checksum, kind] = name.split('.') as [string, MetadataKind];
+    const { checksum, kind } = parseObjectName(name, METADATA_KINDS);
     stage.metadata(kind, checksum, bytes);
   }
   return { metadata, files: [...files], names: [...stage.names] };

@@ -1,7 +1,7 @@
 /** `state/CHECKSUM.commitpartial` marks a commit whose objects are not all in the repository. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isChecksum } from '../objects/object-name.js';
+import { encodeObjectName, isChecksum } from '../objects/object-name.js';
 import { hasObject } from './stage.js';
 
 export function partialPath(repoPath: string, commit: string): string {
@@ -18,7 +18,7 @@ export function partialMarker(repoPath: string, commit: string): string | undefi
 export function hasWholeCommit(repoPath: string, commit: string): boolean {
   return (
     isChecksum(commit) &&
-    hasObject(repoPath, `${commit}.commit`) &&
+    hasObject(repoPath, encodeObjectName(commit, 'commit')) &&
     partialMarker(repoPath, commit) === undefined
   );
 }

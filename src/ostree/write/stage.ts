@@ -23,7 +23,14 @@ import { inContext, OstrataError } from '../../errors.js';
 import { libcIfThere } from '../../system/libc.js';
 import type { RepoConfig } from '../config.js';
 import type { FileHeader } from '../objects/file.js';
-import { MAX_METADATA_SIZE, type MetadataKind, objectPath } from '../objects/object-name.js';
+import {
+  encodeObjectName,
+  MAX_METADATA_SIZE,
+  type MetadataKind,
+  OBJECT_KINDS,
+  objectPath,
+  parseObjectName,
+} from '../objects/object-name.js';
 import {
   type ContentWriter,
   contentExtension,
@@ -82,7 +89,7 @@ export class ObjectStage {
 
   /** Writes a metadata object whose checksum the caller has verified; commitmeta replaces what is there. */
   metadata(kind: MetadataKind, checksum: string, bytes: Uint8Array): void {
-    const name = `${checksum}.${kind}`;
+    const name = encodeObjectName(checksum, kind);
     if (bytes.length > MAX_METADATA_SIZE) {
       throw new OstrataError(
         'LIMIT',
@@ -103,7 +110,7 @@ export class ObjectStage {
     header: FileHeader,
   ): { write(bytes: Uint8Array): void; finish(): void } | undefined {
     const { mode } = this.#target.config;
-    const name = `${checksum}.${contentExtension(mode)}`;
+    const name = encodeObjectName(checksum, contentExtension(mode));
     if (this.has(name)) {
       return undefined;
     }
@@ -136,7 +143,7 @@ export class ObjectStage {
       write: (bytes) => inContext('writing an object', () => writer.write(bytes)),
       finish: (checksum) => {
         this.#open = undefined;
-        const name = `${checksum}.${contentExtension(mode)}`;
+        const name = encodeObjectName(checksum, contentExtension(mode));
         inContext(`writing object ${name}`, () => {
           writer.finish();
           if (this.has(name)) {
@@ -199,13 +206,14 @@ export function publishObjects(repoPath: string, { directory, names }: StagedObj
   const objects = join(repoPath, 'objects');
   const folders = new Set<string>();
   for (const name of names) {
-    const path = pathOf(name);
+    const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
+    const path = objectPath(checksum, kind);
     const folder = path.slice(0, 2);
     if (!folders.has(folder)) {
       mkdirSync(join(objects, folder), { recursive: true });
     }
     folders.add(folder);
-    if (!name.endsWith('.commitmeta') && hasObject(repoPath, name)) {
+    if (kind !== 'commitmeta' && hasObject(repoPath, name)) {
       unlinkSync(join(directory, name));
     } else {
       inContext('publishing', () => renameSync(join(directory, name), join(objects, path)));
@@ -226,8 +234,8 @@ export function linkObject(source: string, repoPath: string, name: string): bool
 }
 
 function pathOf(name: string): string {
-  const dot = name.indexOf('.');
-  return objectPath(name.slice(0, dot), name.slice(dot + 1));
+  const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
+  return objectPath(checksum, kind);
 }
 
 /**

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { ByteStream } from '../../bytes/stream.js';
 import type { ContentStore } from '../content.js';
 import type { FileInfo } from '../objects/file.js';
-import { objectPath } from '../objects/object-name.js';
+import { OBJECT_KINDS, objectPath, parseObjectName } from '../objects/object-name.js';
 import { createContentStore, type OstreeRepo } from '../repo.js';
 
 export class StagedContent {
@@ -25,8 +25,8 @@ export class StagedContent {
           continue;
         }
         linked.add(name);
-        const dot = name.indexOf('.');
-        const path = join(directory, objectPath(name.slice(0, dot), name.slice(dot + 1)));
+        const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
+        const path = join(directory, objectPath(checksum, kind));
         mkdirSync(dirname(path), { recursive: true });
         linkSync(join(stage, name), path);
       }
