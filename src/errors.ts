@@ -63,6 +63,11 @@ export async function inContextAsync<T>(context: string, body: () => Promise<T>)
   }
 }
 
+/** Returns the message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** The `code` of a system error, e.g. `ENOENT`; undefined for any other value. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) {

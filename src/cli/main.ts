@@ -1,49 +1,63 @@
 #!/usr/bin/env node
-/** The command line: `ostrata COMMAND`. One file here per command. */
+/** The command line, `ostrata COMMAND`. Each command has a file or a folder of its own here. */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
+import * as v from 'valibot';
 import { runToExit } from './run.js';
 
-/** Percent by which the heap may outgrow what is in use. Left to itself, it grew to 1.9 GB for a million files, so to 1.5 GB. */
+/** Percent by which the heap may outgrow what is in use: 1.5 GB for a million files, not 1.9. */
 setFlagsFromString('--heap-growing-percent=50');
-/** From this version on young objects get several times the memory: 130 MB more for a large tree, and no faster. */
-const ROOMY_NODE = 24;
-if (Number.parseInt(process.versions.node, 10) >= ROOMY_NODE) {
+/**
+ * From this version on, Node gives young objects several times the memory. For a large tree that
+ * costs 130 MB more and saves no time.
+ */
+const NODE_WITH_LARGE_SEMI_SPACES = 24;
+if (Number.parseInt(process.versions.node, 10) >= NODE_WITH_LARGE_SEMI_SPACES) {
   setFlagsFromString('--semi-space-growth-factor=1');
 }
 
-const { version, description } = createRequire(import.meta.url)('ostrata/package.json') as {
-  readonly version: string;
-  readonly description: string;
-};
+const packageSchema = v.object({ version: v.string(), description: v.string() });
+const { version, description } = v.parse(
+  packageSchema,
+  createRequire(import.meta.url)('ostrata/package.json'),
+);
 
 const program = new Command('ostrata')
   .description(`${description}.`)
   .version(version)
   .exitOverride()
   .showSuggestionAfterError(false)
-  .addHelpText('after', '\nEvery command explains itself: ostrata COMMAND --help');
+  .addHelpText('after', '\nRun `ostrata COMMAND --help` for the options of a command.');
 
-/** In the order of the help. Each loads what its command needs and nothing else: all together take 0.1 s. */
-const COMMANDS = new Map<string, () => Promise<(program: Command) => void>>([
+type AddCommand = (program: Command) => void;
+
+/** In the order of the help. A command loads its own code only: loading all of it takes 0.1 s. */
+const COMMANDS = new Map<string, () => Promise<AddCommand>>([
   [
     'container-encapsulate',
     async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand,
   ],
   ['container', async () => (await import('./container/index.js')).addContainerCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
-  ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],
+  ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
 ]);
 
+/** Returns the commands that `name` needs: all for the help and for a mistyped name. */
+function commandsFor(name = ''): Iterable<() => Promise<AddCommand>> {
+  const command = COMMANDS.get(name);
+  if (command !== undefined) {
+    return [command];
+  }
+  return name === '--version' ? [] : COMMANDS.values();
+}
+
 await runToExit(async () => {
-  const called = COMMANDS.get(process.argv[2] ?? '');
-  // Whatever is not the name of a command (--help, a mistake) is answered by a program that knows all.
-  const needed = called ? [called] : process.argv[2] === '--version' ? [] : COMMANDS.values();
-  for (const load of needed) {
-    (await load())(program);
+  for (const load of commandsFor(process.argv[2])) {
+    const addCommand = await load();
+    addCommand(program);
   }
   await program.parseAsync();
 });

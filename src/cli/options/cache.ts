@@ -3,29 +3,40 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { BlobCache } from '../../blobs/cache.js';
+import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 
-/** Several builds of several large systems: 1 GB each, and what changed in the builds after. */
+/** Room for several builds of several large systems: 1 GB each, and what later builds change. */
 const DEFAULT_SIZE = '10G';
-const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+const UNITS = new Map([
+  ['', 1],
+  ['k', 1e3],
+  ['M', 1e6],
+  ['G', 1e9],
+  ['T', 1e12],
+]);
 
 export interface CacheOptions {
-  /** False: none; undefined: the default. */
+  /** The cache's folder; false for no cache, undefined for the default folder. */
   readonly cache?: string | false | undefined;
+  /** Bytes. */
   readonly cacheSize: number;
 }
 
+/** `--cache`, `--no-cache` and `--cache-size`. */
 export function cacheOptions(command: Command): Command {
   return command
+    .optionsGroup('Cache:')
     .option(
       '--cache <dir>',
-      'keep layer blobs here, and take those that were made before (default: $XDG_CACHE_HOME/ostrata or ~/.cache/ostrata)',
+      'keep layers in this folder and reuse them in later builds ' +
+        '(default: $XDG_CACHE_HOME/ostrata or ~/.cache/ostrata)',
     )
-    .option('--no-cache', 'make all layers anew, keep none')
+    .option('--no-cache', 'rebuild every layer; do not use the cache')
     .addOption(
       new Option(
         '--cache-size <bytes>',
-        'remove what was not used for longest above this (suffix k, M, G or T)',
+        'remove the least recently used layers above this size (suffix k, M, G or T)',
       )
         .argParser(byteCount)
         .default(byteCount(DEFAULT_SIZE), DEFAULT_SIZE),
@@ -33,14 +44,18 @@ export function cacheOptions(command: Command): Command {
 }
 
 function byteCount(text: string): number {
-  const [, digits, unit = ''] = /^(\d{1,6}(?:\.\d{1,3})?|\d{1,15})([kMGT]?)$/.exec(text) ?? [];
-  if (digits === undefined) {
+  const [, digits, suffix = ''] = /^(\d{1,6}(?:\.\d{1,3})?|\d{1,15})([kMGT]?)$/.exec(text) ?? [];
+  const unit = UNITS.get(suffix);
+  if (digits === undefined || unit === undefined) {
     throw new InvalidArgumentError('expected a number of bytes such as 500M or 10G.');
   }
-  return Math.round(Number(digits) * (UNITS[unit] as number));
+  return Math.round(Number(digits) * unit);
 }
 
-/** Undefined where none is wanted, or where the default place cannot be used, which a warning tells. */
+/**
+ * Opens the cache that the options name. Returns undefined with `--no-cache`, and after a warning
+ * where the default folder cannot be used.
+ */
 export function openCache({ cache, cacheSize }: CacheOptions, log: Logger): BlobCache | undefined {
   if (cache === false) {
     return undefined;
@@ -51,12 +66,12 @@ export function openCache({ cache, cacheSize }: CacheOptions, log: Logger): Blob
   try {
     return new BlobCache(defaultDirectory(), cacheSize, log);
   } catch (error) {
-    log.warn(`${(error as Error).message}; layers are not kept for the next build`);
+    log.warn(`${messageOf(error)}; layers are not kept for the next build`);
     return undefined;
   }
 }
 
-/** https://specifications.freedesktop.org/basedir-spec/latest/: a relative path is to be ignored. */
+/** https://specifications.freedesktop.org/basedir-spec/latest/ says to ignore relative paths. */
 function defaultDirectory(): string {
   const { XDG_CACHE_HOME: base = '' } = process.env;
   return join(isAbsolute(base) ? base : join(homedir(), '.cache'), 'ostrata');

@@ -1,4 +1,4 @@
-/** Options of commands that write layers: how they are compressed. */
+/** Options of commands that write layers: how the layers are compressed. */
 import { type Command, Option } from 'commander';
 import type { Compression } from '../../blobs/compress.js';
 import { OstrataError } from '../../errors.js';
@@ -10,36 +10,40 @@ export interface CompressionOptions {
   readonly compressionLevel?: number | undefined;
 }
 
-/** zstd's levels above 19 need more memory than clients may have to read them. */
-const LEVELS: Readonly<
-  Record<LayerCompression, { readonly highest: number; readonly standard: number }>
-> = {
+interface Levels {
+  readonly highest: number;
+  readonly standard: number;
+}
+
+/** Above level 19, reading zstd takes more memory than clients may have. */
+const LEVELS: Readonly<Record<LayerCompression, Levels>> = {
   gzip: { highest: 9, standard: 6 },
   zstd: { highest: 19, standard: 3 },
   none: { highest: 19, standard: 1 },
 };
 
+/** `--compression` and `--compression-level`. */
 export function compressionOptions(command: Command): Command {
   return command
+    .optionsGroup('Compression:')
     .addOption(
-      new Option('--compression <name>', 'compression of new layers')
+      new Option('--compression <name>', 'how new layers are compressed')
         .choices(Object.keys(LEVELS))
         .default('gzip'),
     )
     .addOption(
       new Option(
         '--compression-level <n>',
-        '1 (fast) to 9 (small), for zstd to 19 (default: 6, for zstd 3)',
+        'from 1, fast, to 9 for gzip or 19 for zstd, small (default: gzip 6, zstd 3)',
       ).argParser(integer(1, 19)),
     );
 }
 
-export function compressionOf({
-  compression: name,
-  compressionLevel,
-}: CompressionOptions): Compression {
+/** Returns the compression that the options name; `USAGE` for a level that it does not have. */
+export function compressionOf(options: CompressionOptions): Compression {
+  const name = options.compression;
   const { highest, standard } = LEVELS[name];
-  const level = compressionLevel ?? standard;
+  const level = options.compressionLevel ?? standard;
   if (level > highest) {
     throw new OstrataError(
       'USAGE',

@@ -1,4 +1,4 @@
-/** Built-in plugins, and those that `--plugin` names. */
+/** Options of commands that assign files to components or plan layers: plugins, mapping, layout. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
@@ -10,7 +10,7 @@ import {
   loadLayoutStrategy,
   loadMapping,
 } from '../../../plugins/index.js';
-import { inContextAsync, OstrataError } from '../../errors.js';
+import { inContextAsync, messageOf, OstrataError } from '../../errors.js';
 import {
   type ContentSource,
   definePlugin,
@@ -28,19 +28,20 @@ export interface PluginOptions {
 /** `--layout`, `--plugin` and `--mapping`. */
 export function pluginOptions(command: Command): Command {
   return command
+    .optionsGroup('Components and layout:')
     .option(
       '--layout <name>',
-      `how components are put into layers: ${layoutNames.join(', ')}`,
+      `the strategy that puts components into layers: ${layoutNames.join(', ')}`,
       layoutNames[0],
     )
     .option(
       '--plugin <module>',
-      'load a plugin (file or package) with more content sources or layouts',
+      'load more content sources or layouts from this file or package (repeatable)',
       repeated,
     )
     .option(
       '--mapping <file>',
-      'JSON that says which component paths belong to, before all other sources',
+      'JSON that assigns paths to components; it overrides all other content sources',
     );
 }
 
@@ -49,35 +50,44 @@ export interface LoadedPlugins {
   readonly strategy: LayoutStrategy;
 }
 
-/** Throws `PLUGIN` for a module that is none, `USAGE` for a layout that nobody provides. A plugin's layout wins over a built-in of its name. */
-export async function loadPlugins({
-  plugin: modules = [],
-  mapping,
-  layout,
-}: PluginOptions): Promise<LoadedPlugins> {
-  const plugins = await Promise.all(modules.map(loadPlugin));
-  const strategy = await findLayout(layout, plugins, '--layout');
-  const sources = [
-    await loadContentSources(),
-    ...plugins.map(({ contentSources = [] }) => contentSources),
-  ].flat();
-  return {
-    sources: mapping === undefined ? sources : [await readMapping(mapping), ...sources],
-    strategy,
-  };
+/**
+ * Loads built-in plugins and those that the options name. A plugin's layout takes precedence over
+ * a built-in layout of the same name. Throws `PLUGIN` for a module that exports no plugin, `USAGE`
+ * for a layout that nobody provides.
+ */
+export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins> {
+  const plugins = await loadModules(options.plugin ?? []);
+  const strategy = await findLayout(options.layout, plugins, '--layout');
+  return { sources: await contentSources(plugins, options.mapping), strategy };
 }
 
-async function readMapping(path: string): Promise<ContentSource> {
-  return inContextAsync(`mapping ${path}`, async () => loadMapping(await readFile(path, 'utf8')));
+/** Returns the content sources that are built in and those of the modules. */
+export async function loadSources(modules: readonly string[]): Promise<readonly ContentSource[]> {
+  return contentSources(await loadModules(modules));
 }
 
-/** The layouts `names` of the modules and of the built-in ones; throws as {@link loadPlugins} does. */
+/** Returns the layouts called `names`, of the modules or built in; throws as {@link loadPlugins}. */
 export async function loadLayouts(
   modules: readonly string[],
   names: readonly string[],
 ): Promise<readonly LayoutStrategy[]> {
-  const plugins = await Promise.all(modules.map(loadPlugin));
+  const plugins = await loadModules(modules);
   return Promise.all(names.map((name) => findLayout(name, plugins, '--strategy')));
+}
+
+async function contentSources(
+  plugins: readonly Plugin[],
+  mapping?: string,
+): Promise<readonly ContentSource[]> {
+  const sources = [...(await loadContentSources())];
+  for (const plugin of plugins) {
+    sources.push(...(plugin.contentSources ?? []));
+  }
+  return mapping === undefined ? sources : [await readMapping(mapping), ...sources];
+}
+
+async function readMapping(path: string): Promise<ContentSource> {
+  return inContextAsync(`mapping ${path}`, async () => loadMapping(await readFile(path, 'utf8')));
 }
 
 async function findLayout(
@@ -94,15 +104,19 @@ async function findLayout(
   const known = [...layoutNames, ...strategies.map((each) => each.name)].join(', ');
   throw new OstrataError(
     'USAGE',
-    `option ${option}: no layout ${JSON.stringify(name)}, known are ${known}`,
+    `option ${option}: there is no layout ${JSON.stringify(name)}; known layouts: ${known}`,
   );
+}
+
+function loadModules(modules: readonly string[]): Promise<readonly Plugin[]> {
+  return Promise.all(modules.map(loadPlugin));
 }
 
 async function loadPlugin(module: string): Promise<Plugin> {
   const specifier = existsSync(module) ? pathToFileURL(resolve(module)).href : module;
   return inContextAsync(`plugin ${module}`, async () => {
-    const loaded = await import(specifier).catch((error: Error) => {
-      throw new OstrataError('PLUGIN', `cannot be loaded: ${error.message}`, { cause: error });
+    const loaded = await import(specifier).catch((error: unknown) => {
+      throw new OstrataError('PLUGIN', `loading the module: ${messageOf(error)}`, { cause: error });
     });
     return definePlugin(loaded.default);
   });

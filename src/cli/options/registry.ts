@@ -20,20 +20,24 @@ export interface RegistryOptions {
 
 export type OpenImage = (imgref: string) => Promise<ImageReader>;
 
+/** `--authfile`, `--creds`, `--tls-verify`, `--cert-dir` and `--platform`. */
 export function registryOptions(command: Command): Command {
   return command
+    .optionsGroup('Registries:')
     .option(
       '--authfile <file>',
-      'credentials as `podman login` keeps them (default: $REGISTRY_AUTH_FILE or the usual files)',
+      'credentials as `podman login` stores them ' +
+        '(default: $REGISTRY_AUTH_FILE or the usual files)',
     )
     .option(
       '--creds <user:password>',
-      'credentials for the registry; - reads them from standard input, as everyone on this machine can see an argument',
+      'credentials for the registry; - reads them from standard input, because other users of ' +
+        'this machine can see arguments',
     )
     .addOption(
       new Option(
         '--tls-verify <bool>',
-        'false: verify no certificates, and use HTTP where there is no HTTPS',
+        'false: do not verify certificates, and fall back to HTTP if there is no HTTPS',
       ).choices(['true', 'false']),
     )
     .option(
@@ -42,45 +46,46 @@ export function registryOptions(command: Command): Command {
     )
     .option(
       '--platform <os/arch>',
-      'which image of a multi-platform index to read (default: linux, this machine)',
-      platform,
+      'which image of a multi-platform index to read (default: linux on this architecture)',
+      platformChoice,
     );
 }
 
 /**
- * Options for reaching images in a command that is about `imgrefs`. `--creds` are for one registry, that of the first
- * which is in any: for a reference to another one they are left out.
+ * Returns the transport options for each image of a command that is about `imgrefs`. `--creds`
+ * belong to one registry, the first that `imgrefs` name: other registries never receive them.
  */
 export function transportOptions(
-  { authfile, creds, tlsVerify, certDir, platform: chosen }: RegistryOptions,
+  options: RegistryOptions,
   imgrefs: readonly string[],
   log: Logger,
-): (reference: string) => TransportOptions {
+): (imgref: string) => TransportOptions {
+  const { authfile, creds, tlsVerify, certDir, platform } = options;
   const host = imgrefs.map(registryHost).find((each) => each !== undefined);
   const credentials = creds === undefined ? undefined : readCredentials(creds);
-  return (reference) => ({
+  return (imgref) => ({
     authfile,
-    credentials: registryHost(reference) === host ? credentials : undefined,
+    credentials: registryHost(imgref) === host ? credentials : undefined,
     tlsVerify: tlsVerify !== 'false',
     certDirectory: certDir,
-    platform: chosen,
+    platform,
     log,
     signal: interruptSignal,
   });
 }
 
-/** Opens images in a command that is about `imgrefs`; see {@link transportOptions}. */
+/** Returns what opens the images of a command that is about `imgrefs`; see {@link transportOptions}. */
 export function imageOpener(
   options: RegistryOptions,
   imgrefs: readonly string[],
   log: Logger,
 ): OpenImage {
-  const reach = transportOptions(options, imgrefs, log);
-  return (imgref) => openImage(imgref, reach(imgref));
+  const optionsFor = transportOptions(options, imgrefs, log);
+  return (imgref) => openImage(imgref, optionsFor(imgref));
 }
 
 function readCredentials(creds: string): Credentials {
-  const text = creds === '-' ? (readFileSync(STDIN, 'utf8').split(/\r?\n/, 1)[0] as string) : creds;
+  const [text = ''] = creds === '-' ? readFileSync(STDIN, 'utf8').split(/\r?\n/, 1) : [creds];
   const colon = text.indexOf(':');
   if (colon < 1) {
     throw new OstrataError('USAGE', 'option --creds: expected USER:PASSWORD');
@@ -88,11 +93,11 @@ function readCredentials(creds: string): Credentials {
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
-function platform(text: string): PlatformChoice {
+function platformChoice(text: string): PlatformChoice {
   const [, os, architecture, variant] =
     /^([a-z0-9]+)\/([a-z0-9_]+)(?:\/([a-z0-9.]+))?$/.exec(text) ?? [];
   if (os === undefined || architecture === undefined) {
     throw new InvalidArgumentError('expected OS/ARCH[/VARIANT].');
   }
-  return { os, architecture, ...(variant !== undefined && { variant }) };
+  return { os, architecture, variant };
 }

@@ -1,14 +1,16 @@
-/** Options that commands share, and the parsing of option values. */
+/** Options of every command, and the parsing of option values. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { COMMAND_OPTIONS } from './groups.js';
 
-/** `--quiet` and `--verbose`; see {@link LogOptions}. */
+/** `--quiet` and `--verbose`; see `LogOptions` in output/terminal.ts. */
 export function logOptions(command: Command): Command {
   return command
-    .option('-q, --quiet', 'print results and errors only: no warnings, no progress')
-    .option('-v, --verbose', 'tell more of what is done');
+    .optionsGroup(COMMAND_OPTIONS)
+    .option('-q, --quiet', 'print results and errors only, no warnings and no progress')
+    .option('-v, --verbose', 'print more detail');
 }
 
-/** A whole number of at least `minimum` (and at most `maximum`). */
+/** Parses a whole number of at least `minimum` and, where given, at most `maximum`. */
 export function integer(
   minimum: number,
   maximum = Number.MAX_SAFE_INTEGER,

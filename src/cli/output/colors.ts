@@ -1,6 +1,7 @@
+/** Colors of text, for standard output and for standard error. */
 import picocolors from 'picocolors';
 
-/** Colours of text for one stream: none where it is no terminal, such as a CI log; NO_COLOR and FORCE_COLOR decide. */
+/** A stream that is no terminal, such as a CI log, gets none; NO_COLOR and FORCE_COLOR decide otherwise. */
 function colorsOf(stream: NodeJS.WriteStream) {
   const isWanted = stream.isTTY || process.env.FORCE_COLOR !== undefined;
   return picocolors.createColors(isWanted && picocolors.isColorSupported);

@@ -1,9 +1,9 @@
-/** The logger of the command line: everything goes to standard error, progress only where that is a terminal. */
-
+/** The logger of the command line. It writes to standard error; progress is shown on a terminal only. */
 import type { Logger } from '../../log.js';
 import { stderrColors } from './colors.js';
 import { formatBytes, formatPercent } from './format.js';
 
+/** Values of `--quiet` and `--verbose`. */
 export interface LogOptions {
   readonly quiet?: boolean | undefined;
   readonly verbose?: boolean | undefined;
@@ -11,53 +11,75 @@ export interface LogOptions {
 
 /** Redrawing more often than the eye follows costs time. */
 const REDRAW_MS = 100;
-/** A rate over less than this says nothing. */
+/** A transfer rate that was measured over less time than this means nothing. */
 const RATE_MS = 1000;
 const CLEAR_LINE = '\r\x1b[K';
 
-export function terminalLogger({ quiet = false, verbose = false }: LogOptions): Logger {
-  const stderr = process.stderr;
-  const showsProgress = stderr.isTTY === true && !quiet;
-  let drawn = false;
-  let drawnAt = 0;
-  /** What the last progress was of, and when that began. */
-  let work = '';
-  let workStart = 0;
-  const line = (text: string) => {
-    stderr.write(`${drawn ? CLEAR_LINE : ''}${text}\n`);
-    drawn = false;
-  };
-  return {
-    warn: (message) => {
-      if (!quiet) {
-        line(`${stderrColors.yellow('warning:')} ${message}`);
-      }
-    },
-    info: (message) => {
-      if (verbose && !quiet) {
-        line(stderrColors.dim(message));
-      }
-    },
-    progress: (what, done, total) => {
-      if (!showsProgress) {
-        return;
-      }
-      const finished = done >= total;
-      const now = performance.now();
-      if (what !== work) {
-        [work, workStart] = [what, now];
-      }
-      if (!finished && now - drawnAt < REDRAW_MS) {
-        return;
-      }
-      drawnAt = now;
-      const rate =
-        now - workStart < RATE_MS
-          ? ''
-          : `  ${formatBytes(Math.round((done * 1000) / (now - workStart)))}/s`;
-      const amount = `${formatPercent(done, total).padStart(7)}  ${formatBytes(done)} of ${formatBytes(total)}${rate}`;
-      stderr.write(finished ? CLEAR_LINE : `${CLEAR_LINE}${what} ${amount}`);
-      drawn = !finished;
-    },
-  };
+export function terminalLogger(options: LogOptions): Logger {
+  return new TerminalLogger(options);
+}
+
+class TerminalLogger implements Logger {
+  readonly #isQuiet: boolean;
+  readonly #isVerbose: boolean;
+  readonly #showsProgress: boolean;
+  /** Whether the last line of the terminal shows progress; the next message replaces it. */
+  #isDrawn = false;
+  #drawnAt = 0;
+  /** The work that the last progress was about, and when that work began. */
+  #work = '';
+  #workStart = 0;
+
+  constructor({ quiet = false, verbose = false }: LogOptions) {
+    this.#isQuiet = quiet;
+    this.#isVerbose = verbose && !quiet;
+    this.#showsProgress = process.stderr.isTTY === true && !quiet;
+  }
+
+  warn(message: string): void {
+    if (!this.#isQuiet) {
+      this.#line(`${stderrColors.yellow('warning:')} ${message}`);
+    }
+  }
+
+  info(message: string): void {
+    if (this.#isVerbose) {
+      this.#line(stderrColors.dim(message));
+    }
+  }
+
+  progress(what: string, done: number, total: number): void {
+    if (!this.#showsProgress) {
+      return;
+    }
+    const now = performance.now();
+    if (what !== this.#work) {
+      this.#work = what;
+      this.#workStart = now;
+    }
+    const isFinished = done >= total;
+    if (!isFinished && now - this.#drawnAt < REDRAW_MS) {
+      return;
+    }
+
+    const share = formatPercent(done, total).padStart(7);
+    const amount = `${formatBytes(done)} of ${formatBytes(total)}`;
+    const text = `${what} ${share}  ${amount}${this.#rate(done, now)}`;
+    process.stderr.write(isFinished ? CLEAR_LINE : `${CLEAR_LINE}${text}`);
+    this.#drawnAt = now;
+    this.#isDrawn = !isFinished;
+  }
+
+  #rate(done: number, now: number): string {
+    const elapsedMs = now - this.#workStart;
+    if (elapsedMs < RATE_MS) {
+      return '';
+    }
+    return `  ${formatBytes(Math.round((done * 1000) / elapsedMs))}/s`;
+  }
+
+  #line(text: string): void {
+    process.stderr.write(`${this.#isDrawn ? CLEAR_LINE : ''}${text}\n`);
+    this.#isDrawn = false;
+  }
 }
