@@ -1,7 +1,10 @@
-// node .ci/test.mjs [PART...]: runs the compiled tests whose path contains one of PART (all without). The files are
-// found here because `node --test` reads patterns differently in Node 20 and 22. Exit codes: 0 all passed,
-// 1 a test failed, none ran, or the suite changed the checkout. Skipped tests are named at the end; in CI a missing
-// program fails (test/tools.ts).
+// node .ci/test.mjs [--unit] [--slowest] [PART...]
+// Runs the compiled tests whose path contains one of PART, or all of them.
+//   --unit     leaves out test/e2e and every test that needs another program or root
+//   --slowest  names the ten slowest test files at the end
+// Exit codes: 0 all passed, 1 a test failed, none ran, or the suite changed the checkout.
+// Skipped tests are named at the end; in CI a missing program fails (test/support/tools.ts).
+// The files are found here because `node --test` reads patterns differently in Node 20 and 22.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -16,13 +19,14 @@ const CONCURRENCY = 2;
 
 const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = join(checkout, 'dist/test');
-const parts = process.argv.slice(2);
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('--'));
+const parts = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const isUnit = options.includes('--unit');
+
+const isWanted = (name) => parts.length === 0 || parts.some((part) => name.includes(part));
+const isLeftOut = (name) => isUnit && name.startsWith('e2e/');
 const files = readdirSync(root, { recursive: true })
-  .filter(
-    (name) =>
-      name.endsWith('.test.js') &&
-      (parts.length === 0 || parts.some((part) => name.includes(part))),
-  )
+  .filter((name) => name.endsWith('.test.js') && isWanted(name) && !isLeftOut(name))
   .sort()
   .map((name) => join(root, name));
 
@@ -31,11 +35,10 @@ const files = readdirSync(root, { recursive: true })
  * Undefined where git is missing or this is no checkout (an unpacked release).
  */
 function changedFiles() {
-  const options = { cwd: checkout, encoding: 'utf8', maxBuffer: 2 ** 26 };
   const git = spawnSync(
     'git',
     ['status', '--porcelain', '-z', '--no-renames', '--untracked-files=all'],
-    options,
+    { cwd: checkout, encoding: 'utf8', maxBuffer: 2 ** 26 },
   );
   if (git.status !== 0) {
     return undefined;
@@ -47,7 +50,7 @@ function changedFiles() {
   });
 }
 
-/** Tests leave the checkout as they found it: names each file that was changed, added or removed meanwhile. */
+/** Names each file that was changed, added or removed by the tests, which must leave the checkout as it was. */
 function checkCheckout() {
   const after = changedFiles();
   if (before === undefined || after === undefined) {
@@ -63,13 +66,20 @@ function checkCheckout() {
   }
 }
 
+if (isUnit) {
+  // Read by `needs` of test/support/tools.ts in each test process.
+  process.env.OSTRATA_TEST_TOOLS = 'none';
+}
+
 const before = changedFiles();
 let passed = 0;
 let failed = 0;
 const skipped = [];
+const millisecondsOf = new Map();
 const events = run({ files, concurrency: CONCURRENCY, timeout: TIMEOUT_MS });
-// A file and a suite are reported like a test; they are none.
+// Files and suites are reported like tests, but are not counted.
 const isTest = ({ name, file, details }) => details.type !== 'suite' && name !== file;
+
 events.on('test:pass', (event) => {
   if (event.skip !== undefined) {
     skipped.push(`${relative(root, event.file ?? '')}: ${event.name}: ${event.skip}`);
@@ -83,19 +93,38 @@ events.on('test:fail', (event) => {
     failed++;
   }
 });
+for (const type of ['test:pass', 'test:fail']) {
+  events.on(type, ({ name, file, nesting, details }) => {
+    if (nesting === 0 && file !== undefined) {
+      const key = name === file ? name : file;
+      millisecondsOf.set(key, (millisecondsOf.get(key) ?? 0) + details.duration_ms);
+    }
+  });
+}
 events.compose(new spec()).pipe(process.stdout);
+
+function reportSlowest() {
+  const slowest = [...millisecondsOf].sort(([, a], [, b]) => b - a).slice(0, 10);
+  for (const [file, milliseconds] of slowest) {
+    console.error(`${(milliseconds / 1000).toFixed(1).padStart(7)} s  ${relative(root, file)}`);
+  }
+}
 
 process.on('exit', () => {
   checkCheckout();
-  for (const line of skipped) {
-    console.error(`SKIPPED ${line}`);
+  if (!isUnit) {
+    for (const line of skipped) {
+      console.error(`SKIPPED ${line}`);
+    }
+  }
+  if (options.includes('--slowest')) {
+    reportSlowest();
   }
   console.error(
     `${files.length} files: ${passed} tests passed, ${failed} failed, ${skipped.length} skipped`,
   );
-  if (passed + failed > 0) {
-    return;
+  if (passed + failed === 0) {
+    console.error('test: no test ran');
+    process.exitCode = 1;
   }
-  console.error('test: no test ran');
-  process.exitCode = 1;
 });

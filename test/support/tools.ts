@@ -1,21 +1,26 @@
+/** Skips tests that need a program of `.ci/tools.json`, or root, where it is missing. */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { repoRoot } from './root.js';
 
-/** A tool of `.ci/tools.json`, or being root. */
+/** The name of a tool in `.ci/tools.json`, or `root` for a test that must run as root. */
 export type Need =
-  | (
-      | 'root'
-      | 'attr'
-      | 'buildah'
-      | 'cap'
-      | 'docker-registry'
-      | 'gpg'
-      | 'htpasswd'
-      | 'openssl'
-      | 'ostree'
-    )
-  | ('podman' | 'rpm' | 'skopeo' | 'strace' | 'tar' | 'umoci' | 'zstd');
+  | 'root'
+  | 'attr'
+  | 'buildah'
+  | 'cap'
+  | 'docker-registry'
+  | 'gpg'
+  | 'htpasswd'
+  | 'openssl'
+  | 'ostree'
+  | 'podman'
+  | 'rpm'
+  | 'skopeo'
+  | 'strace'
+  | 'tar'
+  | 'umoci'
+  | 'zstd';
 
 const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8')) as Record<
   string,
@@ -23,7 +28,8 @@ const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8'))
 >;
 
 function isOnPath(program: string): boolean {
-  return [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((directory) => {
+  const directories = (process.env.PATH ?? '').split(delimiter);
+  return [...directories, '/usr/sbin', '/sbin'].some((directory) => {
     try {
       accessSync(join(directory, program), constants.X_OK);
       return true;
@@ -33,7 +39,8 @@ function isOnPath(program: string): boolean {
   });
 }
 
-function lacks(need: Need): string | undefined {
+/** The programs of a need that are not installed, with the package to install. */
+function whatIsMissing(need: Need): string | undefined {
   if (need === 'root') {
     return process.getuid?.() === 0 ? undefined : 'root';
   }
@@ -47,17 +54,24 @@ function lacks(need: Need): string | undefined {
 }
 
 /**
- * Options for a test or suite that uses real programs: it is skipped, with the reason, where one is missing.
- * In CI (`CI=true`) a missing one throws instead.
+ * Returns the options of a test or suite that runs other programs, so that it is skipped, with the
+ * reason, where one of them is missing. Two variables of the environment change that:
+ * with `OSTRATA_TEST_TOOLS=none` (`npm run test:unit`) every such test is skipped, and with `CI=true`
+ * a missing program throws, because continuous integration must not skip tests unnoticed.
  */
 export function needs(...list: readonly Need[]): { skip: false | string } {
-  const missing = list.map(lacks).filter((text) => text !== undefined);
+  if (process.env.OSTRATA_TEST_TOOLS === 'none') {
+    return { skip: `needs ${list.join(', ')}` };
+  }
+
+  const missing = list.map(whatIsMissing).filter((text) => text !== undefined);
   if (missing.length === 0) {
     return { skip: false };
   }
+
   const reason = `needs ${missing.join(' and ')}`;
   if (process.env.CI === 'true') {
-    throw new Error(`in CI no test is skipped: this ${reason}`);
+    throw new Error(`in CI no test is skipped: this one ${reason}`);
   }
   return { skip: reason };
 }
