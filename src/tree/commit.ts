@@ -7,17 +7,12 @@ import type { Dirtree } from '../ostree/objects/dirtree.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import type { Loaded, OstreeRepo } from '../ostree/repo.js';
 import { FileInfoReader } from './file-infos.js';
-import { FileMap } from './file-map.js';
+import { FileMap, MAX_TREE_ENTRIES } from './file-map.js';
 import { regularFile, wholeFile } from './lookup.js';
 import type { FileEntry, Tree, TreePath } from './tree.js';
 
 /** Directories deeper than this have paths longer than PATH_MAX. */
 const MAX_TREE_DEPTH = 2048;
-/**
- * Bounds what a small repository can expand to by naming one dirtree in many places: several times the largest desktop
- * systems, and at 200 bytes an entry still well below Node's default heap.
- */
-const MAX_ENTRIES = 4_000_000;
 
 /** A directory of a commit with its two objects. */
 export interface CommitDirectory {
@@ -95,8 +90,8 @@ class Walk {
       }
       const { files, dirs } = this.#enter(directory);
       entries += 1 + files.length;
-      if (entries > MAX_ENTRIES) {
-        throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+      if (entries > MAX_TREE_ENTRIES) {
+        throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} files and directories`);
       }
       for (const { checksum } of files) {
         if (seen.has(checksum)) {

@@ -1,16 +1,27 @@
+/** All entries of a tree in memory, by path. */
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
 import type { FileEntry, TreePath } from './entry.js';
 import { type PathLookup, resolvePath } from './lookup.js';
 
-/** Only paths with surrogates can order differently by UTF-16; the engine's own comparison sorts a million paths in half the time. */
+/**
+ * Files and directories of one tree: several times the largest desktop systems, and at 200 bytes an
+ * entry still well below Node's default heap. Small inputs can expand to more than that, by naming
+ * one directory in many places or directories that are in no layer.
+ */
+export const MAX_TREE_ENTRIES = 4_000_000;
+
+/**
+ * Only paths with surrogates are in another order by UTF-16 than by UTF-8. All others are compared
+ * by the engine, which sorts a million paths in half the time.
+ */
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** The entries of a tree in byte order of their paths, with look-up and resolution through symlinks. Immutable. */
+/** The entries of a tree in byte order of their paths. Immutable. */
 export class FileMap implements Iterable<FileEntry>, PathLookup {
   readonly #entries: ReadonlyMap<string, FileEntry>;
 
-  /** @param entries in any order; a path given twice is an error */
+  /** Takes entries in any order. Throws `CORRUPT` if two have the same path. */
   constructor(entries: Iterable<FileEntry>) {
     const sorted = [...entries];
     const compare = sorted.some((entry) => SURROGATE.test(entry.path)) ? compareUtf8 : compareUtf16;
@@ -21,19 +32,23 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
     }
   }
 
+  /** Number of entries. */
   get size(): number {
     return this.#entries.size;
   }
+
   [Symbol.iterator](): Iterator<FileEntry> {
     return this.#entries.values();
   }
+
+  /** Returns the entry at exactly this path; no symlink is followed. */
   get(path: string): FileEntry | undefined {
     return this.#entries.get(path);
   }
 
   /** See {@link PathLookup.resolve}. */
   resolve(path: string, followLast = false): FileEntry | undefined {
-    // A path of the tree has no symlink above it: nearly all are found at once.
+    // Nearly all paths are those of entries, and no entry is below a symlink.
     const direct = this.#entries.get(path);
     if (direct !== undefined && !(followLast && direct.type === 'symlink')) {
       return direct;
@@ -42,9 +57,10 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
   }
 }
 
-/** The directory that holds `path`; `/` for a top-level path. */
+/** Returns the directory that holds `path`; `/` for `/` itself. */
 export function parentPath(path: TreePath): TreePath {
-  return (path.slice(0, Math.max(1, path.lastIndexOf('/'))) || '/') as TreePath;
+  const end = path.lastIndexOf('/');
+  return end === 0 ? '/' : (path.slice(0, end) as TreePath);
 }
 
 function compareUtf16(a: string, b: string): number {

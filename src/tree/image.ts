@@ -1,88 +1,57 @@
-/** The tree of a container image: its layers applied in order. Works for encapsulated commits and for any other image. */
-import type { Hash } from 'node:crypto';
+/**
+ * The tree of a container image: its layers, applied in order. Reads encapsulated commits and any
+ * other image.
+ */
 import { pipeline, Readable } from 'node:stream';
 import type { ByteStream } from '../bytes/stream.js';
-import { inContext, inContextAsync, OstrataError, wrapError } from '../errors.js';
+import { inContext, inContextAsync, must, OstrataError, wrapError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import { layerDecompressor } from '../oci/decompress.js';
 import type { ImageReader } from '../oci/image.js';
 import type { Descriptor } from '../oci/types.js';
 import { validateBlob } from '../oci/validate.js';
-import { S_IFDIR, S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
+import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
-import { encodeXattrs, MAX_XATTRS_SIZE, XattrsInterner } from '../ostree/objects/xattr-list.js';
-import { type TarHeader, TarReader, type TarVisitor } from '../tar/reader.js';
+import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
+import { type TarHeader, TarReader } from '../tar/reader.js';
 import { FileMap } from './file-map.js';
+import {
+  type ContentSink,
+  checkChecksum,
+  contentHeader,
+  hashContent,
+  readLayerTar,
+} from './layer-tar.js';
 import { LayeredTree, type Source } from './layered.js';
 import { regularFile, wholeFile } from './lookup.js';
-import { REPO_DIRECTORY } from './ostree-tar.js';
+import { isXattrsObject, ObjectXattrs, parseObjectPath, REPO_DIRECTORY } from './ostree-tar.js';
 import type { RegularFile, Tree, TreePath } from './tree.js';
-
-/** Encapsulated images keep each file here once more, under its checksum, and what else an ostree repository holds. */
-/** `HH/REST.KIND` of a content object or of its extended attributes. */
-const OBJECT = new RegExp(
-  `^(?:\\./)?${REPO_DIRECTORY}/objects/([0-9a-f]{2})/([0-9a-f]{62})\\.(file|file-xattrs-link|file-xattrs)$`,
-);
-/** Distinct sets of xattrs that objects are linked to, together: a system has a few hundred of some 50 bytes. */
-const MAX_SHARED_XATTRS = 64 << 20;
 
 type ReadableImage = Pick<ImageReader, 'name' | 'manifest' | 'blob'>;
 
 /**
- * Reads every layer once, checks its digest and keeps no content: reading a file later decompresses its layer again up to
- * there. Objects of an encapsulated image are verified by their names; the repository that holds them is no part of the
- * tree. Devices, pipes and sockets are left out with one warning.
+ * Opens the tree of an image. Every layer is read once, its digest is checked and no content is
+ * kept: to read a file later, its layer is decompressed again up to that file. The objects of an
+ * encapsulated image are verified by their checksums; the repository that holds them is no part of
+ * the tree. Devices, pipes and sockets are left out with one warning.
  */
 export async function openImageTree(
   image: ReadableImage,
   log: Logger = silentLogger,
 ): Promise<Tree> {
-  const { layers } = image.manifest;
-  const tree = new LayeredTree();
-  const interner = new XattrsInterner();
-  const total = layers.reduce((sum, { size }) => sum + size, 0);
-  let done = 0;
-  let skipped = 0;
-  for (const [i, descriptor] of layers.entries()) {
-    const scan = new LayerScan(tree, i, interner);
-    const reader = new TarReader(scan);
-    await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, () =>
-      validateBlob(
-        counted(image.blob(descriptor), (length) =>
-          log.progress('reading layers', done + length, total),
-        ),
-        descriptor,
-        async (tar) => {
-          for await (const bytes of tar) {
-            reader.push(bytes);
-          }
-          reader.end();
-        },
-      ),
-    );
-    done += descriptor.size;
-    skipped += scan.skipped;
-  }
-  tree.remove(REPO_DIRECTORY);
+  const layered = new LayeredTree();
+  const skipped = await applyLayers(image, layered, log);
+  layered.remove(REPO_DIRECTORY);
   if (skipped > 0) {
     log.warn(`${image.name}: ${skipped} devices or pipes are left out`);
   }
 
-  const sources = new Map<TreePath, Source>();
-  const files = new FileMap(
-    (function* () {
-      for (const { entry, source } of tree.entries()) {
-        if (source !== undefined) {
-          sources.set(entry.path, source);
-        }
-        yield entry;
-      }
-    })(),
-  );
-  log.info(`${image.name}: ${files.size} entries in ${layers.length} layers`);
+  const { files, sources } = collectEntries(layered);
+  log.info(`${image.name}: ${files.size} entries in ${image.manifest.layers.length} layers`);
+
   const read = (file: RegularFile): ByteStream => {
-    const { layer, entry } = sources.get(file.path) as Source;
-    return contentOf(image, layer, entry, file);
+    const source = must(sources.get(file.path), `the source of ${file.path}`);
+    return readContent(image, source, file);
   };
   return {
     name: image.name,
@@ -92,22 +61,58 @@ export async function openImageTree(
   };
 }
 
-/** Puts the entries of one layer into the tree while its tar passes. */
-class LayerScan implements TarVisitor {
-  /** Devices, pipes and sockets. */
+/** Reads all layers into `layered`. Returns how many devices, pipes and sockets were left out. */
+async function applyLayers(
+  image: ReadableImage,
+  layered: LayeredTree,
+  log: Logger,
+): Promise<number> {
+  const { layers } = image.manifest;
+  const interner = new XattrsInterner();
+  const total = layers.reduce((sum, { size }) => sum + size, 0);
+  let done = 0;
+  let skipped = 0;
+
+  for (const [i, descriptor] of layers.entries()) {
+    const scan = new LayerScan(layered, i, interner);
+    const blob = counted(image.blob(descriptor), (length) =>
+      log.progress('reading layers', done + length, total),
+    );
+    await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, () =>
+      validateBlob(blob, descriptor, (tar) => readLayerTar(tar, (header) => scan.entry(header))),
+    );
+    done += descriptor.size;
+    skipped += scan.skipped;
+  }
+  return skipped;
+}
+
+/** All entries of a tree, and where in the layers the content of each file is. */
+function collectEntries(layered: LayeredTree): {
+  readonly files: FileMap;
+  readonly sources: ReadonlyMap<TreePath, Source>;
+} {
+  const sources = new Map<TreePath, Source>();
+  function* entries() {
+    for (const { entry, source } of layered.entries()) {
+      if (source !== undefined) {
+        sources.set(entry.path, source);
+      }
+      yield entry;
+    }
+  }
+  return { files: new FileMap(entries()), sources };
+}
+
+/** Puts the entries of one layer into the tree as they are read. */
+class LayerScan {
+  /** Number of devices, pipes and sockets. */
   skipped = 0;
   readonly #tree: LayeredTree;
   readonly #layer: number;
   readonly #interner: XattrsInterner;
+  readonly #objectXattrs = new ObjectXattrs();
   #entry = -1;
-  #finish: (() => void) | undefined;
-  #hash: Hash | undefined;
-  /** Content that is kept: the xattrs of an object. */
-  #kept: Uint8Array[] | undefined;
-  /** Of the object that comes next. */
-  #objectXattrs: { readonly checksum: string; readonly bytes: Uint8Array } | undefined;
-  readonly #shared = new Map<string, Uint8Array>();
-  #sharedSize = 0;
 
   constructor(tree: LayeredTree, layer: number, interner: XattrsInterner) {
     this.#tree = tree;
@@ -115,145 +120,88 @@ class LayerScan implements TarVisitor {
     this.#interner = interner;
   }
 
-  entry(header: TarHeader): void {
+  entry(header: TarHeader): ContentSink | undefined {
     this.#entry++;
-    const [, start, rest, kind] = OBJECT.exec(header.name) ?? [];
-    const checksum = `${start}${rest}`;
-    if (kind === 'file-xattrs' || kind === 'file-xattrs-link') {
-      this.#xattrs(header, checksum, kind);
-      return;
+    const object = parseObjectPath(header.name.replace(/^\.\//, ''));
+    if (object !== undefined && isXattrsObject(object)) {
+      return this.#objectXattrs.read(header, object);
     }
-    const { name, mode, uid, gid } = header;
+
     switch (header.type) {
-      case 'directory':
-        this.#tree.addDirectory(this.#layer, name, {
-          mode: mode | S_IFDIR,
-          uid,
-          gid,
-          xattrs: this.#interner.intern(encodeXattrs(header.xattrs)).xattrs,
-        });
-        return;
-      case 'link':
-        this.#tree.addLink(this.#layer, name, header.linkname);
-        return;
       case 'file':
       case 'symlink':
-        this.#leaf(header, header.type, kind === 'file' ? checksum : undefined);
-        return;
+        return this.#leaf(header, object?.kind === 'file' ? object.checksum : undefined);
+      case 'directory':
+        this.#directory(header);
+        return undefined;
+      case 'link':
+        this.#tree.addLink(this.#layer, header.name, header.linkname);
+        return undefined;
       default:
         this.skipped++;
+        return undefined;
     }
   }
 
-  content(bytes: Uint8Array): void {
-    this.#hash?.update(bytes);
-    this.#kept?.push(bytes.slice());
-  }
-
-  entryEnd(): void {
-    this.#finish?.();
-    this.#finish = undefined;
-    this.#hash = undefined;
-    this.#kept = undefined;
-  }
-
-  /** @param object the checksum that the name of an object states */
-  #leaf(
-    { name, mode, uid, gid, size, linkname, xattrs }: TarHeader,
-    type: 'file' | 'symlink',
-    object?: string,
-  ): void {
-    const own =
-      object !== undefined && this.#objectXattrs?.checksum === object
-        ? this.#objectXattrs.bytes
-        : undefined;
-    this.#objectXattrs = undefined;
-    const interned = this.#interner.intern(own ?? encodeXattrs(xattrs));
-    const attributes = {
-      mode: mode | (type === 'file' ? S_IFREG : S_IFLNK),
+  #directory({ name, mode, uid, gid, xattrs }: TarHeader): void {
+    this.#tree.addDirectory(this.#layer, name, {
+      mode: mode | S_IFDIR,
       uid,
       gid,
-      size,
-      xattrs: interned.xattrs,
-      ...(type === 'symlink' && { target: linkname }),
-    };
-    const hash = startFileChecksum({ ...attributes, xattrsBytes: interned.bytes });
-    const source = { layer: this.#layer, entry: this.#entry };
-    this.#hash = hash;
-    this.#finish = () => {
-      const checksum = hash.digest('hex');
-      if (object !== undefined && checksum !== object) {
-        throw new OstrataError('CORRUPT', `has the checksum ${checksum}`);
-      }
-      this.#tree.addLeaf(this.#layer, name, { ...attributes, checksum, source });
-    };
+      xattrs: this.#interner.intern(encodeXattrs(xattrs)).xattrs,
+    });
   }
 
-  #xattrs(
-    { type, size, linkname }: TarHeader,
-    checksum: string,
-    kind: 'file-xattrs' | 'file-xattrs-link',
-  ): void {
-    if (size > MAX_XATTRS_SIZE) {
-      throw new OstrataError('LIMIT', `${size} bytes, at most ${MAX_XATTRS_SIZE}`);
-    }
-    if (type === 'link') {
-      const [, start, rest] = OBJECT.exec(linkname) ?? [];
-      const bytes = this.#shared.get(`${start}${rest}`);
-      if (bytes === undefined) {
-        throw new OstrataError('CORRUPT', `is a link to ${linkname}, which does not precede it`);
+  /** @param object the checksum of a content object, undefined for all other files and symlinks */
+  #leaf(header: TarHeader, object: string | undefined): ContentSink {
+    const ofObject = object === undefined ? undefined : this.#objectXattrs.take(object);
+    const { xattrs, bytes } = this.#interner.intern(ofObject ?? encodeXattrs(header.xattrs));
+    const file = contentHeader(header, bytes);
+    const source = { layer: this.#layer, entry: this.#entry };
+
+    return hashContent(file, undefined, (checksum) => {
+      if (object !== undefined) {
+        checkChecksum(object, checksum);
       }
-      this.#objectXattrs = { checksum, bytes };
-      return;
-    }
-    const kept: Uint8Array[] = [];
-    this.#kept = kept;
-    this.#finish = () => {
-      const bytes = Buffer.concat(kept);
-      if (kind === 'file-xattrs-link') {
-        this.#objectXattrs = { checksum, bytes };
-      } else {
-        this.#sharedSize += bytes.length;
-        if (this.#sharedSize > MAX_SHARED_XATTRS) {
-          throw new OstrataError('LIMIT', `more than ${MAX_SHARED_XATTRS} bytes of shared xattrs`);
-        }
-        this.#shared.set(checksum, bytes);
-      }
-    };
+      const { mode, uid, gid, size, target } = file;
+      const leaf = { mode, uid, gid, size, xattrs, target, checksum, source };
+      this.#tree.addLeaf(this.#layer, header.name, leaf);
+    });
   }
 }
 
-/** The content of one entry of a layer, which must still be what it was. */
-async function* contentOf(
+/** Reads a file again from its layer. Throws `CORRUPT` if it is not what it was. */
+async function* readContent(
   image: ReadableImage,
-  layer: number,
-  wanted: number,
+  source: Source,
   file: RegularFile,
 ): AsyncGenerator<Uint8Array> {
-  const descriptor = image.manifest.layers[layer] as Descriptor;
+  const descriptor = must(image.manifest.layers[source.layer], `layer ${source.layer}`);
   let entry = -1;
   let ready: Uint8Array[] = [];
   const reader = new TarReader({
     entry: () => entry++,
     content: (bytes) => {
-      if (entry === wanted) {
+      if (entry === source.entry) {
         ready.push(bytes.slice());
       }
     },
     entryEnd() {},
   });
+
   const hash = startFileChecksum({ ...file, xattrsBytes: encodeXattrs(file.xattrs) });
   for await (const bytes of layerTar(image, descriptor)) {
-    inContext(`reading ${image.name}: layer ${layer}`, () => reader.push(bytes));
+    inContext(`reading ${image.name}: layer ${source.layer}`, () => reader.push(bytes));
     for (const chunk of ready) {
       hash.update(chunk);
       yield chunk;
     }
     ready = [];
-    if (entry > wanted) {
+    if (entry > source.entry) {
       break;
     }
   }
+
   const computed = hash.digest('hex');
   if (computed !== file.checksum) {
     throw new OstrataError(
@@ -263,25 +211,26 @@ async function* contentOf(
   }
 }
 
-/** The tar of a layer, which was checked when the tree was opened. */
+/** The tar of a layer whose digest was checked when the tree was opened. */
 async function* layerTar(image: ReadableImage, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
+  // A chunk of a ByteStream is valid until the next; a Readable keeps several.
   async function* copied(): AsyncGenerator<Uint8Array> {
     for await (const bytes of image.blob(descriptor)) {
-      yield Buffer.from(bytes); // the stream keeps what it is given
+      yield Buffer.from(bytes);
     }
   }
   const source = Readable.from(copied(), { objectMode: false });
   const [decompressor] = layerDecompressor(descriptor.mediaType);
-  const tar = decompressor === undefined ? source : pipeline(source, decompressor, () => {});
+  const tar: AsyncIterable<Uint8Array> =
+    decompressor === undefined ? source : pipeline(source, decompressor, () => {});
   try {
-    for await (const bytes of tar) {
-      yield bytes as Uint8Array;
-    }
+    yield* tar;
   } catch (error) {
     throw wrapError(`reading ${image.name}: layer ${descriptor.digest}`, error);
   }
 }
 
+/** Passes a stream on and reports how many bytes of it have passed. */
 async function* counted(
   stream: ByteStream,
   onLength: (length: number) => void,

@@ -11,11 +11,9 @@ import { OstrataError } from '../errors.js';
 import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
+import { MAX_TREE_ENTRIES } from './file-map.js';
 import { MAX_SYMLINKS } from './lookup.js';
 import type { FileEntry, TreePath } from './tree.js';
-
-/** More entries than any system has; bounds what small layers can make of directories that are missing. */
-const MAX_ENTRIES = 4_000_000;
 
 interface Attributes {
   /** `st_mode` with its type bits. */
@@ -180,8 +178,8 @@ export class LayeredTree {
   }
 
   #put(parent: DirectoryNode, name: string, node: Node): void {
-    if (!parent.children.has(name) && ++this.#entries > MAX_ENTRIES) {
-      throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} files and directories`);
+    if (!parent.children.has(name) && ++this.#entries > MAX_TREE_ENTRIES) {
+      throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} files and directories`);
     }
     parent.children.set(name, node);
   }

@@ -1,7 +1,106 @@
 /**
- * The ostree repository that lies inside an encapsulated image ("ChunkedV1", as bootc's ostree-ext reads it): a repository
- * of mode bare-split-xattrs whose content objects are hard-linked to their paths.
+ * The ostree repository in the tar of an encapsulated image, as bootc's ostree-ext writes and reads
+ * it ("format v1"): mode bare-split-xattrs, content objects hard-linked to their paths.
+ * Source: https://github.com/bootc-dev/bootc/tree/main/crates/ostree-ext (`tar/export.rs`, `tar/import.rs`)
+ *
+ * Each content object takes up to three entries, in this order:
+ *   objects/HH/REST.file-xattrs        a set of xattrs (`a(ayay)`), named by its sha256; once a layer
+ *   objects/HH/REST.file-xattrs-link   the xattrs of the object HHREST: a hard link to such a set,
+ *                                      or a copy of it
+ *   objects/HH/REST.file               the object itself, a regular file or symlink
+ * Paths of the commit follow as hard links to objects. A hard link names an entry before it.
  */
+import { OstrataError } from '../errors.js';
+import { sha256Hex } from '../ostree/objects/object-name.js';
+import { MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
+import type { TarHeader } from '../tar/reader.js';
+import { type ContentSink, checkChecksum, collectContent } from './layer-tar.js';
 
-/** Where the repository lies in the image's root file system; no leading slash, as tar names have none. */
+/** Where the repository lies in the image; without a leading slash, as names in a tar have none. */
 export const REPO_DIRECTORY = 'sysroot/ostree/repo';
+/** Names that begin with this are objects of the repository, or its directories. */
+export const OBJECTS_PREFIX = `${REPO_DIRECTORY}/objects/`;
+/** Sets of xattrs of one layer together, in bytes: a system has a few hundred sets of some 50. */
+const MAX_SHARED_XATTRS_SIZE = 64 << 20;
+
+/** An object by its path in the tar. */
+export interface TarObject {
+  readonly checksum: string;
+  /** The file extension: `file`, `file-xattrs`, `file-xattrs-link` or a kind of metadata. */
+  readonly kind: string;
+}
+
+/** Parses the path of an object; undefined for any other name in the tar. */
+export function parseObjectPath(name: string): TarObject | undefined {
+  if (!name.startsWith(OBJECTS_PREFIX)) {
+    return undefined;
+  }
+  const [, start, rest, kind] =
+    /^([0-9a-f]{2})\/([0-9a-f]{62})\.([a-z-]+)$/.exec(name.slice(OBJECTS_PREFIX.length)) ?? [];
+  return kind === undefined ? undefined : { checksum: `${start}${rest}`, kind };
+}
+
+/** Whether an object is not content, but the xattrs of content; see {@link ObjectXattrs}. */
+export function isXattrsObject({ kind }: TarObject): boolean {
+  return kind === 'file-xattrs' || kind === 'file-xattrs-link';
+}
+
+/** The xattrs of the content objects of one layer, each of which comes before its object. */
+export class ObjectXattrs {
+  /** Sets of xattrs by their checksums. */
+  readonly #shared = new Map<string, Uint8Array>();
+  #sharedSize = 0;
+  #next: { readonly checksum: string; readonly bytes: Uint8Array } | undefined;
+
+  /** The content object whose xattrs were read and not taken. */
+  get nextObject(): string | undefined {
+    return this.#next?.checksum;
+  }
+
+  /**
+   * Reads an object for which {@link isXattrsObject} holds. Throws `CORRUPT` if it has another
+   * checksum than its path states, or is a link to something that does not precede it.
+   */
+  read(header: TarHeader, { checksum, kind }: TarObject): ContentSink | undefined {
+    if (kind === 'file-xattrs') {
+      return collectContent(header, MAX_XATTRS_SIZE, (bytes) => this.#share(checksum, bytes));
+    }
+    if (header.type === 'link') {
+      this.#next = { checksum, bytes: this.#linked(header.linkname) };
+      return undefined;
+    }
+    return collectContent(header, MAX_XATTRS_SIZE, (bytes) => {
+      this.#next = { checksum, bytes };
+    });
+  }
+
+  /** Returns the xattrs of a content object; undefined if those read last are not of this object. */
+  take(checksum: string): Uint8Array | undefined {
+    const next = this.#next;
+    if (next?.checksum !== checksum) {
+      return undefined;
+    }
+    this.#next = undefined;
+    return next.bytes;
+  }
+
+  #share(checksum: string, bytes: Uint8Array): void {
+    checkChecksum(checksum, sha256Hex(bytes));
+    this.#sharedSize += bytes.length;
+    if (this.#sharedSize > MAX_SHARED_XATTRS_SIZE) {
+      throw new OstrataError('LIMIT', `shared xattrs of more than ${MAX_SHARED_XATTRS_SIZE} bytes`);
+    }
+    this.#shared.set(checksum, bytes);
+  }
+
+  #linked(linkname: string): Uint8Array {
+    // Links are relative to the object (`../HH/REST.file-xattrs`) or to the root of the image.
+    const [, start, rest] =
+      /(?:^|\/)([0-9a-f]{2})\/([0-9a-f]{62})\.file-xattrs$/.exec(linkname) ?? [];
+    const bytes = this.#shared.get(`${start}${rest}`);
+    if (bytes === undefined) {
+      throw new OstrataError('CORRUPT', `is a link to ${linkname}, which does not precede it`);
+    }
+    return bytes;
+  }
+}

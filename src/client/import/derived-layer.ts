@@ -4,21 +4,26 @@
  * stay files; they take effect when layers are merged. The rules are those of bootc's ostree-ext:
  * https://github.com/bootc-dev/bootc/blob/main/crates/ostree-ext/src/tar/write.rs
  */
-import type { Hash } from 'node:crypto';
 import type { Xattrs } from '../../bytes/xattrs.js';
 import { OstrataError } from '../../errors.js';
-import { type Dirmeta, S_IFDIR, S_IFLNK, S_IFREG } from '../../ostree/objects/dirmeta.js';
-import { type FileHeader, startFileChecksum } from '../../ostree/objects/file.js';
+import { type Dirmeta, S_IFDIR, S_IFLNK } from '../../ostree/objects/dirmeta.js';
+import type { FileHeader } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
-import { type TarHeader, TarReader, type TarVisitor } from '../../tar/reader.js';
+import type { TarHeader } from '../../tar/reader.js';
+import { MAX_TREE_ENTRIES } from '../../tree/file-map.js';
+import {
+  type ContentSink,
+  contentHeader,
+  hashContent,
+  pathComponents,
+  readLayerTar,
+} from '../../tree/layer-tar.js';
 import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
 
 /** Mounted over in a running system: the directories stay, their content is dropped. */
 const MOUNT_POINTS = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
 /** The parts of a system that ostree keeps. */
 const KEPT = new Set(['usr', 'etc', 'var']);
-/** Bounds memory: several times the largest desktop systems. */
-const MAX_ENTRIES = 4_000_000;
 const SYMLINK_MODE = S_IFLNK | 0o777;
 /** Labels of the machine that built the image; the system's own policy gives new ones. */
 const DROPPED_XATTR = 'security.selinux';
@@ -66,11 +71,7 @@ export async function readDerivedLayer(
   keepAll: boolean,
 ): Promise<DerivedLayer> {
   const layer = new DerivedReader(sink, keepAll);
-  const reader = new TarReader(layer);
-  for await (const bytes of stream) {
-    reader.push(bytes);
-  }
-  reader.end();
+  await readLayerTar(stream, (header) => layer.entry(header));
   return layer.finish();
 }
 
@@ -80,15 +81,13 @@ const newDirectory = (): DerivedDirectory => ({
   dirs: new Map(),
 });
 
-class DerivedReader implements TarVisitor {
+class DerivedReader {
   readonly #sink: NewObjectSink;
   readonly #keepAll: boolean;
   readonly #root = newDirectory();
   readonly #dropped = new Map<string, number>();
   /** Objects of the base's repository that the layer has again, by path: files link to them. */
   readonly #changedObjects = new Map<string, string>();
-  /** Where the content of the current entry goes. */
-  #target: NewContent | undefined;
   #entryCount = 0;
 
   constructor(sink: NewObjectSink, keepAll: boolean) {
@@ -96,38 +95,30 @@ class DerivedReader implements TarVisitor {
     this.#keepAll = keepAll;
   }
 
-  entry(header: TarHeader): void {
-    this.#target = undefined;
-    if (++this.#entryCount > MAX_ENTRIES) {
-      throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
+  entry(header: TarHeader): ContentSink | undefined {
+    if (++this.#entryCount > MAX_TREE_ENTRIES) {
+      throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} entries`);
     }
 
-    const parts = components(header.name);
+    const parts = pathComponents(header.name);
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
       // Also objects that seem unchanged: chmod changes a file and leaves its time.
-      if (header.type === 'file' || header.type === 'symlink') {
-        this.#content(header, (checksum) => this.#changedObjects.set(path, checksum));
-      }
-      return;
+      return header.type === 'file' || header.type === 'symlink'
+        ? this.#content(header, (checksum) => this.#changedObjects.set(path, checksum))
+        : undefined;
     }
 
     const location = this.#locate(parts);
     if (location === undefined) {
       this.#drop(parts);
-    } else if (header.type === 'directory') {
-      this.#directory(location, header);
-    } else {
-      this.#file(location, header);
+      return undefined;
     }
-  }
-
-  content(bytes: Uint8Array): void {
-    this.#target?.write(bytes);
-  }
-
-  entryEnd(): void {
-    this.#target?.finish();
+    if (header.type === 'directory') {
+      this.#directory(location, header);
+      return undefined;
+    }
+    return this.#file(location, header);
   }
 
   finish(): DerivedLayer {
@@ -158,7 +149,7 @@ class DerivedReader implements TarVisitor {
     directory.meta = { uid, gid, mode: mode | S_IFDIR, xattrs: withoutLabel(xattrs) };
   }
 
-  #file(location: readonly string[], header: TarHeader): void {
+  #file(location: readonly string[], header: TarHeader): ContentSink | undefined {
     const name = location.at(-1);
     if (name === undefined) {
       throw corrupt('the root of the image is not a directory');
@@ -169,14 +160,14 @@ class DerivedReader implements TarVisitor {
     }
     if (header.type === 'link') {
       parent.files.set(name, this.#linkTarget(header.linkname));
-    } else {
-      this.#content(header, (checksum) => parent.files.set(name, checksum));
+      return undefined;
     }
+    return this.#content(header, (checksum) => parent.files.set(name, checksum));
   }
 
   /** The object at the path that a hard link names. */
   #linkTarget(linkname: string): string {
-    const parts = components(linkname);
+    const parts = pathComponents(linkname);
     const target = this.#changedObjects.get(parts.join('/')) ?? this.#lookup(this.#locate(parts));
     if (target === undefined) {
       throw corrupt(`is a link to ${linkname}, which does not precede it in the layer`);
@@ -206,55 +197,21 @@ class DerivedReader implements TarVisitor {
     return directory;
   }
 
-  /** Begins a content object; `done` gets its checksum when the entry ends. */
-  #content(header: TarHeader, done: (checksum: string) => void): void {
-    const { type, uid, gid, mode, size, linkname } = header;
+  /** Begins a content object; `onChecksum` gets its checksum when the entry ends. */
+  #content(header: TarHeader, onChecksum: (checksum: string) => void): ContentSink {
+    const { type } = header;
     if (type !== 'file' && type !== 'symlink') {
       throw new OstrataError('UNSUPPORTED', `is a ${type}`);
     }
-    const file: FileHeader = {
-      uid,
-      gid,
-      mode: type === 'file' ? mode | S_IFREG : SYMLINK_MODE,
-      size,
-      target: type === 'symlink' ? linkname : undefined,
-      xattrsBytes: encodeXattrs(withoutLabel(header.xattrs)),
-    };
-    this.#target = new NewContent(startFileChecksum(file), this.#sink.newFile(file), done);
-  }
-}
+    const stated = contentHeader(header, encodeXattrs(withoutLabel(header.xattrs)));
+    const file = type === 'symlink' ? { ...stated, mode: SYMLINK_MODE } : stated;
 
-/** The content of one object on its way to the sink, hashed as it passes. */
-class NewContent {
-  readonly #hash: Hash;
-  readonly #writer: NewObjectWriter;
-  readonly #done: (checksum: string) => void;
-
-  constructor(hash: Hash, writer: NewObjectWriter, done: (checksum: string) => void) {
-    this.#hash = hash;
-    this.#writer = writer;
-    this.#done = done;
+    const writer = this.#sink.newFile(file);
+    return hashContent(file, writer, (checksum) => {
+      writer.finish(checksum);
+      onChecksum(checksum);
+    });
   }
-
-  write(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
-    this.#writer.write(bytes);
-  }
-
-  finish(): void {
-    const checksum = this.#hash.digest('hex');
-    this.#writer.finish(checksum);
-    this.#done(checksum);
-  }
-}
-
-/** Components of a path in a layer, which may begin with `/` or `./`. */
-function components(path: string): string[] {
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.includes('..')) {
-    throw corrupt('leaves the image');
-  }
-  return parts;
 }
 
 function withoutLabel(xattrs: Xattrs): Xattrs {

@@ -1,0 +1,104 @@
+/** What all readers of layer tars share: how entries are read, named and turned into objects. */
+import type { ByteStream } from '../bytes/stream.js';
+import { OstrataError } from '../errors.js';
+import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
+import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
+import { type TarHeader, TarReader } from '../tar/reader.js';
+
+/** Takes the content of one file. */
+export interface ContentSink {
+  /** `bytes` are valid until the call returns. */
+  write(bytes: Uint8Array): void;
+  /** The content is complete. */
+  finish(): void;
+}
+
+/**
+ * Reads a tar to its end. `onEntry` is called for every entry and returns what takes its content,
+ * or undefined if nothing does; an entry without content is finished at once. Errors of `onEntry`
+ * and of the sinks get the name of the entry.
+ */
+export async function readLayerTar(
+  tar: ByteStream,
+  onEntry: (header: TarHeader) => ContentSink | undefined,
+): Promise<void> {
+  let sink: ContentSink | undefined;
+  const reader = new TarReader({
+    entry: (header) => {
+      sink = onEntry(header);
+    },
+    content: (bytes) => sink?.write(bytes),
+    entryEnd: () => sink?.finish(),
+  });
+  for await (const bytes of tar) {
+    reader.push(bytes);
+  }
+  reader.end();
+}
+
+/**
+ * The components of a name in a layer, which is relative to the root whatever it begins with.
+ * Throws `CORRUPT` if it has `..`, which would lead out of the image.
+ */
+export function pathComponents(name: string): string[] {
+  const components = name.split('/').filter((component) => component !== '' && component !== '.');
+  if (components.includes('..')) {
+    throw new OstrataError('CORRUPT', 'leaves the image');
+  }
+  return components;
+}
+
+/** The header of the content object that a regular file or symlink of a tar is. */
+export function contentHeader(header: TarHeader, xattrsBytes: Uint8Array): FileHeader {
+  const { uid, gid, mode, size, linkname } = header;
+  if (header.type === 'symlink') {
+    return { uid, gid, mode: mode | S_IFLNK, size, target: linkname, xattrsBytes };
+  }
+  return { uid, gid, mode: mode | S_IFREG, size, xattrsBytes };
+}
+
+/** Computes the checksum of a content object while its content goes to `sink`, if there is one. */
+export function hashContent(
+  header: FileHeader,
+  sink: Pick<ContentSink, 'write'> | undefined,
+  onChecksum: (checksum: string) => void,
+): ContentSink {
+  const hash = startFileChecksum(header);
+  return {
+    write(bytes) {
+      hash.update(bytes);
+      sink?.write(bytes);
+    },
+    finish: () => onChecksum(hash.digest('hex')),
+  };
+}
+
+/** Gives `onComplete` the whole content of an entry. Throws `LIMIT` above `limit` bytes. */
+export function collectContent(
+  header: TarHeader,
+  limit: number,
+  onComplete: (bytes: Uint8Array) => void,
+): ContentSink {
+  if (header.type !== 'file') {
+    throw new OstrataError('CORRUPT', `is a ${header.type}`);
+  }
+  if (header.size > limit) {
+    throw new OstrataError('LIMIT', `${header.size} bytes, at most ${limit}`);
+  }
+  const content = new Uint8Array(header.size);
+  let filled = 0;
+  return {
+    write(bytes) {
+      content.set(bytes, filled);
+      filled += bytes.length;
+    },
+    finish: () => onComplete(content),
+  };
+}
+
+/** Throws `CORRUPT` if an object does not have the checksum that its name states. */
+export function checkChecksum(stated: string, computed: string): void {
+  if (computed !== stated) {
+    throw new OstrataError('CORRUPT', `has the checksum ${computed}`);
+  }
+}
