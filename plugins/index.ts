@@ -1,9 +1,13 @@
-/** The built-in plugins: name and lazy load, one line each. Only the command line imports this; library callers choose their own. */
+/**
+ * The built-in plugins, one line each: its name and how it is loaded. Only the command line imports this file; users of
+ * the library choose their own plugins.
+ */
 import type { ContentSource, LayoutStrategy } from '../src/plugin.js';
 
-type Lazy<T> = Readonly<Record<string, () => Promise<T>>>;
+/** How to load each plugin, by its name. */
+type Loaders<T> = Readonly<Record<string, () => Promise<T>>>;
 
-const contentSources: Lazy<ContentSource> = {
+const contentSources: Loaders<ContentSource> = {
   xattr: async () => (await import('./xattr/index.js')).xattr,
   rpm: async () => (await import('./rpm/index.js')).rpm,
   kernel: async () => (await import('./kernel/index.js')).kernel,
@@ -11,7 +15,7 @@ const contentSources: Lazy<ContentSource> = {
   subtree: async () => (await import('./subtree/index.js')).subtree,
 };
 
-const layoutStrategies: Lazy<LayoutStrategy> = {
+const layoutStrategies: Loaders<LayoutStrategy> = {
   'expected-download': async () =>
     (await import('./layouts/expected-download.js')).expectedDownload,
   'rpm-ostree': async () => (await import('./layouts/rpm-ostree.js')).rpmOstree,
@@ -22,20 +26,20 @@ const layoutStrategies: Lazy<LayoutStrategy> = {
   single: async () => (await import('./layouts/single.js')).single,
 };
 
-/** Names that {@link loadLayoutStrategy} knows, the default first. */
+/** The names that {@link loadLayoutStrategy} knows, the default first. */
 export const layoutNames: readonly string[] = Object.keys(layoutStrategies);
 
-/** All built-in content sources. */
+/** Loads all built-in content sources but `mapping`, which needs a file. */
 export async function loadContentSources(): Promise<readonly ContentSource[]> {
   return Promise.all(Object.values(contentSources).map((load) => load()));
 }
 
-/** The content source that a mapping's text describes; throws `CORRUPT` where it is none. */
+/** Loads the content source that the text of a mapping file describes. Throws `CORRUPT` if the text is no mapping. */
 export async function loadMapping(text: string): Promise<ContentSource> {
   return (await import('./mapping/index.js')).mapping(text);
 }
 
-/** The built-in strategy `name`; undefined where there is none of that name. */
+/** Loads the built-in strategy with this name; returns undefined if there is none. */
 export async function loadLayoutStrategy(name: string): Promise<LayoutStrategy | undefined> {
   return Object.hasOwn(layoutStrategies, name) ? layoutStrategies[name]?.() : undefined;
 }

@@ -1,16 +1,34 @@
+/**
+ * The plugin interface: what `import ... from 'ostrata/plugin'` gives, and all that plugins may rely on. The built-in
+ * plugins use nothing else. How to write one is told in `PLUGINS.md` beside this file.
+ *
+ * A plugin brings content sources, which say who owns a file, and layout strategies, which say which components share
+ * a layer. Both are plain objects. Additions to this file raise the minor number of {@link PLUGIN_API_VERSION}.
+ */
 import semver from 'semver';
 import { OstrataError } from './errors.js';
-import type { Logger } from './log.js';
+import type { Context } from './log.js';
 import type { FileMap } from './tree/file-map.js';
 import type { FileEntry, Tree } from './tree/tree.js';
 
-export type { Logger } from './log.js';
+/** Checks JSON text by a valibot schema. Throws `CORRUPT`, naming the member, if it does not fit. */
+export { parseJson } from './bytes/json.js';
+/** Helpers for text: order and decode as ostrata does, so that the same tree gives the same layout everywhere. */
+export { compareUtf8, decodeUtf8 } from './bytes/text.js';
+/** The error type whose `code` and message reach the user; any other error of a plugin is wrapped in one. */
+export { type ErrorCode, OstrataError } from './errors.js';
+export type { Context, Logger } from './log.js';
+/** Maps a path of a commit (`/usr/etc/x`) to the path in the running system (`/etc/x`). */
 export { deployedPath } from './tree/deployed-path.js';
 export type { FileMap } from './tree/file-map.js';
+export type { LookupTree, PathLookup } from './tree/lookup.js';
 export type * from './tree/tree.js';
 
-/** Version of the plugin seam in this file; raised by semver rules. A plugin states the range it was written for. */
-export const PLUGIN_API_VERSION = '1.0.0';
+/**
+ * Version of this interface, raised by the rules of semver. 1.1 added {@link compareUtf8}, {@link decodeUtf8},
+ * {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`, `LookupTree` and `PathLookup`.
+ */
+export const PLUGIN_API_VERSION = '1.1.0';
 
 /** One installed version of a package. */
 export interface PackageFacts {
@@ -19,50 +37,50 @@ export interface PackageFacts {
   readonly nevra: string;
   /** Bytes, as the package database records them. */
   readonly size: number;
-  /** Seconds since 1970; undefined where the database has none. */
+  /** Seconds since 1970; undefined if the database has no build time. */
   readonly buildTime?: number | undefined;
-  /** Seconds since 1970, newest first. */
+  /** Times of the changelog entries in seconds since 1970, newest first. */
   readonly changelogTimes: readonly number[];
 }
 
-/** What a content source knows of a component; facts only: rates are derived once, in components/. */
+/** What a content source knows about a component. Facts only: the core derives rates of change from them. */
 export interface ComponentFacts {
-  /** Readable name for annotations and tables, without version, e.g. `bash`. */
+  /** Readable name for annotations and tables, without a version, e.g. `bash`. */
   readonly name: string;
-  /** What tends to change together with this: the source package; the component's own id where there is none. */
+  /** Components of one source tend to change together: the source package, or else the component's own id. */
   readonly source: string;
   readonly packages: readonly PackageFacts[];
-  /** A layer of its own is asked for (the `user.component` xattr). */
+  /** Asks for a layer that holds nothing else (the `user.component` xattr does). */
   readonly exclusive?: boolean | undefined;
-  /** Days between updates, as the owner of the content declares them; 0 means in every build. */
+  /** Days between updates, as the owner of the content declares them; 0 means that every build changes it. */
   readonly updateInterval?: number | undefined;
 }
 
-/** Who owns what, by one content source. */
+/** Which component owns which file, according to one content source. */
 export interface Claims {
-  /** By component id: stable from build to build, no version in it (`bash.x86_64`, `initramfs`, `dir:/usr/share/x`). */
+  /** Facts by component id. An id must stay the same from build to build: `bash.x86_64`, `initramfs`, `dir:/usr/share/x`. */
   readonly components: ReadonlyMap<string, ComponentFacts>;
-  /** Ids of the components that own `entry` (a file or symlink), by certain knowledge; the first is taken. No I/O. */
+  /**
+   * Ids of the components that certainly own `entry`, a file or symlink; the first one is taken. Empty if none does.
+   * Must do no I/O.
+   */
   strong(entry: FileEntry): readonly string[];
-  /** Best effort for what nobody claims strongly; may read and hash. */
+  /** Best guess for an entry that no source claims strongly before this one is asked; may read and hash content. */
   weak?(entry: FileEntry): Promise<readonly string[]>;
 }
 
-/** "Who owns this file?" */
+/** Answers the question "Who owns this file?" */
 export interface ContentSource {
   readonly name: string;
   /** Sources are asked in ascending order; the first that claims an entry owns it. */
   readonly priority: number;
-  /** Whether this source has anything to say of the tree. No I/O. */
+  /** Whether this source can claim anything in the tree. Must do no I/O. */
   detect(files: FileMap): boolean;
-  load(context: {
-    readonly tree: Tree;
-    readonly log: Logger;
-    readonly signal: AbortSignal;
-  }): Promise<Claims>;
+  /** Called once, and only after {@link detect} has returned true. May do I/O; must stop when `signal` is aborted. */
+  load(context: Context & { readonly tree: Tree }): Promise<Claims>;
 }
 
-/** A component as layout strategies see it: no files, no clock. */
+/** A component as layout strategies see it: without files and without a clock. */
 export interface Component {
   readonly id: string;
   readonly name: string;
@@ -70,70 +88,77 @@ export interface Component {
   readonly source: string;
   /** Bytes of regular-file content. */
   readonly size: number;
-  /** Expected changes a year, from the facts alone (not from history); Infinity: in every build. */
+  /** Expected changes a year, from the facts alone (not from history). Infinity: it changes in every build. */
   readonly changesPerYear: number;
-  /** Equal exactly when the content is equal: two builds are compared by it. */
+  /** Equal if and only if the content is equal; two builds are compared by it. */
   readonly version: string;
 }
 
-/** Which components share a layer. Layers are in image order, the commit layer not among them. */
+/** Which components share a layer. The layers are in image order, without the commit layer. */
 export interface Layout {
   readonly layers: readonly LayoutLayer[];
 }
+/** One layer of a layout. */
 export interface LayoutLayer {
-  /** Component ids, sorted by bytes. None: a place kept for later builds; it takes no blob, but counts as a layer. */
+  /** Component ids, sorted by bytes. An empty layer is reserved for later builds: it has no blob, but counts as a layer. */
   readonly components: readonly string[];
 }
 
-/** What previous builds showed of one component. */
+/** What previous builds showed about one component. */
 export interface ChangeCount {
-  /** Updates in which the component was there before and after. */
+  /** Number of updates for which the component was in both builds. */
   readonly updates: number;
-  /** Of those, in how many its content changed. */
+  /** In how many of these updates its content changed. */
   readonly changes: number;
 }
-/** By component id. */
+/** Change counts by component id. */
 export type ChangeHistory = ReadonlyMap<string, ChangeCount>;
 
-/** A layer of the previous image; ids that are gone have been removed, a layer that lost all stays in place, empty. */
+/** A layer of the previous image, without ids that no longer exist. A layer that lost all its ids stays in the list, empty. */
 export interface PriorLayer extends LayoutLayer {
-  /** Clients fetch this content again whatever the plan: a component of it changed or is gone. */
+  /** Clients download this content again under any plan, because one of its components changed or was removed. */
   readonly dirty: boolean;
 }
 
+/** The bounds within which a strategy plans, and what is known about previous builds. */
 export interface LayoutLimits {
-  /** Layers for the given components, at least 1. */
+  /** Number of layers for the given components, at least 1. */
   readonly maxLayers: number;
-  /** Bytes of content that a layer should not exceed unless one component alone does. */
+  /** Bytes of content that no layer should exceed, unless it holds a single larger component. */
   readonly maxLayerSize?: number | undefined;
-  /** The layers of the previous image, in its order; there may be more than `maxLayers` of them. */
+  /** The layers of the previous image in its order; there may be more than `maxLayers`. Undefined for a first build. */
   readonly prior?: readonly PriorLayer[] | undefined;
   /** Counts up to and with the update from the previous image to this one. */
   readonly history?: ChangeHistory | undefined;
 }
 
-/** "Which layer?" Pure, synchronous, deterministic; the order of `components` does not matter. */
+/**
+ * Answers the question "Which layer?" A strategy must be pure, synchronous and deterministic, and the order of
+ * `components` must not matter.
+ */
 export interface LayoutStrategy {
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
-  /** Puts every component into exactly one of at most `maxLayers` layers; the core checks that. */
+  /** Puts every component into exactly one of at most `maxLayers` layers; the core checks that and throws `PLUGIN`. */
   plan(components: readonly Component[], limits: LayoutLimits): Layout;
 }
 
+/** What a module given with `--plugin` exports as its default. */
 export interface Plugin {
   readonly name: string;
-  /** semver range of {@link PLUGIN_API_VERSION} this plugin was written for, e.g. `^1.0`. */
+  /** The semver range of {@link PLUGIN_API_VERSION} that this plugin was written for, e.g. `^1.0`. */
   readonly apiVersion: string;
   readonly contentSources?: readonly ContentSource[] | undefined;
   readonly layoutStrategies?: readonly LayoutStrategy[] | undefined;
 }
 
-/** Returns `plugin` as it is, typed; throws `PLUGIN` where its shape or API range does not fit. */
+/** Returns `plugin` unchanged. Throws `PLUGIN` if its shape is wrong or its API range excludes {@link PLUGIN_API_VERSION}. */
 export function definePlugin(plugin: Plugin): Plugin {
   if (typeof plugin?.name !== 'string' || typeof plugin.apiVersion !== 'string') {
     throw new OstrataError('PLUGIN', 'a plugin is an object with at least name and apiVersion');
   }
+
   if (!semver.satisfies(PLUGIN_API_VERSION, plugin.apiVersion)) {
     throw new OstrataError(
       'PLUGIN',

@@ -1,4 +1,4 @@
-/** Content source `bigfiles`: each large file that no package owns is a component of its own, `file:/path`. */
+/** Content source `bigfiles`: each large file that no package owns is a component, `file:/path`. */
 import {
   type ComponentFacts,
   type ContentSource,
@@ -7,24 +7,29 @@ import {
   type RegularFile,
 } from '../../src/plugin.js';
 
-/** From this size on a layer (or a place in one) of its own costs less than dirtying its neighbours. */
-const BIG = 1 << 20;
-
-const isBig = (entry: FileEntry): entry is RegularFile =>
-  entry.type === 'file' && entry.size >= BIG;
-const idOf = ({ path }: FileEntry) => `file:${deployedPath(path)}`;
+/** A file of this size or more costs more by dirtying the layer of its neighbors than by being a component. */
+const MIN_SIZE = 1 << 20;
 
 export const bigfiles: ContentSource = {
   name: 'bigfiles',
   priority: 40,
   detect: (files) => [...files].some(isBig),
-  load: async ({ tree }) => ({
-    components: new Map(
-      [...tree.files].filter(isBig).map((entry): [string, ComponentFacts] => {
+  async load({ tree }) {
+    const components = new Map<string, ComponentFacts>();
+    for (const entry of tree.files) {
+      if (isBig(entry)) {
         const id = idOf(entry);
-        return [id, { name: id, source: id, packages: [] }];
-      }),
-    ),
-    strong: (entry) => (isBig(entry) ? [idOf(entry)] : []),
-  }),
+        components.set(id, { name: id, source: id, packages: [] });
+      }
+    }
+    return { components, strong: (entry) => (isBig(entry) ? [idOf(entry)] : []) };
+  },
 };
+
+function isBig(entry: FileEntry): entry is RegularFile {
+  return entry.type === 'file' && entry.size >= MIN_SIZE;
+}
+
+function idOf({ path }: FileEntry): string {
+  return `file:${deployedPath(path)}`;
+}

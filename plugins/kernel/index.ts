@@ -1,31 +1,34 @@
 /**
- * Content source `kernel`: what no package owns beside a kernel. ostree systems keep kernel and initramfs in
- * `usr/lib/modules/KVER`; the initramfs is made anew by each compose, and with depmod's files it is packaged nowhere.
+ * Content source `kernel`: files beside a kernel that no package owns. ostree systems keep kernel and initramfs in
+ * `usr/lib/modules/KVER`. Each compose makes a new initramfs, and no package owns it or the files of depmod.
  */
 import type { ComponentFacts, ContentSource, FileEntry } from '../../src/plugin.js';
 
 const MODULES_FILE = /^\/usr\/lib\/modules\/[^/]+\/([^/]+)$/;
-
-const component = (id: string): [string, ComponentFacts] => [
-  id,
-  { name: id, source: id, packages: [] },
-];
-
-function owner({ path }: FileEntry): readonly string[] {
-  const name = MODULES_FILE.exec(path)?.[1];
-  if (name === undefined) {
-    return [];
-  }
-  return [/^initramfs|^initrd/.test(name) ? 'initramfs' : 'kernel'];
-}
+const INITRAMFS = /^initramfs|^initrd/;
 
 export const kernel: ContentSource = {
   name: 'kernel',
   priority: 30,
   detect: (files) =>
-    [...files].some((entry) => entry.type !== 'directory' && owner(entry).length > 0),
+    [...files].some((entry) => entry.type !== 'directory' && ownersOf(entry).length > 0),
   load: async () => ({
-    components: new Map([component('kernel'), component('initramfs')]),
-    strong: owner,
+    components: new Map([
+      ['kernel', factsOf('kernel')],
+      ['initramfs', factsOf('initramfs')],
+    ]),
+    strong: ownersOf,
   }),
 };
+
+function factsOf(id: string): ComponentFacts {
+  return { name: id, source: id, packages: [] };
+}
+
+function ownersOf({ path }: FileEntry): readonly string[] {
+  const name = MODULES_FILE.exec(path)?.[1];
+  if (name === undefined) {
+    return [];
+  }
+  return [INITRAMFS.test(name) ? 'initramfs' : 'kernel'];
+}

@@ -1,76 +1,110 @@
-import { compareUtf8 } from '../../src/bytes/text.js';
-import type { Component, Layout, LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
+/**
+ * Layout strategy `expected-download`, the default: minimizes the bytes that clients are expected to download with the
+ * next update.
+ *
+ * - Layers of the previous image that clients download again with this update anyway ("dirty" ones) are planned anew.
+ * - Clean layers are kept, unless moving them pays off within {@link HORIZON} updates.
+ * - Without a previous image the layout is chosen so that it hardly changes from build to build (`stable.ts`).
+ */
+import {
+  type Component,
+  compareUtf8,
+  type Layout,
+  type LayoutLimits,
+  type LayoutStrategy,
+} from '../../src/plugin.js';
 import { type Item, partition } from './partition.js';
 import { changeProbabilities } from './probability.js';
-import { stableLayers } from './stable.js';
+import { type Source, stableLayers } from './stable.js';
 
 /**
- * Updates over which the one-time cost of moving a clean layer is spread. After about as many updates the estimates have
- * changed, or a change has dirtied the layer anyway; on recorded histories 3 to 20 make no difference.
+ * Number of updates over which the one-time cost of moving a clean layer is spread. After about as many updates the
+ * estimates have changed, or a change has dirtied the layer anyway. On recorded histories 3 to 20 make no difference.
  */
 const HORIZON = 10;
 
-/**
- * Minimises the bytes that clients are expected to fetch with the next update. What they fetch with this one anyway, the
- * dirty layers of the previous image, is planned anew; clean layers are kept while moving them does not pay. Without
- * a previous image the layout is one that stays as it is from build to build by itself.
- */
 export const expectedDownload: LayoutStrategy = {
   name: 'expected-download',
   description:
     'least expected bytes per update, from changelogs and recorded history; keeps to the previous layout',
-  plan,
+  plan(components, limits) {
+    const units = new Units(components, limits);
+    const layers = limits.prior === undefined ? firstLayers(units, limits) : undefined;
+    return layers ?? partitionedLayers(units, limits);
+  },
 };
 
-/** What is placed as one. */
-interface Unit extends Item {
-  readonly ids: readonly string[];
-}
+/** Components that are placed together. */
+interface Unit extends Item, Source {}
 
-function plan(components: readonly Component[], limits: LayoutLimits): Layout {
-  const { maxLayers, maxLayerSize = Infinity, prior, history } = limits;
-  const chance = changeProbabilities(components, history);
-  const byId = new Map(components.map((component) => [component.id, component]));
-  const unitOf = (ids: readonly string[], clean: boolean): Unit => {
-    const members = ids.map((id) => byId.get(id) as Component);
-    const size = members.reduce((sum, member) => sum + member.size, 0);
+/** Groups components into units and knows what is expected of each. */
+class Units {
+  readonly all: readonly Unit[];
+  readonly #byId: ReadonlyMap<string, Component>;
+  /** By source package. */
+  readonly #changeProbabilities: ReadonlyMap<string, number>;
+
+  constructor(components: readonly Component[], { prior = [], history }: LayoutLimits) {
+    this.#byId = new Map(components.map((component) => [component.id, component]));
+    this.#changeProbabilities = changeProbabilities(components, history);
+
+    const cleanLayers = prior.filter((layer) => !layer.dirty && layer.components.length > 0);
+    const kept = new Set(cleanLayers.flatMap((layer) => layer.components));
+    const others = components.filter(({ id }) => !kept.has(id));
+    this.all = [
+      ...cleanLayers.map((layer) => this.#keptLayer(layer.components)),
+      ...idsBySource(others).map((ids) => this.of(ids)),
+    ];
+  }
+
+  of(ids: readonly string[]): Unit {
+    const members = ids.flatMap((id) => this.#byId.get(id) ?? []);
     const sources = new Set(members.map(({ source }) => source));
-    const stays = [...sources].reduce(
-      (product, source) => product * (1 - (chance.get(source) ?? 0)),
-      1,
-    );
-    return { ids, size, stays, moving: clean ? size / HORIZON : 0 };
-  };
-  const clean = (prior ?? []).filter((layer) => !layer.dirty && layer.components.length > 0);
-  const settled = new Set(clean.flatMap((layer) => layer.components));
-  const units = [
-    ...clean.map((layer) => unitOf(layer.components, true)),
-    ...bySource(components.filter(({ id }) => !settled.has(id))).map((ids) => unitOf(ids, false)),
-  ];
-  if (prior === undefined) {
-    const named = units.map((unit) => ({
-      ...unit,
-      name: byId.get(unit.ids[0] as string)?.source ?? '',
-    }));
-    const layers = stableLayers(named, maxLayers);
-    const sizes = layers.map((ids) => unitOf(ids, false).size);
-    if (Math.max(...sizes) <= maxLayerSize) {
-      return { layers: layers.map((ids) => ({ components: ids })) };
+    let unchangedProbability = 1;
+    for (const source of sources) {
+      unchangedProbability *= 1 - (this.#changeProbabilities.get(source) ?? 0);
     }
+    return {
+      name: members[0]?.source ?? '',
+      ids,
+      size: members.reduce((sum, { size }) => sum + size, 0),
+      unchangedProbability,
+      relocationCost: 0,
+    };
   }
-  const groups = partition(units, maxLayers, maxLayerSize);
+
+  #keptLayer(ids: readonly string[]): Unit {
+    const unit = this.of(ids);
+    return { ...unit, relocationCost: unit.size / HORIZON };
+  }
+}
+
+/** The layout of a first build; undefined if one of its layers exceeds the allowed size. */
+function firstLayers(units: Units, { maxLayers, maxLayerSize }: LayoutLimits): Layout | undefined {
+  const layers = stableLayers(units.all, maxLayers);
+  const largest = Math.max(...layers.map((ids) => units.of(ids).size));
+  if (largest > (maxLayerSize ?? Infinity)) {
+    return undefined;
+  }
+  return { layers: layers.map((ids) => ({ components: ids })) };
+}
+
+function partitionedLayers(units: Units, { maxLayers, maxLayerSize }: LayoutLimits): Layout {
+  const groups = partition(units.all, maxLayers, maxLayerSize);
   return {
-    layers: groups.map((group) => ({ components: group.flatMap((i) => (units[i] as Unit).ids) })),
+    layers: groups.map((group) => ({
+      components: group.flatMap((i) => units.all[i]?.ids ?? []),
+    })),
   };
 }
 
-/** Ids by source package, in byte order. */
-function bySource(components: readonly Component[]): string[][] {
-  const units = new Map<string, string[]>();
+/** The ids of each source package. Sources are in the order of their first id, and ids in byte order. */
+function idsBySource(components: readonly Component[]): string[][] {
+  const bySource = new Map<string, string[]>();
   for (const { id, source } of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {
-    const unit = units.get(source) ?? [];
-    units.set(source, unit);
-    unit.push(id);
+    const ids = bySource.get(source) ?? [];
+    bySource.set(source, ids);
+    ids.push(id);
   }
-  return [...units.values()];
+  return [...bySource.values()];
 }

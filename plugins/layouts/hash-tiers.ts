@@ -1,22 +1,25 @@
 /**
- * The algorithm of chunkah 0.6: source packages much larger than most alone, the others in three tiers of stability,
- * within a tier by a hash of the name. No previous build is needed, and none is used.
+ * Layout strategy `hash-tiers`, the algorithm of chunkah 0.6: source packages much larger than most get layers of their
+ * own; the others are sorted into three tiers of stability, and within a tier a hash of the name chooses the layer. It
+ * needs no previous build and uses none.
  */
-import { compareUtf8 } from '../../src/bytes/text.js';
-import type { Component, LayoutStrategy } from '../../src/plugin.js';
+import { type Component, compareUtf8, type LayoutStrategy } from '../../src/plugin.js';
 import { deviation, mean, median, medianDeviation } from './statistics.js';
 
-/** A size is an outlier from median + 1.5 median deviations on. */
+/** A size is an outlier from the median + 1.5 median deviations on. */
 const SIZE_OUTLIER = 1.5;
-/** A median deviation below this share of the median is none: the median stands in for it. */
+/** If the median deviation is below this share of the median, sizes hardly differ, and the median stands in for it. */
 const MIN_DEVIATION = 0.01;
 /** At most this share of the layers is for outliers. */
-const MAX_ALONE = 0.8;
-/** Stability is the probability of no change within a week; a year without change makes 0.99. */
-const DAYS = 7 / 365;
+const MAX_OUTLIER_SHARE = 0.8;
+/** Stability is the probability of no change within this part of a year, a week. */
+const PERIOD = 7 / 365;
+/** The stability of what had no change within a year. */
 const MAX_STABILITY = 0.99;
 
-interface Item {
+/** A source package. */
+interface Source {
+  /** As chunkah names its components. */
   readonly name: string;
   readonly ids: readonly string[];
   readonly size: number;
@@ -27,18 +30,20 @@ export const hashTiers: LayoutStrategy = {
   name: 'hash-tiers',
   description: 'large packages alone, the rest by stability and a hash of the name (chunkah)',
   plan: (components, { maxLayers }) => ({
-    layers: pack(itemsOf(components), maxLayers).map((items) => ({
-      components: items.flatMap(({ ids }) => ids),
+    layers: layersOf(sourcesOf(components), maxLayers).map((layer) => ({
+      components: layer.flatMap(({ ids }) => ids),
     })),
   }),
 };
 
-function itemsOf(components: readonly Component[]): Item[] {
-  const sources = new Map<string, Component[]>();
+function sourcesOf(components: readonly Component[]): Source[] {
+  const bySource = new Map<string, Component[]>();
   for (const component of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {
-    sources.set(component.source, [...(sources.get(component.source) ?? []), component]);
+    const members = bySource.get(component.source) ?? [];
+    bySource.set(component.source, members);
+    members.push(component);
   }
-  return [...sources].map(([source, members]) => ({
+  return [...bySource].map(([source, members]) => ({
     name: `rpm/${source}`,
     ids: members.map(({ id }) => id),
     size: members.reduce((sum, { size }) => sum + size, 0),
@@ -46,73 +51,107 @@ function itemsOf(components: readonly Component[]): Item[] {
   }));
 }
 
-const stability = (changesPerYear: number): number =>
-  changesPerYear === 0 ? MAX_STABILITY : Math.exp(-changesPerYear * DAYS);
-
-function pack(items: readonly Item[], bins: number): Item[][] {
-  if (items.length <= bins) {
-    return items.map((item) => [item]);
-  }
-  const sizes = items.map(({ size }) => size);
-  const middle = median(sizes);
-  const spread = medianDeviation(sizes);
-  const limit = middle + SIZE_OUTLIER * (spread < middle * MIN_DEVIATION ? middle : spread);
-  const outliers = items.filter(({ size }) => size >= limit).sort((a, b) => b.size - a.size);
-  const others = items.filter(({ size }) => size < limit);
-  const alone = Math.floor((bins - (others.length > 0 ? 1 : 0)) * MAX_ALONE);
-  const rest = [...others, ...outliers.slice(alone)];
-  const layers = outliers.slice(0, alone).map((item) => [item]);
-  return [...layers, ...(rest.length > 0 ? packTiers(rest, bins - layers.length) : [])];
+function stability(changesPerYear: number): number {
+  return changesPerYear === 0 ? MAX_STABILITY : Math.exp(-changesPerYear * PERIOD);
 }
 
-function packTiers(items: readonly Item[], bins: number): Item[][] {
-  if (items.length <= bins) {
-    return items.map((item) => [item]);
+function layersOf(sources: readonly Source[], maxLayers: number): Source[][] {
+  if (sources.length <= maxLayers) {
+    return sources.map((source) => [source]);
   }
-  const all = items.map((item) => item.stability);
-  const [high, low] = [mean(all) + deviation(all), mean(all) - deviation(all)];
-  const tiers = [
-    items.filter((item) => item.stability >= high),
-    items.filter((item) => item.stability < high && item.stability > low),
-    items.filter((item) => item.stability < high && item.stability <= low),
-  ].filter((tier) => tier.length > 0);
-  if (bins < tiers.length) {
-    return hashed(items, bins);
+
+  const minOutlier = minOutlierSize(sources.map(({ size }) => size));
+  const outliers = sources.filter(({ size }) => size >= minOutlier);
+  outliers.sort((a, b) => b.size - a.size);
+  const others = sources.filter(({ size }) => size < minOutlier);
+
+  const layersForOthers = others.length > 0 ? 1 : 0;
+  const singleCount = Math.floor((maxLayers - layersForOthers) * MAX_OUTLIER_SHARE);
+  const singles = outliers.slice(0, singleCount).map((source) => [source]);
+  const rest = [...others, ...outliers.slice(singleCount)];
+  return rest.length > 0
+    ? [...singles, ...tieredLayers(rest, maxLayers - singles.length)]
+    : singles;
+}
+
+function minOutlierSize(sizes: readonly number[]): number {
+  const middle = median(sizes);
+  const spread = medianDeviation(sizes);
+  return middle + SIZE_OUTLIER * (spread < middle * MIN_DEVIATION ? middle : spread);
+}
+
+function tieredLayers(sources: readonly Source[], count: number): Source[][] {
+  if (sources.length <= count) {
+    return sources.map((source) => [source]);
   }
-  let left = bins;
+
+  const tiers = tiersOf(sources);
+  if (count < tiers.length) {
+    return hashedLayers(sources, count);
+  }
+
+  let left = count;
   return tiers.flatMap((tier, i) => {
     const following = tiers.length - 1 - i;
-    const share = Math.max(1, Math.round((tier.length / items.length) * bins));
-    const own = following === 0 ? left : Math.min(share, left - following);
-    left -= own;
-    return hashed(tier, own);
+    const proportional = Math.max(1, Math.round((tier.length / sources.length) * count));
+    const share = following === 0 ? left : Math.min(proportional, left - following);
+    left -= share;
+    return hashedLayers(tier, share);
   });
 }
 
-/** By hash of the name; bins that stay empty get the largest items of bins with several. */
-function hashed(items: readonly Item[], count: number): Item[][] {
-  const bins: Item[][] = Array.from({ length: count }, () => []);
-  for (const item of items) {
-    bins[Number(fnv1a(item.name) % BigInt(count))]?.push(item);
+/** The tiers of high, medium and low stability that have members. */
+function tiersOf(sources: readonly Source[]): (readonly Source[])[] {
+  const all = sources.map((source) => source.stability);
+  const high = mean(all) + deviation(all);
+  const low = mean(all) - deviation(all);
+  const tiers = [
+    sources.filter((source) => source.stability >= high),
+    sources.filter((source) => source.stability < high && source.stability > low),
+    sources.filter((source) => source.stability < high && source.stability <= low),
+  ];
+  return tiers.filter((tier) => tier.length > 0);
+}
+
+/** By a hash of the name. Layers that stay empty get the largest members of layers with several. */
+function hashedLayers(sources: readonly Source[], count: number): Source[][] {
+  const layers: Source[][] = Array.from({ length: count }, () => []);
+  for (const source of sources) {
+    layers[Number(fnv1a(source.name) % BigInt(count))]?.push(source);
   }
-  for (const empty of bins.filter((bin) => bin.length === 0).reverse()) {
-    const shared = bins.filter((bin) => bin.length > 1);
-    const largest = shared
-      .flat()
-      .reduce<Item | undefined>((a, b) => (a && a.size > b.size ? a : b), undefined);
-    const from = shared.find((bin) => bin.includes(largest as Item));
-    if (largest === undefined || from === undefined) {
+
+  for (const empty of layers.filter((layer) => layer.length === 0).reverse()) {
+    const largest = takeLargest(layers.filter((layer) => layer.length > 1));
+    if (largest === undefined) {
       break;
     }
-    from.splice(from.indexOf(largest), 1);
     empty.push(largest);
   }
-  return bins.filter((bin) => bin.length > 0);
+  return layers.filter((layer) => layer.length > 0);
+}
+
+/** Removes the largest source from its layer, the last one of several, and returns it. */
+function takeLargest(layers: readonly Source[][]): Source | undefined {
+  let largest: Source | undefined;
+  let layerOfLargest: Source[] = [];
+  for (const layer of layers) {
+    for (const source of layer) {
+      if (largest === undefined || source.size >= largest.size) {
+        largest = source;
+        layerOfLargest = layer;
+      }
+    }
+  }
+  if (largest !== undefined) {
+    layerOfLargest.splice(layerOfLargest.indexOf(largest), 1);
+  }
+  return largest;
 }
 
 const FNV_OFFSET = 0xcbf29ce484222325n;
 const FNV_PRIME = 0x100000001b3n;
-/** FNV-1a, 64 bits, of the name and, as Rust hashes strings, the byte 0xff. */
+
+/** FNV-1a with 64 bits over the name and, because Rust hashes strings so, the byte 0xff. */
 function fnv1a(text: string): bigint {
   let hash = FNV_OFFSET;
   for (const byte of [...Buffer.from(text), 0xff]) {

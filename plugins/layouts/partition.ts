@@ -1,200 +1,324 @@
-/** What is placed as one: a source package's components, or a whole layer of the previous image. */
+/**
+ * Partitions items into a bounded number of groups so that an update costs few expected bytes.
+ *
+ * Definitions
+ *
+ * - Item: what is placed as one, either the components of a source package or a whole layer of the previous image.
+ * - Group: the items that share a layer.
+ * - Unchanged probability: the probability that nothing in an item or group changes with the next update. Items change
+ *   independently of each other, so a group has the product of the probabilities of its items.
+ * - Expected bytes of a group: size x (1 - unchanged probability). Clients download a whole layer as soon as anything
+ *   in it changes. The sum over all groups is what the partition minimizes.
+ * - Relocation cost of an item: bytes that an update pays once if the item shares its group with any other item. A
+ *   layer that clients already have costs nothing as long as it stays as it is.
+ * - Cost increase of two groups: what their union costs more than the two alone, relocation costs included.
+ *
+ * Phases
+ *
+ * 1. Narrowing, only above {@link MAX_PAIRWISE} items: the groups, one for each item, are ordered by unchanged
+ *    probability, and the two neighbors with the smallest cost increase are merged until few enough are left. What is
+ *    merged here is small and changes about equally often.
+ * 2. Agglomerative clustering: the two groups with the smallest cost increase are merged until `count` are left.
+ * 3. Hill climbing: single items move to the group where they cost least, until no move gains anything.
+ *
+ * Costs
+ *
+ * Narrowing n items takes n scans of a list of n numbers. Clustering n <= MAX_PAIRWISE groups takes on average n² steps
+ * and O(n) memory, because every group remembers its nearest partner among the groups after it. Each round of climbing
+ * takes n x `count` steps; there are at most {@link MAX_ROUNDS}.
+ */
+
+/** What is placed as one. */
 export interface Item {
+  /** Bytes. */
   readonly size: number;
-  /** The probability that none of it changes with the next update. */
-  readonly stays: number;
-  /** What an update pays once when this shares its layer with anything else: nobody fetches it otherwise. */
-  readonly moving?: number | undefined;
+  /** The probability that nothing in the item changes with the next update. */
+  readonly unchangedProbability: number;
+  /** Bytes that an update pays once if the item shares its group with any other; 0 if undefined. */
+  readonly relocationCost?: number | undefined;
 }
 
 interface Group {
   size: number;
-  stays: number;
-  moving: number;
-  items: number[];
+  unchangedProbability: number;
+  relocationCost: number;
+  /** Indices of the items. */
+  members: readonly number[];
 }
 
-/**
- * Groups `items` into at most `count` groups so that the expected bytes, the sum of size x (1 - the product of `stays`),
- * are few: first the two groups whose union costs least more than they do are merged, again and again, then items
- * move to other groups while that costs less. No group exceeds `maxSize` unless one item does, or `count` asks for it.
- * Returns indices of `items` by group. Quadratic in time up to {@link MAX_PAIRWISE} items, where every group knows its
- * best later partner; of more, neighbours by probability are merged first.
- */
-export function partition(items: readonly Item[], count: number, maxSize = Infinity): number[][] {
-  const groups = agglomerate(
-    narrow(
-      items.map(({ size, stays, moving = 0 }, i) => ({ size, stays, moving, items: [i] })),
-      Math.max(MAX_PAIRWISE, count),
-      maxSize,
-    ),
-    Math.max(1, count),
-    maxSize,
-  );
-  climb(groups, items, maxSize);
-  return groups.map((group) => group.items);
-}
-
-const cost = (size: number, stays: number): number => size * (1 - stays);
-
-/** What `a` and `b` as one cost more than each alone. Beyond `maxSize` it is more than any union within it, but finite. */
-function increase(a: Group, b: Group, maxSize: number): number {
-  const size = a.size + b.size;
-  const more =
-    cost(size, a.stays * b.stays) -
-    cost(a.size, a.stays) -
-    cost(b.size, b.stays) +
-    a.moving +
-    b.moving;
-  return size > maxSize ? Number.MAX_SAFE_INTEGER + size : more;
-}
-
-/** Pairs of as many are compared in a fraction of a second. A distribution has 200 to 600 source packages. */
+/** Pairs of this many groups are compared in a fraction of a second. A distribution has 200 to 600 source packages. */
 const MAX_PAIRWISE = 1000;
+/** A round of climbing rarely finds anything after the tenth; the bound is for inputs nobody has seen. */
+const MAX_ROUNDS = 50;
+/** Bytes. A smaller gain is a rounding error. */
+const MIN_GAIN = 1e-3;
 
 /**
- * At most `count` groups: of those next to each other in order of probability, the two that cost least together are
- * merged, again and again. What is merged here is small, and changes as seldom.
+ * Returns the indices of `items` by group, in at most `count` groups (at least one). No group exceeds `maxSize` bytes
+ * unless a single item does or `count` leaves no choice.
  */
-function narrow(alone: Group[], count: number, maxSize: number): Group[] {
-  if (alone.length <= count) {
-    return alone;
+export function partition(
+  items: readonly Item[],
+  count: number,
+  maxSize = Infinity,
+): (readonly number[])[] {
+  const singles = items.map(groupOfOne);
+  const narrowed = mergeNeighbors(singles, Math.max(MAX_PAIRWISE, count), maxSize);
+  const groups = new Clustering(narrowed, maxSize).mergeUntil(Math.max(1, count));
+  new HillClimbing(groups, items, maxSize).run();
+  return groups.map((group) => group.members);
+}
+
+function groupOfOne({ size, unchangedProbability, relocationCost = 0 }: Item, i: number): Group {
+  return { size, unchangedProbability, relocationCost, members: [i] };
+}
+
+function expectedBytes(size: number, unchangedProbability: number): number {
+  return size * (1 - unchangedProbability);
+}
+
+/** A union above `maxSize` costs more than any union within it, but a finite amount: `count` may leave no choice. */
+function costIncrease(a: Group, b: Group, maxSize: number): number {
+  const size = a.size + b.size;
+  if (size > maxSize) {
+    return Number.MAX_SAFE_INTEGER + size;
   }
-  const line = alone.toSorted((a, b) => a.stays - b.stays || a.size - b.size);
-  const pair = (i: number): number =>
-    i < 0 || i + 1 >= line.length
+  return (
+    expectedBytes(size, a.unchangedProbability * b.unchangedProbability) -
+    expectedBytes(a.size, a.unchangedProbability) -
+    expectedBytes(b.size, b.unchangedProbability) +
+    a.relocationCost +
+    b.relocationCost
+  );
+}
+
+/** The relocation costs have been paid by then: what is added later costs nothing more of that kind. */
+function union(a: Group, b: Group): Group {
+  return {
+    size: a.size + b.size,
+    unchangedProbability: a.unchangedProbability * b.unchangedProbability,
+    relocationCost: 0,
+    members: [...a.members, ...b.members],
+  };
+}
+
+/** Phase 1: merges neighbors in the order of unchanged probability until at most `count` groups are left. */
+function mergeNeighbors(singles: Group[], count: number, maxSize: number): Group[] {
+  if (singles.length <= count) {
+    return singles;
+  }
+  const line = singles.toSorted(
+    (a, b) => a.unchangedProbability - b.unchangedProbability || a.size - b.size,
+  );
+  /** Cost increase of group `i` and its right neighbor. */
+  const increaseAt = (i: number): number => {
+    const group = line[i];
+    const neighbor = line[i + 1];
+    return group === undefined || neighbor === undefined
       ? Infinity
-      : increase(line[i] as Group, line[i + 1] as Group, maxSize);
-  const more = line.map((_, i) => pair(i));
+      : costIncrease(group, neighbor, maxSize);
+  };
+
+  const increases = line.map((_, i) => increaseAt(i));
   while (line.length > count) {
-    let at = 0;
-    for (let i = 1; i < more.length; i++) {
-      if ((more[i] as number) < (more[at] as number)) {
-        at = i;
-      }
-    }
-    line.splice(at, 2, union(line[at] as Group, line[at + 1] as Group));
-    more.splice(at, 2, pair(at));
-    if (at > 0) {
-      more[at - 1] = pair(at - 1);
+    const cheapest = indexOfSmallest(increases);
+    line.splice(cheapest, 2, line.slice(cheapest, cheapest + 2).reduce(union));
+    increases.splice(cheapest, 2, increaseAt(cheapest));
+    if (cheapest > 0) {
+      increases[cheapest - 1] = increaseAt(cheapest - 1);
     }
   }
   return line;
 }
 
-function agglomerate(alone: Group[], count: number, maxSize: number): Group[] {
-  const alive = [...alone.keys()];
-  const partner = new Int32Array(alone.length).fill(-1);
-  const least = new Float64Array(alone.length).fill(Infinity);
-  const at = (i: number): Group => alone[i] as Group;
-  const best = (i: number): number => least[i] as number;
-  const search = (i: number): void => {
-    least[i] = Infinity;
-    for (let k = alive.length - 1; k >= 0 && (alive[k] as number) > i; k--) {
-      const j = alive[k] as number;
-      const more = increase(at(i), at(j), maxSize);
-      if (more > best(i)) {
+function indexOfSmallest(values: readonly number[]): number {
+  let index = 0;
+  let smallest = Infinity;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] ?? Infinity;
+    if (value < smallest) {
+      index = i;
+      smallest = value;
+    }
+  }
+  return index;
+}
+
+/** Phase 2: agglomerative clustering. */
+class Clustering {
+  readonly #groups: Group[];
+  readonly #maxSize: number;
+  /** Indices of the groups that are left, ascending. */
+  readonly #alive: number[];
+  /** For each group, the later group with which its cost increase is smallest, and that increase. */
+  readonly #nearestPartner: Int32Array;
+  readonly #nearestIncrease: Float64Array;
+
+  constructor(groups: readonly Group[], maxSize: number) {
+    this.#groups = [...groups];
+    this.#maxSize = maxSize;
+    this.#alive = [...groups.keys()];
+    this.#nearestPartner = new Int32Array(groups.length).fill(-1);
+    this.#nearestIncrease = new Float64Array(groups.length).fill(Infinity);
+  }
+
+  mergeUntil(count: number): Group[] {
+    if (this.#alive.length > count) {
+      for (const i of this.#alive) {
+        this.#findNearestPartner(i);
+      }
+    }
+    while (this.#alive.length > count) {
+      this.#mergeCheapestPair();
+    }
+    return this.#alive.map((i) => this.#group(i));
+  }
+
+  #group(i: number): Group {
+    return this.#groups[i] as Group;
+  }
+
+  #increase(i: number): number {
+    return this.#nearestIncrease[i] as number;
+  }
+
+  /** Of several later groups with the same increase, the first is taken. */
+  #findNearestPartner(i: number): void {
+    const group = this.#group(i);
+    let nearest = Infinity;
+    for (let k = this.#alive.length - 1; k >= 0; k--) {
+      const j = this.#alive[k] as number;
+      if (j <= i) {
+        break;
+      }
+      const increase = costIncrease(group, this.#group(j), this.#maxSize);
+      if (increase > nearest) {
         continue;
       }
-      least[i] = more;
-      partner[i] = j;
+      nearest = increase;
+      this.#nearestPartner[i] = j;
     }
-  };
-  if (alive.length > count) {
-    alive.forEach(search);
+    this.#nearestIncrease[i] = nearest;
   }
-  while (alive.length > count) {
-    const kept = alive.reduce((a, b) => (best(b) < best(a) ? b : a));
-    const gone = partner[kept] as number;
-    alive.splice(alive.indexOf(gone), 1);
-    alone[kept] = union(at(kept), at(gone));
-    search(kept);
-    for (const i of alive) {
+
+  #mergeCheapestPair(): void {
+    const kept = this.#alive.reduce((a, b) => (this.#increase(b) < this.#increase(a) ? b : a));
+    const absorbed = this.#nearestPartner[kept] as number;
+    this.#alive.splice(this.#alive.indexOf(absorbed), 1);
+    this.#groups[kept] = union(this.#group(kept), this.#group(absorbed));
+    this.#findNearestPartner(kept);
+
+    for (const i of this.#alive) {
+      const partner = this.#nearestPartner[i];
       if (i === kept) {
         continue;
       }
-      if (partner[i] === gone || partner[i] === kept) {
-        search(i);
-      } else if (i < kept && increase(at(i), at(kept), maxSize) < best(i)) {
-        least[i] = increase(at(i), at(kept), maxSize);
-        partner[i] = kept;
+      if (partner === absorbed || partner === kept) {
+        this.#findNearestPartner(i);
+      } else if (i < kept) {
+        this.#offerPartner(i, kept);
       }
     }
   }
-  return alive.map(at);
+
+  /** Group `candidate` has changed: it may now be the nearest partner of `i`. */
+  #offerPartner(i: number, candidate: number): void {
+    const increase = costIncrease(this.#group(i), this.#group(candidate), this.#maxSize);
+    if (increase < this.#increase(i)) {
+      this.#nearestIncrease[i] = increase;
+      this.#nearestPartner[i] = candidate;
+    }
+  }
 }
 
-function union(a: Group, b: Group): Group {
-  return {
-    size: a.size + b.size,
-    stays: a.stays * b.stays,
-    moving: 0,
-    items: [...a.items, ...b.items],
-  };
-}
+/** Phase 3: hill climbing. Changes the groups in place. */
+class HillClimbing {
+  readonly #groups: readonly Group[];
+  readonly #items: readonly Item[];
+  readonly #maxSize: number;
 
-/** A round rarely finds anything after the tenth; the bound is for inputs nobody has seen. */
-const MAX_ROUNDS = 50;
-/** Bytes: less than this is rounding. */
-const LEAST_GAIN = 1e-3;
+  constructor(groups: readonly Group[], items: readonly Item[], maxSize: number) {
+    this.#groups = groups;
+    this.#items = items;
+    this.#maxSize = maxSize;
+  }
 
-/** Moves items one by one to the group where they cost least, until none gains. */
-function climb(groups: readonly Group[], items: readonly Item[], maxSize: number): void {
-  for (let round = 0, moved = true; moved && round < MAX_ROUNDS; round++) {
-    moved = false;
-    for (const from of groups) {
-      for (const i of [...from.items]) {
-        if (from.items.length === 1) {
+  run(): void {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      if (!this.#round()) {
+        return;
+      }
+    }
+  }
+
+  /** Moves each item at most once. Returns whether any item moved. */
+  #round(): boolean {
+    let hasMoved = false;
+    for (const from of this.#groups) {
+      for (const i of from.members) {
+        if (from.members.length === 1) {
           break;
         }
-        const to = betterGroup(i, from, groups, items, maxSize);
-        if (to === undefined) {
-          continue;
+        const to = this.#cheaperGroup(i, from);
+        if (to !== undefined) {
+          this.#move(i, from, to);
+          hasMoved = true;
         }
-        const item = items[i] as Item;
-        Object.assign(from, without(from, i, items));
-        Object.assign(to, union(to, { ...item, moving: 0, items: [i] }));
-        moved = true;
       }
     }
+    return hasMoved;
   }
-}
 
-function betterGroup(
-  i: number,
-  from: Group,
-  groups: readonly Group[],
-  items: readonly Item[],
-  maxSize: number,
-): Group | undefined {
-  const { size, stays } = items[i] as Item;
-  // Making the product anew for each of a group of thousands takes seconds; only a zero asks for it.
-  const left = from.stays > 0 ? from.stays / stays : without(from, i, items).stays;
-  const saved = cost(from.size, from.stays) - cost(from.size - size, left);
-  let best: Group | undefined;
-  let least = saved - LEAST_GAIN;
-  for (const group of groups) {
-    if (group === from || group.size + size > maxSize) {
-      continue;
+  /** The group in which item `i` costs least, if that is less than what it costs in `from`. */
+  #cheaperGroup(i: number, from: Group): Group | undefined {
+    const item = this.#item(i);
+    const saved =
+      expectedBytes(from.size, from.unchangedProbability) -
+      expectedBytes(from.size - item.size, this.#probabilityWithout(i, from));
+
+    let cheapest: Group | undefined;
+    let leastCost = saved - MIN_GAIN;
+    for (const group of this.#groups) {
+      const size = group.size + item.size;
+      if (group === from || size > this.#maxSize) {
+        continue;
+      }
+      const cost =
+        expectedBytes(size, group.unchangedProbability * item.unchangedProbability) -
+        expectedBytes(group.size, group.unchangedProbability) +
+        group.relocationCost;
+      if (cost < leastCost) {
+        cheapest = group;
+        leastCost = cost;
+      }
     }
-    const more =
-      cost(group.size + size, group.stays * stays) - cost(group.size, group.stays) + group.moving;
-    if (more >= least) {
-      continue;
-    }
-    least = more;
-    best = group;
+    return cheapest;
   }
-  return best;
-}
 
-/** `group` without item i. The product is made anew: `stays` may be 0. */
-function without(group: Group, i: number, items: readonly Item[]): Group {
-  const rest = group.items.filter((each) => each !== i);
-  return {
-    size: group.size - (items[i] as Item).size,
-    stays: rest.reduce((product, each) => product * (items[each] as Item).stays, 1),
-    moving: group.moving,
-    items: rest,
-  };
+  /** Computing the product anew for each member of a group of thousands takes seconds, so it is divided if possible. */
+  #probabilityWithout(i: number, group: Group): number {
+    if (group.unchangedProbability > 0) {
+      return group.unchangedProbability / this.#item(i).unchangedProbability;
+    }
+    return this.#unchangedProbability(group.members.filter((member) => member !== i));
+  }
+
+  #unchangedProbability(members: readonly number[]): number {
+    return members.reduce((product, i) => product * this.#item(i).unchangedProbability, 1);
+  }
+
+  #move(i: number, from: Group, to: Group): void {
+    const item = this.#item(i);
+    const rest = from.members.filter((member) => member !== i);
+    from.size -= item.size;
+    // Not divided: errors of rounding would add up, and the probability may be 0.
+    from.unchangedProbability = this.#unchangedProbability(rest);
+    from.members = rest;
+
+    Object.assign(to, union(to, groupOfOne({ ...item, relocationCost: 0 }, i)));
+  }
+
+  #item(i: number): Item {
+    return this.#items[i] as Item;
+  }
 }

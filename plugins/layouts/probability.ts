@@ -1,43 +1,53 @@
-import type { ChangeHistory, Component } from '../../src/plugin.js';
+/**
+ * How likely a source package is to change with the next update: an estimate from declared rates, corrected by what
+ * previous builds showed (the mean of a beta distribution).
+ */
+import type { ChangeCount, ChangeHistory, Component } from '../../src/plugin.js';
 
-/** Changelogs overstate how often a component reaches a tree changed, about tenfold on the histories measured. */
+/** Changelogs overstate how often a changed component reaches a tree, about tenfold on the histories measured. */
 const CHANGELOG_OVERSTATES = 10;
-/** Updates a year that are assumed before any has been seen: one every two weeks. */
+/** Updates a year that are assumed, since no build says how many there are: one every two weeks. */
 const ASSUMED_UPDATES_PER_YEAR = 26;
-/** What nobody can know the rate of changes in nearly every update, until its history says otherwise. */
-const ALWAYS = 0.98;
-const NEVER = 0.001;
-/** The prior weighs as much as this many observed updates. */
-const PRIOR_WEIGHT = 8;
+/** Added to every rate, so that a component without changelog entries is not taken to change never. */
+const MIN_CHANGES_PER_YEAR = 0.5;
+/** Bounds of the estimate. A component whose rate is unknown (Infinity) has the upper one until history says otherwise. */
+const MAX_ESTIMATE = 0.98;
+const MIN_ESTIMATE = 0.001;
+/** The estimate weighs as much as this many observed updates. */
+const ESTIMATE_WEIGHT = 8;
 
-/** The probability that a source changes in the next update: a prior from declared rates, then what was counted. */
+const NO_COUNT: ChangeCount = { updates: 0, changes: 0 };
+
+/** Returns the probability of change by source package. */
 export function changeProbabilities(
   components: readonly Component[],
   history: ChangeHistory = new Map(),
 ): Map<string, number> {
-  const sources = new Map<string, { prior: number; updates: number; changes: number }>();
+  const sources = new Map<string, { estimate: number; count: ChangeCount }>();
   for (const { id, source, changesPerYear } of components) {
-    const known = sources.get(source) ?? { prior: 0, updates: 0, changes: 0 };
-    const count = history.get(id) ?? { updates: 0, changes: 0 };
-    const more = count.updates > known.updates ? count : known;
+    const known = sources.get(source) ?? { estimate: 0, count: NO_COUNT };
+    const count = history.get(id) ?? NO_COUNT;
     sources.set(source, {
-      prior: Math.max(known.prior, priorProbability(changesPerYear)),
-      updates: more.updates,
-      changes: more.changes,
+      estimate: Math.max(known.estimate, estimatedProbability(changesPerYear)),
+      // The component that was there longest says most about its source.
+      count: count.updates > known.count.updates ? count : known.count,
     });
   }
-  return new Map(
-    [...sources].map(([source, { prior, updates, changes }]) => [
-      source,
-      (prior * PRIOR_WEIGHT + changes) / (PRIOR_WEIGHT + updates),
-    ]),
-  );
+
+  const probabilities = new Map<string, number>();
+  for (const [source, { estimate, count }] of sources) {
+    const changes = estimate * ESTIMATE_WEIGHT + count.changes;
+    probabilities.set(source, changes / (ESTIMATE_WEIGHT + count.updates));
+  }
+  return probabilities;
 }
 
-function priorProbability(changesPerYear: number): number {
+/** The probability of at least one change within an update, if changes are a Poisson process. */
+function estimatedProbability(changesPerYear: number): number {
   if (changesPerYear === Infinity) {
-    return ALWAYS;
+    return MAX_ESTIMATE;
   }
-  const perUpdate = (changesPerYear + 0.5) / CHANGELOG_OVERSTATES / ASSUMED_UPDATES_PER_YEAR;
-  return Math.min(ALWAYS, Math.max(NEVER, 1 - Math.exp(-perUpdate)));
+  const perYear = (changesPerYear + MIN_CHANGES_PER_YEAR) / CHANGELOG_OVERSTATES;
+  const perUpdate = perYear / ASSUMED_UPDATES_PER_YEAR;
+  return Math.min(MAX_ESTIMATE, Math.max(MIN_ESTIMATE, 1 - Math.exp(-perUpdate)));
 }

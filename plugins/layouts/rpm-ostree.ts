@@ -1,163 +1,190 @@
 /**
- * The algorithm of ostree-rs-ext and rpm-ostree: the previous manifest's layers are kept and new packages go into the
- * last, reserved one; without a previous build, large packages alone, small ones in one layer, the others in
- * partitions of size and change frequency.
+ * Layout strategies `rpm-ostree` and `rpm-ostree-fresh`, the algorithm of ostree-rs-ext.
+ *
+ * With a previous image, its layers are kept and new packages go into the last one, which is reserved for them. Without
+ * one, or if it has too many layers:
+ *
+ * 1. Components that change in every build share a layer.
+ * 2. The largest get layers of their own, and the smallest share one.
+ * 3. The medium ones are partitioned by the classes of their size and change frequency, and each partition is cut into
+ *    layers of equally many components.
+ * 4. Neighboring layers are merged until there are few enough; an empty layer is reserved for packages to come.
  */
-import { compareUtf8 } from '../../src/bytes/text.js';
-import type {
-  Component,
-  Layout,
-  LayoutLimits,
-  LayoutStrategy,
-  PriorLayer,
+import {
+  type Component,
+  compareUtf8,
+  type Layout,
+  type LayoutLimits,
+  type LayoutStrategy,
 } from '../../src/plugin.js';
 import { deviation, mean, median, medianDeviation } from './statistics.js';
 
-/** With fewer layers rpm-ostree refuses to split. */
+/** With fewer layers rpm-ostree does not split. */
 const MIN_LAYERS = 4;
-/** Share of the layers for large packages, computed in single precision. */
+/** Share of the layers for large packages, which rpm-ostree computes in single precision. */
 const LARGE_SHARE = Math.fround(0.6);
-/** Outliers lie this many deviations from the middle. */
-const THRESHOLD = 2;
+/** Outliers lie at least this many deviations from the middle. */
+const OUTLIER_DEVIATIONS = 2;
 
+/** The components of one layer. */
 type Bin = readonly Component[];
 
 export const rpmOstree: LayoutStrategy = {
   name: 'rpm-ostree',
   description:
     'the previous layers, new packages in a reserved one; at first by size and frequency (rpm-ostree)',
-  plan: (components, limits) => keep(components, limits) ?? fresh(components, limits),
+  plan: (components, limits) =>
+    keepPreviousLayers(components, limits) ?? planAnew(components, limits),
 };
 
-/** The same where no previous manifest is given. */
+/** Plans as rpm-ostree does without a previous manifest. */
 export const rpmOstreeFresh: LayoutStrategy = {
   name: 'rpm-ostree-fresh',
   description: 'rpm-ostree without a previous manifest: planned anew in every build',
-  plan: fresh,
+  plan: planAnew,
 };
 
-/** The previous layers, what is new in the last of them; undefined where there are none or too many. */
-function keep(
+/** Undefined if there are no previous layers, or too many. */
+function keepPreviousLayers(
   components: readonly Component[],
   { maxLayers, prior = [] }: LayoutLimits,
 ): Layout | undefined {
-  const layers = prior.filter((layer, i) => layer.components.length > 0 || i === prior.length - 1);
-  if (layers.length === 0 || layers.length > maxLayers) {
+  const reserved = prior.at(-1);
+  const kept = prior.slice(0, -1).filter((layer) => layer.components.length > 0);
+  if (reserved === undefined || kept.length + 1 > maxLayers) {
     return undefined;
   }
+
   const known = new Set(prior.flatMap((layer) => layer.components));
   const added = components.map(({ id }) => id).filter((id) => !known.has(id));
-  const reserved = layers.at(-1) as PriorLayer;
   return {
-    layers: [...layers.slice(0, -1), { components: [...reserved.components, ...added] }].map(
-      onlyComponents,
-    ),
+    layers: [
+      ...kept.map((layer) => ({ components: layer.components })),
+      { components: [...reserved.components, ...added] },
+    ],
   };
 }
 
-const onlyComponents = ({ components }: { readonly components: readonly string[] }) => ({
-  components,
-});
-
-function fresh(components: readonly Component[], { maxLayers }: LayoutLimits): Layout {
+function planAnew(components: readonly Component[], { maxLayers }: LayoutLimits): Layout {
   const bySize = components.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id));
   return {
-    layers: pack(bySize, maxLayers).map((bin) => ({ components: bin.map(({ id }) => id) })),
+    layers: binsOf(bySize, maxLayers).map((bin) => ({ components: bin.map(({ id }) => id) })),
   };
 }
 
-/** The last bin is empty: reserved for packages to come. */
-function pack(bySize: Bin, bins: number): Bin[] {
-  if (bins < MIN_LAYERS) {
+/** The last bin is empty: it is reserved for packages to come. */
+function binsOf(bySize: Bin, count: number): Bin[] {
+  if (count < MIN_LAYERS) {
     return [bySize];
   }
-  if (bySize.length < bins) {
-    return [...bySize.map((component) => [component]), []];
+  const reserved: Bin = [];
+  if (bySize.length < count) {
+    return [...bySize.map((component) => [component]), reserved];
   }
+
   const volatile = bySize.filter(({ changesPerYear }) => changesPerYear === Infinity);
   const others = bySize.filter(({ changesPerYear }) => changesPerYear !== Infinity);
-  const reserved = volatile.length > 0 ? 2 : 1;
-  const packed = others.length > 0 ? packOthers(others, bins, reserved) : [];
-  return [...packed, ...(volatile.length > 0 ? [volatile] : []), []];
+  const special = volatile.length > 0 ? [volatile, reserved] : [reserved];
+  if (others.length === 0) {
+    return special;
+  }
+  return [...binsBySizeAndRate(others, count - special.length), ...special];
 }
 
-/** Into at most `bins - reserved` bins. */
-function packOthers(bySize: Bin, bins: number, reserved: number): Bin[] {
-  const maxLarge = Math.floor(Math.fround(LARGE_SHARE * (bins - reserved - 1)));
-  const maxMedium = bins - maxLarge - reserved - 1;
+function binsBySizeAndRate(bySize: Bin, count: number): Bin[] {
+  const maxLarge = Math.floor(Math.fround(LARGE_SHARE * (count - 1)));
+  const maxMedium = count - 1 - maxLarge;
   const { large, small, partitions } = partition(bySize, maxLarge);
-  const each = Math.max(1, Math.floor((bySize.length - maxLarge - small.length) / maxMedium));
-  const packed: Bin[] = large.map((component) => [component]);
+
+  const bins: Bin[] = large.map((component) => [component]);
   if (small.length > 0) {
-    packed.push(small);
+    bins.push(small);
   }
+  const mediumCount = bySize.length - maxLarge - small.length;
+  const binLength = Math.max(1, Math.floor(mediumCount / maxMedium));
   for (const members of partitions) {
-    for (let i = 0; i < members.length; i += each) {
-      packed.push(members.slice(i, i + each));
+    for (let i = 0; i < members.length; i += binLength) {
+      bins.push(members.slice(i, i + binLength));
     }
   }
-  fold(packed, bins - reserved, maxLarge + 1);
-  return packed;
+
+  mergeDownTo(bins, count, maxLarge + 1);
+  return bins;
 }
 
-/** Merges every second bin with the one before it, from the end, until there are `count`; large ones, before `first`, last of all. */
-function fold(packed: Bin[], count: number, first: number): void {
-  while (packed.length > count) {
-    const last = packed.length - 2;
+/** Merges every second bin with the one before it, from the end. Those before `first`, the large ones, are spared longest. */
+function mergeDownTo(bins: Bin[], count: number, first: number): void {
+  while (bins.length > count) {
+    const last = bins.length - 2;
     if (last < first) {
-      merge(packed, packed.length - 1);
-    } else {
-      for (let at = last - ((last - first) % 2); at >= first && packed.length > count; at -= 2) {
-        merge(packed, at);
-      }
+      mergeWithPrevious(bins, bins.length - 1);
+      continue;
+    }
+    const start = last - ((last - first) % 2);
+    for (let i = start; i >= first && bins.length > count; i -= 2) {
+      mergeWithPrevious(bins, i);
     }
   }
 }
 
 /** The union trades places with the bin after it, as it does in rpm-ostree. */
-function merge(packed: Bin[], at: number): void {
-  const union = packed.splice(at - 1, 2).flat();
-  packed.splice(at, 0, union);
+function mergeWithPrevious(bins: Bin[], i: number): void {
+  const union = bins.splice(i - 1, 2).flat();
+  bins.splice(i, 0, union);
 }
 
 interface Partitions {
   readonly large: Bin;
   readonly small: Bin;
-  /** By frequency, the highest first, then by size: high, low, medium. */
+  /** Medium components by frequency, the highest first, then by size: high, low, medium. */
   readonly partitions: readonly Bin[];
 }
 
 function partition(bySize: Bin, maxLarge: number): Partitions {
   const sizes = bySize.map(({ size }) => size);
-  const [middle, spread] = [median(sizes), medianDeviation(sizes)];
-  const high = middle + THRESHOLD * spread;
-  const low = 0.5 * Math.abs(middle - THRESHOLD * spread);
-  const large = bySize.filter(({ size }) => size >= high);
-  const small = bySize.filter(({ size }) => size < high && size <= low);
-  const medium = [
-    ...large.slice(maxLarge),
-    ...bySize.filter(({ size }) => size < high && size > low),
-  ];
-  medium.sort((a, b) => a.changesPerYear - b.changesPerYear);
-  const sizeClass = classifier(medium.map(({ size }) => size));
-  const rateClass = classifier(medium.map(({ changesPerYear }) => changesPerYear));
-  const partitions = (['high', 'medium', 'low'] as const).flatMap((rate) =>
-    (['high', 'low', 'medium'] as const).map((size) =>
-      medium.filter(
-        (each) => rateClass(each.changesPerYear) === rate && sizeClass(each.size) === size,
-      ),
-    ),
-  );
+  const sizeClass = classifier(median(sizes), medianDeviation(sizes));
+
+  const large = bySize.filter(({ size }) => sizeClass(size) === 'high');
+  const small = bySize.filter(({ size }) => sizeClass(size) === 'low');
+  const medium = bySize.filter(({ size }) => sizeClass(size) === 'medium');
   return {
     large: large.slice(0, maxLarge),
     small,
-    partitions: partitions.filter(({ length }) => length > 0),
+    partitions: mediumPartitions([...large.slice(maxLarge), ...medium]),
   };
 }
 
-function classifier(values: readonly number[]): (value: number) => 'high' | 'medium' | 'low' {
-  const [middle, spread] = [mean(values), deviation(values)];
-  const high = middle + THRESHOLD * spread;
-  const low = 0.5 * Math.abs(middle - THRESHOLD * spread);
-  return (value) => (value >= high ? 'high' : value <= low ? 'low' : 'medium');
+function mediumPartitions(components: Bin): Bin[] {
+  const byRate = components.toSorted((a, b) => a.changesPerYear - b.changesPerYear);
+  const sizes = byRate.map(({ size }) => size);
+  const rates = byRate.map(({ changesPerYear }) => changesPerYear);
+  const sizeClass = classifier(mean(sizes), deviation(sizes));
+  const rateClass = classifier(mean(rates), deviation(rates));
+
+  const partitions: Bin[] = [];
+  for (const rate of ['high', 'medium', 'low']) {
+    for (const size of ['high', 'low', 'medium']) {
+      partitions.push(
+        byRate.filter(
+          (component) =>
+            rateClass(component.changesPerYear) === rate && sizeClass(component.size) === size,
+        ),
+      );
+    }
+  }
+  return partitions.filter(({ length }) => length > 0);
+}
+
+type Class = 'high' | 'medium' | 'low';
+
+/** Tells outliers in both directions; rpm-ostree halves the lower bound. */
+function classifier(middle: number, spread: number): (value: number) => Class {
+  const high = middle + OUTLIER_DEVIATIONS * spread;
+  const low = 0.5 * Math.abs(middle - OUTLIER_DEVIATIONS * spread);
+  return (value) => {
+    if (value >= high) {
+      return 'high';
+    }
+    return value <= low ? 'low' : 'medium';
+  };
 }

@@ -1,6 +1,6 @@
+/** Layout strategy `single`: everything in one layer. No layout costs more. */
 import type { LayoutStrategy } from '../../src/plugin.js';
 
-/** Everything in one layer: the bound from above. */
 export const single: LayoutStrategy = {
   name: 'single',
   description: 'everything in one layer',

@@ -1,33 +1,46 @@
 /**
- * The first algorithm of ostree-rs-ext (pull request 123, 2022): the largest components alone, the tail by source
- * package, and what is still too much in one layer. Planned anew in every build.
+ * Layout strategy `size-tail`, the first algorithm of ostree-rs-ext (pull request 123, 2022): the largest components get
+ * layers of their own, the others are grouped by source package, and the smallest groups share the last layer. Every
+ * build is planned anew.
  */
-import { compareUtf8 } from '../../src/bytes/text.js';
-import type { Component, LayoutStrategy } from '../../src/plugin.js';
+import { type Component, compareUtf8, type LayoutStrategy } from '../../src/plugin.js';
 
 export const sizeTail: LayoutStrategy = {
   name: 'size-tail',
   description:
     'the largest components alone, the rest by source package, the last in one (ostree-rs-ext, 2022)',
   plan: (components, { maxLayers }) => ({
-    layers: pack(components, maxLayers).map((layer) => ({ components: layer.map(({ id }) => id) })),
+    layers: groupsOf(components, maxLayers).map((group) => ({
+      components: group.map(({ id }) => id),
+    })),
   }),
 };
 
-function pack(components: readonly Component[], bins: number): Component[][] {
-  const sorted = components.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id));
-  if (sorted.length <= bins) {
-    return sorted.map((component) => [component]);
+function groupsOf(components: readonly Component[], maxLayers: number): Component[][] {
+  const bySize = components.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id));
+  const singles = bySize.slice(0, maxLayers).map((component) => [component]);
+  if (bySize.length <= maxLayers) {
+    return singles;
   }
-  const bySource = new Map<string, Component[]>();
-  for (const component of sorted.slice(bins)) {
-    bySource.set(component.source, [...(bySource.get(component.source) ?? []), component]);
+
+  const groups = [...singles, ...groupBySource(bySize.slice(maxLayers))];
+  groups.sort((a, b) => sizeOf(b) - sizeOf(a));
+  if (groups.length <= maxLayers) {
+    return groups;
   }
-  const packed = [...sorted.slice(0, bins).map((component) => [component]), ...bySource.values()];
-  packed.sort((a, b) => sizeOf(b) - sizeOf(a));
-  return packed.length <= bins
-    ? packed
-    : [...packed.slice(0, bins - 1), packed.slice(bins - 1).flat()];
+  return [...groups.slice(0, maxLayers - 1), groups.slice(maxLayers - 1).flat()];
 }
 
-const sizeOf = (bin: readonly Component[]): number => bin.reduce((sum, { size }) => sum + size, 0);
+function groupBySource(components: readonly Component[]): Component[][] {
+  const groups = new Map<string, Component[]>();
+  for (const component of components) {
+    const group = groups.get(component.source) ?? [];
+    groups.set(component.source, group);
+    group.push(component);
+  }
+  return [...groups.values()];
+}
+
+function sizeOf(group: readonly Component[]): number {
+  return group.reduce((sum, { size }) => sum + size, 0);
+}

@@ -1,135 +1,187 @@
 /**
- * A layout for trees without a previous image, in the manner of chunkah: nobody remembers where a component was, so its
- * place must follow from what hardly changes. A change of one component's size or rate moves few others.
+ * A layout for trees without a previous image, in the manner of chunkah: it follows from what hardly changes, so that a
+ * change of one source's size or rate moves few others, although no record says where a source was before.
+ *
+ * Definitions
+ *
+ * - Source: a source package with all its components.
+ * - Expected bytes of a layer: its size x the probability that any of its sources changes with the next update.
+ * - Power of a quantity: its logarithm to the base {@link STEP}, rounded. Decisions are made on powers, because finer
+ *   quantities wander with every line of a changelog.
+ * - Tier: sources with the same power of (change probability / root of size). A layer costs its bytes times its
+ *   changes, so large and rarely changed sources belong apart from small and often changed ones. With tiers by
+ *   probability alone, clients would download each large source for the sake of many small ones.
+ *
+ * Phases, for every number of layers from 1 to the maximum
+ *
+ * 1. The sources with the largest weight, size x root of the change probability, get layers of their own.
+ * 2. The others are sorted into tiers, and each tier gets a share of the remaining layers.
+ * 3. Within a tier, rendezvous hashing of the name chooses the layer: with one layer more or less, only the sources of
+ *    that layer move.
+ *
+ * Of all these layouts the one with the most layers is taken whose expected bytes exceed the minimum by at most
+ * {@link TOLERANCE}: with few sources, chance can make fewer layers cheaper.
+ *
+ * Costs: n sources and m layers take O(n m²) comparisons and n m hashes.
  */
 import { createHash } from 'node:crypto';
-import { compareUtf8 } from '../../src/bytes/text.js';
+import { compareUtf8 } from '../../src/plugin.js';
 
-export interface Placeable {
+/** A source package as this layout places it. */
+export interface Source {
   readonly name: string;
+  /** Ids of its components. */
   readonly ids: readonly string[];
+  /** Bytes. */
   readonly size: number;
   /** The probability that it does not change with the next update. */
-  readonly stays: number;
+  readonly unchangedProbability: number;
 }
 
-/** Share of the layers for single sources. Scores between 0.5 and 0.75 differ by 0.01. */
-const ALONE = 0.6;
-/** Quantities are rounded to powers of this: finer ones wander with every line of a changelog. */
+/** Share of the layers that hold a single source. Shares between 0.5 and 0.75 differ by 0.01 in the cost ratio. */
+const SINGLE_SHARE = 0.6;
+/** Base of the powers to which quantities are rounded. */
 const STEP = 8;
+/** The smallest quantity that has a power of its own: 0 has no logarithm. */
+const MIN_QUANTITY = 1e-9;
+const TOLERANCE = 0.01;
 
-/** Fewer layers than allowed are taken where they cost less by more than this share: chance may do that with few sources. */
-const MORE_MAY_COST = 0.01;
-
-/** Ids by layer, at most `maxLayers`; what the least of fewer layers would cost is not exceeded by more than 1 %. */
-export function stableLayers(items: readonly Placeable[], maxLayers: number): string[][] {
-  if (items.length <= maxLayers) {
-    return items.map(({ ids }) => [...ids]);
+/** Returns component ids by layer, in at most `maxLayers` layers. */
+export function stableLayers(sources: readonly Source[], maxLayers: number): string[][] {
+  if (sources.length <= maxLayers) {
+    return sources.map(({ ids }) => [...ids]);
   }
-  // Size counts for more: it is known, and changes less than a rate does.
-  const sorted = items
-    .map((item) => ({
-      item,
-      weight: item.size * Math.sqrt(STEP ** powerOf(1 - item.stays)),
-      tier: tierOf(item),
-    }))
-    .sort((a, b) => b.weight - a.weight || compareUtf8(a.item.name, b.item.name));
+
+  const ranked = rank(sources);
   const hashes = rememberedHashes();
-  const layouts = Array.from({ length: maxLayers }, (_, i) => layersOf(sorted, i + 1, hashes));
-  const costs = layouts.map((layers) => total(layers, cost));
-  const most = Math.min(...costs) * (1 + MORE_MAY_COST);
-  // Not "at most": where a cost is not a number, all layers are taken.
-  const chosen = layouts.findLast((_, i) => !((costs[i] as number) > most)) as Placeable[][];
-  return chosen.map((layer) => layer.flatMap(({ ids }) => ids));
+  const candidates = Array.from({ length: maxLayers }, (_, i) => {
+    const layers = layersOf(ranked, i + 1, hashes);
+    return { layers, cost: total(layers, expectedBytes) };
+  });
+  const limit = Math.min(...candidates.map(({ cost }) => cost)) * (1 + TOLERANCE);
+  // Not `cost <= limit`: if a plugin's facts make a cost NaN, all layers are used.
+  const chosen = candidates.findLast(({ cost }) => !(cost > limit));
+  return (chosen?.layers ?? []).map((layer) => layer.flatMap(({ ids }) => ids));
 }
 
-interface Sorted {
-  readonly item: Placeable;
+interface RankedSource {
+  readonly source: Source;
   readonly tier: number;
 }
 
-/** Expected bytes. */
-const cost = (layer: readonly Placeable[]): number =>
-  total(layer, ({ size }) => size) * (1 - layer.reduce((product, { stays }) => product * stays, 1));
+/** By weight, the heaviest first. Size counts for more than the rate: it is known exactly, and changes less. */
+function rank(sources: readonly Source[]): RankedSource[] {
+  return sources
+    .map((source) => ({
+      source,
+      tier: tierOf(source),
+      weight: source.size * Math.sqrt(STEP ** powerOf(changeProbability(source))),
+    }))
+    .sort((a, b) => b.weight - a.weight || compareUtf8(a.source.name, b.source.name));
+}
 
-/** Large and volatile sources alone, the others in {@link tierOf tiers}, within a tier by hash of the name. */
-function layersOf(sorted: readonly Sorted[], count: number, hashes: Hashes): Placeable[][] {
-  const alone = Math.floor(ALONE * count);
-  const tiers = new Map<number, Placeable[]>();
-  for (const { item, tier } of sorted.slice(alone)) {
+/** The layout with `count` layers, or fewer if hashing leaves some empty. */
+function layersOf(ranked: readonly RankedSource[], count: number, hashes: Hashes): Source[][] {
+  const singleCount = Math.floor(SINGLE_SHARE * count);
+  const singles = ranked.slice(0, singleCount).map(({ source }) => [source]);
+
+  const tiers = tiersOf(ranked.slice(singleCount));
+  const shared = count - singleCount;
+  if (shared < tiers.length) {
+    return [...singles, ...layersByHash(tiers.flat(), shared, hashes)];
+  }
+  const shares = layerShares(tiers, shared);
+  return [...singles, ...tiers.flatMap((tier, i) => layersByHash(tier, shares[i] ?? 0, hashes))];
+}
+
+/** The members of each tier, the most often changed tier first. */
+function tiersOf(ranked: readonly RankedSource[]): Source[][] {
+  const tiers = new Map<number, Source[]>();
+  for (const { source, tier } of ranked) {
     const members = tiers.get(tier) ?? [];
     tiers.set(tier, members);
-    members.push(item);
+    members.push(source);
   }
-  const byTier = [...tiers].sort(([a], [b]) => b - a).map(([, tier]) => tier);
-  const bins = count - alone;
-  const binned =
-    bins < byTier.length
-      ? byHash(byTier.flat(), bins, hashes)
-      : shares(byTier, bins).flatMap((share, i) => byHash(byTier[i] as Placeable[], share, hashes));
-  return [...sorted.slice(0, alone).map(({ item }) => [item]), ...binned];
+  return [...tiers].sort(([a], [b]) => b - a).map(([, members]) => members);
 }
 
 /**
- * A layer costs its bytes times its changes: least where large and seldom changed sources are apart from small and often
- * changed ones. Tiers by probability alone have each large source fetched for the sake of many small ones.
+ * The number of layers for each tier, at least one, `count` in all. One of n layers of a tier with S bytes and C expected
+ * changes costs about S C / n², all n of them S C / n. The sum over all tiers is smallest if n is proportional to the
+ * root of S C.
  */
-const tierOf = ({ size, stays }: Placeable): number =>
-  powerOf((1 - stays) / Math.sqrt(Math.max(size, 1)));
-
-const powerOf = (value: number): number =>
-  Math.round(Math.log(Math.max(value, 1e-9)) / Math.log(STEP));
-
-/**
- * Bins for each tier, at least one. One of n bins with bytes S and changes L costs about S L / n^2, all of them S L / n:
- * the sum over tiers is least where n is in proportion to the root of S L.
- */
-function shares(tiers: readonly (readonly Placeable[])[], bins: number): number[] {
+function layerShares(tiers: readonly (readonly Source[])[], count: number): number[] {
   const weights = tiers.map((tier) =>
-    Math.sqrt(total(tier, ({ size }) => size) * total(tier, ({ stays }) => 1 - stays)),
+    Math.sqrt(total(tier, ({ size }) => size) * total(tier, changeProbability)),
   );
-  const all = weights.reduce((sum, each) => sum + each, 0) || 1;
-  let left = bins;
+  const totalWeight = total(weights, (weight) => weight) || 1;
+
+  let left = count;
   return weights.map((weight, i) => {
     const following = tiers.length - 1 - i;
-    const share = Math.round((weight / all) * bins);
-    const own = following === 0 ? left : Math.max(1, Math.min(left - following, share));
-    left -= own;
-    return own;
+    const proportional = Math.round((weight / totalWeight) * count);
+    const share = following === 0 ? left : Math.max(1, Math.min(left - following, proportional));
+    left -= share;
+    return share;
   });
 }
 
-const total = <T>(items: readonly T[], value: (item: T) => number): number =>
-  items.reduce((sum, item) => sum + value(item), 0);
-
-/** Rendezvous hashing: with one bin more or less, only what it holds moves. */
-function byHash(items: readonly Placeable[], count: number, hashes: Hashes): Placeable[][] {
-  const bins: Placeable[][] = Array.from({ length: count }, () => []);
-  for (const item of items) {
-    const scores = hashes(item.name, count);
-    let best = 0;
-    for (let bin = 1; bin < count; bin++) {
-      if ((scores[bin] as number) > (scores[best] as number)) {
-        best = bin;
-      }
-    }
-    bins[best]?.push(item);
+/** Rendezvous hashing: each source goes into the layer with the highest hash. Layers that stay empty are left out. */
+function layersByHash(sources: readonly Source[], count: number, hashes: Hashes): Source[][] {
+  const layers: Source[][] = Array.from({ length: count }, () => []);
+  for (const source of sources) {
+    layers[indexOfLargest(hashes(source.name, count), count)]?.push(source);
   }
-  return bins.filter((bin) => bin.length > 0);
+  return layers.filter((layer) => layer.length > 0);
 }
 
-/** Of a name with at least the first `count` bins. */
+/** The index of the largest of the first `count` values. */
+function indexOfLargest(values: readonly number[], count: number): number {
+  let index = 0;
+  let largest = -1;
+  for (let i = 0; i < count; i++) {
+    const value = values[i] ?? -1;
+    if (value > largest) {
+      index = i;
+      largest = value;
+    }
+  }
+  return index;
+}
+
+/** Returns the hashes of a name with the layer numbers from 0; at least `count` of them. */
 type Hashes = (name: string, count: number) => readonly number[];
 
-/** Layouts of any number of layers ask for the same. */
+/** Computes each hash once: layouts of different numbers of layers need the same ones. */
 function rememberedHashes(): Hashes {
   const known = new Map<string, number[]>();
   return (name, count) => {
     const hashes = known.get(name) ?? [];
     known.set(name, hashes);
-    for (let bin = hashes.length; bin < count; bin++) {
-      hashes.push(createHash('sha256').update(`${name}\0${bin}`).digest().readUInt32BE());
+    for (let layer = hashes.length; layer < count; layer++) {
+      hashes.push(createHash('sha256').update(`${name}\0${layer}`).digest().readUInt32BE());
     }
     return hashes;
   };
+}
+
+function expectedBytes(layer: readonly Source[]): number {
+  const unchanged = layer.reduce((product, source) => product * source.unchangedProbability, 1);
+  return total(layer, ({ size }) => size) * (1 - unchanged);
+}
+
+function changeProbability({ unchangedProbability }: Source): number {
+  return 1 - unchangedProbability;
+}
+
+function tierOf(source: Source): number {
+  return powerOf(changeProbability(source) / Math.sqrt(Math.max(source.size, 1)));
+}
+
+function powerOf(value: number): number {
+  return Math.round(Math.log(Math.max(value, MIN_QUANTITY)) / Math.log(STEP));
+}
+
+function total<T>(values: readonly T[], amount: (value: T) => number): number {
+  return values.reduce((sum, value) => sum + amount(value), 0);
 }

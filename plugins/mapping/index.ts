@@ -1,14 +1,17 @@
 /**
- * Content source `mapping`: a file says which component a path belongs to, for trees without a package database and
- * without extended attributes (another build system knows what it has put where). JSON,
+ * Content source `mapping`: a file says which component a path belongs to. It is for trees without a package database
+ * and without extended attributes, for example if another build system knows what it has installed where. JSON,
  *
- *   {"version": 1, "paths": {PATH: NAME, ...}, "components": {NAME: {"updateInterval"?: days, "source"?: string, "exclusive"?: true}}}
+ *   {
+ *     "version": 1,
+ *     "paths": {PATH: NAME, ...},
+ *     "components": {NAME: {"updateInterval"?: days, "source"?: string, "exclusive"?: true}, ...}
+ *   }
  *
- * A path is one of the running system (`/etc/x`, not `/usr/etc/x`). A directory's counts for all that is below it, but for
- * paths that say otherwise.
+ * A path is one of the running system (`/etc/x`, not `/usr/etc/x`). The path of a directory holds for everything below
+ * it, except for paths with an entry of their own.
  */
 import * as v from 'valibot';
-import { parseJson } from '../../src/bytes/json.js';
 import {
   type ComponentFacts,
   type ContentSource,
@@ -16,102 +19,109 @@ import {
   type FileEntry,
   type FileMap,
   type Logger,
+  parseJson,
 } from '../../src/plugin.js';
 
 const VERSION = 1;
-/** A name is put into annotations and tables, separated by commas. */
+/** Annotations and tables list names separated by commas. */
 const NAME = /^[^,\p{Cc}]{1,255}$/u;
 const CANONICAL_PATH = /^(\/|(\/(?!\.{1,2}(\/|$))[^/\0]+)+)$/;
 
-const name = v.pipe(v.string(), v.regex(NAME, 'expected a name of 1 to 255 characters, no comma'));
-const path = v.pipe(
+const nameSchema = v.pipe(
+  v.string(),
+  v.regex(NAME, 'expected a name of 1 to 255 characters, no comma'),
+);
+const pathSchema = v.pipe(
   v.string(),
   v.regex(CANONICAL_PATH, 'expected an absolute path without "." or ".."'),
 );
-const schema = v.object({
+const declarationSchema = v.strictObject({
+  updateInterval: v.optional(v.pipe(v.number(), v.minValue(0))),
+  source: v.optional(nameSchema),
+  exclusive: v.optional(v.literal(true)),
+});
+const mappingSchema = v.object({
   version: v.literal(VERSION),
-  paths: v.record(path, name),
-  components: v.optional(
-    v.record(
-      name,
-      v.strictObject({
-        updateInterval: v.optional(v.pipe(v.number(), v.minValue(0))),
-        source: v.optional(name),
-        exclusive: v.optional(v.literal(true)),
-      }),
-    ),
-    {},
-  ),
+  paths: v.record(pathSchema, nameSchema),
+  components: v.optional(v.record(nameSchema, declarationSchema), {}),
 });
 
-const idOf = (name: string) => `mapping:${name}`;
+/** What the file declares about a component. */
+type Declaration = v.InferOutput<typeof declarationSchema>;
 
-/** Throws `CORRUPT`, naming the member, for a text that is no mapping. */
+/** Returns the content source that `text` describes. Throws `CORRUPT`, naming the member, if the text is no mapping. */
 export function mapping(text: string): ContentSource {
-  const { paths, components } = parseJson(text, schema);
-  const declared = new Map(Object.entries(components));
-  const names = new Set(Object.values(paths));
-  const facts = new Map(
-    [...names].map((name) => [idOf(name), factsOf(name, declared.get(name) ?? {})]),
-  );
+  const { paths, components: declarations } = parseJson(text, mappingSchema);
+  const declared = new Map(Object.entries(declarations));
+  const components = new Map<string, ComponentFacts>();
+  for (const name of Object.values(paths)) {
+    components.set(idOf(name), factsOf(name, declared.get(name) ?? {}));
+  }
+
   return {
     name: 'mapping',
-    priority: 5, // what somebody names on the command line comes before what the tree says
-    detect: () => names.size > 0,
-    load: async ({ tree, log }) => {
-      const owners = ownersIn(tree.files, paths, log);
+    priority: 5, // A file that is named on the command line precedes what the tree itself says.
+    detect: () => components.size > 0,
+    async load({ tree, log }) {
+      const namesByPath = resolvePaths(tree.files, paths, log);
       return {
-        components: facts,
-        strong: (entry) => {
-          const owner = ownerOf(entry, owners);
-          return owner === undefined ? [] : [idOf(owner)];
+        components,
+        strong(entry) {
+          const name = nameOf(entry, namesByPath);
+          return name === undefined ? [] : [idOf(name)];
         },
       };
     },
   };
 }
 
-type Declared = v.InferOutput<typeof schema>['components'][string];
-
-function factsOf(
-  name: string,
-  { updateInterval, source = idOf(name), exclusive }: Declared,
-): ComponentFacts {
-  const declared = updateInterval !== undefined && { updateInterval };
-  return { name, source, packages: [], ...declared, ...(exclusive && { exclusive }) };
+function idOf(name: string): string {
+  return `mapping:${name}`;
 }
 
-/** Names by the paths that they have in the tree, after symlinks in their directories. */
-function ownersIn(
+function factsOf(name: string, declaration: Declaration): ComponentFacts {
+  return { ...declaration, name, source: declaration.source ?? idOf(name), packages: [] };
+}
+
+/** The names by the paths that the files have in the tree, after symlinks in their directories are followed. */
+function resolvePaths(
   files: FileMap,
   paths: Readonly<Record<string, string>>,
   log: Logger,
 ): ReadonlyMap<string, string> {
-  const owners = new Map<string, string>();
+  const names = new Map<string, string>();
   const missing: string[] = [];
   for (const [path, name] of Object.entries(paths)) {
-    const entry =
-      files.resolve(path) ?? (path.startsWith('/etc') ? files.resolve(`/usr${path}`) : undefined);
+    const entry = findDeployed(files, path);
     if (entry === undefined) {
       missing.push(path);
     } else {
-      owners.set(deployedPath(entry.path), name);
+      names.set(deployedPath(entry.path), name);
     }
   }
+
   if (missing.length > 0) {
     log.warn(
       `mapping: paths that are not in the tree: ${missing.length}, the first is ${missing[0]}`,
     );
   }
-  return owners;
+  return names;
 }
 
-function ownerOf({ path }: FileEntry, owners: ReadonlyMap<string, string>): string | undefined {
+/** The entry that `path` names in the running system; a commit keeps /etc below /usr. */
+function findDeployed(files: FileMap, path: string): FileEntry | undefined {
+  return (
+    files.resolve(path) ?? (path.startsWith('/etc') ? files.resolve(`/usr${path}`) : undefined)
+  );
+}
+
+/** The name for the longest path that is `entry` or a directory above it. */
+function nameOf({ path }: FileEntry, names: ReadonlyMap<string, string>): string | undefined {
   for (let at = deployedPath(path); at !== ''; at = at.slice(0, at.lastIndexOf('/'))) {
-    const owner = owners.get(at);
-    if (owner !== undefined) {
-      return owner;
+    const name = names.get(at);
+    if (name !== undefined) {
+      return name;
     }
   }
-  return owners.get('/');
+  return names.get('/');
 }

@@ -1,47 +1,51 @@
-import type { FileMap, TreePath } from '../../src/plugin.js';
-import type { RpmFile } from './rpmdb/index.js';
-import { movedPaths } from './rpmdb/moved.js';
+/** Which components own a path, according to the files that packages list. */
+import type { PathLookup, TreePath } from '../../src/plugin.js';
+import { movedPaths, type RpmFile } from './rpmdb/index.js';
 
-/** Which components own a path, by the package database: through symlinked directories and to where ostree moves things. */
+/** Finds files through symlinked directories and in the places to which ostree moves them. */
 export class FileOwners {
-  readonly #files: FileMap;
-  readonly #owners = new Map<string, string[]>();
+  readonly #files: PathLookup;
+  readonly #owners = new Map<TreePath, string[]>();
 
-  constructor(files: FileMap) {
+  constructor(files: PathLookup) {
     this.#files = files;
   }
 
-  /** Ghosts and files that were not installed claim nothing, nor do directories. */
+  /** Ghosts, files that were not installed and directories are skipped: their package does not own their content. */
   add(component: string, files: Iterable<RpmFile>): void {
     for (const file of files) {
       if (file.isGhost || !file.isInstalled || file.path === undefined) {
         continue;
       }
       const path = locate(this.#files, file.path);
-      if (path === undefined) {
-        continue;
-      }
-      const owners = this.#owners.get(path);
-      if (owners === undefined) {
-        this.#owners.set(path, [component]);
-      } else if (!owners.includes(component)) {
-        owners.push(component);
+      if (path !== undefined) {
+        this.#addOwner(path, component);
       }
     }
   }
 
-  /** Component ids in the order in which they were added. */
-  of(path: string): readonly string[] {
+  /** Returns component ids in the order in which they were added. */
+  of(path: TreePath): readonly string[] {
     return this.#owners.get(path) ?? [];
+  }
+
+  #addOwner(path: TreePath, component: string): void {
+    const owners = this.#owners.get(path);
+    if (owners === undefined) {
+      this.#owners.set(path, [component]);
+    } else if (!owners.includes(component)) {
+      owners.push(component);
+    }
   }
 }
 
-/** Where the file that is installed as `path` lies in the tree; undefined if nowhere, or if it is a directory. */
-export function locate(files: FileMap, path: string): TreePath | undefined {
+/** Returns where the file that is installed as `path` lies in the tree; undefined if nowhere, or if it is a directory. */
+export function locate(files: PathLookup, path: string): TreePath | undefined {
   const direct = files.resolve(path);
   if (direct !== undefined) {
     return direct.type === 'directory' ? undefined : direct.path;
   }
+
   for (const moved of movedPaths(path)) {
     const entry = files.resolve(moved);
     if (entry !== undefined && entry.type !== 'directory') {

@@ -1,6 +1,6 @@
 /**
- * Content source `subtree`, the last: what nobody claims, by the top of its path, `dir:/usr/share/x`. The id depends on
- * the path alone, so content stays where it is when its neighbours come and go.
+ * Content source `subtree`, the last one asked: the component of a file that nobody else claims is the top of its path,
+ * `dir:/usr/share/x`. The id depends on the path alone, so files stay together when their neighbors come and go.
  */
 import {
   type ComponentFacts,
@@ -9,34 +9,32 @@ import {
   type FileEntry,
 } from '../../src/plugin.js';
 
-/** `/usr/share/x` is one concern, `/usr/share` is not. */
+/** Number of directories in an id: `/usr/share/x` is about one thing, `/usr/share` is not. */
 const DEPTH = 3;
-
-function idOf({ path }: FileEntry): string {
-  const deployed = deployedPath(path);
-  let end = 0;
-  for (let depth = 0; depth < DEPTH; depth++) {
-    const next = deployed.indexOf('/', end + 1);
-    if (next < 0) {
-      break;
-    }
-    end = next;
-  }
-  return `dir:${deployed.slice(0, end) || '/'}`;
-}
 
 export const subtree: ContentSource = {
   name: 'subtree',
   priority: 50,
   detect: () => true,
-  load: async ({ tree }) => {
+  async load({ tree }) {
     const components = new Map<string, ComponentFacts>();
     for (const entry of tree.files) {
       const id = idOf(entry);
-      if (!components.has(id)) {
-        components.set(id, { name: id, source: id, packages: [] });
-      }
+      components.set(id, { name: id, source: id, packages: [] });
     }
     return { components, strong: (entry) => [idOf(entry)] };
   },
 };
+
+function idOf({ path }: FileEntry): string {
+  const deployed = deployedPath(path);
+  let end = 0;
+  for (let depth = 0; depth < DEPTH; depth++) {
+    const slash = deployed.indexOf('/', end + 1);
+    if (slash < 0) {
+      break;
+    }
+    end = slash;
+  }
+  return `dir:${deployed.slice(0, end) || '/'}`;
+}

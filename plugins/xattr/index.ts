@@ -1,18 +1,19 @@
 /**
- * Content source `xattr`: whoever builds the tree names components with extended attributes, as rpm-ostree and chunkah
- * read them.
+ * Content source `xattr`: whoever builds the tree names components with extended attributes, in the form that rpm-ostree
+ * and chunkah read.
  *
- *   user.component        name of the component; inherited from directories, overridable below; an exclusive layer
- *   user.update-interval  days between updates, or daily ... yearly; beside user.component, not inherited
+ *   user.component        name of the component; directories pass it on to their content, which may override it.
+ *                         The component gets a layer to itself.
+ *   user.update-interval  days between updates, or daily ... yearly; only beside user.component, not passed on
  */
-import { decodeUtf8 } from '../../src/bytes/text.js';
-import type {
-  Claims,
-  ComponentFacts,
-  ContentSource,
-  FileEntry,
-  FileMap,
-  Logger,
+import {
+  type Claims,
+  type ComponentFacts,
+  type ContentSource,
+  decodeUtf8,
+  type FileEntry,
+  type FileMap,
+  type Logger,
 } from '../../src/plugin.js';
 
 const COMPONENT = 'user.component';
@@ -25,8 +26,11 @@ const INTERVALS: ReadonlyMap<string, number> = new Map([
   ['quarterly', 91],
   ['yearly', 365],
 ]);
-/** A name is put into annotations and tables, separated by commas. */
+const DAYS = /^\d{1,5}$/;
+/** Annotations and tables list names separated by commas. */
 const NAME = /^[^,\p{Cc}]{1,255}$/u;
+/** Stands for a value that is not UTF-8; neither a name nor an interval. */
+const NOT_TEXT = '\0';
 
 export const xattr: ContentSource = {
   name: 'xattr',
@@ -37,62 +41,80 @@ export const xattr: ContentSource = {
 
 function claimsOf(files: FileMap, log: Logger): Claims {
   const components = new Map<string, ComponentFacts>();
-  const owners = new Map<string, string>();
-  // Byte order puts every directory before what is in it.
+  const nameByPath = new Map<string, string>();
+  // Entries come in byte order, so that every directory precedes its content.
   for (const entry of files) {
-    const own = ownName(entry, log);
-    const name = own ?? owners.get(entry.path.slice(0, entry.path.lastIndexOf('/')) || '/');
+    const declared = declaredName(entry, log);
+    const name = declared ?? nameByPath.get(parentOf(entry.path));
     if (name === undefined) {
       continue;
     }
-    owners.set(entry.path, name);
-    const id = `component:${name}`;
-    const declared = own === undefined ? undefined : updateInterval(entry, log);
-    const intervals = [components.get(id)?.updateInterval, declared].filter(
-      (days) => days !== undefined,
-    );
-    const updates = intervals.length > 0 && { updateInterval: Math.min(...intervals) };
-    components.set(id, { name, source: id, packages: [], exclusive: true, ...updates });
+    nameByPath.set(entry.path, name);
+    const id = idOf(name);
+    const interval = declared === undefined ? undefined : declaredInterval(entry, log);
+    const updateInterval = shorter(components.get(id)?.updateInterval, interval);
+    components.set(id, factsOf(name, updateInterval));
   }
+
   return {
     components,
-    strong: ({ path }) => {
-      const name = owners.get(path);
-      return name === undefined ? [] : [`component:${name}`];
+    strong({ path }) {
+      const name = nameByPath.get(path);
+      return name === undefined ? [] : [idOf(name)];
     },
   };
 }
 
-function ownName(entry: FileEntry, log: Logger): string | undefined {
-  const value = text(entry, COMPONENT);
-  if (value === undefined) {
-    return undefined;
-  }
-  if (NAME.test(value)) {
+function idOf(name: string): string {
+  return `component:${name}`;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/';
+}
+
+function factsOf(name: string, updateInterval: number | undefined): ComponentFacts {
+  const facts = { name, source: idOf(name), packages: [], exclusive: true };
+  return updateInterval === undefined ? facts : { ...facts, updateInterval };
+}
+
+function shorter(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+}
+
+function declaredName(entry: FileEntry, log: Logger): string | undefined {
+  const value = attributeText(entry, COMPONENT);
+  if (value === undefined || NAME.test(value)) {
     return value;
   }
   log.warn(
-    `${entry.path}: ${COMPONENT} ${JSON.stringify(value)} is ignored: not a name of 1 to 255 characters, no comma`,
+    `${entry.path}: ${COMPONENT} ${JSON.stringify(value)} is ignored: ` +
+      'not a name of 1 to 255 characters, no comma',
   );
   return undefined;
 }
 
-function updateInterval(entry: FileEntry, log: Logger): number | undefined {
-  const value = text(entry, UPDATE_INTERVAL);
+function declaredInterval(entry: FileEntry, log: Logger): number | undefined {
+  const value = attributeText(entry, UPDATE_INTERVAL);
   if (value === undefined) {
     return undefined;
   }
-  const days = INTERVALS.get(value) ?? (/^\d{1,5}$/.test(value) ? Number(value) : undefined);
-  if (days === undefined || days === 0) {
-    log.warn(
-      `${entry.path}: ${UPDATE_INTERVAL} ${JSON.stringify(value)} is ignored: neither days nor one of ${[...INTERVALS.keys()].join(', ')}`,
-    );
+  const days = INTERVALS.get(value) ?? (DAYS.test(value) ? Number(value) : 0);
+  if (days > 0) {
+    return days;
   }
-  return days || undefined;
+  log.warn(
+    `${entry.path}: ${UPDATE_INTERVAL} ${JSON.stringify(value)} is ignored: ` +
+      `neither days nor one of ${[...INTERVALS.keys()].join(', ')}`,
+  );
+  return undefined;
 }
 
-/** The attribute's text; setfattr and others may leave a NUL at its end. What is not UTF-8 becomes no valid name. */
-function text(entry: FileEntry, name: string): string | undefined {
+/** The attribute as text, without the NUL that setfattr and others may leave at its end. */
+function attributeText(entry: FileEntry, name: string): string | undefined {
   const value = entry.xattrs.get(name);
-  return value && (decodeUtf8(value)?.replace(/\0$/, '') ?? '\0');
+  if (value === undefined) {
+    return undefined;
+  }
+  return decodeUtf8(value)?.replace(/\0$/, '') ?? NOT_TEXT;
 }

@@ -18,7 +18,7 @@ import {
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { layersForComponents } from '../layout/max-layers.js';
 import { planLayout } from '../layout/plan.js';
-import type { LayoutRecord, RecordedLayer } from '../layout/prior.js';
+import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
 import { encodeRecord, LAYOUT_LABEL, recordOf } from '../layout/record.js';
 import type { Context } from '../log.js';
 import { chainId } from '../oci/chain-id.js';
@@ -107,7 +107,7 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   const layout = planLayout(components, options.strategy, {
     maxLayers: layersForComponents(options.maxLayers),
     maxLayerSize: options.maxLayerSize,
-    prior: previousRecord,
+    previous: previousRecord,
     log,
   });
   const layers = planChunks(tree, components, layout.layers, options);

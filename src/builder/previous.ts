@@ -8,8 +8,8 @@ import {
   type ReadLayer,
   readEncapsulated,
 } from '../image/encapsulated.js';
-import { fingerprints, historyOf, type LayoutRecord } from '../layout/prior.js';
-import { priorFromNames } from '../layout/record.js';
+import { fingerprints, historyOf, type LayoutRecord } from '../layout/previous-layout.js';
+import { recordFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, parseConfig, parseManifest } from '../oci/types.js';
@@ -76,7 +76,7 @@ function previousBuildOf(
     }
   }
   const recordFor = (components: readonly Component[]) =>
-    record ?? { ...priorFromNames(names, components, log), fromOtherTool: true };
+    record ?? { ...recordFromNames(names, components, log), fromOtherTool: true };
   return { recordFor, image, byKey, byDiffId };
 }
 
@@ -127,7 +127,7 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
     const allNames = namesByLayer(manifest);
     const names = lacksCommitLayer(allNames) ? allNames : allNames.slice(1);
     return {
-      recordFor: (components) => record ?? priorFromNames(names, components, log),
+      recordFor: (components) => record ?? recordFromNames(names, components, log),
       byKey: new Map(),
       byDiffId: new Map(),
     };

@@ -4,11 +4,11 @@ import { OstrataError } from '../errors.js';
 import type { Claims, ComponentFacts, Tree } from '../plugin.js';
 import { deployedPath } from '../tree/deployed-path.js';
 import type { ContentEntry } from '../tree/tree.js';
-import type { PlannedComponent } from './component.js';
+import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
 /** A component with what it owns. */
-export interface OwnedComponent extends PlannedComponent {
+export interface OwnedComponent extends LayoutComponent {
   readonly facts: ComponentFacts;
   /** Its content objects by checksum, each with all its paths, sorted by bytes; in order of the checksums. */
   readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;

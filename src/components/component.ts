@@ -1,7 +1,7 @@
 import type { Component } from '../plugin.js';
 
 /** A component as it is to be planned; strategies see it without what is added here. */
-export interface PlannedComponent extends Component {
+export interface LayoutComponent extends Component {
   /** A layer of its own is asked for. */
   readonly exclusive?: boolean | undefined;
 }

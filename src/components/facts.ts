@@ -1,12 +1,12 @@
 import { compareUtf8 } from '../bytes/text.js';
 import type { ComponentFacts } from '../plugin.js';
-import type { PlannedComponent } from './component.js';
+import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
 /** Components by what a package database says of them, without a tree: sizes as packaged, versions by NEVRA. */
 export function componentsOfFacts(
   facts: ReadonlyMap<string, ComponentFacts>,
-): readonly PlannedComponent[] {
+): readonly LayoutComponent[] {
   const now = newestBuildTime(facts.values());
   return [...facts]
     .sort(([a], [b]) => compareUtf8(a, b))

@@ -1,6 +1,6 @@
 /** What an image that is read says of itself: which layers hold the commit, what they hold, how they were planned. */
 import { OstrataError } from '../errors.js';
-import type { LayoutRecord, RecordedLayer } from '../layout/prior.js';
+import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
 import { decodeRecord, LAYOUT_LABEL } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';

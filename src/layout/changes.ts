@@ -1,6 +1,6 @@
 import { compareUtf8 } from '../bytes/text.js';
 import type { Component } from '../plugin.js';
-import { fingerprints, type LayoutRecord } from './prior.js';
+import { fingerprints, type LayoutRecord } from './previous-layout.js';
 
 /** Why clients of the previous build fetch something. */
 export interface ComponentChange {

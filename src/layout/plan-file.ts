@@ -42,7 +42,7 @@ export function parsePlan(text: string): readonly LayoutLayer[] {
  * Follows a plan to the letter. Components that it does not know go into one more layer or, where there is none left,
  * into the last of the plan; a warning names them. A plan of more layers than allowed is `LIMIT`.
  */
-export function plannedStrategy(plan: readonly LayoutLayer[], log: Logger): LayoutStrategy {
+export function strategyFromPlan(plan: readonly LayoutLayer[], log: Logger): LayoutStrategy {
   return {
     name: 'plan',
     description: 'as a plan file says',

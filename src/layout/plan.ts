@@ -1,18 +1,21 @@
 import { compareUtf8 } from '../bytes/text.js';
-import type { PlannedComponent } from '../components/component.js';
+import type { LayoutComponent } from '../components/component.js';
 import { OstrataError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import type { ChangeHistory, Component, LayoutLimits, LayoutStrategy } from '../plugin.js';
-import { historySince, type LayoutRecord, priorLayers, type RecordedLayer } from './prior.js';
-
-export type { PlannedComponent } from '../components/component.js';
+import {
+  historySince,
+  type LayoutRecord,
+  previousLayers,
+  type RecordedLayer,
+} from './previous-layout.js';
 
 export interface PlanLayoutOptions {
   /** Layers for components, exclusive ones included, the commit layer not; at least 1. */
   readonly maxLayers: number;
   /** Bytes of content; see {@link LayoutLimits}. */
   readonly maxLayerSize?: number | undefined;
-  readonly prior?: LayoutRecord | undefined;
+  readonly previous?: LayoutRecord | undefined;
   readonly log?: Logger | undefined;
 }
 
@@ -28,9 +31,9 @@ export interface LayoutPlan {
  * Throws `USAGE` for a `maxLayers` below 1 and `PLUGIN` where the strategy broke its contract.
  */
 export function planLayout(
-  components: readonly PlannedComponent[],
+  components: readonly LayoutComponent[],
   strategy: LayoutStrategy,
-  { maxLayers, maxLayerSize, prior, log = silentLogger }: PlanLayoutOptions,
+  { maxLayers, maxLayerSize, previous: prior, log = silentLogger }: PlanLayoutOptions,
 ): LayoutPlan {
   if (!Number.isInteger(maxLayers) || maxLayers < 1) {
     throw new OstrataError(
@@ -47,7 +50,7 @@ export function planLayout(
     maxLayers: maxLayers - exclusive.length,
     history,
     ...(maxLayerSize !== undefined && { maxLayerSize }),
-    ...(prior && { prior: priorLayers(prior, shared) }),
+    ...(prior && { prior: previousLayers(prior, shared) }),
   };
   const placed = shared.length > 0 ? placeShared(shared, strategy, limits) : [];
   return { layers: [...placed, ...exclusive], history };
@@ -70,7 +73,7 @@ function placeShared(
 
 /** One layer for each exclusive component; where there are too few layers, the smallest share the last of them. */
 function exclusiveLayers(
-  components: readonly PlannedComponent[],
+  components: readonly LayoutComponent[],
   maxLayers: number,
   log: Logger,
 ): RecordedLayer[] {

@@ -16,7 +16,7 @@ import { compareUtf8 } from '../bytes/text.js';
 import type { Logger } from '../log.js';
 import type { ChangeCount, Component } from '../plugin.js';
 import type { LayoutPlan } from './plan.js';
-import { fingerprints, type LayoutRecord, type RecordedLayer } from './prior.js';
+import { fingerprints, type LayoutRecord, type RecordedLayer } from './previous-layout.js';
 
 export const LAYOUT_LABEL = 'ostrata.layout';
 const VERSION = 1;
@@ -156,7 +156,7 @@ function toPriorBuild({
 }
 
 /** The prior build that names on layers tell of (annotations, history), where no label does; see {@link LAYOUT_LABEL}. */
-export function priorFromNames(
+export function recordFromNames(
   layers: readonly (readonly string[])[],
   components: readonly Component[],
   log: Logger,

@@ -11,8 +11,8 @@ import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
+import type { LayoutComponent } from '../components/component.js';
 import { inContext, inContextAsync, OstrataError } from '../errors.js';
-import type { PlannedComponent } from './plan.js';
 import type { SeriesBuild } from './simulate.js';
 
 /** Thousands of builds of thousands of components; bounds a hostile file. */
@@ -95,7 +95,7 @@ const tooLarge = () => new OstrataError('LIMIT', `more than ${MAX_SERIES_BYTES} 
 function parseBuild(text: string, place: string, name: string): SeriesBuild {
   const { build = name, date, components } = inContext(place, () => parseJson(text, buildSchema));
   const planned = components.map(
-    ({ id, source, exclusive, changesPerYear, ...facts }): PlannedComponent => ({
+    ({ id, source, exclusive, changesPerYear, ...facts }): LayoutComponent => ({
       ...facts,
       id: id ?? facts.name,
       source: source ?? facts.name,

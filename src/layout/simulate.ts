@@ -1,8 +1,10 @@
 /** Plays a layout strategy through a series of builds, each planned on what the image of the build before it records. */
+
+import type { LayoutComponent } from '../components/component.js';
 import { silentLogger } from '../log.js';
 import type { Component, LayoutLayer, LayoutStrategy } from '../plugin.js';
-import { type PlannedComponent, planLayout } from './plan.js';
-import type { LayoutRecord } from './prior.js';
+import { planLayout } from './plan.js';
+import type { LayoutRecord } from './previous-layout.js';
 import { decodeRecord, encodeRecord, recordOf } from './record.js';
 
 /** One build of a series: all that a layout is planned from. */
@@ -11,7 +13,7 @@ export interface SeriesBuild {
   readonly build: string;
   /** ISO 8601. */
   readonly date?: string | undefined;
-  readonly components: readonly PlannedComponent[];
+  readonly components: readonly LayoutComponent[];
 }
 
 export interface ChainOptions {
@@ -52,7 +54,7 @@ export function simulateChain(
     const plan = planLayout(build.components, strategy, {
       maxLayers,
       ...(maxLayerSize !== undefined && { maxLayerSize }),
-      ...(prior && { prior }),
+      ...(prior && { previous: prior }),
     });
     const label = encodeRecord(recordOf(plan, build.components), silentLogger);
     prior = label === undefined ? undefined : decodeRecord(label, silentLogger);
@@ -136,7 +138,7 @@ export interface SimulationRun {
   readonly updates: readonly SimulatedUpdate[];
 }
 
-export function summarise(updates: readonly SimulatedUpdate[]): SimulationSummary {
+export function summarize(updates: readonly SimulatedUpdate[]): SimulationSummary {
   const sorted = updates.map(({ bytes }) => bytes).sort((a, b) => a - b);
   const bytes = sorted.reduce((sum, each) => sum + each, 0);
   const boundBytes = updates.reduce((sum, update) => sum + update.boundBytes, 0);

@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import { expectedDownload } from '../../plugins/layouts/expected-download.js';
 import { readSeries } from '../../src/layout/series.js';
-import { simulateChain, simulateUpdates, summarise } from '../../src/layout/simulate.js';
+import { simulateChain, simulateUpdates, summarize } from '../../src/layout/simulate.js';
 import type { Component, Layout, LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
 
 const MAX_LAYERS = 64;
@@ -71,7 +71,7 @@ const series = await Promise.all(paths.map(readSeries));
 for (const [name, plan] of Object.entries(variants)) {
   const ratios = series.map((builds) => {
     const chain = simulateChain(builds, { ...expectedDownload, plan }, { maxLayers: MAX_LAYERS });
-    return summarise(simulateUpdates(chain, 1)).ratio.toFixed(3);
+    return summarize(simulateUpdates(chain, 1)).ratio.toFixed(3);
   });
   row([name, ...ratios]);
 }

@@ -3,7 +3,8 @@
  * which must take far less than 25 times as long. No other program does only this, so there is no reference.
  */
 import { expectedDownload } from '../../plugins/layouts/expected-download.js';
-import { type PlannedComponent, planLayout } from '../../src/layout/plan.js';
+import type { LayoutComponent } from '../../src/components/component.js';
+import { planLayout } from '../../src/layout/plan.js';
 import type { Subject } from './subjects.js';
 
 const COUNTS = [2000, 10_000];
@@ -28,7 +29,7 @@ export function layoutSubjects(): Subject[] {
  * Components of 1 kB to 60 MB that change from never to weekly, spread as on real systems, where
  * most are small and seldom change.
  */
-function components(count: number): PlannedComponent[] {
+function components(count: number): LayoutComponent[] {
   return Array.from({ length: count }, (_, i) => ({
     id: `package-${i}.x86_64`,
     name: `package-${i}.x86_64`,

@@ -4,7 +4,7 @@ import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { layoutNames, loadLayoutStrategy } from '../../plugins/index.js';
 import { planLayout, proveLayout } from '../../src/layout/plan.js';
-import type { LayoutRecord } from '../../src/layout/prior.js';
+import type { LayoutRecord } from '../../src/layout/previous-layout.js';
 import { recordOf } from '../../src/layout/record.js';
 import type {
   ChangeHistory,
@@ -161,7 +161,7 @@ for (const name of layoutNames) {
               const limits = {
                 maxLayers,
                 ...(maxLayerSize !== undefined && { maxLayerSize }),
-                ...(prior && { prior }),
+                previous: prior,
               };
               const plan = planLayout(components, strategy, limits); // proves the layout
               assert.ok(plan.layers.length <= maxLayers);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { single } from '../../plugins/layouts/single.js';
-import { type PlannedComponent, planLayout } from '../../src/layout/plan.js';
+import type { LayoutComponent } from '../../src/components/component.js';
+import { planLayout } from '../../src/layout/plan.js';
 import { recordOf } from '../../src/layout/record.js';
 import type { LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
 
-const component = (id: string, more: Partial<PlannedComponent> = {}): PlannedComponent => ({
+const component = (id: string, more: Partial<LayoutComponent> = {}): LayoutComponent => ({
   id,
   name: id,
   source: id,
@@ -84,7 +85,7 @@ test('the strategy sees the prior layers without vanished ids, marked where clie
   );
   const first = planLayout(before, placing([['a'], ['b', 'c'], ['d']]), { maxLayers: 5 });
   const after = [component('a'), component('b'), component('d', { version: '2' }), component('e')];
-  const plan = planLayout(after, spy, { maxLayers: 4, prior: recordOf(first, before) });
+  const plan = planLayout(after, spy, { maxLayers: 4, previous: recordOf(first, before) });
   assert.deepEqual(seen[0]?.prior, [
     { components: ['a'], dirty: false },
     { components: ['b'], dirty: true },
@@ -105,7 +106,7 @@ test('an image of another tool has no clean layer', () => {
   const spy = spyingOn(seen);
   planLayout([component('a')], spy, {
     maxLayers: 4,
-    prior: { layers: [{ components: ['a'] }], fromOtherTool: true },
+    previous: { layers: [{ components: ['a'] }], fromOtherTool: true },
   });
   assert.deepEqual(seen[0]?.prior, [{ components: ['a'], dirty: true }]);
 });
@@ -113,7 +114,10 @@ test('an image of another tool has no clean layer', () => {
 test('an id that a damaged record lists twice stays where it is listed first', () => {
   const seen: LayoutLimits[] = [];
   const layers = [{ components: ['a', 'b'] }, { components: ['b'] }, { components: ['b'] }];
-  planLayout([component('a'), component('b')], spyingOn(seen), { maxLayers: 4, prior: { layers } });
+  planLayout([component('a'), component('b')], spyingOn(seen), {
+    maxLayers: 4,
+    previous: { layers },
+  });
   assert.deepEqual(
     seen[0]?.prior?.map((layer) => layer.components),
     [['a', 'b'], [], []],

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { single } from '../../plugins/layouts/single.js';
 import { planLayout } from '../../src/layout/plan.js';
-import { fingerprint } from '../../src/layout/prior.js';
+import { fingerprint } from '../../src/layout/previous-layout.js';
 import {
   decodeRecord,
   encodeRecord,
   MAX_RECORD_BYTES,
-  priorFromNames,
+  recordFromNames,
   recordOf,
 } from '../../src/layout/record.js';
 import type { Logger } from '../../src/log.js';
@@ -112,7 +112,7 @@ test('names on layers are mapped to the ids of this tree, each id once', () => {
     component('glibc.x86_64', 'glibc'),
   ];
   const log = listening();
-  assert.deepEqual(priorFromNames([['bash', 'gone'], [], ['glibc', 'bash']], components, log), {
+  assert.deepEqual(recordFromNames([['bash', 'gone'], [], ['glibc', 'bash']], components, log), {
     layers: [
       { components: ['bash.x86_64'] },
       { components: [] },
@@ -120,7 +120,7 @@ test('names on layers are mapped to the ids of this tree, each id once', () => {
     ],
   });
   assert.equal(log.warnings.length, 1);
-  assert.deepEqual(priorFromNames([['rpm/glibc', 'rpm/bash']], components, log).layers, [
+  assert.deepEqual(recordFromNames([['rpm/glibc', 'rpm/bash']], components, log).layers, [
     { components: ['bash.x86_64', 'glibc.i686', 'glibc.x86_64'] },
   ]);
 });

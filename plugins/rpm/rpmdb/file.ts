@@ -96,7 +96,7 @@ export function* readFiles(header: RpmHeader): Generator<RpmFile> {
   const algorithm = header.number(Tag.FILEDIGESTALGO) ?? MD5;
   const digestAlgorithm = DIGEST_ALGORITHMS[algorithm] ?? `unknown-${algorithm}`;
   for (let i = 0; i < count; i++) {
-    yield new FileEntry(paths.at(i), links?.[i] ?? '', {
+    yield new DecodedRpmFile(paths.at(i), links?.[i] ?? '', {
       size: sizes?.[i] ?? 0,
       mode: modes?.[i] ?? 0,
       digest: digests?.[i] ?? '',
@@ -168,7 +168,7 @@ function checkLength(path: string): string {
 
 type Attributes = Omit<RpmFile, 'path' | 'pathBytes' | 'linkTo' | 'isGhost' | 'isInstalled'>;
 
-class FileEntry implements RpmFile {
+class DecodedRpmFile implements RpmFile {
   /** One character per byte, as {@link #link}. */
   readonly #path: string;
   readonly #link: string;

@@ -12,6 +12,7 @@ export {
   type RpmdbLocation,
   rpmdbPaths,
 } from './locate.js';
+export { movedPaths } from './moved.js';
 export { compareVersions, formatEvr, formatNevra, type Nevra, sourceNameOf } from './nevra.js';
 export { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
 export { findOwners, type PathOwners } from './owner.js';

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { changeProbabilities } from '../../../plugins/layouts/probability.js';
+import type { LayoutComponent } from '../../components/component.js';
 import { OstrataError } from '../../errors.js';
-import type { PlannedComponent } from '../../layout/plan.js';
-import type { RecordedLayer } from '../../layout/prior.js';
+import type { RecordedLayer } from '../../layout/previous-layout.js';
 import { useOptions } from '../options/groups.js';
 import { layerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
@@ -64,8 +64,8 @@ function explain({ build, layout }: OpenLayout, name: string): string {
   const chance = changeProbabilities(build.components, layout.history);
   const byId = new Map(build.components.map((component) => [component.id, component]));
   const membersOf = (layer: RecordedLayer) =>
-    layer.components.map((id) => byId.get(id) as PlannedComponent);
-  const costOf = (members: readonly PlannedComponent[]) => {
+    layer.components.map((id) => byId.get(id) as LayoutComponent);
+  const costOf = (members: readonly LayoutComponent[]) => {
     const sources = new Set(members.map(({ source }) => source));
     const stays = [...sources].reduce(
       (product, source) => product * (1 - (chance.get(source) ?? 0)),
@@ -78,10 +78,10 @@ function explain({ build, layout }: OpenLayout, name: string): string {
     .join('\n\n');
 
   function explainOne(
-    component: PlannedComponent,
+    component: LayoutComponent,
     layers: readonly RecordedLayer[],
-    membersOf: (layer: RecordedLayer) => readonly PlannedComponent[],
-    costOf: (members: readonly PlannedComponent[]) => number,
+    membersOf: (layer: RecordedLayer) => readonly LayoutComponent[],
+    costOf: (members: readonly LayoutComponent[]) => number,
     chances: ReadonlyMap<string, number>,
   ): string {
     const { id, source } = component;
@@ -94,7 +94,7 @@ function explain({ build, layout }: OpenLayout, name: string): string {
     const dirtied = layers.filter((each) =>
       membersOf(each).some((member) => member.source === source),
     );
-    const moved = (to: readonly PlannedComponent[]) =>
+    const moved = (to: readonly LayoutComponent[]) =>
       costOf([...to, component]) - costOf(to) - (costOf(members) - costOf(others));
     const elsewhere = layers
       .flatMap((each, i) =>
@@ -134,5 +134,4 @@ function explain({ build, layout }: OpenLayout, name: string): string {
 }
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
-const bytesOf = (components: readonly PlannedComponent[]) =>
-  sum(components.map(({ size }) => size));
+const bytesOf = (components: readonly LayoutComponent[]) => sum(components.map(({ size }) => size));

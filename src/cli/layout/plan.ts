@@ -2,11 +2,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { previousFromImage } from '../../builder/previous.js';
+import type { LayoutComponent } from '../../components/component.js';
 import { layerChangesPerYear } from '../../components/rates.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { layersForComponents } from '../../layout/max-layers.js';
-import { type LayoutPlan, type PlannedComponent, planLayout } from '../../layout/plan.js';
-import { formatPlan, parsePlan, plannedStrategy } from '../../layout/plan-file.js';
+import { type LayoutPlan, planLayout } from '../../layout/plan.js';
+import { formatPlan, parsePlan, strategyFromPlan } from '../../layout/plan-file.js';
 import { formatBuild } from '../../layout/series.js';
 import type { SeriesBuild } from '../../layout/simulate.js';
 import type { Logger } from '../../log.js';
@@ -126,7 +127,10 @@ export async function openOwnLayout(
   const prior = (await previousFromImage(image, log)).recordFor(build.components);
   await image.close?.();
   const maxLayers = prior.layers.length + 1;
-  const plan = planLayout(build.components, plannedStrategy(prior.layers, log), { maxLayers, log });
+  const plan = planLayout(build.components, strategyFromPlan(prior.layers, log), {
+    maxLayers,
+    log,
+  });
   return { build, layout: { ...plan, history: prior.history ?? plan.history } };
 }
 
@@ -150,7 +154,7 @@ export async function openLayout(
   const layout = planLayout(build.components, strategy, {
     maxLayers: layersForComponents(options.maxLayers),
     maxLayerSize: options.maxLayerSize,
-    prior,
+    previous: prior,
     log,
   });
   return { build, layout };
@@ -159,7 +163,7 @@ export async function openLayout(
 /** Follows the plan in a file. */
 export async function strategyOfPlan(path: string, log: Logger): Promise<LayoutStrategy> {
   return inContextAsync(`plan ${path}`, async () =>
-    plannedStrategy(parsePlan(await readFile(path, 'utf8')), log),
+    strategyFromPlan(parsePlan(await readFile(path, 'utf8')), log),
   );
 }
 
@@ -191,7 +195,7 @@ async function openBuild(
 function table({ components }: SeriesBuild, { layers }: LayoutPlan): string {
   const byId = new Map(components.map((component) => [component.id, component]));
   const rows = layers.map((layer, i) => {
-    const members = layer.components.map((id) => byId.get(id) as PlannedComponent);
+    const members = layer.components.map((id) => byId.get(id) as LayoutComponent);
     return [
       String(i + 1),
       formatBytes(members.reduce((sum, { size }) => sum + size, 0)),

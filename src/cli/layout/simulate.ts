@@ -9,7 +9,7 @@ import {
   type SimulationRun,
   simulateChain,
   simulateUpdates,
-  summarise,
+  summarize,
 } from '../../layout/simulate.js';
 import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
@@ -147,7 +147,7 @@ function runsOf(
   });
   return lags.map((lag) => {
     const updates = simulateUpdates(chain, lag);
-    const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summarise(updates) };
+    const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summarize(updates) };
     return { result, chain, updates };
   });
 }

@@ -4,7 +4,10 @@ import fc from 'fast-check';
 import { type Item, partition } from '../../../plugins/layouts/partition.js';
 
 const items = fc.array(
-  fc.record({ size: fc.nat(1e8), stays: fc.double({ min: 0.02, max: 1, noNaN: true }) }),
+  fc.record({
+    size: fc.nat(1e8),
+    unchangedProbability: fc.double({ min: 0.02, max: 1, noNaN: true }),
+  }),
   {
     minLength: 1,
     maxLength: 60,
@@ -15,8 +18,11 @@ const items = fc.array(
 function cost(groups: readonly (readonly number[])[], all: readonly Item[]): number {
   return groups.reduce((sum, group) => {
     const members = group.map((i) => all[i] as Item);
-    const stays = members.reduce((product, each) => product * each.stays, 1);
-    return sum + members.reduce((bytes, { size }) => bytes + size, 0) * (1 - stays);
+    const unchangedProbability = members.reduce(
+      (product, each) => product * each.unchangedProbability,
+      1,
+    );
+    return sum + members.reduce((bytes, { size }) => bytes + size, 0) * (1 - unchangedProbability);
   }, 0);
 }
 

@@ -1,23 +1,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Placeable, stableLayers } from '../../../plugins/layouts/stable.js';
+import { type Source, stableLayers } from '../../../plugins/layouts/stable.js';
 
 /** Sizes from 1 kB to 60 MB and chances from hardly ever to more often than not: small and seldom are most. */
-const system = (count: number): Placeable[] =>
+const system = (count: number): Source[] =>
   Array.from({ length: count }, (_, i) => ({
     name: `source-${i}`,
     ids: [`source-${i}`],
     size: Math.round(1000 * 60_000 ** (((i * 7919) % count) / count)),
-    stays: 1 - (0.001 + 0.6 * (((i * 104_729) % count) / count) ** 4),
+    unchangedProbability: 1 - (0.001 + 0.6 * (((i * 104_729) % count) / count) ** 4),
   }));
 
 /** Expected bytes of an update, as a multiple of what they are with a layer for each source. */
-function expectedRatio(layers: readonly (readonly string[])[], all: readonly Placeable[]): number {
+function expectedRatio(layers: readonly (readonly string[])[], all: readonly Source[]): number {
   const byId = new Map(all.map((each) => [each.name, each]));
   const cost = (ids: readonly string[]) => {
-    const members = ids.map((id) => byId.get(id) as Placeable);
+    const members = ids.map((id) => byId.get(id) as Source);
     const size = members.reduce((sum, member) => sum + member.size, 0);
-    return size * (1 - members.reduce((product, { stays }) => product * stays, 1));
+    return (
+      size *
+      (1 - members.reduce((product, { unchangedProbability }) => product * unchangedProbability, 1))
+    );
   };
   const total = (groups: readonly (readonly string[])[]) =>
     groups.reduce((sum, ids) => sum + cost(ids), 0);
@@ -27,7 +30,7 @@ function expectedRatio(layers: readonly (readonly string[])[], all: readonly Pla
 /** Share of the bytes in layers that an earlier layout has too. */
 function keptShare(
   before: readonly (readonly string[])[],
-  all: readonly Placeable[],
+  all: readonly Source[],
   maxLayers: number,
 ): number {
   const keyOf = (ids: readonly string[]) => ids.toSorted().join();
@@ -60,7 +63,7 @@ for (const [count, maxLayers, ratio] of [
 test('what is large and changes often is alone', () => {
   const all = [
     ...system(300),
-    { name: 'kernel', ids: ['kernel', 'kernel-modules'], size: 1e8, stays: 0.5 },
+    { name: 'kernel', ids: ['kernel', 'kernel-modules'], size: 1e8, unchangedProbability: 0.5 },
   ];
   const layers = stableLayers(all, 64);
   assert.ok(layers.some((ids) => ids.join() === 'kernel,kernel-modules'));
@@ -73,7 +76,11 @@ test('one source that grows and changes more often, or is gone, leaves the layer
     kept.reduce((sum, share) => sum + share, 0) / kept.length;
   const some = all.filter((_, i) => i % 7 === 0);
   const changed = some.map((one) => {
-    const more = { ...one, size: one.size * 1.3, stays: 1 - (1 - one.stays) * 1.3 };
+    const more = {
+      ...one,
+      size: one.size * 1.3,
+      unchangedProbability: 1 - (1 - one.unchangedProbability) * 1.3,
+    };
     return keptShare(
       before,
       all.map((each) => (each === one ? more : each)),

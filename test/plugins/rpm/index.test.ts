@@ -177,7 +177,9 @@ test('facts: of packages without files, changelog or architecture too; keys are 
     'bare.noarch': {
       name: 'bare',
       source: 'bare',
-      packages: [{ name: 'bare', nevra: 'bare-1-1', size: 0, changelogTimes: [] }],
+      packages: [
+        { name: 'bare', nevra: 'bare-1-1', size: 0, buildTime: undefined, changelogTimes: [] },
+      ],
     },
     'full.noarch': {
       name: 'full',

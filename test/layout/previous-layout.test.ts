@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fingerprint, historySince, type LayoutRecord } from '../../src/layout/prior.js';
+import { fingerprint, historySince, type LayoutRecord } from '../../src/layout/previous-layout.js';
 import type { Component } from '../../src/plugin.js';
 
 const ids = ['a', 'b', 'c', 'd'];

@@ -118,7 +118,10 @@ function halved({ updates, changes }: ChangeCount): ChangeCount {
 }
 
 /** The layers of `prior` as a strategy sees them that is to place exactly `components`. */
-export function priorLayers(prior: LayoutRecord, components: readonly Component[]): PriorLayer[] {
+export function previousLayers(
+  prior: LayoutRecord,
+  components: readonly Component[],
+): PriorLayer[] {
   const wanted = new Set(components.map(({ id }) => id));
   const changes = changesSince(prior, components);
   return prior.layers.flatMap((layer) => {
