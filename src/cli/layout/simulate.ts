@@ -21,7 +21,7 @@ import { integer, logOptions, repeated } from '../options/values.js';
 import { formatBytes, formatTable } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
-import { htmlReport } from './html.js';
+import { htmlReport } from './html/report.js';
 import { openSeries, type Series, seriesHelp } from './series.js';
 
 /** Far above what any runtime takes. */
