@@ -4,7 +4,8 @@
  * stream (RFC 1951); a block refers to the 32 KiB before it and ends at a byte boundary (sync flush), as pigz does it.
  * zstd (RFC 8878) holds a frame for each block, as pzstd and zstd:chunked do it.
  */
-import { constants, crc32, deflateRawSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
+import { DEFLATE_WINDOW, deflateBlock } from '../bytes/deflate.js';
 import type { LayerCompression } from '../oci/media-types.js';
 import { loadZstd, ZSTD_VERSION } from './zstd.js';
 
@@ -49,8 +50,6 @@ export interface Frame {
 const BLOCK_SIZE = 1 << 20;
 /** Frames do not refer to each other: 1 MiB would cost 1.3 % of the size, 8 MiB would gain 0.2 %. */
 const ZSTD_BLOCK_SIZE = 4 << 20;
-/** How far back deflate can refer. */
-const DEFLATE_WINDOW = 1 << 15;
 const NOTHING = new Uint8Array();
 
 /** `UNSUPPORTED` where a package that it needs is not there. */
@@ -60,7 +59,7 @@ export async function createCompressor({ name, level }: Compression): Promise<Co
       return {
         blockSize: BLOCK_SIZE,
         window: DEFLATE_WINDOW,
-        compress: (block, before) => deflateBlock(block, before, level),
+        compress: (block, before) => deflateBlock(block, before, level, false),
         frame: gzipFrame,
       };
     case 'zstd': {
@@ -95,15 +94,6 @@ function zstdFrames(empty: Uint8Array): Frame {
     },
     end: () => (isEmpty ? empty : NOTHING),
   };
-}
-
-function deflateBlock(block: Uint8Array, dictionary: Uint8Array, level: number): Uint8Array {
-  return deflateRawSync(block, {
-    level,
-    finishFlush: constants.Z_SYNC_FLUSH,
-    chunkSize: BLOCK_SIZE,
-    ...(dictionary.length > 0 && { dictionary }),
-  });
 }
 
 /** Magic, deflate, no flags, mtime 0, no extra flags, unknown system. */

@@ -1,32 +1,49 @@
-/** One raw deflate stream (RFC 1951), compressed synchronously block by block. */
+/**
+ * A raw deflate stream (RFC 1951), compressed synchronously block by block as pigz does: each block is
+ * primed with the 32 KiB before it and ends at a byte boundary (sync flush). The bytes depend only on
+ * the content, the level and where the blocks end, and no more than one block is held in memory.
+ */
 import { constants, deflateRawSync } from 'node:zlib';
 
-/** How far back deflate can refer. */
-const DEFLATE_WINDOW = 1 << 15;
+/** How many bytes back deflate can refer. */
+export const DEFLATE_WINDOW = 1 << 15;
+/** Smallest output buffer that zlib is given. */
+const MIN_OUTPUT_SIZE = 1 << 10;
 
 /**
- * Each block is primed with the 32 KiB before it and ends at a byte boundary (sync flush), as pigz does: the bytes
- * depend on the content, the level and where the blocks end, and nothing but a block is held in memory.
+ * Compresses one block of a stream.
+ * @param before the last {@link DEFLATE_WINDOW} bytes before the block, or as many as there are
+ * @param isLast whether the block ends the stream
  */
+export function deflateBlock(
+  block: Uint8Array,
+  before: Uint8Array,
+  level: number,
+  isLast: boolean,
+): Uint8Array {
+  return deflateRawSync(block, {
+    level,
+    finishFlush: isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
+    chunkSize: Math.max(MIN_OUTPUT_SIZE, block.length),
+    dictionary: before.length > 0 ? before : undefined,
+  });
+}
+
+/** Compresses a stream whose blocks come one after the other. */
 export class RawDeflate {
   readonly #level: number;
-  #dictionary: Uint8Array | undefined;
+  #before: Uint8Array = new Uint8Array();
 
   constructor(level: number) {
     this.#level = level;
   }
 
-  /** The next part of the stream; the last block ends it. */
+  /** Compresses the next block; the last one ends the stream. */
   block(bytes: Uint8Array, isLast: boolean): Uint8Array {
-    const deflated = deflateRawSync(bytes, {
-      level: this.#level,
-      finishFlush: isLast ? constants.Z_FINISH : constants.Z_SYNC_FLUSH,
-      chunkSize: Math.max(1024, bytes.length),
-      ...(this.#dictionary && { dictionary: this.#dictionary }),
-    });
-    // A copy (slice of a Buffer would be a view): the caller fills its block again.
+    const deflated = deflateBlock(bytes, this.#before, this.#level, isLast);
     if (!isLast) {
-      this.#dictionary = new Uint8Array(bytes.subarray(-DEFLATE_WINDOW));
+      // A copy, as the caller reuses its buffer. `slice` of a Buffer would be a view.
+      this.#before = new Uint8Array(bytes.subarray(-DEFLATE_WINDOW));
     }
     return deflated;
   }

@@ -3,7 +3,7 @@
  * verification as for import. See write.ts and ../tree/ostree-tar.ts for the format. The rules are
  * those by which bootc's ostree-ext imports (`tar/import.rs`), and some more.
  */
-import type { ByteStream } from '../bytes/stream.js';
+import type { ByteStream, ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { FileHeader } from '../ostree/objects/file.js';
 import {
@@ -15,7 +15,6 @@ import {
 } from '../ostree/objects/object-name.js';
 import type { TarHeader } from '../tar/reader.js';
 import {
-  type ContentSink,
   checkChecksum,
   collectContent,
   contentHeader,

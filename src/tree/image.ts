@@ -3,7 +3,7 @@
  * other image.
  */
 import { pipeline, Readable } from 'node:stream';
-import type { ByteStream } from '../bytes/stream.js';
+import type { ByteStream, ContentSink } from '../bytes/stream.js';
 import { inContext, inContextAsync, must, OstrataError, wrapError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import { layerDecompressor } from '../oci/decompress.js';
@@ -15,13 +15,7 @@ import { startFileChecksum } from '../ostree/objects/file.js';
 import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
 import { type TarHeader, TarReader } from '../tar/reader.js';
 import { FileMap } from './file-map.js';
-import {
-  type ContentSink,
-  checkChecksum,
-  contentHeader,
-  hashContent,
-  readLayerTar,
-} from './layer-tar.js';
+import { checkChecksum, contentHeader, hashContent, readLayerTar } from './layer-tar.js';
 import { LayeredTree, type Source } from './layered.js';
 import { regularFile, wholeFile } from './lookup.js';
 import { isXattrsObject, ObjectXattrs, parseObjectPath, REPO_DIRECTORY } from './ostree-tar.js';

@@ -1,17 +1,9 @@
 /** What all readers of layer tars share: how entries are read, named and turned into objects. */
-import type { ByteStream } from '../bytes/stream.js';
+import type { ByteStream, ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
 import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
 import { type TarHeader, TarReader } from '../tar/reader.js';
-
-/** Takes the content of one file. */
-export interface ContentSink {
-  /** `bytes` are valid until the call returns. */
-  write(bytes: Uint8Array): void;
-  /** The content is complete. */
-  finish(): void;
-}
 
 /**
  * Reads a tar to its end. `onEntry` is called for every entry and returns what takes its content,

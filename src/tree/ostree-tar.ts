@@ -10,11 +10,12 @@
  *   objects/HH/REST.file               the object itself, a regular file or symlink
  * Paths of the commit follow as hard links to objects. A hard link names an entry before it.
  */
+import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import { sha256Hex } from '../ostree/objects/object-name.js';
 import { MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
 import type { TarHeader } from '../tar/reader.js';
-import { type ContentSink, checkChecksum, collectContent } from './layer-tar.js';
+import { checkChecksum, collectContent } from './layer-tar.js';
 
 /** Where the repository lies in the image; without a leading slash, as names in a tar have none. */
 export const REPO_DIRECTORY = 'sysroot/ostree/repo';

@@ -187,7 +187,7 @@ suite('the client', needs(...worldNeeds), () => {
     const unencapsulated = ['container', 'unencapsulate', `--repo=${repo}`, unverified(old)];
     refused(
       [...unencapsulated, '--write-ref=../os'],
-      /^error: "\.\.\/os" is no name for an ostree ref$/m,
+      /^error: "\.\.\/os" is not a name for an ostree ref$/m,
     );
     assert.deepEqual(refs(repo), []);
   });

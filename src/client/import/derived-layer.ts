@@ -4,20 +4,16 @@
  * stay files; they take effect when layers are merged. The rules are those of bootc's ostree-ext:
  * https://github.com/bootc-dev/bootc/blob/main/crates/ostree-ext/src/tar/write.rs
  */
+import type { ContentSink } from '../../bytes/stream.js';
 import type { Xattrs } from '../../bytes/xattrs.js';
 import { OstrataError } from '../../errors.js';
 import { type Dirmeta, S_IFDIR, S_IFLNK } from '../../ostree/objects/dirmeta.js';
 import type { FileHeader } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
+import type { NewContentSink } from '../../ostree/write/content-writer.js';
 import type { TarHeader } from '../../tar/reader.js';
 import { MAX_TREE_ENTRIES } from '../../tree/file-map.js';
-import {
-  type ContentSink,
-  contentHeader,
-  hashContent,
-  pathComponents,
-  readLayerTar,
-} from '../../tree/layer-tar.js';
+import { contentHeader, hashContent, pathComponents, readLayerTar } from '../../tree/layer-tar.js';
 import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
 
 /** Mounted over in a running system: the directories stay, their content is dropped. */
@@ -50,15 +46,8 @@ export interface DerivedLayer {
   readonly dropped: ReadonlyMap<string, number>;
 }
 
-/** Takes the content of an object whose checksum is known when it ends. */
-export interface NewObjectWriter {
-  /** `bytes` are valid until the call returns. */
-  write(bytes: Uint8Array): void;
-  finish(checksum: string): void;
-}
-
 export interface NewObjectSink {
-  newFile(header: FileHeader): NewObjectWriter;
+  newFile(header: FileHeader): NewContentSink;
 }
 
 /**

@@ -13,6 +13,8 @@ export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
+/** All of st_mode that chmod(2) can set. */
+export const PERMISSION_BITS = 0o7777;
 /** S_IFMT and the twelve permission bits: all that fits st_mode. */
 const MODE_BITS = 0o177777;
 

@@ -1,4 +1,7 @@
-/** Writes one content object to a file, in the form that each mode of repository keeps (see archive.ts and bare.ts). */
+/**
+ * Writes one content object to a file, in the form of each repository mode. The forms are described
+ * in archive.ts and bare.ts, which read them.
+ */
 import {
   closeSync,
   fchmodSync,
@@ -10,78 +13,89 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { RawDeflate } from '../../bytes/deflate.js';
-import { OstrataError } from '../../errors.js';
+import type { ContentSink } from '../../bytes/stream.js';
+import { must, OstrataError } from '../../errors.js';
 import { writeFully } from '../../system/write-fully.js';
 import { setXattr } from '../../system/xattr.js';
-import type { RepoMode } from '../config.js';
-import { encodeOwnerModeXattrs } from '../objects/dirmeta.js';
+import type { RepoConfig, RepoMode } from '../config.js';
+import { encodeOwnerModeXattrs, PERMISSION_BITS } from '../objects/dirmeta.js';
 import { type FileHeader, fileType, filezHeaderBytes } from '../objects/file.js';
 import { decodeXattrs } from '../objects/xattr-list.js';
 
 /** Content is compressed in blocks of this many bytes. */
 const DEFLATE_BLOCK = 1 << 20;
 const SYMLINK_MODE = 0o120777;
+/** Mode of the files of objects that keep their own mode elsewhere. */
 const OBJECT_MODE = 0o644;
 /** Permissions that an object of a bare-user repository may have in the file system. */
 const BARE_USER_MASK = 0o775;
 
-/** Takes the content of one object. */
-export interface ContentWriter {
+/** Takes the content of one file whose object checksum is known only at its end. */
+export interface NewContentSink {
   /** `bytes` are valid until the call returns. */
   write(bytes: Uint8Array): void;
-  /** All content was written: gives the file its attributes and closes it. */
-  finish(): void;
+  /** The content is complete; `checksum` is the checksum of the object. */
+  finish(checksum: string): void;
+}
+
+/** Writes one object file. `finish` gives the file its attributes and closes it. */
+export interface ContentWriter extends ContentSink {
   /** Closes the file as it is. */
   abandon(): void;
 }
 
-/** Extension of content objects. */
+/** Returns the kind, which is the file extension, of content objects in a repository. */
 export function contentExtension(mode: RepoMode): 'filez' | 'file' {
   return mode === 'archive' ? 'filez' : 'file';
 }
 
-/** Begins a file at `path`, which must not exist. Throws `UNSUPPORTED` for what the mode cannot hold. */
+/**
+ * Begins the file of a content object at `path`, which must not exist.
+ * Throws `UNSUPPORTED` for what a repository of this mode cannot hold.
+ */
 export function createContent(
-  mode: RepoMode,
+  config: Pick<RepoConfig, 'mode' | 'zlibLevel'>,
   path: string,
   header: FileHeader,
-  options: { readonly zlibLevel: number },
 ): ContentWriter {
   const isSymlink = fileType(header.mode) === 'symlink';
-  switch (mode) {
+  switch (config.mode) {
     case 'archive':
       return isSymlink
-        ? wholeFile(path, filezHeaderBytes(header))
-        : new FilezWriter(path, header, options.zlibLevel);
+        ? createFile(path, filezHeaderBytes(header))
+        : new FilezWriter(path, header, config.zlibLevel);
     case 'bare':
       return isSymlink
-        ? symlinkFile(path, header)
+        ? createSymlink(path, header)
         : new FileWriter(path, (fd) => setAttributes(fd, path, header));
     case 'bare-user':
       return new FileWriter(
         path,
         (fd) => setUserMeta(fd, path, header),
-        isSymlink ? targetBytes(header) : undefined,
+        isSymlink ? Buffer.from(`${targetOf(header)}\0`) : undefined,
       );
     case 'bare-user-only':
-      checkCanonical(header);
-      if (isSymlink) {
-        return symlinkFile(path, header);
-      }
-      return new FileWriter(path, (fd) => fchmodSync(fd, header.mode & 0o7777));
+      requireCanonical(header);
+      return isSymlink
+        ? createSymlink(path, header)
+        : new FileWriter(path, (fd) => fchmodSync(fd, header.mode & PERMISSION_BITS));
     case 'bare-split-xattrs':
       throw new OstrataError('UNSUPPORTED', 'repositories of mode bare-split-xattrs are read only');
   }
 }
 
+/** Writes the content of an object as it is. */
 class FileWriter implements ContentWriter {
   readonly #fd: number;
-  readonly #attributes: (fd: number) => void;
+  readonly #setAttributes: (fd: number) => void;
 
-  /** @param attributes called before the file is closed @param content written at once */
-  constructor(path: string, attributes: (fd: number) => void, content?: Uint8Array) {
+  /**
+   * @param setAttributes called before the file is closed
+   * @param content written at once
+   */
+  constructor(path: string, setAttributes: (fd: number) => void, content?: Uint8Array) {
     this.#fd = openSync(path, 'wx', 0o600);
-    this.#attributes = attributes;
+    this.#setAttributes = setAttributes;
     if (content !== undefined) {
       this.write(content);
     }
@@ -92,8 +106,9 @@ class FileWriter implements ContentWriter {
   }
 
   finish(): void {
-    this.#attributes(this.#fd);
-    futimesSync(this.#fd, 0, 0); // every object has the same time: compilers compare them
+    this.#setAttributes(this.#fd);
+    // All objects have the same mtime: compilers and caches compare the times of deployed files.
+    futimesSync(this.#fd, 0, 0);
     closeSync(this.#fd);
   }
 
@@ -102,19 +117,22 @@ class FileWriter implements ContentWriter {
   }
 }
 
-/** Collects content into blocks and compresses them. */
+/** Collects the content of an object into blocks and compresses them. */
 class FilezWriter implements ContentWriter {
   readonly #fd: number;
   readonly #deflate: RawDeflate;
   readonly #block: Buffer;
-  #left: number;
+  /** Bytes in `#block`. */
   #filled = 0;
+  /** Bytes of content that are not yet compressed. */
+  #left: number;
 
   constructor(path: string, header: FileHeader, level: number) {
     this.#fd = openSync(path, 'wx', OBJECT_MODE);
     this.#deflate = new RawDeflate(level);
     this.#block = Buffer.allocUnsafe(Math.min(header.size, DEFLATE_BLOCK));
     this.#left = header.size;
+
     writeFully(this.#fd, filezHeaderBytes(header));
     if (header.size === 0) {
       this.#compress(this.#block);
@@ -123,18 +141,21 @@ class FilezWriter implements ContentWriter {
 
   write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      const wanted = Math.min(this.#left, DEFLATE_BLOCK);
-      const length = Math.min(bytes.length - at, wanted - this.#filled);
-      if (length === wanted) {
-        this.#compress(bytes.subarray(at, at + length));
-      } else {
-        this.#block.set(bytes.subarray(at, at + length), this.#filled);
-        this.#filled += length;
-        if (this.#filled === wanted) {
-          this.#compress(this.#block.subarray(0, wanted));
-        }
-      }
+      const blockSize = Math.min(this.#left, DEFLATE_BLOCK);
+      const length = Math.min(bytes.length - at, blockSize - this.#filled);
+      const part = bytes.subarray(at, at + length);
       at += length;
+
+      // A whole block needs no copy.
+      if (length === blockSize) {
+        this.#compress(part);
+        continue;
+      }
+      this.#block.set(part, this.#filled);
+      this.#filled += length;
+      if (this.#filled === blockSize) {
+        this.#compress(this.#block.subarray(0, blockSize));
+      }
     }
   }
 
@@ -150,21 +171,20 @@ class FilezWriter implements ContentWriter {
   #compress(block: Uint8Array): void {
     this.#left -= block.length;
     this.#filled = 0;
-    writeFully(this.#fd, this.#deflate.block(block, this.#left === 0));
+    const isLast = this.#left === 0;
+    writeFully(this.#fd, this.#deflate.block(block, isLast));
   }
 }
 
-/** An object that is complete as soon as it is begun. */
-function complete(): ContentWriter {
-  return { write: () => {}, finish: () => {}, abandon: () => {} };
-}
+/** The writer of an object that was complete when it was begun. */
+const COMPLETE: ContentWriter = { write() {}, finish() {}, abandon() {} };
 
-function wholeFile(path: string, bytes: Uint8Array): ContentWriter {
+function createFile(path: string, bytes: Uint8Array): ContentWriter {
   writeObjectFile(path, bytes);
-  return complete();
+  return COMPLETE;
 }
 
-/** Creates a file of an object that has no mode of its own: everyone may read it, whatever the umask. */
+/** Creates the file of an object without a mode of its own: readable by all, whatever the umask. */
 export function writeObjectFile(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, 'wx', OBJECT_MODE);
   try {
@@ -175,31 +195,38 @@ export function writeObjectFile(path: string, bytes: Uint8Array): void {
   }
 }
 
-function symlinkFile(path: string, header: FileHeader): ContentWriter {
+function createSymlink(path: string, header: FileHeader): ContentWriter {
   if (header.mode !== SYMLINK_MODE) {
     throw new OstrataError(
       'UNSUPPORTED',
       `a symlink of mode 0${header.mode.toString(8)} in a bare repository`,
     );
   }
-  symlinkSync(header.target as string, path);
+
+  symlinkSync(targetOf(header), path);
   if (header.uid !== process.getuid?.() || header.gid !== process.getgid?.()) {
     lchownSync(path, header.uid, header.gid);
   }
-  for (const [name, value] of decodeXattrs(header.xattrsBytes)) {
-    setXattr(path, name, value);
-  }
+  setXattrs(path, header);
   lutimesSync(path, 0, 0);
-  return complete();
+  return COMPLETE;
 }
 
-/** In this order: a new owner takes away setuid bits and capabilities. */
+function targetOf(header: FileHeader): string {
+  return must(header.target, 'the target of a symlink');
+}
+
+/** The order matters: chown(2) clears setuid bits and capabilities. */
 function setAttributes(fd: number, path: string, header: FileHeader): void {
   fchownSync(fd, header.uid, header.gid);
+  setXattrs(path, header);
+  fchmodSync(fd, header.mode & PERMISSION_BITS);
+}
+
+function setXattrs(path: string, header: FileHeader): void {
   for (const [name, value] of decodeXattrs(header.xattrsBytes)) {
     setXattr(path, name, value);
   }
-  fchmodSync(fd, header.mode & 0o7777);
 }
 
 function setUserMeta(fd: number, path: string, header: FileHeader): void {
@@ -208,24 +235,31 @@ function setUserMeta(fd: number, path: string, header: FileHeader): void {
   fchmodSync(fd, isSymlink ? OBJECT_MODE : (header.mode & BARE_USER_MASK) | 0o400);
 }
 
-function targetBytes({ target }: FileHeader): Uint8Array {
-  return Buffer.from(`${target}\0`);
-}
-
-/** A bare-user-only repository keeps no owner, no xattrs and no special bits: the checksum would not be that of what is read. */
-function checkCanonical({ uid, gid, mode, xattrsBytes }: FileHeader): void {
-  const rule =
-    uid !== 0 || gid !== 0
-      ? `is owned by ${uid}:${gid}`
-      : xattrsBytes.length > 0
-        ? 'has xattrs'
-        : fileType(mode) === 'file' && (mode & 0o7777 & ~BARE_USER_MASK) !== 0
-          ? `has mode 0${(mode & 0o7777).toString(8)}`
-          : undefined;
-  if (rule !== undefined) {
+/**
+ * A bare-user-only repository keeps neither owner nor xattrs nor special permission bits. An object
+ * with any of them would be read back with another checksum.
+ */
+function requireCanonical(header: FileHeader): void {
+  const reason = whyNotCanonical(header);
+  if (reason !== undefined) {
     throw new OstrataError(
       'UNSUPPORTED',
-      `it ${rule}, and a bare-user-only repository holds only what was committed with canonical permissions`,
+      `it ${reason}, and a bare-user-only repository holds only what was committed with ` +
+        'canonical permissions',
     );
   }
+}
+
+function whyNotCanonical({ uid, gid, mode, xattrsBytes }: FileHeader): string | undefined {
+  if (uid !== 0 || gid !== 0) {
+    return `is owned by ${uid}:${gid}`;
+  }
+  if (xattrsBytes.length > 0) {
+    return 'has xattrs';
+  }
+  const permissions = mode & PERMISSION_BITS;
+  if (fileType(mode) === 'file' && (permissions & ~BARE_USER_MASK) !== 0) {
+    return `has mode 0${permissions.toString(8)}`;
+  }
+  return undefined;
 }

@@ -1,61 +1,73 @@
-/** A tree of a commit that is changed: directories are read when they are entered, and only changed ones written. */
+/**
+ * The tree of a commit while it is changed. A directory is read when it is first looked into, and
+ * only changed directories are written again.
+ */
 import { compareUtf8 } from '../../bytes/text.js';
 import { encodeDirtree } from '../objects/dirtree.js';
 import { sha256Hex } from '../objects/object-name.js';
 import type { EncodedObject } from '../objects/object-set.js';
 import type { OstreeRepo } from '../repo.js';
 
+interface Directory {
+  /** Checksums of content objects by name. */
+  readonly files: Map<string, string>;
+  readonly dirs: Map<string, MutableTree>;
+}
+
 export class MutableTree {
   /** Checksum of the directory's dirmeta object. */
   readonly dirmeta: string;
   readonly repo: OstreeRepo;
-  /** The dirtree that this is while nothing below was changed. */
+  /** Checksum of the dirtree object; undefined once something below the directory has changed. */
   #stored: string | undefined;
-  #loaded:
-    | { readonly files: Map<string, string>; readonly dirs: Map<string, MutableTree> }
-    | undefined;
+  #loaded: Directory | undefined;
 
-  /** @param stored checksum of a dirtree in `repo`; undefined: an empty directory */
+  /** @param stored checksum of a dirtree in `repo`; undefined for an empty directory */
   constructor(repo: OstreeRepo, dirmeta: string, stored?: string) {
     this.repo = repo;
     this.dirmeta = dirmeta;
     this.#stored = stored;
   }
 
-  /** Content objects by name. */
+  /** Checksums of content objects by name. */
   get files(): ReadonlyMap<string, string> {
     return this.#load().files;
   }
+
+  /** Subdirectories by name. To change one, get it from {@link enter}. */
   get dirs(): ReadonlyMap<string, MutableTree> {
     return this.#load().dirs;
   }
 
-  /** Takes the place of whatever has that name. */
+  /** Adds a file; replaces a file or directory of that name. */
   setFile(name: string, checksum: string): void {
     const { files, dirs } = this.#change();
     dirs.delete(name);
     files.set(name, checksum);
   }
 
+  /** Adds a directory; replaces a file or directory of that name. */
   setDir(name: string, tree: MutableTree): void {
     const { files, dirs } = this.#change();
     files.delete(name);
     dirs.set(name, tree);
   }
 
+  /** Removes the file or directory `name`, if there is one. */
   remove(name: string): void {
     const { files, dirs } = this.#change();
     files.delete(name);
     dirs.delete(name);
   }
 
+  /** Removes everything in the directory. */
   clear(): void {
     const { files, dirs } = this.#change();
     files.clear();
     dirs.clear();
   }
 
-  /** The directory `name`, which the caller will change. */
+  /** Returns the directory `name` for a caller that will change it. */
   enter(name: string): MutableTree | undefined {
     const dir = this.dirs.get(name);
     if (dir !== undefined) {
@@ -64,54 +76,73 @@ export class MutableTree {
     return dir;
   }
 
-  /** The content object at `path` (no leading slash, no symlinks followed); undefined where no file is. */
+  /**
+   * Returns the checksum of the content object at `path`, or undefined if no file is there.
+   * @param path relative, without a leading slash; symlinks are not followed
+   */
   lookup(path: string): string | undefined {
-    const [first = '', ...rest] = path.split('/');
-    return rest.length === 0 ? this.files.get(first) : this.dirs.get(first)?.lookup(rest.join('/'));
+    const slash = path.indexOf('/');
+    if (slash < 0) {
+      return this.files.get(path);
+    }
+    return this.dirs.get(path.slice(0, slash))?.lookup(path.slice(slash + 1));
   }
 
-  /** The checksum of the dirtree; `emit` gets the changed ones, the innermost first. */
+  /** Returns the checksum of the dirtree. `emit` is given the changed dirtrees, innermost first. */
   write(emit: (object: EncodedObject) => void): string {
     if (this.#stored !== undefined) {
       return this.#stored;
     }
+
     const { files, dirs } = this.#load();
-    const byName = (a: { readonly name: string }, b: { readonly name: string }) =>
-      compareUtf8(a.name, b.name);
+    const fileEntries = [...files].map(([name, checksum]) => ({ name, checksum }));
+    const dirEntries = [...dirs].map(([name, dir]) => ({
+      name,
+      dirtree: dir.write(emit),
+      dirmeta: dir.dirmeta,
+    }));
     const bytes = encodeDirtree({
-      files: [...files].map(([name, checksum]) => ({ name, checksum })).sort(byName),
-      dirs: [...dirs]
-        .map(([name, dir]) => ({ name, dirtree: dir.write(emit), dirmeta: dir.dirmeta }))
-        .sort(byName),
+      files: fileEntries.sort(byName),
+      dirs: dirEntries.sort(byName),
     });
+
     const checksum = sha256Hex(bytes);
     emit({ kind: 'dirtree', checksum, bytes });
     this.#stored = checksum;
     return checksum;
   }
 
-  #change() {
+  #change(): Directory {
     const loaded = this.#load();
     this.#stored = undefined;
     return loaded;
   }
 
-  #load() {
-    if (this.#loaded === undefined) {
-      const { files, dirs } =
-        this.#stored === undefined ? EMPTY : this.repo.loadDirtree(this.#stored).parsed;
-      this.#loaded = {
-        files: new Map(files.map(({ name, checksum }) => [name, checksum])),
-        dirs: new Map(
-          dirs.map(({ name, dirtree, dirmeta }) => [
-            name,
-            new MutableTree(this.repo, dirmeta, dirtree),
-          ]),
-        ),
-      };
-    }
+  #load(): Directory {
+    this.#loaded ??= this.#read();
     return this.#loaded;
+  }
+
+  #read(): Directory {
+    const files = new Map<string, string>();
+    const dirs = new Map<string, MutableTree>();
+    if (this.#stored !== undefined) {
+      const dirtree = this.repo.loadDirtree(this.#stored).parsed;
+      for (const { name, checksum } of dirtree.files) {
+        files.set(name, checksum);
+      }
+      for (const dir of dirtree.dirs) {
+        dirs.set(dir.name, new MutableTree(this.repo, dir.dirmeta, dir.dirtree));
+      }
+    }
+    return { files, dirs };
   }
 }
 
-const EMPTY = { files: [], dirs: [] };
+interface Named {
+  readonly name: string;
+}
+
+function byName(a: Named, b: Named): number {
+  return compareUtf8(a.name, b.name);
+}

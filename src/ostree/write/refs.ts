@@ -1,17 +1,23 @@
-/** Refs below `refs/heads/` of a repository: written by rename, so that each names a commit at any time. */
+/**
+ * Writes, removes and lists the refs below `refs/heads/` of a repository. A ref is published by
+ * rename, so that it names a commit at any time.
+ */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { inContext, OstrataError } from '../../errors.js';
 import { isRefName } from '../refs.js';
 import { syncPath } from './stage.js';
 
-/** A ref is a file: NAME_MAX of Linux. */
+/** A component of a ref is a file name: NAME_MAX of Linux. */
 const MAX_COMPONENT_BYTES = 255;
 
-/** Makes `ref` name a commit. @param temporary a file that holds the commit's checksum and is on the disk */
+/**
+ * Makes `ref` name a commit.
+ * @param temporary a file that holds the checksum of the commit and is on the disk
+ */
 export function publishRef(repoPath: string, ref: string, temporary: string, fsync: boolean): void {
   inContext(`writing ref ${ref} of ${repoPath}`, () => {
-    const path = join(repoPath, 'refs', 'heads', ref);
+    const path = refPath(repoPath, ref);
     mkdirSync(dirname(path), { recursive: true });
     renameSync(temporary, path);
     if (fsync) {
@@ -20,38 +26,42 @@ export function publishRef(repoPath: string, ref: string, temporary: string, fsy
   });
 }
 
-/** `USAGE` for what ostree, or a file system, does not take as the name of a ref. */
+/** Throws `USAGE` unless ostree and the file system accept `ref` as the name of a ref. */
 export function checkRefName(ref: string): void {
   if (!isRefName(ref)) {
-    throw new OstrataError('USAGE', `${JSON.stringify(ref)} is no name for an ostree ref`);
+    throw new OstrataError('USAGE', `${JSON.stringify(ref)} is not a name for an ostree ref`);
   }
   if (ref.split('/').some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES)) {
     throw new OstrataError(
       'USAGE',
-      `${JSON.stringify(ref)}: a part of an ostree ref has at most ${MAX_COMPONENT_BYTES} bytes`,
+      `${JSON.stringify(ref)}: a component of an ostree ref has at most ${MAX_COMPONENT_BYTES} bytes`,
     );
   }
 }
 
-/** Removes `ref`; its objects stay. */
+/** Removes `ref` if it exists. Its objects stay. */
 export function deleteRef(repoPath: string, ref: string): void {
   inContext(`removing ref ${ref} of ${repoPath}`, () =>
-    rmSync(join(repoPath, 'refs', 'heads', ref), { force: true }),
+    rmSync(refPath(repoPath, ref), { force: true }),
   );
 }
 
-/** Names of the refs below `prefix`, sorted by UTF-16 code units. */
+/** Returns the names of the refs below `prefix`, sorted by UTF-16 code units. */
 export function listRefs(repoPath: string, prefix: string): string[] {
-  const top = join(repoPath, 'refs', 'heads', prefix);
+  const heads = refPath(repoPath, '');
+  const top = refPath(repoPath, prefix);
   if (!existsSync(top)) {
     return [];
   }
+
   return inContext(`listing refs of ${repoPath}`, () =>
     readdirSync(top, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) =>
-        join(entry.parentPath, entry.name).slice(join(repoPath, 'refs', 'heads').length + 1),
-      )
+      .map((entry) => relative(heads, join(entry.parentPath, entry.name)))
       .sort(),
   );
+}
+
+function refPath(repoPath: string, ref: string): string {
+  return join(repoPath, 'refs', 'heads', ref);
 }

@@ -1,6 +1,7 @@
 /**
- * Objects on their way into a repository: written to a private directory below its `tmp`, published by rename when all
- * of them are there and on the disk. What a process that ended left behind is no part of the repository.
+ * Objects on their way into a repository. They are written to a private directory below its `tmp`, and
+ * published by rename when all of them are complete and on the disk. What a process that ended left
+ * in its directory is not part of the repository.
  */
 import {
   closeSync,
@@ -19,7 +20,8 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { inContext, OstrataError } from '../../errors.js';
+import type { ContentSink } from '../../bytes/stream.js';
+import { errnoOf, inContext, must, OstrataError } from '../../errors.js';
 import { libcIfThere } from '../../system/libc.js';
 import type { RepoConfig } from '../config.js';
 import type { FileHeader } from '../objects/file.js';
@@ -35,40 +37,45 @@ import {
   type ContentWriter,
   contentExtension,
   createContent,
+  type NewContentSink,
   writeObjectFile,
 } from './content-writer.js';
 
-const PREFIX = 'ostrata-';
-/** How much may be written before the free space is looked at again. */
+const DIRECTORY_PREFIX = 'ostrata-';
+/** File name of a content object whose checksum is not known yet. */
+const NEW_FILE = 'new';
+/** Bytes that may be written before the free space is looked at again. */
 const SPACE_STEP = 256 << 20;
 
-/** What a stage needs to know of its repository; plain data, for worker threads. */
+/** The repository that a stage writes for. Plain data, so that worker threads can be given it. */
 export interface StageTarget {
   readonly path: string;
   readonly config: RepoConfig;
 }
 
-/** A new private directory for stages. */
+/** Creates a private directory for the stages of this process. */
 export function createStagingDirectory(repoPath: string): string {
   mkdirSync(join(repoPath, 'tmp'), { recursive: true });
-  return mkdtempSync(join(repoPath, 'tmp', PREFIX));
+  return mkdtempSync(join(repoPath, 'tmp', DIRECTORY_PREFIX));
 }
 
-/** Removes staging directories. Call it only where no other process can be writing: with the exclusive lock. */
+/** Removes all staging directories. The caller holds the exclusive lock: no other process writes. */
 export function removeStagingDirectories(repoPath: string): void {
   const tmp = join(repoPath, 'tmp');
   for (const name of existsSync(tmp) ? readdirSync(tmp) : []) {
-    if (name.startsWith(PREFIX)) {
+    if (name.startsWith(DIRECTORY_PREFIX)) {
       rmSync(join(tmp, name), { recursive: true, force: true });
     }
   }
 }
 
+/** Writes objects to one directory. At most one content object is open at a time. */
 export class ObjectStage {
   readonly #target: StageTarget;
   readonly #directory: string;
   readonly #names = new Set<string>();
-  #open: ContentWriter | undefined;
+  #open: StagedObjectWriter | undefined;
+  /** Bytes that may be written without looking at the free space again. */
   #space = 0;
 
   /** @param directory an empty one on the repository's file system */
@@ -77,17 +84,20 @@ export class ObjectStage {
     this.#directory = directory;
   }
 
-  /** `CHECKSUM.extension` of what was written: what {@link publishObjects} takes. */
+  /** The names of the objects that were written, for {@link publishObjects}. */
   get names(): ReadonlySet<string> {
     return this.#names;
   }
 
-  /** Whether the repository or this stage has the object. */
+  /** Whether the repository or this stage has the object `name`. */
   has(name: string): boolean {
     return this.#names.has(name) || hasObject(this.#target.path, name);
   }
 
-  /** Writes a metadata object whose checksum the caller has verified; commitmeta replaces what is there. */
+  /**
+   * Writes a metadata object unless it is there already; commitmeta replaces what is there.
+   * The caller has verified the checksum.
+   */
   metadata(kind: MetadataKind, checksum: string, bytes: Uint8Array): void {
     const name = encodeObjectName(checksum, kind);
     if (bytes.length > MAX_METADATA_SIZE) {
@@ -99,108 +109,152 @@ export class ObjectStage {
     if (kind !== 'commitmeta' && this.has(name)) {
       return;
     }
+
     this.#reserve(bytes.length);
     inContext(`writing object ${name}`, () => writeObjectFile(join(this.#directory, name), bytes));
     this.#names.add(name);
   }
 
-  /** Begins a content object; undefined where it is there already. The caller verifies the checksum before `finish`. */
-  file(
-    checksum: string,
-    header: FileHeader,
-  ): { write(bytes: Uint8Array): void; finish(): void } | undefined {
-    const { mode } = this.#target.config;
-    const name = encodeObjectName(checksum, contentExtension(mode));
-    if (this.has(name)) {
-      return undefined;
-    }
-    this.#reserve(header.size);
-    const writing = `writing object ${name}`;
-    const writer = inContext(writing, () =>
-      createContent(mode, join(this.#directory, name), header, this.#target.config),
-    );
-    this.#open = writer;
-    return {
-      write: (bytes) => inContext(writing, () => writer.write(bytes)),
-      finish: () => {
-        this.#open = undefined;
-        inContext(writing, () => writer.finish());
-        this.#names.add(name);
-      },
-    };
+  /**
+   * Begins a content object. Returns undefined if it is there already.
+   * The caller verifies the checksum before it calls `finish`.
+   */
+  file(checksum: string, header: FileHeader): ContentSink | undefined {
+    const name = this.#contentName(checksum);
+    return this.has(name) ? undefined : this.#begin(name, header, checksum);
   }
 
   /** Begins a content object whose checksum is known when it ends. */
-  newFile(header: FileHeader): { write(bytes: Uint8Array): void; finish(checksum: string): void } {
-    const { mode } = this.#target.config;
-    const path = join(this.#directory, 'new');
-    this.#reserve(header.size);
-    const writer = inContext('writing an object', () =>
-      createContent(mode, path, header, this.#target.config),
-    );
-    this.#open = writer;
-    return {
-      write: (bytes) => inContext('writing an object', () => writer.write(bytes)),
-      finish: (checksum) => {
-        this.#open = undefined;
-        const name = encodeObjectName(checksum, contentExtension(mode));
-        inContext(`writing object ${name}`, () => {
-          writer.finish();
-          if (this.has(name)) {
-            unlinkSync(path);
-          } else {
-            renameSync(path, join(this.#directory, name));
-          }
-        });
-        if (!hasObject(this.#target.path, name)) {
-          this.#names.add(name);
-        }
-      },
-    };
+  newFile(header: FileHeader): NewContentSink {
+    return this.#begin(NEW_FILE, header);
   }
 
-  /** Closes what is open; the directory is the caller's to remove. */
+  /** Closes the object that is open. The caller removes the directory. */
   abandon(): void {
     this.#open?.abandon();
     this.#open = undefined;
   }
 
-  /** Fails before the file system is fuller than the repository's config allows. */
+  #begin(fileName: string, header: FileHeader, checksum?: string): StagedObjectWriter {
+    this.#reserve(header.size);
+    const { config } = this.#target;
+    const path = join(this.#directory, fileName);
+    const context = checksum === undefined ? 'writing an object' : `writing object ${fileName}`;
+
+    const content = inContext(context, () => createContent(config, path, header));
+    const onFinish = (finished: string) => this.#keep(fileName, this.#contentName(finished));
+    this.#open = new StagedObjectWriter(content, context, onFinish, checksum);
+    return this.#open;
+  }
+
+  /** Gives a finished file its name, or removes it if there is such an object by now. */
+  #keep(fileName: string, name: string): void {
+    if (fileName === name) {
+      this.#names.add(name);
+      return;
+    }
+
+    const path = join(this.#directory, fileName);
+    if (this.has(name)) {
+      unlinkSync(path);
+      return;
+    }
+    renameSync(path, join(this.#directory, name));
+    this.#names.add(name);
+  }
+
+  #contentName(checksum: string): string {
+    return encodeObjectName(checksum, contentExtension(this.#target.config.mode));
+  }
+
+  /** Throws `IO` before the file system is fuller than the repository's config allows. */
   #reserve(size: number): void {
     if (size > this.#space) {
-      const { bavail, bsize, blocks } = statfsSync(this.#target.path);
-      const { minFree } = this.#target.config;
-      const reserved = 'bytes' in minFree ? minFree.bytes : blocks * bsize * minFree.part;
-      const available = bavail * bsize - reserved;
-      if (size > available) {
-        throw new OstrataError(
-          'IO',
-          `no space: an object of ${size} bytes, ${Math.max(0, Math.floor(available))} bytes may be used of ` +
-            `${bavail * bsize} free (min-free-space of ${this.#target.path})`,
-        );
-      }
+      const available = this.#availableSpace(size);
       this.#space = Math.max(size, Math.min(available, SPACE_STEP));
     }
     this.#space -= size;
   }
+
+  #availableSpace(size: number): number {
+    const { path, config } = this.#target;
+    const { bavail, bsize, blocks } = statfsSync(path);
+    const free = bavail * bsize;
+    const reserved =
+      'bytes' in config.minFree ? config.minFree.bytes : blocks * bsize * config.minFree.part;
+    const available = free - reserved;
+    if (size > available) {
+      const usable = Math.max(0, Math.floor(available));
+      throw new OstrataError(
+        'IO',
+        `no space: an object of ${size} bytes, ${usable} bytes may be used of ${free} free ` +
+          `(min-free-space of ${path})`,
+      );
+    }
+    return available;
+  }
 }
 
-/** @param name `CHECKSUM.extension` */
+/** One content object of a stage. Its checksum is given at the start or, if not known, at the end. */
+class StagedObjectWriter implements ContentWriter, NewContentSink {
+  readonly #content: ContentWriter;
+  readonly #context: string;
+  readonly #onFinish: (checksum: string) => void;
+  readonly #checksum: string | undefined;
+  #isOpen = true;
+
+  /**
+   * @param context the beginning of errors
+   * @param onFinish called when the file is closed
+   */
+  constructor(
+    content: ContentWriter,
+    context: string,
+    onFinish: (checksum: string) => void,
+    checksum?: string,
+  ) {
+    this.#content = content;
+    this.#context = context;
+    this.#onFinish = onFinish;
+    this.#checksum = checksum;
+  }
+
+  write(bytes: Uint8Array): void {
+    inContext(this.#context, () => this.#content.write(bytes));
+  }
+
+  finish(checksum = this.#checksum): void {
+    const known = must(checksum, 'the checksum of a finished object');
+    this.#isOpen = false;
+    inContext(this.#context, () => {
+      this.#content.finish();
+      this.#onFinish(known);
+    });
+  }
+
+  abandon(): void {
+    if (this.#isOpen) {
+      this.#isOpen = false;
+      this.#content.abandon();
+    }
+  }
+}
+
+/** Whether the repository itself, not its parent, has the object `name`. */
 export function hasObject(repoPath: string, name: string): boolean {
-  return (
-    lstatSync(join(repoPath, 'objects', pathOf(name)), { throwIfNoEntry: false }) !== undefined
-  );
+  const path = join(repoPath, 'objects', pathOfName(name));
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Objects in a directory, `CHECKSUM.extension` each. */
+/** Objects in a directory, each in a file of its name (see {@link encodeObjectName}). */
 export interface StagedObjects {
   readonly directory: string;
   readonly names: Iterable<string>;
 }
 
 /**
- * Makes staged objects, which are on the disk, part of the repository. What is there already stays, as deployments are
- * linked to it; only commitmeta is replaced.
+ * Makes staged objects, which are on the disk, part of the repository. An object that is there already
+ * stays, because deployments are linked to it; only commitmeta is replaced.
  */
 export function publishObjects(repoPath: string, { directory, names }: StagedObjects): void {
   const objects = join(repoPath, 'objects');
@@ -208,11 +262,12 @@ export function publishObjects(repoPath: string, { directory, names }: StagedObj
   for (const name of names) {
     const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
     const path = objectPath(checksum, kind);
-    const folder = path.slice(0, 2);
+    const folder = dirname(path);
     if (!folders.has(folder)) {
       mkdirSync(join(objects, folder), { recursive: true });
+      folders.add(folder);
     }
-    folders.add(folder);
+
     if (kind !== 'commitmeta' && hasObject(repoPath, name)) {
       unlinkSync(join(directory, name));
     } else {
@@ -221,28 +276,29 @@ export function publishObjects(repoPath: string, { directory, names }: StagedObj
   }
 }
 
-/** Links the object file `source` into the repository; false where that cannot be, e.g. across file systems. */
+/** Links the object file `source` into the repository. Returns false if it cannot be linked. */
 export function linkObject(source: string, repoPath: string, name: string): boolean {
-  const path = join(repoPath, 'objects', pathOf(name));
+  const path = join(repoPath, 'objects', pathOfName(name));
   try {
     mkdirSync(dirname(path), { recursive: true });
     linkSync(source, path);
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EEXIST';
+    return errnoOf(error) === 'EEXIST';
   }
 }
 
-function pathOf(name: string): string {
+function pathOfName(name: string): string {
   const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
   return objectPath(checksum, kind);
 }
 
 /**
- * Waits until all that was written to the file system of `directory` is on the disk: one call instead of one for each of
- * many files. Where that call is not to be had, it is `directory` and each of `paths` in it.
- * @param fd on that file system, open since before anything was written: a write that failed is told to it even where
- * another process's call was told before (fs/sync.c of Linux, errseq_t)
+ * Waits until all that was written to the file system of `directory` is on the disk: one call of
+ * syncfs(2) instead of one fsync(2) for each of many files. Falls back to fsync(2) of `directory`
+ * and of each of `paths` in it.
+ * @param fd on that file system, opened before the first write, so that a failed write is reported to
+ *   this process even if it was reported to another one before (errseq_t in fs/sync.c of Linux)
  */
 export function syncFileSystem(fd: number, directory: string, paths: () => Iterable<string>): void {
   const libc = libcIfThere();
@@ -255,7 +311,7 @@ export function syncFileSystem(fd: number, directory: string, paths: () => Itera
   }
 }
 
-/** fsync(2) of a file or directory. */
+/** Waits until a file or directory is on the disk: fsync(2). */
 export function syncPath(path: string): void {
   inContext(`syncing ${path}`, () => {
     const fd = openSync(path, 'r');

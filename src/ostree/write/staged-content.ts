@@ -1,4 +1,4 @@
-/** Reads content objects that are staged, and those of the repository. */
+/** Reads content objects that are staged, and those of the repository they are staged for. */
 import { linkSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ByteStream } from '../../bytes/stream.js';
@@ -7,40 +7,52 @@ import type { FileInfo } from '../objects/file.js';
 import { OBJECT_KINDS, objectPath, parseObjectName } from '../objects/object-name.js';
 import { createContentStore, type OstreeRepo } from '../repo.js';
 
+/** The objects of one stage. */
+export interface StageContents {
+  /** The directory of the stage. */
+  readonly stage: string;
+  /** The names of its objects. */
+  readonly names: readonly string[];
+}
+
 export class StagedContent {
   readonly #repo: OstreeRepo;
   readonly #staged: ContentStore;
 
-  /** @param directory an empty one on the repository's file system: staged objects are linked to where a repository has them */
-  constructor(
-    repo: OstreeRepo,
-    directory: string,
-    stages: readonly { readonly stage: string; readonly names: readonly string[] }[],
-  ) {
+  /**
+   * @param directory an empty one on the repository's file system: staged objects are linked into it
+   *   at the paths that they have in a repository
+   */
+  constructor(repo: OstreeRepo, directory: string, stages: readonly StageContents[]) {
     this.#repo = repo;
     const linked = new Set<string>();
     for (const { stage, names } of stages) {
       for (const name of names) {
-        if (linked.has(name)) {
-          continue;
+        if (!linked.has(name)) {
+          linkInto(directory, stage, name);
+          linked.add(name);
         }
-        linked.add(name);
-        const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
-        const path = join(directory, objectPath(checksum, kind));
-        mkdirSync(dirname(path), { recursive: true });
-        linkSync(join(stage, name), path);
       }
     }
     this.#staged = createContentStore(directory, repo.mode);
   }
 
+  /** Returns what is known of a content object without its bytes. `NOT_FOUND` if it is nowhere. */
   info(checksum: string): FileInfo {
     return this.#staged.info(checksum) ?? this.#repo.fileInfo(checksum);
   }
 
+  /** Reads a regular file. Staged content is not verified again. */
   read(checksum: string, info: FileInfo): ByteStream {
     return this.#staged.info(checksum) === undefined
       ? this.#repo.readFile(checksum, info)
       : this.#staged.read(checksum, info);
   }
+}
+
+function linkInto(directory: string, stage: string, name: string): void {
+  const { checksum, kind } = parseObjectName(name, OBJECT_KINDS);
+  const path = join(directory, objectPath(checksum, kind));
+  mkdirSync(dirname(path), { recursive: true });
+  linkSync(join(stage, name), path);
 }

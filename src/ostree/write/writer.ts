@@ -1,4 +1,7 @@
-/** Writing to an ostree repository: objects first, a commit is marked partial until whole, refs last, all by rename. */
+/**
+ * Writes to an ostree repository: objects first, refs last, all of them by rename. A commit is marked as
+ * partial until all of its objects are there.
+ */
 import {
   closeSync,
   mkdirSync,
@@ -30,19 +33,24 @@ import {
   syncPath,
 } from './stage.js';
 
-export interface OpenWriterOptions {
-  /** By default what the repository's config says, which is by default true. */
+interface OpenWriterOptions {
+  /** Whether to fsync. By default the repository's config decides, whose default is true. */
   readonly fsync?: boolean | undefined;
+  /** Cancels waiting for the lock. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A ref and the checksum of the commit that it names. */
+type RefUpdate = readonly [ref: string, checksum: string];
+
+/** Writes to one repository. Holds its lock, and a staging directory, until it is closed. */
 export class RepoWriter {
   readonly repo: OstreeRepo;
   readonly target: StageTarget;
   readonly fsync: boolean;
   readonly #lock: FileLock;
   readonly #staging: string;
-  /** See {@link syncFileSystem}. */
+  /** The staging directory, opened before the first write; see {@link syncFileSystem}. */
   readonly #fd: number;
 
   private constructor(repo: OstreeRepo, lock: FileLock, fsync: boolean) {
@@ -50,13 +58,14 @@ export class RepoWriter {
     this.target = { path: repo.path, config: repo.config };
     this.fsync = fsync;
     this.#lock = lock;
-    // What others have staged is then left over from processes that ended.
+
+    // With the exclusive lock, staging directories can only belong to processes that have ended.
     this.withExclusiveLock(() => removeStagingDirectories(repo.path));
     this.#staging = createStagingDirectory(repo.path);
     this.#fd = openSync(this.#staging, 'r');
   }
 
-  /** Waits for the repository's lock, which is shared with others that write. */
+  /** Opens the repository at `path`. Waits for its lock, which writers share. */
   static async open(path: string, options: OpenWriterOptions = {}): Promise<RepoWriter> {
     const repo = openRepo(path);
     const lock = await FileLock.acquire(join(path, '.lock'), 'shared', options.signal);
@@ -68,14 +77,14 @@ export class RepoWriter {
     }
   }
 
-  /** Removes what was staged and not published. */
+  /** Removes what was staged and not published, and releases the lock. */
   close(): void {
     closeSync(this.#fd);
     rmSync(this.#staging, { recursive: true, force: true });
     this.#lock.release();
   }
 
-  /** Runs `body` where no other process writes; undefined, and it does not run, where one does. */
+  /** Runs `body` if no other process is writing; else returns undefined without running it. */
   withExclusiveLock<T>(body: () => T): T | undefined {
     if (!this.#lock.tryConvert('exclusive')) {
       return undefined;
@@ -87,62 +96,77 @@ export class RepoWriter {
     }
   }
 
-  /** An empty directory for a stage. */
+  /** Creates an empty directory for a stage. */
   createStage(): string {
     return mkdtempSync(join(this.#staging, 'stage-'));
   }
 
   /**
-   * Takes staged objects into the repository, then makes `refs` name their commits, which are whole then whatever they were
-   * marked as before, and removes the stages' directories.
-   * With fsync each step is on the disk before the next: after a power cut no ref names what is not there, and no object
-   * that is there is empty.
+   * Publishes staged objects, then makes `refs` name their commits, and removes the directories of
+   * the stages. A commit that gets a ref is whole from then on, even if it was marked as partial.
+   *
+   * With fsync each step is on the disk before the next one: after a power cut no ref names a missing
+   * object, and no object in the repository is empty.
    */
-  commit(
-    stages: readonly StagedObjects[],
-    refs: readonly (readonly [ref: string, checksum: string])[] = [],
-  ): void {
+  commit(stages: readonly StagedObjects[], refs: readonly RefUpdate[] = []): void {
     for (const [ref] of refs) {
       checkRefName(ref);
     }
-    const files = refs.map(([, checksum], i) => {
-      const file = join(this.#staging, `ref-${i}`);
-      rmSync(file, { force: true });
-      writeObjectFile(file, Buffer.from(`${checksum}\n`));
-      return file;
-    });
+
+    const newRefs = refs.map(([ref, checksum], i) => ({
+      ref,
+      checksum,
+      temporary: this.#writeRefFile(`ref-${i}`, checksum),
+    }));
     if (this.fsync) {
-      this.#sync(stages, files);
+      this.#syncStaged(
+        stages,
+        newRefs.map(({ temporary }) => temporary),
+      );
     }
-    for (const stage of stages) {
-      publishObjects(this.repo.path, stage);
-    }
-    if (this.fsync && stages.length > 0) {
-      const objects = join(this.repo.path, 'objects');
-      syncFileSystem(this.#fd, objects, () => readdirSync(objects)); // their names: they are on the disk
-    }
-    for (const [i, [ref, checksum]] of refs.entries()) {
+
+    this.#publish(stages);
+    for (const { ref, checksum, temporary } of newRefs) {
       if (partialMarker(this.repo.path, checksum) !== undefined) {
         this.unmarkPartial(checksum);
       }
-      publishRef(this.repo.path, ref, files[i] as string, this.fsync);
+      publishRef(this.repo.path, ref, temporary, this.fsync);
     }
+
     for (const { directory } of stages) {
       rmSync(directory, { recursive: true, force: true });
     }
   }
 
-  #sync(stages: readonly StagedObjects[], files: readonly string[]): void {
+  #writeRefFile(name: string, checksum: string): string {
+    const path = join(this.#staging, name);
+    rmSync(path, { force: true });
+    writeObjectFile(path, Buffer.from(`${checksum}\n`));
+    return path;
+  }
+
+  #syncStaged(stages: readonly StagedObjects[], refFiles: readonly string[]): void {
     if (stages.length > 0) {
       syncFileSystem(this.#fd, this.#staging, () => pathsBelow(this.#staging));
-    } else {
-      for (const file of files) {
-        syncPath(file);
-      }
+      return;
+    }
+    for (const file of refFiles) {
+      syncPath(file);
     }
   }
 
-  /** Stages metadata objects whose checksums are known to be right. */
+  #publish(stages: readonly StagedObjects[]): void {
+    for (const stage of stages) {
+      publishObjects(this.repo.path, stage);
+    }
+    // The objects are on the disk by now; their names are not.
+    if (this.fsync && stages.length > 0) {
+      const objects = join(this.repo.path, 'objects');
+      syncFileSystem(this.#fd, objects, () => readdirSync(objects));
+    }
+  }
+
+  /** Stages metadata objects. The caller has verified their checksums. */
   stageMetadata(objects: readonly EncodedObject[]): StagedObjects {
     const directory = this.createStage();
     const stage = new ObjectStage(this.target, directory);
@@ -152,44 +176,48 @@ export class RepoWriter {
     return { directory, names: stage.names };
   }
 
-  /** Takes over an object of a repository of the same mode by a hard link; false where the file systems allow none. */
+  /**
+   * Adds the object `name` as a hard link to `path`, its file in a repository of the same mode.
+   * Returns false if the file system does not allow the link.
+   */
   link(path: string, name: string): boolean {
     return linkObject(path, this.repo.path, name);
   }
 
-  /** @param name `CHECKSUM.extension` */
+  /** Whether the repository itself has the object `name`. */
   has(name: string): boolean {
     return hasObject(this.repo.path, name);
   }
 
+  /** Makes `ref` name the commit `checksum`. */
   setRef(ref: string, checksum: string): void {
     this.commit([], [[ref, checksum]]);
   }
 
+  /** Removes `ref` if it exists. */
   deleteRef(ref: string): void {
     deleteRef(this.repo.path, ref);
   }
 
-  /**
-   * Marks a commit as not whole. libostree looks at the first byte of the mark only (`f`: found so by fsck), so that it
-   * can hold a note.
-   */
+  /** Marks a commit as partial. `note` is kept in the mark, see partial.ts. */
   markPartial(checksum: string, note: string): void {
-    const path = partialPath(this.repo.path, checksum);
     inContext(`marking commit ${checksum} as partial`, () => {
-      mkdirSync(join(this.repo.path, 'state'), { recursive: true });
+      const state = join(this.repo.path, 'state');
+      mkdirSync(state, { recursive: true });
       const temporary = join(this.#staging, 'partial');
       writeFileSync(temporary, note, { mode: 0o644 });
       if (this.fsync) {
         syncPath(temporary);
       }
-      renameSync(temporary, path);
+
+      renameSync(temporary, partialPath(this.repo.path, checksum));
       if (this.fsync) {
-        syncPath(join(this.repo.path, 'state'));
+        syncPath(state);
       }
     });
   }
 
+  /** Removes the mark of a partial commit. */
   unmarkPartial(checksum: string): void {
     rmSync(partialPath(this.repo.path, checksum), { force: true });
     if (this.fsync) {
@@ -198,7 +226,7 @@ export class RepoWriter {
   }
 }
 
-/** Files and directories below `directory`, relative to it. */
+/** The files and directories below `directory`, as paths relative to it. */
 function* pathsBelow(directory: string): Iterable<string> {
   for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
     if (entry.isFile() || entry.isDirectory()) {
