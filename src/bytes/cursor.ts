@@ -1,8 +1,9 @@
+/** Reads numbers and byte strings one after the other, and never beyond the end of the input. */
 import { OstrataError } from '../errors.js';
 
 /**
- * A bounds-checked reader over bytes, the only one of the project. Every read past the end is a
- * `CORRUPT` error that names what was read, where, and how many bytes there are.
+ * A bounds-checked reader over bytes, used by all parsers of the project. Every read past the end
+ * is a `CORRUPT` error that names the input, the offset and both sizes.
  */
 export class Cursor {
   readonly bytes: Uint8Array;
@@ -20,54 +21,45 @@ export class Cursor {
     return this.bytes.length - this.offset;
   }
 
-  /** A `CORRUPT` error at the current (or the given) offset. */
+  /** Returns a `CORRUPT` error at the current or the given offset. */
   error(rule: string, offset = this.offset): OstrataError {
     return new OstrataError('CORRUPT', `${this.#what}: ${rule} (offset ${offset})`);
   }
 
-  /** Fails unless there are `length` more bytes. */
-  #require(length: number): void {
-    const at = this.offset;
-    if (!(length >= 0) || at < 0 || at + length > this.bytes.length) {
-      throw this.error(
-        `needs ${length} bytes, has ${Math.max(0, this.bytes.length - at)} of ${this.bytes.length}`,
-      );
-    }
-  }
-  #advance(length: number): number {
-    this.#require(length);
-    const at = this.offset;
-    this.offset = at + length;
-    return at;
+  // Numbers are put together by hand: making a DataView takes longer than reading a few numbers.
+
+  u8(): number {
+    return this.#byte(this.#advance(1));
   }
 
-  // By hand: a DataView takes longer to make than a cursor's few numbers to read.
-  u8(): number {
-    return this.bytes[this.#advance(1)] as number;
-  }
   u16(littleEndian = false): number {
     const at = this.#advance(2);
-    const [a, b] = [this.bytes[at] as number, this.bytes[at + 1] as number];
-    return littleEndian ? a | (b << 8) : (a << 8) | b;
-  }
-  u32(littleEndian = false): number {
-    this.#require(4);
-    const [a, b] = [this.u16(littleEndian), this.u16(littleEndian)];
-    return littleEndian ? a + b * 0x10000 : a * 0x10000 + b;
-  }
-  u64(littleEndian = false): bigint {
-    this.#require(8);
-    const [a, b] = [BigInt(this.u32(littleEndian)), BigInt(this.u32(littleEndian))];
-    return littleEndian ? a | (b << 32n) : (a << 32n) | b;
+    const first = this.#byte(at);
+    const second = this.#byte(at + 1);
+    return littleEndian ? first | (second << 8) : (first << 8) | second;
   }
 
-  /** A view (no copy) of the next `length` bytes. */
+  u32(littleEndian = false): number {
+    this.#require(4);
+    const first = this.u16(littleEndian);
+    const second = this.u16(littleEndian);
+    return littleEndian ? first + second * 0x10000 : first * 0x10000 + second;
+  }
+
+  u64(littleEndian = false): bigint {
+    this.#require(8);
+    const first = BigInt(this.u32(littleEndian));
+    const second = BigInt(this.u32(littleEndian));
+    return littleEndian ? first | (second << 32n) : (first << 32n) | second;
+  }
+
+  /** Returns a view, not a copy, of the next `length` bytes. */
   take(length: number): Uint8Array {
     const at = this.#advance(length);
     return this.bytes.subarray(at, at + length);
   }
 
-  /** The bytes up to the next NUL, which is consumed too. */
+  /** Returns a view of the bytes before the next NUL, and skips the NUL. */
   untilNul(): Uint8Array {
     const end = this.bytes.indexOf(0, this.offset);
     if (end < 0) {
@@ -78,11 +70,34 @@ export class Cursor {
     return value;
   }
 
+  /** Goes to `offset`. Throws `CORRUPT` if it is beyond the end. */
   seek(offset: number): this {
     if (!(offset >= 0) || offset > this.bytes.length) {
       throw this.error(`seek to ${offset} of ${this.bytes.length} bytes`);
     }
     this.offset = offset;
     return this;
+  }
+
+  /** Throws unless `length` more bytes are there. A length that is NaN is an error, too. */
+  #require(length: number): void {
+    const at = this.offset;
+    const size = this.bytes.length;
+    if (!(length >= 0) || at < 0 || at + length > size) {
+      throw this.error(`needs ${length} bytes, has ${Math.max(0, size - at)} of ${size}`);
+    }
+  }
+
+  /** Skips `length` bytes and returns the offset before them. */
+  #advance(length: number): number {
+    this.#require(length);
+    const at = this.offset;
+    this.offset = at + length;
+    return at;
+  }
+
+  /** The byte at an offset whose bounds were checked. */
+  #byte(at: number): number {
+    return this.bytes[at] ?? 0;
   }
 }

@@ -1,7 +1,8 @@
 /**
- * A raw deflate stream (RFC 1951), compressed synchronously block by block as pigz does: each block is
- * primed with the 32 KiB before it and ends at a byte boundary (sync flush). The bytes depend only on
- * the content, the level and where the blocks end, and no more than one block is held in memory.
+ * A raw deflate stream (RFC 1951), compressed synchronously block by block as pigz does: each block
+ * is primed with the 32 KiB before it and ends at a byte boundary (sync flush). The bytes depend
+ * only on the content, the level and where the blocks end, and no more than one block is held in
+ * memory.
  */
 import { constants, deflateRawSync } from 'node:zlib';
 

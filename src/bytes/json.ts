@@ -1,20 +1,25 @@
+/** JSON from outside, checked against a valibot schema before anything uses it. */
 import * as v from 'valibot';
 import { OstrataError } from '../errors.js';
 
-/** What `text` says by `schema`; throws `CORRUPT`, naming the member, where it is not JSON of that shape. */
+/**
+ * Parses `text` and returns its value as `schema` describes it.
+ * Throws `CORRUPT` if it is not JSON, or naming the first member that does not fit the schema.
+ */
 export function parseJson<T extends v.GenericSchema>(text: string, schema: T): v.InferOutput<T> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new OstrataError('CORRUPT', `not JSON: ${(cause as Error).message}`, { cause });
-  }
-  const { success, output, issues } = v.safeParse(schema, json);
+  const { success, output, issues } = v.safeParse(schema, parse(text));
   if (success) {
     return output;
   }
-  throw new OstrataError(
-    'CORRUPT',
-    `${v.getDotPath(issues[0]) ?? 'document'}: ${issues[0].message}`,
-  );
+  const member = v.getDotPath(issues[0]) ?? 'document';
+  throw new OstrataError('CORRUPT', `${member}: ${issues[0].message}`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new OstrataError('CORRUPT', `not JSON: ${reason}`, { cause });
+  }
 }

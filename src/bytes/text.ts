@@ -1,37 +1,44 @@
-const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** Text as bytes: strict UTF-8, and the order of names by their bytes. */
 
-/** The text of `bytes`, or undefined where they are not valid UTF-8. */
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const PRINTABLE_ASCII = /^[ -~]*$/;
+
+/** Decodes `bytes`. Returns undefined if they are not valid UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
-    return strict.decode(bytes);
+    return strictUtf8.decode(bytes);
   } catch {
     return undefined;
   }
 }
 
-/** Nearly all file names are: their characters are their bytes in any encoding. */
+/** Whether the characters of `text` are its bytes in any encoding, as in nearly all file names. */
 export function isPrintableAscii(text: string): boolean {
   return PRINTABLE_ASCII.test(text);
 }
-const PRINTABLE_ASCII = /^[ -~]*$/;
 
-/** Orders strings by their UTF-8 bytes, as strcmp does; unlike `<`, which orders by UTF-16 code units. */
+/**
+ * Compares strings by their UTF-8 bytes, as strcmp does. The operator `<` compares UTF-16 code
+ * units, which gives another order from U+10000 on.
+ */
 export function compareUtf8(a: string, b: string): number {
   if (a === b) {
     return 0;
   }
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) {
-      return rank(x) - rank(y);
+    const unitA = a.charCodeAt(i);
+    const unitB = b.charCodeAt(i);
+    if (unitA !== unitB) {
+      return rank(unitA) - rank(unitB);
     }
   }
   return a.length - b.length;
 }
 
-/** UTF-16 code units in UTF-8 order: surrogates (code points from U+10000 on) come after U+E000..U+FFFF. */
+/**
+ * Ranks a UTF-16 code unit. Surrogates (U+10000 and above) come after U+E000 to U+FFFF in UTF-8.
+ */
 function rank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }

@@ -1,14 +1,24 @@
 /**
- * Reads tar archives: POSIX ustar and pax, GNU long names and base-256 numbers (see header.ts for the fields).
- * Bytes are pushed in as they come; entries go out synchronously. 70,000 entries a layer are too many for a promise each.
+ * Reads tar archives: POSIX ustar and pax, and the long names and base-256 numbers of GNU tar.
+ * The fields of a header are described in fields.ts, extended headers in pax.ts.
+ *
+ * Bytes are pushed in as they come, and entries go out synchronously: a layer has up to 70,000
+ * entries, too many for a promise each.
  */
-import { Cursor } from '../bytes/cursor.js';
-import { decodeUtf8 } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
-import { OstrataError, wrapError } from '../errors.js';
-import { PAX_XATTR_PREFIX, TAR_BLOCK } from './header.js';
+import { must, OstrataError, wrapError } from '../errors.js';
+import {
+  decodeText,
+  FIELDS,
+  headerChecksum,
+  readNumber,
+  readText,
+  TAR_BLOCK,
+  untilNul,
+} from './fields.js';
+import { decodePax, type Overrides } from './pax.js';
 
-export type TarType =
+type TarType =
   | 'file'
   | 'link'
   | 'symlink'
@@ -17,39 +27,41 @@ export type TarType =
   | 'block device'
   | 'fifo';
 
-/** An entry as it is read; extended headers are applied. */
+/** An entry as it is read, with its extended headers applied. */
 export interface TarHeader {
-  /** As it stands in the archive: may be absolute, hold `..` or end in a slash. */
+  /** As it is in the archive: may be absolute, hold `..` or end in a slash. */
   readonly name: string;
   readonly type: TarType;
   /** Permission bits. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes of content; 0 for all but files. */
+  /** Bytes of content; 0 unless the entry is a file. */
   readonly size: number;
-  /** Seconds since 1970, whole. */
+  /** Whole seconds since 1970. */
   readonly mtime: number;
-  /** Of a link or symlink, else empty. */
+  /** The target of a link or symlink; empty for other types. */
   readonly linkname: string;
-  /** Values of SCHILY.xattr records, by name. */
   readonly xattrs: Xattrs;
 }
 
-/** What a reader tells; whatever it throws ends the reading, with the entry's name in front. */
+/** Is told of entries in order. An error that it throws is thrown on with the name of the entry. */
 export interface TarVisitor {
   entry(header: TarHeader): void;
-  /** A part of the content of the last entry, valid until the call returns. Not called for empty content. */
+  /**
+   * Takes a part of the content of the entry. Not called for empty content.
+   * @param bytes valid until the call returns
+   */
   content(bytes: Uint8Array): void;
-  /** The last entry is complete. */
+  /** The entry is complete. */
   entryEnd(): void;
 }
 
-/** Records of one extended header together: bootc's bound on xattrs is 1 MiB, and names are short. */
+/** All records of one extended header: bootc's limit for xattrs is 1 MiB, and names are short. */
 const MAX_EXTENDED_SIZE = (1 << 20) + (1 << 16);
-/** PATH_MAX; GNU long names are written with a NUL. */
+/** PATH_MAX and the NUL after it. */
 const MAX_NAME_SIZE = 4097;
-/** GNU tar fills the last record (10 KiB, up to 512 KiB with -b 1024) with zeros. */
+/** GNU tar fills up the last record with zeros: 10 KiB, and up to 512 KiB with `-b 1024`. */
 const MAX_TRAILER_SIZE = 1 << 20;
 
 const TYPES: Readonly<Record<string, TarType>> = {
@@ -64,95 +76,98 @@ const TYPES: Readonly<Record<string, TarType>> = {
   '6': 'fifo',
 };
 
-/** What an extended header says of the entry after it. */
-interface Extension {
-  readonly name?: string | undefined;
-  readonly linkname?: string | undefined;
-  readonly size?: number | undefined;
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-  readonly mtime?: number | undefined;
-  readonly xattrs?: Map<string, Uint8Array> | undefined;
+/** An entry that describes the entry after it. */
+interface ExtendedHeader {
+  /** Largest body in bytes. */
+  readonly limit: number;
+  readonly decode: (body: Buffer) => Overrides;
 }
 
-/** Entries that tell of the next one, or of all. */
-const EXTENDED: Readonly<
-  Record<string, { readonly limit: number; readonly decode: (body: Buffer) => Extension }>
-> = {
+/** The extended headers by their type flags; `L` and `K` are GNU tar's. */
+const EXTENDED_HEADERS: Readonly<Record<string, ExtendedHeader>> = {
   x: { limit: MAX_EXTENDED_SIZE, decode: decodePax },
-  L: { limit: MAX_NAME_SIZE, decode: (body) => ({ name: text(untilNul(body), 'long name') }) },
+  g: { limit: MAX_EXTENDED_SIZE, decode: decodeGlobalPax },
+  L: {
+    limit: MAX_NAME_SIZE,
+    decode: (body) => ({ name: decodeText(untilNul(body), 'long name') }),
+  },
   K: {
     limit: MAX_NAME_SIZE,
-    decode: (body) => ({ linkname: text(untilNul(body), 'long link name') }),
+    decode: (body) => ({ linkname: decodeText(untilNul(body), 'long link name') }),
   },
-  // Of the archive as a whole, e.g. a comment: nothing that entries would take from it is supported.
-  g: { limit: MAX_EXTENDED_SIZE, decode: (body) => refuseGlobal(decodePax(body)) },
 };
 
 export class TarReader {
   readonly #visitor: TarVisitor;
-  /** A block, or the body of an extended header, that has not arrived completely. */
+  /** A header block, or the body of an extended header, of which `#filled` bytes have arrived. */
   #pending: Buffer = Buffer.alloc(TAR_BLOCK);
   #filled = 0;
-  /** Set while the body of an extended header is awaited. */
-  #extending: ((body: Buffer) => Extension) | undefined;
-  #extension: Extension = {};
-  /** Bytes of content, then of padding, that are still to come. */
+  /** The extended header whose body is in `#pending`. */
+  #extended: ExtendedHeader | undefined;
+  #overrides: Overrides = {};
+  /** Bytes that are still to come: of content, and of the padding after it. */
   #content = 0;
   #padding = 0;
+  /** The current entry in errors. */
   #entry: string | undefined;
   #zeroBlocks = 0;
+  /** Bytes that came after the end of the archive. */
   #trailer = 0;
 
   constructor(visitor: TarVisitor) {
     this.#visitor = visitor;
   }
 
+  /** Reads the next bytes of the archive. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`. */
   push(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
+    let at = 0;
+    while (at < bytes.length) {
       if (this.#zeroBlocks >= 2) {
-        this.#skipTrailer(bytes.length - at);
-        return;
-      }
-      if (this.#content > 0) {
+        at += this.#skipTrailer(bytes.length - at);
+      } else if (this.#content > 0) {
         at += this.#passContent(bytes.subarray(at, at + this.#content));
       } else if (this.#padding > 0) {
-        const length = Math.min(this.#padding, bytes.length - at);
-        this.#padding -= length;
-        at += length;
+        at += this.#skipPadding(bytes.length - at);
       } else {
-        at += this.#collect(bytes.subarray(at));
+        at += this.#fill(bytes.subarray(at));
       }
     }
   }
 
-  /** Leaves out what is left of the present entry: the bytes that are not to be pushed. */
+  /** Ends the current entry. Returns how many bytes of the archive the caller must not push. */
   skip(): number {
     const left = this.#content + this.#padding;
     if (this.#content > 0) {
-      this.#named(() => this.#visitor.entryEnd());
+      this.#visit(() => this.#visitor.entryEnd());
     }
     this.#content = 0;
     this.#padding = 0;
     return left;
   }
 
-  /** Fails unless the archive ended between two entries. */
+  /** Throws `CORRUPT` unless the archive ended between two entries. */
   end(): void {
-    if (
-      this.#content > 0 ||
-      this.#padding > 0 ||
-      this.#filled > 0 ||
-      this.#extending ||
-      hasKeys(this.#extension)
-    ) {
+    const isWithinEntry = this.#content > 0 || this.#padding > 0;
+    const isWithinHeader = this.#filled > 0 || this.#extended !== undefined;
+    if (isWithinEntry || isWithinHeader || hasKeys(this.#overrides)) {
       throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry ?? 'a header'}`);
     }
   }
 
+  #skipTrailer(length: number): number {
+    this.#trailer += length;
+    if (this.#trailer > MAX_TRAILER_SIZE) {
+      throw new OstrataError(
+        'LIMIT',
+        `more than ${MAX_TRAILER_SIZE} bytes after the end of the tar archive`,
+      );
+    }
+    return length;
+  }
+
   #passContent(bytes: Uint8Array): number {
     this.#content -= bytes.length;
-    this.#named(() => {
+    this.#visit(() => {
       this.#visitor.content(bytes);
       if (this.#content === 0) {
         this.#visitor.entryEnd();
@@ -161,68 +176,68 @@ export class TarReader {
     return bytes.length;
   }
 
-  #skipTrailer(length: number): void {
-    this.#trailer += length;
-    if (this.#trailer > MAX_TRAILER_SIZE) {
-      throw new OstrataError(
-        'LIMIT',
-        `more than ${MAX_TRAILER_SIZE} bytes after the end of the tar archive`,
-      );
-    }
+  #skipPadding(available: number): number {
+    const length = Math.min(this.#padding, available);
+    this.#padding -= length;
+    return length;
   }
 
-  #collect(bytes: Uint8Array): number {
+  /** Fills `#pending`, and reads it when it is complete. Returns how many bytes it took. */
+  #fill(bytes: Uint8Array): number {
     const length = Math.min(bytes.length, this.#pending.length - this.#filled);
     // A whole block at once needs no copy.
-    if (this.#filled === 0 && length === this.#pending.length && !this.#extending) {
-      this.#header(Buffer.from(bytes.buffer, bytes.byteOffset, length));
+    if (this.#filled === 0 && length === this.#pending.length && !this.#extended) {
+      this.#readBlock(Buffer.from(bytes.buffer, bytes.byteOffset, length));
       return length;
     }
+
     this.#pending.set(bytes.subarray(0, length), this.#filled);
     this.#filled += length;
-    if (this.#filled < this.#pending.length) {
-      return length;
-    }
-    const whole = this.#pending;
-    const extending = this.#extending;
-    this.#filled = 0;
-    if (extending === undefined) {
-      this.#header(whole);
-    } else {
-      this.#pending = Buffer.alloc(TAR_BLOCK);
-      this.#extending = undefined;
-      this.#extension = { ...this.#extension, ...extending(whole) };
+    if (this.#filled === this.#pending.length) {
+      this.#readPending();
     }
     return length;
   }
 
-  #header(block: Buffer): void {
+  #readPending(): void {
+    const bytes = this.#pending;
+    const extended = this.#extended;
+    this.#filled = 0;
+    if (extended === undefined) {
+      this.#readBlock(bytes);
+      return;
+    }
+
+    this.#pending = Buffer.alloc(TAR_BLOCK);
+    this.#extended = undefined;
+    this.#padding = paddingSize(bytes.length);
+    this.#overrides = { ...this.#overrides, ...extended.decode(bytes) };
+  }
+
+  #readBlock(block: Buffer): void {
     if (block.every((byte) => byte === 0)) {
       this.#zeroBlocks++;
       return;
     }
     this.#zeroBlocks = 0;
-    checkSum(block);
-    const flag = String.fromCharCode(block[156] as number);
-    const size = number(block, 124, 12, 'size');
-    const extended = EXTENDED[flag];
-    if (extended !== undefined) {
-      this.#extend(size, extended.limit, extended.decode);
-      return;
+    checkChecksum(block);
+
+    const flag = String.fromCharCode(block[FIELDS.typeflag.offset] ?? 0);
+    const extended = EXTENDED_HEADERS[flag];
+    if (extended === undefined) {
+      this.#readEntry(block, flag);
+    } else {
+      this.#beginExtended(extended, readNumber(block, FIELDS.size));
     }
-    const type = TYPES[flag];
-    if (type === undefined) {
-      throw new OstrataError(
-        'UNSUPPORTED',
-        `tar entry ${JSON.stringify(rawName(block))} of type ${JSON.stringify(flag)}`,
-      );
-    }
-    const header = applyExtension(block, type, size, this.#extension);
-    this.#extension = {};
+  }
+
+  #readEntry(block: Buffer, flag: string): void {
+    const header = decodeHeader(block, flag, this.#overrides);
+    this.#overrides = {};
     this.#content = header.size;
-    this.#padding = (TAR_BLOCK - (header.size % TAR_BLOCK)) % TAR_BLOCK;
+    this.#padding = paddingSize(header.size);
     this.#entry = `entry ${JSON.stringify(header.name)}`;
-    this.#named(() => {
+    this.#visit(() => {
       this.#visitor.entry(header);
       if (header.size === 0) {
         this.#visitor.entryEnd();
@@ -230,198 +245,88 @@ export class TarReader {
     });
   }
 
-  #extend(size: number, limit: number, decode: (body: Buffer) => Extension): void {
-    if (size === 0 || size > limit) {
+  #beginExtended(extended: ExtendedHeader, size: number): void {
+    if (size === 0 || size > extended.limit) {
       throw new OstrataError(
         'LIMIT',
-        `tar extended header of ${size} bytes, expected 1 to ${limit}`,
+        `tar extended header of ${size} bytes, expected 1 to ${extended.limit}`,
       );
     }
     this.#pending = Buffer.alloc(size);
-    this.#padding = 0;
-    const padding = (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
-    this.#extending = (body) => {
-      this.#padding = padding;
-      return decode(body);
-    };
+    this.#extended = extended;
   }
 
-  /** Not inContext: that would make a closure and a string an entry. */
-  #named(body: () => void): void {
+  /** Like inContext, which would need the name of the entry as a string before anything fails. */
+  #visit(body: () => void): void {
     try {
       body();
     } catch (error) {
-      throw wrapError(this.#entry as string, error);
+      throw wrapError(must(this.#entry, 'the entry that is visited'), error);
     }
   }
 }
 
-function applyExtension(
-  block: Buffer,
-  type: TarType,
-  size: number,
-  extension: Extension,
-): TarHeader {
-  const header = {
-    name: extension.name ?? rawName(block),
+/** Decodes the header block of an entry. What `overrides` states replaces its fields. */
+function decodeHeader(block: Buffer, flag: string, overrides: Overrides): TarHeader {
+  const size = readNumber(block, FIELDS.size);
+  const type = TYPES[flag];
+  if (type === undefined) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `tar entry ${JSON.stringify(readName(block))} of type ${JSON.stringify(flag)}`,
+    );
+  }
+
+  const isLink = type === 'link' || type === 'symlink';
+  const header: TarHeader = {
+    name: overrides.name ?? readName(block),
     type,
-    mode: number(block, 100, 8, 'mode') & 0o7777,
-    uid: extension.uid ?? number(block, 108, 8, 'uid'),
-    gid: extension.gid ?? number(block, 116, 8, 'gid'),
-    size: type === 'file' ? (extension.size ?? size) : 0,
-    mtime: extension.mtime ?? number(block, 136, 12, 'mtime'),
-    linkname:
-      type === 'link' || type === 'symlink'
-        ? (extension.linkname ?? field(block, 157, 100, 'link name'))
-        : '',
-    xattrs: extension.xattrs ?? new Map<string, Uint8Array>(),
+    mode: readNumber(block, FIELDS.mode) & 0o7777,
+    uid: overrides.uid ?? readNumber(block, FIELDS.uid),
+    gid: overrides.gid ?? readNumber(block, FIELDS.gid),
+    size: type === 'file' ? (overrides.size ?? size) : 0,
+    mtime: overrides.mtime ?? readNumber(block, FIELDS.mtime),
+    linkname: isLink ? (overrides.linkname ?? readText(block, FIELDS.linkname)) : '',
+    xattrs: overrides.xattrs ?? new Map<string, Uint8Array>(),
   };
-  if (header.name === '' || `${header.name}${header.linkname}`.includes('\0')) {
+  if (header.name === '' || header.name.includes('\0') || header.linkname.includes('\0')) {
     throw new OstrataError('CORRUPT', `tar entry named ${JSON.stringify(header.name)}`);
   }
   return header;
 }
 
-function rawName(block: Buffer): string {
-  const name = field(block, 0, 100, 'name');
-  // GNU headers ("ustar  ") use the place of the prefix for other things.
-  if (block.toString('latin1', 257, 263) !== 'ustar\0') {
+function readName(block: Buffer): string {
+  const name = readText(block, FIELDS.name);
+  // GNU headers, whose magic is "ustar  ", keep other data in the prefix field.
+  const { offset } = FIELDS.magic;
+  if (block.toString('latin1', offset, offset + 6) !== 'ustar\0') {
     return name;
   }
-  const prefix = field(block, 345, 155, 'prefix');
+  const prefix = readText(block, FIELDS.prefix);
   return prefix === '' ? name : `${prefix}/${name}`;
 }
 
-function field(block: Buffer, offset: number, length: number, what: string): string {
-  return text(untilNul(block.subarray(offset, offset + length)), what);
-}
-
-function untilNul(bytes: Buffer): Buffer {
-  const end = bytes.indexOf(0);
-  return end < 0 ? bytes : bytes.subarray(0, end);
-}
-
-function text(bytes: Uint8Array, what: string): string {
-  const decoded = decodeUtf8(bytes);
-  if (decoded === undefined) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `tar ${what} ${JSON.stringify(Buffer.from(bytes).toString('latin1'))} is not UTF-8`,
-    );
-  }
-  return decoded;
-}
-
-/** Octal text, or base-256 (first bit set, big-endian) as GNU and Go write large numbers. */
-function number(block: Buffer, offset: number, length: number, what: string): number {
-  const first = block[offset] as number;
-  if (first >= 0x80) {
-    let value = first & 0x7f;
-    if (first === 0xff) {
-      throw new OstrataError('CORRUPT', `tar ${what} is negative`);
-    }
-    for (let i = 1; i < length; i++) {
-      value = value * 256 + (block[offset + i] as number);
-    }
-    return safe(value, what);
-  }
-  const digits = block
-    .toString('latin1', offset, offset + length)
-    .replace(/[\0 ]+$/, '')
-    .trimStart();
-  if (!/^[0-7]*$/.test(digits)) {
-    throw new OstrataError('CORRUPT', `tar ${what} is ${JSON.stringify(digits)}`);
-  }
-  return digits === '' ? 0 : Number.parseInt(digits, 8);
-}
-
-function safe(value: number, what: string): number {
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new OstrataError('CORRUPT', `tar ${what} is ${value}`);
-  }
-  return value;
-}
-
-function checkSum(block: Buffer): void {
-  let sum = 8 * 0x20; // its own field counts as spaces
-  for (let i = 0; i < TAR_BLOCK; i++) {
-    if (i < 148 || i >= 156) {
-      sum += block[i] as number;
-    }
-  }
-  const stated = number(block, 148, 8, 'checksum');
-  if (stated !== sum) {
-    throw new OstrataError('CORRUPT', `tar header states the checksum ${stated}, has ${sum}`);
+function checkChecksum(block: Buffer): void {
+  const stated = readNumber(block, FIELDS.checksum);
+  const computed = headerChecksum(block);
+  if (stated !== computed) {
+    throw new OstrataError('CORRUPT', `tar header states the checksum ${stated}, has ${computed}`);
   }
 }
 
-/** `LENGTH KEYWORD=VALUE\n`, where LENGTH counts the whole record. */
-function decodePax(body: Buffer): Extension {
-  const cursor = new Cursor(body, 'pax header');
-  const extension: { -readonly [K in keyof Extension]: Extension[K] } = {};
-  while (cursor.remaining > 0) {
-    const start = cursor.offset;
-    const space = body.indexOf(0x20, start);
-    const digits = space < 0 ? '' : body.toString('latin1', start, space);
-    if (!/^[1-9][0-9]{0,8}$/.test(digits)) {
-      throw cursor.error('record without a length');
-    }
-    const record = Buffer.from(cursor.take(Number(digits))).subarray(digits.length + 1);
-    const equals = record.indexOf(0x3d);
-    if (equals < 1 || record.at(-1) !== 0x0a) {
-      throw cursor.error('record without KEYWORD=VALUE', start);
-    }
-    const keyword = text(record.subarray(0, equals), 'pax keyword');
-    applyRecord(extension, keyword, record.subarray(equals + 1, -1));
-  }
-  return extension;
-}
-
-function applyRecord(
-  extension: { -readonly [K in keyof Extension]: Extension[K] },
-  keyword: string,
-  value: Buffer,
-): void {
-  if (keyword.startsWith(PAX_XATTR_PREFIX)) {
-    extension.xattrs ??= new Map();
-    extension.xattrs.set(decodeKeyword(keyword.slice(PAX_XATTR_PREFIX.length)), Buffer.from(value));
-    return;
-  }
-  if (keyword.startsWith('GNU.sparse.')) {
-    throw new OstrataError('UNSUPPORTED', 'sparse file in a tar archive');
-  }
-  switch (keyword) {
-    case 'path':
-      extension.name = text(value, 'path');
-      return;
-    case 'linkpath':
-      extension.linkname = text(value, 'linkpath');
-      return;
-    case 'size':
-    case 'uid':
-    case 'gid': {
-      const digits = value.toString('latin1');
-      if (!/^[0-9]{1,16}$/.test(digits)) {
-        throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(digits)}`);
-      }
-      extension[keyword] = safe(Number(digits), keyword);
-      return;
-    }
-    case 'mtime':
-      extension.mtime = Math.floor(Number(value.toString('latin1')) || 0);
-  }
-}
-
-/** GNU tar's escape of the two characters that a PAX keyword cannot hold. */
-function decodeKeyword(name: string): string {
-  return name.replaceAll('%3D', '=').replaceAll('%25', '%');
-}
-
-function refuseGlobal(extension: Extension): Extension {
-  if (hasKeys(extension)) {
+/**
+ * A global header, e.g. a comment of git-archive. No field that it could set for all entries is
+ * supported.
+ */
+function decodeGlobalPax(body: Buffer): Overrides {
+  if (hasKeys(decodePax(body))) {
     throw new OstrataError('UNSUPPORTED', 'global pax header for all entries of a tar archive');
   }
   return {};
+}
+
+function paddingSize(size: number): number {
+  return (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
 }
 
 function hasKeys(value: object): boolean {

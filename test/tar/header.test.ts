@@ -5,10 +5,10 @@ import { ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
+import { TAR_BLOCK } from '../../src/tar/fields.js';
 import {
   END_OF_ARCHIVE,
   encodeTarHeader,
-  TAR_BLOCK,
   type TarEntry,
   tarPadding,
 } from '../../src/tar/header.js';

@@ -1,6 +1,6 @@
 /**
- * The names of ostree objects: a sha256 checksum and a kind, `CHECKSUM.kind`. In a repository an object
- * lies at `objects/HH/REST.kind`, where `HH` is the first two hex digits of the checksum.
+ * The names of ostree objects: a sha256 checksum and a kind, `CHECKSUM.kind`. In a repository an
+ * object lies at `objects/HH/REST.kind`, where `HH` is the first two hex digits of the checksum.
  * Source: ostree-core.h (OstreeObjectType, ostree_object_to_string).
  */
 import { createHash } from 'node:crypto';
@@ -40,7 +40,10 @@ export function encodeObjectName(checksum: string, kind: ObjectKind): string {
   return `${checksum}.${kind}`;
 }
 
-/** Parses what {@link encodeObjectName} returned. Throws `CORRUPT` unless the kind is one of `kinds`. */
+/**
+ * Parses what {@link encodeObjectName} returned. Throws `CORRUPT` unless the kind is one of
+ * `kinds`.
+ */
 export function parseObjectName<Kind extends ObjectKind>(
   name: string,
   kinds: readonly Kind[],

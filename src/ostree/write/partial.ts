@@ -1,7 +1,7 @@
 /**
  * Partial commits: `state/CHECKSUM.commitpartial` marks a commit whose objects are not all in the
- * repository (ostree-repo-pull.c). libostree reads no more than the first byte of the file, where `f`
- * means that fsck found it, so that the rest can hold a note.
+ * repository (ostree-repo-pull.c). libostree reads no more than the first byte of the file, where
+ * `f` means that fsck found it, so that the rest can hold a note.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -34,7 +34,7 @@ export function checkRefName(ref: string): void {
   if (ref.split('/').some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES)) {
     throw new OstrataError(
       'USAGE',
-      `${JSON.stringify(ref)}: a component of an ostree ref has at most ${MAX_COMPONENT_BYTES} bytes`,
+      `${JSON.stringify(ref)}: at most ${MAX_COMPONENT_BYTES} bytes per component of an ostree ref`,
     );
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Objects on their way into a repository. They are written to a private directory below its `tmp`, and
- * published by rename when all of them are complete and on the disk. What a process that ended left
- * in its directory is not part of the repository.
+ * Objects on their way into a repository. They are written to a private directory below its `tmp`,
+ * and published by rename when all of them are complete and on the disk. What a process that ended
+ * left in its directory is not part of the repository.
  */
 import {
   closeSync,
@@ -59,7 +59,9 @@ export function createStagingDirectory(repoPath: string): string {
   return mkdtempSync(join(repoPath, 'tmp', DIRECTORY_PREFIX));
 }
 
-/** Removes all staging directories. The caller holds the exclusive lock: no other process writes. */
+/**
+ * Removes all staging directories. The caller holds the exclusive lock: no other process writes.
+ */
 export function removeStagingDirectories(repoPath: string): void {
   const tmp = join(repoPath, 'tmp');
   for (const name of existsSync(tmp) ? readdirSync(tmp) : []) {
@@ -195,7 +197,9 @@ export class ObjectStage {
   }
 }
 
-/** One content object of a stage. Its checksum is given at the start or, if not known, at the end. */
+/**
+ * One content object of a stage. Its checksum is given at the start or, if not known, at the end.
+ */
 class StagedObjectWriter implements ContentWriter, NewContentSink {
   readonly #content: ContentWriter;
   readonly #context: string;
@@ -253,8 +257,8 @@ export interface StagedObjects {
 }
 
 /**
- * Makes staged objects, which are on the disk, part of the repository. An object that is there already
- * stays, because deployments are linked to it; only commitmeta is replaced.
+ * Makes staged objects, which are on the disk, part of the repository. An object that is there
+ * already stays, because deployments are linked to it; only commitmeta is replaced.
  */
 export function publishObjects(repoPath: string, { directory, names }: StagedObjects): void {
   const objects = join(repoPath, 'objects');
@@ -297,8 +301,8 @@ function pathOfName(name: string): string {
  * Waits until all that was written to the file system of `directory` is on the disk: one call of
  * syncfs(2) instead of one fsync(2) for each of many files. Falls back to fsync(2) of `directory`
  * and of each of `paths` in it.
- * @param fd on that file system, opened before the first write, so that a failed write is reported to
- *   this process even if it was reported to another one before (errseq_t in fs/sync.c of Linux)
+ * @param fd on that file system, opened before the first write, so that a failed write is reported
+ *   to this process even if it was reported to another one before (errseq_t in fs/sync.c of Linux)
  */
 export function syncFileSystem(fd: number, directory: string, paths: () => Iterable<string>): void {
   const libc = libcIfThere();

@@ -20,8 +20,8 @@ export class StagedContent {
   readonly #staged: ContentStore;
 
   /**
-   * @param directory an empty one on the repository's file system: staged objects are linked into it
-   *   at the paths that they have in a repository
+   * @param directory an empty one on the repository's file system: staged objects are linked into
+   *   it at the paths that they have in a repository
    */
   constructor(repo: OstreeRepo, directory: string, stages: readonly StageContents[]) {
     this.#repo = repo;

@@ -1,6 +1,6 @@
 /**
- * Writes to an ostree repository: objects first, refs last, all of them by rename. A commit is marked as
- * partial until all of its objects are there.
+ * Writes to an ostree repository: objects first, refs last, all of them by rename. A commit is
+ * marked as partial until all of its objects are there.
  */
 import {
   closeSync,
@@ -105,8 +105,8 @@ export class RepoWriter {
    * Publishes staged objects, then makes `refs` name their commits, and removes the directories of
    * the stages. A commit that gets a ref is whole from then on, even if it was marked as partial.
    *
-   * With fsync each step is on the disk before the next one: after a power cut no ref names a missing
-   * object, and no object in the repository is empty.
+   * With fsync each step is on the disk before the next one: after a power cut no ref names a
+   * missing object, and no object in the repository is empty.
    */
   commit(stages: readonly StagedObjects[], refs: readonly RefUpdate[] = []): void {
     for (const [ref] of refs) {

@@ -8,7 +8,7 @@ import tar from 'tar-stream';
 import { inContext, inContextAsync, OstrataError, wrapError } from '../../errors.js';
 import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange, streamRange } from '../../system/file-chunks.js';
-import { TAR_BLOCK } from '../../tar/header.js';
+import { TAR_BLOCK } from '../../tar/fields.js';
 import { TarReader } from '../../tar/reader.js';
 import type { ImageWriter, Transport } from '../transport.js';
 import { createOciWriter, type LayoutFiles, openLayout, splitTag } from './directory.js';

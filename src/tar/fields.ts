@@ -1,0 +1,120 @@
+/**
+ * The fields of a tar header block of 512 bytes, POSIX ustar (IEEE Std 1003.1, pax, "ustar
+ * Interchange Format"). Numbers are octal digits in ASCII, texts end at the first NUL or fill their
+ * field:
+ *
+ *     name 100 | mode 8 | uid 8 | gid 8 | size 12 | mtime 12 | checksum 8 | typeflag 1 |
+ *     linkname 100 | magic "ustar\0" | version "00" | uname 32 | gname 32 | devmajor 8 |
+ *     devminor 8 | prefix 155 | 12 zero bytes
+ *
+ * What GNU tar and Go write is read too: numbers in base 256, and the magic "ustar  ".
+ */
+import { decodeUtf8 } from '../bytes/text.js';
+import { OstrataError } from '../errors.js';
+
+/** Size of a header block; content is padded to a multiple of it. */
+export const TAR_BLOCK = 512;
+
+/** Where a field is, and its name in errors. */
+export interface Field {
+  readonly offset: number;
+  readonly size: number;
+  readonly label: string;
+}
+
+export const FIELDS = {
+  name: { offset: 0, size: 100, label: 'name' },
+  mode: { offset: 100, size: 8, label: 'mode' },
+  uid: { offset: 108, size: 8, label: 'uid' },
+  gid: { offset: 116, size: 8, label: 'gid' },
+  size: { offset: 124, size: 12, label: 'size' },
+  mtime: { offset: 136, size: 12, label: 'mtime' },
+  checksum: { offset: 148, size: 8, label: 'checksum' },
+  typeflag: { offset: 156, size: 1, label: 'type' },
+  linkname: { offset: 157, size: 100, label: 'link name' },
+  magic: { offset: 257, size: 8, label: 'magic' },
+  devmajor: { offset: 329, size: 8, label: 'devmajor' },
+  devminor: { offset: 337, size: 8, label: 'devminor' },
+  prefix: { offset: 345, size: 155, label: 'prefix' },
+} as const satisfies Readonly<Record<string, Field>>;
+
+const SPACE = 0x20;
+
+/** Writes octal digits into a field that holds `digits` zeros. */
+export function writeOctal(block: Buffer, field: Field, digits: number, value: number): void {
+  let rest = value;
+  for (let at = field.offset + digits - 1; rest > 0; at--) {
+    block[at] = 0x30 + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
+}
+
+/**
+ * Reads octal digits, or a number in base 256 (first bit set, big-endian). `CORRUPT` for others.
+ */
+export function readNumber(block: Buffer, { offset, size, label }: Field): number {
+  const first = block[offset] ?? 0;
+  if (first === 0xff) {
+    throw new OstrataError('CORRUPT', `tar ${label} is negative`);
+  }
+  if (first >= 0x80) {
+    let value = first & 0x7f;
+    for (let i = 1; i < size; i++) {
+      value = value * 256 + (block[offset + i] ?? 0);
+    }
+    return requireSafe(value, label);
+  }
+
+  const digits = block
+    .toString('latin1', offset, offset + size)
+    .replace(/[\0 ]+$/, '')
+    .trimStart();
+  if (!/^[0-7]*$/.test(digits)) {
+    throw new OstrataError('CORRUPT', `tar ${label} is ${JSON.stringify(digits)}`);
+  }
+  return digits === '' ? 0 : Number.parseInt(digits, 8);
+}
+
+/** Reads a text. `UNSUPPORTED` if it is not UTF-8. */
+export function readText(block: Buffer, { offset, size, label }: Field): string {
+  return decodeText(untilNul(block.subarray(offset, offset + size)), label);
+}
+
+/** Returns the sum of the bytes of a header block. The checksum field itself counts as spaces. */
+export function headerChecksum(block: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < TAR_BLOCK; at++) {
+    sum += block[at] ?? 0;
+  }
+  const { offset, size } = FIELDS.checksum;
+  for (let at = offset; at < offset + size; at++) {
+    sum += SPACE - (block[at] ?? 0);
+  }
+  return sum;
+}
+
+/** Returns the bytes before the first NUL. */
+export function untilNul(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0);
+  return end < 0 ? bytes : bytes.subarray(0, end);
+}
+
+/** Decodes a text of the archive. `UNSUPPORTED` if it is not UTF-8. */
+export function decodeText(bytes: Uint8Array, label: string): string {
+  const text = decodeUtf8(bytes);
+  if (text === undefined) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `tar ${label} ${JSON.stringify(Buffer.from(bytes).toString('latin1'))} is not UTF-8`,
+    );
+  }
+  return text;
+}
+
+/** Returns `value`. Throws `CORRUPT` if a number cannot represent it exactly. */
+export function requireSafe(value: number, label: string): number {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new OstrataError('CORRUPT', `tar ${label} is ${value}`);
+  }
+  return value;
+}
