@@ -26,8 +26,8 @@ import {
   parseImgref,
 } from '../../transports/image-reference.js';
 import type { ImageReader, TransportOptions } from '../../transports/transport.js';
-import { strategyOfPlan } from '../layout/plan.js';
 import { buildOfImageReader } from '../layout/series.js';
+import { strategyOfPlan } from '../layout/source.js';
 import { type CacheOptions, cacheOptions, openCache } from '../options/cache.js';
 import {
   type CompressionOptions,

@@ -1,8 +1,8 @@
+/** `ostrata layout explain`: why a component is in its layer, and what that costs. */
 import type { Command } from 'commander';
-import { changeProbabilities } from '../../../plugins/layouts/probability.js';
-import type { LayoutComponent } from '../../components/component.js';
-import { OstrataError } from '../../errors.js';
+import { must, OstrataError } from '../../errors.js';
 import type { RecordedLayer } from '../../layout/previous-layout.js';
+import type { Component } from '../../plugin.js';
 import { useOptions } from '../options/groups.js';
 import { layerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
@@ -14,19 +14,18 @@ import {
   formatPercent,
   formatRate,
   printable,
+  REASONS_WIDTH,
   someNames,
 } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
+import { bytesOf, LayoutCosts } from './costs.js';
 import {
   type LayoutSourceOptions,
+  layoutOfSource,
   layoutSourceOptions,
-  type OpenLayout,
-  openOwnLayout,
   SOURCE_HELP,
-} from './plan.js';
-
-/** Characters of component names in a row. */
-const NAMES_WIDTH = 90;
+  type SourceLayout,
+} from './source.js';
 
 interface ExplainOptions extends LayoutSourceOptions {
   readonly component: readonly string[];
@@ -35,18 +34,16 @@ interface ExplainOptions extends LayoutSourceOptions {
 export function addLayoutExplainCommand(layout: Command): void {
   const command = layout
     .command('explain')
-    .summary('why a component is in its layer, and what its update costs')
+    .summary('explain why a component is in its layer, and what its updates cost')
     .description(
-      'Tell which layer a component is in, what it shares it with, what an update of it costs clients, and what it would ' +
-        'cost elsewhere. An image is explained as it is; of any other source, the layout that would be planned. ' +
+      'Explain which layer a component is in, which components share that layer, what clients ' +
+        'download when the component changes, and what it would cost in another layer. For an ' +
+        'image, its layout is explained; for any other source, the layout that would be planned. ' +
         'Probabilities are those of the layout expected-download.',
     )
     .argument('[source]', SOURCE_HELP)
-    .requiredOption('--component <name...>', 'ids or names of components')
-    .action(async (source: string | undefined, options: ExplainOptions) => {
-      const opened = await openOwnLayout(source, options, terminalLogger(options));
-      console.log(options.component.map((name) => explain(opened, name)).join('\n\n'));
-    });
+    .requiredOption('--component <name...>', 'ids or names of the components to explain')
+    .action(explain);
   useOptions(command, [
     layoutSourceOptions,
     layerLimitOptions,
@@ -56,82 +53,91 @@ export function addLayoutExplainCommand(layout: Command): void {
   ]);
 }
 
-function explain({ build, layout }: OpenLayout, name: string): string {
-  const named = build.components.filter(({ id, name: other }) => id === name || other === name);
-  if (named.length === 0) {
-    throw new OstrataError('NOT_FOUND', `no component ${JSON.stringify(name)} in ${build.build}`);
-  }
-  const chance = changeProbabilities(build.components, layout.history);
-  const byId = new Map(build.components.map((component) => [component.id, component]));
-  const membersOf = (layer: RecordedLayer) =>
-    layer.components.map((id) => byId.get(id) as LayoutComponent);
-  const costOf = (members: readonly LayoutComponent[]) => {
-    const sources = new Set(members.map(({ source }) => source));
-    const stays = [...sources].reduce(
-      (product, source) => product * (1 - (chance.get(source) ?? 0)),
-      1,
-    );
-    return bytesOf(members) * (1 - stays);
-  };
-  return named
-    .map((component) => explainOne(component, layout.layers, membersOf, costOf, chance))
-    .join('\n\n');
-
-  function explainOne(
-    component: LayoutComponent,
-    layers: readonly RecordedLayer[],
-    membersOf: (layer: RecordedLayer) => readonly LayoutComponent[],
-    costOf: (members: readonly LayoutComponent[]) => number,
-    chances: ReadonlyMap<string, number>,
-  ): string {
-    const { id, source } = component;
-    const at = layers.findIndex((layer) => layer.components.includes(id));
-    const layer = layers[at] as RecordedLayer;
-    const members = membersOf(layer);
-    const others = members.filter((member) => member.id !== id);
-    const count = layout.history.get(id);
-    const siblings = build.components.filter((each) => each.source === source);
-    const dirtied = layers.filter((each) =>
-      membersOf(each).some((member) => member.source === source),
-    );
-    const moved = (to: readonly LayoutComponent[]) =>
-      costOf([...to, component]) - costOf(to) - (costOf(members) - costOf(others));
-    const elsewhere = layers
-      .flatMap((each, i) =>
-        i === at || each.exclusive ? [] : [{ i, more: moved(membersOf(each)) }],
-      )
-      .sort((a, b) => a.more - b.more);
-    const lines = [
-      `${id}: ${formatBytes(component.size)}, source package ${source}`,
-      `  layer      ${at + 1} of ${layers.length}: ${formatBytes(bytesOf(members))} in ${counted(members.length, 'component')}` +
-        (layer.exclusive ? ', which it asks for itself' : ''),
-      `  shares it  ${
-        others.length > 0
-          ? someNames(
-              others.map((other) => other.id),
-              NAMES_WIDTH,
-            )
-          : 'with nothing'
-      }`,
-      `  changes    ${formatRate(component.changesPerYear)} by package data; ` +
-        (count
-          ? `${count.changes} of ${counted(count.updates, 'update')} seen; `
-          : 'no update seen; ') +
-        `${formatPercent(chances.get(source) ?? 0, 1)} chance with the next update`,
-      `  an update  of ${source} fetches ${formatBytes(sum(dirtied.map((each) => bytesOf(membersOf(each)))))} in ` +
-        `${counted(dirtied.length, 'layer')} for ${formatBytes(bytesOf(siblings))} of ${counted(siblings.length, 'component')}`,
-      `  expected   ${formatBytes(Math.round(costOf(members)))} with each update for this layer`,
-    ];
-    const [next] = elsewhere;
-    if (next) {
-      lines.push(
-        `  elsewhere  the next best is layer ${next.i + 1}: ${next.more >= 0 ? '+' : '-'}` +
-          `${formatBytes(Math.round(Math.abs(next.more)))} expected with each update`,
-      );
-    }
-    return printable(lines.join('\0')).replaceAll('\\u0000', '\n');
-  }
+async function explain(source: string | undefined, options: ExplainOptions): Promise<void> {
+  const explained = await layoutOfSource(source, options, terminalLogger(options));
+  const costs = new LayoutCosts(explained);
+  const components = options.component.flatMap((name) => findComponents(name, explained));
+  const reports = components.map((component) => componentReport(component, explained, costs));
+  console.log(reports.join('\n\n'));
 }
 
-const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);
-const bytesOf = (components: readonly LayoutComponent[]) => sum(components.map(({ size }) => size));
+/** Several components can have the same name: one package for two architectures. */
+function findComponents(wanted: string, { build }: SourceLayout): readonly Component[] {
+  const found = build.components.filter(({ id, name }) => id === wanted || name === wanted);
+  if (found.length === 0) {
+    throw new OstrataError('NOT_FOUND', `no component ${JSON.stringify(wanted)} in ${build.build}`);
+  }
+  return found;
+}
+
+function componentReport(
+  component: Component,
+  explained: SourceLayout,
+  costs: LayoutCosts,
+): string {
+  const { layers } = explained.layout;
+  const index = layers.findIndex((each) => each.components.includes(component.id));
+  const layer = must(layers[index], `the layer of component ${component.id}`);
+  const members = costs.membersOf(layer);
+
+  const size = `${formatBytes(bytesOf(members))} in ${counted(members.length, 'component')}`;
+  const requested = layer.exclusive ? ', a separate layer that the component asks for' : '';
+  const expected = formatBytes(Math.round(costs.expectedBytes(members)));
+  const lines = [
+    `${component.id}: ${formatBytes(component.size)}, source package ${component.source}`,
+    `  layer      ${index + 1} of ${layers.length}: ${size}${requested}`,
+    `  shared     with ${otherNames(component, layer)}`,
+    `  changes    ${changesText(component, explained, costs)}`,
+    `  download   ${downloadText(component, explained, costs)}`,
+    `  expected   ${expected} for this layer with each update`,
+    ...elsewhereLines(component, index, layers, costs),
+  ];
+  return lines.map(printable).join('\n');
+}
+
+function otherNames(component: Component, layer: RecordedLayer): string {
+  const others = layer.components.filter((id) => id !== component.id);
+  return others.length > 0 ? someNames(others, REASONS_WIDTH) : 'no other component';
+}
+
+function changesText(component: Component, { layout }: SourceLayout, costs: LayoutCosts): string {
+  const rate = `${formatRate(component.changesPerYear)} according to package data`;
+  const count = layout.history.get(component.id);
+  const recorded = count
+    ? `in ${count.changes} of ${counted(count.updates, 'recorded update')}`
+    : 'no update is recorded';
+  const probability = formatPercent(costs.probabilityOf(component.source), 1);
+  return `${rate}; ${recorded}; with ${probability} probability in the next update`;
+}
+
+/** What clients download when the source package changes, and how much of that changed. */
+function downloadText({ source }: Component, explained: SourceLayout, costs: LayoutCosts): string {
+  const fetched = explained.layout.layers
+    .map((layer) => costs.membersOf(layer))
+    .filter((members) => members.some((member) => member.source === source));
+  const changed = explained.build.components.filter((each) => each.source === source);
+  const download = `${formatBytes(bytesOf(fetched.flat()))} in ${counted(fetched.length, 'layer')}`;
+  const content = `${formatBytes(bytesOf(changed))} in ${counted(changed.length, 'component')}`;
+  return `${download} when source package ${source} changes (${content})`;
+}
+
+/** The cheapest other layer; none where no other layer takes more components. */
+function elsewhereLines(
+  component: Component,
+  index: number,
+  layers: readonly RecordedLayer[],
+  costs: LayoutCosts,
+): readonly string[] {
+  const layer = must(layers[index], `layer ${index}`);
+  const [best] = layers
+    .map((other, i) => ({ other, number: i + 1 }))
+    .filter(({ other }) => other !== layer && !other.exclusive)
+    .map(({ other, number }) => ({ number, cost: costs.movingCost(component, layer, other) }))
+    .sort((a, b) => a.cost - b.cost);
+  if (best === undefined) {
+    return [];
+  }
+  const difference = formatBytes(Math.round(Math.abs(best.cost)));
+  const change = best.cost >= 0 ? `${difference} more` : `${difference} less`;
+  return [`  elsewhere  layer ${best.number} is the best alternative: ${change} with each update`];
+}

@@ -1,3 +1,4 @@
+/** `ostrata layout`: plans and compares layouts without building an image. */
 import type { Command } from 'commander';
 import { addLayoutExplainCommand } from './explain.js';
 import { addLayoutPlanCommand } from './plan.js';
@@ -6,9 +7,11 @@ import { addLayoutSimulateCommand } from './simulate.js';
 export function addLayoutCommand(program: Command): void {
   const layout = program
     .command('layout')
-    .summary('plan layers, and try out layouts, without building an image')
+    .summary('plan, explain and compare layouts without building an image')
     .description(
-      'Plan which layer holds what, and try out layouts on recorded builds, without building an image.',
+      'A component is a set of files that change together, such as an RPM package; a layout says ' +
+        'which component goes into which layer. These commands plan, explain and compare layouts ' +
+        'without building an image.',
     );
   addLayoutPlanCommand(layout);
   addLayoutExplainCommand(layout);

@@ -1,4 +1,4 @@
-/** What `ostrata layout` reads builds from. */
+/** What the layout commands read builds from: component lists, RPM databases, images and trees. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { packageComponents } from '../../../plugins/rpm/index.js';
@@ -18,7 +18,7 @@ import { openImageTree } from '../../tree/image.js';
 import type { OpenImage } from '../options/registry.js';
 import { interruptSignal } from '../run.js';
 
-/** Builds in age order. */
+/** Builds from the oldest to the newest. */
 export interface Series {
   readonly name: string;
   readonly builds: readonly SeriesBuild[];
@@ -28,40 +28,41 @@ export interface SeriesContext {
   readonly sources: readonly ContentSource[];
   readonly log: Logger;
 }
+
 export interface ImageContext extends SeriesContext {
   readonly open: OpenImage;
 }
 
-const SERIES_FORMS =
-  'a JSONL file of builds (also gzipped), a folder of rpmdbs or of component JSON files in the order of their names, ' +
-  'or image references in age order';
+/** Help for arguments that {@link openSeries} reads. */
+export const SERIES_HELP =
+  'builds from the oldest to the newest: a JSONL file with one build a line (also gzipped), a ' +
+  'folder of RPM databases or component JSON files in the order of their names, or image ' +
+  'references';
 
-/** Help text for arguments that {@link openSeries} reads. */
-export const seriesHelp = SERIES_FORMS;
-
-/** Every file and folder is a series; image references together are one. */
+/** Opens series. Each file and folder is a series; all image references together are one. */
 export async function openSeries(
   args: readonly string[],
   context: ImageContext,
 ): Promise<readonly Series[]> {
-  const images = args.filter(isImgref);
   const series: Series[] = [];
   for (const path of args.filter((arg) => !isImgref(arg))) {
-    const name = basename(path).replace(/\.jsonl?(\.gz)?$/, '');
-    const isFolder = (await inContextAsync(`series ${path}`, () => stat(path))).isDirectory();
-    series.push({ name, builds: isFolder ? await readFolder(path) : await readSeries(path) });
+    series.push(await seriesOfPath(path));
   }
+  const images = args.filter(isImgref);
   if (images.length > 0) {
-    const builds: SeriesBuild[] = [];
-    for (const image of images) {
-      builds.push(await buildOfImage(image, context));
-    }
-    series.push({ name: 'images', builds });
+    series.push({ name: 'images', builds: await buildsOfImages(images, context) });
   }
   return series;
 }
 
-async function readFolder(path: string): Promise<readonly SeriesBuild[]> {
+async function seriesOfPath(path: string): Promise<Series> {
+  const name = basename(path).replace(/\.jsonl?(\.gz)?$/, '');
+  const stats = await inContextAsync(`series ${path}`, () => stat(path));
+  const builds = stats.isDirectory() ? await buildsOfFolder(path) : await readSeries(path);
+  return { name, builds };
+}
+
+async function buildsOfFolder(path: string): Promise<readonly SeriesBuild[]> {
   const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort(compareUtf8);
   const builds: SeriesBuild[] = [];
   for (const name of names) {
@@ -73,7 +74,18 @@ async function readFolder(path: string): Promise<readonly SeriesBuild[]> {
   return builds;
 }
 
-/** A component JSON file, or what holds an rpmdb. */
+async function buildsOfImages(
+  imgrefs: readonly string[],
+  context: ImageContext,
+): Promise<readonly SeriesBuild[]> {
+  const builds: SeriesBuild[] = [];
+  for (const imgref of imgrefs) {
+    builds.push(await buildOfImage(imgref, context));
+  }
+  return builds;
+}
+
+/** Reads a component JSON file or an RPM database: its file, its folder or the root of a system. */
 export async function buildOfPath(path: string, name: string): Promise<SeriesBuild> {
   if (/\.json(\.gz)?$/.test(name)) {
     return readBuild(path, name.replace(/\.json(\.gz)?$/, ''));
@@ -91,7 +103,7 @@ export async function buildOfImage(imgref: string, context: ImageContext): Promi
   }
 }
 
-/** Reads all layers. */
+/** Reads all layers of an image, and assigns its files to components. */
 export async function buildOfImageReader(
   image: ImageReader,
   context: SeriesContext,

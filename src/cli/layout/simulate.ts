@@ -1,5 +1,6 @@
+/** `ostrata layout simulate`: what the updates of a series of builds cost with a layout. */
 import { writeFile } from 'node:fs/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { layoutNames } from '../../../plugins/index.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { DEFAULT_MAX_LAYERS, layersForComponents, MIN_LAYERS } from '../../layout/max-layers.js';
@@ -11,21 +12,23 @@ import {
   simulateUpdates,
   summarize,
 } from '../../layout/simulate.js';
+import type { Logger } from '../../log.js';
 import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
-import { MAX_LAYERS_HELP } from '../options/layers.js';
-import { loadLayouts, loadPlugins } from '../options/plugins.js';
+import { MAX_LAYER_SIZE_HELP, MAX_LAYERS_HELP } from '../options/layers.js';
+import { loadLayouts, loadSources } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
-import { formatBytes, formatTable } from '../output/format.js';
+import { formatBytes, formatTable, left, right } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { htmlReport } from './html/report.js';
-import { openSeries, type Series, seriesHelp } from './series.js';
+import { openSeries, SERIES_HELP, type Series } from './series.js';
 
-/** Far above what any runtime takes. */
+/** Far more than any container runtime takes. */
 const MAX_LAYERS = 10_000;
+const DAY_MS = 86_400_000;
 
 interface SimulateOptions extends LogOptions, RegistryOptions {
   readonly strategy: readonly string[];
@@ -39,41 +42,45 @@ interface SimulateOptions extends LogOptions, RegistryOptions {
   readonly html?: string | undefined;
 }
 
+const EXAMPLES = `
+Examples:
+  ostrata layout simulate history.jsonl.gz --strategy=expected-download,rpm-ostree --lag=1,4
+  ostrata layout simulate rpmdbs/ --max-layers=32,64,128 --html=report.html
+  ostrata layout simulate oci:os:1 oci:os:2 oci:os:3`;
+
 export function addLayoutSimulateCommand(layout: Command): void {
   const command = layout
     .command('simulate')
-    .summary('what updates would have cost with a layout, over a series of builds')
+    .summary('compare what updates would have cost with different layouts')
     .description(
-      'Plan each build of a series on what the image of the build before it records, and count the bytes of layers that ' +
-        'clients would have fetched; 1.000 is one layer per component, which no layout can do better than.',
+      'Play layouts through a series of builds, without building images. Each build is planned ' +
+        'as container-encapsulate would plan it on top of the previous one, and the bytes of ' +
+        'layers that clients would have downloaded are added up. A ratio of 1.000 is what one ' +
+        'layer for each component would cost: no layout can do better.',
     )
-    .argument('<series...>', seriesHelp)
-    .option('--strategy <names>', `layouts to compare: ${layoutNames.join(', ')}`, list(String), [
-      layoutNames[0] as string,
-    ])
-    .option('--max-layers <n,...>', MAX_LAYERS_HELP, list(integer(MIN_LAYERS, MAX_LAYERS)), [
-      DEFAULT_MAX_LAYERS,
-    ])
-    .option('--max-layer-size <bytes>', 'bytes that a layer should not exceed', integer(1))
-    .option(
-      '--lag <n,...>',
-      'count updates from every build to the one n builds later',
-      list(integer(1)),
-      [1],
+    .argument('<series...>', SERIES_HELP)
+    .addOption(
+      new Option('--strategy <name,...>', `layouts to compare: ${layoutNames.join(', ')}`)
+        .argParser(list(String))
+        .default(layoutNames.slice(0, 1), layoutNames[0]),
+    )
+    .addOption(
+      new Option('--max-layers <n,...>', MAX_LAYERS_HELP)
+        .argParser(list(integer(MIN_LAYERS, MAX_LAYERS)))
+        .default([DEFAULT_MAX_LAYERS], String(DEFAULT_MAX_LAYERS)),
+    )
+    .option('--max-layer-size <bytes>', MAX_LAYER_SIZE_HELP, integer(1))
+    .addOption(
+      new Option('--lag <n,...>', 'count updates from each build to the one n builds later')
+        .argParser(list(integer(1)))
+        .default([1], '1'),
     )
     .option('--from <date>', 'leave out builds before this date', date)
     .option('--to <date>', 'leave out builds after this date', date)
-    .option('--plugin <module>', 'load a plugin with more layouts (repeatable)', repeated)
+    .option('--plugin <module>', 'load more layouts from this file or package', repeated)
     .option('--json', 'print the results as JSON')
     .option('--html <file>', 'write charts to a self-contained HTML file')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  ostrata layout simulate history.jsonl.gz --strategy expected-download,rpm-ostree --max-layers 32,64,128 --lag 1,4
-  ostrata layout simulate rpmdbs/ --html report.html
-  ostrata layout simulate oci:os:1 oci:os:2 oci:os:3`,
-    )
+    .addHelpText('after', EXAMPLES)
     .action(simulate);
   useOptions(command, [registryOptions, logOptions]);
 }
@@ -82,111 +89,113 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
   const log = terminalLogger(options);
   const modules = options.plugin ?? [];
   const strategies = await loadLayouts(modules, options.strategy);
-  const { sources } = await loadPlugins({ plugin: modules, layout: layoutNames[0] as string });
-  const series = (
-    await openSeries(args, { sources, log, open: imageOpener(options, args.filter(isImgref), log) })
-  ).map((each) => within(each, options));
+  const sources = await loadSources(modules);
+  const open = imageOpener(options, args.filter(isImgref), log);
+  const opened = await openSeries(args, { sources, log, open });
+  const series = opened.map((each) => buildsBetween(each, options));
+
+  const runs = await runAll(series, strategies, options, log);
+
+  const { html } = options;
+  if (html !== undefined) {
+    await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
+  }
+  const results = runs.map(({ result }) => result);
+  console.log(options.json ? JSON.stringify({ results }) : tableReport(results));
+}
+
+/** Leaves out what `--from` and `--to` exclude; `USAGE` for a build without a date. */
+function buildsBetween({ name, builds }: Series, { from, to }: SimulateOptions): Series {
+  if (from === undefined && to === undefined) {
+    return { name, builds };
+  }
+  const first = from === undefined ? -Infinity : Date.parse(from);
+  const last = to === undefined ? Infinity : endOf(to);
+  const selected = builds.filter(({ build, date: built }) => {
+    if (built === undefined) {
+      throw new OstrataError(
+        'USAGE',
+        `series ${name}: build ${build} has no date, which --from and --to need`,
+      );
+    }
+    const time = Date.parse(built);
+    return time >= first && time <= last;
+  });
+  return { name, builds: selected };
+}
+
+/** A date without a time means the whole day. */
+function endOf(text: string): number {
+  const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text);
+  return Date.parse(text) + (isDay ? DAY_MS - 1 : 0);
+}
+
+async function runAll(
+  series: readonly Series[],
+  strategies: readonly LayoutStrategy[],
+  options: SimulateOptions,
+  log: Logger,
+): Promise<readonly SimulationRun[]> {
   const runs: SimulationRun[] = [];
   for (const each of series) {
     for (const strategy of strategies) {
       for (const maxLayers of options.maxLayers) {
         interruptSignal.throwIfAborted();
         runs.push(...runsOf(each, strategy, maxLayers, options));
-        log.progress(
-          'simulating',
-          runs.length,
-          series.length * strategies.length * options.maxLayers.length,
-        );
-        // Between plans, which are synchronous, Ctrl-C is heard.
+        log.info(`simulated ${each.name}: ${strategy.name}, ${maxLayers} layers`);
+        // Planning is synchronous: Ctrl-C is noticed between two plans only.
         await new Promise(setImmediate);
       }
     }
   }
-  const { html } = options;
-  if (html !== undefined) {
-    await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
-  }
-  const results = runs.map(({ result }) => result);
-  console.log(options.json ? JSON.stringify({ results }) : table(results));
+  return runs;
 }
 
-/** Of an undated series nothing is left out. */
-function within({ name, builds }: Series, { from, to }: SimulateOptions): Series {
-  if (from === undefined && to === undefined) {
-    return { name, builds };
-  }
-  const left = builds.filter((build) => {
-    if (build.date === undefined) {
-      throw new OstrataError(
-        'USAGE',
-        `series ${name}: build ${build.build} has no date, --from and --to need one`,
-      );
-    }
-    const time = Date.parse(build.date);
-    return (
-      (from === undefined || time >= Date.parse(from)) && (to === undefined || time <= endOf(to))
-    );
-  });
-  return { name, builds: left };
-}
-
-const DAY_MS = 86_400_000;
-/** A date without a time means the whole day. */
-const endOf = (text: string): number =>
-  Date.parse(text) + (/^\d{4}-\d{2}-\d{2}$/.test(text) ? DAY_MS - 1 : 0);
-
+/** Returns one run for each lag. */
 function runsOf(
   { name, builds }: Series,
   strategy: LayoutStrategy,
   maxLayers: number,
-  { maxLayerSize, lag: lags }: SimulateOptions,
-): SimulationRun[] {
+  options: SimulateOptions,
+): readonly SimulationRun[] {
   const chain = simulateChain(builds, strategy, {
     maxLayers: layersForComponents(maxLayers),
-    maxLayerSize,
+    maxLayerSize: options.maxLayerSize,
   });
-  return lags.map((lag) => {
+  return options.lag.map((lag) => {
     const updates = simulateUpdates(chain, lag);
-    const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summarize(updates) };
+    const summary = summarize(updates);
+    const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summary };
     return { result, chain, updates };
   });
 }
 
-function table(results: readonly SimulationResult[]): string {
-  return formatTable(
-    [
-      { title: 'SERIES', align: 'left' },
-      { title: 'STRATEGY', align: 'left' },
-      { title: 'LAYERS', align: 'right' },
-      { title: 'LAG', align: 'right' },
-      { title: 'UPDATES', align: 'right' },
-      { title: 'RATIO', align: 'right' },
-      { title: 'MEAN', align: 'right' },
-      { title: 'MEDIAN', align: 'right' },
-      { title: 'P90', align: 'right' },
-      { title: 'TOTAL', align: 'right' },
-    ],
-    results.map(
-      ({ series, strategy, maxLayers, lag, updates, ratio, mean, median, p90, bytes }) => [
-        series,
-        strategy,
-        String(maxLayers),
-        String(lag),
-        String(updates),
-        ratio.toFixed(3),
-        ...[mean, median, p90, bytes].map((each) => formatBytes(Math.round(each))),
-      ],
-    ),
-  );
+function tableReport(results: readonly SimulationResult[]): string {
+  const titles = ['LAYERS', 'LAG', 'UPDATES', 'RATIO', 'MEAN', 'MEDIAN', 'P90', 'TOTAL'];
+  const rows = results.map((result) => {
+    const { mean, median, p90, bytes } = result;
+    const sizes = [mean, median, p90, bytes].map((each) => formatBytes(Math.round(each)));
+    return [
+      result.series,
+      result.strategy,
+      String(result.maxLayers),
+      String(result.lag),
+      String(result.updates),
+      result.ratio.toFixed(3),
+      ...sizes,
+    ];
+  });
+  return formatTable([left('SERIES'), left('STRATEGY'), ...titles.map(right)], rows);
 }
 
+/** Parses values that commas separate; each counts once. */
 function list<T>(parse: (text: string) => T): (text: string) => readonly T[] {
   return (text) => [...new Set(text.split(','))].map((each) => parse(each.trim()));
 }
 
 function date(text: string): string {
   if (!isDate(text)) {
-    throw new InvalidArgumentError('expected a date, as in 2023-10-31.');
+    throw new InvalidArgumentError('expected a date such as 2023-10-31.');
   }
   return text;
 }

@@ -30,7 +30,8 @@ export function htmlReport(runs: readonly SimulationRun[]): string {
 <meta name="viewport" content="width=device-width">
 <style>${STYLE}</style></head><body>
 <h1>Layouts compared</h1>
-<p>What clients fetch with each update. Ratio 1 is one layer per component: no layout can do better.</p>
+<p>What clients fetch with each update.
+Ratio 1 is one layer per component: no layout can do better.</p>
 ${sections.map(({ html }) => html).join('\n')}
 </body></html>
 `;
