@@ -8,7 +8,8 @@ import {
   type ReadLayer,
   readEncapsulated,
 } from '../image/encapsulated.js';
-import { fingerprints, historyOf, type LayoutRecord } from '../layout/previous-layout.js';
+import { fingerprints, historyOf } from '../layout/history.js';
+import type { LayoutRecord } from '../layout/previous-layout.js';
 import { recordFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';

@@ -1,3 +1,4 @@
+/** Gives every content object of a tree to exactly one component, by the claims of the content sources. */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
@@ -7,89 +8,123 @@ import type { ContentEntry } from '../tree/tree.js';
 import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
-/** A component with what it owns. */
+/** A component and the content objects that it owns. */
 export interface OwnedComponent extends LayoutComponent {
   readonly facts: ComponentFacts;
-  /** Its content objects by checksum, each with all its paths, sorted by bytes; in order of the checksums. */
+  /** The entries of each content object, sorted by path, by checksum in ascending order. */
   readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;
 }
 
 /**
- * Content that several unrelated components hold alike (empty files, licence texts, symlinks). An object lies in one
- * layer with all its paths; if one of its owners held it, every change of another owner would dirty that owner's layer.
+ * Owns content that several unrelated components have in common (empty files, license texts, symlinks). An object lies
+ * in one layer with all its paths; if one of its owners kept it, every change of another would dirty that one's layer.
  */
 export const SHARED_COMPONENT = 'shared';
-const SHARED_FACTS: ComponentFacts = {
-  name: SHARED_COMPONENT,
-  source: SHARED_COMPONENT,
-  packages: [],
+const SHARED_OWNER: Owner = {
+  id: SHARED_COMPONENT,
+  facts: { name: SHARED_COMPONENT, source: SHARED_COMPONENT, packages: [] },
 };
-/** Larger objects stay with an owner: fetching them with every change of `shared` costs more than a dirtied layer. */
+/** Larger objects stay with an owner: downloading them with every change of `shared` costs more than a dirtied layer. */
 const MAX_SHARED_SIZE = 1 << 16;
 
-/** One for each component, so that many can be told apart fast. */
+/** There is one such object for each id, so that owners can be compared by identity. */
 interface Owner {
   readonly id: string;
   readonly facts: ComponentFacts;
 }
-interface AssignedObject {
+
+/** A content object with all its paths, and whoever owns one of them. */
+interface ClaimedObject {
+  readonly size: number;
   readonly entries: ContentEntry[];
   readonly owners: Owner[];
 }
 
 /**
- * Gives every object of the tree to one component. The first of `claims` that claims a path owns it. The decision
- * depends on the owners of the object's paths alone, so an object does not wander when other content changes.
- * Throws `PLUGIN` where a path is claimed by nobody, or for a component without facts.
+ * Gives every content object of the tree to one component; components are in byte order of their ids. A path belongs to
+ * the first of `claims` that claims it. Who gets an object depends on the owners of its paths alone, so it does not move
+ * when other content changes. Throws `PLUGIN` if nobody claims a path, or if a claimed component has no facts.
  */
 export async function assignComponents(
   tree: Tree,
   claims: readonly Claims[],
 ): Promise<readonly OwnedComponent[]> {
-  const objects = new Map<string, AssignedObject>();
-  const known = new Map<string, Owner>();
+  const objects = await claimObjects(tree, claims);
+  const components = new Map<string, ComponentBuilder>();
+  for (const [checksum, { size, entries, owners }] of [...objects].sort(byChecksum)) {
+    const { id, facts } = arbitrate(owners, size);
+    const component = components.get(id) ?? new ComponentBuilder(facts);
+    components.set(id, component);
+    component.add(checksum, entries, size);
+  }
+
+  const now = newestBuildTime([...components.values()].map(({ facts }) => facts));
+  return [...components]
+    .sort(([a], [b]) => compareUtf8(a, b))
+    .map(([id, component]) => component.build(id, now));
+}
+
+/** Hexadecimal digits need no {@link compareUtf8}. */
+function byChecksum([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
+
+class ComponentBuilder {
+  readonly facts: ComponentFacts;
+  readonly #objects = new Map<string, readonly ContentEntry[]>();
+  #size = 0;
+
+  constructor(facts: ComponentFacts) {
+    this.facts = facts;
+  }
+
+  add(checksum: string, entries: readonly ContentEntry[], size: number): void {
+    this.#objects.set(checksum, entries);
+    this.#size += size;
+  }
+
+  build(id: string, now: number): OwnedComponent {
+    return {
+      id,
+      name: this.facts.name,
+      source: this.facts.source,
+      size: this.#size,
+      changesPerYear: changesPerYear(this.facts, now),
+      version: contentVersion(this.#objects),
+      exclusive: this.facts.exclusive || undefined,
+      facts: this.facts,
+      objects: this.#objects,
+    };
+  }
+}
+
+/** Asks for the owner of every path. */
+async function claimObjects(
+  tree: Tree,
+  claims: readonly Claims[],
+): Promise<ReadonlyMap<string, ClaimedObject>> {
+  const objects = new Map<string, ClaimedObject>();
+  const knownOwners = new Map<string, Owner>();
   for (const entry of tree.files) {
     if (entry.type === 'directory') {
       continue;
     }
-    const found = ownerOf(entry, claims, known);
-    const owner = found instanceof Promise ? await found : found; // waiting for each of a million files costs seconds
+    const found = ownerOf(entry, claims, knownOwners);
+    // An unconditional `await` for each of a million files costs seconds.
+    const owner = found instanceof Promise ? await found : found;
+
     const object = objects.get(entry.checksum);
     if (object === undefined) {
-      objects.set(entry.checksum, { entries: [entry], owners: [owner] });
-    } else {
-      object.entries.push(entry);
-      // From the end: entries come in order of their paths, so most have the owner of the one before.
-      if (object.owners.lastIndexOf(owner) < 0) {
-        object.owners.push(owner);
-      }
+      objects.set(entry.checksum, { size: entry.size, entries: [entry], owners: [owner] });
+      continue;
+    }
+    object.entries.push(entry);
+    // From the end: entries are in path order, so most have the same owner as the one before.
+    if (object.owners.lastIndexOf(owner) < 0) {
+      object.owners.push(owner);
     }
   }
-  const owned = new Map<
-    string,
-    { facts: ComponentFacts; objects: Map<string, readonly ContentEntry[]> }
-  >();
-  for (const checksum of [...objects.keys()].sort()) {
-    const { entries, owners } = objects.get(checksum) as AssignedObject;
-    const { id, facts } = arbitrate(owners, (entries[0] as ContentEntry).size);
-    const component = owned.get(id) ?? { facts, objects: new Map() };
-    component.objects.set(checksum, entries);
-    owned.set(id, component);
-  }
-  const now = newestBuildTime([...owned.values()].map(({ facts }) => facts));
-  return [...owned]
-    .sort(([a], [b]) => compareUtf8(a, b))
-    .map(([id, { facts, objects }]) => ({
-      id,
-      name: facts.name,
-      source: facts.source,
-      size: [...objects.values()].reduce((sum, [first]) => sum + (first as ContentEntry).size, 0),
-      changesPerYear: changesPerYear(facts, now),
-      version: contentVersion(objects),
-      ...(facts.exclusive && { exclusive: true }),
-      facts,
-      objects,
-    }));
+  return objects;
 }
 
 function ownerOf(
@@ -100,23 +135,20 @@ function ownerOf(
   for (const [i, claim] of claims.entries()) {
     const [id] = claim.strong(entry);
     if (id !== undefined) {
-      return ownerNamed(claim, id, entry, known);
+      return ownerById(claim, id, entry, known);
     }
     if (claim.weak !== undefined) {
-      return claim
-        .weak(entry)
-        .then(([weak]) =>
-          weak === undefined
-            ? ownerOf(entry, claims.slice(i + 1), known)
-            : ownerNamed(claim, weak, entry, known),
-        );
+      return claim.weak(entry).then(([weakId]) => {
+        return weakId === undefined
+          ? ownerOf(entry, claims.slice(i + 1), known)
+          : ownerById(claim, weakId, entry, known);
+      });
     }
   }
   throw new OstrataError('PLUGIN', `no content source claims ${entry.path}`);
 }
 
-/** One object for each id, so that owners are compared by identity. */
-function ownerNamed(
+function ownerById(
   { components }: Claims,
   id: string,
   { path }: ContentEntry,
@@ -131,20 +163,23 @@ function ownerNamed(
   return owner;
 }
 
-/** Who of several owners holds an object: an exclusive one, else `shared` if unrelated and small, else the first by id. */
+/** Which owner gets an object: an exclusive one, else `shared` if they are unrelated and it is small, else the first by id. */
 function arbitrate(owners: readonly Owner[], size: number): Owner {
-  if (owners.length === 1) {
-    return owners[0] as Owner;
+  const first = owners.reduce(preferred);
+  if (first.facts.exclusive || size > MAX_SHARED_SIZE) {
+    return first;
   }
-  const sorted = owners.toSorted((a, b) => compareUtf8(a.id, b.id));
-  const first = sorted.find(({ facts }) => facts.exclusive) ?? (sorted[0] as Owner);
-  const related = sorted.every(({ facts }) => facts.source === first.facts.source);
-  return first.facts.exclusive || related || size > MAX_SHARED_SIZE
-    ? first
-    : { id: SHARED_COMPONENT, facts: SHARED_FACTS };
+  const areRelated = owners.every(({ facts }) => facts.source === first.facts.source);
+  return areRelated ? first : SHARED_OWNER;
 }
 
-/** Equal exactly when paths and objects are equal (an object's checksum covers content, owner, mode and xattrs). */
+/** Exclusive owners precede the others; within both, the first by id is preferred. */
+function preferred(a: Owner, b: Owner): Owner {
+  const rank = Number(b.facts.exclusive ?? false) - Number(a.facts.exclusive ?? false);
+  return (rank || compareUtf8(a.id, b.id)) <= 0 ? a : b;
+}
+
+/** Equal if and only if paths and objects are equal; a checksum covers content, owner, mode and xattrs. */
 function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
   const hash = createHash('sha256');
   for (const [checksum, entries] of objects) {

@@ -1,7 +1,8 @@
+/** The input of layout planning: what strategies see of a component, and what only the core sees. */
 import type { Component } from '../plugin.js';
 
-/** A component as it is to be planned; strategies see it without what is added here. */
+/** A component for which a layout is planned. */
 export interface LayoutComponent extends Component {
-  /** A layer of its own is asked for. */
+  /** It asks for a layer that holds nothing else. The core sets it aside; strategies never see it. */
   readonly exclusive?: boolean | undefined;
 }

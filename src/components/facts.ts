@@ -1,22 +1,23 @@
+/** Components made of facts alone, for experiments with package databases that have no tree. */
 import { compareUtf8 } from '../bytes/text.js';
 import type { ComponentFacts } from '../plugin.js';
 import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
-/** Components by what a package database says of them, without a tree: sizes as packaged, versions by NEVRA. */
+/** Returns components in byte order of their ids; sizes are those of the packages, versions are the NEVRAs. */
 export function componentsOfFacts(
-  facts: ReadonlyMap<string, ComponentFacts>,
+  factsById: ReadonlyMap<string, ComponentFacts>,
 ): readonly LayoutComponent[] {
-  const now = newestBuildTime(facts.values());
-  return [...facts]
+  const now = newestBuildTime(factsById.values());
+  return [...factsById]
     .sort(([a], [b]) => compareUtf8(a, b))
-    .map(([id, each]) => ({
+    .map(([id, facts]) => ({
       id,
-      name: each.name,
-      source: each.source,
-      size: each.packages.reduce((sum, { size }) => sum + size, 0),
-      changesPerYear: changesPerYear(each, now),
-      version: each.packages.map(({ nevra }) => nevra).join(' '),
-      ...(each.exclusive && { exclusive: true }),
+      name: facts.name,
+      source: facts.source,
+      size: facts.packages.reduce((sum, { size }) => sum + size, 0),
+      changesPerYear: changesPerYear(facts, now),
+      version: facts.packages.map(({ nevra }) => nevra).join(' '),
+      exclusive: facts.exclusive || undefined,
     }));
 }

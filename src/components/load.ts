@@ -1,17 +1,21 @@
+/** Asks content sources what they know of a tree. */
 import { compareUtf8 } from '../bytes/text.js';
 import { inContextAsync } from '../errors.js';
-import type { Claims, ContentSource, Logger, Tree } from '../plugin.js';
+import type { Context } from '../log.js';
+import type { Claims, ContentSource, Tree } from '../plugin.js';
 
-/** Asks every source that has something to say of `tree` for its claims; those of the lowest priority number come first. */
+/** Returns the claims of every source that detects something in `tree`, by ascending priority number. */
 export async function loadClaims(
   tree: Tree,
   sources: readonly ContentSource[],
-  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+  { log, signal }: Context,
 ): Promise<readonly Claims[]> {
-  const claims: Claims[] = [];
-  for (const source of sources.toSorted(
+  const byPriority = sources.toSorted(
     (a, b) => a.priority - b.priority || compareUtf8(a.name, b.name),
-  )) {
+  );
+
+  const claims: Claims[] = [];
+  for (const source of byPriority) {
     if (!source.detect(tree.files)) {
       continue;
     }

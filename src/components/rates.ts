@@ -1,36 +1,47 @@
-import type { Component, ComponentFacts } from '../plugin.js';
+/** How often components and layers are expected to change, in changes a year, from facts alone. */
+import type { Component, ComponentFacts, PackageFacts } from '../plugin.js';
 
+/** Seconds. */
 const DAY = 86_400;
 const YEAR = 365 * DAY;
-/** A build time of the very moment says no more than "changed within a week". */
-const YOUNGEST = 7 * DAY;
+/** The age of a package is at least this: one that was built just now may change weekly, but not every second. */
+const MIN_AGE = 7 * DAY;
 
 /**
- * How often a component is expected to change, in changes a year, from facts alone:
+ * Returns how often a component is expected to change, in changes a year:
  *
- * - `updateInterval`, where the owner of the content declares one: 365 / days, and Infinity for 0 (every build);
- * - else the changelog entries of the year before `now`, of the package that has most of them (several installed
- *   versions of one package are one component and share most of their changelog);
- * - else, for packages without a changelog, once per age: a package built half a year ago changes twice a year;
- * - else Infinity: what no package owns is made anew by each compose, until recorded history shows that it is not.
+ * - If the owner of the content declares an `updateInterval`: 365 / days, and Infinity for 0 (every build).
+ * - Else the number of changelog entries in the year before `now`, of the package that has most of them. Several
+ *   installed versions of one package are one component and have most of their changelog in common.
+ * - Else, for packages without a changelog, once per age: a package built half a year ago changes twice a year.
+ * - Else Infinity. What no package owns is made by each compose, until recorded history shows that it stays the same.
  *
- * Changelogs overstate: several entries may reach a tree in one update, or none. Strategies calibrate.
- * @param now seconds since 1970; the newest build time of the tree ({@link newestBuildTime}), never the clock
+ * Changelogs overstate: several entries may reach a tree in one update, or none. Strategies correct for that.
+ * @param now seconds since 1970: the newest build time in the tree ({@link newestBuildTime}), never the clock
  */
 export function changesPerYear(facts: ComponentFacts, now: number): number {
-  if (facts.updateInterval !== undefined) {
-    return facts.updateInterval > 0 ? 365 / facts.updateInterval : Infinity;
+  const { updateInterval, packages } = facts;
+  if (updateInterval !== undefined) {
+    return updateInterval > 0 ? 365 / updateInterval : Infinity;
   }
-  const rates = facts.packages.flatMap(({ changelogTimes, buildTime }) => {
-    if (changelogTimes.length > 0) {
-      return [changelogTimes.filter((time) => time > now - YEAR && time <= now + DAY).length];
-    }
-    return buildTime === undefined ? [] : [YEAR / Math.max(YOUNGEST, now - buildTime)];
-  });
+  const rates = packages
+    .map((each) => packageChangesPerYear(each, now))
+    .filter((rate) => rate !== undefined);
   return rates.length > 0 ? Math.max(...rates) : Infinity;
 }
 
-/** The reference time of {@link changesPerYear}: the newest build time of any package, 0 where there is none. */
+/** Undefined if the package has neither a changelog nor a build time. */
+function packageChangesPerYear(
+  { changelogTimes, buildTime }: PackageFacts,
+  now: number,
+): number | undefined {
+  if (changelogTimes.length > 0) {
+    return changelogTimes.filter((time) => time > now - YEAR && time <= now + DAY).length;
+  }
+  return buildTime === undefined ? undefined : YEAR / Math.max(MIN_AGE, now - buildTime);
+}
+
+/** Returns the reference time of {@link changesPerYear}: the newest build time of any package, or 0 without any. */
 export function newestBuildTime(all: Iterable<ComponentFacts>): number {
   let newest = 0;
   for (const { packages } of all) {
@@ -41,13 +52,13 @@ export function newestBuildTime(all: Iterable<ComponentFacts>): number {
   return newest;
 }
 
-/** Expected changes a year of components that lie in one layer: components of one source change together. */
+/** Returns the expected changes a year of a layer with these components. Components of one source change together. */
 export function layerChangesPerYear(
   components: Iterable<Pick<Component, 'source' | 'changesPerYear'>>,
 ): number {
-  const sources = new Map<string, number>();
+  const rateBySource = new Map<string, number>();
   for (const { source, changesPerYear } of components) {
-    sources.set(source, Math.max(sources.get(source) ?? 0, changesPerYear));
+    rateBySource.set(source, Math.max(rateBySource.get(source) ?? 0, changesPerYear));
   }
-  return [...sources.values()].reduce((sum, rate) => sum + rate, 0);
+  return [...rateBySource.values()].reduce((sum, rate) => sum + rate, 0);
 }

@@ -1,45 +1,49 @@
+/** Which components differ between two builds: the reason why clients download a layer. */
 import { compareUtf8 } from '../bytes/text.js';
 import type { Component } from '../plugin.js';
-import { fingerprints, type LayoutRecord } from './previous-layout.js';
+import { fingerprints, NO_FINGERPRINTS } from './history.js';
+import type { LayoutRecord } from './previous-layout.js';
 
-/** Why clients of the previous build fetch something. */
+/** How one component differs between two builds. */
 export interface ComponentChange {
   readonly id: string;
   readonly change: 'changed' | 'added' | 'removed';
 }
 
-/** What differs between the previous build and this one; see {@link buildChanges}. */
+/** Returns what differs between the previous build and one with `components`; see {@link buildChanges}. */
 export function componentChanges(
-  prior: LayoutRecord,
+  previous: LayoutRecord,
   components: readonly Component[],
 ): readonly ComponentChange[] {
-  return buildChanges(prior, {
+  return buildChanges(previous, {
     layers: [{ components: components.map(({ id }) => id) }],
     versions: fingerprints(components),
   });
 }
 
-/** What differs between two builds, by id; components of unknown version count as unchanged. */
-export function buildChanges(
-  before: LayoutRecord,
-  after: LayoutRecord,
-): readonly ComponentChange[] {
-  const idsOf = ({ layers }: LayoutRecord) =>
-    new Set(layers.flatMap(({ components }) => components));
-  const [old, now] = [idsOf(before), idsOf(after)];
+/** Returns what differs between two builds, by id in byte order. Components of unknown version count as unchanged. */
+export function buildChanges(from: LayoutRecord, to: LayoutRecord): readonly ComponentChange[] {
+  const [fromIds, toIds] = [idsOf(from), idsOf(to)];
+  const { versions: fromVersions = NO_FINGERPRINTS } = from;
+  const { versions: toVersions = NO_FINGERPRINTS } = to;
+
   const changes: ComponentChange[] = [];
-  for (const id of now) {
-    const [was, is] = [before.versions?.get(id), after.versions?.get(id)];
-    if (!old.has(id)) {
+  for (const id of toIds) {
+    const [fromVersion, toVersion] = [fromVersions.get(id), toVersions.get(id)];
+    if (!fromIds.has(id)) {
       changes.push({ id, change: 'added' });
-    } else if (was !== undefined && is !== undefined && was !== is) {
+    } else if (fromVersion !== undefined && toVersion !== undefined && fromVersion !== toVersion) {
       changes.push({ id, change: 'changed' });
     }
   }
-  for (const id of old) {
-    if (!now.has(id)) {
+  for (const id of fromIds) {
+    if (!toIds.has(id)) {
       changes.push({ id, change: 'removed' });
     }
   }
   return changes.sort((a, b) => compareUtf8(a.id, b.id));
+}
+
+function idsOf({ layers }: LayoutRecord): ReadonlySet<string> {
+  return new Set(layers.flatMap(({ components }) => components));
 }

@@ -15,15 +15,18 @@ const planSchema = v.object({
   layers: v.array(v.object({ components: v.array(v.string()) })),
 });
 
-/** The text of a plan file. Layers without components are left out. */
+/** Returns the text of a plan file. Layers without components are left out. */
 export function formatPlan(layers: readonly LayoutLayer[]): string {
-  const planned = layers
+  const written = layers
     .filter(({ components }) => components.length > 0)
     .map(({ components }) => ({ components }));
-  return `${JSON.stringify({ version: VERSION, layers: planned }, null, 2)}\n`;
+  return `${JSON.stringify({ version: VERSION, layers: written }, null, 2)}\n`;
 }
 
-/** Throws `CORRUPT`, naming the member, for a text that is no plan or has a component in two layers. */
+/**
+ * Reads the text of a plan file. Throws `CORRUPT` if it is no plan, naming the member, or if a component is in two
+ * layers.
+ */
 export function parsePlan(text: string): readonly LayoutLayer[] {
   const { layers } = parseJson(text, planSchema);
   const seen = new Set<string>();
@@ -39,8 +42,9 @@ export function parsePlan(text: string): readonly LayoutLayer[] {
 }
 
 /**
- * Follows a plan to the letter. Components that it does not know go into one more layer or, where there is none left,
- * into the last of the plan; a warning names them. A plan of more layers than allowed is `LIMIT`.
+ * Returns a strategy that follows `plan` to the letter. Components that the plan does not name go into one more layer,
+ * or into its last one if no more is allowed, and a warning lists them. It throws `LIMIT` if the plan has more layers
+ * than allowed.
  */
 export function strategyFromPlan(plan: readonly LayoutLayer[], log: Logger): LayoutStrategy {
   return {
@@ -56,9 +60,9 @@ function followPlan(
   maxLayers: number,
   log: Logger,
 ): readonly LayoutLayer[] {
-  const left = new Set(components.map(({ id }) => id));
+  const unplaced = new Set(components.map(({ id }) => id));
   const layers = plan
-    .map((layer) => layer.components.filter((id) => left.delete(id)))
+    .map((layer) => layer.components.filter((id) => unplaced.delete(id)))
     .filter((ids) => ids.length > 0);
   if (layers.length > maxLayers) {
     throw new OstrataError(
@@ -66,13 +70,11 @@ function followPlan(
       `the plan has ${layers.length} layers, ${maxLayers} are allowed`,
     );
   }
-  if (left.size > 0) {
-    log.warn(`components that the plan does not know share a layer: ${[...left].join(', ')}`);
-    if (layers.length < maxLayers) {
-      layers.push([...left]);
-    } else {
-      layers.push([...(layers.pop() ?? []), ...left]);
-    }
+
+  if (unplaced.size > 0) {
+    log.warn(`components that are not in the plan share a layer: ${[...unplaced].join(', ')}`);
+    const companions = layers.length < maxLayers ? undefined : layers.pop();
+    layers.push([...(companions ?? []), ...unplaced]);
   }
   return layers.map((ids) => ({ components: ids }));
 }

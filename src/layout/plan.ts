@@ -1,3 +1,4 @@
+/** Plans the layout of an image: asks a strategy, and proves that it kept its contract. */
 import { compareUtf8 } from '../bytes/text.js';
 import type { LayoutComponent } from '../components/component.js';
 import { OstrataError } from '../errors.js';
@@ -10,8 +11,8 @@ import {
   type RecordedLayer,
 } from './previous-layout.js';
 
-export interface PlanLayoutOptions {
-  /** Layers for components, exclusive ones included, the commit layer not; at least 1. */
+interface PlanLayoutOptions {
+  /** Number of layers for components, without the commit layer; at least 1. */
   readonly maxLayers: number;
   /** Bytes of content; see {@link LayoutLimits}. */
   readonly maxLayerSize?: number | undefined;
@@ -19,21 +20,21 @@ export interface PlanLayoutOptions {
   readonly log?: Logger | undefined;
 }
 
-/** A proven layout: every component is in exactly one layer, and there are at most `maxLayers` of them. */
+/** A proven layout: every component is in exactly one layer, and there are at most as many layers as allowed. */
 export interface LayoutPlan {
   readonly layers: readonly RecordedLayer[];
-  /** Change counts to be recorded in the image. */
+  /** Change counts for the image to record. */
   readonly history: ChangeHistory;
 }
 
 /**
- * Assigns every component to a layer: exclusive components are set aside, `strategy` places the others.
- * Throws `USAGE` for a `maxLayers` below 1 and `PLUGIN` where the strategy broke its contract.
+ * Assigns every component to a layer: exclusive components get layers to themselves, at the end; `strategy` places the
+ * others. Throws `USAGE` if `maxLayers` is below 1 and `PLUGIN` if the strategy broke its contract.
  */
 export function planLayout(
   components: readonly LayoutComponent[],
   strategy: LayoutStrategy,
-  { maxLayers, maxLayerSize, previous: prior, log = silentLogger }: PlanLayoutOptions,
+  { maxLayers, maxLayerSize, previous, log = silentLogger }: PlanLayoutOptions,
 ): LayoutPlan {
   if (!Number.isInteger(maxLayers) || maxLayers < 1) {
     throw new OstrataError(
@@ -41,19 +42,20 @@ export function planLayout(
       `a layout needs at least 1 layer for components, not ${maxLayers}`,
     );
   }
+
   const sorted = components.toSorted((a, b) => compareUtf8(a.id, b.id));
-  const exclusive = exclusiveLayers(sorted, maxLayers, log);
-  const alone = new Set(exclusive.flatMap((layer) => layer.components));
-  const shared = sorted.filter(({ id }) => !alone.has(id));
-  const history = prior ? historySince(prior, sorted) : new Map();
-  const limits: LayoutLimits = {
-    maxLayers: maxLayers - exclusive.length,
+  const exclusiveLayers = planExclusiveLayers(sorted, maxLayers, log);
+  const exclusiveIds = new Set(exclusiveLayers.flatMap((layer) => layer.components));
+  const shared = sorted.filter(({ id }) => !exclusiveIds.has(id));
+
+  const history = previous ? historySince(previous, sorted) : new Map();
+  const sharedLayers = placeShared(shared, strategy, {
+    maxLayers: maxLayers - exclusiveLayers.length,
+    maxLayerSize,
     history,
-    ...(maxLayerSize !== undefined && { maxLayerSize }),
-    ...(prior && { prior: previousLayers(prior, shared) }),
-  };
-  const placed = shared.length > 0 ? placeShared(shared, strategy, limits) : [];
-  return { layers: [...placed, ...exclusive], history };
+    prior: previous && previousLayers(previous, shared),
+  });
+  return { layers: [...sharedLayers, ...exclusiveLayers], history };
 }
 
 function placeShared(
@@ -61,74 +63,81 @@ function placeShared(
   strategy: LayoutStrategy,
   limits: LayoutLimits,
 ): RecordedLayer[] {
+  if (shared.length === 0) {
+    return [];
+  }
   const { layers } = strategy.plan(shared, limits);
-  proveLayout(
-    strategy.name,
-    layers,
-    shared.map(({ id }) => id),
-    limits.maxLayers,
-  );
+  const ids = shared.map(({ id }) => id);
+  proveLayout(strategy.name, layers, ids, limits.maxLayers);
   return layers.map((layer) => ({ components: layer.components.toSorted(compareUtf8) }));
 }
 
-/** One layer for each exclusive component; where there are too few layers, the smallest share the last of them. */
-function exclusiveLayers(
+/** One layer for each exclusive component. If there are too few layers, the smallest components share the last one. */
+function planExclusiveLayers(
   components: readonly LayoutComponent[],
   maxLayers: number,
   log: Logger,
 ): RecordedLayer[] {
   const exclusive = components.filter((component) => component.exclusive);
-  const available = maxLayers - (exclusive.length < components.length ? 1 : 0);
+  const layersForOthers = exclusive.length < components.length ? 1 : 0;
+  const available = maxLayers - layersForOthers;
   if (exclusive.length <= available) {
-    return exclusive.map(({ id }) => ({ components: [id], exclusive: true }));
+    return exclusive.map(({ id }) => exclusiveLayer([id]));
   }
+
   log.warn(
-    `${exclusive.length} components ask for layers of their own, ${available} layers are left for them: ` +
-      (available > 0 ? 'the smallest share one' : 'they are placed with all others'),
+    `${exclusive.length} components ask for layers of their own, ${available} layers are left ` +
+      `for them: ${available > 0 ? 'the smallest share one' : 'they are placed with all others'}`,
   );
   if (available === 0) {
     return [];
   }
-  const bySize = exclusive
-    .toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id))
-    .map(({ id }) => id);
+  const bySize = exclusive.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id));
+  const idsBySize = bySize.map(({ id }) => id);
+  const single = idsBySize.slice(0, available - 1).sort(compareUtf8);
   return [
-    ...bySize
-      .slice(0, available - 1)
-      .sort(compareUtf8)
-      .map((id) => ({ components: [id], exclusive: true })),
-    { components: bySize.slice(available - 1).sort(compareUtf8), exclusive: true },
+    ...single.map((id) => exclusiveLayer([id])),
+    exclusiveLayer(idsBySize.slice(available - 1).sort(compareUtf8)),
   ];
 }
 
-/** Throws `PLUGIN`, naming who broke what, unless every id of `ids` is in exactly one of at most `maxLayers` layers. */
+function exclusiveLayer(ids: readonly string[]): RecordedLayer {
+  return { components: ids, exclusive: true };
+}
+
+/**
+ * Throws `PLUGIN`, naming the strategy and the rule it broke, unless every id of `ids` is in exactly one of at most
+ * `maxLayers` layers.
+ */
 export function proveLayout(
-  who: string,
+  strategyName: string,
   layers: readonly RecordedLayer[],
   ids: readonly string[],
   maxLayers: number,
 ): void {
-  const broken = (rule: string) => new OstrataError('PLUGIN', `layout strategy ${who}: ${rule}`);
+  const broken = (rule: string) =>
+    new OstrataError('PLUGIN', `layout strategy ${strategyName}: ${rule}`);
   if (layers.length > maxLayers) {
     throw broken(`${layers.length} layers, at most ${maxLayers} are allowed`);
   }
-  const layerOf = new Map<string, number>();
+
+  const layerById = new Map<string, number>();
   const known = new Set(ids);
   for (const [number, { components }] of layers.entries()) {
     for (const id of components) {
-      const other = layerOf.get(id);
+      const other = layerById.get(id);
       if (!known.has(id)) {
-        throw broken(`layer ${number} holds component ${id}, which there is not`);
+        throw broken(`layer ${number} holds component ${id}, which does not exist`);
       }
       if (other !== undefined) {
         throw broken(`component ${id} is in layers ${other} and ${number}`);
       }
-      layerOf.set(id, number);
+      layerById.set(id, number);
     }
   }
-  for (const id of known) {
-    if (!layerOf.has(id)) {
-      throw broken(`component ${id} is in no layer`);
-    }
+
+  const missing = ids.find((id) => !layerById.has(id));
+  if (missing !== undefined) {
+    throw broken(`component ${missing} is in no layer`);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Builds as JSON, for experiments without trees: one object is one build,
+ * Builds as JSON, for experiments without trees. One object is one build:
  *
  *   {"build"?: string, "date"?: ISO 8601, "components": [component, ...]}
  *   component: {"name", "version", "size": bytes, "changesPerYear": number | null (in every build),
@@ -12,64 +12,67 @@ import { gunzipSync } from 'node:zlib';
 import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import type { LayoutComponent } from '../components/component.js';
-import { inContext, inContextAsync, OstrataError } from '../errors.js';
+import { errnoOf, inContext, inContextAsync, OstrataError } from '../errors.js';
 import type { SeriesBuild } from './simulate.js';
 
-/** Thousands of builds of thousands of components; bounds a hostile file. */
+/** Enough for thousands of builds of thousands of components; bounds a hostile file. */
 const MAX_SERIES_BYTES = 1 << 29;
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
-const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
+const amountSchema = v.pipe(v.number(), v.finite(), v.minValue(0));
+const componentSchema = v.object({
+  id: v.optional(v.string()),
+  name: v.string(),
+  source: v.optional(v.string()),
+  version: v.string(),
+  size: amountSchema,
+  changesPerYear: v.nullable(amountSchema),
+  exclusive: v.optional(v.boolean()),
+});
 const buildSchema = v.object({
   build: v.optional(v.string()),
   date: v.optional(v.pipe(v.string(), v.check(isDate, 'expected an ISO 8601 date'))),
-  components: v.array(
-    v.object({
-      id: v.optional(v.string()),
-      name: v.string(),
-      source: v.optional(v.string()),
-      version: v.string(),
-      size: amount,
-      changesPerYear: v.nullable(amount),
-      exclusive: v.optional(v.boolean()),
-    }),
-  ),
+  components: v.array(componentSchema),
 });
 
-/** Whether it begins as ISO 8601 does and is a time that exists. */
+/** Whether the text begins like an ISO 8601 date and names a time that exists. */
 export function isDate(text: string): boolean {
   return /^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(Date.parse(text));
 }
 
-/** Reads a series; throws `CORRUPT` with the line and member that is wrong, `LIMIT` for one too large. */
+/** Reads a series. Throws `CORRUPT`, naming line and member, or `LIMIT` if it is too large. */
 export async function readSeries(path: string): Promise<readonly SeriesBuild[]> {
   return inContextAsync(`series ${path}`, async () => {
+    const builds: SeriesBuild[] = [];
     const lines = (await readText(path)).split('\n');
-    return lines.flatMap((line, i) =>
-      line.trim() === '' ? [] : [parseBuild(line, `line ${i + 1}`, String(i + 1))],
-    );
+    for (const [i, line] of lines.entries()) {
+      if (line.trim() !== '') {
+        builds.push(parseBuild(line, `line ${i + 1}`, String(i + 1)));
+      }
+    }
+    return builds;
   });
 }
 
-/** Reads one build, a document of its own; `name` is what it is called if it does not say so itself. */
+/** Reads a file with one build. @param name what the build is called if the file does not say */
 export async function readBuild(path: string, name: string): Promise<SeriesBuild> {
   return inContextAsync(`build ${path}`, async () =>
     parseBuild(await readText(path), 'document', name),
   );
 }
 
-/** The text of a build that {@link readBuild} reads back. */
+/** Returns the text of a build, which {@link readBuild} reads. */
 export function formatBuild({ build, date, components }: SeriesBuild): string {
-  const all = components.map(({ id, name, source, version, size, changesPerYear, exclusive }) => ({
-    id,
-    name,
-    source,
-    version,
-    size,
-    changesPerYear, // JSON has no Infinity: it becomes null
-    exclusive,
+  const written = components.map((component) => ({
+    id: component.id,
+    name: component.name,
+    source: component.source,
+    version: component.version,
+    size: component.size,
+    changesPerYear: component.changesPerYear, // JSON has no Infinity: it becomes null.
+    exclusive: component.exclusive,
   }));
-  return JSON.stringify({ build, date, components: all });
+  return JSON.stringify({ build, date, components: written });
 }
 
 async function readText(path: string): Promise<string> {
@@ -77,38 +80,47 @@ async function readText(path: string): Promise<string> {
   if (bytes.length > MAX_SERIES_BYTES) {
     throw tooLarge();
   }
-  if (!bytes.subarray(0, 2).equals(GZIP_MAGIC)) {
+  if (!bytes.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) {
     return bytes.toString();
   }
+
   try {
     return gunzipSync(bytes, { maxOutputLength: MAX_SERIES_BYTES }).toString();
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+    if (errnoOf(cause) === 'ERR_BUFFER_TOO_LARGE') {
       throw tooLarge();
     }
-    throw new OstrataError('CORRUPT', `gzip: ${(cause as Error).message}`, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new OstrataError('CORRUPT', `gzip: ${reason}`, { cause });
   }
 }
 
-const tooLarge = () => new OstrataError('LIMIT', `more than ${MAX_SERIES_BYTES} bytes`);
+function tooLarge(): OstrataError {
+  return new OstrataError('LIMIT', `more than ${MAX_SERIES_BYTES} bytes`);
+}
 
-function parseBuild(text: string, place: string, name: string): SeriesBuild {
-  const { build = name, date, components } = inContext(place, () => parseJson(text, buildSchema));
-  const planned = components.map(
-    ({ id, source, exclusive, changesPerYear, ...facts }): LayoutComponent => ({
-      ...facts,
-      id: id ?? facts.name,
-      source: source ?? facts.name,
-      changesPerYear: changesPerYear ?? Infinity,
-      ...(exclusive && { exclusive }),
-    }),
-  );
+function parseBuild(text: string, where: string, name: string): SeriesBuild {
+  const parsed = inContext(where, () => parseJson(text, buildSchema));
+  const components = parsed.components.map(toComponent);
+
   const ids = new Set<string>();
-  for (const { id } of planned) {
+  for (const { id } of components) {
     if (ids.has(id)) {
-      throw new OstrataError('CORRUPT', `${place}: component ${JSON.stringify(id)} occurs twice`);
+      throw new OstrataError('CORRUPT', `${where}: component ${JSON.stringify(id)} occurs twice`);
     }
     ids.add(id);
   }
-  return { build, ...(date !== undefined && { date }), components: planned };
+  return { build: parsed.build ?? name, date: parsed.date, components };
+}
+
+function toComponent(parsed: v.InferOutput<typeof componentSchema>): LayoutComponent {
+  return {
+    id: parsed.id ?? parsed.name,
+    name: parsed.name,
+    source: parsed.source ?? parsed.name,
+    version: parsed.version,
+    size: parsed.size,
+    changesPerYear: parsed.changesPerYear ?? Infinity,
+    exclusive: parsed.exclusive || undefined,
+  };
 }

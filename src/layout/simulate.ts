@@ -1,6 +1,6 @@
-/** Plays a layout strategy through a series of builds, each planned on what the image of the build before it records. */
-
+/** Plays a layout strategy through a series of builds, each planned on the record of the one before, as images have it. */
 import type { LayoutComponent } from '../components/component.js';
+import { must } from '../errors.js';
 import { silentLogger } from '../log.js';
 import type { Component, LayoutLayer, LayoutStrategy } from '../plugin.js';
 import { planLayout } from './plan.js';
@@ -16,108 +16,117 @@ export interface SeriesBuild {
   readonly components: readonly LayoutComponent[];
 }
 
-export interface ChainOptions {
-  /** Layers for components; an image has one more, for the commit. */
+interface SimulationLimits {
+  /** Number of layers for components, without the commit layer. */
   readonly maxLayers: number;
+  /** Bytes of content. */
   readonly maxLayerSize?: number | undefined;
 }
 
 /** A build with its layers. */
-export interface SimulatedBuild extends SeriesBuild {
+interface SimulatedBuild extends SeriesBuild {
   readonly layers: readonly SimulatedLayer[];
 }
 export interface SimulatedLayer extends LayoutLayer {
   /** Bytes of content. */
   readonly size: number;
-  /** Equal exactly when the layers hold the same components in the same versions. */
+  /** Equal if and only if the layers hold the same components in the same versions. */
   readonly key: string;
 }
 
-/** What clients of one build fetch to get to a later one. */
+/** What clients of one build download to get to a later one. */
 export interface SimulatedUpdate {
   readonly from: string;
   readonly to: string;
-  /** Bytes of the layers that no layer of the earlier build equals. */
+  /** Bytes of the layers that the earlier build does not have. */
   readonly bytes: number;
-  /** The same with one layer for each component: what no layout can do better than. */
+  /** The same with one layer for each component: no layout can do better. */
   readonly boundBytes: number;
 }
 
-/** Plans every build on the record of the one before, as it is read back from an image. */
+/** Plans every build on the record of the one before, after a round trip through the label of an image. */
 export function simulateChain(
   builds: readonly SeriesBuild[],
   strategy: LayoutStrategy,
-  { maxLayers, maxLayerSize }: ChainOptions,
+  limits: SimulationLimits,
 ): readonly SimulatedBuild[] {
-  let prior: LayoutRecord | undefined;
+  let previous: LayoutRecord | undefined;
   return builds.map((build) => {
-    const plan = planLayout(build.components, strategy, {
-      maxLayers,
-      ...(maxLayerSize !== undefined && { maxLayerSize }),
-      ...(prior && { previous: prior }),
-    });
+    const plan = planLayout(build.components, strategy, { ...limits, previous });
     const label = encodeRecord(recordOf(plan, build.components), silentLogger);
-    prior = label === undefined ? undefined : decodeRecord(label, silentLogger);
-    return { ...build, layers: withSizes(plan.layers, build.components) };
+    previous = label === undefined ? undefined : decodeRecord(label, silentLogger);
+    return { ...build, layers: simulatedLayers(plan.layers, build.components) };
   });
 }
 
-/** The updates from each build of a chain to the one `lag` builds later. */
+/** Returns the updates from each build of a chain to the one `lag` builds later. */
 export function simulateUpdates(
   chain: readonly SimulatedBuild[],
   lag: number,
 ): readonly SimulatedUpdate[] {
-  const layers = chain.map(({ layers }) => new Map(layers.map(({ key, size }) => [key, size])));
-  const components = chain.map(
-    ({ components }) => new Map(components.map((each) => [contentKey(each), each.size])),
-  );
-  return chain.slice(lag).map(({ build }, i) => ({
-    from: (chain[i] as SimulatedBuild).build,
-    to: build,
-    bytes: bytesOfNew(layers[i], layers[i + lag]),
-    boundBytes: bytesOfNew(components[i], components[i + lag]),
+  const contents = chain.map(({ build, layers, components }) => ({
+    build,
+    layers: new Map(layers.map(({ key, size }) => [key, size])),
+    components: new Map(components.map((each) => [contentKey(each), each.size])),
   }));
+
+  const updates: SimulatedUpdate[] = [];
+  for (const [i, from] of contents.entries()) {
+    const to = contents[i + lag];
+    if (to !== undefined) {
+      updates.push({
+        from: from.build,
+        to: to.build,
+        bytes: bytesToDownload(from.layers, to.layers),
+        boundBytes: bytesToDownload(from.components, to.components),
+      });
+    }
+  }
+  return updates;
 }
 
-const contentKey = ({ id, version }: Component): string => `${id}\0${version}`;
+function contentKey({ id, version }: Component): string {
+  return `${id}\0${version}`;
+}
 
-function withSizes(
+function simulatedLayers(
   layers: readonly LayoutLayer[],
   components: readonly Component[],
 ): SimulatedLayer[] {
   const byId = new Map(components.map((component) => [component.id, component]));
   return layers.map((layer) => {
-    const members = layer.components.map((id) => byId.get(id) as Component);
-    const key = members.map(contentKey).sort().join('\n');
+    const members = layer.components.map((id) => must(byId.get(id), `component ${id}`));
     return {
       components: layer.components,
       size: members.reduce((sum, { size }) => sum + size, 0),
-      key,
+      key: members.map(contentKey).sort().join('\n'),
     };
   });
 }
 
-function bytesOfNew(
-  before: ReadonlyMap<string, number> = new Map(),
-  after: ReadonlyMap<string, number> = new Map(),
-) {
+/** The sizes are by content key. */
+function bytesToDownload(
+  from: ReadonlyMap<string, number>,
+  to: ReadonlyMap<string, number>,
+): number {
   let bytes = 0;
-  for (const [key, size] of after) {
-    if (!before.has(key)) {
+  for (const [key, size] of to) {
+    if (!from.has(key)) {
       bytes += size;
     }
   }
   return bytes;
 }
 
-/** What `layout simulate` reports of one chain and lag. */
-export interface SimulationSummary {
+/** The costs of the updates of one chain. */
+interface SimulationSummary {
   readonly updates: number;
+  /** Bytes of all updates together. */
   readonly bytes: number;
   readonly boundBytes: number;
-  /** bytes / boundBytes; 1 where nothing had to be fetched. */
+  /** bytes / boundBytes; 1 if nothing had to be downloaded. */
   readonly ratio: number;
-  /** Bytes of an update. */
+  /** Bytes of an update: the mean, the median and the 90th percentile. */
   readonly mean: number;
   readonly median: number;
   readonly p90: number;
@@ -131,13 +140,14 @@ export interface SimulationResult extends SimulationSummary {
   readonly lag: number;
 }
 
-/** A result with what it was computed from. */
+/** A result, and what it was computed from. */
 export interface SimulationRun {
   readonly result: SimulationResult;
   readonly chain: readonly SimulatedBuild[];
   readonly updates: readonly SimulatedUpdate[];
 }
 
+/** Sums up what the updates cost. */
 export function summarize(updates: readonly SimulatedUpdate[]): SimulationSummary {
   const sorted = updates.map(({ bytes }) => bytes).sort((a, b) => a - b);
   const bytes = sorted.reduce((sum, each) => sum + each, 0);
@@ -153,7 +163,7 @@ export function summarize(updates: readonly SimulatedUpdate[]): SimulationSummar
   };
 }
 
-/** The smallest value that is not exceeded by at least that share of `sorted`; 0 of none. */
+/** The smallest value that at least `share` of the values do not exceed; 0 for an empty list. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }

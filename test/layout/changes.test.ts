@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { componentChanges } from '../../src/layout/changes.js';
-import { fingerprint, type LayoutRecord } from '../../src/layout/previous-layout.js';
+import { fingerprint } from '../../src/layout/history.js';
+import type { LayoutRecord } from '../../src/layout/previous-layout.js';
 import type { Component } from '../../src/plugin.js';
 
 const component = (id: string, version: string): Component => ({

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fingerprint, historySince, type LayoutRecord } from '../../src/layout/previous-layout.js';
+import { fingerprint } from '../../src/layout/history.js';
+import { historySince, type LayoutRecord } from '../../src/layout/previous-layout.js';
 import type { Component } from '../../src/plugin.js';
 
 const ids = ['a', 'b', 'c', 'd'];

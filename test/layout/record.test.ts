@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { single } from '../../plugins/layouts/single.js';
+import { fingerprint } from '../../src/layout/history.js';
 import { planLayout } from '../../src/layout/plan.js';
-import { fingerprint } from '../../src/layout/previous-layout.js';
 import {
   decodeRecord,
   encodeRecord,
@@ -42,7 +42,8 @@ test('what is recorded is read back', () => {
           key === undefined ? [] : [{ key, changesPerYear: changes > 8 ? Infinity : changes }];
         const record = {
           ...recordOf(plan, components, known),
-          ...(key !== undefined && { chainId: `sha256:${key}`, commitKey: key }),
+          chainId: key && `sha256:${key}`,
+          commitKey: key,
         };
         assert.deepEqual(decodeRecord(encodeRecord(record, log) ?? '', log), record);
         assert.deepEqual(log.warnings, []);
