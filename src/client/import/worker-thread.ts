@@ -1,73 +1,92 @@
-/** Runs in a worker thread: writes the objects of one layer at a time to a stage. See import.ts for the other end. */
+/** Runs in a worker thread: writes the objects of one layer at a time to a stage. See worker.ts. */
 import { parentPort } from 'node:worker_threads';
-import { OstrataError, wrapError } from '../../errors.js';
+import { OstrataError } from '../../errors.js';
 import { readOstreeLayer } from '../../layers/read.js';
 import { validateBlob } from '../../oci/validate.js';
 import { METADATA_KINDS, parseObjectName } from '../../ostree/objects/object-name.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
+import { type FailedReply, failedReply, receiveRequests } from '../../system/worker-task.js';
 import { readDerivedLayer } from './derived-layer.js';
 import type { ImportReply, ImportRequest, LayerImport, StagedLayer } from './worker.js';
 
-const reply = (message: ImportReply) => parentPort?.postMessage(message);
+/** A blob whose parts arrive as messages. */
+class ArrivingBlob {
+  /** Parts that have arrived and are not yet read; undefined stands for the end. */
+  readonly #parts: (Uint8Array | undefined)[] = [];
+  #wake = () => {};
 
-/** Parts of the blob that have arrived; what waits for the next. */
-const arrived: (Uint8Array | undefined)[] = [];
-let wake: () => void = () => {};
-
-async function* blob(): AsyncGenerator<Uint8Array> {
-  for (;;) {
-    while (arrived.length === 0) {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-    }
-    const bytes = arrived.shift();
-    if (bytes === undefined) {
-      return;
-    }
-    yield bytes;
-    reply({ type: 'taken', bytes: bytes.length });
+  push(part: Uint8Array | undefined): void {
+    this.#parts.push(part);
+    this.#wake();
   }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      while (this.#parts.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+      const part = this.#parts.shift();
+      if (part === undefined) {
+        return;
+      }
+      yield part;
+      reply({ type: 'taken', bytes: part.length });
+    }
+  }
+}
+
+/** The blob of the current layer. */
+let blob = new ArrivingBlob();
+
+receiveRequests((request: ImportRequest) => {
+  switch (request.type) {
+    case 'layer':
+      blob = new ArrivingBlob();
+      void importLayer(request.layer);
+      break;
+    case 'data':
+      blob.push(request.bytes);
+      break;
+    case 'end':
+      blob.push(undefined);
+      break;
+  }
+});
+
+function reply(message: ImportReply | FailedReply): void {
+  parentPort?.postMessage(message);
 }
 
 async function importLayer(layer: LayerImport): Promise<void> {
   const { descriptor, diffId } = layer;
   const stage = new ObjectStage(layer.target, layer.directory);
   try {
-    const read = await validateBlob(blob(), descriptor, (tar) => readLayer(layer, tar, stage));
+    const read = await validateBlob(blob, descriptor, (tar) => readLayer(layer, tar, stage));
     if (read.diffId !== diffId) {
       throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${read.diffId}`);
     }
-    reply({ type: 'staged', ...read.visited });
+    reply({ type: 'staged', staged: read.visited });
   } catch (error) {
     stage.abandon();
-    const { code, message } = error instanceof OstrataError ? error : wrapError('importing', error);
-    reply({ type: 'failed', code, message });
+    reply(failedReply('importing', error));
   }
 }
 
 async function readLayer(
-  { kind: role, keepAll = false }: LayerImport,
+  { kind, keepAll = false }: LayerImport,
   tar: AsyncIterable<Uint8Array>,
   stage: ObjectStage,
 ): Promise<StagedLayer> {
-  if (role === 'derived') {
+  if (kind === 'derived') {
     const derived = await readDerivedLayer(tar, stage, keepAll);
     return { derived, metadata: new Map(), files: [], names: [...stage.names] };
   }
-  const { metadata, files } = await readOstreeLayer(tar, role, stage);
+  const { metadata, files } = await readOstreeLayer(tar, kind, stage);
   for (const [name, bytes] of metadata) {
-    const { checksum, kind } = parseObjectName(name, METADATA_KINDS);
-    stage.metadata(kind, checksum, bytes);
+    const object = parseObjectName(name, METADATA_KINDS);
+    stage.metadata(object.kind, object.checksum, bytes);
   }
   return { metadata, files: [...files], names: [...stage.names] };
 }
-
-parentPort?.on('message', (request: ImportRequest) => {
-  if (request.type === 'layer') {
-    void importLayer(request.layer);
-  } else {
-    arrived.push(request.type === 'data' ? request.bytes : undefined);
-    wake();
-  }
-});

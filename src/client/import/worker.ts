@@ -1,10 +1,12 @@
-/** Reads layers into stages in worker threads; the blobs come through here, from wherever they are. */
+/** Reads layers into stages in a worker thread; their blobs are fetched here, in this thread. */
 import { Worker } from 'node:worker_threads';
 import type { ByteStream } from '../../bytes/stream.js';
-import { type ErrorCode, OstrataError, wrapError } from '../../errors.js';
+import { inContextAsync } from '../../errors.js';
 import type { OstreeLayerKind } from '../../layers/read.js';
 import type { Descriptor } from '../../oci/types.js';
 import type { StageTarget } from '../../ostree/write/stage.js';
+import { runWorkerTask } from '../../system/worker-task.js';
+import { CreditWindow } from './credit-window.js';
 import type { DerivedLayer } from './derived-layer.js';
 
 /** One layer to read; plain data. */
@@ -12,107 +14,105 @@ export interface LayerImport {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
   readonly diffId: string;
   readonly kind: OstreeLayerKind | 'derived';
-  /** Of a derived layer: see {@link readDerivedLayer}. */
+  /** See {@link readDerivedLayer}; for derived layers only. */
   readonly keepAll?: boolean | undefined;
   readonly target: StageTarget;
-  /** Where objects are written, an empty directory on the repository's file system. */
+  /** Where objects are written: an empty directory on the repository's file system. */
   readonly directory: string;
 }
 
-/** A layer whose digests and objects were verified, its objects not yet published. */
+/** A layer whose digests and objects were verified; its objects are not yet published. */
 export interface StagedLayer {
   /** Metadata objects by `CHECKSUM.kind`, the commit first. */
   readonly metadata: ReadonlyMap<string, Uint8Array>;
-  /** What a derived layer holds. */
+  /** The tree of a derived layer; undefined for layers of the commit. */
   readonly derived?: DerivedLayer | undefined;
-  /** Checksums of all content objects of the layer; none for a derived one. */
+  /** Checksums of all content objects of the layer; empty for a derived layer. */
   readonly files: readonly string[];
-  /** `CHECKSUM.extension` of what was written: the repository did not have it. */
+  /** `CHECKSUM.extension` of the objects that were written; the repository did not have them. */
   readonly names: readonly string[];
 }
 
+/** To the worker: a layer, then the parts of its blob, then the end. */
 export type ImportRequest =
   | { readonly type: 'layer'; readonly layer: LayerImport }
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   | { readonly type: 'end' };
+
+/** From the worker, besides its failure: how much it took of the blob, then the staged layer. */
 export type ImportReply =
   | { readonly type: 'taken'; readonly bytes: number }
-  | ({ readonly type: 'staged' } & StagedLayer)
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
+  | { readonly type: 'staged'; readonly staged: StagedLayer };
 
-/** Bytes of a blob that may be on their way to a worker. */
-const WINDOW = 4 << 20;
+/** Size of the part of a blob that may be on its way to the worker. */
+const WINDOW_SIZE = 4 << 20;
 
 /** A thread that reads one layer at a time. */
 export class ImportWorker {
-  readonly #worker = new Worker(new URL('./worker-thread.js', import.meta.url));
+  readonly #worker: Worker;
 
-  /** Fails as the layer, the stream or the signal does; then the worker is of no more use. */
-  import(
+  /** @param worker runs `worker-thread.js` unless a test says otherwise */
+  constructor(worker = new Worker(new URL('./worker-thread.js', import.meta.url))) {
+    this.#worker = worker;
+  }
+
+  /**
+   * Reads a layer into its directory. Fails as soon as the layer, the blob, the thread or the signal
+   * does; the thread is ended then.
+   * @param onProgress called with the number of bytes of the blob that the thread took
+   */
+  async import(
     layer: LayerImport,
     blob: ByteStream,
     signal: AbortSignal,
     onProgress: (bytes: number) => void,
   ): Promise<StagedLayer> {
-    const worker = this.#worker;
-    return new Promise<StagedLayer>((resolve, reject) => {
-      let open = true;
-      let untaken = 0;
-      let wake = () => {};
-      const settle = () => {
-        open = false;
-        wake();
-        worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-        signal.removeEventListener('abort', onAbort);
-      };
-      const fail = (error: Error) => {
-        settle();
-        reject(error);
-      };
-      const onAbort = () => fail(new OstrataError('CANCELLED', 'importing layers: cancelled'));
-      const onError = (error: unknown) => fail(wrapError('layer worker', error));
-      const onExit = (code: number) =>
-        fail(new OstrataError('IO', `layer worker ended with exit code ${code}`));
-      const onMessage = (reply: ImportReply) => {
-        if (reply.type === 'taken') {
-          untaken -= reply.bytes;
-          onProgress(reply.bytes);
-          wake();
-        } else if (reply.type === 'failed') {
-          fail(new OstrataError(reply.code, reply.message));
-        } else {
-          settle();
-          resolve(reply);
-        }
-      };
-      const feed = async () => {
-        for await (const chunk of blob) {
-          if (!open) {
-            return;
-          }
-          const bytes = new Uint8Array(chunk); // a copy: chunks of a stream may share one buffer
-          untaken += bytes.length;
-          worker.postMessage({ type: 'data', bytes } satisfies ImportRequest, [bytes.buffer]);
-          while (open && untaken > WINDOW) {
-            await new Promise<void>((resume) => {
-              wake = resume;
-            });
-          }
-        }
-        worker.postMessage({ type: 'end' } satisfies ImportRequest);
-      };
-      worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-      signal.addEventListener('abort', onAbort, { once: true });
-      worker.postMessage({ type: 'layer', layer } satisfies ImportRequest);
-      if (signal.aborted) {
-        onAbort();
-      } else {
-        feed().catch((error: unknown) => open && fail(wrapError('fetching', error)));
+    const window = new CreditWindow(WINDOW_SIZE);
+    const onMessage = (reply: ImportReply) => {
+      if (reply.type === 'staged') {
+        return reply.staged;
       }
+      window.taken(reply.bytes);
+      onProgress(reply.bytes);
+      return undefined;
+    };
+
+    const request: ImportRequest = { type: 'layer', layer };
+    const reading = runWorkerTask(this.#worker, request, {
+      name: 'importing layers',
+      signal,
+      onMessage,
     });
+    const sending = inContextAsync('fetching', () => this.#send(blob, window));
+    try {
+      const [staged] = await Promise.all([reading, sending]);
+      return staged;
+    } catch (error) {
+      // Ends the half that did not fail: a thread that waits for more, or a blob that goes on.
+      window.close();
+      await this.terminate();
+      throw error;
+    }
   }
 
   async terminate(): Promise<void> {
     await this.#worker.terminate();
+  }
+
+  async #send(blob: ByteStream, window: CreditWindow): Promise<void> {
+    for await (const chunk of blob) {
+      if (window.isClosed) {
+        return;
+      }
+      // A copy, as chunks of a stream may share one buffer; its size is 0 once it is transferred.
+      const bytes = new Uint8Array(chunk);
+      this.#post({ type: 'data', bytes }, [bytes.buffer]);
+      await window.send(chunk.length);
+    }
+    this.#post({ type: 'end' });
+  }
+
+  #post(request: ImportRequest, transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(request, transfer);
   }
 }
