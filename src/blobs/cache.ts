@@ -1,27 +1,35 @@
 /**
- * Layer blobs kept between builds, by what determines their bytes. A directory with an entry for each blob:
+ * A cache of layer blobs that builds and processes share.
  *
- *     KEY/blob        the file
- *     KEY/entry.json  what is known of it ({@link Entry}); its modification time is when it was last used
- *     .KEY.RANDOM/    an entry being made or removed
+ * The *blob key* determines the bytes of a blob. An *entry* is a directory that is named by the key:
  *
- * An entry appears and goes by one rename, so that several processes can use one cache and a crash leaves no half of
- * one. A blob that was touched since it was stored is known by its size and modification time; after a reboot, which
- * may have lost what was written before, its digest is computed once.
+ *     KEY/blob        the blob
+ *     KEY/entry.json  its digests and sizes (`entrySchema`); its mtime is the time of the last use
+ *     .KEY.RANDOM/    an entry that some process is adding or removing
+ *
+ * Adding. The blob is linked or copied into `.KEY.RANDOM`, entry.json is written beside it, and the
+ * directory is renamed to KEY. If another process was faster, its entry stays.
+ *
+ * Restoring. The blob is linked or copied to the target, and checked: it must have the size and the
+ * mtime that it was added with. A reboot may have lost what was written before it, so that the
+ * first use after a reboot also computes the digest. A damaged entry is removed.
+ *
+ * Trimming. The entries that were not used for longest are renamed to `.KEY.RANDOM` and removed,
+ * until the others are within the limit. So are directories of that name that a process left behind.
+ *
+ * Crash safety. An entry appears and disappears by a single rename: nobody sees half of one, and any
+ * number of processes may do all of this at the same time without a lock.
  */
 import { createHash } from 'node:crypto';
 import {
-  closeSync,
   constants,
   copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
   readFileSync,
-  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -30,29 +38,39 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { wrapError } from '../errors.js';
+import { parseJson } from '../bytes/json.js';
+import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { streamRange } from '../system/file-chunks.js';
 import type { BlobResult } from './writer.js';
 
-/** Half-made entries of processes that are no more are removed at this age. */
+/** Age at which a directory that is being added or removed was left behind by a process. */
 const ABANDONED_MS = 24 * 3600 * 1000;
-const READ_SIZE = 1 << 20;
-/** Larger ones are not ours. */
-const MAX_ENTRY_SIZE = 10_000;
+/** Larger files are not written by this class. */
+const MAX_ENTRY_JSON_SIZE = 10_000;
 
-const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
-const length = v.pipe(v.number(), v.integer(), v.minValue(0));
+const digestSchema = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
+const sizeSchema = v.pipe(v.number(), v.integer(), v.minValue(0));
 const entrySchema = v.object({
-  diffId: digest,
-  digest,
-  size: length,
-  tarSize: length,
-  /** Of the blob, in nanoseconds. */
+  diffId: digestSchema,
+  digest: digestSchema,
+  size: sizeSchema,
+  tarSize: sizeSchema,
+  /** Modification time of the blob, in nanoseconds. */
   mtime: v.string(),
-  /** The boot of the machine in which the blob was last known to be whole. */
+  /** The boot of the machine in which the blob was last known to be intact. */
   boot: v.string(),
 });
 type Entry = v.InferOutput<typeof entrySchema>;
+
+/** What trimming needs to know of an entry. */
+interface Usage {
+  readonly key: string;
+  /** Bytes of the blob. */
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly lastUse: number;
+}
 
 export class BlobCache {
   readonly #directory: string;
@@ -61,8 +79,9 @@ export class BlobCache {
   readonly #boot = bootId();
 
   /**
-   * @param directory is made if it is not there
-   * @param maxBytes what {@link trim} leaves at most
+   * Throws if the directory can neither be found nor made.
+   * @param directory is made with its parents if it does not exist
+   * @param maxBytes the size of all blobs after {@link trim}
    */
   constructor(directory: string, maxBytes: number, log: Logger) {
     try {
@@ -75,90 +94,109 @@ export class BlobCache {
     this.#log = log;
   }
 
-  /** Puts the blob of `key` at `target`, a link where possible: not to be written to. Undefined if there is none that is whole. */
+  /**
+   * Puts the blob of `key` at `target`, which may be a hard link and must not be written to.
+   * Returns undefined if there is no intact blob. Never throws.
+   */
   restore(key: string, target: string): BlobResult | undefined {
     try {
-      const found = this.#identity(key);
-      if (found === undefined) {
+      const incarnation = this.#incarnation(key);
+      if (incarnation === undefined) {
         return undefined;
       }
-      const entry = this.#read(key);
-      if (entry && this.#fetch(key, entry, target)) {
+      const entry = this.#readEntry(key);
+      if (entry !== undefined && this.#restoreBlob(key, entry, target)) {
         const { diffId, digest, size, tarSize } = entry;
         return { diffId, digest, size, tarSize };
       }
-      // Else another process removed or replaced it meanwhile.
-      if (this.#identity(key) === found) {
-        this.#log.warn(`layer cache ${this.#directory}: entry ${key} is damaged and is made anew`);
+      // A different entry by now means that another process removed or replaced the one read here.
+      if (this.#incarnation(key) === incarnation) {
+        this.#log.warn(`${this.#name}: entry ${key} is damaged and is removed`);
         this.#remove(key);
       }
     } catch (error) {
-      this.#log.info(`layer cache ${this.#directory}: ${(error as Error).message}`); // e.g. another process removed it
+      // For example, another process removed the entry.
+      this.#log.info(wrapError(this.#name, error).message);
     }
     rmSync(target, { force: true });
     return undefined;
   }
 
-  /** Keeps the finished blob at `path`. What prevents it is a warning. */
+  /** Adds the finished blob at `path`. A failure is only a warning. */
   add(key: string, path: string, blob: BlobResult): void {
     try {
-      const staging = mkdtempSync(join(this.#directory, `.${key}.`));
+      const staging = this.#makeTemporary(key);
       try {
-        linkOrCopy(path, join(staging, 'blob'));
-        this.#write(staging, { ...blob, mtime: mtimeOf(join(staging, 'blob')), boot: this.#boot });
+        const stagedBlob = join(staging, 'blob');
+        linkOrCopy(path, stagedBlob);
+        writeEntry(staging, { ...blob, mtime: mtimeOf(stagedBlob), boot: this.#boot });
         renameSync(staging, join(this.#directory, key));
       } catch (error) {
         rmSync(staging, { recursive: true, force: true });
-        if (!isThere(error)) {
-          throw error; // another process was faster
+        if (!isNameTaken(error)) {
+          throw error;
         }
+        // Another process added the same blob.
       }
     } catch (error) {
-      this.#log.warn(`layer cache ${this.#directory}: ${(error as Error).message}`);
+      this.#log.warn(wrapError(this.#name, error).message);
     }
   }
 
-  /** Removes what was not used for longest, until the rest is no larger than allowed. */
+  /** Removes the entries that were not used for longest, until the others are within the limit. */
   trim(): void {
     try {
-      const entries = readdirSync(this.#directory).flatMap((name) => this.#usage(name));
-      let total = entries.reduce((sum, { size }) => sum + size, 0);
-      for (const { name, size } of entries.sort((a, b) => a.used - b.used)) {
+      const usages: Usage[] = [];
+      for (const name of readdirSync(this.#directory)) {
+        if (name.startsWith('.')) {
+          this.#removeIfAbandoned(name);
+        } else {
+          usages.push(this.#usageOf(name));
+        }
+      }
+
+      let total = usages.reduce((sum, { size }) => sum + size, 0);
+      for (const { key, size } of usages.sort((a, b) => a.lastUse - b.lastUse)) {
         if (total <= this.#maxBytes) {
           return;
         }
-        this.#remove(name);
+        this.#remove(key);
         total -= size;
       }
     } catch (error) {
-      this.#log.warn(`layer cache ${this.#directory}: ${(error as Error).message}`);
+      this.#log.warn(wrapError(this.#name, error).message);
     }
   }
 
-  /** Which of the entries that may come and go under `key` is there; undefined if none is. */
-  #identity(key: string): string | undefined {
-    const stat = statSync(join(this.#directory, key), { bigint: true, throwIfNoEntry: false });
-    return stat && `${stat.ino} ${stat.birthtimeNs}`; // numbers of inodes are used again
+  /** For messages. */
+  get #name(): string {
+    return `layer cache ${this.#directory}`;
   }
 
-  #read(key: string): Entry | undefined {
+  /** Identifies the current entry of `key` among all that come and go; undefined without an entry. */
+  #incarnation(key: string): string | undefined {
+    const stat = statSync(join(this.#directory, key), { bigint: true, throwIfNoEntry: false });
+    // Inode numbers alone are used again.
+    return stat && `${stat.ino} ${stat.birthtimeNs}`;
+  }
+
+  /** Returns undefined if entry.json is missing or damaged. */
+  #readEntry(key: string): Entry | undefined {
     const path = join(this.#directory, key, 'entry.json');
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size === 0 || size > MAX_ENTRY_SIZE) {
+    if (size === 0 || size > MAX_ENTRY_JSON_SIZE) {
       return undefined;
     }
-    const entry = v.safeParse(entrySchema, parseJson(readFileSync(path, 'utf8')));
-    return entry.success ? entry.output : undefined;
+    const text = readFileSync(path, 'utf8');
+    try {
+      return parseJson(text, entrySchema);
+    } catch {
+      return undefined;
+    }
   }
 
-  #write(directory: string, entry: Entry): void {
-    const written = join(directory, `entry.${process.pid}`);
-    writeFileSync(written, JSON.stringify(entry));
-    renameSync(written, join(directory, 'entry.json')); // others may read it at this moment
-  }
-
-  /** Links or copies the blob to `target`; false if it is not as it was stored. */
-  #fetch(key: string, entry: Entry, target: string): boolean {
+  /** Links or copies the blob to `target`; returns false if it is not as it was added. */
+  #restoreBlob(key: string, entry: Entry, target: string): boolean {
     const directory = join(this.#directory, key);
     const blob = join(directory, 'blob');
     if (!existsSync(blob)) {
@@ -168,50 +206,62 @@ export class BlobCache {
     if (statSync(target).size !== entry.size || mtimeOf(blob) !== entry.mtime) {
       return false;
     }
-    if (entry.boot !== this.#boot || this.#boot === '') {
+
+    const isKnownIntact = entry.boot === this.#boot && this.#boot !== '';
+    if (!isKnownIntact) {
       if (digestOf(target) !== entry.digest) {
         return false;
       }
-      this.#write(directory, { ...entry, boot: this.#boot });
+      writeEntry(directory, { ...entry, boot: this.#boot });
     }
     const now = new Date();
     utimesSync(join(directory, 'entry.json'), now, now);
     return true;
   }
 
-  /** What a name in the directory takes, and when it was last used; nothing for what others are working on. */
-  #usage(name: string): { readonly name: string; readonly size: number; readonly used: number }[] {
+  #usageOf(key: string): Usage {
+    const directory = join(this.#directory, key);
+    const size = statSync(join(directory, 'blob'), { throwIfNoEntry: false })?.size ?? 0;
+    const lastUse = statSync(join(directory, 'entry.json'), { throwIfNoEntry: false })?.mtimeMs;
+    return { key, size, lastUse: lastUse ?? 0 };
+  }
+
+  #removeIfAbandoned(name: string): void {
     const path = join(this.#directory, name);
-    if (name.startsWith('.')) {
-      const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-      if (age > ABANDONED_MS) {
-        rmSync(path, { recursive: true, force: true });
-      }
-      return [];
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_MS) {
+      rmSync(path, { recursive: true, force: true });
     }
-    const used = statSync(join(path, 'entry.json'), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    return [
-      { name, used, size: statSync(join(path, 'blob'), { throwIfNoEntry: false })?.size ?? 0 },
-    ];
+  }
+
+  #makeTemporary(key: string): string {
+    return mkdtempSync(join(this.#directory, `.${key}.`));
   }
 
   #remove(key: string): void {
-    const grave = mkdtempSync(join(this.#directory, `.${key}.`));
+    const removed = this.#makeTemporary(key);
     try {
-      renameSync(join(this.#directory, key), grave); // replaces the empty directory
+      renameSync(join(this.#directory, key), removed); // replaces the empty directory
     } catch {
-      // another process removed it
+      // Another process removed the entry.
     }
-    rmSync(grave, { recursive: true, force: true });
+    rmSync(removed, { recursive: true, force: true });
   }
 }
 
-/** A hard link, or a copy where the file systems allow none. */
+/** By a rename: other processes may be reading the entry. */
+function writeEntry(directory: string, entry: Entry): void {
+  const written = join(directory, `entry.${process.pid}`);
+  writeFileSync(written, JSON.stringify(entry));
+  renameSync(written, join(directory, 'entry.json'));
+}
+
+/** Copies if a hard link is not possible, for example across file systems. */
 function linkOrCopy(from: string, to: string): void {
   try {
     linkSync(from, to);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    if (errnoOf(error) === 'ENOENT') {
       throw error;
     }
     copyFileSync(from, to, constants.COPYFILE_FICLONE);
@@ -222,34 +272,21 @@ function mtimeOf(path: string): string {
   return String(statSync(path, { bigint: true }).mtimeNs);
 }
 
-function isThere(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOTEMPTY' || code === 'EEXIST';
+/** Whether a directory could not be renamed because the new name belongs to another one. */
+function isNameTaken(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === 'ENOTEMPTY' || errno === 'EEXIST';
 }
 
 function digestOf(path: string): string {
   const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafe(READ_SIZE);
-  const fd = openSync(path, 'r');
-  try {
-    for (let length = readSync(fd, buffer); length > 0; length = readSync(fd, buffer)) {
-      hash.update(buffer.subarray(0, length));
-    }
-  } finally {
-    closeSync(fd);
+  for (const chunk of streamRange(path)) {
+    hash.update(chunk);
   }
   return `sha256:${hash.digest('hex')}`;
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Linux: another one after each boot. Empty elsewhere: digests are computed at each use. */
+/** On Linux each boot has its own id. Elsewhere it is empty: digests are computed at each use. */
 function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

@@ -1,22 +1,21 @@
-/**
- * A chunk layer's spec as it is told to a thread. The copy that is made of it takes several times as long for an object of
- * each file as for columns, in which what is the same for many files is one object.
- */
-
+/** A layer spec as it is posted to a worker thread: in columns, see file-info-columns.ts. */
 import type { CommitLayerSpec, LayerDirectory, LayerSpec } from '../layers/spec.js';
-import type { FileInfo } from '../ostree/objects/file.js';
+import {
+  attributeInterner,
+  type FileInfoColumns,
+  packFileInfos,
+  unpackFileInfos,
+} from '../ostree/objects/file-info-columns.js';
 import type { TreePath } from '../tree/tree.js';
 
+/** A chunk layer; an index refers to the same object in `checksums`, `paths` and `infos`. */
 export interface ChunkColumns {
   readonly kind: 'columns';
   readonly checksums: readonly string[];
-  /** Of each object, with a NUL between them. */
+  /** The paths of an object, joined by NUL. */
   readonly paths: readonly string[];
-  readonly sizes: readonly number[];
-  /** All else of each object but a target. */
-  readonly infos: readonly FileInfo[];
-  /** Of the symlinks. */
-  readonly targets: readonly string[];
+  readonly infos: FileInfoColumns;
+  /** Directories with the same owner, mode and xattrs are one object. */
   readonly directories: ReadonlyMap<string, LayerDirectory>;
   readonly contentSize: number;
 }
@@ -26,47 +25,29 @@ export function toColumns(spec: LayerSpec): CommitLayerSpec | ChunkColumns {
     return spec;
   }
   const { objects, directories, contentSize } = spec;
-  const info = distinct<FileInfo>();
-  const directory = distinct<LayerDirectory>();
+  const firstAlike = attributeInterner<LayerDirectory>();
   return {
     kind: 'columns',
     checksums: objects.map(({ checksum }) => checksum),
     paths: objects.map(({ paths }) => paths.join('\0')),
-    sizes: objects.map(({ info: { size } }) => size),
-    infos: objects.map((object) => info(object.info)),
-    targets: objects.flatMap(({ info: { target } }) => target ?? []),
-    directories: new Map(Array.from(directories, ([path, each]) => [path, directory(each)])),
+    infos: packFileInfos(objects.map(({ info }) => info)),
+    directories: new Map(
+      Array.from(directories, ([path, directory]) => [path, firstAlike(directory)]),
+    ),
     contentSize,
   };
 }
 
+/** The inverse of {@link toColumns}. */
 export function fromColumns(columns: CommitLayerSpec | ChunkColumns): LayerSpec {
   if (columns.kind === 'commit') {
     return columns;
   }
-  const { checksums, paths, sizes, infos, directories, contentSize } = columns;
-  const targets = columns.targets.values();
-  const objects = checksums.map((checksum, i) => {
-    const info = { ...(infos[i] as FileInfo), size: sizes[i] as number };
-    return {
-      checksum,
-      paths: (paths[i] as string).split('\0') as TreePath[],
-      info: info.type === 'file' ? info : { ...info, target: targets.next().value as string },
-    };
-  });
+  const { checksums, paths, directories, contentSize } = columns;
+  const objects = unpackFileInfos(columns.infos).map((info, i) => ({
+    checksum: checksums[i] ?? '',
+    paths: (paths[i] ?? '').split('\0') as TreePath[],
+    info,
+  }));
   return { kind: 'chunk', objects, directories, contentSize };
-}
-
-/** Gives the first of all values with the same owner, mode and xattrs (which are one object where they are the same). */
-function distinct<T extends LayerDirectory>(): (value: T) => T {
-  const known = new Map<unknown, Map<string, T>>();
-  return (value) => {
-    const { uid, gid, mode, xattrs } = value;
-    const key = `${uid} ${gid} ${mode}`;
-    const alike = known.get(xattrs) ?? new Map<string, T>();
-    known.set(xattrs, alike);
-    const first = alike.get(key) ?? value;
-    alike.set(key, first);
-    return first;
-  };
 }

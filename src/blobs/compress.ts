@@ -1,8 +1,11 @@
 /**
- * Layer compression in blocks: each is compressed on its own, by any worker, and the compressed blocks follow each
- * other. The bytes depend on the content, the compression and its level only. gzip (RFC 1952) holds one raw deflate
- * stream (RFC 1951); a block refers to the 32 KiB before it and ends at a byte boundary (sync flush), as pigz does it.
- * zstd (RFC 8878) holds a frame for each block, as pzstd and zstd:chunked do it.
+ * Compression of layers in blocks. Each block is compressed by itself, by any worker thread, and
+ * the compressed blocks are concatenated, so the bytes depend only on the content, the compression
+ * and its level.
+ *
+ * - gzip (RFC 1952): the blocks form one raw deflate stream (RFC 1951). A block refers to the
+ *   32 KiB before it and ends at a byte boundary (sync flush), as pigz does it.
+ * - zstd (RFC 8878): each block is a frame, as pzstd and zstd:chunked do it.
  */
 import { crc32 } from 'node:zlib';
 import { DEFLATE_WINDOW, deflateBlock } from '../bytes/deflate.js';
@@ -15,34 +18,42 @@ export interface Compression {
   readonly level: number;
 }
 
-/** Compressions with one key make the same blob of the same tar. */
+/** Returns equal keys for compressions that make the same blob of the same tar. */
 export function compressionKey({ name, level }: Compression): string {
-  return name === 'none'
-    ? name
-    : `${name}-${level}-${name === 'gzip' ? process.versions.zlib : ZSTD_VERSION}`;
+  switch (name) {
+    case 'gzip':
+      return `gzip-${level}-${process.versions.zlib}`;
+    case 'zstd':
+      return `zstd-${level}-${ZSTD_VERSION}`;
+    case 'none':
+      return 'none';
+  }
 }
 
+/** Compresses blocks. One per thread, since a result is only valid until the next call. */
 export interface Compressor {
-  /** Bytes of tar in a block; the last may be shorter. */
+  /** Bytes of tar in a block; the last block may be shorter. */
   readonly blockSize: number;
-  /** How far back, over the start of a block, its compression may refer. */
-  readonly window: number;
-  /** The stream is what is compressed: its digest is the diffId. */
-  readonly isIdentity?: true | undefined;
+  /** Number of bytes before a block that its compression may refer to. */
+  readonly windowSize: number;
+  /** Whether the stream equals its content, so that its digest is the diffId. */
+  readonly isIdentity: boolean;
   /**
-   * The result is valid until the next call.
-   * @param before up to `window` bytes that precede `block`; none for the first
+   * Compresses one block. The result is valid until the next call.
+   * @param window up to `windowSize` bytes that precede `block`; empty for the first block
    */
-  compress(block: Uint8Array, before: Uint8Array): Uint8Array;
-  /** What is around the blocks of one stream. */
+  compress(block: Uint8Array, window: Uint8Array): Uint8Array;
+  /** Starts a stream. */
   frame(): Frame;
 }
 
+/** What surrounds the blocks of one stream. */
 export interface Frame {
+  /** Precedes the first block. */
   readonly start: Uint8Array;
-  /** Takes note of a block, in order. */
+  /** Takes each block before compression, in order. */
   update(block: Uint8Array): void;
-  /** What comes after the last block. */
+  /** Returns what follows the last block. */
   end(): Uint8Array;
 }
 
@@ -50,49 +61,60 @@ export interface Frame {
 const BLOCK_SIZE = 1 << 20;
 /** Frames do not refer to each other: 1 MiB would cost 1.3 % of the size, 8 MiB would gain 0.2 %. */
 const ZSTD_BLOCK_SIZE = 4 << 20;
-const NOTHING = new Uint8Array();
+const NO_BYTES = new Uint8Array();
 
-/** `UNSUPPORTED` where a package that it needs is not there. */
+/** Throws `UNSUPPORTED` if the package that zstd needs is not installed. */
 export async function createCompressor({ name, level }: Compression): Promise<Compressor> {
   switch (name) {
     case 'gzip':
-      return {
-        blockSize: BLOCK_SIZE,
-        window: DEFLATE_WINDOW,
-        compress: (block, before) => deflateBlock(block, before, level, false),
-        frame: gzipFrame,
-      };
-    case 'zstd': {
-      const compressFrame = await loadZstd();
-      return {
-        blockSize: ZSTD_BLOCK_SIZE,
-        window: 0,
-        compress: (block) => compressFrame(block, level),
-        frame: () => zstdFrames(compressFrame(NOTHING, level).slice()),
-      };
-    }
+      return gzipCompressor(level);
+    case 'zstd':
+      return zstdCompressor(level);
     case 'none':
-      return {
-        blockSize: BLOCK_SIZE,
-        window: 0,
-        isIdentity: true,
-        compress: (block) => block,
-        frame: () => NO_FRAME,
-      };
+      return IDENTITY;
   }
 }
 
-const NO_FRAME: Frame = { start: NOTHING, update: () => {}, end: () => NOTHING };
+const NO_FRAME: Frame = { start: NO_BYTES, update: () => {}, end: () => NO_BYTES };
 
-/** Nothing is around the frames; of no blocks one frame tells. */
-function zstdFrames(empty: Uint8Array): Frame {
+const IDENTITY: Compressor = {
+  blockSize: BLOCK_SIZE,
+  windowSize: 0,
+  isIdentity: true,
+  compress: (block) => block,
+  frame: () => NO_FRAME,
+};
+
+async function zstdCompressor(level: number): Promise<Compressor> {
+  const compressFrame = await loadZstd();
+  return {
+    blockSize: ZSTD_BLOCK_SIZE,
+    windowSize: 0,
+    isIdentity: false,
+    compress: (block) => compressFrame(block, level),
+    frame: () => zstdFrames(compressFrame(NO_BYTES, level).slice()),
+  };
+}
+
+/** @param emptyFrame the whole stream if there are no blocks */
+function zstdFrames(emptyFrame: Uint8Array): Frame {
   let isEmpty = true;
   return {
-    ...NO_FRAME,
-    update: () => {
+    start: NO_BYTES,
+    update() {
       isEmpty = false;
     },
-    end: () => (isEmpty ? empty : NOTHING),
+    end: () => (isEmpty ? emptyFrame : NO_BYTES),
+  };
+}
+
+function gzipCompressor(level: number): Compressor {
+  return {
+    blockSize: BLOCK_SIZE,
+    windowSize: DEFLATE_WINDOW,
+    isIdentity: false,
+    compress: (block, window) => deflateBlock(block, window, level, false),
+    frame: gzipFrame,
   };
 }
 

@@ -1,3 +1,4 @@
+/** Worker threads that write the blobs of layers; worker.ts is the other end. */
 import { Worker } from 'node:worker_threads';
 import type { LayerSpec } from '../layers/spec.js';
 import { runWorkerTask } from '../system/worker-task.js';
@@ -8,88 +9,131 @@ import type { BlobResult } from './writer.js';
 
 export interface LayerTask {
   readonly spec: LayerSpec;
-  /** File to create. */
+  /** The file to create. */
   readonly path: string;
 }
-/** The task as a thread is told it. */
-export interface WorkerTask {
-  readonly spec: ReturnType<typeof toColumns>;
-  readonly path: string;
-}
-export type WorkerReply =
-  | { readonly type: 'progress'; readonly bytes: number }
-  | { readonly type: 'done'; readonly result: BlobResult }
-  | { readonly type: 'helped' };
 
+/** What every worker is started with. */
 export interface WorkerData {
   readonly repoPath: string;
   readonly compression: Compression;
-  /** Undefined where nobody could help. */
-  readonly board: WorkQueueMemory | undefined;
+  /** Undefined if there is only one worker. */
+  readonly workQueue: WorkQueueMemory | undefined;
 }
+
+export type WorkerRequest = WriteRequest | { readonly type: 'compress-for-others' };
+
+/** Asks for the blob of one layer. */
+export interface WriteRequest {
+  readonly type: 'write';
+  readonly spec: ReturnType<typeof toColumns>;
+  readonly path: string;
+}
+
+export type WorkerReply =
+  | { readonly type: 'progress'; readonly bytes: number }
+  | { readonly type: 'written'; readonly blob: BlobResult }
+  | { readonly type: 'queue-closed' };
 
 export interface WriteLayersOptions {
   readonly repoPath: string;
   readonly compression: Compression;
-  /** Worker threads, at least 1; each writes one layer at a time, and when none is left helps the others. */
+  /** Largest number of worker threads, at least 1; each writes one layer at a time. */
   readonly jobs: number;
   readonly signal: AbortSignal;
-  /** Called with bytes of tar written since the last call. */
+  /** Gets the bytes of tar that were written since the last call. */
   readonly onProgress: (bytes: number) => void;
-  /** Gets each layer as soon as it is written, while others are being written; `task` is its index. */
+  /** Gets each blob as soon as it is written, while others are being written; `task` is its index. */
   readonly onWritten?: ((task: number, blob: BlobResult) => Promise<void>) | undefined;
 }
 
-/** Writes all layers, the largest first; results are in the order of `tasks`. Fails as soon as one fails, all workers ended. */
+/** What a worker thread costs to start, in {@link expectedWork}. */
+const WORK_WORTH_A_WORKER = 4 << 20;
+/** Headers, links and look-ups of one object cost about as much as compressing this many bytes. */
+const WORK_PER_OBJECT = 4096;
+/**
+ * Workers hold little for long: a small young generation is collected often, and with it blocks
+ * that would add up to 100 MB.
+ */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
+
+/**
+ * Writes all layers, the largest first; a worker that no layer is left for compresses blocks of the
+ * others. The bytes do not depend on the number of workers. Results are in the order of `tasks`.
+ * Fails as soon as one task fails. No worker is left in either case.
+ */
 export async function writeLayers(
   tasks: readonly LayerTask[],
   options: WriteLayersOptions,
 ): Promise<BlobResult[]> {
+  const { repoPath, compression, signal, onWritten } = options;
   const results: BlobResult[] = [];
   if (tasks.length === 0) {
     return results;
   }
-  const queue = tasks
-    .map((task, index) => ({ task, index }))
-    .sort((a, b) => weight(b.task) - weight(a.task) || a.index - b.index);
-  const count = Math.max(1, Math.min(options.jobs, Math.ceil(totalWeight(tasks) / WORTH_A_WORKER)));
-  const { repoPath, compression, onWritten } = options;
-  const board = count > 1 ? createWorkQueue(await createCompressor(compression), count) : undefined;
-  const workerData: WorkerData = { repoPath, compression, board };
-  const workers = Array.from(
-    { length: count },
-    () => new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits }),
-  );
-  let unfinished = tasks.length;
+
+  const waiting = largestFirst(tasks);
+  const workerCount = workerCountFor(tasks, options.jobs);
+  const workQueue =
+    workerCount > 1 ? createWorkQueue(await createCompressor(compression), workerCount) : undefined;
+  let unfinishedCount = tasks.length;
+
+  const runWorker = async (worker: Worker) => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const blob = await writeLayer(worker, next.task, options);
+      results[next.index] = blob;
+      unfinishedCount--;
+      if (unfinishedCount === 0 && workQueue !== undefined) {
+        closeWorkQueue(workQueue);
+      }
+      await onWritten?.(next.index, blob);
+    }
+    if (unfinishedCount > 0 && workQueue !== undefined) {
+      await compressForOthers(worker, signal);
+    }
+  };
+
+  const workers = startWorkers(workerCount, { repoPath, compression, workQueue });
   try {
-    await Promise.all(
-      workers.map(async (worker) => {
-        for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-          const blob = await writeLayer(worker, next.task, options);
-          results[next.index] = blob;
-          if (--unfinished === 0 && board) {
-            closeWorkQueue(board);
-          }
-          await onWritten?.(next.index, blob);
-        }
-        if (board && unfinished > 0) {
-          await helpOthers(worker, options.signal);
-        }
-      }),
-    );
+    await Promise.all(workers.map(runWorker));
     return results;
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }
 
-/** Has `worker` write one layer. */
+function largestFirst(
+  tasks: readonly LayerTask[],
+): { readonly task: LayerTask; readonly index: number }[] {
+  return tasks
+    .map((task, index) => ({ task, index }))
+    .sort((a, b) => expectedWork(b.task) - expectedWork(a.task) || a.index - b.index);
+}
+
+function workerCountFor(tasks: readonly LayerTask[], jobs: number): number {
+  const work = tasks.reduce((sum, task) => sum + expectedWork(task), 0);
+  return Math.max(1, Math.min(jobs, Math.ceil(work / WORK_WORTH_A_WORKER)));
+}
+
+/** Bytes to compress, or what takes as long. */
+function expectedWork({ spec }: LayerTask): number {
+  return spec.kind === 'commit'
+    ? spec.directories.length * WORK_PER_OBJECT
+    : spec.contentSize + spec.objects.length * WORK_PER_OBJECT;
+}
+
+function startWorkers(count: number, workerData: WorkerData): readonly Worker[] {
+  const module = new URL('./worker.js', import.meta.url);
+  const options = { workerData, resourceLimits: RESOURCE_LIMITS };
+  return Array.from({ length: count }, () => new Worker(module, options));
+}
+
 function writeLayer(
   worker: Worker,
   { spec, path }: LayerTask,
   { signal, onProgress }: WriteLayersOptions,
 ): Promise<BlobResult> {
-  const request: WorkerTask = { path, spec: toColumns(spec) };
+  const request: WorkerRequest = { type: 'write', spec: toColumns(spec), path };
   return runWorkerTask(worker, request, {
     name: 'writing layers',
     signal,
@@ -97,34 +141,17 @@ function writeLayer(
       if (reply.type === 'progress') {
         onProgress(reply.bytes);
       }
-      return reply.type === 'done' ? reply.result : undefined;
+      return reply.type === 'written' ? reply.blob : undefined;
     },
   });
 }
 
-/** Has `worker` compress blocks of the layers that others write, until the board is closed. */
-async function helpOthers(worker: Worker, signal: AbortSignal): Promise<void> {
-  await runWorkerTask(worker, 'help', {
+/** Lets `worker` compress blocks of the layers that others write, until all layers are written. */
+async function compressForOthers(worker: Worker, signal: AbortSignal): Promise<void> {
+  const request: WorkerRequest = { type: 'compress-for-others' };
+  await runWorkerTask(worker, request, {
     name: 'writing layers',
     signal,
-    onMessage: (reply: WorkerReply) => reply.type === 'helped' || undefined,
+    onMessage: (reply: WorkerReply) => reply.type === 'queue-closed' || undefined,
   });
-}
-
-/** Workers hold little for long: a small nursery is emptied often, and with it go blocks that would add up to 100 MB. */
-const resourceLimits = { maxYoungGenerationSizeMb: 6 };
-/** Starting a thread costs about as much as this much work. */
-const WORTH_A_WORKER = 4 << 20;
-
-function totalWeight(tasks: readonly LayerTask[]): number {
-  return tasks.reduce((sum, task) => sum + weight(task), 0);
-}
-
-/** Expected work: what a layer's content and its number of objects cost. */
-function weight({ spec }: LayerTask): number {
-  /** Headers, links and look-ups of one object cost about as much as compressing this many bytes. */
-  const objectCost = 4096;
-  return spec.kind === 'commit'
-    ? spec.directories.length * objectCost
-    : spec.contentSize + spec.objects.length * objectCost;
 }

@@ -1,155 +1,198 @@
 /**
- * Where workers without a layer of their own help the others: the writer of a layer puts blocks on the board, anyone
- * takes and compresses them, the writer collects them in its order. It is memory shared by all workers: some words,
+ * A queue of blocks in memory that all workers share. The writer of a blob submits its blocks, any
+ * idle worker takes and compresses them, and the writer collects the results in the order of its
+ * blocks. A writer only ever waits for a block that another worker is compressing: those that
+ * nobody has taken it compresses itself. So no worker can block the others, whatever their number.
  *
- *     work     counts up whenever there may be something to take
- *     helpers  workers that have nothing else to do
- *     closed   1 once there is nothing left to help with
+ * Memory. `words` are 32-bit integers, read and written by Atomics:
  *
- * and slots, each with its state (below), three lengths, and room for a block, the bytes before it, and its
- * compressed form. Writers wait for nobody but a helper that is at work on their block.
+ *     WORK_COUNT    counts up when there may be something to take; idle workers sleep on it
+ *     IDLE_WORKERS  number of workers that take blocks; it never falls
+ *     CLOSED        1 once no more blocks will be submitted
+ *     then for each entry of the queue:
+ *     STATE         see below; the writer of a block sleeps on it
+ *     BLOCK_LENGTH, WINDOW_LENGTH, OUTPUT_LENGTH
+ *
+ * `bytes` has three areas for each entry: window (the bytes before the block), block, output (the
+ * compressed block).
+ *
+ * An entry goes through these states, and begins again. Whoever changes FREE or READY by
+ * compare-and-exchange owns the entry until the next change.
+ *
+ *     FREE         -> FILLING      by a writer that submits a block
+ *     FILLING      -> READY        by that writer, once the block is copied
+ *     READY        -> COMPRESSING  by an idle worker, or by the writer itself
+ *     COMPRESSING  -> DONE         by the same, once the output is copied
+ *     DONE         -> FREE         by the writer, once it has the output
  */
+import { must } from '../errors.js';
 import type { Compressor } from './compress.js';
 
-const [WORK, HELPERS, CLOSED, WORDS] = [0, 1, 2, 3];
-/** What a slot's words say; the state goes through these in order and begins again. */
-const [STATE, BLOCK_LENGTH, BEFORE_LENGTH, OUTPUT_LENGTH, SLOT_WORDS] = [0, 1, 2, 3, 4];
-const [FREE, FILLED, TAKEN, DONE] = [0, 1, 2, 3];
+const [WORK_COUNT, IDLE_WORKERS, CLOSED, QUEUE_WORDS] = [0, 1, 2, 3];
+const [STATE, BLOCK_LENGTH, WINDOW_LENGTH, OUTPUT_LENGTH, ENTRY_WORDS] = [0, 1, 2, 3, 4];
+const [FREE, FILLING, READY, COMPRESSING, DONE] = [0, 1, 2, 3, 4];
+const WORD_SIZE = Int32Array.BYTES_PER_ELEMENT;
 
-/** A block in the hands of one worker, one waiting: enough that nobody runs dry. */
-const SLOTS_PER_WORKER = 2;
-/** What no compressor's worst case exceeds: 1/64 of the block, and a constant for small ones. */
-const outputRoom = (blockSize: number) => blockSize + (blockSize >> 6) + 1024;
+/** One block is being compressed and one is waiting: enough that no worker runs dry. */
+const ENTRIES_PER_WORKER = 2;
 
+/** The memory of a queue, to be posted to workers. */
 export interface WorkQueueMemory {
   readonly words: SharedArrayBuffer;
   readonly bytes: SharedArrayBuffer;
 }
 
-type Sizes = Pick<Compressor, 'blockSize' | 'window'>;
-const slotSize = ({ blockSize, window }: Sizes) => window + blockSize + outputRoom(blockSize);
+type BlockSizes = Pick<Compressor, 'blockSize' | 'windowSize'>;
 
-/** Room for what `workers` workers may have in work. Pages that are never used take no memory. */
-export function createWorkQueue(sizes: Sizes, workers: number): WorkQueueMemory {
-  const slots = workers * SLOTS_PER_WORKER;
+/** Bytes that no compressor exceeds: 1/64 more than the block, and a constant for small blocks. */
+function maxOutputSize(blockSize: number): number {
+  return blockSize + (blockSize >> 6) + 1024;
+}
+
+/** Bytes of the areas of one entry. */
+function entrySize({ blockSize, windowSize }: BlockSizes): number {
+  return windowSize + blockSize + maxOutputSize(blockSize);
+}
+
+/** Makes a queue for `workerCount` workers. Pages of memory that are never used are not allocated. */
+export function createWorkQueue(sizes: BlockSizes, workerCount: number): WorkQueueMemory {
+  const entryCount = workerCount * ENTRIES_PER_WORKER;
   return {
-    words: new SharedArrayBuffer(4 * (WORDS + slots * SLOT_WORDS)),
-    bytes: new SharedArrayBuffer(slots * slotSize(sizes)),
+    words: new SharedArrayBuffer(WORD_SIZE * (QUEUE_WORDS + entryCount * ENTRY_WORDS)),
+    bytes: new SharedArrayBuffer(entryCount * entrySize(sizes)),
   };
 }
 
-/** Ends the help of all helpers, now and from now on. */
-export function closeWorkQueue({ words: memory }: WorkQueueMemory): void {
-  const words = new Int32Array(memory);
+/** Ends {@link SharedWorkQueue.workUntilClosed} in all workers, also where it is called later. */
+export function closeWorkQueue(memory: WorkQueueMemory): void {
+  const words = new Int32Array(memory.words);
   Atomics.store(words, CLOSED, 1);
-  Atomics.add(words, WORK, 1);
-  Atomics.notify(words, WORK);
+  Atomics.add(words, WORK_COUNT, 1);
+  Atomics.notify(words, WORK_COUNT);
 }
 
-/** A slot that its writer has filled. */
-export type Slot = number;
-const word = (slot: Slot, which: number) => WORDS + slot * SLOT_WORDS + which;
+/** Number of an entry of the queue. */
+export type QueueEntry = number;
 
-/** One worker's access to the board. A slot belongs to its writer from `put` to `collect`. */
+/** Index of a word of an entry. */
+function wordOf(entry: QueueEntry, word: number): number {
+  return QUEUE_WORDS + entry * ENTRY_WORDS + word;
+}
+
+/** One worker's access to the queue. */
 export class SharedWorkQueue {
   readonly #compressor: Compressor;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
-  readonly #slots: readonly Slot[];
+  readonly #entries: readonly QueueEntry[];
 
   constructor(memory: WorkQueueMemory, compressor: Compressor) {
     this.#compressor = compressor;
     this.#words = new Int32Array(memory.words);
     this.#bytes = new Uint8Array(memory.bytes);
-    this.#slots = Array.from(
-      { length: (this.#words.length - WORDS) / SLOT_WORDS },
-      (_, slot) => slot,
-    );
+    const entryCount = (this.#words.length - QUEUE_WORDS) / ENTRY_WORDS;
+    this.#entries = Array.from({ length: entryCount }, (_, entry) => entry);
   }
 
-  get hasHelpers(): boolean {
-    return Atomics.load(this.#words, HELPERS) > 0;
+  /** Whether blocks that are submitted are likely to be taken by other workers. */
+  get hasIdleWorkers(): boolean {
+    return Atomics.load(this.#words, IDLE_WORKERS) > 0;
   }
 
-  /** Puts a block up, copied; undefined if there is no room. */
-  submit(block: Uint8Array, before: Uint8Array): Slot | undefined {
-    const slot = this.#slots.find((each) => this.#change(each, FREE, TAKEN));
-    if (slot === undefined) {
+  /**
+   * Copies a block into the queue. The entry belongs to the caller until {@link awaitFirst}.
+   * Returns undefined if the queue is full.
+   */
+  submit(block: Uint8Array, window: Uint8Array): QueueEntry | undefined {
+    const entry = this.#entries.find((each) => this.#changeState(each, FREE, FILLING));
+    if (entry === undefined) {
       return undefined;
     }
-    const { beforeAt, blockAt } = this.#places(slot);
-    this.#bytes.set(before, beforeAt);
+    const { windowAt, blockAt } = this.#areasOf(entry);
+    this.#bytes.set(window, windowAt);
     this.#bytes.set(block, blockAt);
-    this.#words[word(slot, BEFORE_LENGTH)] = before.length;
-    this.#words[word(slot, BLOCK_LENGTH)] = block.length;
-    this.#set(slot, FILLED);
-    Atomics.add(this.#words, WORK, 1);
-    Atomics.notify(this.#words, WORK, 1);
-    return slot;
+    this.#words[wordOf(entry, WINDOW_LENGTH)] = window.length;
+    this.#words[wordOf(entry, BLOCK_LENGTH)] = block.length;
+    this.#setState(entry, READY);
+
+    Atomics.add(this.#words, WORK_COUNT, 1);
+    Atomics.notify(this.#words, WORK_COUNT, 1);
+    return entry;
   }
 
-  /** The compressed form of the first of `mine`, all put up by the caller, whose block is free again. Works on others of them while a helper has it. */
-  awaitFirst(mine: readonly Slot[]): Uint8Array {
-    const slot = mine[0] as Slot;
-    while (Atomics.load(this.#words, word(slot, STATE)) !== DONE) {
-      if (!this.#compressOneOf(mine)) {
-        Atomics.wait(this.#words, word(slot, STATE), TAKEN);
+  /**
+   * Returns the compressed block of the first of `submitted`, all entries of the caller, and frees
+   * the entry. While another worker compresses it, this one compresses the caller's other blocks.
+   */
+  awaitFirst(submitted: readonly QueueEntry[]): Uint8Array {
+    const entry = must(submitted[0], 'a submitted block');
+    while (Atomics.load(this.#words, wordOf(entry, STATE)) !== DONE) {
+      if (!this.#compressOneOf(submitted)) {
+        Atomics.wait(this.#words, wordOf(entry, STATE), COMPRESSING);
       }
     }
-    const { outputAt } = this.#places(slot);
-    const length = this.#words[word(slot, OUTPUT_LENGTH)] as number;
-    const output = this.#bytes.slice(outputAt, outputAt + length);
-    this.#set(slot, FREE);
-    return Buffer.from(output.buffer);
+    const { outputAt } = this.#areasOf(entry);
+    const output = this.#copy(outputAt, this.#length(entry, OUTPUT_LENGTH));
+    this.#setState(entry, FREE);
+    return output;
   }
 
-  /** Compresses whatever is put up until the board is closed. */
+  /** Compresses the blocks that others submit, until the queue is closed. */
   workUntilClosed(): void {
-    Atomics.add(this.#words, HELPERS, 1);
+    Atomics.add(this.#words, IDLE_WORKERS, 1);
     for (;;) {
-      const seen = Atomics.load(this.#words, WORK);
+      const workCount = Atomics.load(this.#words, WORK_COUNT);
       if (Atomics.load(this.#words, CLOSED) === 1) {
         return;
       }
-      if (!this.#compressOneOf(this.#slots)) {
-        Atomics.wait(this.#words, WORK, seen);
+      if (!this.#compressOneOf(this.#entries)) {
+        // Returns at once if something was submitted since the count was read.
+        Atomics.wait(this.#words, WORK_COUNT, workCount);
       }
     }
   }
 
-  #compressOneOf(slots: readonly Slot[]): boolean {
-    const slot = slots.find((each) => this.#change(each, FILLED, TAKEN));
-    if (slot === undefined) {
+  /** Returns false if none of `entries` is ready. */
+  #compressOneOf(entries: readonly QueueEntry[]): boolean {
+    const entry = entries.find((each) => this.#changeState(each, READY, COMPRESSING));
+    if (entry === undefined) {
       return false;
     }
-    const { beforeAt, blockAt, outputAt } = this.#places(slot);
-    const copy = (at: number, lengthWord: number) =>
-      new Uint8Array(
-        this.#bytes.subarray(at, at + (this.#words[word(slot, lengthWord)] as number)),
-      );
-    const output = this.#compressor.compress(
-      copy(blockAt, BLOCK_LENGTH),
-      copy(beforeAt, BEFORE_LENGTH),
-    );
+    const { windowAt, blockAt, outputAt } = this.#areasOf(entry);
+    const block = this.#copy(blockAt, this.#length(entry, BLOCK_LENGTH));
+    const window = this.#copy(windowAt, this.#length(entry, WINDOW_LENGTH));
+    const output = this.#compressor.compress(block, window);
     this.#bytes.set(output, outputAt);
-    this.#words[word(slot, OUTPUT_LENGTH)] = output.length;
-    this.#set(slot, DONE);
+    this.#words[wordOf(entry, OUTPUT_LENGTH)] = output.length;
+    this.#setState(entry, DONE);
     return true;
   }
 
-  #places(slot: Slot) {
-    const { blockSize, window } = this.#compressor;
-    const beforeAt = slot * slotSize(this.#compressor);
-    return { beforeAt, blockAt: beforeAt + window, outputAt: beforeAt + window + blockSize };
+  #length(entry: QueueEntry, word: number): number {
+    return this.#words[wordOf(entry, word)] ?? 0;
   }
 
-  #change(slot: Slot, from: number, to: number): boolean {
-    return Atomics.compareExchange(this.#words, word(slot, STATE), from, to) === from;
+  /** Copies out of shared memory, views of which not every library is bound to accept. */
+  #copy(at: number, length: number): Uint8Array {
+    return new Uint8Array(this.#bytes.subarray(at, at + length));
   }
 
-  /** Makes all that was written to the slot visible to whoever sees the new state. */
-  #set(slot: Slot, state: number): void {
-    Atomics.store(this.#words, word(slot, STATE), state);
-    Atomics.notify(this.#words, word(slot, STATE));
+  /** Where the areas of an entry begin in `bytes`. */
+  #areasOf(entry: QueueEntry) {
+    const { blockSize, windowSize } = this.#compressor;
+    const windowAt = entry * entrySize(this.#compressor);
+    const blockAt = windowAt + windowSize;
+    return { windowAt, blockAt, outputAt: blockAt + blockSize };
+  }
+
+  /** Returns whether the entry was in the state `from`. */
+  #changeState(entry: QueueEntry, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, wordOf(entry, STATE), from, to) === from;
+  }
+
+  /** Everything written to the entry before is visible to whoever sees the new state. */
+  #setState(entry: QueueEntry, state: number): void {
+    Atomics.store(this.#words, wordOf(entry, STATE), state);
+    Atomics.notify(this.#words, wordOf(entry, STATE));
   }
 }

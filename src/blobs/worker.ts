@@ -1,37 +1,45 @@
-/** Runs in a worker thread: writes one layer at a time to a file, or helps others with theirs. See pool.ts for the other end. */
+/** A worker thread of pool.ts: writes the blob of one layer at a time, or compresses for others. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { writeOstreeLayer } from '../layers/write.js';
 import { openRepo } from '../ostree/repo.js';
 import { type FailedReply, failedReply, receiveRequests } from '../system/worker-task.js';
+import { InlineBlockCompressor, SharedBlockCompressor } from './block-compressor.js';
 import { fromColumns } from './columns.js';
 import { createCompressor } from './compress.js';
-import type { WorkerData, WorkerReply, WorkerTask } from './pool.js';
+import type { WorkerData, WorkerReply, WorkerRequest, WriteRequest } from './pool.js';
 import { SharedWorkQueue } from './work-queue.js';
 import { type BlobResult, BlobWriter } from './writer.js';
 
-/** Progress is told in steps of this many bytes of tar. */
+/** Bytes of tar between two progress replies. */
 const PROGRESS_STEP = 8 << 20;
 
-const { repoPath, compression, board: memory } = workerData as WorkerData;
+const { repoPath, compression, workQueue: queueMemory } = workerData as WorkerData;
 const repo = openRepo(repoPath);
 const compressor = await createCompressor(compression);
-const board = memory && new SharedWorkQueue(memory, compressor);
-const reply = (message: WorkerReply | FailedReply) => parentPort?.postMessage(message);
+const workQueue = queueMemory && new SharedWorkQueue(queueMemory, compressor);
 
-async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
-  const blob = new BlobWriter(path, compressor, board);
-  let untold = 0;
+function reply(message: WorkerReply | FailedReply): void {
+  parentPort?.postMessage(message);
+}
+
+async function writeBlob({ spec, path }: WriteRequest): Promise<BlobResult> {
+  const blocks =
+    workQueue === undefined
+      ? new InlineBlockCompressor(compressor)
+      : new SharedBlockCompressor(compressor, workQueue);
+  const blob = new BlobWriter(path, compressor, blocks);
+  let unreportedBytes = 0;
+  const sink = (bytes: Uint8Array) => {
+    blob.write(bytes);
+    unreportedBytes += bytes.length;
+    if (unreportedBytes >= PROGRESS_STEP) {
+      reply({ type: 'progress', bytes: unreportedBytes });
+      unreportedBytes = 0;
+    }
+  };
+
   try {
-    const sink = (bytes: Uint8Array) => {
-      blob.write(bytes);
-      untold += bytes.length;
-      if (untold < PROGRESS_STEP) {
-        return;
-      }
-      reply({ type: 'progress', bytes: untold });
-      untold = 0;
-    };
-    await writeOstreeLayer(repo, fromColumns(spec), sink, () => blob.room());
+    await writeOstreeLayer(repo, fromColumns(spec), sink, () => blob.freeSpace());
     return blob.finish();
   } catch (error) {
     blob.close();
@@ -39,18 +47,15 @@ async function write({ spec, path }: WorkerTask): Promise<BlobResult> {
   }
 }
 
-function help(): void {
-  board?.workUntilClosed();
-  reply({ type: 'helped' });
-}
-
-receiveRequests(async (task: WorkerTask | 'help') => {
-  if (task === 'help') {
-    return help();
+receiveRequests(async (request: WorkerRequest) => {
+  if (request.type === 'compress-for-others') {
+    workQueue?.workUntilClosed();
+    reply({ type: 'queue-closed' });
+    return;
   }
   try {
-    reply({ type: 'done', result: await write(task) });
+    reply({ type: 'written', blob: await writeBlob(request) });
   } catch (error) {
-    reply(failedReply(`writing ${task.path}`, error));
+    reply(failedReply(`writing ${request.path}`, error));
   }
 });

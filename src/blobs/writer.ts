@@ -1,10 +1,11 @@
+/** Writes the blob of a layer to a file. Synchronous, for worker threads; memory is a few blocks. */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { writeFully } from '../system/write-fully.js';
-import type { Compressor } from './compress.js';
-import type { SharedWorkQueue, Slot } from './work-queue.js';
+import { type BlockCompressor, InlineBlockCompressor } from './block-compressor.js';
+import type { Compressor, Frame } from './compress.js';
 
-/** What a written layer blob is known by. */
+/** Digests and sizes of a written layer blob. */
 export interface BlobResult {
   /** `sha256:HEX` of the uncompressed tar. */
   readonly diffId: string;
@@ -16,40 +17,41 @@ export interface BlobResult {
   readonly tarSize: number;
 }
 
-/**
- * Writes a layer blob to a new file: collects what it is given into blocks, then hashes, compresses and writes each
- * block once. Synchronous, for worker threads; memory is a few blocks.
- */
+/** Collects bytes into blocks; each block is hashed, compressed and written once. */
 export class BlobWriter {
   readonly #fd: number;
   readonly #compressor: Compressor;
-  readonly #frame;
-  readonly #board: SharedWorkQueue | undefined;
-  /** Blocks on the board, in order. */
-  readonly #waiting: Slot[] = [];
+  readonly #blocks: BlockCompressor;
+  readonly #frame: Frame;
   readonly #block: Buffer;
+  /** Bytes of `#block` that are in use. */
   #filled = 0;
-  #before = new Uint8Array();
+  /** The end of the previous block. */
+  #window = new Uint8Array();
   readonly #diffId = createHash('sha256');
   readonly #digest = createHash('sha256');
   #size = 0;
   #tarSize = 0;
 
-  /**
-   * Creates `path`, which must not exist.
-   * @param board where other workers may help
-   */
-  constructor(path: string, compressor: Compressor, board?: SharedWorkQueue) {
+  /** Creates the file at `path`; throws `EEXIST` if there is one. */
+  constructor(
+    path: string,
+    compressor: Compressor,
+    blocks: BlockCompressor = new InlineBlockCompressor(compressor),
+  ) {
     this.#fd = openSync(path, 'wx', 0o644);
     this.#compressor = compressor;
+    this.#blocks = blocks;
     this.#frame = compressor.frame();
-    this.#board = board;
     this.#block = Buffer.allocUnsafeSlow(compressor.blockSize);
-    this.#emit(this.#frame.start);
+    this.#append(this.#frame.start);
   }
 
-  /** Where the next bytes belong: those that are put there and then written are not copied. Never empty. */
-  room(): Uint8Array {
+  /**
+   * Returns the free tail of the current block, at least one byte. Bytes that are placed there are
+   * not copied by {@link write}.
+   */
+  freeSpace(): Uint8Array {
     return this.#block.subarray(this.#filled);
   }
 
@@ -68,16 +70,15 @@ export class BlobWriter {
     }
   }
 
-  /** Ends the blob and closes the file. */
+  /** Writes what is left and closes the file. */
   finish(): BlobResult {
     if (this.#filled > 0) {
       this.#flush();
     }
-    while (this.#waiting.length > 0) {
-      this.#collect();
-    }
-    this.#emit(this.#frame.end());
+    this.#appendAll(this.#blocks.finish());
+    this.#append(this.#frame.end());
     this.close();
+
     const digest = `sha256:${this.#digest.digest('hex')}`;
     return {
       diffId: this.#compressor.isIdentity ? digest : `sha256:${this.#diffId.digest('hex')}`,
@@ -99,42 +100,23 @@ export class BlobWriter {
     }
     this.#frame.update(block);
     this.#tarSize += block.length;
-    if (this.#board?.hasHelpers) {
-      this.#share(this.#board, block);
-    } else {
-      while (this.#waiting.length > 0) {
-        this.#collect();
-      }
-      this.#emit(this.#compressor.compress(block, this.#before));
-    }
-    const { window } = this.#compressor;
-    // A copy, not slice(): on a Buffer that is a view of what is overwritten next.
-    if (window > 0) {
-      this.#before = new Uint8Array(block.subarray(-window));
+    this.#appendAll(this.#blocks.compress(block, this.#window));
+
+    const { windowSize } = this.#compressor;
+    if (windowSize > 0) {
+      // A copy, not slice(): on a Buffer that is a view of bytes that are overwritten next.
+      this.#window = new Uint8Array(block.subarray(-windowSize));
     }
     this.#filled = 0;
   }
 
-  /** Puts a block on the board, or compresses it where others keep the board full. */
-  #share(board: SharedWorkQueue, block: Uint8Array): void {
-    let slot = board.submit(block, this.#before);
-    while (slot === undefined && this.#waiting.length > 0) {
-      this.#collect();
-      slot = board.submit(block, this.#before);
-    }
-    if (slot !== undefined) {
-      this.#waiting.push(slot);
-    } else {
-      this.#emit(this.#compressor.compress(block, this.#before));
+  #appendAll(compressedBlocks: Iterable<Uint8Array>): void {
+    for (const compressed of compressedBlocks) {
+      this.#append(compressed);
     }
   }
 
-  #collect(): void {
-    this.#emit((this.#board as SharedWorkQueue).awaitFirst(this.#waiting));
-    this.#waiting.shift();
-  }
-
-  #emit(bytes: Uint8Array): void {
+  #append(bytes: Uint8Array): void {
     this.#digest.update(bytes);
     this.#size += bytes.length;
     writeFully(this.#fd, bytes);

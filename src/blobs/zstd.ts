@@ -1,25 +1,52 @@
 /**
- * zstd (RFC 8878) as one pinned package writes it, so that blobs depend on neither Node nor machine: the library in
- * @cloudpss/zstd, natively on Linux with glibc, else as the package's WebAssembly build, which is the same code and
- * gives the same bytes at two thirds of the speed. Node's own zstd changes from version to version.
+ * zstd (RFC 8878) by one pinned package, @cloudpss/zstd, so that blobs depend on neither the machine
+ * nor the version of Node, whose own zstd changes. On Linux with glibc the package's native library
+ * is called, elsewhere its WebAssembly build: the same code and the same bytes, at two thirds of
+ * the speed.
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { OstrataError } from '../errors.js';
 
-/** Part of what a blob is known by; that of the package. */
+/** Version of zstd in the package; part of the blob key. */
 export const ZSTD_VERSION = '1.5.6';
 
-/** One frame that holds `bytes`, valid until the next call. */
+/** Returns one frame that holds `bytes`; it is valid until the next call. */
 export type CompressFrame = (bytes: Uint8Array, level: number) => Uint8Array;
 
+/** Throws `UNSUPPORTED` if the package is not installed. */
 export async function loadZstd(): Promise<CompressFrame> {
   return loadNativeZstd() ?? (await loadWasmZstd());
 }
 
-/** Undefined but on Linux with glibc, or where koffi is not there. */
+/** Returns undefined unless this is Linux with glibc and the optional package koffi is installed. */
 export function loadNativeZstd(): CompressFrame | undefined {
-  let library: ReturnType<typeof import('koffi').load>;
+  const library = openNativeLibrary();
+  if (library === undefined) {
+    return undefined;
+  }
+  // Not the package's own function, which shares its state between all threads.
+  const compress = library.func(
+    'size_t ZSTD_compress(void *output, size_t capacity, const void *input, size_t length, int level)',
+  );
+  const maxCompressedSize = library.func('size_t ZSTD_compressBound(size_t length)');
+
+  let output = Buffer.alloc(0);
+  return (bytes, level) => {
+    const capacity = maxCompressedSize(bytes.length);
+    if (output.length < capacity) {
+      output = Buffer.allocUnsafeSlow(capacity);
+    }
+    const length = compress(output, output.length, bytes, bytes.length, level);
+    // Error codes are negative numbers, which as size_t are far above any length.
+    if (length > output.length) {
+      throw new OstrataError('IO', `zstd error ${BigInt.asIntN(64, BigInt(length))}`);
+    }
+    return output.subarray(0, length);
+  };
+}
+
+function openNativeLibrary(): ReturnType<typeof import('koffi').load> | undefined {
   try {
     const require = createRequire(import.meta.url);
     const koffi = require('koffi') as typeof import('koffi');
@@ -31,30 +58,14 @@ export function loadNativeZstd(): CompressFrame | undefined {
     if (!file.includes('glibc')) {
       return undefined;
     }
-    // Newer Node exports a zstd of its own, another version: without "deep" the library would call into that.
-    library = koffi.load(file, { deep: true });
+    // "deep": newer Node exports a zstd of another version, which the library would call otherwise.
+    return koffi.load(file, { deep: true });
   } catch {
     return undefined;
   }
-  // Not the module's own function: all threads share its state.
-  const compress = library.func(
-    'size_t ZSTD_compress(void *output, size_t capacity, const void *input, size_t length, int level)',
-  );
-  const bound = library.func('size_t ZSTD_compressBound(size_t length)');
-  let output = Buffer.alloc(0);
-  return (bytes, level) => {
-    if (output.length < bound(bytes.length)) {
-      output = Buffer.allocUnsafeSlow(bound(bytes.length));
-    }
-    const length = compress(output, output.length, bytes, bytes.length, level);
-    // Error codes are negative numbers, as size_t far above any length.
-    if (length > output.length) {
-      throw new OstrataError('IO', `zstd error ${BigInt.asIntN(64, BigInt(length))}`);
-    }
-    return output.subarray(0, length);
-  };
 }
 
+/** Throws `UNSUPPORTED` if the package is not installed. */
 export async function loadWasmZstd(): Promise<CompressFrame> {
   try {
     const { compress } = await import('@cloudpss/zstd/wasm');

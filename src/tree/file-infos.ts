@@ -6,9 +6,9 @@
  * claims it first: the helper while the commit is still being walked, and both after that.
  */
 import { Worker } from 'node:worker_threads';
-import { type FileInfo, fileType } from '../ostree/objects/file.js';
+import type { FileInfo } from '../ostree/objects/file.js';
+import { type FileInfoColumns, unpackFileInfos } from '../ostree/objects/file-info-columns.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
-import { XattrsInterner } from '../ostree/objects/xattr-list.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { runWorkerTask } from '../system/worker-task.js';
 
@@ -27,21 +27,12 @@ export interface InfosBatch {
   readonly claimed: Int32Array;
 }
 
-/**
- * The objects that the helper has read, in columns: to send an object for each would take as long
- * as to read it.
- */
+/** The objects that the helper has read. */
 export interface InfosReply {
   /** Position of each object among all that were added. */
   readonly positions: readonly number[];
-  /** {@link ROW_LENGTH} numbers for each object: uid, gid, mode, size and index in `xattrs`. */
-  readonly rows: readonly number[];
-  /** Targets of the symlinks, in the order of `positions`. */
-  readonly targets: readonly string[];
-  /** Distinct sets of xattrs, serialized. */
-  readonly xattrs: readonly Uint8Array[];
+  readonly infos: FileInfoColumns;
 }
-const ROW_LENGTH = 5;
 
 function createBatch(checksums: readonly string[], start: number): InfosBatch {
   const bytes = Buffer.from(new SharedArrayBuffer(CHECKSUM_BYTES * BATCH_COUNT));
@@ -145,20 +136,8 @@ function addReply(infos: (FileInfo | undefined)[], reply: InfosReply | undefined
   if (reply === undefined) {
     return;
   }
-  const interner = new XattrsInterner();
-  const xattrSets = reply.xattrs.map((bytes) => interner.intern(bytes));
-  const targets = reply.targets.values();
-
+  const readInfos = unpackFileInfos(reply.infos);
   for (const [i, position] of reply.positions.entries()) {
-    const row = reply.rows.slice(ROW_LENGTH * i, ROW_LENGTH * (i + 1));
-    const [uid = 0, gid = 0, mode = 0, size = 0, xattrsIndex = -1] = row;
-    const xattrSet = xattrSets[xattrsIndex];
-    if (xattrSet === undefined) {
-      return; // `finish` reads the rest
-    }
-    const { xattrs, bytes: xattrsBytes } = xattrSet;
-    const type = fileType(mode);
-    const info = { type, uid, gid, mode, size, xattrs, xattrsBytes };
-    infos[position] = type === 'file' ? info : { ...info, target: targets.next().value };
+    infos[position] = readInfos[i];
   }
 }

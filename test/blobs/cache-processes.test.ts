@@ -1,4 +1,4 @@
-/** Several processes at one cache, some of which are killed: what is there is whole, and none stands in another's way. */
+/** Several processes share one cache, and some are killed: its entries are always intact. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -25,30 +25,30 @@ function start(cache: string, rounds: number) {
   );
 }
 
-/** Takes all that is there, as the next build would, and tells how many there were. */
-function takeAll(directory: string): number {
+/** Restores every blob, as the next build would, and returns how many there were. */
+function restoreAll(directory: string): number {
   const warnings: string[] = [];
   const cache = new BlobCache(directory, MAX_BYTES, {
     ...silentLogger,
     warn: (message) => warnings.push(message),
   });
-  let taken = 0;
+  let restored = 0;
   for (const key of readdirSync(directory).filter((name) => !name.startsWith('.'))) {
     const target = join(scratchDirectory(), 'blob');
     const blob = cache.restore(key, target);
-    assert.ok(blob, `${key} is there and is whole`);
+    assert.ok(blob, `${key} is intact`);
     assert.equal(
       `sha256:${createHash('sha256').update(readFileSync(target)).digest('hex')}`,
       blob.digest,
     );
-    taken++;
+    restored++;
   }
   assert.deepEqual(warnings, []);
   cache.trim();
-  return taken;
+  return restored;
 }
 
-test('processes that add, take and trim at once', async () => {
+test('processes add, restore and trim at the same time', async () => {
   const directory = scratchDirectory();
   const codes = await Promise.all(
     [0, 1, 2].map(async () => {
@@ -58,14 +58,14 @@ test('processes that add, take and trim at once', async () => {
     }),
   );
   assert.deepEqual(codes, [0, 0, 0]);
-  const taken = takeAll(directory);
+  const restored = restoreAll(directory);
   assert.ok(
-    taken > 0 && taken <= Math.floor(MAX_BYTES / 1_000_000),
-    `${taken} blobs of 1 MB after the last trim`,
+    restored > 0 && restored <= Math.floor(MAX_BYTES / 1_000_000),
+    `${restored} blobs of 1 MB after the last trim`,
   );
 });
 
-test('killed at any moment, a process leaves no half of an entry', async () => {
+test('a process that is killed leaves no damaged entry', async () => {
   const directory = scratchDirectory();
   for (let kill = 0; kill < 8; kill++) {
     const child = start(directory, Number.MAX_SAFE_INTEGER);
@@ -73,7 +73,7 @@ test('killed at any moment, a process leaves no half of an entry', async () => {
     await new Promise((resolve) => setTimeout(resolve, kill * 7));
     child.kill('SIGKILL');
     await once(child, 'exit');
-    takeAll(directory);
+    restoreAll(directory);
   }
   rmSync(directory, { recursive: true });
 });

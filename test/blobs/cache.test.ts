@@ -36,7 +36,7 @@ function setUp({ size = 1e6, log = silentLogger }: { size?: number; log?: Logger
   return { directory, cache, path, add };
 }
 
-test('a blob is there again, with all that is known of it', () => {
+test('a blob is restored with its digests and sizes', () => {
   const { cache, path, add } = setUp();
   const blob = add('key', 'content');
   const target = path();
@@ -47,7 +47,7 @@ test('a blob is there again, with all that is known of it', () => {
   assert.equal(existsSync(other), false);
 });
 
-test('what was added by two at once is there once', () => {
+test('a blob that is added twice is kept once', () => {
   const { directory, cache, path, add } = setUp();
   add('key', 'content');
   const blob = add('key', 'content');
@@ -55,18 +55,17 @@ test('what was added by two at once is there once', () => {
   assert.deepEqual(cache.restore('key', path()), blob);
 });
 
-/** Ways in which an entry may be found damaged. */
+/** Ways in which an entry can be damaged, by name. */
 const damages: Readonly<Record<string, (entry: string) => void>> = {
   'a truncated blob': (entry) => truncateSync(join(entry, 'blob'), 3),
   'a blob of other bytes': (entry) => writeFileSync(join(entry, 'blob'), 'CONTENT'),
   'no blob': (entry) => rmSync(join(entry, 'blob')),
   'no entry.json': (entry) => rmSync(join(entry, 'entry.json')),
   'an empty entry.json': (entry) => writeFileSync(join(entry, 'entry.json'), ''),
-  'an entry.json of another program': (entry) =>
-    writeFileSync(join(entry, 'entry.json'), '{"size":7}'),
+  'a foreign entry.json': (entry) => writeFileSync(join(entry, 'entry.json'), '{"size":7}'),
 };
 for (const [name, damage] of Object.entries(damages)) {
-  test(`${name} is not used, and is replaced`, () => {
+  test(`an entry with ${name} is not used and can be added again`, () => {
     const { directory, cache, path, add } = setUp();
     const blob = add('key', 'content');
     damage(join(directory, 'key'));
@@ -78,32 +77,26 @@ for (const [name, damage] of Object.entries(damages)) {
   });
 }
 
-test('after a reboot a blob is read once, whatever its size and time say', () => {
+test('the first use after a reboot computes the digest of a blob', () => {
   const { directory, cache, path, add } = setUp();
   const blob = add('key', 'content');
-  const [file, entryFile] = [join(directory, 'key/blob'), join(directory, 'key/entry.json')];
-  const setBoot = (boot: string) =>
-    writeFileSync(
-      entryFile,
-      JSON.stringify({ ...JSON.parse(readFileSync(entryFile, 'utf8')), boot }),
-    );
-  setBoot('another');
+  const file = join(directory, 'key/blob');
+  const entryFile = join(directory, 'key/entry.json');
+  const readEntry = () => JSON.parse(readFileSync(entryFile, 'utf8'));
+  const changeEntry = (members: object) =>
+    writeFileSync(entryFile, JSON.stringify({ ...readEntry(), ...members }));
+
+  changeEntry({ boot: 'another' });
   assert.deepEqual(cache.restore('key', path()), blob);
-  assert.notEqual(JSON.parse(readFileSync(entryFile, 'utf8')).boot, 'another');
-  setBoot('another');
-  const { mtimeNs } = statSync(file, { bigint: true });
+  assert.notEqual(readEntry().boot, 'another');
+
   writeFileSync(file, 'lost!!!');
-  writeFileSync(
-    entryFile,
-    readFileSync(entryFile, 'utf8').replace(
-      String(mtimeNs),
-      String(statSync(file, { bigint: true }).mtimeNs),
-    ),
-  );
+  const { mtimeNs } = statSync(file, { bigint: true });
+  changeEntry({ boot: 'another', mtime: String(mtimeNs) });
   assert.equal(cache.restore('key', path()), undefined);
 });
 
-test('what was not used for longest goes first, abandoned work too', () => {
+test('trimming removes what was not used for longest, and abandoned directories', () => {
   const { directory, cache, path, add } = setUp({ size: 25 });
   for (const key of ['a', 'b', 'c']) {
     add(key, key.repeat(10));
@@ -119,7 +112,7 @@ test('what was not used for longest goes first, abandoned work too', () => {
   assert.deepEqual(readdirSync(directory).sort(), ['.e.new', 'a', 'c']);
 });
 
-test('a cache that cannot be written is a warning, one that cannot be made an error', () => {
+test('a cache that cannot be written to gives warnings', () => {
   const warnings: string[] = [];
   const { directory, cache, add } = setUp({
     log: { ...silentLogger, warn: (message) => warnings.push(message) },
@@ -128,6 +121,9 @@ test('a cache that cannot be written is a warning, one that cannot be made an er
   add('key', 'content');
   cache.trim();
   assert.equal(warnings.length, 2);
+});
+
+test('a cache that cannot be made is an error', () => {
   const file = join(scratchDirectory(), 'file');
   writeFileSync(file, '');
   assert.throws(() => new BlobCache(join(file, 'below'), 1, silentLogger), {
@@ -136,7 +132,7 @@ test('a cache that cannot be written is a warning, one that cannot be made an er
   });
 });
 
-test('a build reads no content whose layers the cache has', async () => {
+test('a build takes the layers that it has written before from the cache', async () => {
   const { cache, directory } = setUp();
   const spec = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1' }) });
   const first = await buildImage(spec, { cache });

@@ -19,6 +19,7 @@ const attributes = fc.record({
   xattrs: fc.constantFrom(...xattrSets),
 });
 const path = fc.string({ minLength: 1 }).map((name): TreePath => `/${name.replaceAll('\0', '')}`);
+
 const object = fc
   .record({
     paths: fc.array(path, { minLength: 1, maxLength: 3 }),
@@ -27,27 +28,21 @@ const object = fc
     size: fc.nat(),
   })
   .map(({ paths, attributes, mode, size }): LayerObject => {
-    const info = {
-      ...attributes,
-      type: fileType(mode),
-      mode,
-      xattrsBytes: new Uint8Array([attributes.uid]),
-    };
-    const checksum = sha256Hex(Buffer.from(paths.join()));
+    const type = fileType(mode);
+    const xattrsBytes = new Uint8Array([attributes.uid]);
+    const info = { ...attributes, type, mode, xattrsBytes };
     return {
-      checksum,
+      checksum: sha256Hex(Buffer.from(paths.join())),
       paths,
-      info: info.type === 'file' ? { ...info, size } : { ...info, size: 0, target: `${paths}` },
+      info: type === 'file' ? { ...info, size } : { ...info, size: 0, target: `${paths}` },
     };
   });
+
 const directories = fc
   .array(fc.tuple(path, attributes, fc.constantFrom(0o40755, 0o40700)))
-  .map(
-    (entries) =>
-      new Map(entries.map(([path, attributes, mode]) => [path, { ...attributes, mode }])),
-  );
+  .map((entries) => new Map(entries.map(([name, rest, mode]) => [name, { ...rest, mode }])));
 
-test('a spec told to a thread is the same there', () => {
+test('a layer spec is the same after it was posted to a thread', () => {
   fc.assert(
     fc.property(fc.array(object), directories, fc.nat(), (objects, directories, contentSize) => {
       const spec: LayerSpec = { kind: 'chunk', objects, directories, contentSize };

@@ -42,7 +42,7 @@ function write(
   });
 }
 
-test('results are in the order of the tasks, and the same for any number of workers', async () => {
+test('results are in the order of the tasks and the same for any number of workers', async () => {
   const contents = Array.from({ length: 7 }, (_, i) => `content ${i} `.repeat(((i * 5) % 7) + 1));
   const results = [];
   for (const jobs of [1, 3, 20]) {
@@ -57,7 +57,7 @@ test('results are in the order of the tasks, and the same for any number of work
   assert.ok(tar.includes(contents[0] as string));
 });
 
-test('a layer is the same when others help with it', async () => {
+test('a layer has the same bytes when idle workers compress some of its blocks', async () => {
   const content = Buffer.alloc(30 << 20, 'something long ').toString();
   const results = [];
   for (const jobs of [1, 2, 5]) {
@@ -67,20 +67,20 @@ test('a layer is the same when others help with it', async () => {
   assert.deepEqual(results[2], results[0]);
 });
 
-test('no task, no result', async () => {
+test('no tasks give no results', async () => {
   assert.deepEqual(await write([], 4), []);
 });
 
-test('the bytes told as progress are those of the tar, in steps', async () => {
-  const told: number[] = [];
+test('progress is reported in bytes of tar, several times per layer', async () => {
+  const steps: number[] = [];
   const [result] = await write([task('0123456789'.repeat(2_000_000))], 1, undefined, (bytes) =>
-    told.push(bytes),
+    steps.push(bytes),
   );
-  const sum = told.reduce((total, bytes) => total + bytes, 0);
-  assert.ok(told.length > 1 && sum <= (result?.tarSize ?? 0), `${told}`);
+  const sum = steps.reduce((total, bytes) => total + bytes, 0);
+  assert.ok(steps.length > 1 && sum <= (result?.tarSize ?? 0), `${steps}`);
 });
 
-test('one failure ends all, with its own message', async () => {
+test('the first failure ends all workers and is the error', async () => {
   const tasks = ['a', 'b', 'c'].map((name) => task(`broken ${name}`));
   rmSync(join(repo.path, 'objects', objectPath(tasks[1]?.checksum ?? '', 'filez')));
   await assert.rejects(write(tasks, 2), {
@@ -89,7 +89,7 @@ test('one failure ends all, with its own message', async () => {
   });
 });
 
-test('a file that is in the way is named', async () => {
+test('an existing file is not overwritten, and the error names it', async () => {
   const first = task('twice');
   await write([first], 1);
   await assert.rejects(write([first], 1), {
@@ -98,7 +98,7 @@ test('a file that is in the way is named', async () => {
   });
 });
 
-test('a cancelled signal stops before and while layers are written', async () => {
+test('a canceled signal stops writing, and nothing is written after it', async () => {
   const controller = new AbortController();
   const started = write([task('0123456789'.repeat(3_000_000))], 1, controller.signal, () =>
     controller.abort(),

@@ -3,75 +3,103 @@ import { randomFillSync } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { SharedBlockCompressor } from '../../src/blobs/block-compressor.js';
 import { createCompressor } from '../../src/blobs/compress.js';
-import { closeWorkQueue, createWorkQueue, SharedWorkQueue } from '../../src/blobs/work-queue.js';
-import { BlobWriter } from '../../src/blobs/writer.js';
+import {
+  closeWorkQueue,
+  createWorkQueue,
+  SharedWorkQueue,
+  type WorkQueueMemory,
+} from '../../src/blobs/work-queue.js';
+import { type BlobResult, BlobWriter } from '../../src/blobs/writer.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 const compression = { name: 'gzip', level: 6 } as const;
 const compressor = await createCompressor(compression);
+const { blockSize } = compressor;
 const scratch = scratchDirectory();
+const NO_WINDOW = new Uint8Array();
 
-/** Noise below, text above: blocks of very different cost. */
-const content = Buffer.alloc(9 * compressor.blockSize + 777, 'all work and no play ');
-randomFillSync(content.subarray(0, 3 * compressor.blockSize));
+/** Begins with noise and ends with text: blocks that take very different times to compress. */
+const content = Buffer.alloc(9 * blockSize + 777, 'all work and no play ');
+randomFillSync(content.subarray(0, 3 * blockSize));
 
-function write(name: string, board?: SharedWorkQueue) {
-  const writer = new BlobWriter(join(scratch, name), compressor, board);
+function writeAlone(name: string): BlobResult {
+  const writer = new BlobWriter(join(scratch, name), compressor);
   writer.write(content);
   return writer.finish();
 }
 
-/** A thread that helps until the board is closed, or is ended. */
-function startHelper(memory: ReturnType<typeof createWorkQueue>) {
-  const module = (name: string) =>
+function writeShared(name: string, queue: SharedWorkQueue): BlobResult {
+  const blocks = new SharedBlockCompressor(compressor, queue);
+  const writer = new BlobWriter(join(scratch, name), compressor, blocks);
+  writer.write(content);
+  return writer.finish();
+}
+
+/** Starts a thread that compresses until the queue is closed: it posts `ready`, then `closed`. */
+function startIdleWorker(memory: WorkQueueMemory) {
+  const urlOf = (name: string) =>
     JSON.stringify(new URL(`../../src/blobs/${name}.js`, import.meta.url).href);
   const code = `
     const { workerData: memory, parentPort } = require('node:worker_threads');
-    Promise.all([import(${module('work-queue')}), import(${module('compress')})]).then(async ([{ SharedWorkQueue }, { createCompressor }]) => {
+    async function run() {
+      const { SharedWorkQueue } = await import(${urlOf('work-queue')});
+      const { createCompressor } = await import(${urlOf('compress')});
       const compressor = await createCompressor(${JSON.stringify(compression)});
       parentPort.postMessage('ready');
       new SharedWorkQueue(memory, compressor).workUntilClosed();
-      parentPort.postMessage('helped');
-    });`;
+      parentPort.postMessage('closed');
+    }
+    run();`;
   const worker = new Worker(code, { eval: true, workerData: memory });
-  const next = () => new Promise((resolve) => worker.once('message', resolve));
-  return { worker, next };
+  const nextMessage = () => new Promise((resolve) => worker.once('message', resolve));
+  return { worker, nextMessage };
 }
 
-test('a blob is the same, written alone or with help', async () => {
-  const alone = write('alone');
+test('a blob has the same bytes with and without idle workers', async () => {
+  const expected = writeAlone('alone');
   const memory = createWorkQueue(compressor, 2);
-  const board = new SharedWorkQueue(memory, compressor);
-  const helpers = [startHelper(memory), startHelper(memory)];
-  await Promise.all(helpers.map(({ next }) => next()));
-  while (!board.hasHelpers) {
+  const queue = new SharedWorkQueue(memory, compressor);
+  assert.deepEqual(writeShared('no-idle-worker', queue), expected);
+
+  const workers = [startIdleWorker(memory), startIdleWorker(memory)];
+  await Promise.all(workers.map(({ nextMessage }) => nextMessage()));
+  while (!queue.hasIdleWorkers) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  assert.deepEqual(write('helped', board), alone);
-  assert.deepEqual(write('again', board), alone);
-  const ended = helpers.map(({ next }) => next());
+  assert.deepEqual(writeShared('two-idle-workers', queue), expected);
+  assert.deepEqual(writeShared('queue-used-again', queue), expected);
+
+  const ends = workers.map(({ nextMessage }) => nextMessage());
   closeWorkQueue(memory);
-  assert.deepEqual(await Promise.all(ended), ['helped', 'helped']);
+  assert.deepEqual(await Promise.all(ends), ['closed', 'closed']);
 });
 
-test('a writer finishes what no helper takes', () => {
-  const memory = createWorkQueue(compressor, 1);
-  const board = new SharedWorkQueue(memory, compressor);
-  const [a, b] = [content.subarray(0, 100), content.subarray(-100)];
-  const slots = [board.submit(a, new Uint8Array()), board.submit(b, a)];
-  assert.deepEqual(slots, [0, 1]);
-  assert.equal(board.submit(a, b), undefined, 'the board is full');
-  assert.deepEqual(board.awaitFirst([0, 1]), compressor.compress(a, new Uint8Array()));
-  assert.deepEqual(board.awaitFirst([1]), compressor.compress(b, a));
-  assert.equal(board.submit(a, b), 0, 'its places are free again');
+test('a writer compresses the blocks that no other worker takes', () => {
+  const queue = new SharedWorkQueue(createWorkQueue(compressor, 1), compressor);
+  const first = content.subarray(0, 100);
+  const second = content.subarray(-100);
+  assert.deepEqual([queue.submit(first, NO_WINDOW), queue.submit(second, first)], [0, 1]);
+  assert.equal(queue.submit(first, second), undefined, 'the queue is full');
+
+  const compressedFirst = Buffer.from(queue.awaitFirst([0, 1]));
+  assert.deepEqual(compressedFirst, compressor.compress(first, NO_WINDOW));
+  const compressedSecond = Buffer.from(queue.awaitFirst([1]));
+  assert.deepEqual(compressedSecond, compressor.compress(second, first));
+  assert.equal(queue.submit(first, second), 0, 'the entries are free again');
 });
 
-test('a helper that waits can be ended, and whoever comes after the end does not wait', async () => {
+test('a queue can be closed after an idle worker was terminated', async () => {
   const memory = createWorkQueue(compressor, 1);
-  const { worker, next } = startHelper(memory);
-  await next();
+  const { worker, nextMessage } = startIdleWorker(memory);
+  await nextMessage();
   await worker.terminate();
+  closeWorkQueue(memory);
+});
+
+test('a worker does not wait for a queue that is closed', () => {
+  const memory = createWorkQueue(compressor, 1);
   closeWorkQueue(memory);
   new SharedWorkQueue(memory, compressor).workUntilClosed();
 });

@@ -5,23 +5,23 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { type Compression, createCompressor } from '../../src/blobs/compress.js';
+import { createCompressor } from '../../src/blobs/compress.js';
 import { type BlobResult, BlobWriter } from '../../src/blobs/writer.js';
 import { scratchDirectory } from '../support/scratch.js';
 
-const GZIP: Compression = { name: 'gzip', level: 6 };
-const gzip = await createCompressor(GZIP);
+const gzip = await createCompressor({ name: 'gzip', level: 6 });
 const BLOCK = gzip.blockSize;
 const scratch = scratchDirectory();
 let count = 0;
+const newPath = () => join(scratch, `blob-${count++}`);
 
-/** The blob of `content`, handed over in pieces of `step` bytes. */
+/** Writes the blob of `content`, handed over in pieces of `step` bytes. */
 function write(
   content: Uint8Array,
   step: number,
   compressor = gzip,
 ): BlobResult & { readonly path: string } {
-  const path = join(scratch, `blob-${count++}`);
+  const path = newPath();
   const writer = new BlobWriter(path, compressor);
   for (let at = 0; at < content.length; at += step) {
     writer.write(content.subarray(at, at + step));
@@ -29,9 +29,11 @@ function write(
   return { path, ...writer.finish() };
 }
 
-const sha256 = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+function sha256(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
 
-/** Compresses well only with references across blocks: one random page, again and again, a little different each time. */
+/** One random page again and again, changed a little each time: only references compress it. */
 function repetitive(length: number): Buffer {
   const page = randomFillSync(Buffer.alloc(9000));
   const content = Buffer.alloc(length);
@@ -42,76 +44,77 @@ function repetitive(length: number): Buffer {
   return content;
 }
 
-test('node and gzip read what is written, whatever its length', () => {
+test('Node and gzip read blobs of every length', () => {
   const all = repetitive(3 * BLOCK + 12345);
   for (const length of [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, all.length]) {
     const content = all.subarray(0, length);
-    const { path, diffId, digest, size, tarSize } = write(content, 100_000);
-    const blob = readFileSync(path);
-    assert.ok(gunzipSync(blob).equals(content), `${length} bytes by node`);
-    assert.ok(
-      execFileSync('gzip', ['-dc', path], { maxBuffer: 2 * all.length }).equals(content),
-      `${length} bytes by gzip`,
-    );
-    assert.deepEqual(
-      { diffId, digest, size, tarSize },
-      {
-        diffId: sha256(content),
-        digest: sha256(blob),
-        size: blob.length,
-        tarSize: length,
-      },
-    );
+    const { path } = write(content, 100_000);
+    assert.ok(gunzipSync(readFileSync(path)).equals(content), `${length} bytes by Node`);
+    const output = execFileSync('gzip', ['-dc', path], { maxBuffer: 2 * all.length });
+    assert.ok(output.equals(content), `${length} bytes by gzip`);
   }
 });
 
-test('the bytes do not depend on how they were handed over', () => {
-  const content = repetitive(2 * BLOCK + 99);
-  const digests = [1000, 512, BLOCK, content.length].map((step) => write(content, step).digest);
-  assert.deepEqual(new Set(digests).size, 1);
+test('the result has the digests and sizes of tar and blob', () => {
+  for (const length of [0, 1, BLOCK, BLOCK + 1]) {
+    const content = repetitive(length);
+    const { path, ...result } = write(content, 100_000);
+    const blob = readFileSync(path);
+    assert.deepEqual(result, {
+      diffId: sha256(content),
+      digest: sha256(blob),
+      size: blob.length,
+      tarSize: length,
+    });
+  }
 });
 
-test('what is put where it belongs is the same as what is copied there', () => {
+test('the bytes do not depend on the pieces that are handed over', () => {
   const content = repetitive(2 * BLOCK + 99);
-  const path = join(scratch, `blob-${count++}`);
-  const writer = new BlobWriter(path, gzip);
+  const digests = [1000, 512, BLOCK, content.length].map((step) => write(content, step).digest);
+  assert.equal(new Set(digests).size, 1);
+});
+
+test('bytes placed in the free space give the same blob as bytes that are copied', () => {
+  const content = repetitive(2 * BLOCK + 99);
+  const writer = new BlobWriter(newPath(), gzip);
   for (let at = 0, step = 1; at < content.length; step = (step * 7) % 99_991) {
-    const room = writer.room();
-    const piece = content.subarray(at, at + Math.min(step, room.length));
+    const freeSpace = writer.freeSpace();
+    const piece = content.subarray(at, at + Math.min(step, freeSpace.length));
     if (step % 2 === 0) {
-      room.set(piece);
+      freeSpace.set(piece);
+      writer.write(freeSpace.subarray(0, piece.length));
+    } else {
+      writer.write(piece);
     }
-    writer.write(step % 2 === 0 ? room.subarray(0, piece.length) : piece);
     at += piece.length;
   }
   assert.equal(writer.finish().digest, write(content, 4096).digest);
 });
 
-test('a block refers to the one before it', () => {
+test('a gzip block refers to the block before it', () => {
   const content = repetitive(2 * BLOCK);
   assert.ok(write(content, 4096).size < 0.02 * content.length);
 });
 
-test('a higher level is smaller; none is the tar itself', async () => {
-  const [level1, level9] = [
-    await createCompressor({ name: 'gzip', level: 1 }),
-    await createCompressor({ name: 'gzip', level: 9 }),
-  ];
-  const text = Buffer.from(
-    Array.from({ length: 100_000 }, (_, i) => `line ${(i * i) % 7919}\n`).join(''),
-  );
-  const [fast, small] = [level1, level9].map((level) => write(text, 4096, level).size);
-  assert.ok((small as number) < (fast as number), `${small} < ${fast}`);
-  const { path, diffId, digest } = write(
-    text,
-    4096,
-    await createCompressor({ name: 'none', level: 6 }),
-  );
+const text = Buffer.from(
+  Array.from({ length: 100_000 }, (_, i) => `line ${(i * i) % 7919}\n`).join(''),
+);
+
+test('a higher level makes a smaller blob', async () => {
+  const fast = write(text, 4096, await createCompressor({ name: 'gzip', level: 1 }));
+  const small = write(text, 4096, await createCompressor({ name: 'gzip', level: 9 }));
+  assert.ok(small.size < fast.size, `${small.size} < ${fast.size}`);
+});
+
+test('without compression the blob is the tar', async () => {
+  const compressor = await createCompressor({ name: 'none', level: 6 });
+  const { path, diffId, digest } = write(text, 4096, compressor);
   assert.equal(digest, diffId);
   assert.ok(readFileSync(path).equals(text));
 });
 
-test('a file that exists is never overwritten', () => {
+test('an existing file is never overwritten', () => {
   const { path } = write(Buffer.from('x'), 1);
   assert.throws(() => new BlobWriter(path, gzip), { code: 'EEXIST' });
 });

@@ -22,7 +22,7 @@ const scratch = scratchDirectory();
 const compressor = await createCompressor({ name: 'zstd', level: 3 });
 let count = 0;
 
-/** Text and noise: what compresses to little, and not at all. */
+/** Text, which compresses well, and noise, which does not. */
 function mixed(length: number): Buffer {
   const content = Buffer.alloc(
     length,
@@ -74,7 +74,7 @@ test('the native and the WebAssembly build give the same bytes', async () => {
 describe('a blob', () => {
   const { blockSize } = compressor;
   for (const length of [0, 1, blockSize - 1, blockSize, 2 * blockSize + 12345]) {
-    test(`of ${length} bytes is read by our reader and by zstd`, needs('zstd'), async () => {
+    test(`of ${length} bytes is read by ostrata and by zstd`, needs('zstd'), async () => {
       const content = mixed(length);
       const { path, size } = write(content);
       const blob = readFileSync(path);
@@ -85,7 +85,7 @@ describe('a blob', () => {
     });
   }
 
-  test('of another program is read too', needs('zstd'), async () => {
+  test('that the zstd program made is read', needs('zstd'), async () => {
     const path = join(scratch, 'foreign');
     const content = mixed(20_000_000);
     writeFileSync(path, content);
