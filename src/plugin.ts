@@ -65,7 +65,7 @@ export interface Claims {
    * Must do no I/O.
    */
   strong(entry: FileEntry): readonly string[];
-  /** Best guess for an entry that no source claims strongly before this one is asked; may read and hash content. */
+  /** Best guess, asked for an entry that neither this source nor one before it claims. May read and hash content. */
   weak?(entry: FileEntry): Promise<readonly string[]>;
 }
 
