@@ -41,7 +41,7 @@ import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { streamRange } from '../system/file-chunks.js';
+import { readChunks } from '../system/file-chunks.js';
 import type { BlobResult } from './writer.js';
 
 /** Age at which a directory that is being added or removed was left behind by a process. */
@@ -280,7 +280,7 @@ function isNameTaken(error: unknown): boolean {
 
 function digestOf(path: string): string {
   const hash = createHash('sha256');
-  for (const chunk of streamRange(path)) {
+  for (const chunk of readChunks(path, { followSymlink: true })) {
     hash.update(chunk);
   }
   return `sha256:${hash.digest('hex')}`;

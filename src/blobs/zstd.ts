@@ -7,6 +7,7 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { OstrataError } from '../errors.js';
+import { loadKoffi } from '../system/koffi.js';
 
 /** Version of zstd in the package; part of the blob key. */
 export const ZSTD_VERSION = '1.5.6';
@@ -49,7 +50,7 @@ export function loadNativeZstd(): CompressFrame | undefined {
 function openNativeLibrary(): ReturnType<typeof import('koffi').load> | undefined {
   try {
     const require = createRequire(import.meta.url);
-    const koffi = require('koffi') as typeof import('koffi');
+    const koffi = loadKoffi();
     const manifest = require.resolve('@cloudpss/zstd/package.json');
     const { path } = createRequire(manifest)('node-gyp-build') as {
       path(directory: string): string;

@@ -1,21 +1,30 @@
+/** An image as it is read, from wherever it is. */
 import type { ByteStream } from '../bytes/stream.js';
 import type { Descriptor, Manifest } from './types.js';
 
-/** An image that is read. Nothing is verified yet but the digests of manifest and config. */
+/** An image that can be read. Of its content, only manifest and config have been verified. */
 export interface ImageReader {
-  /** As in messages, e.g. `oci:dir:tag`. */
+  /** The image reference, for messages, e.g. `oci:dir:tag`. */
   readonly name: string;
   readonly manifestDigest: string;
   readonly manifestBytes: Uint8Array;
   readonly manifest: Manifest;
-  /** The config blob; its digest is checked. */
+  /** Returns the config blob, whose digest has been checked. */
   config(): Promise<Uint8Array>;
-  /** Streams a blob as it is stored; `NOT_FOUND` if it is not there. The caller checks its digest, unless {@link isVerifying}. */
+  /**
+   * Streams a blob as it is stored; throws `NOT_FOUND` if the image lacks it. The caller must check
+   * the digest unless {@link isVerifying} is set.
+   */
   blob(descriptor: Descriptor): ByteStream;
-  /** The stream of a blob ends with `CORRUPT` unless it has the size and digest of its descriptor. */
+  /** Set if the stream of a blob throws `CORRUPT` unless it has the descriptor's size and digest. */
   readonly isVerifying?: true | undefined;
-  /** The file that holds a blob, where one does: it can be linked instead of copied. */
+  /** Returns the file that contains a blob and can be hard-linked; undefined if there is none. */
   blobFile(descriptor: Descriptor): string | undefined;
-  /** Removes what was fetched for reading; call it when done. Without it the end of the process does. */
+  /**
+   * Returns the repository of the registry `host` from which blobs of this image can be mounted
+   * into other repositories; undefined if the image is not in that registry.
+   */
+  mountableFrom?(host: string): string | undefined;
+  /** Removes what was fetched for reading. If it is never called, the end of the process does so. */
   close?(): Promise<void>;
 }

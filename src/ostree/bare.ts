@@ -67,7 +67,7 @@ export class BareStore implements ContentStore {
     info: { readonly size: number },
     buffers?: BufferSource,
   ): Iterable<Uint8Array> {
-    return info.size > 0 ? readChunks(this.#path(checksum), buffers) : [];
+    return info.size > 0 ? readChunks(this.#path(checksum), { buffers }) : [];
   }
 
   #path(checksum: string): string {

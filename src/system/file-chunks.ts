@@ -1,69 +1,97 @@
-/** Reading files in chunks, synchronously: ten times as fast as a stream for each of many files. */
+/**
+ * Reads files in chunks, synchronously. For the many small files of a system this is ten times as
+ * fast as a stream for each of them.
+ */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { BufferSource } from '../bytes/stream.js';
-import { inContext, OstrataError } from '../errors.js';
+import { OstrataError } from '../errors.js';
 
-/** Largest chunk that reading a file yields: larger ones gain nothing, smaller ones cost per call. */
+/** Size of a chunk: larger ones gain nothing, smaller ones cost more system calls. */
 export const CHUNK_SIZE = 1 << 20;
 
-/** The bytes of a regular file, symlinks not followed, in `buffers` or else in one buffer: each chunk is valid until the next. */
-export function readChunks(path: string, buffers?: BufferSource): Iterable<Uint8Array> {
-  return buffers ? readInto(buffers, path) : readBuffered(path);
+export interface ChunkOptions {
+  /** The byte to begin with; 0 by default. */
+  readonly offset?: number | undefined;
+  /** Bytes to read at most; by default everything up to the end of the file. */
+  readonly length?: number | undefined;
+  /** Buffers that the chunks are read into. By default all chunks share one buffer. */
+  readonly buffers?: BufferSource | undefined;
+  /** Whether a symlink at `path` is followed. By default it is an error. */
+  readonly followSymlink?: boolean | undefined;
 }
 
-/** Of the last file that was read to its end: a new buffer for each of a system's files costs a third of the time to read them. */
-let spare: Buffer | undefined;
-
-function* readBuffered(path: string): Iterable<Uint8Array> {
-  const buffer = spare ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
-  spare = undefined; // others may read a file before this one has ended
-  try {
-    yield* readInto(() => buffer, path);
-  } finally {
-    spare = buffer;
-  }
+/**
+ * Yields the bytes of a regular file, or a range of them. A chunk is valid until the next one is
+ * asked for. The file is opened when the first chunk is asked for. Throws Node's errors.
+ */
+export function readChunks(path: string, options: ChunkOptions = {}): Iterable<Uint8Array> {
+  const { buffers } = options;
+  return buffers ? readInto(buffers, path, options) : readIntoSharedBuffer(path, options);
 }
 
-function* readInto(buffers: BufferSource, path: string): Iterable<Uint8Array> {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  try {
-    for (;;) {
-      const buffer = buffers();
-      const count = readSync(fd, buffer, 0, buffer.length, null);
-      if (count === 0) {
-        return;
-      }
-      yield buffer.subarray(0, count);
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Streams a file, or `length` bytes of it. The chunks share one buffer. */
-export function* streamRange(path: string, offset = 0, length = Infinity): Generator<Uint8Array> {
-  const fd = inContext('reading', () => openSync(path, 'r'));
-  try {
-    const buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
-    for (let at = 0; at < length; ) {
-      const read = inContext(`reading ${path}`, () =>
-        readSync(fd, buffer, 0, Math.min(CHUNK_SIZE, length - at), offset + at),
-      );
-      if (read === 0) {
-        return;
-      }
-      yield buffer.subarray(0, read);
-      at += read;
-    }
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** `length` bytes of a file from `offset` on, in memory; `LIMIT` above `limit` bytes. Fewer where the file ends before. */
+/**
+ * Returns the `length` bytes of a file from `offset` on, or fewer if the file ends before. A symlink
+ * at `path` is followed. Throws `LIMIT` if `length` is above `limit`.
+ */
 export function readRange(path: string, offset: number, length: number, limit: number): Uint8Array {
   if (length > limit) {
     throw new OstrataError('LIMIT', `${path}: ${length} bytes, at most ${limit}`);
   }
-  return Buffer.concat([...streamRange(path, offset, length)].map((chunk) => Buffer.from(chunk)));
+  const chunks = readChunks(path, { offset, length, followSymlink: true });
+  return Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)));
+}
+
+/**
+ * Keeps the buffer of the file that was read last for the file that is read next. Allocating a new
+ * one for each file of a system would take a third of the time needed to read them all.
+ */
+class BufferKeeper {
+  #spare: Buffer | undefined;
+
+  /** Hands out the spare buffer, or a new one while another file is being read into that. */
+  take(): Buffer {
+    const buffer = this.#spare ?? Buffer.allocUnsafeSlow(CHUNK_SIZE);
+    this.#spare = undefined;
+    return buffer;
+  }
+
+  giveBack(buffer: Buffer): void {
+    this.#spare = buffer;
+  }
+}
+
+const keeper = new BufferKeeper();
+
+function* readIntoSharedBuffer(path: string, options: ChunkOptions): Iterable<Uint8Array> {
+  const buffer = keeper.take();
+  try {
+    yield* readInto(() => buffer, path, options);
+  } finally {
+    keeper.giveBack(buffer);
+  }
+}
+
+function* readInto(
+  buffers: BufferSource,
+  path: string,
+  { offset = 0, length = Infinity, followSymlink = false }: ChunkOptions,
+): Iterable<Uint8Array> {
+  const flags = constants.O_RDONLY | (followSymlink ? 0 : constants.O_NOFOLLOW);
+  const fd = openSync(path, flags);
+  try {
+    const end = offset + length;
+    let position = offset;
+    while (position < end) {
+      const buffer = buffers();
+      const wanted = Math.min(buffer.length, end - position);
+      const count = readSync(fd, buffer, 0, wanted, position);
+      if (count === 0) {
+        return;
+      }
+      yield buffer.subarray(0, count);
+      position += count;
+    }
+  } finally {
+    closeSync(fd);
+  }
 }

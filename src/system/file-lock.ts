@@ -1,25 +1,34 @@
 /**
- * Open file description locks (fcntl(2)) on a whole file; they end with the process. That of a repository is on its file
- * `.lock`, as libostree takes it (ostree_repo_lock_push): shared while objects and refs are written, exclusive to prune.
+ * Locks on whole files that end with the process: open file description locks, fcntl(2). The lock of
+ * an ostree repository is on its file `.lock`, as libostree takes it (ostree_repo_lock_push): shared
+ * while objects and refs are written, exclusive while they are pruned.
  */
 import { closeSync, openSync } from 'node:fs';
 import { constants, endianness } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { inContext, OstrataError } from '../errors.js';
-import { type Libc, libcIfThere } from './libc.js';
+import { type Libc, libcIfInstalled } from './libc.js';
 
 export type LockType = 'shared' | 'exclusive';
 
-/** F_OFD_SETLK, F_RDLCK and F_WRLCK of Linux. */
+/** F_OFD_SETLK of Linux. */
 const SET_OFD_LOCK = 37;
+/** F_RDLCK and F_WRLCK of Linux. */
 const LOCK_TYPES = { shared: 0, exclusive: 1 } as const;
-/** `struct flock` on 64-bit Linux: short type, short whence, off_t start, off_t length, pid_t pid. All 0: the whole file. */
+/**
+ * Size of `struct flock` on 64-bit Linux: short type, short whence, off_t start, off_t length,
+ * pid_t pid. All members but the type stay 0, which stands for the whole file.
+ */
 const FLOCK_SIZE = 32;
 const POLL_MS = 100;
-/** As long as libostree waits by default (lock-timeout-secs). */
+/** The time that libostree waits by default (lock-timeout-secs). */
 const TIMEOUT_MS = 300_000;
 
+/**
+ * A lock on a file. Without koffi locking is impossible: shared locks then seem to succeed and
+ * exclude nobody.
+ */
 export class FileLock {
   readonly #fd: number;
   readonly #libc: Libc | undefined;
@@ -27,11 +36,14 @@ export class FileLock {
 
   private constructor(path: string) {
     this.#path = path;
-    this.#libc = libcIfThere();
+    this.#libc = libcIfInstalled();
     this.#fd = inContext('locking', () => openSync(this.#path, 'a+', 0o644));
   }
 
-  /** Waits for the lock; the file is made if it is not there. Without koffi there is none, and nothing keeps others out. */
+  /**
+   * Waits for the lock, at most five minutes (`IO`). The file is created if it does not exist.
+   * Without koffi this returns at once.
+   */
   static async acquire(path: string, type: LockType, signal?: AbortSignal): Promise<FileLock> {
     const lock = new FileLock(path);
     try {
@@ -40,7 +52,7 @@ export class FileLock {
         if (Date.now() > deadline) {
           throw new OstrataError('IO', `locking ${path}: in use for ${TIMEOUT_MS / 1000} s`);
         }
-        await sleep(POLL_MS, undefined, signal && { signal });
+        await sleep(POLL_MS, undefined, { signal });
       }
       return lock;
     } catch (error) {
@@ -49,20 +61,18 @@ export class FileLock {
     }
   }
 
-  /** Takes the lock, or changes its type, without waiting; false where another holds it. Without koffi only `shared` is. */
+  /**
+   * Takes the lock, or changes its type, without waiting. Returns false if another process prevents
+   * that. Without koffi it returns true for a shared lock only.
+   */
   tryConvert(type: LockType): boolean {
     if (this.#libc === undefined) {
       return type === 'shared';
     }
-    const flock = Buffer.alloc(FLOCK_SIZE);
-    if (endianness() === 'LE') {
-      flock.writeInt16LE(LOCK_TYPES[type], 0);
-    } else {
-      flock.writeInt16BE(LOCK_TYPES[type], 0);
-    }
-    if (this.#libc.lock(this.#fd, SET_OFD_LOCK, flock) === 0) {
+    if (this.#libc.lock(this.#fd, SET_OFD_LOCK, encodeFlock(type)) === 0) {
       return true;
     }
+
     const errno = this.#libc.errno();
     if (errno === constants.errno.EAGAIN || errno === constants.errno.EACCES) {
       return false;
@@ -73,4 +83,15 @@ export class FileLock {
   release(): void {
     closeSync(this.#fd);
   }
+}
+
+/** Returns a `struct flock` for the whole file, in the byte order of this machine. */
+function encodeFlock(type: LockType): Uint8Array {
+  const flock = Buffer.alloc(FLOCK_SIZE);
+  if (endianness() === 'LE') {
+    flock.writeInt16LE(LOCK_TYPES[type], 0);
+  } else {
+    flock.writeInt16BE(LOCK_TYPES[type], 0);
+  }
+  return flock;
 }

@@ -1,34 +1,56 @@
-/**
- * System calls that Node has no API for. libc is called through koffi, an optional dependency that is loaded at the
- * first call.
- */
-import { createRequire } from 'node:module';
+/** System calls that Node has no API for, called in libc through the optional package koffi. */
 import { OstrataError } from '../errors.js';
+import { loadKoffi } from './koffi.js';
 
-/** Every call returns -1 where it fails, and leaves the reason in `errno`. A path holds no NUL, a name ends in one. */
+/**
+ * Functions of libc. Each returns -1 if it fails and leaves the reason in `errno`. A path must not
+ * contain a NUL; the name of an attribute must end with one.
+ */
 export interface Libc {
-  /** llistxattr(2), lgetxattr(2), lsetxattr(2). */
+  /** llistxattr(2). */
   listXattrs(path: string, list: Uint8Array, size: number): number;
+  /** lgetxattr(2). */
   getXattr(path: string, name: Uint8Array, value: Uint8Array, size: number): number;
+  /** lsetxattr(2). */
   setXattr(path: string, name: Uint8Array, value: Uint8Array, size: number, flags: number): number;
   /** fcntl(2) with a `struct flock`. */
   lock(fd: number, command: number, flock: Uint8Array): number;
   /** syncfs(2). */
   syncFileSystem(fd: number): number;
+  /** The reason why the last call failed, a positive number. */
   errno(): number;
 }
 
-/** One is loaded per thread. */
+const LIST_XATTRS = 'intptr_t llistxattr(const char *path, void *list, size_t size)';
+const GET_XATTR =
+  'intptr_t lgetxattr(const char *path, const uint8_t *name, void *value, size_t size)';
+const SET_XATTR =
+  'int lsetxattr(const char *path, const uint8_t *name, const void *value, size_t size, int flags)';
+const FCNTL = 'int fcntl(int fd, int command, ...)';
+const SYNCFS = 'int syncfs(int fd)';
+
+/** Declaring functions takes milliseconds, so each thread does it once. */
 let loaded: Libc | undefined;
 
-/** @param need what koffi is missing for, in the error where it is not installed */
-export function libc(need: string): Libc {
-  loaded ??= load(need);
-  return loaded;
+/**
+ * Returns libc; throws `UNSUPPORTED` if koffi is not installed.
+ * @param purpose what libc is needed for, in a gerund: the beginning of the error message
+ */
+export function libc(purpose: string): Libc {
+  try {
+    loaded ??= declareFunctions();
+    return loaded;
+  } catch (cause) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${purpose} needs the optional package koffi: npm install koffi`,
+      { cause },
+    );
+  }
 }
 
-/** {@link libc}, or undefined where koffi is not installed. */
-export function libcIfThere(): Libc | undefined {
+/** Returns libc, or undefined if koffi is not installed. */
+export function libcIfInstalled(): Libc | undefined {
   try {
     return libc('');
   } catch {
@@ -36,28 +58,17 @@ export function libcIfThere(): Libc | undefined {
   }
 }
 
-function load(need: string): Libc {
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const library = koffi.load(null);
-    const lock = library.func('int fcntl(int fd, int command, ...)');
-    return {
-      listXattrs: library.func('intptr_t llistxattr(const char *path, void *list, size_t size)'),
-      getXattr: library.func(
-        'intptr_t lgetxattr(const char *path, const uint8_t *name, void *value, size_t size)',
-      ),
-      setXattr: library.func(
-        'int lsetxattr(const char *path, const uint8_t *name, const void *value, size_t size, int flags)',
-      ),
-      lock: (fd, command, flock) => lock(fd, command, 'void *', flock),
-      syncFileSystem: library.func('int syncfs(int fd)'),
-      errno: () => koffi.errno(),
-    };
-  } catch (cause) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `${need} needs the optional package koffi: npm install koffi`,
-      { cause },
-    );
-  }
+function declareFunctions(): Libc {
+  const koffi = loadKoffi();
+  const library = koffi.load(null);
+  const fcntl = library.func(FCNTL);
+
+  return {
+    listXattrs: library.func(LIST_XATTRS),
+    getXattr: library.func(GET_XATTR),
+    setXattr: library.func(SET_XATTR),
+    lock: (fd, command, flock) => fcntl(fd, command, 'void *', flock),
+    syncFileSystem: library.func(SYNCFS),
+    errno: () => koffi.errno(),
+  };
 }

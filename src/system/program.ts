@@ -1,38 +1,41 @@
-/** Programs of the system, run for what is theirs. */
+/** Runs programs that are installed on the system. */
 import { spawn } from 'node:child_process';
-import { OstrataError, wrapError } from '../errors.js';
+import { errnoOf, OstrataError, wrapError } from '../errors.js';
 
-/** Of each output that is kept. */
+/** Characters of each output that are kept. */
 const MAX_OUTPUT = 1 << 20;
 
 export interface ProgramOptions {
-  /** What is done with it: the beginning of the message where the program is missing. */
+  /** What the program is needed for: the beginning of the message if it is not installed. */
   readonly purpose: string;
+  /** All environment variables of the program; by default those of this process. */
   readonly env?: NodeJS.ProcessEnv | undefined;
-  /** For its standard input, which is empty otherwise. */
+  /** The program's standard input; empty by default. */
   readonly input?: string | undefined;
+  /** Ends the program; the error is then `CANCELLED`. */
   readonly signal?: AbortSignal | undefined;
 }
+
 export interface ProgramRun {
-  /** Null where a signal ended it. */
+  /** The exit code; null if a signal ended the program. */
   readonly code: number | null;
-  /** A program that says more than 1 MiB is ended. */
+  /** The standard output. A program that writes more than 1 MiB is killed. */
   readonly stdout: string;
-  /** The last MiB. */
+  /** The end of the standard error, at most 1 MiB. */
   readonly stderr: string;
 }
 
-/** Runs a program to its end, whatever its exit code. `UNSUPPORTED` where it is not installed. */
+/** Runs a program until it ends, with any exit code. `UNSUPPORTED` if it is not installed. */
 export function runProgram(
   command: string,
   args: readonly string[],
-  options: ProgramOptions,
+  { purpose, env, input = '', signal }: ProgramOptions,
 ): Promise<ProgramRun> {
-  const { purpose, input = '', env, signal } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...(env && { env }), ...(signal && { signal }) });
+    const child = spawn(command, args, { env, signal });
     let stdout = '';
     let stderr = '';
+
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
       if (stdout.length > MAX_OUTPUT) {
@@ -42,18 +45,20 @@ export function runProgram(
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr = `${stderr}${text}`.slice(-MAX_OUTPUT);
     });
-    child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === 'ENOENT'
-          ? new OstrataError(
-              'UNSUPPORTED',
-              `${purpose} needs the program ${command}, which is not installed`,
-            )
-          : wrapError(command, error),
-      ),
-    );
+    child.on('error', (error) => reject(startError(command, purpose, error)));
     child.on('close', (code) => resolve({ code, stdout, stderr }));
-    // It may end without reading.
+
+    // The program may end without reading its input, which is no error.
     child.stdin.on('error', () => {}).end(input);
   });
+}
+
+function startError(command: string, purpose: string, error: Error): OstrataError {
+  if (errnoOf(error) !== 'ENOENT') {
+    return wrapError(command, error);
+  }
+  return new OstrataError(
+    'UNSUPPORTED',
+    `${purpose} needs the program ${command}, which is not installed`,
+  );
 }

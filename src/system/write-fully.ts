@@ -1,9 +1,10 @@
-/** Writing all bytes to an open file. */
+/** Writes all bytes to an open file. */
 import { writeSync } from 'node:fs';
 
-/** Writes all of `bytes` at the file's position: one call of write(2) may write fewer than it is given. */
+/** Writes all of `bytes` at the file's position. A single write(2) may write fewer than given. */
 export function writeFully(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) {
-    at += writeSync(fd, bytes, at);
+  let written = 0;
+  while (written < bytes.length) {
+    written += writeSync(fd, bytes, written);
   }
 }

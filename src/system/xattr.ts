@@ -1,4 +1,4 @@
-/** Extended attributes of files, symlinks not followed (xattr(7)). */
+/** Extended attributes of files (xattr(7)); symlinks are not followed. */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { OstrataError } from '../errors.js';
@@ -6,29 +6,32 @@ import { type Libc, libc } from './libc.js';
 
 /** XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux. */
 const XATTR_MAX = 65536;
+/** The kernel allocates and clears as many bytes as it is offered; nearly all results fit here. */
+const USUAL_SIZE = 256;
+/** Cap: a tree in which every file has its own attribute names would only fill the cache. */
+const MAX_CACHED_LISTS = 1000;
 const READING = 'reading extended attributes (an archive repository can be read without)';
 const WRITING = 'writing extended attributes (an archive repository can be written without)';
 
-/** Used by one call at a time. The kernel allocates and clears as much as it is offered: nearly all fits the first. */
-const buffers = [Buffer.allocUnsafeSlow(256), Buffer.allocUnsafeSlow(XATTR_MAX)];
-/** Names with their NUL, by the list that the kernel gave: nearly all files of a tree have the same. */
-const knownLists = new Map<string, readonly Uint8Array[]>();
-/** Of no use are more: a tree where every file has names of its own. */
-const MAX_KNOWN_LISTS = 1000;
+type NamedValue = [name: Uint8Array, value: Uint8Array];
 
-/** Attributes of `path` by the bytes of their names, in the order of the file system; none where it has no xattrs. */
-export function listXattrs(path: string): [name: Uint8Array, value: Uint8Array][] {
+/**
+ * Returns the attributes of `path` as bytes, in the order of the file system. A file system without
+ * attributes gives an empty list. Throws `NOT_FOUND`, `IO`, and `UNSUPPORTED` without koffi.
+ */
+export function listXattrs(path: string): NamedValue[] {
   checkPath(path);
   const calls = libc(READING);
-  const list = filled(calls, (buffer) => calls.listXattrs(path, buffer, buffer.length));
+  const list = results.receive(calls, (buffer) => calls.listXattrs(path, buffer, buffer.length));
   if (list === undefined) {
     if (calls.errno() === constants.errno.ENOTSUP) {
       return [];
     }
     throw ioError(calls.errno(), 'listing the xattrs of', path);
   }
-  const xattrs: [Uint8Array, Uint8Array][] = [];
-  for (const name of splitList(list)) {
+
+  const xattrs: NamedValue[] = [];
+  for (const name of nameLists.split(list)) {
     const value = readValue(calls, path, name);
     if (value === undefined) {
       throw ioError(calls.errno(), 'reading the xattrs of', path);
@@ -38,36 +41,26 @@ export function listXattrs(path: string): [name: Uint8Array, value: Uint8Array][
   return xattrs;
 }
 
-/** The names in a list, each with its NUL. */
-function splitList(bytes: Buffer): readonly Uint8Array[] {
-  const list = bytes.toString('latin1');
-  const known = knownLists.get(list);
-  if (known !== undefined) {
-    return known;
-  }
-  const names = [...list.matchAll(/[^\0]*\0/g)].map(([name]) => Buffer.from(name, 'latin1'));
-  if (knownLists.size < MAX_KNOWN_LISTS) {
-    knownLists.set(list, names);
-  }
-  return names;
-}
-
-/** The attribute `name` of `path`; undefined where it has none. */
+/**
+ * Returns the attribute `name` of `path`, or undefined if it has no such attribute. Throws
+ * `NOT_FOUND`, `IO`, and `UNSUPPORTED` without koffi.
+ */
 export function getXattr(path: string, name: string): Uint8Array | undefined {
   checkPath(path);
   const calls = libc(READING);
   const value = readValue(calls, path, toCString(name));
-  if (
-    value === undefined &&
-    calls.errno() !== constants.errno.ENODATA &&
-    calls.errno() !== constants.errno.ENOTSUP
-  ) {
-    throw ioError(calls.errno(), `reading the xattr ${name} of`, path);
+  if (value !== undefined) {
+    return value;
   }
-  return value;
+
+  const errno = calls.errno();
+  if (errno === constants.errno.ENODATA || errno === constants.errno.ENOTSUP) {
+    return undefined;
+  }
+  throw ioError(errno, `reading the xattr ${name} of`, path);
 }
 
-/** Sets the attribute `name` of `path`. */
+/** Sets the attribute `name` of `path`. Throws `NOT_FOUND`, `IO`, and `UNSUPPORTED` without koffi. */
 export function setXattr(path: string, name: string, value: Uint8Array): void {
   checkPath(path);
   const calls = libc(WRITING);
@@ -76,23 +69,56 @@ export function setXattr(path: string, name: string, value: Uint8Array): void {
   }
 }
 
-function readValue(calls: Libc, path: string, cName: Uint8Array): Uint8Array | undefined {
-  const value = filled(calls, (buffer) => calls.getXattr(path, cName, buffer, buffer.length));
-  return value && new Uint8Array(value);
+/** Receives the results of calls in buffers that are used again and again. */
+class ResultBuffers {
+  readonly #buffers = [Buffer.allocUnsafeSlow(USUAL_SIZE), Buffer.allocUnsafeSlow(XATTR_MAX)];
+
+  /**
+   * Returns what `call` puts into a buffer, valid until the next call; undefined if it fails. A
+   * result that does not fit the small buffer is asked for again with the large one.
+   */
+  receive(calls: Libc, call: (buffer: Buffer) => number): Buffer | undefined {
+    for (const buffer of this.#buffers) {
+      const length = call(buffer);
+      if (length >= 0) {
+        return buffer.subarray(0, length);
+      }
+      if (calls.errno() !== constants.errno.ERANGE) {
+        break;
+      }
+    }
+    return undefined;
+  }
 }
 
-/** What `call` puts into a buffer, valid until the next call; undefined where it fails. */
-function filled(calls: Libc, call: (buffer: Buffer) => number): Buffer | undefined {
-  for (const buffer of buffers) {
-    const length = call(buffer);
-    if (length >= 0) {
-      return buffer.subarray(0, length);
+/** Splits the kernel's lists of names. Nearly all files of a tree have one of a few lists. */
+class NameLists {
+  readonly #cache = new Map<string, readonly Uint8Array[]>();
+
+  /** Returns the names in a list, each with the NUL that ends it. */
+  split(bytes: Buffer): readonly Uint8Array[] {
+    const list = bytes.toString('latin1');
+    const cached = this.#cache.get(list);
+    if (cached !== undefined) {
+      return cached;
     }
-    if (calls.errno() !== constants.errno.ERANGE) {
-      break;
+
+    const names = [...list.matchAll(/[^\0]*\0/g)].map(([name]) => Buffer.from(name, 'latin1'));
+    if (this.#cache.size < MAX_CACHED_LISTS) {
+      this.#cache.set(list, names);
     }
+    return names;
   }
-  return undefined;
+}
+
+const results = new ResultBuffers();
+const nameLists = new NameLists();
+
+function readValue(calls: Libc, path: string, cName: Uint8Array): Uint8Array | undefined {
+  const value = results.receive(calls, (buffer) =>
+    calls.getXattr(path, cName, buffer, buffer.length),
+  );
+  return value && new Uint8Array(value);
 }
 
 function checkPath(path: string): void {
@@ -106,7 +132,7 @@ function toCString(text: string): Uint8Array {
   return Buffer.from(`${text}\0`);
 }
 
-function ioError(errno: number, doing: string, path: string): OstrataError {
+function ioError(errno: number, action: string, path: string): OstrataError {
   const code = errno === constants.errno.ENOENT ? 'NOT_FOUND' : 'IO';
-  return new OstrataError(code, `${doing} ${path}: ${getSystemErrorName(-errno)}`);
+  return new OstrataError(code, `${action} ${path}: ${getSystemErrorName(-errno)}`);
 }

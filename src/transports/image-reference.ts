@@ -1,10 +1,16 @@
-/** Image references, `TRANSPORT:REST`, as in containers-transports(5). */
+/** Image references, `TRANSPORT:LOCATION`, as in containers-transports(5). */
 import { OstrataError } from '../errors.js';
-import { ociArchiveTransport } from './oci/archive.js';
-import { ociTransport } from './oci/directory.js';
-import { dockerTransport, registryTransport } from './registry/transport.js';
-import { skopeoTransports } from './skopeo/transport.js';
+import { ociArchiveTransport } from './oci/archive-transport.js';
+import { ociTransport } from './oci/directory-transport.js';
+import { dockerTransport, registryTransport } from './registry/registry-transport.js';
+import { skopeoTransports } from './skopeo/skopeo-transport.js';
 import type { ImageReader, ImageWriter, Transport, TransportOptions } from './transport.js';
+
+export interface ParsedImgref {
+  readonly transport: Transport;
+  /** The part after the transport's colon. */
+  readonly location: string;
+}
 
 const TRANSPORTS: readonly Transport[] = [
   registryTransport,
@@ -17,48 +23,52 @@ const TRANSPORTS: readonly Transport[] = [
 /** The forms of image references, for messages and help. */
 export const IMGREF_FORMS = TRANSPORTS.map(({ form }) => form).join(', ');
 
-/** Opens an image for reading; `USAGE` for a reference of no known form. */
+/**
+ * Opens an image for reading. Throws `USAGE` if the reference has no known form, `NOT_FOUND` if
+ * there is no such image, and `AMBIGUOUS` if a tag is missing.
+ */
 export async function openImage(
   imgref: string,
   options: TransportOptions = {},
 ): Promise<ImageReader> {
-  const { transport, rest } = parseImgref(imgref);
-  return transport.read(rest, options);
+  const { transport, location } = parseImgref(imgref);
+  return transport.read(location, options);
 }
 
-/** Prepares to write an image; fails early where that is impossible. */
+/** Prepares to write an image; fails early if that is impossible. */
 export async function createImage(
   imgref: string,
   options: TransportOptions = {},
 ): Promise<ImageWriter> {
-  const { transport, rest } = parseImgref(imgref);
-  return transport.write(rest, options);
+  const { transport, location } = parseImgref(imgref);
+  return transport.write(location, options);
 }
 
-/** Whether `text` begins with a transport, as a path seldom does. */
-export const isImgref = (text: string): boolean => transportOf(text) !== undefined;
+/** Whether `text` begins with the name of a transport and a colon, which paths rarely do. */
+export function isImgref(text: string): boolean {
+  return findTransport(text) !== undefined;
+}
 
-const transportOf = (text: string) => TRANSPORTS.find(({ name }) => text.startsWith(`${name}:`));
-
-/** Splits a reference without touching anything; `USAGE` where it has no known form. */
-export function parseImgref(imgref: string): {
-  readonly transport: Transport;
-  readonly rest: string;
-} {
-  const transport = transportOf(imgref);
+/** Splits a reference without reading anything. Throws `USAGE` if it has no known form. */
+export function parseImgref(imgref: string): ParsedImgref {
+  const transport = findTransport(imgref);
   if (transport === undefined) {
     throw new OstrataError(
       'USAGE',
       `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`,
     );
   }
-  const rest = imgref.slice(transport.name.length + 1);
-  transport.check(rest);
-  return { transport, rest };
+  const location = imgref.slice(transport.name.length + 1);
+  transport.check(location);
+  return { transport, location };
 }
 
-/** `HOST[:PORT]` of the registry the image is in; undefined for one that is in none. */
+/** Returns `HOST[:PORT]` of the image's registry; undefined if it is not in a registry. */
 export function registryHost(imgref: string): string | undefined {
-  const { transport, rest } = parseImgref(imgref);
-  return transport.reference?.(rest).host;
+  const { transport, location } = parseImgref(imgref);
+  return transport.reference?.(location).host;
+}
+
+function findTransport(text: string): Transport | undefined {
+  return TRANSPORTS.find(({ name }) => text.startsWith(`${name}:`));
 }

@@ -1,4 +1,6 @@
-/** At most `limit` bodies at a time, in the order they were given. */
+/** Limits how many asynchronous operations run at the same time. */
+
+/** Runs at most `limit` operations at a time, in the order in which they were given. */
 export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -7,22 +9,28 @@ export class Semaphore {
     this.#free = limit;
   }
 
+  /** Runs `body` as soon as there is room for it, and returns its result. */
   async run<T>(body: () => Promise<T>): Promise<T> {
     if (this.#free > 0) {
       this.#free--;
     } else {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
+
     try {
       return await body();
     } finally {
-      const next = this.#waiting.shift();
-      // The place goes on to who waited longest.
-      if (next) {
-        next();
-      } else {
-        this.#free++;
-      }
+      this.#release();
+    }
+  }
+
+  /** The room goes directly to the operation that has waited longest. */
+  #release(): void {
+    const next = this.#waiting.shift();
+    if (next) {
+      next();
+    } else {
+      this.#free++;
     }
   }
 }

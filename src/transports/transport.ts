@@ -1,3 +1,4 @@
+/** The contract of a transport: one way to read images from somewhere and to write them there. */
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { PlatformChoice } from '../oci/platform.js';
@@ -6,45 +7,81 @@ import type { ImageReference } from './registry/reference.js';
 
 export type { ImageReader } from '../oci/image.js';
 
-/** An image that is written. Nothing shows at the destination until `commit` succeeds, and nothing is left without it. */
+/** Where images come from and go to. */
+export interface Transport {
+  /** The part of an image reference before the first colon. */
+  readonly name: string;
+  /** The form of an image reference, for messages and help, e.g. `oci:DIR[:TAG]`. */
+  readonly form: string;
+  /**
+   * Checks the form of a location (the part of an image reference after the first colon) without
+   * reading anything. Throws `USAGE` if it is wrong.
+   */
+  check(location: string): void;
+  /** Returns the name of the image in its registry. Only transports to registries have this. */
+  reference?(location: string): ImageReference;
+  /**
+   * Opens the image at `location`. Throws `NOT_FOUND` if there is none, and `AMBIGUOUS` if the
+   * location has no tag and there are several.
+   */
+  read(location: string, options: TransportOptions): Promise<ImageReader>;
+  /** Prepares to write an image to `location`; fails early if that is impossible. */
+  write(location: string, options: TransportOptions): Promise<ImageWriter>;
+}
+
+/**
+ * An image that is being written. It becomes visible at its destination when `commit` succeeds;
+ * until then, and after `discard`, the destination is as it was.
+ */
 export interface ImageWriter {
-  /** An empty private folder on the destination's file system for blobs that are being written. */
+  /** An empty private directory for blobs, on the file system of the destination if it has one. */
   readonly stagingDirectory: string;
   /**
-   * Takes over a finished file as the blob of `descriptor`, whose digest the caller has computed. Like `reuse` it may
-   * return while the blob is still on its way; a failure is then one of what is called next, of `commit` at the latest.
+   * Adds a blob. The writer takes over `file`, which must match `descriptor`. Like `mountBlob`, it
+   * may return while the blob is still being uploaded. A failure is then thrown by one of the next
+   * calls, at the latest by `commit`.
    */
   addBlob(file: string, descriptor: Descriptor): Promise<void>;
-  /** Takes over a blob of another image: kept, linked or copied; a copy is verified. `NOT_FOUND` if it is nowhere. */
+  /**
+   * Adds a blob of another image by mounting, linking or copying it; a copy is verified. Throws
+   * `NOT_FOUND` if the other image lacks the blob.
+   */
   mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void>;
-  /** Makes the image visible: its config and its manifest. The last step. */
-  commit(image: {
-    readonly config: Uint8Array;
-    readonly manifest: Uint8Array;
-    readonly platform: Descriptor['platform'];
-  }): Promise<void>;
-  /** Removes what was not committed. Safe to call at any time, any number of times. */
+  /** Writes config and manifest and thereby makes the image visible. The last step. */
+  commit(image: FinishedImage): Promise<void>;
+  /** Removes everything that was not committed. May be called at any time, any number of times. */
   discard(): Promise<void>;
 }
 
-/** How images are reached; what a transport has no use for, it ignores. */
+/** What completes an image whose blobs have been added. */
+export interface FinishedImage {
+  readonly config: Uint8Array;
+  readonly manifest: Uint8Array;
+  /** Recorded beside the manifest in the index of an OCI image layout. */
+  readonly platform: Descriptor['platform'];
+}
+
+/** How images are reached. A transport ignores the options that do not apply to it. */
 export interface TransportOptions {
-  /** File of credentials (containers-auth.json(5)) instead of the usual ones. */
+  /** Path of a credentials file (containers-auth.json(5)) instead of the default ones. */
   readonly authfile?: string | undefined;
-  /** Instead of a file; sent to the registry of the reference and to its token server only. */
+  /** Used instead of a file; sent only to the registry of the reference and its token server. */
   readonly credentials?: Credentials | undefined;
-  /** False: certificates are not verified, and plain HTTP is tried where there is no HTTPS. */
+  /** False: certificates are not verified, and plain HTTP is used if the registry lacks HTTPS. */
   readonly tlsVerify?: boolean | undefined;
-  /** Folder of CA certificates (*.crt) and client certificates (*.cert with *.key) instead of the usual ones. */
+  /**
+   * Directory of CA certificates (*.crt) and client certificates (*.cert with *.key) instead of the
+   * default ones.
+   */
   readonly certDirectory?: string | undefined;
-  /** Which image of an index is meant; by default linux and the architecture of this machine. */
+  /** The image to choose from an index; by default for linux and this machine's architecture. */
   readonly platform?: PlatformChoice | undefined;
-  /** How often a request, or a blob that gets no further, is tried again. */
+  /** How often a request is repeated, or a blob whose transfer makes no progress. */
   readonly retries?: number | undefined;
-  /** Milliseconds without a byte getting through that end a request. */
-  readonly stallTimeout?: number | undefined;
+  /** Milliseconds without any transferred byte after which a request is given up. */
+  readonly stallTimeoutMs?: number | undefined;
   readonly log?: Logger | undefined;
-  /** Ends all that goes on with `CANCELLED`. */
+  /** Ends all transfers with `CANCELLED`. */
   readonly signal?: AbortSignal | undefined;
   /** Counts what goes over the network. */
   readonly traffic?: Traffic | undefined;
@@ -55,25 +92,12 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Counted while it happens. Bytes are those of blobs, as sent or received, again or in vain too. */
+/**
+ * Counters that are raised during the transfer. Bytes of blobs are counted whenever they are sent or
+ * received, even if they were before or turn out to be useless.
+ */
 export interface Traffic {
   requests: number;
   blobBytesReceived: number;
   blobBytesSent: number;
-}
-
-/** Where images come from and go to. */
-export interface Transport {
-  /** The part of an image reference before the first colon. */
-  readonly name: string;
-  /** The form of a reference, for messages. */
-  readonly form: string;
-  /** Checks the form of `rest`, the part after the colon, without touching anything; `USAGE` where it is none. */
-  check(rest: string): void;
-  /** What `rest` is called in a registry; undefined for transports of another kind. */
-  reference?(rest: string): ImageReference;
-  /** Opens the image `rest` names. `AMBIGUOUS` without a tag where several images are. */
-  read(rest: string, options: TransportOptions): Promise<ImageReader>;
-  /** Prepares to write `rest`; fails early where that is impossible. */
-  write(rest: string, options: TransportOptions): Promise<ImageWriter>;
 }

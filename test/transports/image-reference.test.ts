@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseImgref } from '../../src/transports/image-reference.js';
-import { splitTag } from '../../src/transports/oci/directory.js';
+import { splitTag } from '../../src/transports/oci/location.js';
 
 test('the transport is what stands before the first colon', () => {
   for (const name of ['oci', 'oci-archive']) {
-    const { transport, rest } = parseImgref(`${name}:a/b:c`);
-    assert.deepEqual([transport.name, rest], [name, 'a/b:c']);
+    const { transport, location } = parseImgref(`${name}:a/b:c`);
+    assert.deepEqual([transport.name, location], [name, 'a/b:c']);
   }
 });
 
@@ -21,7 +21,7 @@ test('other references are a mistake in the call that names the forms', () => {
 });
 
 test('a path holds no colon, a tag may', () => {
-  assert.deepEqual(splitTag('a/b'), { path: 'a/b' });
+  assert.deepEqual(splitTag('a/b'), { path: 'a/b', tag: undefined });
   assert.deepEqual(splitTag('a/b:v1'), { path: 'a/b', tag: 'v1' });
   assert.deepEqual(splitTag('/a:host:5000/x'), { path: '/a', tag: 'host:5000/x' });
   for (const rest of ['', ':', ':tag', 'path:']) {

@@ -9,7 +9,10 @@ import {
   previewImport,
 } from '../../client/session.js';
 import { unencapsulate } from '../../client/unencapsulate.js';
-import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
+import {
+  OSTREE_IMGREF_FORMS,
+  parseOstreeImgref,
+} from '../../client/verify/ostree-image-reference.js';
 import type { Logger } from '../../log.js';
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
@@ -22,9 +25,6 @@ import { addContainerImageCommands } from './image.js';
 import { addInfoCommand } from './info.js';
 import { addPolicyCommand } from './policy.js';
 
-export const OSTREE_IMGREF_FORMS =
-  'ostree-unverified-image:TRANSPORT:..., ostree-unverified-registry:IMAGE, ostree-remote-image:REMOTE:TRANSPORT:..., ' +
-  'ostree-remote-registry:REMOTE:IMAGE or ostree-image-signed:TRANSPORT:...';
 const NAMES_WIDTH = 72;
 
 interface PullOptions extends LogOptions, RegistryOptions {

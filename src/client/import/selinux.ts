@@ -4,8 +4,6 @@
  * to a temporary repository.
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { collect } from '../../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
@@ -14,6 +12,7 @@ import type { FileInfo } from '../../ostree/objects/file.js';
 import { openRepo } from '../../ostree/repo.js';
 import type { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { runProgram } from '../../system/program.js';
+import { withTemporaryDirectory } from '../../system/temporary-directory.js';
 import { writeFully } from '../../system/write-fully.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry } from '../../tar/header.js';
 import { openCommitTree } from '../../tree/commit.js';
@@ -55,19 +54,18 @@ export async function selinuxLabels(
   log: Logger,
 ): Promise<SelinuxLabels | undefined> {
   return inContextAsync('labeling derived layers', async () => {
-    const scratch = await mkdtemp(join(tmpdir(), 'ostrata-selinux-'));
     try {
-      await extract(policy, content, join(scratch, 'policy/usr/etc/selinux'));
-      writePaths(join(scratch, 'paths.tar'), entries);
-      return labelsInCommit(await commitPaths(scratch));
+      return await withTemporaryDirectory('ostrata-selinux-', async (scratch) => {
+        await extract(policy, content, join(scratch, 'policy/usr/etc/selinux'));
+        writePaths(join(scratch, 'paths.tar'), entries);
+        return labelsInCommit(await commitPaths(scratch));
+      });
     } catch (error) {
       if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
         log.warn(`derived layers get no SELinux labels: ${error.message}`);
         return undefined;
       }
       throw error;
-    } finally {
-      await rm(scratch, { recursive: true, force: true });
     }
   });
 }

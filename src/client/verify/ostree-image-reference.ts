@@ -19,8 +19,9 @@ export interface OstreeImgref {
   readonly imgref: string;
 }
 
-const FORMS =
-  'expected ostree-unverified-image:TRANSPORT:..., ostree-unverified-registry:IMAGE, ostree-remote-image:REMOTE:TRANSPORT:..., ' +
+/** The forms of these references, for messages and help. */
+export const OSTREE_IMGREF_FORMS =
+  'ostree-unverified-image:TRANSPORT:..., ostree-unverified-registry:IMAGE, ostree-remote-image:REMOTE:TRANSPORT:..., ' +
   'ostree-remote-registry:REMOTE:IMAGE or ostree-image-signed:TRANSPORT:...';
 
 export function parseOstreeImgref(text: string): OstreeImgref {
@@ -39,7 +40,10 @@ export function parseOstreeImgref(text: string): OstreeImgref {
       return { verification: { kind: 'remote', remote }, imgref };
     }
   }
-  throw new OstrataError('USAGE', `image reference ${JSON.stringify(text)}: ${FORMS}`);
+  throw new OstrataError(
+    'USAGE',
+    `image reference ${JSON.stringify(text)}: expected ${OSTREE_IMGREF_FORMS}`,
+  );
 }
 
 /** The form in which refs and lists name an image: `registry:` is `docker://` there. */
@@ -50,7 +54,10 @@ export function canonicalImgref(imgref: string): string {
 function cut(text: string, whole: string): [string, string] {
   const colon = text.indexOf(':');
   if (colon < 1 || colon === text.length - 1) {
-    throw new OstrataError('USAGE', `image reference ${JSON.stringify(whole)}: ${FORMS}`);
+    throw new OstrataError(
+      'USAGE',
+      `image reference ${JSON.stringify(whole)}: expected ${OSTREE_IMGREF_FORMS}`,
+    );
   }
   return [text.slice(0, colon), text.slice(colon + 1)];
 }

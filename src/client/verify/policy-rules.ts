@@ -135,8 +135,8 @@ function scopesOf(imgref: string): {
   readonly transport: string;
   readonly scopes: readonly string[];
 } {
-  const { transport, rest } = parseImgref(imgref);
-  const reference = transport.reference?.(rest);
+  const { transport, location } = parseImgref(imgref);
+  const reference = transport.reference?.(location);
   if (reference !== undefined) {
     const { host, repository, tag, digest } = reference;
     const name = `${host}/${repository}`;
@@ -150,7 +150,7 @@ function scopesOf(imgref: string): {
     return { transport: transport.name, scopes: [] };
   }
   // What is behind the colon is not looked at: a layout's only image need not be named.
-  const path = rest.split(':', 1)[0] as string;
+  const path = location.split(':', 1)[0] as string;
   return {
     transport: transport.name,
     scopes: upwards(existsSync(path) ? realpathSync(path) : path),

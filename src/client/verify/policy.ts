@@ -3,16 +3,16 @@
  * signatures there are. No layer is fetched for that: skopeo copies into a layout that claims to have them.
  */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import type { ImageReader } from '../../oci/image.js';
+import { BLOBS_DIRECTORY, blobPath, INDEX_FILE } from '../../oci/image-layout.js';
 import { parseIndex } from '../../oci/types.js';
 import { runProgram } from '../../system/program.js';
+import { withTemporaryDirectory } from '../../system/temporary-directory.js';
 import { parseImgref } from '../../transports/image-reference.js';
 import { encodeAuthFile, findCredentials } from '../../transports/registry/credentials.js';
-import { lastMessage } from '../../transports/skopeo/run.js';
+import { lastMessage } from '../../transports/skopeo/program.js';
 import type { TransportOptions } from '../../transports/transport.js';
 import { canonicalImgref } from './ostree-image-reference.js';
 import { ACCEPT_ANYTHING, policyPath, policyRule, readPolicy } from './policy-rules.js';
@@ -39,30 +39,27 @@ export async function enforcePolicy(
     if (requirements.some(({ type }) => type === ACCEPT_ANYTHING)) {
       options.log?.warn(`${path}: ${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
     }
-    const directory = await mkdtemp(join(tmpdir(), 'ostrata-policy-'));
-    try {
+    await withTemporaryDirectory('ostrata-policy-', async (directory) => {
       const layout = join(directory, 'layout');
       claimLayers(layout, image);
       const authfile = await writeAuthFile(imgref, directory, options);
       await copy(canonicalImgref(imgref), layout, authfile, options);
-      const [accepted] = parseIndex(readFileSync(join(layout, 'index.json'))).manifests;
+      const [accepted] = parseIndex(readFileSync(join(layout, INDEX_FILE))).manifests;
       if (accepted?.digest !== image.manifestDigest) {
         throw new OstrataError(
           'CORRUPT',
           `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`,
         );
       }
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
+    });
   });
 }
 
 /** Files of the right names and sizes, without content: skopeo takes them for layers that need no copying. */
 function claimLayers(directory: string, { manifest }: ImageReader): void {
-  mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
+  mkdirSync(join(directory, BLOBS_DIRECTORY), { recursive: true });
   for (const { digest, size } of manifest.layers) {
-    const path = join(directory, 'blobs', digest.replace(':', '/'));
+    const path = join(directory, blobPath(digest));
     writeFileSync(path, '');
     truncateSync(path, size);
   }
@@ -70,8 +67,8 @@ function claimLayers(directory: string, { manifest }: ImageReader): void {
 
 /** What we show the registry ourselves, in a private file: an argument everyone on this machine could see. */
 async function writeAuthFile(imgref: string, directory: string, options: TransportOptions) {
-  const { transport, rest } = parseImgref(imgref);
-  const reference = transport.reference?.(rest);
+  const { transport, location } = parseImgref(imgref);
+  const reference = transport.reference?.(location);
   if (reference === undefined) {
     return undefined;
   }

@@ -4,11 +4,11 @@
  * keyring are trusted, no others: gpg runs in a home of its own.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OstrataError } from '../../errors.js';
 import { runProgram } from '../../system/program.js';
+import { withTemporaryDirectory } from '../../system/temporary-directory.js';
 import type { OstreeRepo } from '../repo.js';
 import { REMOTES_DIRECTORY, type Remote } from './remote.js';
 
@@ -22,8 +22,7 @@ export async function verifyGpg(
   data: Uint8Array,
   signatures: readonly Uint8Array[],
 ): Promise<string> {
-  const home = await mkdtemp(join(tmpdir(), 'ostrata-gpg-'));
-  try {
+  return withTemporaryDirectory('ostrata-gpg-', async (home) => {
     const keyFiles = keyFilesOf(repo, remote);
     if (keyFiles.length === 0) {
       throw new OstrataError('NOT_FOUND', `remote ${remote.name} has no GPG keys`);
@@ -35,9 +34,7 @@ export async function verifyGpg(
     await writeFile(join(home, 'data'), data);
     await writeFile(join(home, 'signatures'), Buffer.concat(signatures));
     return verdict(await gpg(home, ['--verify', join(home, 'signatures'), join(home, 'data')]));
-  } finally {
-    await rm(home, { recursive: true, force: true, maxRetries: 3 });
-  }
+  });
 }
 
 /** The remote's keyring beside the repository's config or in remotes.d, and what `gpgkeypath` names; else the global keys. */

@@ -22,7 +22,7 @@ import { dirname, join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { ContentSink } from '../../bytes/stream.js';
 import { errnoOf, inContext, must, OstrataError } from '../../errors.js';
-import { libcIfThere } from '../../system/libc.js';
+import { libcIfInstalled } from '../../system/libc.js';
 import type { RepoConfig } from '../config.js';
 import type { FileHeader } from '../objects/file.js';
 import {
@@ -305,7 +305,7 @@ function pathOfName(name: string): string {
  *   to this process even if it was reported to another one before (errseq_t in fs/sync.c of Linux)
  */
 export function syncFileSystem(fd: number, directory: string, paths: () => Iterable<string>): void {
-  const libc = libcIfThere();
+  const libc = libcIfInstalled();
   if (libc === undefined) {
     for (const path of [...paths(), '.']) {
       syncPath(join(directory, path));

@@ -1,4 +1,7 @@
-/** Connections to hosts: kept for the next request, directly or through a proxy, with the certificates that apply. */
+/**
+ * Keeps connections to hosts for further requests. A connection is direct or goes through a proxy
+ * and uses the certificates that apply to its host.
+ */
 import http from 'node:http';
 import https from 'node:https';
 import { isIP, type Socket } from 'node:net';
@@ -6,44 +9,55 @@ import { connect, createSecureContext, type SecureContext } from 'node:tls';
 import type { Certificates } from './certificates.js';
 import { proxyFor, proxyHeaders } from './proxy.js';
 
-/** Of a CONNECT request, in milliseconds. */
-const CONNECT_TIMEOUT = 60_000;
+/** The longest time until a proxy responds to CONNECT. */
+const CONNECT_TIMEOUT_MS = 60_000;
 
-/** Where a request goes and what it must say for the proxy in between. */
+/** How a request reaches its URL. */
 export interface Route {
+  /** Host, port, path and agent of the request. */
   readonly options: http.RequestOptions;
+  /** Whether the first hop, a proxy or the host itself, speaks TLS. */
   readonly isTls: boolean;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface AgentSettings {
   readonly certificates: () => Certificates;
+  /** False: any certificate is accepted. */
   readonly tlsVerify: boolean;
-  /** The only one that sees client certificates. */
+  /** The registry's origin, the only one that is shown client certificates. */
   readonly origin: string;
 }
 
 export class Agents {
   readonly #settings: AgentSettings;
   readonly #agents = new Map<string, http.Agent>();
-  readonly #contexts = new Map<boolean, SecureContext>();
+  #registryContext: SecureContext | undefined;
+  #otherContext: SecureContext | undefined;
 
   constructor(settings: AgentSettings) {
     this.#settings = settings;
   }
 
+  /** Returns the route to `url`. Throws `USAGE` if the proxy in the environment is no valid URL. */
   route(url: URL): Route {
     const proxy = proxyFor(url);
-    const isTls = url.protocol === 'https:';
-    // To a proxy a plain request goes as it is, with the whole URL (RFC 9112, section 3.2.2).
-    const hop = isTls || proxy === undefined ? url : proxy;
-    const agent = this.#agent(hop, isTls ? proxy : undefined);
-    const place = { hostname: hop.hostname.replace(/^\[|\]$/g, ''), port: hop.port };
-    const path = hop === url ? `${url.pathname}${url.search}` : url.href;
+    if (url.protocol === 'https:' || proxy === undefined) {
+      return {
+        options: {
+          ...address(url),
+          path: `${url.pathname}${url.search}`,
+          agent: this.#agent(url, proxy),
+        },
+        isTls: url.protocol === 'https:',
+        headers: { host: url.host },
+      };
+    }
+    // A proxy receives a plain request with the whole URL: RFC 9112, section 3.2.2.
     return {
-      options: { ...place, path, agent },
-      isTls: hop.protocol === 'https:',
-      headers: { host: url.host, ...(hop === proxy && proxyHeaders(proxy)) },
+      options: { ...address(proxy), path: url.href, agent: this.#agent(proxy, undefined) },
+      isTls: proxy.protocol === 'https:',
+      headers: { host: url.host, ...proxyHeaders(proxy) },
     };
   }
 
@@ -54,6 +68,7 @@ export class Agents {
     }
   }
 
+  /** @param tunnel the proxy that forwards the connection to `hop`, if any */
   #agent(hop: URL, tunnel: URL | undefined): http.Agent {
     const key = `${hop.origin} ${tunnel?.href ?? ''}`;
     const agent = this.#agents.get(key) ?? this.#newAgent(hop, tunnel);
@@ -76,18 +91,25 @@ export class Agents {
   }
 
   #context(url: URL): SecureContext {
-    const isOwn = url.origin === this.#settings.origin;
     const { ca, cert, key } = this.#settings.certificates();
-    const context =
-      this.#contexts.get(isOwn) ?? createSecureContext({ ca, ...(isOwn && { cert, key }) });
-    this.#contexts.set(isOwn, context);
-    return context;
+    if (url.origin === this.#settings.origin) {
+      this.#registryContext ??= createSecureContext({ ca, cert, key });
+      return this.#registryContext;
+    }
+    this.#otherContext ??= createSecureContext({ ca });
+    return this.#otherContext;
   }
 }
 
-type Connected = (error: Error | null, socket?: Socket) => void;
+type ConnectCallback = (error: Error | null, socket?: Socket) => void;
 
-/** TLS through a tunnel of a proxy: RFC 9110, section 9.3.6. */
+/** What an agent is told about the host of a request. */
+interface ConnectionTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Connects by TLS through the tunnel of a proxy: RFC 9110, section 9.3.6. */
 class TunnelAgent extends https.Agent {
   readonly #proxy: URL;
   readonly #proxyContext: SecureContext;
@@ -98,35 +120,49 @@ class TunnelAgent extends https.Agent {
     this.#proxyContext = proxyContext;
   }
 
-  // The types know only the synchronous form: https://nodejs.org/docs/latest-v20.x/api/http.html#agentcreateconnectionoptions-callback
-  override createConnection(requested: object, callback?: unknown): never {
-    const options = requested as { readonly host: string; readonly port: number };
-    const done = callback as Connected;
-    const { hostname, port, protocol } = this.#proxy;
-    const host = isIP(options.host) === 6 ? `[${options.host}]` : options.host;
-    const target = `${host}:${options.port}`;
-    const request = (protocol === 'https:' ? https : http).request({
-      hostname: hostname.replace(/^\[|\]$/g, ''),
-      port,
-      method: 'CONNECT',
-      path: target,
-      headers: { host: target, ...proxyHeaders(this.#proxy) },
-      agent: false,
-      timeout: CONNECT_TIMEOUT,
-      ...(protocol === 'https:' && { secureContext: this.#proxyContext }),
-    });
+  // The types of Node have only the synchronous form. With a callback, the result is ignored:
+  // https://nodejs.org/docs/latest-v20.x/api/http.html#agentcreateconnectionoptions-callback
+  override createConnection(target: object, callback?: unknown): never {
+    this.#connect(target as ConnectionTarget, callback as ConnectCallback);
+    return undefined as never;
+  }
+
+  #connect(target: ConnectionTarget, done: ConnectCallback): void {
+    const request = this.#connectRequest(target);
     request.once('connect', ({ statusCode }, socket) => {
       if (statusCode !== 200) {
         socket.destroy();
-        return done(new Error(`the proxy refuses the connection: HTTP status ${statusCode}`));
+        done(new Error(`the proxy refuses the connection: HTTP status ${statusCode}`));
+        return;
       }
       socket.setTimeout(0);
-      const servername = isIP(options.host) ? '' : options.host;
-      done(null, connect({ ...options, socket, servername }));
+      const servername = isIP(target.host) ? '' : target.host;
+      done(null, connect({ ...target, socket, servername }));
     });
-    request.once('timeout', () => request.destroy(new Error('the proxy does not answer')));
+    request.once('timeout', () => request.destroy(new Error('the proxy does not respond')));
     request.once('error', done);
     request.end();
-    return undefined as never;
   }
+
+  #connectRequest({ host, port }: ConnectionTarget): http.ClientRequest {
+    const path = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+    const options = {
+      ...address(this.#proxy),
+      method: 'CONNECT',
+      path,
+      headers: { host: path, ...proxyHeaders(this.#proxy) },
+      agent: false,
+      timeout: CONNECT_TIMEOUT_MS,
+    };
+    if (this.#proxy.protocol === 'http:') {
+      return http.request(options);
+    }
+    const secureOptions = { ...options, secureContext: this.#proxyContext };
+    return https.request(secureOptions);
+  }
+}
+
+/** Returns host and port for Node, which wants IPv6 addresses without brackets. */
+function address({ hostname, port }: URL): { readonly hostname: string; readonly port: string } {
+  return { hostname: hostname.replace(/^\[|\]$/g, ''), port };
 }

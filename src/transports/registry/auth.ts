@@ -1,12 +1,12 @@
 /**
- * Authentication: Basic, and tokens as in https://distribution.github.io/distribution/spec/auth/token/ and
+ * Authenticates requests to a registry, by HTTP Basic or by tokens:
+ * https://distribution.github.io/distribution/spec/auth/token/ and
  * https://distribution.github.io/distribution/spec/auth/oauth/
  */
 import * as v from 'valibot';
 import { OstrataError } from '../../errors.js';
 import { parseChallenges } from './challenge.js';
 import type { RegistryCredentials } from './credentials.js';
-import { networkError, statusError } from './errors.js';
 import {
   type HttpClient,
   type HttpRequest,
@@ -15,55 +15,81 @@ import {
   readAll,
   resolveLocation,
 } from './http.js';
+import { networkError, statusError } from './request-error.js';
 
-/** The specification's default, in seconds. */
-const DEFAULT_LIFETIME = 60;
-/** A token is renewed when this part of its life is over: a large upload must not begin with one that is about to end. */
+/** Lifetime of a token that states none, by the specification. */
+const DEFAULT_LIFETIME_SECONDS = 60;
+/**
+ * A token is renewed when this part of its lifetime is over, so that a large upload does not begin
+ * with a token that is about to expire.
+ */
 const USEFUL_LIFETIME = 0.5;
 const MAX_TOKEN_SIZE = 1 << 20;
-/** Shorter secrets would be found in every text. */
-const MIN_REDACTED = 4;
+/** Shorter secrets are not redacted, since they would be found in every text. */
+const MIN_REDACTED_LENGTH = 4;
+/** Printable ASCII: other characters could inject headers. */
+const TOKEN = /^[\x21-\x7e]+$/;
 
-const tokenAnswer = v.object({
+const tokenResponse = v.object({
   token: v.nullish(v.string()),
   access_token: v.nullish(v.string()),
   expires_in: v.nullish(v.number()),
 });
 
-type Scheme =
-  | { readonly name: 'basic' }
-  | { readonly name: 'bearer'; readonly realm: URL; readonly service: string | undefined };
+interface BasicScheme {
+  readonly name: 'basic';
+}
+
+interface BearerScheme {
+  readonly name: 'bearer';
+  /** URL of the token server. */
+  readonly realm: URL;
+  readonly service: string | undefined;
+}
+
+type Scheme = BasicScheme | BearerScheme;
+
+interface Token {
+  readonly value: string;
+  readonly lifetimeSeconds: number;
+}
+
+/** A value of the header `Authorization` that may still be on its way. */
+interface PendingHeader {
+  readonly value: Promise<string>;
+  readonly isDue: () => boolean;
+}
 
 export interface AuthSettings {
   readonly http: HttpClient;
-  /** In messages. */
+  /** The registry, for messages. */
   readonly host: string;
   readonly credentials: () => Promise<RegistryCredentials | undefined>;
 }
 
-/** Knows what the registry wants to see and gets it. */
+/** Learns how the registry wants to be authenticated and provides the header for it. */
 export class Authenticator {
   readonly #settings: AuthSettings;
   readonly #scopes = new Set<string>();
   readonly #secrets = new Set<string>();
+  /** Undefined until the registry asks for authentication. */
   #scheme: Scheme | undefined;
-  /** Unset until the registry asks for it, or when it is due to be renewed. */
-  #header: { readonly value: Promise<string>; readonly isDue: () => boolean } | undefined;
+  /** Undefined until it is needed, and when it must be renewed. */
+  #header: PendingHeader | undefined;
 
   constructor(settings: AuthSettings) {
     this.#settings = settings;
   }
 
-  /** Asks for one more right from now on, e.g. `repository:NAME:pull`. */
+  /** Adds a right to ask for, e.g. `repository:NAME:pull`. */
   addScope(scope: string): void {
-    if (this.#scopes.has(scope)) {
-      return;
+    if (!this.#scopes.has(scope)) {
+      this.#scopes.add(scope);
+      this.#header = undefined;
     }
-    this.#scopes.add(scope);
-    this.#header = undefined;
   }
 
-  /** The value of `Authorization`; undefined while the registry has not asked for any. */
+  /** Returns the header `Authorization`; undefined while the registry has not asked for it. */
   async header(): Promise<string | undefined> {
     if (this.#scheme === undefined) {
       return undefined;
@@ -74,29 +100,28 @@ export class Authenticator {
     return this.#header.value;
   }
 
-  /** Takes in that a request with `header` was answered by 401. False: there is nothing more that could be shown. */
-  async refused(response: HttpResponse, header: string | undefined): Promise<boolean> {
+  /**
+   * Learns from the response 401 to a request that was sent with `header`. Returns false if there is
+   * no other header to try.
+   */
+  async handleRefusal(response: HttpResponse, header: string | undefined): Promise<boolean> {
     const scheme = schemeOf(response);
     if (scheme === undefined) {
       return false;
     }
-    // Others may have been refused at the same time and have a new one by now.
-    const isCurrent =
-      this.#header === undefined || (await this.#header.value.catch(() => header)) === header;
-    if (isCurrent) {
-      if (
-        scheme.name === 'basic' &&
-        (header !== undefined || (await this.#settings.credentials()) === undefined)
-      ) {
-        return false;
-      }
-      this.#scheme = scheme;
-      this.#header = undefined;
+    if (!(await this.#isCurrent(header))) {
+      // Another request was refused at the same time, and there is a new header by now.
+      return true;
     }
+    if (scheme.name === 'basic' && !(await this.#canTryBasic(header))) {
+      return false;
+    }
+    this.#scheme = scheme;
+    this.#header = undefined;
     return true;
   }
 
-  /** `text` without anything that was secret. */
+  /** Returns `text` without any secret. */
   redact(text: string): string {
     let clean = text;
     for (const secret of this.#secrets) {
@@ -105,16 +130,28 @@ export class Authenticator {
     return clean;
   }
 
-  #renew(scheme: Scheme): { readonly value: Promise<string>; readonly isDue: () => boolean } {
-    let due = Infinity;
-    const value = this.#newHeader(scheme, (lifetime) => {
-      due = performance.now() + lifetime * 1000 * USEFUL_LIFETIME;
+  async #isCurrent(header: string | undefined): Promise<boolean> {
+    if (this.#header === undefined) {
+      return true;
+    }
+    return (await this.#header.value.catch(() => header)) === header;
+  }
+
+  /** Basic always sends the same header, so that it is pointless after a refusal. */
+  async #canTryBasic(refused: string | undefined): Promise<boolean> {
+    return refused === undefined && (await this.#settings.credentials()) !== undefined;
+  }
+
+  #renew(scheme: Scheme): PendingHeader {
+    let dueMs = Infinity;
+    const value = this.#newHeader(scheme, (lifetimeSeconds) => {
+      dueMs = performance.now() + lifetimeSeconds * 1000 * USEFUL_LIFETIME;
     });
-    // Whoever waits for it reports the failure; the next one tries again.
+    // Those who await the value report the failure; the next request tries again.
     value.catch(() => {
       this.#header = undefined;
     });
-    return { value, isDue: () => performance.now() > due };
+    return { value, isDue: () => performance.now() > dueMs };
   }
 
   async #newHeader(scheme: Scheme, setLifetime: (seconds: number) => void): Promise<string> {
@@ -124,12 +161,14 @@ export class Authenticator {
         'password' in credentials ? credentials.password : credentials.identityToken,
       );
     }
+
     if (scheme.name === 'bearer') {
-      const { token, lifetime } = await this.#fetchToken(scheme, credentials);
-      setLifetime(lifetime);
-      this.#keepSecret(token);
-      return `Bearer ${token}`;
+      const token = await this.#fetchToken(scheme, credentials);
+      setLifetime(token.lifetimeSeconds);
+      this.#keepSecret(token.value);
+      return `Bearer ${token.value}`;
     }
+
     const basic = credentials && basicHeader(credentials);
     if (basic === undefined) {
       throw new OstrataError(
@@ -142,7 +181,7 @@ export class Authenticator {
   }
 
   #keepSecret(secret: string): void {
-    if (secret.length < MIN_REDACTED) {
+    if (secret.length < MIN_REDACTED_LENGTH) {
       return;
     }
     this.#secrets.add(secret);
@@ -150,51 +189,50 @@ export class Authenticator {
   }
 
   async #fetchToken(
-    { realm, service }: Scheme & { name: 'bearer' },
+    scheme: BearerScheme,
     credentials: RegistryCredentials | undefined,
-  ): Promise<{ readonly token: string; readonly lifetime: number }> {
-    const scopes = [...this.#scopes];
-    const isOauth = credentials !== undefined && 'identityToken' in credentials;
-    const request = isOauth
-      ? oauthRequest(realm, service, scopes, credentials.identityToken)
-      : tokenRequest(realm, service, scopes);
-    const what = `getting a token from ${realm.origin}${realm.pathname}`;
+  ): Promise<Token> {
+    const { realm } = scheme;
+    const action = `getting a token from ${realm.origin}${realm.pathname}`;
+    const request = tokenRequest(scheme, [...this.#scopes], credentials);
+    const authorization = credentials && basicHeader(credentials);
     try {
-      const response = await this.#settings.http.send(
-        request,
-        credentials && basicHeader(credentials),
-      );
-      const body = await readAll(
-        response,
-        response.status === 200 ? MAX_TOKEN_SIZE : MAX_MESSAGE_SIZE,
-      );
-      if (response.status !== 200) {
-        throw statusError(what, response.status, response.headers, body);
-      }
-      const { token, access_token, expires_in } = parseToken(body);
-      const value = token || access_token;
-      if (!value || !/^[\x21-\x7e]+$/.test(value)) {
-        throw new OstrataError('CORRUPT', `${what}: the answer holds none`);
-      }
-      return { token: value, lifetime: expires_in || DEFAULT_LIFETIME };
+      const response = await this.#settings.http.send(request, authorization);
+      return await readToken(action, response);
     } catch (error) {
-      throw error instanceof OstrataError ? error : networkError(what, error as Error, false);
+      throw error instanceof OstrataError ? error : networkError(action, error, false);
     }
   }
 }
 
-function parseToken(body: Uint8Array): v.InferOutput<typeof tokenAnswer> {
+async function readToken(action: string, response: HttpResponse): Promise<Token> {
+  const { status, headers } = response;
+  const body = await readAll(response, status === 200 ? MAX_TOKEN_SIZE : MAX_MESSAGE_SIZE);
+  if (status !== 200) {
+    throw statusError(action, status, headers, body);
+  }
+
+  const { token, access_token, expires_in } = parseTokenResponse(body);
+  const value = token || access_token;
+  if (!value || !TOKEN.test(value)) {
+    throw new OstrataError('CORRUPT', `${action}: the response holds none`);
+  }
+  return { value, lifetimeSeconds: expires_in || DEFAULT_LIFETIME_SECONDS };
+}
+
+/** The errors of parsers are not shown, since they may quote the token. */
+function parseTokenResponse(body: Uint8Array): v.InferOutput<typeof tokenResponse> {
   try {
-    return v.parse(tokenAnswer, JSON.parse(Buffer.from(body).toString()));
+    return v.parse(tokenResponse, JSON.parse(Buffer.from(body).toString()));
   } catch {
     throw new OstrataError(
       'CORRUPT',
-      'the token server does not answer with JSON that holds a token',
+      'the token server does not respond with JSON that holds a token',
     );
   }
 }
 
-/** Bearer before Basic; undefined where the registry asks for nothing that is known. */
+/** Prefers Bearer to Basic. Returns undefined if the registry asks for neither. */
 function schemeOf({ headers, url }: HttpResponse): Scheme | undefined {
   const challenges = parseChallenges(headers['www-authenticate'] ?? '');
   const bearer = challenges.find(({ scheme }) => scheme === 'bearer')?.parameters;
@@ -205,6 +243,7 @@ function schemeOf({ headers, url }: HttpResponse): Scheme | undefined {
   return challenges.some(({ scheme }) => scheme === 'basic') ? { name: 'basic' } : undefined;
 }
 
+/** Returns undefined for an identity token, which is not sent in a header. */
 function basicHeader(credentials: RegistryCredentials): string | undefined {
   if ('identityToken' in credentials) {
     return undefined;
@@ -214,13 +253,16 @@ function basicHeader(credentials: RegistryCredentials): string | undefined {
 }
 
 function tokenRequest(
-  realm: URL,
-  service: string | undefined,
+  scheme: BearerScheme,
   scopes: readonly string[],
+  credentials: RegistryCredentials | undefined,
 ): HttpRequest {
-  const url = new URL(realm);
-  if (service !== undefined) {
-    url.searchParams.set('service', service);
+  if (credentials !== undefined && 'identityToken' in credentials) {
+    return oauthRequest(scheme, scopes, credentials.identityToken);
+  }
+  const url = new URL(scheme.realm);
+  if (scheme.service !== undefined) {
+    url.searchParams.set('service', scheme.service);
   }
   for (const scope of scopes) {
     url.searchParams.append('scope', scope);
@@ -229,24 +271,25 @@ function tokenRequest(
 }
 
 function oauthRequest(
-  realm: URL,
-  service: string | undefined,
+  { realm, service }: BearerScheme,
   scopes: readonly string[],
-  token: string,
+  identityToken: string,
 ): HttpRequest {
   const form = new URLSearchParams({
     grant_type: 'refresh_token',
     client_id: 'ostrata',
-    refresh_token: token,
+    refresh_token: identityToken,
     scope: scopes.join(' '),
-    ...(service !== undefined && { service }),
   });
+  if (service !== undefined) {
+    form.set('service', service);
+  }
+
   const body = Buffer.from(form.toString());
-  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   return {
     method: 'POST',
     url: realm,
-    headers,
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
     body: { length: body.length, stream: () => [body] },
     isSecret: true,
   };

@@ -5,15 +5,17 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { inContext, OstrataError } from '../../errors.js';
 
+/** Certificates and keys, all in PEM. */
 export interface Certificates {
-  /** PEM of everyone to trust; undefined: whom Node trusts. */
-  readonly ca: string[] | undefined;
-  /** PEM of client certificates and, in the same order, their keys. */
+  /** Certificate authorities to trust. */
+  readonly ca: string[];
+  /** Client certificates. */
   readonly cert: string[];
+  /** The keys of the client certificates, in the same order. */
   readonly key: string[];
 }
 
-/** What the system trusts: Debian, Fedora, SUSE, Alpine. */
+/** Bundles of the authorities that the system trusts: Debian, Fedora, SUSE, Alpine. */
 const SYSTEM_BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -21,41 +23,57 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/cert.pem',
 ];
 
-/** Of `directory`, which must be there, or else of the usual folder for `host` (HOST[:PORT]) if there is one. */
+/**
+ * Reads the certificates for `host` (HOST[:PORT]).
+ * @param directory is read instead of the default directories for the host; it must exist
+ */
 export function readCertificates(host: string, directory: string | undefined): Certificates {
-  const folder = directory ?? usualFolders(host).find((path) => existsSync(path));
-  const bundle = [process.env.SSL_CERT_FILE ?? '', ...SYSTEM_BUNDLES].find((path) =>
-    existsSync(path),
-  );
-  const trusted = bundle === undefined ? rootCertificates : [readFileSync(bundle, 'utf8')];
-  if (folder === undefined) {
-    return { ca: [...trusted], cert: [], key: [] };
+  const trusted = readTrustedAuthorities();
+  const chosen = directory ?? defaultDirectories(host).find((path) => existsSync(path));
+  if (chosen === undefined) {
+    return { ca: trusted, cert: [], key: [] };
   }
-  return inContext(`certificates in ${folder}`, () => {
-    const names = readdirSync(folder).sort();
-    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
-    const partner = (name: string, from: string, to: string) => {
-      const other = `${name.slice(0, -from.length)}${to}`;
-      if (!names.includes(other)) {
-        throw new OstrataError('NOT_FOUND', `${name} is there, ${other} is not`);
-      }
-      return other;
-    };
-    const certs = names.filter((name) => name.endsWith('.cert'));
-    for (const name of names) {
-      if (name.endsWith('.key')) {
-        partner(name, '.key', '.cert');
-      }
-    }
+
+  return inContext(`certificates in ${chosen}`, () => {
+    const names = readdirSync(chosen).sort();
+    const read = (name: string) => readFileSync(join(chosen, name), 'utf8');
+    const authorities = names.filter((name) => name.endsWith('.crt'));
+    const clients = clientNames(names);
     return {
-      ca: [...trusted, ...names.filter((name) => name.endsWith('.crt')).map(read)],
-      cert: certs.map(read),
-      key: certs.map((name) => read(partner(name, '.cert', '.key'))),
+      ca: [...trusted, ...authorities.map(read)],
+      cert: clients.map((name) => read(`${name}.cert`)),
+      key: clients.map((name) => read(`${name}.key`)),
     };
   });
 }
 
-function usualFolders(host: string): readonly string[] {
+function readTrustedAuthorities(): string[] {
+  const bundles = [process.env.SSL_CERT_FILE ?? '', ...SYSTEM_BUNDLES];
+  const bundle = bundles.find((path) => existsSync(path));
+  return bundle === undefined ? [...rootCertificates] : [readFileSync(bundle, 'utf8')];
+}
+
+/** Returns each NAME that has both a NAME.cert and a NAME.key; one without the other is an error. */
+function clientNames(names: readonly string[]): readonly string[] {
+  const without = (suffix: string) =>
+    names.filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length));
+  const requireFile = (required: string, existing: string) => {
+    if (!names.includes(required)) {
+      throw new OstrataError('NOT_FOUND', `found ${existing}, but not ${required}`);
+    }
+  };
+
+  for (const name of without('.key')) {
+    requireFile(`${name}.cert`, `${name}.key`);
+  }
+  const clients = without('.cert');
+  for (const name of clients) {
+    requireFile(`${name}.key`, `${name}.cert`);
+  }
+  return clients;
+}
+
+function defaultDirectories(host: string): readonly string[] {
   const roots = [join(homedir(), '.config/containers'), '/etc/containers', '/etc/docker'];
   return roots.map((root) => join(root, 'certs.d', host));
 }

@@ -1,4 +1,4 @@
-/** Requests to one registry: authenticated, tried again, errors in its own words. */
+/** Sends requests to one registry: authenticated, repeated, and with errors in its own words. */
 import { setMaxListeners } from 'node:events';
 import { OstrataError } from '../../errors.js';
 import { silentLogger } from '../../log.js';
@@ -7,7 +7,6 @@ import { Agents } from './agents.js';
 import { Authenticator } from './auth.js';
 import { readCertificates } from './certificates.js';
 import { findCredentials, type RegistryCredentials } from './credentials.js';
-import { networkError, RequestError, statusError } from './errors.js';
 import {
   HttpClient,
   type HttpRequest,
@@ -16,16 +15,17 @@ import {
   readAll,
 } from './http.js';
 import { apiHost, type ImageReference } from './reference.js';
-import { DEFAULT_RETRIES, Retries, type RetryPolicy } from './retry.js';
+import { networkError, RequestError, statusError } from './request-error.js';
+import { DEFAULT_RETRIES, type RetryPolicy, retry } from './retry.js';
 
 export interface RegistryRequest extends Omit<HttpRequest, 'url'> {
-  /** Below `/v2/REPOSITORY/`, or where the registry said. */
+  /** A path below `/v2/REPOSITORY/`, or a URL that the registry gave us. */
   readonly target: string | URL;
-  /** Other statuses are errors. */
+  /** The statuses of a successful response; others are errors. */
   readonly expected: readonly number[];
 }
 
-/** A new token may be refused once: it was made before a right was added. */
+/** A new token may be refused once: it may have been issued before a scope was added. */
 const MAX_REFUSALS = 2;
 
 export class RegistryClient {
@@ -35,22 +35,26 @@ export class RegistryClient {
   readonly #agents: Agents;
   readonly #auth: Authenticator;
   readonly #credentials: () => Promise<RegistryCredentials | undefined>;
+  /** The origin of the registry's API; no other receives credentials. */
   readonly #origin: URL;
-  #hasAnswered = false;
+  #hasResponded = false;
 
-  /** `actions` as in scopes: `pull` or `pull,push`. Connects only to find out whether a registry speaks plain HTTP. */
+  /**
+   * Makes a client for the registry of `reference`. It connects only if that is needed to find out
+   * whether the registry uses plain HTTP.
+   * @param actions that are allowed by the scope: `pull` or `pull,push`
+   */
   static async open(
     reference: ImageReference,
     actions: string,
     options: TransportOptions,
   ): Promise<RegistryClient> {
-    const client = new RegistryClient(reference, 'https:', options);
-    const chosen =
-      options.tlsVerify === false && !(await client.#answers())
-        ? new RegistryClient(reference, 'http:', options)
-        : client;
-    chosen.addScope(reference.repository, actions);
-    return chosen;
+    let client = new RegistryClient(reference, 'https:', options);
+    if (options.tlsVerify === false && !(await client.#isReachable())) {
+      client = new RegistryClient(reference, 'http:', options);
+    }
+    client.addScope(reference.repository, actions);
+    return client;
   }
 
   private constructor(
@@ -58,29 +62,29 @@ export class RegistryClient {
     protocol: 'https:' | 'http:',
     options: TransportOptions,
   ) {
-    const {
-      tlsVerify = true,
-      retries = DEFAULT_RETRIES,
-      log = silentLogger,
-      traffic,
-      stallTimeout,
-    } = options;
     this.reference = reference;
     this.#origin = new URL(`${protocol}//${apiHost(reference.host)}`);
-    const signal = options.signal
-      ? AbortSignal.any([options.signal])
-      : new AbortController().signal;
-    // One listener for each request that is under way.
-    setMaxListeners(0, signal);
+
+    const { retries = DEFAULT_RETRIES, log = silentLogger } = options;
+    const signal = ownSignal(options.signal);
     this.retryPolicy = { retries, log, signal };
-    const certificates = once(() => readCertificates(reference.host, options.certDirectory));
-    this.#agents = new Agents({ certificates, tlsVerify, origin: this.#origin.origin });
-    const onRequest = () => {
-      if (traffic) {
-        traffic.requests++;
-      }
-    };
-    this.#http = new HttpClient({ agents: this.#agents, signal, onRequest, stallTimeout });
+
+    this.#agents = new Agents({
+      certificates: once(() => readCertificates(reference.host, options.certDirectory)),
+      tlsVerify: options.tlsVerify ?? true,
+      origin: this.#origin.origin,
+    });
+    this.#http = new HttpClient({
+      agents: this.#agents,
+      signal,
+      onRequest: () => {
+        if (options.traffic) {
+          options.traffic.requests++;
+        }
+      },
+      stallTimeoutMs: options.stallTimeoutMs,
+    });
+
     this.#credentials = once(
       async () => options.credentials ?? (await findCredentials(reference, options.authfile)),
     );
@@ -91,87 +95,92 @@ export class RegistryClient {
     });
   }
 
+  /** From now on, also asks for the right to `actions` in another repository. */
   addScope(repository: string, actions: string): void {
     this.#auth.addScope(`repository:${repository}:${actions}`);
   }
 
-  /** An answer of an expected status; tried again as often as the policy says. */
+  /** Sends a request, repeated as the retry policy says, and returns the response. */
   async request(request: RegistryRequest): Promise<HttpResponse> {
-    const retries = new Retries(this.retryPolicy);
-    for (;;) {
-      try {
-        return await this.requestOnce(request);
-      } catch (error) {
-        await retries.after(error);
-      }
-    }
+    return retry(this.retryPolicy, () => this.requestOnce(request));
   }
 
+  /** Sends a request once and returns the response, which has one of the expected statuses. */
   async requestOnce({ target, expected, ...rest }: RegistryRequest): Promise<HttpResponse> {
-    const url =
-      target instanceof URL
-        ? target
-        : new URL(`/v2/${this.reference.repository}/${target}`, this.#origin);
-    const what = `${rest.method} ${url.origin}${url.pathname}`;
+    const url = this.#resolve(target);
+    const action = `${rest.method} ${url.origin}${url.pathname}`;
     try {
-      const response = await this.#authenticated({ ...rest, url });
-      this.#hasAnswered = true;
+      const response = await this.#sendAuthenticated({ ...rest, url });
+      this.#hasResponded = true;
       if (expected.includes(response.status)) {
         return response;
       }
-      const body = await readAll(response, MAX_MESSAGE_SIZE).catch(() => Buffer.alloc(0));
-      const error = statusError(what, response.status, response.headers, body);
-      const isAnonymous =
-        [401, 403].includes(response.status) && (await this.#credentials()) === undefined;
-      throw isAnonymous
-        ? error.withMessage(`${error.message} (no credentials for ${this.reference.host})`)
-        : error;
+      throw await this.#unexpectedStatus(action, response);
     } catch (error) {
-      throw this.failure(what, error);
+      throw this.failure(action, error);
     }
   }
 
-  /** The error for what failed while `what`; one of the network is tried again. */
-  failure(what: string, error: unknown): unknown {
+  /** Returns the error for what failed during `action`. It contains no secrets. */
+  failure(action: string, error: unknown): unknown {
     if (this.retryPolicy.signal.aborted) {
-      return new OstrataError('CANCELLED', `${what}: cancelled`, { cause: error });
+      return new OstrataError('CANCELLED', `${action}: cancelled`, { cause: error });
     }
     if (error instanceof OstrataError) {
-      return this.#clean(error);
+      return this.#redacted(error);
     }
-    return this.#clean(networkError(what, error as Error, this.#hasAnswered));
+    return this.#redacted(networkError(action, error, this.#hasResponded));
   }
 
-  /** Closes connections that are kept for more. */
+  /** Closes the connections that are kept for further requests. */
   close(): void {
     this.#agents.destroy();
   }
 
-  async #authenticated(request: HttpRequest): Promise<HttpResponse> {
-    // What the registry points to elsewhere has to do without our credentials.
-    const isOwn = request.url.origin === this.#origin.origin;
+  #resolve(target: string | URL): URL {
+    return target instanceof URL
+      ? target
+      : new URL(`/v2/${this.reference.repository}/${target}`, this.#origin);
+  }
+
+  #isOwn(url: URL): boolean {
+    return url.origin === this.#origin.origin;
+  }
+
+  async #sendAuthenticated(request: HttpRequest): Promise<HttpResponse> {
+    if (!this.#isOwn(request.url)) {
+      // The registry sent us to another host, which must not see our credentials.
+      return this.#http.send(request, undefined);
+    }
     for (let refusals = 0; ; refusals++) {
-      const header = isOwn ? await this.#auth.header() : undefined;
+      const header = await this.#auth.header();
       const response = await this.#http.send(request, header);
-      const isRefused =
-        response.status === 401 && response.url.origin === this.#origin.origin && isOwn;
-      if (
-        !isRefused ||
-        refusals === MAX_REFUSALS ||
-        !(await this.#auth.refused(response, header))
-      ) {
+      const isRefused = response.status === 401 && this.#isOwn(response.url);
+      if (!isRefused || refusals === MAX_REFUSALS) {
+        return response;
+      }
+      if (!(await this.#auth.handleRefusal(response, header))) {
         return response;
       }
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
     }
   }
 
-  async #answers(): Promise<boolean> {
+  async #unexpectedStatus(action: string, response: HttpResponse): Promise<RequestError> {
+    const { status, headers } = response;
+    const body = await readAll(response, MAX_MESSAGE_SIZE).catch(() => Buffer.alloc(0));
+    const error = statusError(action, status, headers, body);
+    const needsCredentials = status === 401 || status === 403;
+    if (needsCredentials && (await this.#credentials()) === undefined) {
+      return error.withMessage(`${error.message} (no credentials for ${this.reference.host})`);
+    }
+    return error;
+  }
+
+  async #isReachable(): Promise<boolean> {
+    const url = new URL('/v2/', this.#origin);
     try {
-      const response = await this.#http.send(
-        { method: 'GET', url: new URL('/v2/', this.#origin) },
-        undefined,
-      );
+      const response = await this.#http.send({ method: 'GET', url }, undefined);
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
       return true;
     } catch (error) {
@@ -182,18 +191,25 @@ export class RegistryClient {
     }
   }
 
-  #clean(error: OstrataError): OstrataError {
+  #redacted(error: OstrataError): OstrataError {
     const message = this.#auth.redact(error.message);
     if (message === error.message) {
       return error;
     }
-    if (error instanceof RequestError) {
-      return error.withMessage(message);
-    }
-    return new OstrataError(error.code, message);
+    return error instanceof RequestError
+      ? error.withMessage(message)
+      : new OstrataError(error.code, message);
   }
 }
 
+/** Returns a signal that fires with the caller's and may have one listener for each request. */
+function ownSignal(signal: AbortSignal | undefined): AbortSignal {
+  const own = signal ? AbortSignal.any([signal]) : new AbortController().signal;
+  setMaxListeners(0, own);
+  return own;
+}
+
+/** Returns a function that calls `make` at its first call and then always returns the same value. */
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {

@@ -1,106 +1,113 @@
-/** Credentials for a registry: containers-auth.json(5), Docker's config.json and its credential helpers. */
+/**
+ * Finds the credentials for a registry: containers-auth.json(5), Docker's config.json, and the
+ * credential helpers that both name.
+ */
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { inContextAsync, OstrataError } from '../../errors.js';
+import { errnoOf, inContextAsync, OstrataError } from '../../errors.js';
 import { runProgram } from '../../system/program.js';
 import type { Credentials } from '../transport.js';
 import type { ImageReference } from './reference.js';
 
-/** With a password, or with a token that a token server takes instead (Docker's `identitytoken`). */
+/** A password, or a token that token servers accept instead (Docker's `identitytoken`). */
 export type RegistryCredentials = Credentials | { readonly identityToken: string };
 
+/** Characters of an auth file. */
 const MAX_FILE_SIZE = 4 << 20;
-/** Helpers may ask a service, or the user. In milliseconds. */
-const HELPER_TIMEOUT = 60_000;
-/** What a helper calls the user of an identity token. */
+/** Helpers may ask a service, or the user. */
+const HELPER_TIMEOUT_MS = 60_000;
+/** The user that a helper names for an identity token. */
 const TOKEN_USER = '<token>';
-/** As Docker has written it for docker.io since there was a version 1. */
-const DOCKER_HUB_KEY = 'index.docker.io';
+const DOCKER_HUB = 'docker.io';
+/** Other names of Docker Hub in auth files; the first is from the time of version 1. */
+const DOCKER_HUB_KEYS = ['index.docker.io', 'registry-1.docker.io'];
+/** The default file cannot be read: it does not exist, or it belongs to another user. */
+const IGNORED_ERRNOS = ['ENOENT', 'ENOTDIR', 'EACCES'];
 
+const authEntry = v.object({
+  auth: v.nullish(v.string()),
+  username: v.nullish(v.string()),
+  password: v.nullish(v.string()),
+  identitytoken: v.nullish(v.string()),
+});
 const authFile = v.object({
-  auths: v.nullish(
-    v.record(
-      v.string(),
-      v.object({
-        auth: v.nullish(v.string()),
-        username: v.nullish(v.string()),
-        password: v.nullish(v.string()),
-        identitytoken: v.nullish(v.string()),
-      }),
-    ),
-  ),
+  auths: v.nullish(v.record(v.string(), authEntry)),
   credHelpers: v.nullish(v.record(v.string(), v.string())),
   credsStore: v.nullish(v.string()),
 });
+type AuthEntry = v.InferOutput<typeof authEntry>;
 type AuthFile = v.InferOutput<typeof authFile>;
 
-/** Of `authfile`, which must be there, or else of the first of the usual files that has any; undefined without. */
+/**
+ * Returns the credentials in `authfile`, which must exist; without it, those in the first default
+ * file that has any. Returns undefined if there are none.
+ */
 export async function findCredentials(
   reference: ImageReference,
   authfile: string | undefined,
 ): Promise<RegistryCredentials | undefined> {
   const named = authfile ?? (process.env.REGISTRY_AUTH_FILE || undefined);
-  for (const path of named === undefined ? usualFiles() : [named]) {
-    const found = await inContextAsync(`credentials in ${path}`, async () => {
-      const file = await readAuthFile(path, named !== undefined);
-      return file && lookUp(file, reference);
+  const paths = named === undefined ? defaultFiles() : [named];
+  for (const path of paths) {
+    const credentials = await inContextAsync(`credentials in ${path}`, async () => {
+      const text = await readAuthFile(path, named !== undefined);
+      return text === undefined ? undefined : lookUp(parseAuthFile(text), reference);
     });
-    if (found) {
-      return found;
+    if (credentials) {
+      return credentials;
     }
   }
   return undefined;
 }
 
-/** A file that holds these credentials and nothing else. */
+/** Returns an auth file that contains these credentials and nothing else. */
 export function encodeAuthFile(host: string, credentials: RegistryCredentials | undefined): string {
-  if (credentials === undefined) {
-    return '{"auths":{}}';
-  }
-  const encode = (user: string, password: string) =>
-    Buffer.from(`${user}:${password}`).toString('base64');
-  const entry =
-    'identityToken' in credentials
-      ? { auth: encode(TOKEN_USER, ''), identitytoken: credentials.identityToken }
-      : { auth: encode(credentials.username, credentials.password) };
-  return JSON.stringify({ auths: { [host]: entry } });
+  const auths = credentials === undefined ? {} : { [host]: encodeEntry(credentials) };
+  return JSON.stringify({ auths });
 }
 
-/** Those of ostree's container tools for root, of containers, and Docker's. */
-function usualFiles(): readonly string[] {
+function encodeEntry(credentials: RegistryCredentials): AuthEntry {
+  const encode = (user: string, password: string) =>
+    Buffer.from(`${user}:${password}`).toString('base64');
+  return 'identityToken' in credentials
+    ? { auth: encode(TOKEN_USER, ''), identitytoken: credentials.identityToken }
+    : { auth: encode(credentials.username, credentials.password) };
+}
+
+/** The files of ostree's container tools (for root only), of podman and skopeo, and of Docker. */
+function defaultFiles(): readonly string[] {
   const { XDG_RUNTIME_DIR: runtime, XDG_CONFIG_HOME: config, DOCKER_CONFIG: docker } = process.env;
   const uid = process.getuid?.();
   const home = homedir();
-  return [
-    ...(uid === 0
-      ? ['/run/ostree', '/etc/ostree', '/usr/lib/ostree'].map((path) => join(path, 'auth.json'))
-      : []),
+
+  const ostree = ['/run/ostree', '/etc/ostree', '/usr/lib/ostree'];
+  const files = uid === 0 ? ostree.map((directory) => join(directory, 'auth.json')) : [];
+  files.push(
     runtime ? join(runtime, 'containers/auth.json') : `/run/containers/${uid}/auth.json`,
     join(config || join(home, '.config'), 'containers/auth.json'),
     join(docker || join(home, '.docker'), 'config.json'),
-  ];
+  );
+  return files;
 }
 
-async function readAuthFile(path: string, isRequired: boolean): Promise<AuthFile | undefined> {
-  let text: string;
+async function readAuthFile(path: string, isRequired: boolean): Promise<string | undefined> {
   try {
-    text = await readFile(path, 'utf8');
+    return await readFile(path, 'utf8');
   } catch (error) {
-    // Someone else's file is not for us.
-    if (
-      !isRequired &&
-      ['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')
-    ) {
-      return;
+    if (!isRequired && IGNORED_ERRNOS.includes(errnoOf(error) ?? '')) {
+      return undefined;
     }
     throw error;
   }
+}
+
+/** Messages of JSON.parse and of the schema are not shown, since they may quote a password. */
+function parseAuthFile(text: string): AuthFile {
   if (text.length > MAX_FILE_SIZE) {
     throw new OstrataError('LIMIT', `${text.length} characters, at most ${MAX_FILE_SIZE}`);
   }
-  // Messages of JSON.parse and of the schema may quote the text.
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -111,48 +118,60 @@ async function readAuthFile(path: string, isRequired: boolean): Promise<AuthFile
   if (success) {
     return output;
   }
+  const [issue] = issues;
   throw new OstrataError(
     'CORRUPT',
-    `${v.getDotPath(issues[0]) ?? 'document'}: expected ${issues[0].expected}`,
+    `${v.getDotPath(issue) ?? 'document'}: expected ${issue.expected}`,
   );
 }
 
-/** The entry of the longest name that begins the image's; a helper of the host comes first. */
+/**
+ * Asks the helper for the host if there is one. Otherwise returns the entry with the longest name
+ * that is a prefix of the image's, else what the default helper has.
+ */
 async function lookUp(
   { auths, credHelpers, credsStore }: AuthFile,
   { host, repository }: ImageReference,
 ): Promise<RegistryCredentials | undefined> {
-  const isHost = (key: string) => normalKey(key) === host;
+  const isHost = (key: string) => normalizeKey(key) === host;
   const helper = Object.entries(credHelpers ?? {}).find(([key]) => isHost(key))?.[1];
   if (helper !== undefined) {
     return askHelper(helper, host);
   }
+
   const entries = Object.entries(auths ?? {});
-  const parts = [host, ...repository.split('/')];
-  for (let length = parts.length; length > 0; length--) {
-    const name = parts.slice(0, length).join('/');
-    const entry = (entries.find(([key]) => key === name) ??
-      entries.find(([key]) => normalKey(key) === name))?.[1];
-    const credentials = entry && decodeEntry(entry);
+  const credentials = findEntry(entries, [host, ...repository.split('/')]);
+  if (credentials || !credsStore) {
+    return credentials;
+  }
+  const key = entries.find(([name]) => isHost(name))?.[0] ?? host;
+  return askHelper(credsStore, key);
+}
+
+function findEntry(
+  entries: readonly (readonly [string, AuthEntry])[],
+  nameParts: readonly string[],
+): RegistryCredentials | undefined {
+  for (let length = nameParts.length; length > 0; length--) {
+    const name = nameParts.slice(0, length).join('/');
+    const found =
+      entries.find(([key]) => key === name) ?? entries.find(([key]) => normalizeKey(key) === name);
+    const credentials = found && decodeEntry(found[1]);
     if (credentials) {
       return credentials;
     }
   }
-  return credsStore
-    ? askHelper(credsStore, entries.find(([key]) => isHost(key))?.[0] ?? host)
-    : undefined;
+  return undefined;
 }
 
-/** Docker's keys may be URLs. */
-function normalKey(key: string): string {
-  const url = /^https?:\/\/([^/]+)/.exec(key);
-  const name = url ? (url[1] as string) : key;
-  return name === DOCKER_HUB_KEY || name === 'registry-1.docker.io' ? 'docker.io' : name;
+/** Docker writes URLs as keys, e.g. `https://index.docker.io/v1/`. */
+function normalizeKey(key: string): string {
+  const host = /^https?:\/\/([^/]+)/.exec(key)?.[1] ?? key;
+  return DOCKER_HUB_KEYS.includes(host) ? DOCKER_HUB : host;
 }
 
-function decodeEntry(
-  entry: NonNullable<AuthFile['auths']>[string],
-): RegistryCredentials | undefined {
+/** Returns undefined for an empty entry, which stands for a credential helper. */
+function decodeEntry(entry: AuthEntry): RegistryCredentials | undefined {
   if (entry.identitytoken) {
     return { identityToken: entry.identitytoken };
   }
@@ -162,6 +181,7 @@ function decodeEntry(
   if (!entry.auth) {
     return undefined;
   }
+
   const decoded = Buffer.from(entry.auth, 'base64').toString();
   const colon = decoded.indexOf(':');
   if (colon < 0) {
@@ -173,34 +193,41 @@ function decodeEntry(
   };
 }
 
-const helperAnswer = v.object({ Username: v.string(), Secret: v.string() });
-
-/** https://github.com/docker/docker-credential-helpers: the host on standard input, JSON on standard output. */
+/**
+ * Runs a credential helper (https://github.com/docker/docker-credential-helpers), which reads the
+ * host from its standard input and writes JSON to its standard output.
+ */
 async function askHelper(name: string, host: string): Promise<RegistryCredentials | undefined> {
   if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) {
     throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is no credential helper`);
   }
   const program = `docker-credential-${name}`;
   return inContextAsync(program, async () => {
-    const signal = AbortSignal.timeout(HELPER_TIMEOUT);
     const { code, stdout } = await runProgram(program, ['get'], {
       purpose: 'the auth file',
       input: host,
-      signal,
+      signal: AbortSignal.timeout(HELPER_TIMEOUT_MS),
     });
-    if (code !== 0) {
-      if (/credentials not found/i.test(stdout)) {
-        return undefined;
-      }
-      throw new OstrataError('IO', `ended with exit code ${code}`);
+    if (code === 0) {
+      return parseHelperOutput(stdout);
     }
-    try {
-      const { Username, Secret } = v.parse(helperAnswer, JSON.parse(stdout));
-      return Username === TOKEN_USER
-        ? { identityToken: Secret }
-        : { username: Username, password: Secret };
-    } catch {
-      throw new OstrataError('CORRUPT', 'its answer is not JSON with Username and Secret');
+    if (/credentials not found/i.test(stdout)) {
+      return undefined;
     }
+    throw new OstrataError('IO', `ended with exit code ${code}`);
   });
+}
+
+const helperOutput = v.object({ Username: v.string(), Secret: v.string() });
+
+/** The errors of parsers are not shown, since they may quote the password. */
+function parseHelperOutput(stdout: string): RegistryCredentials {
+  try {
+    const { Username, Secret } = v.parse(helperOutput, JSON.parse(stdout));
+    return Username === TOKEN_USER
+      ? { identityToken: Secret }
+      : { username: Username, password: Secret };
+  } catch {
+    throw new OstrataError('CORRUPT', 'its output is not JSON with Username and Secret');
+  }
 }

@@ -1,4 +1,4 @@
-/** One HTTP request: redirects, time limits, bodies that stream. It knows nothing of registries. */
+/** Sends single HTTP requests: redirects, timeouts, streamed bodies. Nothing here is about registries. */
 import http, {
   type ClientRequest,
   type IncomingHttpHeaders,
@@ -9,14 +9,18 @@ import type { ByteStream } from '../../bytes/stream.js';
 import { OstrataError, wrapError } from '../../errors.js';
 import type { Agents } from './agents.js';
 
-/** Without a byte getting through, in milliseconds; how long the whole takes does not matter. */
-const STALL_TIMEOUT = 60_000;
-/** Times that long for the answer once all is sent: a registry may first move a large blob to its storage. */
-const ANSWER_FACTOR = 5;
+/** The longest time without any transferred byte. The whole transfer may take any time. */
+const STALL_TIMEOUT_MS = 60_000;
+/**
+ * Factor for the time until the response, once the whole body is sent: a registry may first move a
+ * large blob into its storage.
+ */
+const RESPONSE_FACTOR = 5;
 const MAX_REDIRECTS = 5;
-/** Of a body that is only read to use the connection again, or for its message. */
+/** Limit for a body that is only read for its message, or to use the connection again. */
 export const MAX_MESSAGE_SIZE = 64 << 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+/** Redirects after which a request with a body may be repeated. */
 const REPEATING_REDIRECTS = new Set([307, 308]);
 
 export interface HttpRequest {
@@ -24,132 +28,174 @@ export interface HttpRequest {
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly body?: HttpBody | undefined;
-  /** The body is for the origin of `url` alone, as `authorization` is: a redirect elsewhere is an error. */
+  /** Whether the body is only for the origin of `url`: a redirect elsewhere is then an error. */
   readonly isSecret?: boolean | undefined;
 }
+
 export interface HttpBody {
-  /** Bytes that {@link stream} gives. */
+  /** Size of the body in bytes. */
   readonly length: number;
-  /** From the start, each time it is called. */
+  /** Streams the body from its start, each time it is called. */
   stream(): ByteStream;
 }
+
 export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Where it came from in the end. */
+  /** The URL that responded, after all redirects. */
   readonly url: URL;
-  readonly message: IncomingMessage & { readonly req: ClientRequest };
-  /** For {@link receive}. */
-  readonly stallTimeout: number;
+  readonly message: ResponseMessage;
+  /** Timeout for {@link receive}. */
+  readonly stallTimeoutMs: number;
 }
+
+/** The types of Node do not know that the message of a client has its request. */
+type ResponseMessage = IncomingMessage & { readonly req: ClientRequest };
 
 export interface HttpSettings {
   readonly agents: Agents;
   readonly signal: AbortSignal;
-  /** Called for each request, redirected ones too. */
+  /** Called for each request, also for those that follow a redirect. */
   readonly onRequest: () => void;
-  readonly stallTimeout?: number | undefined;
+  readonly stallTimeoutMs?: number | undefined;
 }
 
 export class HttpClient {
   readonly #agents: Agents;
   readonly #signal: AbortSignal;
   readonly #onRequest: () => void;
-  readonly #stallTimeout: number;
+  readonly #stallTimeoutMs: number;
 
-  constructor({ agents, signal, onRequest, stallTimeout = STALL_TIMEOUT }: HttpSettings) {
+  constructor({ agents, signal, onRequest, stallTimeoutMs = STALL_TIMEOUT_MS }: HttpSettings) {
     this.#agents = agents;
     this.#signal = signal;
     this.#onRequest = onRequest;
-    this.#stallTimeout = stallTimeout;
+    this.#stallTimeoutMs = stallTimeoutMs;
   }
 
-  /** Resolves with the headers of the last answer. `authorization` is for the origin of `request.url` alone. */
+  /**
+   * Sends a request and follows redirects. Resolves when the headers of the last response are there.
+   * @param authorization is sent only to the origin of `request.url`
+   */
   async send(request: HttpRequest, authorization: string | undefined): Promise<HttpResponse> {
-    const { method, headers, body } = request;
     let { url } = request;
     for (let redirects = 0; ; redirects++) {
-      const own =
-        url.origin === request.url.origin && authorization !== undefined ? { authorization } : {};
-      const message = await this.#sendOnce(method, url, { ...headers, ...own }, body);
-      const status = message.statusCode as number;
-      const response = {
-        status,
-        headers: message.headers,
-        url,
-        message,
-        stallTimeout: this.#stallTimeout,
-      };
-      const target = redirectTarget(method, response);
+      const headers = { ...request.headers };
+      if (authorization !== undefined && url.origin === request.url.origin) {
+        headers.authorization = authorization;
+      }
+      const response = await this.#sendOnce(request.method, url, headers, request.body);
+
+      const target = redirectTarget(request.method, response);
       if (target === undefined) {
         return response;
       }
       await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
-      if (request.isSecret && target.origin !== request.url.origin) {
-        throw new OstrataError(
-          'IO',
-          `${request.url.origin} sends us to ${target.origin} with what is secret`,
-        );
-      }
-      if (redirects === MAX_REDIRECTS) {
-        throw new OstrataError('LIMIT', `more than ${MAX_REDIRECTS} redirects`);
-      }
+      checkRedirect(request, target, redirects);
       url = target;
     }
   }
 
-  #sendOnce(
-    method: string,
+  async #sendOnce(
+    method: HttpRequest['method'],
     url: URL,
     headers: Readonly<Record<string, string>>,
     body: HttpBody | undefined,
-  ): Promise<HttpResponse['message']> {
+  ): Promise<HttpResponse> {
     this.#signal.throwIfAborted();
     const route = this.#agents.route(url);
-    const length: Record<string, string> = body ? { 'content-length': String(body.length) } : {};
-    if (!body && method !== 'GET' && method !== 'HEAD') {
-      length['content-length'] = '0';
-    }
     const request = (route.isTls ? https : http).request({
       ...route.options,
       method,
-      headers: { 'user-agent': 'ostrata', ...headers, ...length, ...route.headers },
+      headers: {
+        'user-agent': 'ostrata',
+        ...headers,
+        ...lengthHeader(method, body),
+        ...route.headers,
+      },
       signal: this.#signal,
     });
     this.#onRequest();
-    const watchdog = new Watchdog(this.#stallTimeout, (error) => request.destroy(error));
-    return new Promise((resolve, reject) => {
-      watchdog.start();
-      request.on('response', (response) => {
-        watchdog.stop();
-        resolve(response as HttpResponse['message']);
-      });
-      request.on('error', (error) => {
-        watchdog.stop();
-        reject(error);
-      });
-      request.on('close', () => {
-        watchdog.stop();
-        reject(new Error('the connection was closed'));
-      });
-      if (!body) {
-        return void request.end();
-      }
-      sendBody(request, body, watchdog).catch((error) => {
-        reject(wrapError('reading what is uploaded', error));
-        request.destroy();
-      });
-    });
+
+    const message = await exchange(request, body, this.#stallTimeoutMs);
+    return {
+      status: message.statusCode ?? 0,
+      headers: message.headers,
+      url,
+      message,
+      stallTimeoutMs: this.#stallTimeoutMs,
+    };
   }
 }
 
-/** Sends until all is sent or an answer is there. Throws what reading the body throws; the rest `request` reports. */
+function lengthHeader(
+  method: HttpRequest['method'],
+  body: HttpBody | undefined,
+): Record<string, string> {
+  if (body === undefined && (method === 'GET' || method === 'HEAD')) {
+    return {};
+  }
+  return { 'content-length': String(body?.length ?? 0) };
+}
+
+/** Throws if a redirect must not be followed. */
+function checkRedirect(request: HttpRequest, target: URL, redirects: number): void {
+  const { origin } = request.url;
+  if (request.isSecret && target.origin !== origin) {
+    throw new OstrataError(
+      'IO',
+      `${origin} redirects a request that contains a secret to ${target.origin}`,
+    );
+  }
+  if (redirects === MAX_REDIRECTS) {
+    throw new OstrataError('LIMIT', `more than ${MAX_REDIRECTS} redirects`);
+  }
+}
+
+/** Sends the body of a request and resolves with the head of the response. */
+function exchange(
+  request: ClientRequest,
+  body: HttpBody | undefined,
+  stallTimeoutMs: number,
+): Promise<ResponseMessage> {
+  const watchdog = new Watchdog(stallTimeoutMs, (error) => request.destroy(error));
+  return new Promise((resolve, reject) => {
+    watchdog.start();
+    request.on('response', (response) => {
+      watchdog.stop();
+      resolve(response as ResponseMessage);
+    });
+    request.on('error', (error) => {
+      watchdog.stop();
+      reject(error);
+    });
+    request.on('close', () => {
+      watchdog.stop();
+      reject(new Error('the connection was closed'));
+    });
+
+    if (body === undefined) {
+      request.end();
+      return;
+    }
+    sendBody(request, body, watchdog).catch((error) => {
+      reject(wrapError('reading what is uploaded', error));
+      request.destroy();
+    });
+  });
+}
+
+/**
+ * Sends a body until it ends or the response arrives. Throws only the errors of reading the body;
+ * `request` reports those of sending it.
+ */
 async function sendBody(request: ClientRequest, body: HttpBody, watchdog: Watchdog): Promise<void> {
   let isOver = false;
-  const over = () => {
+  const stop = () => {
     isOver = true;
   };
-  request.on('response', over).on('close', over);
+  request.on('response', stop).on('close', stop);
+
   let sent = 0;
   for await (const chunk of body.stream()) {
     sent += chunk.length;
@@ -160,50 +206,60 @@ async function sendBody(request: ClientRequest, body: HttpBody, watchdog: Watchd
       return;
     }
     watchdog.start();
-    // The next chunk may be in the same memory: this one has to be gone first.
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        request.off('close', done);
-        resolve();
-      };
-      request.on('close', done);
-      request.write(chunk, done);
-    });
+    await writeChunk(request, chunk);
     if (isOver) {
       return;
     }
     watchdog.stop();
   }
+
   if (sent !== body.length) {
-    throw new OstrataError(
-      'CORRUPT',
-      `${sent > body.length ? 'more than' : sent} bytes instead of ${body.length}`,
-    );
+    const size = sent > body.length ? 'more than' : sent;
+    throw new OstrataError('CORRUPT', `${size} bytes instead of ${body.length}`);
   }
-  watchdog.start(ANSWER_FACTOR);
+  watchdog.start(RESPONSE_FACTOR);
   request.end();
 }
 
-function redirectTarget(method: string, { status, headers, url }: HttpResponse): URL | undefined {
+/** Resolves when the chunk has been sent: only then may its memory be used for the next one. */
+function writeChunk(request: ClientRequest, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      request.off('close', done);
+      resolve();
+    };
+    request.on('close', done);
+    request.write(chunk, done);
+  });
+}
+
+function redirectTarget(
+  method: HttpRequest['method'],
+  { status, headers, url }: HttpResponse,
+): URL | undefined {
   const isRead = method === 'GET' || method === 'HEAD';
-  if (!(isRead ? REDIRECTS : REPEATING_REDIRECTS).has(status) || headers.location === undefined) {
+  const followed = isRead ? REDIRECTS : REPEATING_REDIRECTS;
+  if (!followed.has(status) || headers.location === undefined) {
     return undefined;
   }
   return resolveLocation(headers.location, url);
 }
 
-/** A `Location` as it may be followed. */
+/**
+ * Returns the URL of a header `Location`, without any user and password in it. Throws if it is not a
+ * URL (`CORRUPT`) or leads from HTTPS to a protocol that is not secure (`IO`).
+ */
 export function resolveLocation(location: string, base: URL): URL {
   let target: URL;
   try {
     target = new URL(location, base);
   } catch {
-    throw new OstrataError('CORRUPT', 'the registry sends us to what is no URL');
+    throw new OstrataError('CORRUPT', 'the registry redirects us to what is no URL');
   }
   if (target.protocol !== 'https:' && target.protocol !== base.protocol) {
     throw new OstrataError(
       'IO',
-      `the registry sends us from ${base.origin} to ${target.origin}, which is not secure`,
+      `the registry redirects us from ${base.origin} to ${target.origin}, which is not secure`,
     );
   }
   target.username = '';
@@ -211,15 +267,19 @@ export function resolveLocation(location: string, base: URL): URL {
   return target;
 }
 
-/** The body of a response; throws where it breaks off or stalls. Closing it early closes the connection. */
+/**
+ * Streams the body of a response. Throws if it breaks off or stalls. A consumer that stops early
+ * closes the connection.
+ */
 export async function* receive({
   message,
-  stallTimeout,
+  stallTimeoutMs,
 }: HttpResponse): AsyncGenerator<Uint8Array> {
-  const watchdog = new Watchdog(stallTimeout, (error) => message.destroy(error));
+  const watchdog = new Watchdog(stallTimeoutMs, (error) => message.destroy(error));
   try {
-    const iterator = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+    const iterator: AsyncIterator<Uint8Array> = message[Symbol.asyncIterator]();
     for (;;) {
+      // Runs only while we wait for the network, not while the consumer works.
       watchdog.start();
       const { done, value } = await iterator.next();
       watchdog.stop();
@@ -229,7 +289,7 @@ export async function* receive({
       yield value;
     }
     if (!message.complete) {
-      throw new Error('the answer broke off');
+      throw new Error('the response broke off');
     }
   } finally {
     watchdog.stop();
@@ -239,38 +299,38 @@ export async function* receive({
   }
 }
 
-/** All of a small body; `LIMIT` above `limit` bytes. */
+/** Returns all bytes of a small body; throws `LIMIT` if it has more than `limit`. */
 export async function readAll(response: HttpResponse, limit: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of receive(response)) {
     size += chunk.length;
     if (size > limit) {
-      throw new OstrataError('LIMIT', `the answer has more than ${limit} bytes`);
+      throw new OstrataError('LIMIT', `the response has more than ${limit} bytes`);
     }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-/** Ends what got no further for a while. */
+/** Reports an error if it is not stopped or started again in time. */
 class Watchdog {
-  readonly #timeout: number;
+  readonly #timeoutMs: number;
   readonly #onExpiry: (error: Error) => void;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(timeout: number, onExpiry: (error: Error) => void) {
-    this.#timeout = timeout;
+  constructor(timeoutMs: number, onExpiry: (error: Error) => void) {
+    this.#timeoutMs = timeoutMs;
     this.#onExpiry = onExpiry;
   }
 
+  /** @param factor multiplies the timeout */
   start(factor = 1): void {
     clearTimeout(this.#timer);
-    const timeout = this.#timeout * factor;
-    this.#timer = setTimeout(
-      () => this.#onExpiry(new Error(`nothing happened for ${timeout / 1000} s`)),
-      timeout,
-    );
+    const timeoutMs = this.#timeoutMs * factor;
+    this.#timer = setTimeout(() => {
+      this.#onExpiry(new Error(`nothing happened for ${timeoutMs / 1000} s`));
+    }, timeoutMs);
   }
 
   stop(): void {

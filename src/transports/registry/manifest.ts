@@ -1,5 +1,8 @@
-/** Fetching a manifest: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests */
-
+/**
+ * Fetches manifests:
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests
+ */
+import * as v from 'valibot';
 import { OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
@@ -7,7 +10,8 @@ import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/pla
 import { MAX_JSON_SIZE, type Manifest, parseIndex, parseManifest } from '../../oci/types.js';
 import type { RegistryClient } from './client.js';
 import { readAll } from './http.js';
-import { Retries } from './retry.js';
+import { tagOrDigest } from './reference.js';
+import { retry } from './retry.js';
 
 export interface FetchedManifest {
   readonly bytes: Uint8Array;
@@ -15,6 +19,7 @@ export interface FetchedManifest {
   readonly manifest: Manifest;
 }
 
+/** A manifest or an index. */
 interface Document {
   readonly bytes: Uint8Array;
   readonly digest: string;
@@ -23,57 +28,64 @@ interface Document {
 
 const ACCEPT = [...MANIFEST_MEDIA_TYPES, ...INDEX_MEDIA_TYPES].join(', ');
 
-/** The manifest that the client's reference names; of an index, the one for `platform`. Its digest is checked. */
+/**
+ * Fetches the manifest that the client's reference names. If the reference names an index, that is
+ * the manifest for `platform`. Throws `CORRUPT` unless the digest is right.
+ */
 export async function fetchManifest(
   client: RegistryClient,
   platform: PlatformChoice = hostPlatform(),
 ): Promise<FetchedManifest> {
-  const { digest, tag } = client.reference;
-  let document = await fetchDocument(client, digest ?? (tag as string));
+  let document = await fetchDocument(client, tagOrDigest(client.reference));
   if (document.mediaType !== undefined && INDEX_MEDIA_TYPES.includes(document.mediaType)) {
-    const chosen = choosePlatform(parseIndex(document.bytes), platform);
-    document = await fetchDocument(client, chosen.digest);
-    if (document.bytes.length !== chosen.size) {
-      throw new OstrataError(
-        'CORRUPT',
-        `manifest ${chosen.digest}: ${document.bytes.length} bytes, the index says ${chosen.size}`,
-      );
-    }
+    document = await fetchFromIndex(client, document.bytes, platform);
   }
-  if (document.mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(document.mediaType)) {
+  const { bytes, digest, mediaType } = document;
+  if (mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(mediaType)) {
     throw new OstrataError(
       'UNSUPPORTED',
-      `the registry gives us a manifest of media type ${document.mediaType}`,
+      `the registry gives us a manifest of media type ${mediaType}`,
     );
   }
-  return {
-    bytes: document.bytes,
-    digest: document.digest,
-    manifest: parseManifest(document.bytes),
-  };
+  return { bytes, digest, manifest: parseManifest(bytes) };
+}
+
+async function fetchFromIndex(
+  client: RegistryClient,
+  index: Uint8Array,
+  platform: PlatformChoice,
+): Promise<Document> {
+  const { digest, size } = choosePlatform(parseIndex(index), platform);
+  const document = await fetchDocument(client, digest);
+  if (document.bytes.length !== size) {
+    throw new OstrataError(
+      'CORRUPT',
+      `manifest ${digest}: ${document.bytes.length} bytes, the index says ${size}`,
+    );
+  }
+  return document;
 }
 
 async function fetchDocument(client: RegistryClient, name: string): Promise<Document> {
-  const retries = new Retries(client.retryPolicy);
-  for (;;) {
+  return retry(client.retryPolicy, async () => {
     try {
       return await fetchOnce(client, name);
     } catch (error) {
-      await retries.after(client.failure(`reading manifest ${name}`, error));
+      throw client.failure(`reading manifest ${name}`, error);
     }
-  }
+  });
 }
 
 async function fetchOnce(client: RegistryClient, name: string): Promise<Document> {
-  const target = `manifests/${name}`;
   const response = await client.requestOnce({
     method: 'GET',
-    target,
+    target: `manifests/${name}`,
     headers: { accept: ACCEPT },
     expected: [200],
   });
   const bytes = await readAll(response, MAX_JSON_SIZE);
   const digest = sha256Digest(bytes);
+
   const announced = response.headers['docker-content-digest'];
   for (const wanted of [name, typeof announced === 'string' ? announced : '']) {
     if (wanted.startsWith('sha256:') && wanted !== digest) {
@@ -86,23 +98,33 @@ async function fetchOnce(client: RegistryClient, name: string): Promise<Document
   return { bytes, digest, mediaType: mediaTypeOf(bytes, response.headers['content-type']) };
 }
 
-/** What the document is; it and the registry must not say different things of it. */
-function mediaTypeOf(bytes: Uint8Array, header: string | undefined): string | undefined {
-  const announced = header?.split(';')[0]?.trim();
-  let own: unknown;
+/**
+ * Returns the media type of a document. The document and the header `Content-Type` must agree: if
+ * not, other programs could read as one kind what we verified as the other.
+ */
+function mediaTypeOf(bytes: Uint8Array, contentType: string | undefined): string | undefined {
+  const header = contentType?.split(';')[0]?.trim();
+  const announced = header?.startsWith('application/vnd.') ? header : undefined;
+  const stated = statedMediaType(bytes);
+  if (stated !== undefined && announced !== undefined && announced !== stated) {
+    throw new OstrataError(
+      'CORRUPT',
+      `the manifest is of media type ${stated}, the registry says ${announced}`,
+    );
+  }
+  return stated ?? announced;
+}
+
+const typedDocument = v.object({ mediaType: v.string() });
+
+/** Returns the member `mediaType` of a document; undefined if it has none. */
+function statedMediaType(bytes: Uint8Array): string | undefined {
+  let json: unknown;
   try {
-    own = (JSON.parse(Buffer.from(bytes).toString()) as { mediaType?: unknown } | null)?.mediaType;
+    json = JSON.parse(Buffer.from(bytes).toString());
   } catch (cause) {
     throw new OstrataError('CORRUPT', 'the manifest is not JSON', { cause });
   }
-  if (typeof own !== 'string') {
-    return announced?.startsWith('application/vnd.') ? announced : undefined;
-  }
-  if (announced?.startsWith('application/vnd.') && announced !== own) {
-    throw new OstrataError(
-      'CORRUPT',
-      `the manifest is of media type ${own}, the registry says ${announced}`,
-    );
-  }
-  return own;
+  const { success, output } = v.safeParse(typedDocument, json);
+  return success ? output.mediaType : undefined;
 }

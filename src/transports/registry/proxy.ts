@@ -1,10 +1,16 @@
-/** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as Go reads them: https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config */
+/**
+ * Chooses a proxy by the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as Go reads them:
+ * https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
+ */
 import { BlockList, isIP } from 'node:net';
 import { OstrataError } from '../../errors.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The proxy for `url`; undefined where it is to be reached directly, as this machine itself always is. */
+/**
+ * Returns the proxy for `url`; undefined if it is reached directly, as this machine always is.
+ * Throws `USAGE` if the variable is no URL of a supported proxy.
+ */
 export function proxyFor(url: URL, environment: Environment = process.env): URL | undefined {
   const variable = (name: string) =>
     environment[name] || environment[name.toLowerCase()] || undefined;
@@ -13,7 +19,11 @@ export function proxyFor(url: URL, environment: Environment = process.env): URL 
   if (value === undefined || isExempt(url, variable('NO_PROXY') ?? '')) {
     return undefined;
   }
-  // The value may hold a password: it is in no message.
+  return parseProxy(name, value);
+}
+
+/** Messages do not show the value, which may contain a password. */
+function parseProxy(name: string, value: string): URL {
   const refuse = (rule: string) => new OstrataError('USAGE', `${name}: ${rule}`);
   let proxy: URL;
   try {
@@ -32,7 +42,7 @@ export function proxyFor(url: URL, environment: Environment = process.env): URL 
   return proxy;
 }
 
-/** `Proxy-Authorization` of a proxy with USER:PASSWORD in its URL. */
+/** Returns the header `Proxy-Authorization` if the proxy's URL contains USER:PASSWORD. */
 export function proxyHeaders({ username, password }: URL): Readonly<Record<string, string>> {
   if (username === '' && password === '') {
     return {};
@@ -41,38 +51,57 @@ export function proxyHeaders({ username, password }: URL): Readonly<Record<strin
   return { 'proxy-authorization': `Basic ${Buffer.from(plain).toString('base64')}` };
 }
 
-function isExempt(url: URL, list: string): boolean {
-  const host = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
-  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
-  const family = isIP(host);
-  if (host === 'localhost' || host === '::1' || (family === 4 && host.startsWith('127.'))) {
-    return true;
-  }
-  return list
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(Boolean)
-    .some((entry) => {
-      if (entry === '*') {
-        return true;
-      }
-      if (entry.includes('/')) {
-        return family !== 0 && isInSubnet(host, family, entry);
-      }
-      const [, name = '', itsPort] =
-        /^\[?(.*?)\]?(?::(\d+))?$/.exec(isIP(entry) === 6 ? `[${entry}]` : entry) ?? [];
-      if (itsPort !== undefined && itsPort !== port) {
-        return false;
-      }
-      if (family !== 0) {
-        return name === host;
-      }
-      const domain = name.replace(/^\*?\./, '');
-      return domain !== '' && (host.endsWith(`.${domain}`) || (host === domain && name === domain));
-    });
+/** The host of a URL, to be compared with the entries of NO_PROXY. */
+interface Host {
+  readonly name: string;
+  readonly port: string;
+  /** 4 or 6 if the name is an IP address, else 0. */
+  readonly family: number;
 }
 
-function isInSubnet(host: string, family: number, entry: string): boolean {
+function isExempt(url: URL, list: string): boolean {
+  const name = url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  const host = { name, port, family: isIP(name) };
+
+  const entries = list
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean);
+  return isThisMachine(host) || entries.some((entry) => matches(host, entry));
+}
+
+function isThisMachine({ name, family }: Host): boolean {
+  return name === 'localhost' || name === '::1' || (family === 4 && name.startsWith('127.'));
+}
+
+/** Whether an entry of NO_PROXY applies to `host`. */
+function matches(host: Host, entry: string): boolean {
+  if (entry === '*') {
+    return true;
+  }
+  if (entry.includes('/')) {
+    return host.family !== 0 && isInSubnet(host, entry);
+  }
+
+  const bracketed = isIP(entry) === 6 ? `[${entry}]` : entry;
+  const [, name = '', port] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(bracketed) ?? [];
+  if (port !== undefined && port !== host.port) {
+    return false;
+  }
+  return host.family === 0 ? isInDomain(host.name, name) : name === host.name;
+}
+
+/** `example.com` stands for itself and everything below it, `.example.com` only for the latter. */
+function isInDomain(name: string, entry: string): boolean {
+  const domain = entry.replace(/^\*?\./, '');
+  if (domain === '') {
+    return false;
+  }
+  return name.endsWith(`.${domain}`) || (name === domain && entry === domain);
+}
+
+function isInSubnet({ name, family }: Host, entry: string): boolean {
   const [network = '', prefix = ''] = entry.split('/');
   if (isIP(network) !== family || !/^\d{1,3}$/.test(prefix)) {
     return false;
@@ -84,5 +113,5 @@ function isInSubnet(host: string, family: number, entry: string): boolean {
   } catch {
     return false;
   }
-  return subnets.check(host, type);
+  return subnets.check(name, type);
 }

@@ -1,37 +1,43 @@
-/** Uploading one blob: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs */
-
+/**
+ * Uploads one blob:
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs
+ */
 import type { ByteStream } from '../../bytes/stream.js';
 import { OstrataError } from '../../errors.js';
 import type { Descriptor } from '../../oci/types.js';
 import type { Traffic } from '../transport.js';
 import type { RegistryClient } from './client.js';
-import { RequestError } from './errors.js';
 import { type HttpBody, MAX_MESSAGE_SIZE, readAll, resolveLocation } from './http.js';
-import { Retries } from './retry.js';
+import { RequestError } from './request-error.js';
+import { type RetryCounter, retry } from './retry.js';
 
 /**
- * A blob goes in one request, as every registry takes it. Where something in between does not (413), it goes in chunks
- * of at most this many bytes, which is under the limits known of proxies (100 MB), and of half as many after each 413.
+ * A blob is sent in one request, which every registry accepts. If a proxy refuses that (413), it is
+ * sent in chunks of at most this size, which is below the known limits of proxies (100 MB). Each
+ * further 413 halves the chunks.
  */
 const CHUNK_SIZE = 64 << 20;
 const MIN_CHUNK_SIZE = 1 << 20;
-/** What a blob must have got on by for failures before not to count. */
-const MIN_PROGRESS = 1 << 20;
-/** The session is gone, or of another opinion on how far it is. */
+/** The upload session no longer exists, or the registry has received less than we think. */
 const SESSION_LOST = new Set([404, 410, 416]);
-const OCTETS = { 'content-type': 'application/octet-stream' };
+const BINARY = { 'content-type': 'application/octet-stream' };
+
+type BlobDescriptor = Pick<Descriptor, 'digest' | 'size'>;
 
 /** A blob to upload. */
 export interface BlobSource {
-  readonly descriptor: Pick<Descriptor, 'digest' | 'size'>;
-  /** From byte `start` on; called again for each try. */
+  readonly descriptor: BlobDescriptor;
+  /** Streams the blob from byte `start` on; called again for each attempt. */
   stream(start: number): ByteStream;
 }
 
-/** The registry has the blob, with the size that we know. */
+/**
+ * Whether the registry has the blob. Throws `CORRUPT` if it has it with another size than
+ * `descriptor` says.
+ */
 export async function hasBlob(
   client: RegistryClient,
-  { digest, size }: BlobSource['descriptor'],
+  { digest, size }: BlobDescriptor,
 ): Promise<boolean> {
   const response = await client.request({
     method: 'HEAD',
@@ -39,27 +45,45 @@ export async function hasBlob(
     expected: [200, 404],
   });
   await readAll(response, MAX_MESSAGE_SIZE);
+  if (response.status === 404) {
+    return false;
+  }
+
   const length = response.headers['content-length'];
-  if (response.status === 200 && length !== undefined && Number(length) !== size) {
+  if (length !== undefined && Number(length) !== size) {
     throw new OstrataError(
       'CORRUPT',
       `blob ${digest}: the registry has ${length} bytes of it instead of ${size}`,
     );
   }
-  return response.status === 200;
+  return true;
 }
 
-/** Where to upload a blob to; undefined: the registry took it over from `mount.from`, nothing is to be sent. */
-export async function startUpload(
-  client: RegistryClient,
-  mount?: { readonly digest: string; readonly from: string },
-): Promise<URL | undefined> {
-  const query = mount ? `?${new URLSearchParams({ mount: mount.digest, from: mount.from })}` : '';
-  const expected = mount ? [201, 202] : [202];
+/** Starts an upload session and returns its URL. */
+export async function startUpload(client: RegistryClient): Promise<URL> {
   const response = await client.request({
     method: 'POST',
-    target: `blobs/uploads/${query}`,
-    expected,
+    target: 'blobs/uploads/',
+    expected: [202],
+  });
+  await readAll(response, MAX_MESSAGE_SIZE);
+  return resolveLocation(response.headers.location ?? '', response.url);
+}
+
+/**
+ * Asks the registry to mount the blob `digest` of its repository `from`. Returns undefined if it
+ * did; otherwise it has started an upload session, whose URL is returned.
+ */
+export async function mountBlob(
+  client: RegistryClient,
+  digest: string,
+  from: string,
+): Promise<URL | undefined> {
+  const query = new URLSearchParams({ mount: digest, from });
+  const response = await client.request({
+    method: 'POST',
+    target: `blobs/uploads/?${query}`,
+    expected: [201, 202],
   });
   await readAll(response, MAX_MESSAGE_SIZE);
   return response.status === 201
@@ -67,7 +91,7 @@ export async function startUpload(
     : resolveLocation(response.headers.location ?? '', response.url);
 }
 
-/** Gives the session up; what the registry says to that is of no interest. */
+/** Ends an upload session. Errors are ignored: the registry removes old sessions anyway. */
 export async function cancelUpload(client: RegistryClient, session: URL): Promise<void> {
   try {
     const response = await client.requestOnce({
@@ -79,99 +103,115 @@ export async function cancelUpload(client: RegistryClient, session: URL): Promis
   } catch {}
 }
 
-function isSessionLost(error: unknown): error is RequestError {
-  return error instanceof RequestError && SESSION_LOST.has(error.status ?? 0);
+export interface UploadOptions {
+  /** An upload session to use; by default a new one is started. */
+  readonly session?: URL | undefined;
+  readonly traffic?: Traffic | undefined;
 }
 
-/** Uploads one blob, going on where it broke off if the registry can. */
+/** Uploads one blob. After a failure the upload is resumed if the registry supports that. */
 export class Upload {
   readonly #client: RegistryClient;
   readonly #source: BlobSource;
   readonly #traffic: Traffic | undefined;
   #session: URL | undefined;
-  /** What the registry has for certain. */
+  /** The number of bytes that the registry has confirmed. */
   #offset = 0;
   #chunkSize = Infinity;
+  /** Set once the registry is known to have the whole blob. */
+  #isStored = false;
 
-  constructor(
-    client: RegistryClient,
-    source: BlobSource,
-    {
-      session,
-      traffic,
-    }: { readonly session?: URL | undefined; readonly traffic?: Traffic | undefined },
-  ) {
+  constructor(client: RegistryClient, source: BlobSource, { session, traffic }: UploadOptions) {
     this.#client = client;
     this.#source = source;
     this.#session = session;
     this.#traffic = traffic;
   }
 
+  /** Resolves when the registry has the blob. */
   async run(): Promise<void> {
-    const retries = new Retries(this.#client.retryPolicy);
-    let furthest = 0;
-    for (;;) {
+    await retry(
+      this.#client.retryPolicy,
+      () => this.#attempt(),
+      (counter) => this.#recover(counter),
+    );
+  }
+
+  async #attempt(): Promise<void> {
+    while (!this.#isStored) {
       try {
         this.#session ??= await startUpload(this.#client);
-        return await this.#send();
+        await this.#send(this.#session);
+        this.#isStored = true;
       } catch (error) {
-        if (await this.#adapted(error)) {
-          continue;
+        if (!(await this.#useSmallerChunks(error))) {
+          throw isSessionLost(error) ? error.asTemporary() : error;
         }
-        await retries.after(isSessionLost(error) ? error.asTemporary() : error);
-        // The answer may have got lost, not the blob.
-        if (await hasBlob(this.#client, this.#source.descriptor)) {
-          return;
-        }
-        await this.#resume();
-        if (this.#offset - furthest < MIN_PROGRESS) {
-          continue;
-        }
-        furthest = this.#offset;
-        retries.reset();
       }
     }
   }
 
-  async #send(): Promise<void> {
-    const { size } = this.#source.descriptor;
-    if (this.#offset === 0 && size <= this.#chunkSize) {
-      return this.#finish(this.#body(size));
+  /** Finds out what the registry has received before the last attempt failed. */
+  async #recover(counter: RetryCounter): Promise<void> {
+    // If only the response was lost, the registry has the blob.
+    this.#isStored = await hasBlob(this.#client, this.#source.descriptor);
+    if (!this.#isStored) {
+      await this.#resume();
+      counter.reportProgress(this.#offset);
     }
-    while (this.#offset < size) {
-      await this.#patch(Math.min(size, this.#offset + this.#chunkSize));
-    }
-    await this.#finish(undefined);
   }
 
-  async #patch(end: number): Promise<void> {
+  async #send(session: URL): Promise<void> {
+    const { size } = this.#source.descriptor;
+    if (this.#offset === 0 && size <= this.#chunkSize) {
+      return this.#finish(session, this.#body(size));
+    }
+
+    let target = session;
+    while (this.#offset < size) {
+      target = await this.#sendChunk(target, Math.min(size, this.#offset + this.#chunkSize));
+    }
+    return this.#finish(target, undefined);
+  }
+
+  /** Sends the bytes up to `end` and returns the session's URL for the next request. */
+  async #sendChunk(target: URL, end: number): Promise<URL> {
     const response = await this.#client.requestOnce({
       method: 'PATCH',
-      target: this.#session as URL,
-      headers: { ...OCTETS, 'content-range': `${this.#offset}-${end - 1}` },
+      target,
+      headers: { ...BINARY, 'content-range': `${this.#offset}-${end - 1}` },
       body: this.#body(end),
       expected: [202],
     });
     await readAll(response, MAX_MESSAGE_SIZE);
-    this.#session = resolveLocation(response.headers.location ?? '', response.url);
+    const next = resolveLocation(response.headers.location ?? '', response.url);
+    this.#session = next;
     this.#offset = end;
+    return next;
   }
 
-  async #finish(body: HttpBody | undefined): Promise<void> {
-    const { digest } = this.#source.descriptor;
-    const target = new URL(this.#session as URL);
-    // What is there already has to stay as it is written.
-    target.search += `${target.search === '' ? '?' : '&'}digest=${encodeURIComponent(digest)}`;
-    const request = { method: 'PUT' as const, target, body, headers: OCTETS, expected: [201] };
-    await readAll(await this.#client.requestOnce(request), MAX_MESSAGE_SIZE);
+  async #finish(session: URL, body: HttpBody | undefined): Promise<void> {
+    const digest = encodeURIComponent(this.#source.descriptor.digest);
+    const target = new URL(session);
+    // The query that the registry gave us must not be re-encoded, as URLSearchParams would.
+    target.search += `${target.search === '' ? '?' : '&'}digest=${digest}`;
+    const response = await this.#client.requestOnce({
+      method: 'PUT',
+      target,
+      body,
+      headers: BINARY,
+      expected: [201],
+    });
+    await readAll(response, MAX_MESSAGE_SIZE);
   }
 
-  /** Bytes from the offset up to `end`. */
+  /** Returns the bytes from the offset up to `end`. */
   #body(end: number): HttpBody {
     const start = this.#offset;
+    const length = end - start;
     return {
-      length: end - start,
-      stream: () => this.#counted(this.#source.stream(start), end - start),
+      length,
+      stream: () => this.#counted(this.#source.stream(start), length),
     };
   }
 
@@ -190,49 +230,49 @@ export class Upload {
     }
   }
 
-  /** Whether the failure tells how to do it otherwise. */
-  async #adapted(error: unknown): Promise<boolean> {
+  /** Prepares to send smaller chunks if that is what the error asks for; false otherwise. */
+  async #useSmallerChunks(error: unknown): Promise<boolean> {
     if (!(error instanceof RequestError && error.status === 413)) {
       return false;
     }
-    const tried = Math.min(this.#chunkSize, this.#source.descriptor.size);
-    if (tried <= MIN_CHUNK_SIZE) {
+    const refusedSize = Math.min(this.#chunkSize, this.#source.descriptor.size);
+    if (refusedSize <= MIN_CHUNK_SIZE) {
       return false;
     }
-    this.#chunkSize = Math.min(CHUNK_SIZE, Math.ceil(tried / 2));
+    this.#chunkSize = Math.min(CHUNK_SIZE, Math.ceil(refusedSize / 2));
     await this.#restart();
     return true;
   }
 
-  /** Asks how far the session is; begins anew where it is of no more use. */
+  /** Asks how much the session has received; starts a new one if it cannot be used any more. */
   async #resume(): Promise<void> {
     if (this.#session === undefined) {
       return;
     }
     try {
-      const response = await this.#client.requestOnce({
-        method: 'GET',
-        target: this.#session,
-        expected: [204],
-      });
-      await readAll(response, MAX_MESSAGE_SIZE);
-      const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.range ?? '') ?? [];
-      // An empty session is also told as 0-0.
-      const offset = last === undefined || last === '0' ? 0 : Number(last) + 1;
-      if (offset > this.#source.descriptor.size) {
-        return this.#restart();
-      }
-      this.#session = resolveLocation(
-        response.headers.location ?? this.#session.href,
-        response.url,
-      );
-      this.#offset = offset;
+      await this.#readState(this.#session);
     } catch (error) {
       if (!(error instanceof RequestError)) {
         throw error;
       }
       await this.#restart();
     }
+  }
+
+  async #readState(session: URL): Promise<void> {
+    const response = await this.#client.requestOnce({
+      method: 'GET',
+      target: session,
+      expected: [204],
+    });
+    await readAll(response, MAX_MESSAGE_SIZE);
+
+    const offset = receivedBytes(response.headers.range);
+    if (offset > this.#source.descriptor.size) {
+      return this.#restart();
+    }
+    this.#session = resolveLocation(response.headers.location ?? session.href, response.url);
+    this.#offset = offset;
   }
 
   async #restart(): Promise<void> {
@@ -242,4 +282,15 @@ export class Upload {
     this.#session = undefined;
     this.#offset = 0;
   }
+}
+
+/** Reads the number of received bytes from a header `Range: 0-LAST`. */
+function receivedBytes(range = ''): number {
+  const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(range) ?? [];
+  // 0-0 should stand for one byte, but registries also use it for none.
+  return last === undefined || last === '0' ? 0 : Number(last) + 1;
+}
+
+function isSessionLost(error: unknown): error is RequestError {
+  return error instanceof RequestError && SESSION_LOST.has(error.status ?? 0);
 }

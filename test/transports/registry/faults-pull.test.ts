@@ -55,10 +55,10 @@ suite('pull through a bad network', {
     check(`no answer for the ${where}, or none to its end, is got over`, async (given) => {
       for (const fault of [{ stall: true }, { cut: 100, end: 'stall' }] as const) {
         given.inject(fits, fault, 1);
-        await given.pull({ stallTimeout: STALL, retries: 20 });
+        await given.pull({ stallTimeoutMs: STALL, retries: 20 });
         given.inject(fits, fault);
         await given.refuses(
-          given.pull({ stallTimeout: STALL, retries: 0 }),
+          given.pull({ stallTimeoutMs: STALL, retries: 0 }),
           /nothing happened for 1 s/,
           'IO',
         );
@@ -116,7 +116,7 @@ suite('pull through a bad network', {
     await given.refuses(given.pull(), /announces 1000000000000 bytes/, 'CORRUPT');
     given.inject(manifest, { headers: { 'content-length': String(1e12) } });
     await given.refuses(
-      given.pull({ retries: 0, stallTimeout: STALL }),
+      given.pull({ retries: 0, stallTimeoutMs: STALL }),
       /nothing happened|aborted/,
       'IO',
     );
@@ -171,7 +171,7 @@ suite('pull through a bad network', {
   check('a consumer may be slow', async (given) => {
     const reader = await openImage(`docker://${given.proxy.host}/os/good:x`, {
       ...given.options,
-      stallTimeout: STALL,
+      stallTimeoutMs: STALL,
     });
     let size = 0;
     for await (const chunk of reader.blob(bench.big)) {

@@ -64,10 +64,10 @@ suite('push through a bad network', {
   for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
     check(`no answer at the ${where} is got over`, async (given) => {
       given.inject(fits, { stall: true }, 1);
-      await given.push({ stallTimeout: STALL, retries: 20 });
+      await given.push({ stallTimeoutMs: STALL, retries: 20 });
       given.inject(fits, { stall: true });
       await given.refuses(
-        given.push({ stallTimeout: STALL, retries: 0 }, '/again'),
+        given.push({ stallTimeoutMs: STALL, retries: 0 }, '/again'),
         /nothing happened/,
         'IO',
       );

@@ -108,7 +108,7 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
       writeFileSync(join(scratch, 'there.tar'), '');
       await assert.rejects(
         createImage(`docker-archive:${join(scratch, 'there.tar')}`),
-        /is there already/,
+        /already exists/,
       );
       await assert.rejects(createImage('dir:'), { code: 'USAGE' });
     }));

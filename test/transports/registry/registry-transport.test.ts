@@ -365,7 +365,7 @@ suite(
         copyFileSync(certificates.clientCertificate, join(withClient, 'us.cert'));
         await assert.rejects(
           createImage(target, { certDirectory: withClient }),
-          /us\.cert is there, us\.key is not/,
+          /found us\.cert, but not us\.key/,
         );
         copyFileSync(certificates.clientKey, join(withClient, 'us.key'));
         await copy(image.imgref, target, { certDirectory: withClient });

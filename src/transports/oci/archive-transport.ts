@@ -1,0 +1,176 @@
+/**
+ * Transport `oci-archive:FILE[:TAG]`: an OCI image layout as one uncompressed tar. Writing replaces
+ * the whole file.
+ */
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import tar from 'tar-stream';
+import { inContext, inContextAsync, OstrataError, wrapError } from '../../errors.js';
+import { MAX_JSON_SIZE } from '../../oci/types.js';
+import { readRange } from '../../system/file-chunks.js';
+import { TAR_BLOCK } from '../../tar/fields.js';
+import { TarReader } from '../../tar/reader.js';
+import type { ImageWriter, Transport } from '../transport.js';
+import { splitTag } from './location.js';
+import { type LayoutFiles, openLayout, streamFile } from './reader.js';
+import { createOciWriter } from './writer.js';
+
+/** Bounds an archive of many small entries: an image has a few hundred files. */
+const MAX_ENTRIES = 100_000;
+
+export const ociArchiveTransport: Transport = {
+  name: 'oci-archive',
+  form: 'oci-archive:FILE[:TAG]',
+  check: splitTag,
+  read: async (location, { platform }) => {
+    const { path, tag } = splitTag(location);
+    const name = `oci-archive:${location}`;
+    const files = inContext(`reading ${name}`, () => archiveFiles(path));
+    return openLayout(files, name, { tag, platform });
+  },
+  write: async (location) => {
+    const { path, tag } = splitTag(location);
+    return createArchiveWriter(resolve(path), tag);
+  },
+};
+
+/** Where the content of a file lies in the archive, in bytes. */
+interface FileRange {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** The files of an archive, read in place. */
+function archiveFiles(path: string): LayoutFiles {
+  const ranges = findFiles(path);
+  return {
+    path,
+    readAll: (name) => {
+      const range = ranges.get(name);
+      return range && readRange(path, range.offset, range.size, MAX_JSON_SIZE);
+    },
+    stream: (name) => {
+      const range = ranges.get(name);
+      if (range === undefined) {
+        throw new OstrataError('NOT_FOUND', `${path} holds no ${name}`);
+      }
+      return streamFile(path, { offset: range.offset, length: range.size });
+    },
+    linkablePath: () => undefined,
+  };
+}
+
+/** Returns where each file lies, by its name. Only the headers are read, content is skipped. */
+function findFiles(path: string): ReadonlyMap<string, FileRange> {
+  const ranges = new Map<string, FileRange>();
+  let position = 0;
+  const reader = new TarReader({
+    entry: ({ type, name, size }) => {
+      if (ranges.size === MAX_ENTRIES) {
+        throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
+      }
+      if (type === 'file') {
+        ranges.set(name.replace(/^(\.?\/)+/, ''), { offset: position, size });
+      }
+    },
+    content: () => {},
+    entryEnd: () => {},
+  });
+
+  const fd = openSync(path, 'r');
+  try {
+    const block = Buffer.alloc(TAR_BLOCK);
+    let count = readSync(fd, block, 0, TAR_BLOCK, position);
+    while (count > 0) {
+      position += count;
+      reader.push(block.subarray(0, count));
+      position += reader.skip();
+      count = readSync(fd, block, 0, TAR_BLOCK, position);
+    }
+    reader.end();
+
+    const { size } = fstatSync(fd);
+    if (position > size) {
+      throw new OstrataError(
+        'CORRUPT',
+        `tar archive ends after ${size} of at least ${position} bytes`,
+      );
+    }
+    return ranges;
+  } catch (error) {
+    throw wrapError('not a tar archive', error);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes an image layout into a temporary directory beside the archive and packs it in the end. */
+async function createArchiveWriter(path: string, tag: string | undefined): Promise<ImageWriter> {
+  if (existsSync(path) && !statSync(path).isFile()) {
+    throw new OstrataError('UNSUPPORTED', `${path} is not a regular file`);
+  }
+  const staging = await inContextAsync(`preparing ${path}`, () =>
+    mkdtemp(join(dirname(path), '.ostrata-')),
+  );
+  const directory = join(staging, 'layout');
+  const archive = join(staging, 'archive');
+  const layout = await createOciWriter(directory, tag);
+  const discard = () => rm(staging, { recursive: true, force: true });
+
+  return {
+    stagingDirectory: layout.stagingDirectory,
+    addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
+    mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
+    commit: async (image) => {
+      await inContextAsync(`writing ${path}`, async () => {
+        await layout.commit(image);
+        await packDirectory(directory, archive);
+        await rename(archive, path);
+      });
+      await discard();
+    },
+    discard,
+  };
+}
+
+/**
+ * Packs everything below `directory` into a tar. The entries are in byte order of their names and
+ * say nothing of this machine, so that equal layouts become equal archives.
+ */
+async function packDirectory(directory: string, archive: string): Promise<void> {
+  const names = (await readdir(directory, { recursive: true })).sort();
+  const pack = tar.pack();
+  const file = await open(archive, 'wx', 0o644);
+  const written = pipeline(pack, file.createWriteStream());
+  await Promise.all([packEntries(pack, directory, names), written]);
+}
+
+async function packEntries(
+  pack: tar.Pack,
+  directory: string,
+  names: readonly string[],
+): Promise<void> {
+  const mtime = new Date(0);
+  for (const name of names) {
+    const path = join(directory, name);
+    const stats = statSync(path);
+    if (stats.isDirectory()) {
+      pack.entry({ name, mtime, mode: 0o40755, type: 'directory' });
+    } else {
+      const entry = pack.entry({ name, mtime, mode: 0o100644, size: stats.size });
+      // The stream of tar-stream works as one of Node, but its type differs.
+      await pipeline(Readable.from(copiedChunks(path)), entry as unknown as Writable);
+    }
+  }
+  pack.finalize();
+}
+
+/** tar-stream keeps chunks until they are written, so they cannot share one buffer. */
+function* copiedChunks(path: string): Generator<Uint8Array> {
+  for (const chunk of streamFile(path)) {
+    yield Buffer.from(chunk);
+  }
+}

@@ -1,0 +1,38 @@
+/** Transport `oci:DIR[:TAG]`: an OCI image layout in a directory. */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { MAX_JSON_SIZE } from '../../oci/types.js';
+import { readRange } from '../../system/file-chunks.js';
+import type { Transport } from '../transport.js';
+import { splitTag } from './location.js';
+import { type LayoutFiles, openLayout, streamFile } from './reader.js';
+import { createOciWriter } from './writer.js';
+
+export const ociTransport: Transport = {
+  name: 'oci',
+  form: 'oci:DIR[:TAG]',
+  check: splitTag,
+  read: async (location, { platform }) => {
+    const { path, tag } = splitTag(location);
+    return openLayout(directoryFiles(path), `oci:${location}`, { tag, platform });
+  },
+  write: async (location) => {
+    const { path, tag } = splitTag(location);
+    return createOciWriter(path, tag);
+  },
+};
+
+function directoryFiles(directory: string): LayoutFiles {
+  return {
+    path: directory,
+    readAll: (name) => {
+      const path = join(directory, name);
+      return existsSync(path) ? readRange(path, 0, statSync(path).size, MAX_JSON_SIZE) : undefined;
+    },
+    stream: (name) => streamFile(join(directory, name)),
+    linkablePath: (name) => {
+      const path = join(directory, name);
+      return existsSync(path) ? path : undefined;
+    },
+  };
+}

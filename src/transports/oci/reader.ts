@@ -1,0 +1,122 @@
+/**
+ * Reads an image from an OCI image layout, which may be a directory or an archive:
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
+ */
+import type { ByteStream } from '../../bytes/stream.js';
+import { inContext, OstrataError, wrapError } from '../../errors.js';
+import { REF_NAME } from '../../oci/annotations.js';
+import { blobPath, INDEX_FILE } from '../../oci/image-layout.js';
+import { sha256Digest } from '../../oci/json.js';
+import { INDEX_MEDIA_TYPES } from '../../oci/media-types.js';
+import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
+import { type Descriptor, type ImageIndex, parseIndex, parseManifest } from '../../oci/types.js';
+import { type ChunkOptions, readChunks } from '../../system/file-chunks.js';
+import type { ImageReader } from '../transport.js';
+
+/** The files of a layout. They are named by their path in it, e.g. `blobs/sha256/HEX`. */
+export interface LayoutFiles {
+  /** The path of the layout, for messages. */
+  readonly path: string;
+  /** Returns all bytes of a small file, or undefined if it does not exist. */
+  readAll(name: string): Uint8Array | undefined;
+  /** Streams a file; throws `NOT_FOUND` if it does not exist. */
+  stream(name: string): ByteStream;
+  /** Returns the path of a file that can be hard-linked, or undefined if that is impossible. */
+  linkablePath(name: string): string | undefined;
+}
+
+/** Which image of a layout is meant. */
+export interface ImageChoice {
+  /** A layout that contains exactly one image needs no tag. */
+  readonly tag: string | undefined;
+  /** By default, the platform of this machine. It matters only for a tag that names an index. */
+  readonly platform: PlatformChoice | undefined;
+}
+
+/**
+ * Opens one image of a layout. Throws `NOT_FOUND` or `AMBIGUOUS` if there is not exactly one that
+ * fits, and `CORRUPT` if its index, manifest or config is damaged.
+ * @param name the image reference, for messages
+ */
+export function openLayout(files: LayoutFiles, name: string, choice: ImageChoice): ImageReader {
+  return inContext(`reading ${name}`, () => {
+    const entry = findManifest(files, choice);
+    const manifestBytes = readBlob(files, entry);
+    const manifest = parseManifest(manifestBytes);
+
+    return {
+      name,
+      manifestDigest: entry.digest,
+      manifestBytes,
+      manifest,
+      config: async () => inContext(`reading ${name}`, () => readBlob(files, manifest.config)),
+      blob: ({ digest }) => files.stream(blobPath(digest)),
+      blobFile: ({ digest }) => files.linkablePath(blobPath(digest)),
+    };
+  });
+}
+
+function findManifest(files: LayoutFiles, { tag, platform }: ImageChoice): Descriptor {
+  const index = parseIndex(readRequired(files, INDEX_FILE));
+  const entry = findEntry(index, tag, files.path);
+  if (!INDEX_MEDIA_TYPES.includes(entry.mediaType)) {
+    return entry;
+  }
+  const images = parseIndex(readBlob(files, entry));
+  return choosePlatform(images, platform ?? hostPlatform());
+}
+
+function findEntry(index: ImageIndex, tag: string | undefined, path: string): Descriptor {
+  const tags = index.manifests.map(({ annotations }) => annotations?.[REF_NAME]);
+  const knownTags = `tags: ${tags.filter(Boolean).join(', ') || 'none'}`;
+  if (tag !== undefined) {
+    const tagged = index.manifests[tags.indexOf(tag)];
+    if (tagged === undefined) {
+      throw new OstrataError('NOT_FOUND', `no image with tag ${tag} in ${path}; ${knownTags}`);
+    }
+    return tagged;
+  }
+
+  const [first, ...others] = index.manifests;
+  if (first === undefined) {
+    throw new OstrataError('NOT_FOUND', `no image in ${path}`);
+  }
+  if (others.length > 0) {
+    const count = index.manifests.length;
+    throw new OstrataError(
+      'AMBIGUOUS',
+      `${count} images in ${path}, name one of them; ${knownTags}`,
+    );
+  }
+  return first;
+}
+
+function readRequired(files: LayoutFiles, name: string): Uint8Array {
+  const bytes = files.readAll(name);
+  if (bytes === undefined) {
+    throw new OstrataError('NOT_FOUND', `${files.path} holds no ${name}`);
+  }
+  return bytes;
+}
+
+/** Returns a small blob; throws `CORRUPT` unless it has the size and digest of its descriptor. */
+function readBlob(files: LayoutFiles, { digest, size }: Descriptor): Uint8Array {
+  const bytes = readRequired(files, blobPath(digest));
+  if (bytes.length !== size) {
+    throw new OstrataError('CORRUPT', `blob ${digest}: ${bytes.length} bytes instead of ${size}`);
+  }
+  const computed = sha256Digest(bytes);
+  if (computed !== digest) {
+    throw new OstrataError('CORRUPT', `blob ${digest}: has the digest ${computed}`);
+  }
+  return bytes;
+}
+
+/** Streams a range of the file at `path`; errors are OstrataErrors that name the file. */
+export function* streamFile(path: string, options: ChunkOptions = {}): Generator<Uint8Array> {
+  try {
+    yield* readChunks(path, { ...options, followSymlink: true });
+  } catch (error) {
+    throw wrapError(`reading ${path}`, error);
+  }
+}

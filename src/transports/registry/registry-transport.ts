@@ -1,0 +1,54 @@
+/**
+ * Transports `registry:HOST/PATH` and `docker://HOST/PATH`, two names for an image in a registry.
+ * The HTTP client is loaded when it is needed, since most commands do not need it.
+ */
+import { OstrataError } from '../../errors.js';
+import type { Transport } from '../transport.js';
+import { type ImageReference, parseReference } from './reference.js';
+
+export const registryTransport = createTransport(
+  'registry',
+  'registry:HOST[:PORT]/PATH[:TAG]',
+  parseRegistryLocation,
+);
+export const dockerTransport = createTransport(
+  'docker',
+  'docker://HOST[:PORT]/PATH[:TAG]',
+  parseDockerLocation,
+);
+
+function createTransport(
+  name: string,
+  form: string,
+  parse: (location: string) => ImageReference,
+): Transport {
+  return {
+    name,
+    form,
+    check: parse,
+    reference: parse,
+    read: async (location, options) => {
+      const { openRegistryImage } = await import('./reader.js');
+      return openRegistryImage(parse(location), `${name}:${location}`, options);
+    },
+    write: async (location, options) => {
+      const { createRegistryImage } = await import('./writer.js');
+      return createRegistryImage(parse(location), `${name}:${location}`, options);
+    },
+  };
+}
+
+/** Also accepts `registry://HOST/PATH`, which some write. */
+function parseRegistryLocation(location: string): ImageReference {
+  return parseReference(location.replace(/^\/\//, ''));
+}
+
+function parseDockerLocation(location: string): ImageReference {
+  if (location.startsWith('//')) {
+    return parseReference(location.slice(2));
+  }
+  throw new OstrataError(
+    'USAGE',
+    `image reference ${JSON.stringify(`docker:${location}`)}: expected docker://...`,
+  );
+}

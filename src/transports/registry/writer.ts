@@ -1,0 +1,221 @@
+/**
+ * Writes an image to a registry:
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#push
+ */
+import { rm } from 'node:fs/promises';
+import type { ByteStream } from '../../bytes/stream.js';
+import { inContextAsync, OstrataError } from '../../errors.js';
+import { type Logger, silentLogger } from '../../log.js';
+import { sha256Digest } from '../../oci/json.js';
+import { OCI_MANIFEST } from '../../oci/media-types.js';
+import { type Descriptor, parseManifest } from '../../oci/types.js';
+import { readChunks } from '../../system/file-chunks.js';
+import {
+  largeFilesParent,
+  makeTemporaryDirectory,
+  type TemporaryDirectory,
+} from '../../system/temporary-directory.js';
+import { Semaphore } from '../semaphore.js';
+import type {
+  FinishedImage,
+  ImageReader,
+  ImageWriter,
+  Traffic,
+  TransportOptions,
+} from '../transport.js';
+import { RegistryClient } from './client.js';
+import { MAX_MESSAGE_SIZE, readAll } from './http.js';
+import type { ImageReference } from './reference.js';
+import {
+  type BlobSource,
+  cancelUpload,
+  hasBlob,
+  mountBlob,
+  startUpload,
+  Upload,
+} from './upload.js';
+
+/** Blobs that are uploaded at the same time, as many as by skopeo and podman. */
+const MAX_UPLOADS = 6;
+
+/** Prepares to push an image. Fails early if the registry does not let us push. */
+export async function createRegistryImage(
+  reference: ImageReference,
+  name: string,
+  options: TransportOptions,
+): Promise<ImageWriter> {
+  if (reference.tag === undefined) {
+    throw new OstrataError('USAGE', `${name}: an image is pushed to a tag, not a digest`);
+  }
+  const failure = new AbortController();
+  const signal = options.signal
+    ? AbortSignal.any([options.signal, failure.signal])
+    : failure.signal;
+
+  return inContextAsync(`preparing ${name}`, async () => {
+    const client = await RegistryClient.open(reference, 'pull,push', { ...options, signal });
+    const session = await startUpload(client);
+    const staging = await makeTemporaryDirectory('ostrata-', largeFilesParent());
+    const { log = silentLogger, traffic } = options;
+    return new RegistryWriter({ name, client, session, staging, failure, signal, log, traffic });
+  });
+}
+
+interface RegistryWriterSettings {
+  /** The image reference, for messages. */
+  readonly name: string;
+  readonly client: RegistryClient;
+  /** The upload session that proved our right to push. The first blob uses it. */
+  readonly session: URL;
+  readonly staging: TemporaryDirectory;
+  /** The failure of one blob, which ends the uploads of all others. */
+  readonly failure: AbortController;
+  /** Fires with `failure`, or when the caller cancels. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly traffic: Traffic | undefined;
+}
+
+class RegistryWriter implements ImageWriter {
+  readonly stagingDirectory: string;
+  readonly #settings: RegistryWriterSettings;
+  readonly #client: RegistryClient;
+  readonly #uploads = new Semaphore(MAX_UPLOADS);
+  /** Blobs by digest. A promise that rejects is reported when it is awaited. */
+  readonly #blobs = new Map<string, Promise<void>>();
+  #unusedSession: URL | undefined;
+
+  constructor(settings: RegistryWriterSettings) {
+    this.#settings = settings;
+    this.#client = settings.client;
+    this.stagingDirectory = settings.staging.path;
+    this.#unusedSession = settings.session;
+  }
+
+  /** Returns while the blob is still being uploaded. The file is removed afterwards. */
+  async addBlob(file: string, descriptor: Descriptor): Promise<void> {
+    const stream = (start: number) => readChunks(file, { offset: start, followSymlink: true });
+    this.#start(descriptor.digest, async () => {
+      await this.#provide({ descriptor, stream });
+      await rm(file, { force: true });
+    });
+  }
+
+  /** Returns while the blob is still being uploaded. A blob of the same registry is mounted. */
+  async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
+    const stream = (start: number) => skipBytes(from.blob(descriptor), start);
+    this.#start(descriptor.digest, () =>
+      inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
+        this.#provide({ descriptor, stream }, from),
+      ),
+    );
+  }
+
+  async commit({ config, manifest }: FinishedImage): Promise<void> {
+    await inContextAsync(`writing ${this.#settings.name}`, async () => {
+      this.#startConfig(config);
+      await Promise.all(this.#blobs.values());
+      // Last, because the manifest makes the image visible.
+      await this.#putManifest(manifest);
+    });
+    await this.discard();
+  }
+
+  async discard(): Promise<void> {
+    if (this.#unusedSession) {
+      await cancelUpload(this.#client, this.#unusedSession);
+    }
+    this.#unusedSession = undefined;
+    this.#settings.failure.abort();
+    await Promise.allSettled(this.#blobs.values());
+    this.#client.close();
+    await this.#settings.staging.remove();
+  }
+
+  #startConfig(config: Uint8Array): void {
+    const descriptor = { digest: sha256Digest(config), size: config.length };
+    const stream = (start: number) => [config.subarray(start)];
+    this.#start(descriptor.digest, () => this.#provide({ descriptor, stream }));
+  }
+
+  async #putManifest(manifest: Uint8Array): Promise<void> {
+    const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
+    const response = await this.#client.request({
+      method: 'PUT',
+      target: `manifests/${this.#client.reference.tag}`,
+      headers: { 'content-type': mediaType },
+      body: { length: manifest.length, stream: () => [manifest] },
+      expected: [201],
+    });
+    await readAll(response, MAX_MESSAGE_SIZE);
+
+    const stored = response.headers['docker-content-digest'];
+    const digest = sha256Digest(manifest);
+    if (stored !== undefined && stored !== digest) {
+      throw new OstrataError(
+        'CORRUPT',
+        `the registry has stored the manifest ${digest} as ${stored}`,
+      );
+    }
+  }
+
+  /** Starts to upload a blob unless that has been done. Throws if another blob has failed. */
+  #start(digest: string, upload: () => Promise<void>): void {
+    const { signal, failure } = this.#settings;
+    signal.throwIfAborted();
+    if (this.#blobs.has(digest)) {
+      return;
+    }
+    const blob = this.#uploads.run(async () => {
+      signal.throwIfAborted();
+      await upload();
+    });
+    blob.catch((error) => failure.abort(error));
+    this.#blobs.set(digest, blob);
+  }
+
+  /** Resolves when the repository has the blob. `from` is another image that may have it. */
+  async #provide(source: BlobSource, from?: ImageReader): Promise<void> {
+    const { log, traffic } = this.#settings;
+    const { digest, size } = source.descriptor;
+    if (await hasBlob(this.#client, source.descriptor)) {
+      log.info(`${digest} is already in the repository`);
+      return;
+    }
+
+    let session: URL | undefined;
+    const repository = this.#mountableFrom(from);
+    if (repository === undefined) {
+      session = this.#unusedSession;
+      this.#unusedSession = undefined;
+    } else {
+      this.#client.addScope(repository, 'pull');
+      session = await mountBlob(this.#client, digest, repository);
+      if (session === undefined) {
+        log.info(`${digest} is mounted from ${repository}`);
+        return;
+      }
+    }
+
+    await new Upload(this.#client, source, { session, traffic }).run();
+    log.info(`${digest} is uploaded, ${size} bytes`);
+  }
+
+  /** Returns another repository of the same registry that has the blobs of `from`. */
+  #mountableFrom(from: ImageReader | undefined): string | undefined {
+    const { host, repository } = this.#client.reference;
+    const other = from?.mountableFrom?.(host);
+    return other === repository ? undefined : other;
+  }
+}
+
+async function* skipBytes(stream: ByteStream, count: number): AsyncGenerator<Uint8Array> {
+  let left = count;
+  for await (const chunk of stream) {
+    const skipped = Math.min(left, chunk.length);
+    left -= skipped;
+    if (skipped < chunk.length) {
+      yield chunk.subarray(skipped);
+    }
+  }
+}

@@ -1,0 +1,34 @@
+/** Runs skopeo (https://github.com/containers/skopeo) and reports its errors in its own words. */
+
+import * as v from 'valibot';
+import { parseJson } from '../../bytes/json.js';
+import { OstrataError } from '../../errors.js';
+import { runProgram } from '../../system/program.js';
+
+/** Variables that may contain the password of a proxy. Destinations on this machine need no proxy. */
+const PROXY_VARIABLE = /^(https?|all)_proxy$/i;
+
+/** Runs skopeo until it ends. Its last message becomes the error's, with the code `IO`. */
+export async function runSkopeo(
+  args: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const variables = Object.entries(process.env);
+  const env = Object.fromEntries(variables.filter(([name]) => !PROXY_VARIABLE.test(name)));
+  const purpose = 'this transport';
+  const { code, stderr } = await runProgram('skopeo', args, { purpose, env, signal });
+  if (code !== 0) {
+    const message = lastMessage(stderr) || `ended with exit code ${code}`;
+    throw new OstrataError('IO', `skopeo: ${message}`);
+  }
+}
+
+/** Returns the message of the last log line, `time="..." level=fatal msg="..."`, else the last line. */
+export function lastMessage(stderr: string): string {
+  const quoted = [...stderr.matchAll(/ msg=("(?:[^"\\]|\\.)*")/g)].at(-1)?.[1];
+  try {
+    return parseJson(quoted ?? '', v.string());
+  } catch {
+    return stderr.trim().split('\n').at(-1) ?? '';
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * Transports that skopeo implements (containers-transports(5)). An image is copied through a private
+ * OCI image layout. `dir:` and `containers-storage:` keep digests; the others may compress layers in
+ * another way.
+ */
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { inContextAsync, OstrataError } from '../../errors.js';
+import {
+  largeFilesParent,
+  makeTemporaryDirectory,
+  type TemporaryDirectory,
+} from '../../system/temporary-directory.js';
+import { ociTransport } from '../oci/directory-transport.js';
+import { createOciWriter } from '../oci/writer.js';
+import type {
+  FinishedImage,
+  ImageReader,
+  ImageWriter,
+  Transport,
+  TransportOptions,
+} from '../transport.js';
+import { runSkopeo } from './program.js';
+
+/** The tag of the image in the private layout. */
+const TAG = 'image';
+
+interface SkopeoTransport {
+  readonly name: string;
+  /** The form of a location. */
+  readonly form: string;
+  /** Whether a copied image keeps the digests of its blobs and manifest. */
+  readonly keepsDigests: boolean;
+  /** Whether the part of a location before its first colon is the path that is written. */
+  readonly isPath: boolean;
+}
+
+const SKOPEO_TRANSPORTS: readonly SkopeoTransport[] = [
+  { name: 'dir', form: 'DIR', keepsDigests: true, isPath: true },
+  { name: 'docker-archive', form: 'FILE[:NAME:TAG]', keepsDigests: false, isPath: true },
+  { name: 'containers-storage', form: 'NAME[:TAG]', keepsDigests: true, isPath: false },
+  { name: 'docker-daemon', form: 'NAME:TAG', keepsDigests: false, isPath: false },
+];
+
+export const skopeoTransports: readonly Transport[] = SKOPEO_TRANSPORTS.map((transport) => {
+  const { name } = transport;
+  const form = `${name}:${transport.form}`;
+  return {
+    name,
+    form,
+    check: (location) => {
+      if (location === '') {
+        throw new OstrataError('USAGE', `image reference ${name}: expected ${form}`);
+      }
+    },
+    read: (location, options) => readBySkopeo(`${name}:${location}`, options),
+    write: (location, options) => writeBySkopeo(transport, location, options),
+  };
+});
+
+async function readBySkopeo(imgref: string, options: TransportOptions): Promise<ImageReader> {
+  return withStaging(`reading ${imgref}`, async (staging) => {
+    const layout = `${join(staging.path, 'layout')}:${TAG}`;
+    // Uncompressed layers are compressed on the way: told to leave them as they are, skopeo would
+    // still give them the media type of gzip.
+    await copy([...platformOptions(options), 'copy'], imgref, `oci:${layout}`, options);
+    const image = await ociTransport.read(layout, options);
+    return { ...image, name: imgref, close: staging.remove };
+  });
+}
+
+async function writeBySkopeo(
+  transport: SkopeoTransport,
+  location: string,
+  options: TransportOptions,
+): Promise<ImageWriter> {
+  const imgref = `${transport.name}:${location}`;
+  const path = transport.isPath ? location.split(':', 1)[0] : undefined;
+  const isNew = path !== undefined && !existsSync(path);
+  if (transport.name === 'docker-archive' && !isNew) {
+    throw new OstrataError(
+      'IO',
+      `${path} already exists; images cannot be added to an archive of Docker`,
+    );
+  }
+
+  return withStaging(`preparing ${imgref}`, async (staging) => {
+    // Fails early if skopeo is not installed.
+    await runSkopeo(['--version'], options.signal);
+    const directory = join(staging.path, 'layout');
+    const layout = await createOciWriter(directory, TAG);
+
+    const commit = async (image: FinishedImage) => {
+      await layout.commit(image);
+      const args = transport.keepsDigests ? ['copy', '--preserve-digests'] : ['copy'];
+      try {
+        await inContextAsync(`writing ${imgref}`, () =>
+          copy(args, `oci:${directory}:${TAG}`, imgref, options),
+        );
+      } catch (error) {
+        if (isNew) {
+          await rm(path, { recursive: true, force: true });
+        }
+        throw error;
+      }
+      await staging.remove();
+    };
+
+    return {
+      stagingDirectory: layout.stagingDirectory,
+      addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
+      mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
+      commit,
+      discard: staging.remove,
+    };
+  });
+}
+
+/** Runs `body`, which takes over a temporary directory. The directory is removed if `body` fails. */
+async function withStaging<T>(
+  context: string,
+  body: (staging: TemporaryDirectory) => Promise<T>,
+): Promise<T> {
+  return inContextAsync(context, async () => {
+    const staging = await makeTemporaryDirectory('ostrata-', largeFilesParent());
+    try {
+      return await body(staging);
+    } catch (error) {
+      await staging.remove();
+      throw error;
+    }
+  });
+}
+
+/**
+ * Copies an image. skopeo need not verify signatures here: one side is our private layout, and images
+ * that are already on this machine were verified when they were pulled.
+ */
+async function copy(
+  args: readonly string[],
+  from: string,
+  to: string,
+  { signal }: TransportOptions,
+): Promise<void> {
+  await runSkopeo(['--insecure-policy', ...args, '--quiet', from, to], signal);
+}
+
+function platformOptions({ platform }: TransportOptions): readonly string[] {
+  if (platform === undefined) {
+    return [];
+  }
+  const { os, architecture, variant } = platform;
+  const options = [`--override-os=${os}`, `--override-arch=${architecture}`];
+  return variant === undefined ? options : [...options, `--override-variant=${variant}`];
+}
