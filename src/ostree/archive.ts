@@ -1,47 +1,50 @@
 /**
- * Content objects of `archive` repositories: `HH/REST.filez` = header (file.ts), then raw deflate (RFC 1951).
+ * Reads the content objects of `archive` repositories: `HH/REST.filez` is a header
+ * (objects/file.ts), then the content as a raw deflate stream (RFC 1951).
  */
 import { closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInflateRaw, inflateRawSync } from 'node:zlib';
 import type { ByteStream } from '../bytes/stream.js';
-import { OstrataError, wrapError } from '../errors.js';
+import { errnoOf, OstrataError, wrapError } from '../errors.js';
 import { CHUNK_SIZE } from '../system/file-chunks.js';
 import type { ContentStore } from './content.js';
 import {
   decodeFilezHeader,
   decodeHeaderPrefix,
+  type FileInfo,
   fileType,
   HEADER_PREFIX_SIZE,
 } from './objects/file.js';
 import { objectPath } from './objects/object-name.js';
 import type { XattrsInterner } from './objects/xattr-list.js';
 
-/** First read of an object: holds the header of nearly all of them. */
-const HEADER_READ_SIZE = 1024;
-/** Objects up to this many bytes, both compressed and not, are inflated in one call. */
+/** Bytes read first from an object: enough for nearly all headers. */
+const FIRST_READ_SIZE = 1024;
+/** An object is inflated in one call if both of its sizes, in bytes, are at most this. */
 const MAX_SYNC_SIZE = 8 << 20;
 
 export class ArchiveStore implements ContentStore {
   readonly #objects: string;
   readonly #interner: XattrsInterner;
 
+  /** @param objects the directory that holds the objects */
   constructor(objects: string, interner: XattrsInterner) {
     this.#objects = objects;
     this.#interner = interner;
   }
 
-  info(checksum: string) {
-    const opened = openIfThere(this.#path(checksum));
-    if (opened === undefined) {
+  info(checksum: string): FileInfo | undefined {
+    const fd = openIfPresent(this.#path(checksum));
+    if (fd === undefined) {
       return undefined;
     }
     try {
-      const header = decodeFilezHeader(readHeader(opened));
+      const header = decodeFilezHeader(readHeader(fd));
       const { xattrs, bytes } = this.#interner.intern(header.xattrsBytes);
       return { ...header, type: fileType(header.mode), xattrs, xattrsBytes: bytes };
     } finally {
-      closeSync(opened);
+      closeSync(fd);
     }
   }
 
@@ -49,12 +52,13 @@ export class ArchiveStore implements ContentStore {
     const path = this.#path(checksum);
     const fd = openSync(path, 'r');
     try {
-      const headerSize = HEADER_PREFIX_SIZE + headerLength(fd);
-      const { size } = fstatSync(fd);
-      if (size - headerSize > MAX_SYNC_SIZE || info.size > MAX_SYNC_SIZE) {
-        return inflateStream(path, headerSize);
+      const prefix = readAt(fd, 0, HEADER_PREFIX_SIZE);
+      const contentStart = HEADER_PREFIX_SIZE + decodeHeaderPrefix(prefix);
+      const compressedSize = fstatSync(fd).size - contentStart;
+      if (Math.max(compressedSize, info.size) > MAX_SYNC_SIZE) {
+        return inflateStream(path, contentStart);
       }
-      return inflateWhole(readFileSync(fd), headerSize, info.size, path);
+      return inflateAll(readFileSync(fd).subarray(contentStart), info.size, path);
     } finally {
       closeSync(fd);
     }
@@ -65,23 +69,20 @@ export class ArchiveStore implements ContentStore {
   }
 }
 
-function openIfThere(path: string): number | undefined {
+function openIfPresent(path: string): number | undefined {
   try {
     return openSync(path, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    if (errnoOf(error) === 'ENOENT') {
       return undefined;
     }
     throw error;
   }
 }
 
-function headerLength(fd: number): number {
-  return decodeHeaderPrefix(readAt(fd, 0, HEADER_PREFIX_SIZE));
-}
-
+/** Returns the header without its prefix. */
 function readHeader(fd: number): Uint8Array {
-  const start = readAt(fd, 0, HEADER_READ_SIZE);
+  const start = readAt(fd, 0, FIRST_READ_SIZE);
   const end = HEADER_PREFIX_SIZE + decodeHeaderPrefix(start.subarray(0, HEADER_PREFIX_SIZE));
   const bytes = end <= start.length ? start : readAt(fd, 0, end);
   if (bytes.length < end) {
@@ -90,7 +91,7 @@ function readHeader(fd: number): Uint8Array {
   return bytes.subarray(HEADER_PREFIX_SIZE, end);
 }
 
-/** Up to `length` bytes from `position`, fewer at the end of the file. */
+/** Reads up to `length` bytes from `position` on, fewer at the end of the file. */
 function readAt(fd: number, position: number, length: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(length);
   let at = 0;
@@ -104,16 +105,14 @@ function readAt(fd: number, position: number, length: number): Uint8Array {
   return bytes.subarray(0, at);
 }
 
-/** `maxOutputLength` bounds what a false size can make zlib allocate; one byte more than the size shows that it was false. */
-function* inflateWhole(
-  filez: Uint8Array,
-  start: number,
-  size: number,
-  path: string,
-): Iterable<Uint8Array> {
+/**
+ * `maxOutputLength` bounds the memory that zlib allocates for a deflate bomb. One byte more than
+ * the stated size is allowed, so that the check of the content sees that the size is false.
+ */
+function* inflateAll(deflated: Uint8Array, size: number, path: string): Iterable<Uint8Array> {
   let content: Uint8Array;
   try {
-    content = inflateRawSync(filez.subarray(start), { maxOutputLength: size + 1 });
+    content = inflateRawSync(deflated, { maxOutputLength: size + 1 });
   } catch (error) {
     throw inflateError(path, error);
   }
@@ -127,9 +126,7 @@ async function* inflateStream(path: string, start: number): AsyncIterable<Uint8A
   const inflate = createInflateRaw({ chunkSize: CHUNK_SIZE });
   source.on('error', (error) => inflate.destroy(error));
   try {
-    for await (const chunk of source.pipe(inflate)) {
-      yield chunk as Uint8Array;
-    }
+    yield* source.pipe(inflate);
   } catch (error) {
     throw inflateError(path, error);
   } finally {
@@ -138,12 +135,12 @@ async function* inflateStream(path: string, start: number): AsyncIterable<Uint8A
   }
 }
 
+/** Errors of zlib are `CORRUPT`; others, of the file, keep their code. */
 function inflateError(path: string, error: unknown): OstrataError {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const code = errnoOf(error) ?? '';
   if (!code.startsWith('Z_') && code !== 'ERR_BUFFER_TOO_LARGE') {
     return wrapError(`reading ${path}`, error);
   }
-  return new OstrataError('CORRUPT', `inflating ${path}: ${(error as Error).message}`, {
-    cause: error,
-  });
+  const { message } = wrapError(`inflating ${path}`, error);
+  return new OstrataError('CORRUPT', message, { cause: error });
 }

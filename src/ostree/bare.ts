@@ -1,9 +1,11 @@
 /**
- * Content objects of the bare modes: `HH/REST.file` holds the bytes themselves, and
- *   bare               owner, mode and xattrs of the file are the object's; symlinks are symlinks;
- *   bare-user          xattr `user.ostreemeta` holds them; a symlink is a file with the target and a NUL (older writers: none);
- *   bare-user-only     the mode is the file's; root owns it and there are no xattrs;
- *   bare-split-xattrs  as bare, but the xattrs are the content of `HH/REST.file-xattrs-link`.
+ * Reads the content objects of the bare repository modes. `HH/REST.file` holds the content itself,
+ * and
+ *   bare               owner, mode and xattrs of the file are those of the object; symlinks are symlinks;
+ *   bare-user          the xattr `user.ostreemeta` holds them; a symlink is a regular file that holds the
+ *                      target and a NUL, which older writers left out;
+ *   bare-user-only     the mode is that of the file; root owns every object, and none has xattrs;
+ *   bare-split-xattrs  as bare, but `HH/REST.file-xattrs-link` holds the xattrs.
  */
 import { lstatSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import type { BufferSource } from '../bytes/stream.js';
@@ -13,30 +15,24 @@ import { OstrataError } from '../errors.js';
 import { readChunks } from '../system/file-chunks.js';
 import { getXattr, listXattrs } from '../system/xattr.js';
 import type { ContentStore } from './content.js';
-import { decodeOwnerModeXattrs } from './objects/dirmeta.js';
+import { decodeOwnerModeXattrs, type OwnerModeXattrs } from './objects/dirmeta.js';
 import { type FileInfo, fileType } from './objects/file.js';
 import { objectPath } from './objects/object-name.js';
 import { encodeXattrs, MAX_XATTRS_SIZE, type XattrsInterner } from './objects/xattr-list.js';
 
-export type BareMode = 'bare' | 'bare-user' | 'bare-user-only' | 'bare-split-xattrs';
+type BareMode = 'bare' | 'bare-user' | 'bare-user-only' | 'bare-split-xattrs';
 
 /** Longest symlink target with its NUL (PATH_MAX). */
 const MAX_TARGET_SIZE = 4096;
-
-interface Attributes {
-  readonly uid: number;
-  readonly gid: number;
-  readonly mode: number;
-  readonly xattrsBytes: Uint8Array;
-}
 
 export class BareStore implements ContentStore {
   readonly #objects: string;
   readonly #mode: BareMode;
   readonly #interner: XattrsInterner;
-  /** By what {@link listXattrs} gives. */
-  readonly #serialised = new Map<string, Uint8Array>();
+  /** Serialized xattrs by the bytes that the system listed. */
+  readonly #serialized = new Map<string, Uint8Array>();
 
+  /** @param objects the directory that holds the objects */
   constructor(objects: string, mode: BareMode, interner: XattrsInterner) {
     this.#objects = objects;
     this.#mode = mode;
@@ -49,17 +45,17 @@ export class BareStore implements ContentStore {
     if (stat === undefined) {
       return undefined;
     }
+
     const { uid, gid, mode, xattrsBytes } = this.#attributes(path, stat);
     const { xattrs, bytes } = this.#interner.intern(xattrsBytes);
     const common = { uid, gid, mode, xattrs, xattrsBytes: bytes };
-    if (fileType(mode) === 'file') {
-      if (!stat.isFile()) {
-        throw new OstrataError('CORRUPT', `${path} is no regular file`);
-      }
-      return { ...common, type: 'file', size: stat.size };
+    if (fileType(mode) === 'symlink') {
+      return { ...common, type: 'symlink', size: 0, target: readTarget(path, stat) };
     }
-    const target = stat.isSymbolicLink() ? readlinkSync(path, 'buffer') : readTarget(path, stat);
-    return { ...common, type: 'symlink', size: 0, target: targetText(target) };
+    if (!stat.isFile()) {
+      throw new OstrataError('CORRUPT', `${path} is not a regular file`);
+    }
+    return { ...common, type: 'file', size: stat.size };
   }
 
   read(
@@ -71,10 +67,11 @@ export class BareStore implements ContentStore {
   }
 
   #path(checksum: string): string {
-    return `${this.#objects}/${objectPath(checksum, 'file')}`; // join() takes as long as a system call
+    // Not by join(), which takes as long as a system call.
+    return `${this.#objects}/${objectPath(checksum, 'file')}`;
   }
 
-  #attributes(path: string, { uid, gid, mode }: Stats): Attributes {
+  #attributes(path: string, { uid, gid, mode }: Stats): OwnerModeXattrs {
     switch (this.#mode) {
       case 'bare':
         return { uid, gid, mode, xattrsBytes: this.#inodeXattrs(path) };
@@ -87,20 +84,26 @@ export class BareStore implements ContentStore {
       }
       case 'bare-user-only':
         return { uid: 0, gid: 0, mode, xattrsBytes: new Uint8Array() };
-      case 'bare-split-xattrs':
-        return { uid, gid, mode, xattrsBytes: readBounded(`${path}-xattrs-link`, MAX_XATTRS_SIZE) };
+      case 'bare-split-xattrs': {
+        const xattrsBytes = readBounded(`${path}-xattrs-link`, MAX_XATTRS_SIZE);
+        return { uid, gid, mode, xattrsBytes };
+      }
     }
   }
 
-  /** The inode's attributes, serialised. Distinct sets are few: each is checked, sorted and serialised once. */
+  /** Serializes the xattrs of an inode. Distinct sets are few, so each is sorted only once. */
   #inodeXattrs(path: string): Uint8Array {
-    const xattrs = listXattrs(path);
+    const listed = listXattrs(path);
     let key = '';
-    for (const [name, value] of xattrs) {
+    for (const [name, value] of listed) {
       key += `${latin1(name)}\0${value.length}\0${latin1(value)}`;
     }
-    const bytes = this.#serialised.get(key) ?? encodeXattrs(inodeXattrs(path, xattrs));
-    this.#serialised.set(key, bytes);
+
+    let bytes = this.#serialized.get(key);
+    if (bytes === undefined) {
+      bytes = encodeXattrs(inodeXattrs(path, listed));
+      this.#serialized.set(key, bytes);
+    }
     return bytes;
   }
 }
@@ -109,7 +112,10 @@ function latin1({ buffer, byteOffset, length }: Uint8Array): string {
   return Buffer.from(buffer, byteOffset, length).toString('latin1');
 }
 
-/** Attributes of `path`, sorted; those without a value are left out, as libostree (libglnx, read_xattr_name_array) does. */
+/**
+ * Returns the extended attributes of the inode at `path`, sorted by name. Leaves out those with an
+ * empty value, as libostree does (read_xattr_name_array in libglnx).
+ */
 export function inodeXattrs(path: string, listed = listXattrs(path)): Xattrs {
   const xattrs: [string, Uint8Array][] = [];
   for (const [bytes, value] of listed) {
@@ -124,7 +130,18 @@ export function inodeXattrs(path: string, listed = listXattrs(path)): Xattrs {
   return new Map(xattrs.sort(([a], [b]) => compareUtf8(a, b)));
 }
 
-function readTarget(path: string, stat: Stats): Uint8Array {
+/** Reads the target of a symlink, which a bare-user repository keeps in a regular file. */
+function readTarget(path: string, stat: Stats): string {
+  const bytes = stat.isSymbolicLink() ? readlinkSync(path, 'buffer') : readTargetFile(path, stat);
+  const text = decodeUtf8(bytes);
+  if (text === undefined || text === '' || text.includes('\0')) {
+    const shown = JSON.stringify(Buffer.from(bytes).toString());
+    throw new OstrataError('CORRUPT', `symlink target ${shown}`);
+  }
+  return text;
+}
+
+function readTargetFile(path: string, stat: Stats): Uint8Array {
   if (stat.size > MAX_TARGET_SIZE) {
     throw new OstrataError(
       'LIMIT',
@@ -133,17 +150,6 @@ function readTarget(path: string, stat: Stats): Uint8Array {
   }
   const bytes = readFileSync(path);
   return bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes;
-}
-
-function targetText(bytes: Uint8Array): string {
-  const text = decodeUtf8(bytes);
-  if (text === undefined || text === '' || text.includes('\0')) {
-    throw new OstrataError(
-      'CORRUPT',
-      `symlink target ${JSON.stringify(Buffer.from(bytes).toString())}`,
-    );
-  }
-  return text;
 }
 
 function readBounded(path: string, limit: number): Uint8Array {

@@ -1,6 +1,7 @@
 /**
- * A repository's `config`, ostree.repo-config(5). Of its group `core`: `repo_version` (1), `mode`, `parent` (a repository
- * that also holds objects and refs), `fsync`, `min-free-space-percent` and `-size`; of `archive`: `zlib-level`.
+ * The file `config` of a repository, ostree.repo-config(5). Read are, from the group `core`:
+ * `repo_version` (1), `mode`, `parent` (a repository that is searched for missing objects and
+ * refs), `fsync`, `min-free-space-percent` and `min-free-space-size`; from `archive`: `zlib-level`.
  */
 import { OstrataError } from '../errors.js';
 import { parseKeyFile } from './keyfile.js';
@@ -10,20 +11,31 @@ export type RepoMode = (typeof MODES)[number];
 
 export interface RepoConfig {
   readonly mode: RepoMode;
+  /** Path of the parent repository, absolute or relative to this one. */
   readonly parent?: string | undefined;
-  /** Whether what is written must be on the disk before it counts; true by default. */
+  /** Whether what is written must be on the disk before it counts. */
   readonly fsync: boolean;
-  /** What must stay free on the file system: bytes, or a part of it from 0 to 1. */
+  /** What must stay free on the file system: bytes, or a part of its size from 0 to 1. */
   readonly minFree: { readonly bytes: number } | { readonly part: number };
-  /** 1 to 9, of content in an archive repository. */
+  /** Compression level of content in an archive repository, 0 to 9. */
   readonly zlibLevel: number;
 }
 
 /** Defaults of libostree. */
 const MIN_FREE_PERCENT = 3;
 const ZLIB_LEVEL = 6;
-const UNITS: Readonly<Record<string, number>> = { M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
+/** Bytes of the units of `min-free-space-size`. */
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['MB', 2 ** 20],
+  ['GB', 2 ** 30],
+  ['TB', 2 ** 40],
+]);
+
+/**
+ * Parses the text of a `config`. `UNSUPPORTED` for other versions and modes, `CORRUPT` for bad
+ * values.
+ */
 export function parseConfig(text: string): RepoConfig {
   const file = parseKeyFile(text);
   const core = file.get('core') ?? new Map<string, string>();
@@ -34,20 +46,13 @@ export function parseConfig(text: string): RepoConfig {
       `config has repo_version ${JSON.stringify(version ?? '')}, expected "1"`,
     );
   }
-  const parent = core.get('parent');
-  const minSize = core.get('min-free-space-size');
-  const percent = integer(
-    core.get('min-free-space-percent'),
-    'min-free-space-percent',
-    MIN_FREE_PERCENT,
-    99,
-  );
+
   return {
     mode: parseMode(core.get('mode') ?? 'bare'),
-    ...(parent && { parent }),
+    parent: core.get('parent') || undefined,
     fsync: core.get('fsync') !== 'false',
-    minFree: minSize === undefined ? { part: percent / 100 } : { bytes: parseSize(minSize) },
-    zlibLevel: integer(file.get('archive')?.get('zlib-level'), 'zlib-level', ZLIB_LEVEL, 9),
+    minFree: parseMinFree(core),
+    zlibLevel: parseInteger(file.get('archive'), 'zlib-level', ZLIB_LEVEL, 9),
   };
 }
 
@@ -63,7 +68,19 @@ function parseMode(text: string): RepoMode {
   return mode;
 }
 
-function integer(text: string | undefined, key: string, fallback: number, highest: number): number {
+function parseMinFree(core: ReadonlyMap<string, string>): RepoConfig['minFree'] {
+  const percent = parseInteger(core, 'min-free-space-percent', MIN_FREE_PERCENT, 99);
+  const size = core.get('min-free-space-size');
+  return size === undefined ? { part: percent / 100 } : { bytes: parseSize(size) };
+}
+
+function parseInteger(
+  group: ReadonlyMap<string, string> | undefined,
+  key: string,
+  fallback: number,
+  highest: number,
+): number {
+  const text = group?.get(key);
   if (text === undefined) {
     return fallback;
   }
@@ -75,12 +92,13 @@ function integer(text: string | undefined, key: string, fallback: number, highes
 }
 
 function parseSize(text: string): number {
-  const [, digits, unit = ''] = /^([0-9]+)([MGT])B$/.exec(text) ?? [];
-  if (digits === undefined) {
+  const [, digits, unitName = ''] = /^([0-9]+)(.*)$/.exec(text) ?? [];
+  const unit = UNITS.get(unitName);
+  if (digits === undefined || unit === undefined) {
     throw new OstrataError(
       'CORRUPT',
       `config has min-free-space-size=${text}, expected a number with MB, GB or TB`,
     );
   }
-  return Number(digits) * (UNITS[unit] as number);
+  return Number(digits) * unit;
 }

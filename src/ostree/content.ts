@@ -1,18 +1,25 @@
-/** How a repository keeps its content objects: the seam between {@link OstreeRepo} and its modes. */
+/**
+ * How a repository keeps its content objects: the seam between {@link OstreeRepo} and its modes.
+ */
 import type { Hash } from 'node:crypto';
 import type { BufferSource, ByteStream } from '../bytes/stream.js';
 import { OstrataError, wrapError } from '../errors.js';
 import { type FileHeader, type FileInfo, startFileChecksum } from './objects/file.js';
 
+/** Reads content objects, without verifying their checksums. */
 export interface ContentStore {
-  /** What is known of an object without its bytes; undefined where it is not there. Not verified. */
+  /** Returns what is known of an object without its bytes, or undefined if it is not there. */
   info(checksum: string): FileInfo | undefined;
-  /** The bytes of a regular file, not verified. In `buffers`, asked anew for each chunk, where the store can. */
+  /**
+   * Reads the content of a regular file.
+   * @param buffers memory for the chunks, asked for before each; ignored by stores that inflate
+   */
   read(checksum: string, info: FileInfo, buffers?: BufferSource): ByteStream;
 }
 
 /**
- * Passes `content` on and fails at its end unless it has the size and the checksum of the object.
+ * Passes `content` on. Throws `CORRUPT` at its end unless it has the size and the checksum of the
+ * object.
  * @param context what errors begin with, e.g. `reading file object 1234 of /repo`
  */
 export function verified(
@@ -27,7 +34,7 @@ export function verified(
     : verifiedAsync(content, check, context);
 }
 
-/** Fails unless a symlink, which is nothing but a header, has its checksum. */
+/** Throws `CORRUPT` unless a symlink, which has no content, has the checksum of the object. */
 export function verifySymlink(info: FileHeader, checksum: string): void {
   new ContentCheck(info, checksum).finish();
 }
@@ -64,6 +71,7 @@ async function* verifiedAsync(
   }
 }
 
+/** Compares content with the size and the checksum of its object. */
 class ContentCheck {
   readonly #hash: Hash;
   readonly #size: number;

@@ -1,29 +1,37 @@
-/** GKeyFile, the form of a repository's `config` and of `remotes.d/*.conf`: https://docs.gtk.org/glib/struct.KeyFile.html */
+/**
+ * GKeyFile, the format of a repository's `config` and of `remotes.d/*.conf`: groups `[NAME]` of
+ * lines `key=value`. Spec: https://docs.gtk.org/glib/struct.KeyFile.html
+ */
 import { OstrataError } from '../errors.js';
 
-/** Groups by name, each with its keys; of a key or group given twice the last value counts, as in GLib. */
-export type KeyFile = ReadonlyMap<string, ReadonlyMap<string, string>>;
+/**
+ * Keys and values by group. If a key is given twice, also in two parts of a group, the last counts.
+ */
+type KeyFile = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
+/**
+ * Parses a key file; keys before the first group are ignored. `CORRUPT` for lines of another form.
+ */
 export function parseKeyFile(text: string): KeyFile {
   const groups = new Map<string, Map<string, string>>();
-  // Keys before the first group belong to none.
-  let group = '';
+  let group: Map<string, string> | undefined;
   for (const line of text.split('\n').map((each) => each.trim())) {
     if (line === '' || line.startsWith('#')) {
       continue;
     }
+
     if (line.startsWith('[') && line.endsWith(']')) {
-      group = line.slice(1, -1);
-      if (!groups.has(group)) {
-        groups.set(group, new Map());
-      }
+      const name = line.slice(1, -1);
+      group = groups.get(name) ?? new Map<string, string>();
+      groups.set(name, group);
       continue;
     }
+
     const equals = line.indexOf('=');
     if (equals < 0) {
-      throw new OstrataError('CORRUPT', `config line ${JSON.stringify(line)} is no key=value`);
+      throw new OstrataError('CORRUPT', `config line ${JSON.stringify(line)} is not key=value`);
     }
-    groups.get(group)?.set(line.slice(0, equals).trimEnd(), line.slice(equals + 1).trimStart());
+    group?.set(line.slice(0, equals).trimEnd(), line.slice(equals + 1).trimStart());
   }
   return groups;
 }

@@ -1,135 +1,158 @@
-/** From a name to a commit: refs (`refs/heads/`, `refs/remotes/`), commit ids and their unique beginnings, `^`. */
+/**
+ * Resolves names to commits: refs (`refs/heads/` and `refs/remotes/`), checksums of commits and
+ * their unique beginnings, and `^` for parents.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OstrataError, wrapError } from '../errors.js';
+import { errnoOf, OstrataError, wrapError } from '../errors.js';
 import { isChecksum } from './objects/object-name.js';
 
-/** The parts of a repository that names are looked up in. */
-export interface RefRepository {
+/** What resolving needs of a repository. */
+interface RefRepository {
   readonly path: string;
-  /** Where refs and objects are looked for that are not here. */
+  /** Is searched for what is not found here. */
   readonly parent: RefRepository | undefined;
   loadCommit(checksum: string): { readonly parsed: { readonly parent?: string | undefined } };
 }
 
-/** Components of a ref or remote name, as ostree_validate_rev takes them; no leading dot, so no `..` either. */
-const REF_NAME = /^[\p{L}\p{N}_][-.\p{L}\p{N}_]*(\/[\p{L}\p{N}_][-.\p{L}\p{N}_]*)*$/u;
-const ABBREVIATED_ID = /^[0-9a-f]{1,63}$/;
-/** What reading a ref that is not there, or is a folder of refs, can meet. */
-const NOT_A_REF = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
+/** Component of a ref name, as ostree_validate_rev accepts it. It cannot begin with a dot. */
+const COMPONENT = '[\\p{L}\\p{N}_][-.\\p{L}\\p{N}_]*';
+const REF_NAME = new RegExp(`^${COMPONENT}(/${COMPONENT})*$`, 'u');
+const REMOTE_NAME = new RegExp(`^${COMPONENT}$`, 'u');
+const ABBREVIATED_CHECKSUM = /^[0-9a-f]{1,63}$/;
 
-/** Whether ostree takes `name` for a ref (without a remote). */
+/** Errors of reading a ref that does not exist, or that is a directory of refs. */
+const NOT_A_REF: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
+
+/** Whether ostree accepts `name` as the name of a ref, without a remote. */
 export function isRefName(name: string): boolean {
   return REF_NAME.test(name);
 }
 
-/** See `OstreeRepo.resolve`. A ref comes before an abbreviated id that reads the same. */
+/** See `OstreeRepo.resolve`. A ref precedes an abbreviated checksum that reads the same. */
 export function resolveRev(repo: RefRepository, rev: string): string {
   const name = rev.replace(/\^+$/, '');
-  const found = resolveName(repo, name);
+  let checksum = resolveName(repo, name);
+  for (let steps = rev.length - name.length; steps > 0; steps--) {
+    checksum = parentOf(repo, checksum);
+  }
+  return checksum;
+}
+
+function resolveName(repo: RefRepository, name: string): string {
+  const found = isChecksum(name)
+    ? findCommit(repo, name)
+    : (resolveRef(repo, name) ?? resolveAbbreviated(repo, name));
   if (found === undefined) {
     throw new OstrataError(
       'NOT_FOUND',
       `no ref or commit ${JSON.stringify(name)} in ostree repository ${repo.path}`,
     );
   }
-  let checksum: string = found;
-  for (let steps = rev.length - name.length; steps > 0; steps--) {
-    const { parent } = repo.loadCommit(checksum).parsed;
-    if (parent === undefined) {
-      throw new OstrataError('NOT_FOUND', `commit ${checksum} in ${repo.path} has no parent`);
-    }
-    checksum = parent;
+  return found;
+}
+
+function parentOf(repo: RefRepository, checksum: string): string {
+  const { parent } = repo.loadCommit(checksum).parsed;
+  if (parent === undefined) {
+    throw new OstrataError('NOT_FOUND', `commit ${checksum} in ${repo.path} has no parent`);
   }
+  return parent;
+}
+
+/** Resolves `REMOTE:REF` or `REF`, which is searched in `refs/heads` first, then in all remotes. */
+function resolveRef(repo: RefRepository, rev: string): string | undefined {
+  const colon = rev.indexOf(':');
+  const ref = rev.slice(colon + 1);
+  if (!isRefName(ref)) {
+    return undefined;
+  }
+
+  if (colon >= 0) {
+    const remote = rev.slice(0, colon);
+    return REMOTE_NAME.test(remote) ? resolveRemoteRef(repo, remote, ref) : undefined;
+  }
+  return (
+    readRef(repo, `heads/${ref}`) ??
+    resolveInAnyRemote(repo, ref) ??
+    (repo.parent && resolveRef(repo.parent, ref))
+  );
+}
+
+function resolveRemoteRef(repo: RefRepository, remote: string, ref: string): string | undefined {
+  return (
+    readRef(repo, `remotes/${remote}/${ref}`) ??
+    (repo.parent && resolveRemoteRef(repo.parent, remote, ref))
+  );
+}
+
+function resolveInAnyRemote(repo: RefRepository, ref: string): string | undefined {
+  const found = new Set<string>();
+  for (const remote of namesIn(join(repo.path, 'refs', 'remotes'))) {
+    const checksum = readRef(repo, `remotes/${remote}/${ref}`);
+    if (checksum !== undefined) {
+      found.add(checksum);
+    }
+  }
+  if (found.size > 1) {
+    throw new OstrataError(
+      'AMBIGUOUS',
+      `${found.size} remotes of ${repo.path} have different commits as ${ref}`,
+    );
+  }
+  const [checksum] = found;
   return checksum;
 }
 
-function resolveName(repo: RefRepository, name: string): string | undefined {
-  if (isChecksum(name)) {
-    return [...commitsStartingWith(repo, name)][0];
-  }
-  return resolveRef(repo, name) ?? resolveAbbreviated(repo, name);
-}
-
-/** A name without a remote is taken from `refs/heads`, else from the remotes that have it. */
-function resolveRef(repo: RefRepository, rev: string): string | undefined {
-  const colon = rev.indexOf(':');
-  const remote = colon < 0 ? undefined : rev.slice(0, colon);
-  const ref = rev.slice(colon + 1);
-  if (
-    !isRefName(ref) ||
-    (remote !== undefined && (!REF_NAME.test(remote) || remote.includes('/')))
-  ) {
-    return undefined;
-  }
-  const remotes = join(repo.path, 'refs', 'remotes');
-  const local =
-    remote === undefined
-      ? readRef(repo, `heads/${ref}`)
-      : readRef(repo, `remotes/${remote}/${ref}`);
-  if (local !== undefined) {
-    return local;
-  }
-  if (remote === undefined) {
-    const fromRemotes = namesIfThere(remotes).map((name) =>
-      readRef(repo, `remotes/${name}/${ref}`),
-    );
-    const found = new Set(fromRemotes.filter((checksum) => checksum !== undefined));
-    if (found.size > 1) {
-      throw new OstrataError(
-        'AMBIGUOUS',
-        `${found.size} remotes of ${repo.path} have different commits as ${rev}`,
-      );
-    }
-    if (found.size === 1) {
-      return [...found][0];
-    }
-  }
-  return repo.parent && resolveRef(repo.parent, rev);
-}
-
-/** The commit a file below `refs/` names, e.g. `heads/os`; undefined where there is no such file. */
-export function readRef(repo: RefRepository, place: string): string | undefined {
-  const path = join(repo.path, 'refs', place);
+/**
+ * Reads the checksum in a file below `refs/`. Returns undefined if there is no such file.
+ * @param path e.g. `heads/os`
+ */
+export function readRef(repo: Pick<RefRepository, 'path'>, path: string): string | undefined {
+  const file = join(repo.path, 'refs', path);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8').trimEnd();
+    text = readFileSync(file, 'utf8').trimEnd();
   } catch (error) {
-    if (NOT_A_REF.has((error as NodeJS.ErrnoException).code ?? '')) {
+    if (NOT_A_REF.has(errnoOf(error) ?? '')) {
       return undefined;
     }
-    throw wrapError(`reading ${path}`, error);
+    throw wrapError(`reading ${file}`, error);
   }
+
   if (!isChecksum(text)) {
-    throw new OstrataError('CORRUPT', `${path} holds ${JSON.stringify(text.slice(0, 80))}`);
+    throw new OstrataError('CORRUPT', `${file} holds ${JSON.stringify(text.slice(0, 80))}`);
   }
   return text;
 }
 
-function resolveAbbreviated(repo: RefRepository, rev: string): string | undefined {
-  if (!ABBREVIATED_ID.test(rev)) {
-    return undefined;
-  }
-  const found = commitsStartingWith(repo, rev);
+function resolveAbbreviated(repo: RefRepository, beginning: string): string | undefined {
+  return ABBREVIATED_CHECKSUM.test(beginning) ? findCommit(repo, beginning) : undefined;
+}
+
+/** Finds the commit whose checksum begins with `beginning`. `AMBIGUOUS` if there are several. */
+function findCommit(repo: RefRepository, beginning: string): string | undefined {
+  const found = commitsThatBeginWith(repo, beginning);
   if (found.size > 1) {
     throw new OstrataError(
       'AMBIGUOUS',
-      `${found.size} commits in ostree repository ${repo.path} begin with ${rev}`,
+      `${found.size} commits in ostree repository ${repo.path} begin with ${beginning}`,
     );
   }
-  return [...found][0];
+  const [checksum] = found;
+  return checksum;
 }
 
-function commitsStartingWith(repo: RefRepository, start: string): Set<string> {
-  const found = repo.parent ? commitsStartingWith(repo.parent, start) : new Set<string>();
+function commitsThatBeginWith(repo: RefRepository, beginning: string): Set<string> {
+  const found = repo.parent ? commitsThatBeginWith(repo.parent, beginning) : new Set<string>();
   const objects = join(repo.path, 'objects');
-  for (const folder of namesIfThere(objects)) {
-    if (folder.length !== 2 || !folder.startsWith(start.slice(0, 2))) {
+  for (const folder of namesIn(objects)) {
+    if (folder.length !== 2 || !folder.startsWith(beginning.slice(0, 2))) {
       continue;
     }
-    for (const name of namesIfThere(join(objects, folder))) {
+    for (const name of namesIn(join(objects, folder))) {
       const checksum = folder + name.replace(/\.commit$/, '');
-      if (isChecksum(checksum) && checksum.startsWith(start)) {
+      if (isChecksum(checksum) && checksum.startsWith(beginning)) {
         found.add(checksum);
       }
     }
@@ -137,11 +160,12 @@ function commitsStartingWith(repo: RefRepository, start: string): Set<string> {
   return found;
 }
 
-function namesIfThere(path: string): string[] {
+/** Returns the sorted names in a directory, none if it does not exist. */
+function namesIn(path: string): string[] {
   try {
     return readdirSync(path).sort();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    if (errnoOf(error) === 'ENOENT') {
       return [];
     }
     throw wrapError(`listing ${path}`, error);

@@ -1,8 +1,11 @@
-/** Reading an ostree repository in any of its modes, without libostree. Everything read is verified by its checksum. */
+/**
+ * Reads an ostree repository in any of its modes, without libostree. Everything that is read is
+ * verified by its checksum, except detached metadata, which has none.
+ */
 import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
 import type { BufferSource, ByteStream } from '../bytes/stream.js';
-import { inContext, OstrataError, wrapError } from '../errors.js';
+import { errnoOf, inContext, OstrataError, wrapError } from '../errors.js';
 import { ArchiveStore } from './archive.js';
 import { BareStore } from './bare.js';
 import { parseConfig, type RepoConfig, type RepoMode } from './config.js';
@@ -14,29 +17,31 @@ import type { FileInfo } from './objects/file.js';
 import {
   MAX_METADATA_SIZE,
   type MetadataKind,
+  type ObjectKind,
   objectPath,
   sha256Hex,
 } from './objects/object-name.js';
 import { XattrsInterner } from './objects/xattr-list.js';
 import { resolveRev } from './refs.js';
 
-/** Repositories that refer to a parent that refers to a parent: more is taken for a loop. */
+/** Longest chain of parent repositories; a longer one is taken for a loop. */
 const MAX_PARENTS = 8;
 
-/** A metadata object: as it is stored, and what it says. */
+/** A metadata object. */
 export interface Loaded<T> {
   readonly checksum: string;
+  /** As it is stored. */
   readonly bytes: Uint8Array;
   readonly parsed: T;
 }
 
-/** Opens the repository in directory `path`. Cheap: one file is read. */
+/** Opens the repository in directory `path`. Reads no more than its `config` and its parents'. */
 export function openRepo(path: string): OstreeRepo {
   return open(path, 0);
 }
 
 function open(path: string, depth: number): OstreeRepo {
-  const text = readIfThere(join(path, 'config'));
+  const text = readIfPresent(join(path, 'config'));
   if (text === undefined) {
     throw new OstrataError('NOT_FOUND', `no ostree repository at ${path}: it has no file config`);
   }
@@ -52,16 +57,19 @@ function open(path: string, depth: number): OstreeRepo {
   });
 }
 
-/** Synchronous, but for the content of large files in an archive repository; holds no open files. */
+/**
+ * An ostree repository. It holds no open files. All reading is synchronous, except the content of
+ * large files in an archive repository.
+ */
 export class OstreeRepo {
   readonly path: string;
   readonly config: RepoConfig;
-  /** Where objects and refs are looked for that are not here. */
+  /** Is searched for objects and refs that are not here. */
   readonly parent: OstreeRepo | undefined;
   readonly #objects: string;
   readonly #content: ContentStore;
 
-  /** Use {@link openRepo}. */
+  /** Repositories are opened by {@link openRepo}. */
   constructor(path: string, config: RepoConfig, parent?: OstreeRepo) {
     this.path = path;
     this.config = config;
@@ -75,14 +83,18 @@ export class OstreeRepo {
   }
 
   /**
-   * The commit checksum that `rev` names: `<ref>`, `<remote>:<ref>`, a commit id or its unique beginning; each `^`
-   * behind it goes on to the parent. `NOT_FOUND` if there is none, `AMBIGUOUS` if a beginning fits several.
+   * Returns the checksum of the commit that `rev` names: `<ref>`, `<remote>:<ref>`, or the checksum
+   * of a commit or its unique beginning. Each `^` after it goes to the parent of the commit.
+   * `NOT_FOUND` if nothing has that name, `AMBIGUOUS` if several commits have it.
    */
   resolve(rev: string): string {
     return resolveRev(this, rev);
   }
 
-  /** `NOT_FOUND` also where the commit is there, but marked as partial, unless that is asked for. */
+  /**
+   * Loads a commit. `NOT_FOUND` if it is missing, or if it is marked as partial.
+   * @param partial load it even if it is marked as partial
+   */
   loadCommit(checksum: string, { partial = false } = {}): Loaded<Commit> {
     const commit = this.#load(checksum, 'commit', decodeCommit);
     if (!partial && this.#isPartial(checksum)) {
@@ -94,62 +106,65 @@ export class OstreeRepo {
     return commit;
   }
 
-  /** Detached metadata (signatures) of a commit; undefined if it has none. No checksum covers it. */
+  /** Loads the detached metadata (signatures) of a commit, if any. No checksum covers it. */
   loadCommitMeta(checksum: string): Loaded<Metadata> | undefined {
     const bytes = this.#read(checksum, 'commitmeta');
     if (bytes === undefined) {
       return this.parent?.loadCommitMeta(checksum);
     }
-    return {
-      checksum,
-      bytes,
-      parsed: inContext(this.#name(checksum, 'commitmeta'), () => decodeMetadata(bytes)),
-    };
+    const context = this.#reading(checksum, 'commitmeta');
+    return { checksum, bytes, parsed: inContext(context, () => decodeMetadata(bytes)) };
   }
 
+  /** Loads a dirtree. `NOT_FOUND` if it is missing. */
   loadDirtree(checksum: string): Loaded<Dirtree> {
     return this.#load(checksum, 'dirtree', decodeDirtree);
   }
 
+  /** Loads a dirmeta. `NOT_FOUND` if it is missing. */
   loadDirmeta(checksum: string): Loaded<Dirmeta> {
     return this.#load(checksum, 'dirmeta', decodeDirmeta);
   }
 
-  /** The bytes of a metadata object, verified but not looked into; for those that {@link loadDirtree} and its like have read before. */
+  /**
+   * Loads the bytes of a metadata object and verifies its checksum, but does not parse it: for
+   * objects that have been parsed before.
+   */
   loadBytes(checksum: string, kind: 'dirtree' | 'dirmeta'): Uint8Array {
     return this.#load(checksum, kind, () => undefined).bytes;
   }
 
-  /** Owner, mode, size, xattrs or target of a content object. A symlink is verified; a file when it is read. */
+  /**
+   * Returns what is known of a content object without its bytes. A symlink is verified by its
+   * checksum; a regular file is verified when it is read. `NOT_FOUND` if it is missing.
+   */
   fileInfo(checksum: string): FileInfo {
     return this.#locate(checksum).info;
   }
 
   /**
-   * The content of a regular file; from a bare repository in chunks that fill `buffers`, or of at most 1 MiB. Chunks may share one
-   * buffer: each is valid until the next. Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
+   * Reads the content of a regular file in chunks, each valid until the next one is asked for.
+   * Throws `CORRUPT` at the end unless size, metadata and bytes match the checksum.
+   * @param info from {@link fileInfo}, if the caller has it
+   * @param buffers memory for the chunks; an archive repository does not use it
    */
   readFile(checksum: string, info?: FileInfo, buffers?: BufferSource): ByteStream {
-    const located =
-      info !== undefined && this.parent === undefined
-        ? { repo: this as OstreeRepo, info }
-        : this.#locate(checksum);
+    const canReadHere = info !== undefined && this.parent === undefined;
+    const located: LocatedFile = canReadHere ? { repo: this, info } : this.#locate(checksum);
     if (located.info.type !== 'file') {
       throw new OstrataError('NOT_FOUND', `content object ${checksum} is a symlink`);
     }
-    const context = located.repo.#name(checksum, 'file');
-    return inContext(context, () =>
-      verified(
-        located.repo.#content.read(checksum, located.info, buffers),
-        located.info,
-        checksum,
-        context,
-      ),
-    );
+
+    const context = located.repo.#reading(checksum, 'file');
+    return inContext(context, () => {
+      const content = located.repo.#content.read(checksum, located.info, buffers);
+      return verified(content, located.info, checksum, context);
+    });
   }
 
-  #locate(checksum: string): { repo: OstreeRepo; info: FileInfo } {
-    const info = inContext(this.#name(checksum, 'file'), () => {
+  /** Finds a content object here or in a parent. */
+  #locate(checksum: string): LocatedFile {
+    const info = inContext(this.#reading(checksum, 'file'), () => {
       const found = this.#content.info(checksum);
       if (found?.type === 'symlink') {
         verifySymlink(found, checksum);
@@ -173,7 +188,7 @@ export class OstreeRepo {
       }
       throw this.#missing(checksum, kind);
     }
-    return inContext(this.#name(checksum, kind), () => {
+    return inContext(this.#reading(checksum, kind), () => {
       const computed = sha256Hex(bytes);
       if (computed !== checksum) {
         throw new OstrataError('CORRUPT', `its bytes have the checksum ${computed}`);
@@ -183,23 +198,21 @@ export class OstreeRepo {
   }
 
   #read(checksum: string, kind: MetadataKind): Uint8Array | undefined {
-    return inContext(this.#name(checksum, kind), () =>
-      readIfThere(join(this.#objects, objectPath(checksum, kind)), MAX_METADATA_SIZE),
+    return inContext(this.#reading(checksum, kind), () =>
+      readIfPresent(join(this.#objects, objectPath(checksum, kind))),
     );
   }
 
   #isPartial(checksum: string): boolean {
-    return (
-      statSync(join(this.path, 'state', `${checksum}.commitpartial`), { throwIfNoEntry: false }) !==
-      undefined
-    );
+    const marker = join(this.path, 'state', `${checksum}.commitpartial`);
+    return statSync(marker, { throwIfNoEntry: false }) !== undefined;
   }
 
-  #name(checksum: string, kind: MetadataKind | 'file'): string {
+  #reading(checksum: string, kind: ObjectKind): string {
     return `reading ${kind} object ${checksum} of ${this.path}`;
   }
 
-  #missing(checksum: string, kind: MetadataKind | 'file'): OstrataError {
+  #missing(checksum: string, kind: ObjectKind): OstrataError {
     return new OstrataError(
       'NOT_FOUND',
       `${kind} object ${checksum} is not in ostree repository ${this.path}`,
@@ -207,7 +220,16 @@ export class OstreeRepo {
   }
 }
 
-/** @param objects the directory of a repository that holds its objects */
+/** A content object, and the repository that has it: this one or a parent. */
+interface LocatedFile {
+  readonly repo: OstreeRepo;
+  readonly info: FileInfo;
+}
+
+/**
+ * Creates the reader of content objects.
+ * @param objects the directory that holds the objects
+ */
 export function createContentStore(objects: string, mode: RepoMode): ContentStore {
   const interner = new XattrsInterner();
   return mode === 'archive'
@@ -215,28 +237,26 @@ export function createContentStore(objects: string, mode: RepoMode): ContentStor
     : new BareStore(objects, mode, interner);
 }
 
-/** The bytes of a file, undefined where there is none; `LIMIT` above `maxSize`. */
-function readIfThere(path: string, maxSize = MAX_METADATA_SIZE): Uint8Array | undefined {
-  let fd: number | undefined;
+/** Reads a file of at most {@link MAX_METADATA_SIZE} bytes. Returns undefined if it is missing. */
+function readIfPresent(path: string): Uint8Array | undefined {
+  let fd: number;
   try {
     fd = openSync(path, 'r');
-    const { size } = fstatSync(fd);
-    if (size > maxSize) {
-      throw new OstrataError('LIMIT', `${size} bytes, at most ${maxSize}`);
-    }
-    return readFileSync(fd);
   } catch (error) {
-    if (error instanceof OstrataError) {
-      throw error;
-    }
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errnoOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return undefined;
     }
     throw wrapError(`reading ${path}`, error);
-  } finally {
-    if (fd !== undefined) {
-      closeSync(fd);
+  }
+
+  try {
+    const { size } = fstatSync(fd);
+    if (size > MAX_METADATA_SIZE) {
+      throw new OstrataError('LIMIT', `${size} bytes, at most ${MAX_METADATA_SIZE}`);
     }
+    return inContext(`reading ${path}`, () => readFileSync(fd));
+  } finally {
+    closeSync(fd);
   }
 }

@@ -52,7 +52,7 @@ test('no repository, or one that this version cannot read', () => {
     ],
     [
       '[core]\nnonsense\n',
-      { code: 'CORRUPT', message: /opening ostree repository .*"nonsense" is no key=value/ },
+      { code: 'CORRUPT', message: /opening ostree repository .*"nonsense" is not key=value/ },
     ],
     [
       `[core]\nrepo_version=1\nparent=${built.path}\n`,

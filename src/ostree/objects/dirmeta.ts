@@ -38,7 +38,7 @@ export function encodeDirmeta(dirmeta: Dirmeta): Uint8Array {
   return encodeOwnerModeXattrs({ ...dirmeta, xattrsBytes: encodeXattrs(dirmeta.xattrs) });
 }
 
-interface OwnerModeXattrs {
+export interface OwnerModeXattrs {
   readonly uid: number;
   readonly gid: number;
   readonly mode: number;
