@@ -1,40 +1,53 @@
-/** What a client of one image downloads for another, and which components are the cause. */
+/** Compares two images: which layers a client of one downloads for the other, and why. */
 import { buildChanges, type ComponentChange } from '../layout/changes.js';
 import type { EncapsulatedImage, ReadLayer } from './encapsulated.js';
 
 export interface ComparedLayer extends ReadLayer {
-  /** Place in the new image. */
+  /** Position in the new image. */
   readonly index: number;
-  /** Components of the layer that changed or are new; none where only the layout moved them, or no record tells. */
+  /**
+   * Components of the layer that changed or are new; empty if the layout only moved components
+   * here, or if an image has no layout record.
+   */
   readonly changes: readonly ComponentChange[];
 }
 
 export interface ComparedImages {
-  /** Layers that the new image does not have any more. */
+  /** Layers of the previous image that the new one does not have. */
   readonly removed: readonly ReadLayer[];
-  /** Layers that a client of the old image fetches. */
+  /** Layers that a client of the previous image downloads. */
   readonly added: readonly ComparedLayer[];
-  /** Between the images as wholes; undefined where one of them has no layout record. */
+  /** All changed components; undefined if one of the images has no layout record. */
   readonly changes: readonly ComponentChange[] | undefined;
 }
 
-/** Layers are the same where their uncompressed bytes are: clients recognise those whoever compressed them. */
-export function compareImages(before: EncapsulatedImage, after: EncapsulatedImage): ComparedImages {
-  const [old, now] = [before, after].map(
-    ({ layers }) => new Set(layers.map(({ diffId }) => diffId)),
-  );
-  const changes = before.record && after.record && buildChanges(before.record, after.record);
-  const changeOf = new Map(changes?.map((change) => [change.id, change]));
-  const added = after.layers.flatMap((layer, index): ComparedLayer[] =>
-    old?.has(layer.diffId)
-      ? []
-      : [
-          {
-            ...layer,
-            index,
-            changes: layer.recorded?.components.flatMap((id) => changeOf.get(id) ?? []) ?? [],
-          },
-        ],
-  );
-  return { removed: before.layers.filter(({ diffId }) => !now?.has(diffId)), added, changes };
+/**
+ * Compares layers by diff_id: clients recognize a layer by its uncompressed bytes, whoever
+ * compressed them.
+ */
+export function compareImages(
+  previous: EncapsulatedImage,
+  current: EncapsulatedImage,
+): ComparedImages {
+  const changes =
+    previous.record && current.record && buildChanges(previous.record, current.record);
+  const changesById = new Map(changes?.map((change) => [change.id, change]));
+
+  const previousDiffIds = diffIdsOf(previous);
+  const added: ComparedLayer[] = [];
+  for (const [index, layer] of current.layers.entries()) {
+    if (!previousDiffIds.has(layer.diffId)) {
+      const components = layer.recorded?.components ?? [];
+      const ownChanges = components.flatMap((id) => changesById.get(id) ?? []);
+      added.push({ ...layer, index, changes: ownChanges });
+    }
+  }
+
+  const currentDiffIds = diffIdsOf(current);
+  const removed = previous.layers.filter(({ diffId }) => !currentDiffIds.has(diffId));
+  return { removed, added, changes };
+}
+
+function diffIdsOf({ layers }: EncapsulatedImage): ReadonlySet<string> {
+  return new Set(layers.map(({ diffId }) => diffId));
 }

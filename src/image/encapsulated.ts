@@ -1,5 +1,8 @@
-/** What an image that is read says of itself: which layers hold the commit, what they hold, how they were planned. */
-import { OstrataError } from '../errors.js';
+/**
+ * What an encapsulated image says of itself: which layers hold the commit, which components they
+ * hold, how they were laid out. Reads the config and the manifest only.
+ */
+import { must, OstrataError } from '../errors.js';
 import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
 import { decodeRecord, LAYOUT_LABEL } from '../layout/record.js';
 import type { Logger } from '../log.js';
@@ -8,27 +11,32 @@ import { chainId } from '../oci/chain-id.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
 
-/** One layer of an image that is read. */
+/** One layer of an encapsulated image. */
 export interface ReadLayer {
   readonly kind: 'commit' | 'chunk' | 'derived';
   readonly descriptor: Descriptor;
   readonly diffId: string;
+  /** The layer's `created_by` in the history of the config; empty if it has none. */
   readonly createdBy: string;
-  /** Names by annotation or, where a builder lost it, by history; empty where neither tells. */
+  /** Names of components: of the annotation or, if a builder lost it, of the history. */
   readonly names: readonly string[];
-  /** What the layout record says of it. */
+  /** The layer in the layout record; undefined if there is no record that fits. */
   readonly recorded?: RecordedLayer | undefined;
 }
 
-/** An encapsulated image as its config and manifest describe it; no layer is read. */
 export interface EncapsulatedImage {
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   readonly layers: readonly ReadLayer[];
-  /** The layout record, where there is one of use. */
+  /** The layout record; undefined if there is none or this version cannot read it. */
   readonly record: LayoutRecord | undefined;
 }
 
-/** Reads config and manifest. Throws as {@link classifyLayers}; of a layout record that does not fit the layers, a warning tells. */
+type Labels = Readonly<Record<string, string>>;
+
+/**
+ * Reads config and manifest. Throws as {@link classifyLayers}. If the layout record is not that of
+ * these layers, it is marked as another tool's, with a warning.
+ */
 export async function readEncapsulated(
   image: ImageReader,
   log: Logger,
@@ -36,84 +44,121 @@ export async function readEncapsulated(
   const config = parseConfig(await image.config());
   const labels = config.config?.Labels ?? {};
   const layers = classifyLayers(image.manifest, config);
-  // Builders may lose labels and keep annotations, or the other way round.
+
+  // Builders can lose labels and keep annotations, or the other way round.
   const record = layoutRecord(LAYOUT_LABEL in labels ? labels : image.manifest.annotations, log);
-  // A place kept without components takes no blob.
-  const recorded = record?.layers.filter(({ components }) => components.length > 0) ?? [];
-  const chunks = layers.filter(({ kind }) => kind === 'chunk');
-  const own = layers.filter(({ kind }) => kind !== 'derived');
-  // Who lays out an image anew may keep labels they do not know.
-  if (
-    record &&
-    (record.chainId !== chainId(own.map(({ diffId }) => diffId)) ||
-      recorded.length !== chunks.length)
-  ) {
+  if (record === undefined) {
+    return { labels, layers, record };
+  }
+  if (!recordFits(record, layers)) {
     log.warn(
       `${image.name}: its layers are not those of its layout record; none is known by its key`,
     );
     return { labels, layers, record: { ...record, fromOtherTool: true } };
   }
-  const commit =
-    record?.commitKey === undefined ? undefined : { components: [], key: record.commitKey };
-  const byLayer = new Map([own[0], ...chunks].map((layer, i) => [layer, [commit, ...recorded][i]]));
-  return {
-    labels,
-    layers: layers.map((layer) => {
-      const own = byLayer.get(layer);
-      return own === undefined ? layer : { ...layer, recorded: own };
-    }),
-    record,
-  };
+  return { labels, layers: attachRecord(record, layers), record };
 }
 
-/** An encapsulated image's layers; `CORRUPT` where manifest and config disagree, `UNSUPPORTED` without the ostree labels. */
+/**
+ * Whether the record describes these layers. It does not if a tool laid the image out anew and kept
+ * labels that it does not know.
+ */
+function recordFits(record: LayoutRecord, layers: readonly ReadLayer[]): boolean {
+  const ownLayers = layers.filter(({ kind }) => kind !== 'derived');
+  const [, ...chunkLayers] = ownLayers;
+  return (
+    record.chainId === chainId(ownLayers.map(({ diffId }) => diffId)) &&
+    recordedChunks(record).length === chunkLayers.length
+  );
+}
+
+/** Gives each layer what a record that fits says of it. */
+function attachRecord(record: LayoutRecord, layers: readonly ReadLayer[]): readonly ReadLayer[] {
+  const { commitKey } = record;
+  const commit = commitKey === undefined ? undefined : { components: [], key: commitKey };
+  const recorded = [commit, ...recordedChunks(record)];
+  return layers.map((layer, i) => ({ ...layer, recorded: recorded[i] }));
+}
+
+/** The recorded layers that are in the image: one without components is kept in the layout only. */
+function recordedChunks({ layers }: LayoutRecord): readonly RecordedLayer[] {
+  return layers.filter(({ components }) => components.length > 0);
+}
+
+/**
+ * Returns the layers of an encapsulated image. Throws `UNSUPPORTED` if the image is none, for want
+ * of its labels, and `CORRUPT` if manifest, config and labels contradict each other.
+ */
 export function classifyLayers(manifest: Manifest, config: ImageConfig): readonly ReadLayer[] {
+  const { layers } = manifest;
   const { diff_ids: diffIds } = config.rootfs;
-  if (diffIds.length !== manifest.layers.length) {
+  if (diffIds.length !== layers.length) {
     throw new OstrataError(
       'CORRUPT',
-      `${manifest.layers.length} layers in the manifest, ${diffIds.length} diff_ids in the config`,
+      `${layers.length} layers in the manifest, ${diffIds.length} diff_ids in the config`,
     );
   }
-  const finalDiffId = config.config?.Labels?.[annotation.OSTREE_FINAL_DIFFID];
-  if (finalDiffId === undefined) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `not an encapsulated commit: the config has no label ${annotation.OSTREE_FINAL_DIFFID}`,
-    );
-  }
-  const last = diffIds.indexOf(finalDiffId);
-  if (last < 0) {
-    throw new OstrataError(
-      'CORRUPT',
-      `label ${annotation.OSTREE_FINAL_DIFFID} is ${finalDiffId}, which is no diff_id of the image`,
-    );
-  }
-  // Of derived layers, empty ones are often equal.
-  const twice = manifest.layers
-    .slice(0, last + 1)
-    .find(({ digest }, i, all) => all.findIndex((one) => one.digest === digest) < i);
-  if (twice) {
-    throw new OstrataError(
-      'CORRUPT',
-      `layer ${twice.digest} is there twice among the layers of the commit`,
-    );
-  }
+  const final = finalLayer(config);
+  checkDistinct(layers.slice(0, final + 1));
+
   const history = layerHistory(config);
   const names = namesByLayer(manifest, config);
-  return manifest.layers.map((descriptor, i) => ({
-    kind: i === 0 ? 'commit' : i <= last ? 'chunk' : 'derived',
+  return layers.map((descriptor, i) => ({
+    kind: layerKind(i, final),
     descriptor,
-    diffId: diffIds[i] as string,
+    diffId: must(diffIds[i], `diff_id ${i}`),
     createdBy: history[i]?.created_by ?? '',
     names: names[i] ?? [],
   }));
 }
 
-const layerHistory = ({ history }: ImageConfig) =>
-  (history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+/** Returns the index of the last layer that belongs to the commit. */
+function finalLayer(config: ImageConfig): number {
+  const label = annotation.OSTREE_FINAL_DIFFID;
+  const diffId = config.config?.Labels?.[label];
+  if (diffId === undefined) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `not an encapsulated commit: the config has no label ${label}`,
+    );
+  }
+  const index = config.rootfs.diff_ids.indexOf(diffId);
+  if (index < 0) {
+    throw new OstrataError(
+      'CORRUPT',
+      `label ${label} is ${diffId}, which is no diff_id of the image`,
+    );
+  }
+  return index;
+}
 
-/** Component names on each layer, by annotation or, where the config is known, by history. */
+/** Derived layers need not be distinct: empty ones are often equal. */
+function checkDistinct(layersOfCommit: readonly Descriptor[]): void {
+  const digests = new Set<string>();
+  for (const { digest } of layersOfCommit) {
+    if (digests.has(digest)) {
+      throw new OstrataError(
+        'CORRUPT',
+        `layer ${digest} occurs twice among the layers of the commit`,
+      );
+    }
+    digests.add(digest);
+  }
+}
+
+function layerKind(index: number, final: number): ReadLayer['kind'] {
+  if (index === 0) {
+    return 'commit';
+  }
+  return index <= final ? 'chunk' : 'derived';
+}
+
+/** The history entries of layers; the others are of steps that changed the config only. */
+function layerHistory({ history }: ImageConfig) {
+  return (history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+}
+
+/** Component names on each layer: of its annotation or, if `config` is given, of its history. */
 export function namesByLayer(
   { layers }: Manifest,
   config?: ImageConfig,
@@ -122,9 +167,13 @@ export function namesByLayer(
   return layers.map((descriptor, i) => layerNames(descriptor, history[i]));
 }
 
-/** Whether no layer is a commit's, which has no names: chunkah's images are none that ostree made. */
-export const lacksCommitLayer = (names: readonly (readonly string[])[]): boolean =>
-  (names[0]?.length ?? 0) > 0;
+/**
+ * Whether the first layer holds components, as in an image that chunkah made; an encapsulated image
+ * begins with the commit layer, which has no names.
+ */
+export function lacksCommitLayer(names: readonly (readonly string[])[]): boolean {
+  return (names[0]?.length ?? 0) > 0;
+}
 
 function layerNames(
   { annotations }: Descriptor,
@@ -145,9 +194,12 @@ function layerNames(
   return [];
 }
 
-/** The layout record in labels or annotations; undefined where there is none or it is of no use (a warning says why). */
+/**
+ * Returns the layout record in labels or annotations; undefined if there is none or it cannot be
+ * read, with a warning that says why.
+ */
 export function layoutRecord(
-  labels: Readonly<Record<string, string>> | null | undefined,
+  labels: Labels | null | undefined,
   log: Logger,
 ): LayoutRecord | undefined {
   const text = labels?.[LAYOUT_LABEL];

@@ -1,30 +1,33 @@
-/** A few files of an encapsulated commit, without reading the whole image: of a registry, without downloading it. */
-import { inContextAsync, OstrataError } from '../errors.js';
+/**
+ * Reads a few files of an encapsulated commit and as few layers as possible: of an image in a
+ * registry, without downloading all of it.
+ */
+import { inContext, inContextAsync, OstrataError } from '../errors.js';
 import { type LayerContents, type ObjectSink, readOstreeLayer } from '../layers/read.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { validateBlob } from '../oci/validate.js';
-import { decodeCommit } from '../ostree/objects/commit.js';
-import { decodeDirmeta } from '../ostree/objects/dirmeta.js';
-import { decodeDirtree } from '../ostree/objects/dirtree.js';
 import { type FileHeader, fileType } from '../ostree/objects/file.js';
-import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { decodeXattrs } from '../ostree/objects/xattr-list.js';
 import { fileEntry } from '../tree/commit.js';
-import { FileMap } from '../tree/file-map.js';
+import { CommitPaths } from '../tree/commit-lookup.js';
+import { FileMap, parentPath } from '../tree/file-map.js';
 import { type LookupTree, MAX_WHOLE_FILE, wholeFile } from '../tree/lookup.js';
 import type { FileEntry, TreePath } from '../tree/tree.js';
 import { type ReadLayer, readEncapsulated } from './encapsulated.js';
+import { decodeLayerCommit } from './layer-commit.js';
 
 interface FoundObject {
   readonly header: FileHeader;
-  readonly chunks: Uint8Array[];
+  readonly chunks: readonly Uint8Array[];
 }
 
 /**
- * The files that the commit has at `paths`, and nothing else of it. Reads the commit layer, then layers until all are found:
- * those first that hold `component`. Undefined where that would not do: the image is no encapsulated commit, it has
- * derived layers, or none of the paths is a file without symlinks on the way.
+ * Returns a tree of the files at `paths` and the directories above them. Reads the commit layer,
+ * then other layers until all files are found, those that hold `component` first.
+ *
+ * Returns undefined if the image has to be read as a whole: it is no encapsulated commit, it has
+ * derived layers, or no path is a file without symlinks above it.
  */
 export async function lookupEncapsulated(
   image: ImageReader,
@@ -32,45 +35,22 @@ export async function lookupEncapsulated(
   component: string,
   log: Logger,
 ): Promise<LookupTree | undefined> {
-  const layers = await layersOf(image, log);
-  const [commitLayer, ...chunks] = layers ?? [];
-  if (commitLayer === undefined || chunks.some(({ kind }) => kind !== 'chunk')) {
-    return undefined;
-  }
-  const { metadata, files: inCommitLayer } = await readLayer(image, commitLayer, 'commit');
-  const { directories, objects } = findPaths(metadata, paths);
-  const wanted = new Set(objects.values());
-  if (wanted.size === 0 || [...wanted].some((checksum) => inCommitLayer.has(checksum))) {
+  const layers = await encapsulatedLayers(image, log);
+  const [commitLayer, ...chunkLayers] = layers ?? [];
+  if (commitLayer === undefined || chunkLayers.some(({ kind }) => kind !== 'chunk')) {
     return undefined;
   }
 
-  const found = new Map<string, FoundObject>();
-  const rank = ({ recorded, names }: ReadLayer) =>
-    (recorded?.components ?? names).includes(component) ? 0 : 1;
-  for (const layer of chunks.sort(
-    (a, b) => rank(a) - rank(b) || a.descriptor.size - b.descriptor.size,
-  )) {
-    if (found.size === wanted.size) {
-      break;
-    }
-    log.info(
-      `${image.name}: looking for ${wanted.size - found.size} files in layer ${layer.descriptor.digest}`,
-    );
-    await readLayer(image, layer, 'chunk', (checksum, header) => {
-      if (!wanted.has(checksum)) {
-        return undefined;
-      }
-      if (header.size > MAX_WHOLE_FILE) {
-        throw new OstrataError('LIMIT', `${header.size} bytes, at most ${MAX_WHOLE_FILE}`);
-      }
-      const object: FoundObject = { header, chunks: [] };
-      return {
-        write: (bytes) => object.chunks.push(bytes.slice()),
-        finish: () => found.set(checksum, object),
-      };
-    });
+  const commit = await readLayer(image, commitLayer, 'commit');
+  const { objects, directories } = findPaths(image, commit, paths);
+  const wanted = new Set(objects.values());
+  // Objects in the commit layer have passed by.
+  if (wanted.size === 0 || [...wanted].some((checksum) => commit.files.has(checksum))) {
+    return undefined;
   }
-  const entries = [...objects].map(([path, checksum]) => {
+
+  const found = await findObjects(image, wanted, inOrderOfUse(chunkLayers, component), log);
+  const entries = Array.from(objects, ([path, checksum]) => {
     const object = found.get(checksum);
     if (object === undefined) {
       throw new OstrataError(
@@ -78,33 +58,19 @@ export async function lookupEncapsulated(
         `${image.name}: object ${checksum} of ${path} is in no layer`,
       );
     }
-    const { header } = object;
-    return fileEntry(path, checksum, {
-      ...header,
-      type: fileType(header.mode),
-      xattrs: decodeXattrs(header.xattrsBytes),
-    });
+    return entryOf(path, checksum, object);
   });
-  const files = new FileMap([...directories, ...entries]);
-  return {
-    name: image.name,
-    files,
-    bytes: (path) =>
-      wholeFile(
-        path,
-        files.resolve(path, true),
-        image.name,
-        ({ checksum }) => found.get(checksum)?.chunks ?? [],
-      ),
-  };
+  return treeOf(image.name, new FileMap([...directories, ...entries]), found);
 }
 
-async function layersOf(
+/** Returns the layers of an encapsulated image, undefined for any other image. */
+async function encapsulatedLayers(
   image: ImageReader,
   log: Logger,
 ): Promise<readonly ReadLayer[] | undefined> {
   try {
-    return (await readEncapsulated(image, log)).layers;
+    const { layers } = await readEncapsulated(image, log);
+    return layers;
   } catch (error) {
     if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
       return undefined;
@@ -116,75 +82,107 @@ async function layersOf(
 async function readLayer(
   image: ImageReader,
   { descriptor }: ReadLayer,
-  role: 'commit' | 'chunk',
-  file: ObjectSink['file'] = () => undefined,
+  kind: 'commit' | 'chunk',
+  sink?: ObjectSink,
 ): Promise<LayerContents> {
   return inContextAsync(`reading ${image.name}: layer ${descriptor.digest}`, async () => {
     const { visited } = await validateBlob(image.blob(descriptor), descriptor, (tar) =>
-      readOstreeLayer(tar, role, { file }),
+      readOstreeLayer(tar, kind, sink),
     );
     return visited;
   });
 }
 
-/** Content objects of the commit by those of `paths` that name one, and the directories above them. */
+/** The content objects of the files at `paths`, and the directories above those files. */
 function findPaths(
-  metadata: ReadonlyMap<string, Uint8Array>,
+  image: ImageReader,
+  commitLayer: LayerContents,
   paths: readonly TreePath[],
-): { readonly objects: ReadonlyMap<TreePath, string>; readonly directories: Iterable<FileEntry> } {
-  const object = (name: string) => {
-    const bytes = metadata.get(name);
-    if (bytes === undefined) {
-      throw new OstrataError('CORRUPT', `object ${name} is not in the commit layer`);
-    }
-    return bytes;
-  };
-  const [commitName = ''] = metadata.keys();
-  const { dirtree, dirmeta } = decodeCommit(object(commitName));
-  const objects = new Map<TreePath, string>();
-  const directories = new Map<TreePath, FileEntry>();
-  for (const path of paths) {
-    const names = path.split('/').slice(1);
-    const last = names.pop();
-    let at: { readonly dirtree: string; readonly dirmeta: string } | undefined = {
-      dirtree,
-      dirmeta,
-    };
-    const above: FileEntry[] = [
-      {
-        type: 'directory',
-        path: '/',
-        ...decodeDirmeta(object(encodeObjectName(dirmeta, 'dirmeta'))),
-      },
-    ];
-    for (const [depth, name] of names.entries()) {
-      at =
-        at &&
-        decodeDirtree(object(encodeObjectName(at.dirtree, 'dirtree'))).dirs.find(
-          (each) => each.name === name,
-        );
-      if (at === undefined) {
-        break;
+): {
+  readonly objects: ReadonlyMap<TreePath, string>;
+  readonly directories: readonly FileEntry[];
+} {
+  return inContext(`reading ${image.name}`, () => {
+    const commit = new CommitPaths(decodeLayerCommit(commitLayer));
+    const objects = new Map<TreePath, string>();
+    const parents = new Set<TreePath>();
+    for (const path of paths) {
+      const checksum = commit.contentObject(path);
+      if (checksum !== undefined) {
+        objects.set(path, checksum);
+        addParents(parents, path);
       }
-      const directory: TreePath = `/${names.slice(0, depth + 1).join('/')}`;
-      above.push({
-        type: 'directory',
-        path: directory,
-        ...decodeDirmeta(object(encodeObjectName(at.dirmeta, 'dirmeta'))),
-      });
     }
-    const file =
-      at &&
-      decodeDirtree(object(encodeObjectName(at.dirtree, 'dirtree'))).files.find(
-        ({ name }) => name === last,
-      );
-    if (file === undefined) {
-      continue;
-    }
-    objects.set(path, file.checksum);
-    for (const directory of above) {
-      directories.set(directory.path, directory);
-    }
+    return { objects, directories: [...parents].flatMap((path) => commit.directory(path) ?? []) };
+  });
+}
+
+function addParents(parents: Set<TreePath>, path: TreePath): void {
+  for (let at = path; at !== '/'; ) {
+    at = parentPath(at);
+    parents.add(at);
   }
-  return { objects, directories: directories.values() };
+}
+
+/** Layers that hold `component` first, and among equals the smallest first. */
+function inOrderOfUse(layers: readonly ReadLayer[], component: string): readonly ReadLayer[] {
+  const rank = ({ recorded, names }: ReadLayer) =>
+    (recorded?.components ?? names).includes(component) ? 0 : 1;
+  return layers.toSorted((a, b) => rank(a) - rank(b) || a.descriptor.size - b.descriptor.size);
+}
+
+/** Reads layer after layer until all content objects of `wanted` are found. */
+async function findObjects(
+  image: ImageReader,
+  wanted: ReadonlySet<string>,
+  layers: readonly ReadLayer[],
+  log: Logger,
+): Promise<ReadonlyMap<string, FoundObject>> {
+  const found = new Map<string, FoundObject>();
+  for (const layer of layers) {
+    if (found.size === wanted.size) {
+      break;
+    }
+    const missing = wanted.size - found.size;
+    log.info(`${image.name}: looking for ${missing} files in layer ${layer.descriptor.digest}`);
+    await readLayer(image, layer, 'chunk', keepObjects(wanted, found));
+  }
+  return found;
+}
+
+/** Puts the objects of `wanted` into `found`, with their content. */
+function keepObjects(wanted: ReadonlySet<string>, found: Map<string, FoundObject>): ObjectSink {
+  return {
+    file(checksum, header) {
+      if (!wanted.has(checksum)) {
+        return undefined;
+      }
+      if (header.size > MAX_WHOLE_FILE) {
+        throw new OstrataError('LIMIT', `${header.size} bytes, at most ${MAX_WHOLE_FILE}`);
+      }
+      const chunks: Uint8Array[] = [];
+      return {
+        write: (bytes) => chunks.push(bytes.slice()),
+        finish: () => found.set(checksum, { header, chunks }),
+      };
+    },
+  };
+}
+
+function entryOf(path: TreePath, checksum: string, { header }: FoundObject): FileEntry {
+  const type = fileType(header.mode);
+  const xattrs = decodeXattrs(header.xattrsBytes);
+  return fileEntry(path, checksum, { ...header, type, xattrs });
+}
+
+function treeOf(name: string, files: FileMap, found: ReadonlyMap<string, FoundObject>): LookupTree {
+  return {
+    name,
+    files,
+    bytes: (path) =>
+      wholeFile(path, files.resolve(path, true), name, ({ checksum }) => {
+        const object = found.get(checksum);
+        return object?.chunks ?? [];
+      }),
+  };
 }

@@ -1,4 +1,7 @@
-/** Everything there is to check of an encapsulated image without a key: OCI digests, labels, ostree objects, completeness. */
+/**
+ * Checks all of an encapsulated image that can be checked without a key: OCI digests, labels, the
+ * checksums of ostree objects, and that nothing is missing or superfluous.
+ */
 import { OstrataError } from '../errors.js';
 import { type LayerContents, readOstreeLayer } from '../layers/read.js';
 import { tarPath } from '../layers/write.js';
@@ -7,133 +10,167 @@ import * as annotation from '../oci/annotations.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
-import { decodeCommit } from '../ostree/objects/commit.js';
-import { decodeDirtree } from '../ostree/objects/dirtree.js';
-import { encodeObjectName, parseObjectName } from '../ostree/objects/object-name.js';
-import type { TreePath } from '../tree/tree.js';
+import { encodeObjectName } from '../ostree/objects/object-name.js';
+import { type CommitWalk, childPath, walkCommit } from '../tree/commit-walk.js';
 import { classifyLayers } from './encapsulated.js';
+import { decodeLayerCommit } from './layer-commit.js';
 
 export interface VerifiedImage {
+  /** Checksum of the commit. */
   readonly commit: string;
+  /** Number of layers. */
   readonly layers: number;
-  /** Layers that a later build put on top; only their digests are checked. */
+  /** Number of layers that a later build put on top; only their digests are checked. */
   readonly derivedLayers: number;
   readonly metadataObjects: number;
   readonly contentObjects: number;
-  /** Paths of files and symlinks of the commit. */
+  /** Number of files and symlinks of the commit. */
   readonly paths: number;
 }
 
+type Labels = Readonly<Record<string, string>>;
+
 /**
- * Reads the whole image. Throws `CORRUPT` with the layer, entry and rule for anything that a client would refuse or
- * misread: wrong digests or labels, broken, duplicate or missing objects, objects in no tree, paths linked wrongly.
+ * Reads the whole image. Throws `CORRUPT` with the layer, entry and rule for anything that a client
+ * would refuse or misread: wrong digests or labels; broken, duplicate, missing or superfluous
+ * objects; paths that are linked to the wrong object.
  */
 export async function verifyImage(image: ImageReader, log: Logger): Promise<VerifiedImage> {
   const layers = classifyLayers(image.manifest, parseConfig(await image.config()));
   const contents: LayerContents[] = [];
   const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
   let done = 0;
+
   const config = await validateImage(image, async (number, tar) => {
     if (layers[number]?.kind === 'derived') {
-      for await (const _ of tar) {
-      }
+      await readToEnd(tar);
     } else {
       contents.push(await readOstreeLayer(tar, number === 0 ? 'commit' : 'chunk'));
     }
     done += layers[number]?.descriptor.size ?? 0;
     log.progress('verifying', done, total);
   });
+
   const labels = config.config?.Labels ?? {};
-  const { diff_ids: diffIds } = config.rootfs;
-  const final = labels[annotation.OSTREE_FINAL_DIFFID] as string;
-  if (diffIds.indexOf(final) !== diffIds.lastIndexOf(final)) {
-    throw new OstrataError(
-      'CORRUPT',
-      `label ${annotation.OSTREE_FINAL_DIFFID}: ${final} occurs twice among the diff_ids`,
-    );
-  }
-  for (const [key, value] of Object.entries(image.manifest.annotations ?? {})) {
-    if (key in labels && labels[key] !== value) {
-      throw new OstrataError(
-        'CORRUPT',
-        `manifest annotation ${key} is ${JSON.stringify(value)}, the label is ${JSON.stringify(labels[key])}`,
-      );
-    }
-  }
+  checkFinalDiffId(labels, config.rootfs.diff_ids);
+  checkAnnotations(labels, image.manifest.annotations ?? {});
   const counts = verifyCommit(contents, labels[annotation.OSTREE_COMMIT]);
   return { ...counts, layers: layers.length, derivedLayers: layers.length - contents.length };
 }
 
-type CommitCounts = Pick<VerifiedImage, 'commit' | 'metadataObjects' | 'contentObjects' | 'paths'>;
-
-/** The commit of the first layer against the objects and paths of all. */
-function verifyCommit(layers: readonly LayerContents[], label: string | undefined): CommitCounts {
-  const metadata = layers[0]?.metadata ?? new Map<string, Uint8Array>();
-  const corrupt = (rule: string) => new OstrataError('CORRUPT', rule);
-  const [commitName = ''] = metadata.keys();
-  const commit = parseObjectName(commitName, ['commit']).checksum;
-  if (label !== undefined && label !== commit) {
-    throw corrupt(`label ${annotation.OSTREE_COMMIT} is ${label}, the commit is ${commit}`);
+async function readToEnd(tar: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const _ of tar) {
   }
-  const wanted = new Set([commitName, encodeObjectName(commit, 'commitmeta')]);
-  const files = new Set<string>();
-  let paths = 0;
-  const object = (name: string) => {
-    wanted.add(name);
-    const bytes = metadata.get(name);
-    if (bytes === undefined) {
-      throw corrupt(`layer 0: object ${name} is missing`);
-    }
-    return bytes;
-  };
-  const { dirtree, dirmeta } = decodeCommit(object(commitName));
-  const pending: [TreePath | '', string, string][] = [['', dirtree, dirmeta]];
-  const holders = holdersOf(layers);
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const [path, tree, meta] = next;
-    object(encodeObjectName(meta, 'dirmeta'));
-    const { files: entries, dirs } = decodeDirtree(object(encodeObjectName(tree, 'dirtree')));
-    for (const { name, checksum } of entries) {
-      const layer = holders.get(checksum);
-      if (layer === undefined) {
-        throw corrupt(`content object ${checksum} of ${path}/${name} is missing`);
-      }
-      const found = layer.paths.get(tarPath(`${path}/${name}`));
-      if (found !== checksum) {
-        throw corrupt(
-          `${path}/${name} is ${found ?? 'missing'} in the image, not object ${checksum}`,
-        );
-      }
-      files.add(checksum);
-      paths++;
-    }
-    for (const dir of dirs) {
-      pending.push([`${path}/${dir.name}`, dir.dirtree, dir.dirmeta]);
-    }
-  }
-  for (const name of metadata.keys()) {
-    if (!wanted.has(name)) {
-      throw corrupt(`layer 0: object ${name} is in no tree of the commit`);
-    }
-  }
-  for (const checksum of holders.keys()) {
-    if (!files.has(checksum)) {
-      throw corrupt(`content object ${checksum} is in no tree of the commit`);
-    }
-  }
-  return { commit, metadataObjects: metadata.size, contentObjects: files.size, paths };
 }
 
-/** The layer that holds each content object; an object in two layers is an error. */
+/** A diff_id that occurs twice does not say which layer is the last one of the commit. */
+function checkFinalDiffId(labels: Labels, diffIds: readonly string[]): void {
+  const final = labels[annotation.OSTREE_FINAL_DIFFID];
+  if (diffIds.filter((diffId) => diffId === final).length > 1) {
+    throw corrupt(
+      `label ${annotation.OSTREE_FINAL_DIFFID}: ${final} occurs twice among the diff_ids`,
+    );
+  }
+}
+
+/** Some clients read labels and some read annotations: both have to say the same. */
+function checkAnnotations(labels: Labels, annotations: Labels): void {
+  for (const [key, value] of Object.entries(annotations)) {
+    if (Object.hasOwn(labels, key) && labels[key] !== value) {
+      const [stated, label] = [value, labels[key]].map((each) => JSON.stringify(each));
+      throw corrupt(`manifest annotation ${key} is ${stated}, the label is ${label}`);
+    }
+  }
+}
+
+type CommitCounts = Pick<VerifiedImage, 'commit' | 'metadataObjects' | 'contentObjects' | 'paths'>;
+
+/** Checks the commit in the first layer against the objects and paths of all layers. */
+function verifyCommit(layers: readonly LayerContents[], label: string | undefined): CommitCounts {
+  const metadata = layers[0]?.metadata ?? new Map<string, Uint8Array>();
+  const commit = decodeLayerCommit({ metadata });
+  if (label !== undefined && label !== commit.checksum) {
+    throw corrupt(
+      `label ${annotation.OSTREE_COMMIT} is ${label}, the commit is ${commit.checksum}`,
+    );
+  }
+
+  const walk = walkCommit(commit);
+  const holders = holdersOf(layers);
+  const paths = checkPaths(walk, holders);
+  checkMetadataUsed(commit.checksum, walk, metadata.keys());
+  checkContentUsed(walk, holders.keys());
+  return {
+    commit: commit.checksum,
+    metadataObjects: metadata.size,
+    contentObjects: walk.checksums.size,
+    paths,
+  };
+}
+
+/** Returns the layer that holds each content object. Throws `CORRUPT` if two layers hold one. */
 function holdersOf(layers: readonly LayerContents[]): ReadonlyMap<string, LayerContents> {
   const holders = new Map<string, LayerContents>();
   for (const layer of layers) {
     for (const checksum of layer.files) {
       if (holders.has(checksum)) {
-        throw new OstrataError('CORRUPT', `content object ${checksum} is in two layers`);
+        throw corrupt(`content object ${checksum} is in two layers`);
       }
       holders.set(checksum, layer);
     }
   }
   return holders;
+}
+
+/** Checks that each path links to its object, in the layer that holds the object; counts paths. */
+function checkPaths(
+  { directories, dirtrees }: CommitWalk,
+  holders: ReadonlyMap<string, LayerContents>,
+): number {
+  let count = 0;
+  for (const directory of directories) {
+    for (const { name, checksum } of dirtrees.get(directory.dirtree)?.files ?? []) {
+      const path = childPath(directory.path, name);
+      const layer = holders.get(checksum);
+      if (layer === undefined) {
+        throw corrupt(`content object ${checksum} of ${path} is missing`);
+      }
+      const found = layer.paths.get(tarPath(path));
+      if (found !== checksum) {
+        throw corrupt(`${path} is ${found ?? 'missing'} in the image, not object ${checksum}`);
+      }
+      count++;
+    }
+  }
+  return count;
+}
+
+function checkMetadataUsed(
+  commit: string,
+  { dirtrees, dirmetas }: CommitWalk,
+  names: Iterable<string>,
+): void {
+  const used = new Set([
+    encodeObjectName(commit, 'commit'),
+    encodeObjectName(commit, 'commitmeta'),
+    ...Array.from(dirtrees.keys(), (checksum) => encodeObjectName(checksum, 'dirtree')),
+    ...Array.from(dirmetas.keys(), (checksum) => encodeObjectName(checksum, 'dirmeta')),
+  ]);
+  for (const name of names) {
+    if (!used.has(name)) {
+      throw corrupt(`layer 0: object ${name} is in no tree of the commit`);
+    }
+  }
+}
+
+function checkContentUsed({ checksums }: CommitWalk, found: Iterable<string>): void {
+  for (const checksum of found) {
+    if (!checksums.has(checksum)) {
+      throw corrupt(`content object ${checksum} is in no tree of the commit`);
+    }
+  }
+}
+
+function corrupt(rule: string): OstrataError {
+  return new OstrataError('CORRUPT', rule);
 }

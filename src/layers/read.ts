@@ -150,7 +150,7 @@ class LayerReader {
   #addMetadata(checksum: string, kind: MetadataKind, bytes: Uint8Array): void {
     const name = encodeObjectName(checksum, kind);
     if (this.#metadata.has(name)) {
-      throw corrupt('is there twice');
+      throw corrupt('occurs twice');
     }
     this.#metadataSize += bytes.length;
     if (this.#metadataSize > MAX_LAYER_METADATA_SIZE) {
@@ -177,7 +177,7 @@ class LayerReader {
       throw corrupt('no xattrs precede it');
     }
     if (this.#files.has(checksum)) {
-      throw corrupt('is there twice');
+      throw corrupt('occurs twice');
     }
     if (header.type !== 'file' && header.type !== 'symlink') {
       throw corrupt(`is a ${header.type}`);
@@ -205,7 +205,7 @@ class LayerReader {
       return undefined;
     }
     if (this.#paths.has(name)) {
-      throw corrupt('is there twice');
+      throw corrupt('occurs twice');
     }
 
     if (header.type === 'file' || header.type === 'symlink') {

@@ -1,21 +1,25 @@
-/** Single files of an ostree commit: reads the directories on the way to them, not the whole tree. */
-import type { Dirtree } from '../ostree/objects/dirtree.js';
+/** Single paths of an ostree commit: reads the directories above them, not the whole tree. */
+import type { DirtreeDir } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
-import { fileEntry } from './commit.js';
-import { parentPath } from './file-map.js';
+import { commitName, fileEntry } from './commit.js';
+import { type CommitMetadata, metadataInRepo } from './commit-walk.js';
+import { baseName, parentPath } from './file-map.js';
 import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
-import type { FileEntry, TreePath } from './tree.js';
+import type { Directory, FileEntry, TreePath } from './tree.js';
 
-interface OpenDirectory {
-  readonly dirmeta: string;
-  readonly files: ReadonlyMap<string, Dirtree['files'][number]>;
-  readonly dirs: ReadonlyMap<string, Dirtree['dirs'][number]>;
-}
-
-/** Errors as those of openCommitTree. */
+/** Looks up paths of a commit in a repository. Throws as {@link openCommitTree}. */
 export function lookupCommit(repo: OstreeRepo, checksum: string): LookupTree {
-  const name = `commit ${checksum}`;
-  const files = rememberingLookup(new CommitLookup(repo, checksum).get);
+  const name = commitName(checksum);
+  const paths = new CommitPaths(metadataInRepo(repo, repo.loadCommit(checksum).parsed));
+  const entryAt = (path: TreePath): FileEntry | undefined => {
+    const directory = paths.directory(path);
+    if (directory !== undefined) {
+      return directory;
+    }
+    const object = paths.contentObject(path);
+    return object === undefined ? undefined : fileEntry(path, object, repo.fileInfo(object));
+  };
+  const files = rememberingLookup(entryAt);
   return {
     name,
     files,
@@ -24,49 +28,54 @@ export function lookupCommit(repo: OstreeRepo, checksum: string): LookupTree {
   };
 }
 
-class CommitLookup {
-  readonly #repo: OstreeRepo;
+interface OpenDirectory {
+  readonly dirmeta: string;
+  /** Checksums of content objects by name. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly dirs: ReadonlyMap<string, DirtreeDir>;
+}
+
+/** Paths of a commit, none of which is followed through a symlink. Reads each directory once. */
+export class CommitPaths {
+  readonly #metadata: CommitMetadata;
   readonly #directories: Map<TreePath, OpenDirectory | undefined>;
 
-  constructor(repo: OstreeRepo, checksum: string) {
-    this.#repo = repo;
-    const { dirtree, dirmeta } = repo.loadCommit(checksum).parsed;
-    this.#directories = new Map([['/', this.#open({ dirtree, dirmeta })]]);
+  constructor(metadata: CommitMetadata) {
+    this.#metadata = metadata;
+    this.#directories = new Map([['/', this.#read(metadata.root)]]);
   }
 
-  readonly get = (path: TreePath): FileEntry | undefined => {
-    const directory = this.#directory(path);
-    if (directory !== undefined) {
-      const { uid, gid, mode, xattrs } = this.#repo.loadDirmeta(directory.dirmeta).parsed;
-      return { type: 'directory', path, mode, uid, gid, xattrs };
+  /** Returns the directory at `path`; undefined if nothing or something else is there. */
+  directory(path: TreePath): Directory | undefined {
+    const directory = this.#open(path);
+    if (directory === undefined) {
+      return undefined;
     }
-    const file = this.#directory(parentPath(path))?.files.get(baseName(path));
-    return file && fileEntry(path, file.checksum, this.#repo.fileInfo(file.checksum));
-  };
+    const { uid, gid, mode, xattrs } = this.#metadata.loadDirmeta(directory.dirmeta);
+    return { type: 'directory', path, mode, uid, gid, xattrs };
+  }
 
-  /** The directory at `path`, undefined where there is none; the root is known from the start. */
-  #directory(path: TreePath): OpenDirectory | undefined {
+  /** Returns the checksum of the file or symlink at `path`; undefined if there is none. */
+  contentObject(path: TreePath): string | undefined {
+    return this.#open(parentPath(path))?.files.get(baseName(path));
+  }
+
+  #open(path: TreePath): OpenDirectory | undefined {
     if (this.#directories.has(path)) {
       return this.#directories.get(path);
     }
-    const entry = this.#directory(parentPath(path))?.dirs.get(baseName(path));
-    const opened = entry && this.#open(entry);
-    this.#directories.set(path, opened);
-    return opened;
+    const objects = this.#open(parentPath(path))?.dirs.get(baseName(path));
+    const directory = objects && this.#read(objects);
+    this.#directories.set(path, directory);
+    return directory;
   }
 
-  #open({
-    dirtree,
-    dirmeta,
-  }: {
-    readonly dirtree: string;
-    readonly dirmeta: string;
-  }): OpenDirectory {
-    const { files, dirs } = this.#repo.loadDirtree(dirtree).parsed;
-    const byName = <T extends { readonly name: string }>(entries: readonly T[]) =>
-      new Map(entries.map((entry) => [entry.name, entry]));
-    return { dirmeta, files: byName(files), dirs: byName(dirs) };
+  #read({ dirtree, dirmeta }: CommitMetadata['root']): OpenDirectory {
+    const { files, dirs } = this.#metadata.loadDirtree(dirtree);
+    return {
+      dirmeta,
+      files: new Map(files.map(({ name, checksum }) => [name, checksum])),
+      dirs: new Map(dirs.map((dir) => [dir.name, dir])),
+    };
   }
 }
-
-const baseName = (path: TreePath) => path.slice(path.lastIndexOf('/') + 1);

@@ -63,6 +63,11 @@ export function parentPath(path: TreePath): TreePath {
   return end === 0 ? '/' : (path.slice(0, end) as TreePath);
 }
 
+/** Returns the last component of `path`; empty for `/`. */
+export function baseName(path: TreePath): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
 function compareUtf16(a: string, b: string): number {
   if (a < b) {
     return -1;
