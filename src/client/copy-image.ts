@@ -1,4 +1,7 @@
-/** A pulled image from one repository into another: its merge commit, its layers' commits, their refs. */
+/**
+ * Copies a pulled image from one repository to another: its merge commit, the commits of its
+ * layers, and the refs of both.
+ */
 import { join } from 'node:path';
 import { OstrataError } from '../errors.js';
 import { encodeObjectName, objectPath, parseObjectName } from '../ostree/objects/object-name.js';
@@ -9,7 +12,17 @@ import { ObjectStage } from '../ostree/write/stage.js';
 import type { RepoWriter } from '../ostree/write/writer.js';
 import { blobRef, imageRef, storedBlob, storedImage } from './stored.js';
 
-/** Returns the merge commit. @param imgref canonical; `NOT_FOUND` where `source` does not have it */
+interface StoredLayer {
+  readonly digest: string;
+  /** What the layer was imported as. */
+  readonly commit: string;
+}
+
+/**
+ * Copies the image and returns its merge commit. Objects that the destination has are skipped.
+ * Throws `NOT_FOUND` if `source` lacks the image or one of its layers.
+ * @param imgref as {@link canonicalImgref} returns it
+ */
 export async function copyImage(
   source: OstreeRepo,
   writer: RepoWriter,
@@ -19,37 +32,41 @@ export async function copyImage(
   if (image === undefined) {
     throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${source.path}`);
   }
-  const layers = image.manifest.layers.map(({ digest }) => {
-    const commit = storedBlob(source, digest);
-    if (commit === undefined) {
-      throw new OstrataError('NOT_FOUND', `layer ${digest} is not in ${source.path}`);
-    }
-    return { digest, commit };
-  });
-  for (const commit of new Set([...layers.map((layer) => layer.commit), image.mergeCommit])) {
+  const { mergeCommit, manifest } = image;
+  const layers = manifest.layers.map(({ digest }) => storedLayer(source, digest));
+
+  const commits = new Set([...layers.map((layer) => layer.commit), mergeCommit]);
+  for (const commit of commits) {
     await copyCommit(source, writer, commit);
   }
-  const refs = layers.map(({ digest, commit }) => [blobRef(digest), commit] as const);
-  writer.commit([], [...refs, [imageRef(imgref), image.mergeCommit]]);
-  return image.mergeCommit;
+
+  const blobRefs = layers.map(({ digest, commit }) => [blobRef(digest), commit] as const);
+  writer.commit([], [...blobRefs, [imageRef(imgref), mergeCommit]]);
+  return mergeCommit;
 }
 
-/** All objects of one commit; what the destination has is skipped, content is linked where that gives the same object. */
+function storedLayer(source: OstreeRepo, digest: string): StoredLayer {
+  const commit = storedBlob(source, digest);
+  if (commit === undefined) {
+    throw new OstrataError('NOT_FOUND', `layer ${digest} is not in ${source.path}`);
+  }
+  return { digest, commit };
+}
+
+/** Copies all objects of one commit, the commit object last: one that exists is complete. */
 async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string): Promise<void> {
   const { parsed, bytes } = source.loadCommit(commit);
-  const { metadata, files } = commitObjects(
-    parsed,
-    (checksum) => source.loadDirtree(checksum).parsed,
-  );
+  const objects = commitObjects(parsed, (checksum) => source.loadDirtree(checksum).parsed);
+
   const directory = writer.createStage();
   const stage = new ObjectStage(writer.target, directory);
   try {
-    for (const checksum of files) {
+    for (const checksum of objects.files) {
       if (!linkContent(source, writer, checksum)) {
         await copyContent(source, stage, checksum);
       }
     }
-    for (const name of metadata) {
+    for (const name of objects.metadata) {
       const { checksum, kind } = parseObjectName(name, ['dirtree', 'dirmeta']);
       const object =
         kind === 'dirtree' ? source.loadDirtree(checksum) : source.loadDirmeta(checksum);
@@ -59,14 +76,15 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
     if (detached !== undefined) {
       stage.metadata('commitmeta', commit, detached.bytes);
     }
+
     writer.commit([{ directory, names: stage.names }]);
-    // Last: a commit that is there is whole.
     writer.commit([writer.stageMetadata([{ kind: 'commit', checksum: commit, bytes }])]);
   } finally {
     stage.abandon();
   }
 }
 
+/** Shares the object's file by a hard link; returns false if modes or file systems differ. */
 function linkContent(source: OstreeRepo, writer: RepoWriter, checksum: string): boolean {
   const name = encodeObjectName(checksum, contentExtension(writer.repo.mode));
   if (writer.has(name)) {
@@ -75,10 +93,8 @@ function linkContent(source: OstreeRepo, writer: RepoWriter, checksum: string): 
   if (source.mode !== writer.repo.mode) {
     return false;
   }
-  return writer.link(
-    join(source.path, 'objects', objectPath(checksum, contentExtension(source.mode))),
-    name,
-  );
+  const path = objectPath(checksum, contentExtension(source.mode));
+  return writer.link(join(source.path, 'objects', path), name);
 }
 
 async function copyContent(

@@ -1,22 +1,47 @@
-/** The tree of a merge commit: the base commit's tree with derived layers laid over it, as a container sees them. */
+/**
+ * Builds the tree of a merge commit: the tree of the base commit with derived layers laid over it,
+ * as a container sees them.
+ */
 import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { MutableTree } from '../ostree/write/mutable-tree.js';
 
-/** Empty files that container builders leave where they mount their own (buildah issue 4242). */
-const INJECTED = ['hostname', 'resolv.conf'];
+/**
+ * Files in `/etc` over which container builders mount their own, and which they leave empty:
+ * https://github.com/containers/buildah/issues/4242
+ */
+const INJECTED_FILES = ['hostname', 'resolv.conf'];
 
-/** The tree of a commit, to be changed. */
+/** The tree of a commit, for changes. */
 export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTree {
   const { dirmeta, dirtree } = repo.loadCommit(commit).parsed;
   return new MutableTree(repo, dirmeta, dirtree);
 }
 
 /**
- * Lays `layer` over `base`. Whiteouts take away what is below, not what is in the layer. A directory that is there keeps
- * its owner and mode, as with libostree: a layer names parents it did not change.
+ * Lays `layer` over `base`, which it changes. Whiteouts remove what is in `base`, never what is in
+ * the layer. A directory in both keeps the owner and mode that it has in `base`, as in libostree:
+ * layers list parents that they did not change, with owners and modes of the build.
+ * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {
+  applyWhiteouts(base, layer);
+  for (const [name, checksum] of layer.files) {
+    if (parseWhiteout(name) === undefined) {
+      base.setFile(name, checksum);
+    }
+  }
+  for (const [name, directory] of layer.dirs) {
+    if (isAufsDirectory(name)) {
+      continue;
+    }
+    const below = base.enter(name) ?? new MutableTree(directory.repo, directory.dirmeta);
+    overlay(below, directory);
+    base.setDir(name, below);
+  }
+}
+
+function applyWhiteouts(base: MutableTree, layer: MutableTree): void {
   const whiteouts = [...layer.files.keys()].map(parseWhiteout);
   if (whiteouts.some((whiteout) => whiteout?.kind === 'opaque')) {
     base.clear();
@@ -26,36 +51,20 @@ export function overlay(base: MutableTree, layer: MutableTree): void {
       base.remove(whiteout.name);
     }
   }
-  for (const [name, checksum] of layer.files) {
-    if (parseWhiteout(name) === undefined) {
-      base.setFile(name, checksum);
+}
+
+/** Removes the empty files that container builders left in `/etc`. */
+export function removeInjected(repo: OstreeRepo, root: MutableTree): void {
+  const etc = root.dirs.get('usr')?.dirs.get('etc');
+  for (const name of INJECTED_FILES) {
+    const checksum = etc?.files.get(name);
+    if (checksum !== undefined && isEmptyFile(repo, checksum)) {
+      root.enter('usr')?.enter('etc')?.remove(name);
     }
-  }
-  for (const [name, dir] of layer.dirs) {
-    if (isAufsDirectory(name)) {
-      continue;
-    }
-    const below = base.enter(name) ?? new MutableTree(dir.repo, dir.dirmeta);
-    overlay(below, dir);
-    base.setDir(name, below);
   }
 }
 
-/** Removes the empty files that builders left in `/etc`. */
-export function removeInjected(repo: OstreeRepo, root: MutableTree): void {
-  const etc = root.dirs.get('usr')?.dirs.get('etc');
-  const injected = INJECTED.filter((name) => {
-    const checksum = etc?.files.get(name);
-    if (checksum === undefined) {
-      return false;
-    }
-    const { type, size } = repo.fileInfo(checksum);
-    return type === 'file' && size === 0;
-  });
-  if (injected.length === 0) {
-    return;
-  }
-  for (const name of injected) {
-    root.enter('usr')?.enter('etc')?.remove(name);
-  }
+function isEmptyFile(repo: OstreeRepo, checksum: string): boolean {
+  const { type, size } = repo.fileInfo(checksum);
+  return type === 'file' && size === 0;
 }

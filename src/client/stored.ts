@@ -1,9 +1,13 @@
 /**
- * Images and layers in an ostree repository, by the refs and metadata keys of bootc's ostree-ext (`container/store.rs`), so
- * that rpm-ostree and bootc on the same repository see ours and we see theirs:
- *   ostree/container/image/IMGREF   the merge commit of a pulled image; its metadata holds manifest and config
- *   ostree/container/blob/DIGEST    what a layer was imported as: the ostree commit, an object set, or a derived tree
- * Names are escaped (refescape.ts).
+ * Images and layers in an ostree repository. Refs and metadata keys are those of bootc's ostree-ext
+ * (`container/store.rs`), so rpm-ostree and bootc find what ostrata pulled, and the other way round:
+ *
+ *   ostree/container/image/IMGREF   the merge commit of a pulled image, whose metadata holds the
+ *                                   image's manifest and config
+ *   ostree/container/blob/DIGEST    what a layer was imported as: the ostree commit for the commit
+ *                                   layer, an object set for a chunk layer, a tree for a derived one
+ *
+ * IMGREF and DIGEST are escaped (see ref-escape.ts).
  */
 import { inContext, OstrataError } from '../errors.js';
 import { canonicalJson } from '../oci/json.js';
@@ -19,80 +23,91 @@ import { hasObject } from '../ostree/write/stage.js';
 
 const IMAGE_PREFIX = 'ostree/container/image';
 const BLOB_PREFIX = 'ostree/container/blob';
-/** Refs of deployments and of base images that others build on: what they name must stay. */
-const KEEPING_PREFIXES = ['ostree/0', 'ostree/1', 'rpmostree/base', 'ostree/container/baseimage'];
+/** Refs of deployments and of base images that others build on: their images are needed. */
+const NEEDED_PREFIXES = ['ostree/0', 'ostree/1', 'rpmostree/base', 'ostree/container/baseimage'];
 
-const MANIFEST_DIGEST = 'ostree.manifest-digest';
-const MANIFEST = 'ostree.manifest';
-const CONFIG = 'ostree.container.image-config';
-
-/** In the commit of a derived layer: the diff_id that it was verified to have. */
+const MANIFEST_DIGEST_KEY = 'ostree.manifest-digest';
+const MANIFEST_KEY = 'ostree.manifest';
+const CONFIG_KEY = 'ostree.container.image-config';
+/** In the commit of a derived layer that ostrata imported: the diff_id that was verified. */
 export const DIFF_ID_KEY = 'ostrata.diff-id';
 
+/** A pulled image, as its merge commit describes it. */
 export interface StoredImage {
   readonly mergeCommit: string;
+  /** The merge commit, parsed. */
   readonly commit: Commit;
   readonly manifestDigest: string;
   readonly manifest: Manifest;
   readonly config: ImageConfig;
-  /** As they are stored: canonical JSON. */
+  /** Canonical JSON, as it is stored. */
   readonly manifestJson: string;
+  /** Canonical JSON, as it is stored. */
   readonly configJson: string;
 }
 
-/** @param imgref canonical, see {@link canonicalImgref} */
+/** @param imgref as {@link canonicalImgref} returns it */
 export function imageRef(imgref: string): string {
   return `${IMAGE_PREFIX}/${escapeForRef(imgref)}`;
 }
 
-/** @param digest `sha256:HEX` of the blob as it was fetched */
+/** @param digest `sha256:HEX` of the compressed blob */
 export function blobRef(digest: string): string {
   return `${BLOB_PREFIX}/${escapeForRef(digest)}`;
 }
 
-/** Metadata of the merge commit of an image, keys in ascending order. */
+/** The metadata of an image's merge commit, keys in ascending order. */
 export function imageMetadata(
   manifestDigest: string,
   manifest: Uint8Array,
   config: Uint8Array,
 ): Metadata {
-  const canonical = (json: Uint8Array) =>
-    Buffer.from(canonicalJson(JSON.parse(Buffer.from(json).toString()))).toString();
   return new Map([
-    [CONFIG, { type: 's', value: canonical(config) }],
-    [MANIFEST, { type: 's', value: canonical(manifest) }],
-    [MANIFEST_DIGEST, { type: 's', value: manifestDigest }],
+    [CONFIG_KEY, { type: 's', value: canonicalText(config) }],
+    [MANIFEST_KEY, { type: 's', value: canonicalText(manifest) }],
+    [MANIFEST_DIGEST_KEY, { type: 's', value: manifestDigest }],
   ]);
 }
 
-/** Canonical references of all images, sorted. */
-export function listImages(repo: OstreeRepo): string[] {
-  return listRefs(repo.path, IMAGE_PREFIX).map((ref) =>
-    unescapeRef(ref.slice(IMAGE_PREFIX.length + 1)),
-  );
+function canonicalText(json: Uint8Array): string {
+  const value = JSON.parse(Buffer.from(json).toString());
+  return Buffer.from(canonicalJson(value)).toString();
 }
 
-/** Digests of all layers that a ref keeps. */
+/** Canonical references of all pulled images, sorted. */
+export function listImages(repo: OstreeRepo): string[] {
+  return namesBelow(repo, IMAGE_PREFIX);
+}
+
+/** Digests of all layers that have a ref. */
 export function listBlobs(repo: OstreeRepo): string[] {
-  return listRefs(repo.path, BLOB_PREFIX).map((ref) =>
-    unescapeRef(ref.slice(BLOB_PREFIX.length + 1)),
-  );
+  return namesBelow(repo, BLOB_PREFIX);
+}
+
+function namesBelow(repo: OstreeRepo, prefix: string): string[] {
+  return listRefs(repo.path, prefix).map((ref) => unescapeRef(ref.slice(prefix.length + 1)));
 }
 
 /**
- * The image that was pulled as `imgref` (canonical); undefined where none was. Its objects need not be there: `ostree fsck
- * --delete` takes away what is damaged, the merge commit too.
+ * The image that was pulled as `imgref`; undefined if there is no such image, or if its merge commit
+ * was lost: `ostree fsck --delete` removes damaged objects.
+ * @param imgref as {@link canonicalImgref} returns it
  */
 export function storedImage(repo: OstreeRepo, imgref: string): StoredImage | undefined {
-  const mergeCommit = readRef(repo, `heads/${imageRef(imgref)}`);
-  return mergeCommit === undefined || !hasObject(repo.path, encodeObjectName(mergeCommit, 'commit'))
+  const mergeCommit = existingCommit(repo, imageRef(imgref));
+  return mergeCommit === undefined
     ? undefined
     : inContext(`reading image ${imgref} of ${repo.path}`, () => imageOfCommit(repo, mergeCommit));
 }
 
-/** What a layer with that digest was imported as; undefined where it was not. */
+/** The commit that the layer with this digest was imported as; undefined if it was not. */
 export function storedBlob(repo: OstreeRepo, digest: string): string | undefined {
   return readRef(repo, `heads/${blobRef(digest)}`);
+}
+
+/** The diff_id that a layer was verified to have when it was imported as `commit`. */
+export function verifiedDiffId(repo: OstreeRepo, commit: string): string | undefined {
+  return stringValue(repo.loadCommit(commit).parsed, DIFF_ID_KEY);
 }
 
 /** A commit of the repository with its signatures; it may be marked as partial. */
@@ -101,20 +116,27 @@ export function signedCommit(repo: OstreeRepo, checksum: string): SignedCommit {
   return { checksum, bytes, detached: repo.loadCommitMeta(checksum)?.bytes };
 }
 
+/** The commit that a ref names; undefined if the repository has no such ref or commit. */
+function existingCommit(repo: OstreeRepo, ref: string): string | undefined {
+  const commit = readRef(repo, `heads/${ref}`);
+  return commit !== undefined && hasObject(repo.path, encodeObjectName(commit, 'commit'))
+    ? commit
+    : undefined;
+}
+
 function imageOfCommit(repo: OstreeRepo, mergeCommit: string): StoredImage {
   const commit = repo.loadCommit(mergeCommit, { partial: true }).parsed;
-  const text = (key: string) => {
-    const value = metadataValue(commit.metadata, key, 's');
+  const required = (key: string) => {
+    const value = stringValue(commit, key);
     if (value === undefined) {
       throw new OstrataError('CORRUPT', `merge commit ${mergeCommit} has no metadata ${key}`);
     }
-    return value as string;
+    return value;
   };
-  const [manifestDigest, manifestJson, configJson] = [
-    text(MANIFEST_DIGEST),
-    text(MANIFEST),
-    text(CONFIG),
-  ];
+
+  const manifestDigest = required(MANIFEST_DIGEST_KEY);
+  const manifestJson = required(MANIFEST_KEY);
+  const configJson = required(CONFIG_KEY);
   return {
     mergeCommit,
     commit,
@@ -126,21 +148,30 @@ function imageOfCommit(repo: OstreeRepo, mergeCommit: string): StoredImage {
   };
 }
 
-/** The images of all image refs and of all commits that deployments name. */
-export function allImages(repo: OstreeRepo): StoredImage[] {
-  const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));
-  const kept = KEEPING_PREFIXES.flatMap((prefix) => listRefs(repo.path, prefix)).map((ref) => {
-    const checksum = readRef(repo, `heads/${ref}`);
-    if (checksum === undefined || !hasObject(repo.path, encodeObjectName(checksum, 'commit'))) {
-      return undefined;
-    }
-    const { metadata } = repo.loadCommit(checksum, { partial: true }).parsed;
-    return metadata.has(MANIFEST_DIGEST) ? imageOfCommit(repo, checksum) : undefined;
-  });
-  return [...pulled, ...kept].filter((image) => image !== undefined);
+function stringValue({ metadata }: Commit, key: string): string | undefined {
+  const value = metadataValue(metadata, key, 's');
+  return typeof value === 'string' ? value : undefined;
 }
 
-/** Layers of all images: one content, compressed by whomever, is one layer. */
+/** All images that are pulled or deployed. */
+export function allImages(repo: OstreeRepo): readonly StoredImage[] {
+  const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));
+  const neededRefs = NEEDED_PREFIXES.flatMap((prefix) => listRefs(repo.path, prefix));
+  const needed = neededRefs.map((ref) => imageOfRef(repo, ref));
+  return [...pulled, ...needed].filter((image) => image !== undefined);
+}
+
+/** The image whose merge commit `ref` names; undefined if it names another kind of commit. */
+function imageOfRef(repo: OstreeRepo, ref: string): StoredImage | undefined {
+  const commit = existingCommit(repo, ref);
+  if (commit === undefined) {
+    return undefined;
+  }
+  const { metadata } = repo.loadCommit(commit, { partial: true }).parsed;
+  return metadata.has(MANIFEST_DIGEST_KEY) ? imageOfCommit(repo, commit) : undefined;
+}
+
+/** Layers of all images, by what they hold and by how it was compressed. */
 export interface KnownLayers {
   /** Digest of a blob, by diff_id. */
   readonly digests: ReadonlyMap<string, string>;
@@ -148,22 +179,24 @@ export interface KnownLayers {
   readonly diffIds: ReadonlyMap<string, string>;
 }
 
+/** If images disagree about a layer, the first one counts. */
 export function knownLayers(repo: OstreeRepo): KnownLayers {
   const digests = new Map<string, string>();
   const diffIds = new Map<string, string>();
   for (const { manifest, config } of allImages(repo)) {
-    for (const [i, diffId] of config.rootfs.diff_ids.entries()) {
-      const digest = manifest.layers[i]?.digest;
-      if (digest === undefined) {
-        continue;
-      }
-      if (!digests.has(diffId)) {
-        digests.set(diffId, digest);
-      }
-      if (!diffIds.has(digest)) {
-        diffIds.set(digest, diffId);
+    for (const [i, { digest }] of manifest.layers.entries()) {
+      const diffId = config.rootfs.diff_ids[i];
+      if (diffId !== undefined) {
+        setIfAbsent(digests, diffId, digest);
+        setIfAbsent(diffIds, digest, diffId);
       }
     }
   }
   return { digests, diffIds };
+}
+
+function setIfAbsent(map: Map<string, string>, key: string, value: string): void {
+  if (!map.has(key)) {
+    map.set(key, value);
+  }
 }

@@ -220,12 +220,13 @@ class CommitImport {
   /** Removes the partial mark of the commit; throws `CORRUPT` if any of its objects is missing. */
   #complete({ checksum, objects }: KnownCommit): void {
     const extension = contentExtension(this.#writer.repo.mode);
-    const content = [...objects.files].map((checksum) => encodeObjectName(checksum, extension));
+    const content = [...objects.files].map((file) => encodeObjectName(file, extension));
     const missing = [...objects.metadata, ...content].filter((name) => !this.#writer.has(name));
     if (missing.length > 0) {
       throw new OstrataError(
         'CORRUPT',
-        `${missing.length} objects of commit ${checksum} are in no layer, the first is ${missing[0]}`,
+        `${missing.length} objects of commit ${checksum} are in no layer, ` +
+          `the first is ${missing[0]}`,
       );
     }
     this.#writer.unmarkPartial(checksum);
@@ -262,7 +263,7 @@ function checkLabel(config: ImageConfig, commit: string): void {
   }
 }
 
-/** The objects of a commit. Throws `CORRUPT` unless its layer holds exactly its metadata objects. */
+/** The objects of a commit; throws `CORRUPT` unless its layer has exactly its metadata objects. */
 function stagedObjects(parsed: Commit, { metadata }: StagedLayer): CommitObjects {
   const objects = commitObjects(parsed, (checksum) => {
     const name = encodeObjectName(checksum, 'dirtree');

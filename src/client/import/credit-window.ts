@@ -1,4 +1,6 @@
-/** Back-pressure: bounds how many bytes are on their way to a receiver that says what it took. */
+/** Back-pressure between a sender and a receiver that says how much it took. */
+
+/** Bounds how many bytes are on their way. */
 export class CreditWindow {
   readonly #limit: number;
   #bytesOnTheWay = 0;

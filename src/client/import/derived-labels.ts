@@ -1,4 +1,4 @@
-/** Gives files and directories of derived layers the SELinux labels of the merged system's policy. */
+/** Labels files and directories of derived layers by the SELinux policy of the merged system. */
 import type { Logger } from '../../log.js';
 import { parseWhiteout } from '../../oci/whiteout.js';
 import { startFileChecksum } from '../../ostree/objects/file.js';

@@ -21,7 +21,7 @@ import { DEFAULT_DIRMETA, type DerivedDirectory } from './derived-layer.js';
 import type { ImportPlan, LayerToImport } from './plan.js';
 import { policyTree } from './selinux.js';
 
-/** Places of ostree-prepare-root's configuration, in /etc as a commit and as a deployment has it. */
+/** Locations of ostree-prepare-root's configuration, in the `/etc` of commits and deployments. */
 const PREPARE_ROOT_CONFIGS = [
   'etc/ostree/prepare-root.conf',
   'usr/etc/ostree/prepare-root.conf',

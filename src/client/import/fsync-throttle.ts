@@ -1,40 +1,41 @@
 /**
- * When an import waits for the disk. Once for several layers is much faster than once for each; what is staged and not yet
- * in the repository is fetched again after a kill.
+ * Decides when an import waits until layers are on the disk. One wait for several layers is much
+ * faster than one for each; but layers that wait are fetched again if the process is killed.
  */
 
-/** Compressed bytes of layers that are fetched before the next wait. */
+/** Compressed size of layers after which an import waits. */
 const SYNC_SIZE = 32 << 20;
-/** Or as soon as so much time has passed: a pull that is killed again and again gets on. */
+/** Time after which it waits in any case: pulls that are killed again and again still progress. */
 const SYNC_PAUSE_MS = 250;
-/** The pause is so many times what the last wait took, if that is longer: on a slow disk waiting stays a small part. */
+/** The pause is at least so many times the last wait, which limits the time lost on slow disks. */
 const PAUSE_FACTOR = 4;
 
+/** Counts layers that wait for the disk, and the time since the last wait. */
 export class FsyncThrottle {
   readonly #now: () => number;
-  #size = 0;
-  #ended: number;
-  #took = 0;
+  #waitingSize = 0;
+  #lastEndMs: number;
+  #lastWaitMs = 0;
 
   /** @param now milliseconds of a clock that never goes back */
   constructor(now: () => number) {
     this.#now = now;
-    this.#ended = now();
+    this.#lastEndMs = now();
   }
 
-  /** Counts a layer; true where it should not have to wait for more. */
+  /** Counts a layer; returns whether it is time for {@link sync}. */
   isDue(size: number): boolean {
-    this.#size += size;
-    const pause = Math.max(SYNC_PAUSE_MS, PAUSE_FACTOR * this.#took);
-    return this.#size >= SYNC_SIZE || this.#now() - this.#ended >= pause;
+    this.#waitingSize += size;
+    const pauseMs = Math.max(SYNC_PAUSE_MS, PAUSE_FACTOR * this.#lastWaitMs);
+    return this.#waitingSize >= SYNC_SIZE || this.#now() - this.#lastEndMs >= pauseMs;
   }
 
-  /** Runs `body`, which takes all layers that were counted, and waits for the disk. */
+  /** Runs `body`, which publishes all layers that were counted, and measures how long it waits. */
   sync(body: () => void): void {
     const start = this.#now();
-    this.#size = 0;
+    this.#waitingSize = 0;
     body();
-    this.#ended = this.#now();
-    this.#took = this.#ended - start;
+    this.#lastEndMs = this.#now();
+    this.#lastWaitMs = this.#lastEndMs - start;
   }
 }

@@ -3,12 +3,11 @@ import { classifyLayers, type ReadLayer } from '../../image/encapsulated.js';
 import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageReader } from '../../oci/image.js';
 import { type ImageConfig, parseConfig } from '../../oci/types.js';
-import { metadataValue } from '../../ostree/objects/commit.js';
 import { encodeObjectName, isChecksum } from '../../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
 import { hasWholeCommit, partialMarker } from '../../ostree/write/partial.js';
 import { hasObject } from '../../ostree/write/stage.js';
-import { DIFF_ID_KEY, type KnownLayers, knownLayers, storedBlob } from '../stored.js';
+import { type KnownLayers, knownLayers, storedBlob, verifiedDiffId } from '../stored.js';
 
 /** A layer of the image, and whether the repository has it. */
 export interface LayerToImport extends ReadLayer {
@@ -74,21 +73,27 @@ function presentLayer(
 ): string | undefined {
   const sameBlob = importedBlob(repo, known, descriptor.digest, diffId);
   if (sameBlob !== undefined) {
-    const { commit, verifiedDiffId } = sameBlob;
+    const { commit, verified } = sameBlob;
     // Layers of the commit, and derived layers imported by other tools, have no verified diff_id.
-    if (verifiedDiffId === undefined || (kind === 'derived' && verifiedDiffId === diffId)) {
+    if (verified === undefined || (kind === 'derived' && verified === diffId)) {
       return commit;
     }
   }
 
   const sameTar = importedBlob(repo, known, known.digests.get(diffId), diffId);
   if (sameTar !== undefined) {
-    const { commit, verifiedDiffId } = sameTar;
-    if (verifiedDiffId === (kind === 'derived' ? diffId : undefined)) {
+    const { commit, verified } = sameTar;
+    if (verified === (kind === 'derived' ? diffId : undefined)) {
       return commit;
     }
   }
   return undefined;
+}
+
+interface ImportedBlob {
+  readonly commit: string;
+  /** The diff_id that its import computed; only derived layers imported by ostrata have one. */
+  readonly verified: string | undefined;
 }
 
 /** What a blob was imported as, unless a pulled image says that its diff_id is another one. */
@@ -97,7 +102,7 @@ function importedBlob(
   { diffIds }: KnownLayers,
   digest: string | undefined,
   diffId: string,
-): { readonly commit: string; readonly verifiedDiffId: string | undefined } | undefined {
+): ImportedBlob | undefined {
   if (digest === undefined || (diffIds.get(digest) ?? diffId) !== diffId) {
     return undefined;
   }
@@ -105,12 +110,7 @@ function importedBlob(
   if (commit === undefined || !hasWholeCommit(repo.path, commit)) {
     return undefined;
   }
-  const { metadata } = repo.loadCommit(commit).parsed;
-  const verifiedDiffId = metadataValue(metadata, DIFF_ID_KEY, 's');
-  return {
-    commit,
-    verifiedDiffId: typeof verifiedDiffId === 'string' ? verifiedDiffId : undefined,
-  };
+  return { commit, verified: verifiedDiffId(repo, commit) };
 }
 
 /**

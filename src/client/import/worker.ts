@@ -57,8 +57,8 @@ export class ImportWorker {
   }
 
   /**
-   * Reads a layer into its directory. Fails as soon as the layer, the blob, the thread or the signal
-   * does; the thread is ended then.
+   * Reads a layer into its directory. Fails as soon as the layer, the blob, the thread or the
+   * signal does; by then the thread has ended.
    * @param onProgress called with the number of bytes of the blob that the thread took
    */
   async import(
