@@ -182,7 +182,7 @@ suite('the client', needs(...worldNeeds), () => {
     const long = `ostree-unverified-registry:localhost:1/os:${'1.'.repeat(60)}`;
     refused(
       ['container', 'image', 'pull', repo, long],
-      /^error: "ostree\/container\/image\/.* at most 255 bytes$/m,
+      /^error: "ostree\/container\/image\/.* at most 255 bytes per component of an ostree ref$/m,
     );
     const unencapsulated = ['container', 'unencapsulate', `--repo=${repo}`, unverified(old)];
     refused(
