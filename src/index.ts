@@ -1,10 +1,13 @@
-/** The public library: what `import ... from 'ostrata'` gives. Plugins use `ostrata/plugin`, package databases `ostrata/rpmdb`. */
-
+/**
+ * The public library, `ostrata`. Plugins use `ostrata/plugin`; RPM databases are read by
+ * `ostrata/rpmdb`.
+ */
 export type { Compression } from './blobs/compress.js';
 export {
   type ImagePlan,
   type PlanImageOptions,
   type PlannedChunk,
+  type PlannedCommitLayer,
   planImage,
   type WriteImageOptions,
   type WrittenImage,

@@ -1,7 +1,7 @@
 /**
  * A cache of layer blobs that builds and processes share.
  *
- * The *blob key* determines the bytes of a blob. An *entry* is a directory that is named by the key:
+ * The *blob key* determines the bytes of a blob. An *entry* is a directory named by the key:
  *
  *     KEY/blob        the blob
  *     KEY/entry.json  its digests and sizes (`entrySchema`); its mtime is the time of the last use
@@ -15,10 +15,11 @@
  * first use after a reboot also computes the digest. A damaged entry is removed.
  *
  * Trimming. The entries that were not used for longest are renamed to `.KEY.RANDOM` and removed,
- * until the others are within the limit. So are directories of that name that a process left behind.
+ * until the others are within the limit. Directories of that name that a crashed process left
+ * behind are removed after a day.
  *
- * Crash safety. An entry appears and disappears by a single rename: nobody sees half of one, and any
- * number of processes may do all of this at the same time without a lock.
+ * Crash safety. An entry appears and disappears by a single rename: nobody sees half of one, and
+ * any number of processes may do all of this at the same time without a lock.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -173,7 +174,7 @@ export class BlobCache {
     return `layer cache ${this.#directory}`;
   }
 
-  /** Identifies the current entry of `key` among all that come and go; undefined without an entry. */
+  /** Returns what tells the current entry of `key` from those before and after it. */
   #incarnation(key: string): string | undefined {
     const stat = statSync(join(this.#directory, key), { bigint: true, throwIfNoEntry: false });
     // Inode numbers alone are used again.

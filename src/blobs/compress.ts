@@ -57,9 +57,12 @@ export interface Frame {
   end(): Uint8Array;
 }
 
-/** Smaller blocks cost speed and ratio, larger ones memory. */
+/** Smaller blocks would cost speed and size, larger ones memory. */
 const BLOCK_SIZE = 1 << 20;
-/** Frames do not refer to each other: 1 MiB would cost 1.3 % of the size, 8 MiB would gain 0.2 %. */
+/**
+ * Frames do not refer to each other: blocks of 1 MiB would cost 1.3 % of the size, blocks of 8 MiB
+ * would save 0.2 %.
+ */
 const ZSTD_BLOCK_SIZE = 4 << 20;
 const NO_BYTES = new Uint8Array();
 

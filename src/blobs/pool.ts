@@ -43,7 +43,7 @@ export interface WriteLayersOptions {
   readonly signal: AbortSignal;
   /** Gets the bytes of tar that were written since the last call. */
   readonly onProgress: (bytes: number) => void;
-  /** Gets each blob as soon as it is written, while others are being written; `task` is its index. */
+  /** Gets each blob as soon as it is written; `task` is its index in the tasks. */
   readonly onWritten?: ((task: number, blob: BlobResult) => Promise<void>) | undefined;
 }
 

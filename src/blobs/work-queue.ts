@@ -54,7 +54,10 @@ function entrySize({ blockSize, windowSize }: BlockSizes): number {
   return windowSize + blockSize + maxOutputSize(blockSize);
 }
 
-/** Makes a queue for `workerCount` workers. Pages of memory that are never used are not allocated. */
+/**
+ * Makes a queue for `workerCount` workers. The operating system allocates only those pages of its
+ * memory that are used.
+ */
 export function createWorkQueue(sizes: BlockSizes, workerCount: number): WorkQueueMemory {
   const entryCount = workerCount * ENTRIES_PER_WORKER;
   return {

@@ -13,7 +13,7 @@ import { type BlobResult, BlobWriter } from './writer.js';
 /** Bytes of tar between two progress replies. */
 const PROGRESS_STEP = 8 << 20;
 
-const { repoPath, compression, workQueue: queueMemory } = workerData as WorkerData;
+const { repoPath, compression, workQueue: queueMemory }: WorkerData = workerData;
 const repo = openRepo(repoPath);
 const compressor = await createCompressor(compression);
 const workQueue = queueMemory && new SharedWorkQueue(queueMemory, compressor);

@@ -1,8 +1,8 @@
 /**
- * zstd (RFC 8878) by one pinned package, @cloudpss/zstd, so that blobs depend on neither the machine
- * nor the version of Node, whose own zstd changes. On Linux with glibc the package's native library
- * is called, elsewhere its WebAssembly build: the same code and the same bytes, at two thirds of
- * the speed.
+ * zstd (RFC 8878) as one pinned package, @cloudpss/zstd, writes it. Node's own zstd changes from
+ * version to version, and blobs must not depend on it. On Linux with glibc the package's native
+ * library is called, elsewhere its WebAssembly build, which is the same code: the same bytes at two
+ * thirds of the speed.
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -20,7 +20,7 @@ export async function loadZstd(): Promise<CompressFrame> {
   return loadNativeZstd() ?? (await loadWasmZstd());
 }
 
-/** Returns undefined unless this is Linux with glibc and the optional package koffi is installed. */
+/** Returns undefined except on Linux with glibc and with the optional package koffi. */
 export function loadNativeZstd(): CompressFrame | undefined {
   const library = openNativeLibrary();
   if (library === undefined) {
@@ -28,7 +28,8 @@ export function loadNativeZstd(): CompressFrame | undefined {
   }
   // Not the package's own function, which shares its state between all threads.
   const compress = library.func(
-    'size_t ZSTD_compress(void *output, size_t capacity, const void *input, size_t length, int level)',
+    'size_t ZSTD_compress(void *output, size_t capacity, ' +
+      'const void *input, size_t length, int level)',
   );
   const maxCompressedSize = library.func('size_t ZSTD_compressBound(size_t length)');
 
@@ -52,10 +53,9 @@ function openNativeLibrary(): ReturnType<typeof import('koffi').load> | undefine
     const require = createRequire(import.meta.url);
     const koffi = loadKoffi();
     const manifest = require.resolve('@cloudpss/zstd/package.json');
-    const { path } = createRequire(manifest)('node-gyp-build') as {
-      path(directory: string): string;
-    };
-    const file = path(dirname(manifest));
+    const nodeGypBuild: { path(directory: string): string } =
+      createRequire(manifest)('node-gyp-build');
+    const file = nodeGypBuild.path(dirname(manifest));
     if (!file.includes('glibc')) {
       return undefined;
     }

@@ -1,6 +1,7 @@
 /**
- * Config and manifest of the image of a commit: labels, history and annotations as bootc expects
- * them. Formats: https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md and manifest.md.
+ * Config and manifest of the image of a commit, with the labels, history and annotations that bootc
+ * expects. Formats: https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md and
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md
  */
 import { compareUtf8 } from '../bytes/text.js';
 import type { OwnedComponent } from '../components/assign.js';
@@ -163,7 +164,7 @@ export function componentsAnnotation(
   return { [annotation.OSTREE_COMPONENTS]: [...names].sort(compareUtf8).join(',') };
 }
 
-/** Returns the labels that the commit's metadata gives; `NOT_FOUND` for a missing `copyMeta` key. */
+/** Returns labels from the commit's metadata. Throws `NOT_FOUND` for a missing `copyMeta` key. */
 export function commitLabels(
   { metadata }: Commit,
   options: Pick<ImageOptions, 'copyMeta' | 'copyMetaOptional'>,

@@ -99,7 +99,8 @@ export async function planImage(options: PlanImageOptions): Promise<ImagePlan> {
   const components = await assignComponents(tree, claims);
   if (!components.some(({ facts }) => facts.packages.length > 0)) {
     log.warn(
-      `${tree.name} has no readable package database: layers follow directories and large files only`,
+      `${tree.name} has no readable package database: ` +
+        'layers follow directories and large files only',
     );
   }
 

@@ -23,7 +23,7 @@ export interface PreviousLayer {
 }
 
 export interface PreviousBuild {
-  /** Returns its layout record. One that is derived from names refers to `components` by their ids. */
+  /** Returns its layout record; one that is derived from names has the ids of `components`. */
   recordFor(components: readonly Component[]): LayoutRecord;
   /** Has its blobs; undefined if only a manifest is known. */
   readonly image?: ImageReader | undefined;
@@ -53,7 +53,7 @@ function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousIma
     const names = namesByLayer(image.manifest, parseConfig(await image.config()));
     if (lacksCommitLayer(names)) {
       log.warn(
-        `${image.name} holds no ostree commit: only its layout is followed, by the names on its layers`,
+        `${image.name} holds no ostree commit: only its layout is followed, by component names`,
       );
       return { layers: [], names, record: undefined };
     }

@@ -17,10 +17,11 @@ test('a dry run on an unchanged commit names no layers to download', async () =>
   const { plan } = await buildImage(tree, { previous: first.image });
   const layers = plannedLayers(plan);
   assert.ok(layers.every(({ reused }) => reused));
-  const total = first.image.manifest.layers.reduce((sum, { size }) => sum + size, 0);
+  const size = first.image.manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
+  const total = size.toLocaleString('en-US');
   assert.equal(
     updateReport(plan, layers, 'oci:first'),
-    `\nA client of oci:first downloads 0 of 3 layers: 0 of ${total.toLocaleString('en-US')} bytes (0.0 %)`,
+    `\nA client of oci:first downloads 0 of 3 layers: 0 of ${total} bytes (0.0 %)`,
   );
 });
 
