@@ -5,18 +5,20 @@ import { goArchitecture } from '../../src/oci/platform.js';
 import type { Commit } from '../../src/ostree/objects/commit.js';
 import type { PackageFacts } from '../../src/plugin.js';
 
-const commit = (architecture?: string) =>
-  ({
-    metadata: new Map(
-      architecture === undefined
-        ? []
-        : [['ostree.architecture', { type: 's', value: architecture }]],
-    ),
-  }) as unknown as Commit;
-const packages = (...nevras: string[]) =>
-  nevras.map((nevra): PackageFacts => ({ name: '', nevra, size: 0, changelogTimes: [] }));
+/** A commit whose metadata declares `architecture`, if it is given. */
+function commit(architecture?: string): Commit {
+  const metadata = new Map<string, object>();
+  if (architecture !== undefined) {
+    metadata.set('ostree.architecture', { type: 's', value: architecture });
+  }
+  return { metadata } as unknown as Commit;
+}
 
-test('machine names as Go spells them', () => {
+function packages(...nevras: string[]): PackageFacts[] {
+  return nevras.map((nevra) => ({ name: '', nevra, size: 0, changelogTimes: [] }));
+}
+
+test('goArchitecture translates the machine names of RPM and the kernel', () => {
   const names = {
     x86_64: 'amd64',
     aarch64: 'arm64',
@@ -26,38 +28,42 @@ test('machine names as Go spells them', () => {
     s390x: 's390x',
     riscv64: 'riscv64',
   };
-  for (const [machine, go] of Object.entries(names)) {
-    assert.equal(goArchitecture(machine), go);
+  for (const [machine, goName] of Object.entries(names)) {
+    assert.equal(goArchitecture(machine), goName);
   }
   assert.equal(goArchitecture('constructor'), 'constructor');
-  for (const none of ['', 'x', 'x86-64', 'a/b', 'x'.repeat(33)]) {
-    assert.throws(() => goArchitecture(none), { code: 'USAGE' });
+});
+
+test('goArchitecture refuses names that no machine can have', () => {
+  for (const name of ['', 'x', 'x86-64', 'a/b', 'x'.repeat(33)]) {
+    assert.throws(() => goArchitecture(name), { code: 'USAGE' });
   }
 });
 
-test('the commit says what it is for; else most of its packages do', () => {
-  const some = packages(
-    'a-1-1.x86_64',
-    'b-1-1.noarch',
-    'c-1-1.noarch',
-    'd-1-1.i686',
-    'e-1-1.x86_64',
-  );
-  assert.equal(commitArchitecture(commit('aarch64'), some), 'arm64');
-  assert.equal(commitArchitecture(commit(), some), 'amd64');
-  assert.equal(
-    commitArchitecture(commit(), packages('a-1-1.s390x', 'b-1-1.ppc64le')),
-    'ppc64le',
-    'a draw: the first by name',
-  );
-  assert.throws(
-    () => commitArchitecture(commit('a b'), []),
-    /commit metadata ostree\.architecture: "a b"/,
-  );
+test('the architecture that the commit declares wins over that of its packages', () => {
+  assert.equal(commitArchitecture(commit('aarch64'), packages('a-1-1.x86_64')), 'arm64');
 });
 
-test('packages without an architecture say nothing', () => {
-  const here = goArchitecture(process.arch);
-  assert.equal(commitArchitecture(commit(), packages('a-1-1', 'b-2.3-4')), here);
-  assert.equal(commitArchitecture(commit(), []), here);
+test('a declared architecture that is not a machine name is an error', () => {
+  assert.throws(() => commitArchitecture(commit('a b'), []), {
+    code: 'CORRUPT',
+    message: /commit metadata ostree\.architecture: "a b"/,
+  });
+});
+
+test('without a declared architecture that of most packages counts', () => {
+  const noarchAndX86 = packages('a-1-1.x86_64', 'b-1-1.noarch', 'c-1-1.noarch', 'd-1-1.i686');
+  const all = [...noarchAndX86, ...packages('e-1-1.x86_64')];
+  assert.equal(commitArchitecture(commit(), all), 'amd64');
+});
+
+test('of equally frequent architectures the first by name counts', () => {
+  const all = packages('a-1-1.s390x', 'b-1-1.ppc64le');
+  assert.equal(commitArchitecture(commit(), all), 'ppc64le');
+});
+
+test('without any architecture that of this machine counts', () => {
+  const ownArchitecture = goArchitecture(process.arch);
+  assert.equal(commitArchitecture(commit(), packages('a-1-1', 'b-2.3-4')), ownArchitecture);
+  assert.equal(commitArchitecture(commit(), []), ownArchitecture);
 });

@@ -1,52 +1,71 @@
-/** The pipeline over small trees; on real ones, judged by real programs, it is tested in `test/e2e`. */
+/** The whole build of small trees. Real trees, judged by real programs, are in `test/e2e`. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Compression } from '../../src/blobs/compress.js';
-import { planImage, writeImage } from '../../src/builder/encapsulate.js';
+import { type ImagePlan, planImage, writeImage } from '../../src/builder/encapsulate.js';
 import { verifyImage } from '../../src/image/verify.js';
 import { silentLogger } from '../../src/log.js';
+import type { ImageReader } from '../../src/oci/image.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { createImage, openImage } from '../../src/transports/image-reference.js';
 import { type BuildOptions, buildImage, byTopDirectory, separate } from '../support/build-image.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
 import { scratchDirectory } from '../support/scratch.js';
 
-const before = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1' }), c: dir({ x: 'c1' }) });
-const after = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b2' }), d: dir({ x: 'd1' }) });
-const reused = ({ written }: Awaited<ReturnType<typeof buildImage>>) =>
-  written.layers.map(({ chunk, reused }) => [chunk?.components[0]?.id ?? 'commit', reused]);
+const firstTree = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1' }), c: dir({ x: 'c1' }) });
+/** Directory `b` changed, `c` was removed, `d` was added. */
+const secondTree = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b2' }), d: dir({ x: 'd1' }) });
 
-test('what did not change keeps its descriptor, by whatever level it was compressed', async () => {
-  const first = await buildImage(before, { compression: { name: 'gzip', level: 1 } });
-  const second = await buildImage(after, {
+/** By the first component of each layer. */
+function reusedLayers({ written }: Awaited<ReturnType<typeof buildImage>>): [string, boolean][] {
+  return written.layers.map(({ chunk, reused }) => [chunk?.components[0]?.id ?? 'commit', reused]);
+}
+
+function directoryOf(imgref: string): string {
+  return imgref.replace('oci:', '');
+}
+
+test('an unchanged layer keeps its descriptor, however the others are compressed', async () => {
+  const first = await buildImage(firstTree, { compression: { name: 'gzip', level: 1 } });
+  const second = await buildImage(secondTree, {
     previous: first.image,
     compression: { name: 'none', level: 1 },
   });
-  assert.deepEqual(reused(second), [
+  assert.deepEqual(reusedLayers(second), [
     ['commit', false],
     ['a', true],
     ['b', false],
     ['d', false],
   ]);
   assert.deepEqual(second.image.manifest.layers[1], first.image.manifest.layers[1]);
+});
+
+test('the plan tells which components changed since the previous build', async () => {
+  const first = await buildImage(firstTree);
+  const second = await buildImage(secondTree, { previous: first.image });
   assert.deepEqual(second.plan.changes, [
     { id: 'b', change: 'changed' },
     { id: 'c', change: 'removed' },
     { id: 'd', change: 'added' },
   ]);
-  rmSync(first.imgref.replace('oci:', ''), { recursive: true });
+});
+
+test('an image does not need its previous build', async () => {
+  const first = await buildImage(firstTree);
+  const second = await buildImage(secondTree, { previous: first.image });
+  rmSync(directoryOf(first.imgref), { recursive: true });
   await verifyImage(second.image, silentLogger);
 });
 
-test('the same commit again is the same image, of which no layer is written', async () => {
-  const first = await buildImage(before);
-  const told: string[] = [];
-  const log = { ...silentLogger, info: (message: string) => told.push(message) };
-  const again = await buildImage(before, { previous: first.image, log });
-  assert.match(told.join('\n'), /4 layers are known from earlier builds, 0 are to be written/);
-  assert.deepEqual(reused(again), [
+test('an unchanged commit gives the same layers, and none is written', async () => {
+  const first = await buildImage(firstTree);
+  const messages: string[] = [];
+  const log = { ...silentLogger, info: (message: string) => messages.push(message) };
+  const again = await buildImage(firstTree, { previous: first.image, log });
+  assert.match(messages.join('\n'), /4 layers are known from earlier builds, 0 are to be written/);
+  assert.deepEqual(reusedLayers(again), [
     ['commit', true],
     ['a', true],
     ['b', true],
@@ -55,17 +74,50 @@ test('the same commit again is the same image, of which no layer is written', as
   assert.deepEqual(again.image.manifest.layers, first.image.manifest.layers);
 });
 
-test('a layer of the same bytes is reused without a record of it', async () => {
-  const first = await buildImage(before);
-  const config = JSON.parse(Buffer.from(await first.image.config()).toString());
+test('the plan of an unchanged commit has the descriptor of every layer', async () => {
+  const first = await buildImage(firstTree);
+  const { plan } = await buildImage(firstTree, { previous: first.image });
+  const digests = [plan.commitLayer, ...plan.chunks].map(
+    ({ unchanged }) => unchanged?.descriptor.digest,
+  );
+  assert.deepEqual(
+    digests,
+    first.image.manifest.layers.map(({ digest }) => digest),
+  );
+});
+
+test('the image of a plan has the blobs of the previous build that it names', async () => {
+  const first = await buildImage(firstTree);
+  const { plan } = await buildImage(secondTree, { previous: first.image });
+  const imgref = `oci:${join(scratchDirectory(), 'image')}`;
+  await writeImage(plan, await createImage(imgref), {
+    compression: { name: 'gzip', level: 6 },
+    jobs: 1,
+    log: silentLogger,
+    signal: new AbortController().signal,
+  });
+  await verifyImage(await openImage(imgref), silentLogger);
+});
+
+/** The image of a builder that lost the layout record of this one. */
+async function withoutRecord(image: ImageReader): Promise<ImageReader> {
+  const config = JSON.parse(Buffer.from(await image.config()).toString());
   delete config.config.Labels['ostrata.layout'];
-  const previous = {
-    ...first.image,
-    config: async () => Buffer.from(JSON.stringify(config)),
-    manifest: { ...first.image.manifest, annotations: {} },
+  const bytes = Buffer.from(JSON.stringify(config));
+  return {
+    ...image,
+    config: async () => bytes,
+    manifest: { ...image.manifest, annotations: {} },
   };
-  const second = await buildImage(after, { previous, compression: { name: 'gzip', level: 9 } });
-  assert.deepEqual(reused(second), [
+}
+
+test('without a layout record, layers with the same tar are reused', async () => {
+  const first = await buildImage(firstTree);
+  const second = await buildImage(secondTree, {
+    previous: await withoutRecord(first.image),
+    compression: { name: 'gzip', level: 9 },
+  });
+  assert.deepEqual(reusedLayers(second), [
     ['commit', false],
     ['a', true],
     ['b', false],
@@ -74,12 +126,12 @@ test('a layer of the same bytes is reused without a record of it', async () => {
   await verifyImage(second.image, silentLogger);
 });
 
-test('a reused layer whose blob is nowhere is an error that leaves nothing', async () => {
-  const { image, imgref } = await buildImage(before);
+test('a missing blob of a reused layer is an error, and nothing is left', async () => {
+  const { image, imgref } = await buildImage(firstTree);
   const digest = image.manifest.layers[1]?.digest ?? '';
-  rmSync(join(imgref.replace('oci:', ''), 'blobs', digest.replace(':', '/')));
+  rmSync(join(directoryOf(imgref), 'blobs', digest.replace(':', '/')));
   const scratch = scratchDirectory();
-  const building = buildImage(after, { previous: image, imgref: `oci:${scratch}/image` });
+  const building = buildImage(secondTree, { previous: image, imgref: `oci:${scratch}/image` });
   await assert.rejects(building, {
     code: 'NOT_FOUND',
     message: new RegExp(`taking over blob ${digest}`),
@@ -87,11 +139,17 @@ test('a reused layer whose blob is nowhere is an error that leaves nothing', asy
   assert.deepEqual(readdirSync(scratch), []);
 });
 
-test('the image depends on the tree and the options alone', async () => {
-  const digest = async (options: BuildOptions = {}) =>
-    (await buildImage(before, options)).image.manifestDigest;
-  const usual = await digest();
-  assert.equal(await digest({ jobs: 5 }), usual);
+async function manifestDigest(options: BuildOptions = {}): Promise<string> {
+  const { image } = await buildImage(firstTree, options);
+  return image.manifestDigest;
+}
+
+test('the same tree and options give the same image, for any number of jobs', async () => {
+  assert.equal(await manifestDigest({ jobs: 5 }), await manifestDigest({ jobs: 1 }));
+});
+
+test('another option or commit gives another image', async () => {
+  const usual = await manifestDigest();
   const others: BuildOptions[] = [
     { formatVersion: 1 },
     { compression: { name: 'none', level: 6 } },
@@ -100,100 +158,109 @@ test('the image depends on the tree and the options alone', async () => {
     { commit: { timestamp: 1 } },
   ];
   for (const options of others) {
-    assert.notEqual(await digest(options), usual, JSON.stringify(options));
+    assert.notEqual(await manifestDigest(options), usual, JSON.stringify(options));
   }
 });
 
-test('every compression and format version gives an image that verifies', async () => {
+test('images of every compression and format version verify', async () => {
   const compressions: Compression[] = [
     { name: 'gzip', level: 9 },
     { name: 'none', level: 1 },
   ];
   for (const compression of compressions) {
     for (const formatVersion of [1, 2] as const) {
-      await verifyImage(
-        (await buildImage(before, { compression, formatVersion })).image,
-        silentLogger,
-      );
+      const { image } = await buildImage(firstTree, { compression, formatVersion });
+      await verifyImage(image, silentLogger);
     }
   }
 });
 
-async function attempt(
-  break_: (repo: RepoBuilder, checksum: string) => void,
+/** Plans an image, lets `disturb` do its work, and begins to write the image. */
+async function writeDisturbed(
+  disturb: (repo: RepoBuilder, plan: ImagePlan) => void,
   signal = new AbortController().signal,
 ) {
   const repo = new RepoBuilder('archive', '', scratchDirectory());
-  const commit = repo.commit(repo.tree(before));
-  const common = { log: silentLogger, signal };
+  const context = { log: silentLogger, signal };
   const plan = await planImage({
-    ...common,
+    ...context,
     repo: repo.path,
-    ref: commit,
+    ref: repo.commit(repo.tree(firstTree)),
     sources: [byTopDirectory],
     strategy: separate,
     maxLayers: 9,
     formatVersion: 2,
   });
-  break_(repo, plan.chunks[0]?.spec.objects[0]?.checksum ?? '');
+  disturb(repo, plan);
+
   const scratch = scratchDirectory();
   const writer = await createImage(`oci:${scratch}/image:x`);
-  const writing = writeImage(plan, writer, {
-    ...common,
-    compression: { name: 'gzip', level: 6 },
-    jobs: 2,
-  });
+  const compression: Compression = { name: 'gzip', level: 6 };
+  const writing = writeImage(plan, writer, { ...context, compression, jobs: 2 });
   return { writing, scratch };
 }
 
-test('an object that is missing, damaged or another: one error, nothing left', async () => {
-  const faults: [(repo: RepoBuilder, path: string) => void, string][] = [
-    [(repo, path) => rmSync(join(repo.path, path)), 'NOT_FOUND'],
-    [
-      (repo, path) => repo.write(path, readFileSync(join(repo.path, path)).subarray(0, -1)),
-      'CORRUPT',
-    ],
-    [
-      (repo, path) =>
-        repo.write(
-          path,
-          readFileSync(
-            join(repo.path, 'objects', objectPath(repo.file({ content: 'x1' }), 'filez')),
-          ),
-        ),
-      'CORRUPT',
-    ],
-  ];
-  for (const [fault, code] of faults) {
-    let broken = '';
-    const { writing, scratch } = await attempt((repo, checksum) => {
-      broken = checksum;
-      fault(repo, `objects/${objectPath(checksum, 'filez')}`);
-    });
-    await assert.rejects(
-      writing,
-      (error: NodeJS.ErrnoException) => error.code === code && error.message.includes(broken),
-    );
-    assert.deepEqual(readdirSync(scratch), []);
-  }
-});
+interface Fault {
+  readonly name: string;
+  readonly code: string;
+  /** Damages the object whose file is at `path` in the repository. */
+  inflict(repo: RepoBuilder, path: string): void;
+}
 
-test('cancelled: nothing left', async () => {
+const faults: readonly Fault[] = [
+  {
+    name: 'missing',
+    code: 'NOT_FOUND',
+    inflict: (repo, path) => rmSync(join(repo.path, path)),
+  },
+  {
+    name: 'truncated',
+    code: 'CORRUPT',
+    inflict: (repo, path) => repo.write(path, readFileSync(join(repo.path, path)).subarray(0, -1)),
+  },
+  {
+    name: 'replaced by another object',
+    code: 'CORRUPT',
+    inflict(repo, path) {
+      const other = objectPath(repo.file({ content: 'x1' }), 'filez');
+      repo.write(path, readFileSync(join(repo.path, 'objects', other)));
+    },
+  },
+];
+
+for (const { name, code, inflict } of faults) {
+  test(`an object that is ${name} fails the build by its name, and nothing is left`, async () => {
+    let checksum = '';
+    const { writing, scratch } = await writeDisturbed((repo, { chunks }) => {
+      checksum = chunks[0]?.spec.objects[0]?.checksum ?? '';
+      inflict(repo, `objects/${objectPath(checksum, 'filez')}`);
+    });
+    await assert.rejects(writing, (error: Error) => {
+      assert.equal('code' in error && error.code, code);
+      assert.ok(error.message.includes(checksum), error.message);
+      return true;
+    });
+    assert.deepEqual(readdirSync(scratch), []);
+  });
+}
+
+test('a canceled build leaves nothing', async () => {
   const controller = new AbortController();
-  const { writing, scratch } = await attempt(() => controller.abort(), controller.signal);
+  const { writing, scratch } = await writeDisturbed(() => controller.abort(), controller.signal);
   await assert.rejects(writing, { code: 'CANCELLED' });
   assert.deepEqual(readdirSync(scratch), []);
 });
 
-test('a destination that another image is at keeps it when writing fails', async () => {
+test('a failed build leaves the image that is at the destination', async () => {
   const directory = join(scratchDirectory(), 'image');
   mkdirSync(directory);
-  const first = await buildImage(before, { imgref: `oci:${directory}:x` });
-  const building = buildImage(after, { imgref: `oci:${directory}:x`, copyMeta: ['no.such.key'] });
+  const imgref = `oci:${directory}:x`;
+  const first = await buildImage(firstTree, { imgref });
+  const building = buildImage(secondTree, { imgref, copyMeta: ['no.such.key'] });
   await assert.rejects(building, { code: 'NOT_FOUND', message: /no\.such\.key/ });
-  assert.equal((await openImage(`oci:${directory}:x`)).manifestDigest, first.image.manifestDigest);
-  assert.equal(
-    readdirSync(join(directory, 'blobs/sha256')).length,
-    first.image.manifest.layers.length + 2,
-  );
+
+  const { manifestDigest, manifest } = first.image;
+  assert.equal((await openImage(imgref)).manifestDigest, manifestDigest);
+  const blobs = readdirSync(join(directory, 'blobs/sha256'));
+  assert.equal(blobs.length, manifest.layers.length + 2, 'layers, config and manifest');
 });
