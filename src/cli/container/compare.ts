@@ -1,5 +1,6 @@
+/** `ostrata container compare`: what an update downloads, and which components cause it. */
 import { type Command, Option } from 'commander';
-import { type ComparedLayer, compareImages } from '../../image/compare.js';
+import { type ComparedImages, type ComparedLayer, compareImages } from '../../image/compare.js';
 import type { ReadLayer } from '../../image/encapsulated.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, registryOptions } from '../options/registry.js';
@@ -9,72 +10,94 @@ import {
   formatBytes,
   formatPercent,
   formatTable,
+  left,
   printable,
+  REASONS_WIDTH,
+  right,
   shortDigest,
   someNames,
 } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
-import { IMGREF_HELP, type InfoOptions, plainImgref, readImage, sizeOf } from './info.js';
-
-/** Characters of component names in a row. */
-const NAMES_WIDTH = 90;
+import {
+  IMGREF_HELP,
+  type InfoOptions,
+  readImageInfo,
+  sizeOf,
+  withoutVerification,
+} from './image-info.js';
 
 interface CompareOptions extends InfoOptions {
   readonly markdown?: boolean | undefined;
 }
 
+/** @param layers all layers of the new image */
+type Report = (layers: readonly ReadLayer[], compared: ComparedImages) => string;
+
 export function addCompareCommand(container: Command): void {
   const command = container
     .command('compare')
-    .summary('what a client of one image downloads for another')
+    .summary('show what an update from one image to another downloads, and why')
     .description(
-      'Tell how large the update from one image to another is, and which components cause it. Layers are the same where ' +
-        'their uncompressed bytes are: clients recognise those whoever compressed them.',
+      'Show how large the update from one image to another is, and which components cause it. ' +
+        'Two layers are the same if their uncompressed bytes are: clients recognize a layer ' +
+        'that somebody compressed again.',
     )
     .argument('<old>', IMGREF_HELP)
-    .argument('<new>', IMGREF_HELP)
-    .option('--json', 'print it as JSON')
+    .argument('<new>', 'the same for the image that clients update to')
+    .option('--json', 'print the result as JSON')
     .addOption(
-      new Option('--markdown', 'print it as Markdown, for release notes').conflicts('json'),
+      new Option('--markdown', 'print the result as Markdown, for release notes').conflicts('json'),
     )
-    .action(async (oldText: string, newText: string, options: CompareOptions) => {
-      const [oldImgref, newImgref] = [plainImgref(oldText), plainImgref(newText)];
-      const log = terminalLogger(options);
-      const open = imageOpener(options, [newImgref, oldImgref], log);
-      const [before, after] = [
-        await readImage(oldImgref, open, log),
-        await readImage(newImgref, open, log),
-      ];
-      const compared = compareImages(before, after);
-      const report = options.json ? jsonReport : options.markdown ? markdownReport : textReport;
-      console.log(report(after.layers, compared));
-    });
+    .action(compare);
   useOptions(command, [registryOptions, logOptions]);
 }
 
-type Compared = ReturnType<typeof compareImages>;
+async function compare(
+  oldReference: string,
+  newReference: string,
+  options: CompareOptions,
+): Promise<void> {
+  const oldImgref = withoutVerification(oldReference);
+  const newImgref = withoutVerification(newReference);
+  const log = terminalLogger(options);
+  const open = imageOpener(options, [newImgref, oldImgref], log);
+  const oldImage = await readImageInfo(oldImgref, open, log);
+  const newImage = await readImageInfo(newImgref, open, log);
 
-function jsonReport(total: readonly ReadLayer[], { removed, added, changes }: Compared): string {
-  return JSON.stringify({
-    total: total.length,
-    totalSize: sizeOf(total),
+  const report = reportFor(options);
+  console.log(report(newImage.layers, compareImages(oldImage, newImage)));
+}
+
+function reportFor({ json, markdown }: CompareOptions): Report {
+  if (json) {
+    return jsonReport;
+  }
+  return markdown ? markdownReport : textReport;
+}
+
+const jsonReport: Report = (layers, { removed, added, changes }) =>
+  JSON.stringify({
+    total: layers.length,
+    totalSize: sizeOf(layers),
     removed: removed.length,
     removedSize: sizeOf(removed),
     added: added.length,
     addedSize: sizeOf(added),
-    layers: added.map(({ index, descriptor: { digest, size }, diffId, changes: causes }) => ({
-      ...{ index, digest, diffId, size },
-      changes: causes,
+    layers: added.map((layer) => ({
+      index: layer.index,
+      digest: layer.descriptor.digest,
+      diffId: layer.diffId,
+      size: layer.descriptor.size,
+      changes: layer.changes,
     })),
     changes,
   });
-}
 
-function textReport(total: readonly ReadLayer[], compared: Compared): string {
-  const line = (layers: readonly ReadLayer[]) =>
-    `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))}`;
+const textReport: Report = (layers, compared) => {
   const { removed, added } = compared;
-  const counts = `total:   ${line(total)}\nremoved: ${line(removed)}\nadded:   ${line(added)}`;
+  const sum = (list: readonly ReadLayer[]) =>
+    `${counted(list.length, 'layer')}, ${formatBytes(sizeOf(list))}`;
+  const counts = `total:   ${sum(layers)}\nremoved: ${sum(removed)}\nadded:   ${sum(added)}`;
   if (added.length === 0) {
     return counts;
   }
@@ -82,56 +105,55 @@ function textReport(total: readonly ReadLayer[], compared: Compared): string {
     String(layer.index),
     shortDigest(layer.descriptor.digest),
     formatBytes(layer.descriptor.size),
-    causeOf(layer),
+    reasonOf(layer),
   ]);
-  const table = formatTable(
-    [
-      { title: 'LAYER', align: 'right' },
-      { title: 'DIGEST', align: 'left' },
-      { title: 'SIZE', align: 'right' },
-      { title: 'BECAUSE', align: 'left' },
-    ],
-    rows,
-  );
-  return [`${counts}\n\n${table}`, ...removedComponents(compared)].join('\n');
-}
+  const columns = [right('LAYER'), left('DIGEST'), right('SIZE'), left('BECAUSE')];
+  return [`${counts}\n\n${formatTable(columns, rows)}`, ...removedComponents(compared)].join('\n');
+};
 
-function markdownReport(total: readonly ReadLayer[], compared: Compared): string {
+const markdownReport: Report = (layers, compared) => {
   const { added } = compared;
-  const [bytes, all] = [sizeOf(added), sizeOf(total)];
-  const cell = (text: string) => printable(text).replace(/[\\|`*_<>[\]]/g, '\\$&');
+  const updateSize = sizeOf(added);
+  const imageSize = sizeOf(layers);
+  const share = `${formatPercent(updateSize, imageSize)} of ${formatBytes(imageSize)}`;
+  const count = `${added.length} of ${counted(layers.length, 'layer')}`;
+  const rows = bySize(added).map((layer) => {
+    const size = formatBytes(layer.descriptor.size);
+    return `| ${size} | ${escapeMarkdown(reasonOf(layer))} |`;
+  });
   return [
-    `**Update: ${formatBytes(bytes)}** in ${added.length} of ${counted(total.length, 'layer')} ` +
-      `(${formatPercent(bytes, all)} of ${formatBytes(all)})\n`,
+    `**Update: ${formatBytes(updateSize)}** in ${count} (${share})\n`,
     '| Size | Because |',
     '| ---: | --- |',
-    ...bySize(added).map(
-      (layer) => `| ${formatBytes(layer.descriptor.size)} | ${cell(causeOf(layer))} |`,
-    ),
-    ...removedComponents(compared).map((text) => `\n${cell(text)}`),
+    ...rows,
+    ...removedComponents(compared).map((line) => `\n${escapeMarkdown(line)}`),
   ].join('\n');
+};
+
+function escapeMarkdown(text: string): string {
+  return printable(text).replace(/[\\|`*_<>[\]]/g, '\\$&');
 }
 
-const bySize = (layers: readonly ComparedLayer[]) =>
-  [...layers].sort((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
+function bySize(layers: readonly ComparedLayer[]): readonly ComparedLayer[] {
+  return layers.toSorted((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
+}
 
-function causeOf({ kind, changes, recorded, names, createdBy }: ComparedLayer): string {
+/** Returns why clients of the old image download a layer, as far as the images record it. */
+function reasonOf({ kind, changes, recorded, names, createdBy }: ComparedLayer): string {
   if (kind === 'commit') {
-    return 'the commit is another';
+    return 'the commit changed';
   }
   if (changes.length > 0) {
-    return someNames(
-      changes.map(({ id, change }) => `${id} ${change}`),
-      NAMES_WIDTH,
-    );
+    const reasons = changes.map(({ id, change }) => `${id} ${change}`);
+    return someNames(reasons, REASONS_WIDTH);
   }
   if (recorded !== undefined) {
     return 'its components come from layers that changed';
   }
-  return names.length > 0 ? `holds ${someNames(names, NAMES_WIDTH)}` : createdBy;
+  return names.length > 0 ? `holds ${someNames(names, REASONS_WIDTH)}` : createdBy;
 }
 
-function removedComponents({ changes = [] }: Compared): string[] {
-  const removed = changes.flatMap(({ id, change }) => (change === 'removed' ? [id] : []));
-  return removed.length > 0 ? [`removed: ${printable(removed.join(', '))}`] : [];
+function removedComponents({ changes = [] }: ComparedImages): readonly string[] {
+  const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);
+  return removed.length > 0 ? [`components removed: ${printable(removed.join(', '))}`] : [];
 }

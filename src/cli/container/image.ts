@@ -1,75 +1,96 @@
-/** Commands on the images that a repository has; nothing is fetched. */
+/** `ostrata container image`: commands on the images that a repository has. Nothing is fetched. */
 import type { Command } from 'commander';
 import { copyImage } from '../../client/copy-image.js';
 import { pruneLayers } from '../../client/prune.js';
 import { imageRef, listImages, type StoredImage, storedImage } from '../../client/stored.js';
-import { canonicalImgref, parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
+import { canonicalImgref } from '../../client/verify/ostree-image-reference.js';
 import { OstrataError } from '../../errors.js';
 import { openRepo } from '../../ostree/repo.js';
 import { RepoWriter } from '../../ostree/write/writer.js';
-import { counted, formatBytes, formatTable, shortDigest } from '../output/format.js';
+import { counted, formatBytes, formatTable, left, right, shortDigest } from '../output/format.js';
 import { interruptSignal } from '../run.js';
+import { withoutVerification } from './image-info.js';
 
 interface RepoOptions {
   readonly repo: string;
 }
-const IMGREF_HELP = 'TRANSPORT:..., as `list` prints it';
 
-export function addContainerImageCommands(image: Command): void {
-  withRepo(image.command('list').summary('print the references of all images')).action(
-    ({ repo }: RepoOptions) => {
-      for (const imgref of listImages(openRepo(repo))) {
-        console.log(imgref);
-      }
-    },
-  );
-  withRepo(image.command('history').summary('print the layers of an image'))
+interface RemoveOptions extends RepoOptions {
+  readonly skipGc?: boolean | undefined;
+}
+
+interface MetadataOptions extends RepoOptions {
+  readonly config?: boolean | undefined;
+}
+
+interface CopyOptions {
+  readonly srcRepo: string;
+  readonly destRepo: string;
+}
+
+const IMGREF_HELP = 'TRANSPORT:..., as `container image list` prints it';
+
+export function addStoredImageCommands(image: Command): void {
+  repoCommand(image, 'list', 'print the references of all images in a repository').action(list);
+
+  repoCommand(image, 'history', 'print the layers of an image')
     .argument('<imgref>', IMGREF_HELP)
-    .action((imgref: string, { repo }: RepoOptions) => printHistory(requireImage(repo, imgref)));
-  withRepo(image.command('metadata').summary('print the manifest of an image'))
+    .action(history);
+
+  repoCommand(image, 'metadata', 'print the manifest of an image')
     .argument('<imgref>', IMGREF_HELP)
-    .option('--config', 'print its config instead')
-    .action(
-      (
-        imgref: string,
-        { repo, config }: RepoOptions & { readonly config?: boolean | undefined },
-      ) => {
-        const { manifestJson, configJson } = requireImage(repo, imgref);
-        console.log(config ? configJson : manifestJson);
-      },
-    );
-  withRepo(image.command('remove').summary('forget images, and layers that no other needs'))
+    .option('--config', 'print the config instead')
+    .action(metadata);
+
+  repoCommand(image, 'remove', 'remove images, and the layers that no other image needs')
     .argument('<imgref...>', IMGREF_HELP)
-    .option('--skip-gc', 'keep the layers')
-    .action((imgrefs: string[], options: RepoOptions & { readonly skipGc?: boolean | undefined }) =>
-      removeImages(imgrefs, options),
-    );
-  withRepo(image.command('prune-layers').summary('forget layers that no image needs'))
+    .option('--skip-gc', 'keep the layers; prune-layers removes them later')
+    .action(remove);
+
+  repoCommand(image, 'prune-layers', 'remove the layers that no image needs')
     .description(
-      'Remove the refs of layers that no image needs. Their objects go with the next `ostree prune`.',
+      'Remove the refs of layers that no image needs. The next `ostree prune` deletes the ' +
+        'objects of these layers.',
     )
     .action(({ repo }: RepoOptions) => withWriter(repo, prune));
+
   image
     .command('copy')
     .summary('copy an image from one repository to another')
-    .argument('<imgref>', `${IMGREF_HELP}, or with ostree-unverified-image: and the like in front`)
-    .requiredOption('--src-repo <path>', 'the repository that has it')
-    .requiredOption('--dest-repo <path>', 'the repository that gets it')
-    .action((text: string, options: { readonly srcRepo: string; readonly destRepo: string }) => {
-      const imgref = text.startsWith('ostree-') ? parseOstreeImgref(text).imgref : text;
-      return withWriter(options.destRepo, async (writer) => {
-        const mergeCommit = await copyImage(
-          openRepo(options.srcRepo),
-          writer,
-          canonicalImgref(imgref),
-        );
-        console.log(mergeCommit);
-      });
-    });
+    .argument('<imgref>', `${IMGREF_HELP}, or as it was pulled`)
+    .requiredOption('--src-repo <path>', 'the ostree repository that has the image')
+    .requiredOption('--dest-repo <path>', 'the ostree repository that gets it')
+    .action(copy);
 }
 
-function withRepo(command: Command): Command {
-  return command.requiredOption('--repo <path>', 'the ostree repository');
+function repoCommand(image: Command, name: string, summary: string): Command {
+  return image
+    .command(name)
+    .summary(summary)
+    .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    .requiredOption('--repo <path>', 'the ostree repository');
+}
+
+function list({ repo }: RepoOptions): void {
+  for (const imgref of listImages(openRepo(repo))) {
+    console.log(imgref);
+  }
+}
+
+function history(imgref: string, { repo }: RepoOptions): void {
+  const { manifest, config } = requireImage(repo, imgref);
+  const steps = (config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
+  const rows = manifest.layers.map(({ digest, size }, i) => [
+    shortDigest(digest),
+    formatBytes(size),
+    steps[i]?.created_by ?? '',
+  ]);
+  console.log(formatTable([left('ID'), right('SIZE'), left('CREATED BY')], rows));
+}
+
+function metadata(imgref: string, { repo, config }: MetadataOptions): void {
+  const { manifestJson, configJson } = requireImage(repo, imgref);
+  console.log(config ? configJson : manifestJson);
 }
 
 function requireImage(repo: string, imgref: string): StoredImage {
@@ -80,29 +101,8 @@ function requireImage(repo: string, imgref: string): StoredImage {
   return image;
 }
 
-function printHistory({ manifest, config }: StoredImage): void {
-  const history = (config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
-  console.log(
-    formatTable(
-      [
-        { title: 'ID', align: 'left' },
-        { title: 'SIZE', align: 'right' },
-        { title: 'CREATED BY', align: 'left' },
-      ],
-      manifest.layers.map(({ digest, size }, i) => [
-        shortDigest(digest),
-        formatBytes(size),
-        history[i]?.created_by ?? '',
-      ]),
-    ),
-  );
-}
-
-/** All that are there are removed, also where another one is not. */
-async function removeImages(
-  imgrefs: readonly string[],
-  { repo, skipGc }: RepoOptions & { readonly skipGc?: boolean | undefined },
-) {
+/** Removes the images that exist, even if others of `imgrefs` do not. */
+async function remove(imgrefs: readonly string[], { repo, skipGc }: RemoveOptions): Promise<void> {
   await withWriter(repo, (writer) => {
     const known = new Set(listImages(writer.repo));
     const missing = imgrefs.filter((imgref) => !known.has(canonicalImgref(imgref)));
@@ -120,11 +120,18 @@ async function removeImages(
 
 function prune(writer: RepoWriter): void {
   const pruned = pruneLayers(writer);
-  console.log(
-    pruned === undefined
-      ? 'no layers pruned: another process writes'
-      : `${counted(pruned, 'layer')} pruned`,
-  );
+  if (pruned === undefined) {
+    console.log('no layers removed: another process is writing to the repository');
+  } else {
+    console.log(`${counted(pruned, 'layer')} removed`);
+  }
+}
+
+async function copy(reference: string, { srcRepo, destRepo }: CopyOptions): Promise<void> {
+  const imgref = canonicalImgref(withoutVerification(reference));
+  await withWriter(destRepo, async (writer) => {
+    console.log(await copyImage(openRepo(srcRepo), writer, imgref));
+  });
 }
 
 async function withWriter(

@@ -1,23 +1,25 @@
+/** `ostrata inspect`: the layers of an image and the components in each. */
 import type { Command } from 'commander';
-import { inContextAsync } from '../../errors.js';
-import { type ReadLayer, readEncapsulated } from '../../image/encapsulated.js';
+import type { ReadLayer } from '../../image/encapsulated.js';
 import * as annotation from '../../oci/annotations.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
+  counted,
   formatBytes,
   formatRate,
   formatTable,
+  left,
+  NAMES_WIDTH,
   printable,
+  right,
   shortDigest,
   someNames,
 } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
-
-/** Characters of component names in a row. */
-const NAMES_WIDTH = 72;
+import { type ImageInfo, readImageInfo, sizeOf } from './image-info.js';
 
 interface InspectOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
@@ -27,13 +29,13 @@ interface InspectOptions extends LogOptions, RegistryOptions {
 export function addInspectCommand(program: Command): void {
   const command = program
     .command('inspect')
-    .summary('show the layers of an image and what they hold')
+    .summary('show the layers of an image and the components in each')
     .description(
-      'Show the layers of an encapsulated image: size, how often each is expected to change, and its components. ' +
-        'Reads the manifest and the config only.',
+      'Show the layers of an image that holds an ostree commit: the size of each, how often it ' +
+        'is expected to change, and its components. Only the manifest and the config are read.',
     )
     .argument('<imgref>', IMGREF_FORMS)
-    .option('-a, --all', 'name every component of every layer')
+    .option('-a, --all', 'print the names of all components; long lists are cut otherwise')
     .option('--json', 'print labels and layers as JSON')
     .action(inspect);
   useOptions(command, [registryOptions, logOptions]);
@@ -41,49 +43,42 @@ export function addInspectCommand(program: Command): void {
 
 async function inspect(imgref: string, options: InspectOptions): Promise<void> {
   const log = terminalLogger(options);
-  const image = await imageOpener(options, [imgref], log)(imgref);
-  const { labels, layers } = await inContextAsync(`reading ${imgref}`, () =>
-    readEncapsulated(image, log),
-  ).finally(() => image.close?.());
-  const { [annotation.OSTREE_COMMIT]: commit = 'unknown', [annotation.IMAGE_VERSION]: version } =
-    labels;
-  if (options.json) {
-    return console.log(
-      JSON.stringify({
-        manifestDigest: image.manifestDigest,
-        commit,
-        labels,
-        layers: layers.map(jsonLayer),
-      }),
-    );
-  }
-  const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-  console.log(`${imgref}\nmanifest ${image.manifestDigest}\ncommit   ${printable(commit)}`);
-  if (version !== undefined) {
-    console.log(`version  ${printable(version)}`);
-  }
-  console.log(`${layers.length} layers, ${formatBytes(total)} to download\n`);
-  console.log(
-    formatTable(
-      [
-        { title: 'LAYER', align: 'right' },
-        { title: 'DIGEST', align: 'left' },
-        { title: 'SIZE', align: 'right' },
-        { title: 'CHANGES', align: 'right' },
-        { title: 'COMPONENTS', align: 'left' },
-      ],
-      layers.map((layer, i) => [
-        String(i),
-        shortDigest(layer.descriptor.digest),
-        formatBytes(layer.descriptor.size),
-        rateOf(layer),
-        contentOf(layer, options.all ? Infinity : NAMES_WIDTH),
-      ]),
-    ),
-  );
+  const open = imageOpener(options, [imgref], log);
+  const image = await readImageInfo(imgref, open, log);
+  console.log(options.json ? jsonReport(image) : textReport(imgref, image, options));
 }
 
-/** The commit is another with every build. */
+function commitOf({ labels }: ImageInfo): string {
+  return labels[annotation.OSTREE_COMMIT] ?? 'unknown';
+}
+
+function textReport(imgref: string, image: ImageInfo, { all }: InspectOptions): string {
+  const { manifestDigest, labels, layers } = image;
+  const version = labels[annotation.IMAGE_VERSION];
+  const heading = [
+    imgref,
+    `manifest ${manifestDigest}`,
+    `commit   ${commitOf(image)}`,
+    ...(version === undefined ? [] : [`version  ${version}`]),
+    `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))} to download`,
+  ];
+
+  const namesWidth = all ? Infinity : NAMES_WIDTH;
+  const rows = layers.map((layer, i) => [
+    String(i),
+    shortDigest(layer.descriptor.digest),
+    formatBytes(layer.descriptor.size),
+    rateOf(layer),
+    contentOf(layer, namesWidth),
+  ]);
+  const table = formatTable(
+    [right('LAYER'), left('DIGEST'), right('SIZE'), right('CHANGES'), left('COMPONENTS')],
+    rows,
+  );
+  return `${heading.map(printable).join('\n')}\n\n${table}`;
+}
+
+/** The commit layer changes with every build; images of other tools record no rates. */
 function rateOf({ kind, recorded }: ReadLayer): string {
   if (kind === 'commit') {
     return formatRate(Infinity);
@@ -91,15 +86,25 @@ function rateOf({ kind, recorded }: ReadLayer): string {
   return recorded?.changesPerYear === undefined ? '?' : formatRate(recorded.changesPerYear);
 }
 
-function contentOf({ kind, recorded, names, createdBy }: ReadLayer, width: number): string {
+function contentOf({ kind, recorded, names, createdBy }: ReadLayer, namesWidth: number): string {
   if (kind === 'commit') {
     return `ostree commit: ${createdBy}`;
   }
   if (kind === 'derived') {
     return `derived: ${createdBy}`;
   }
-  const known = recorded?.components ?? names;
-  return known.length > 0 ? someNames(known, width) : createdBy;
+  const components = recorded?.components ?? names;
+  return components.length > 0 ? someNames(components, namesWidth) : createdBy;
+}
+
+function jsonReport(image: ImageInfo): string {
+  const { manifestDigest, labels, layers } = image;
+  return JSON.stringify({
+    manifestDigest,
+    commit: commitOf(image),
+    labels,
+    layers: layers.map(jsonLayer),
+  });
 }
 
 function jsonLayer({ kind, descriptor, diffId, createdBy, names, recorded }: ReadLayer): object {
@@ -110,12 +115,12 @@ function jsonLayer({ kind, descriptor, diffId, createdBy, names, recorded }: Rea
     size: descriptor.size,
     mediaType: descriptor.mediaType,
     components: recorded?.components ?? names,
-    // JSON has no Infinity: null means in every build.
-    ...(recorded?.changesPerYear !== undefined && {
-      changesPerYear: jsonRate(recorded.changesPerYear),
-    }),
+    changesPerYear: jsonRate(recorded?.changesPerYear),
     createdBy,
   };
 }
 
-const jsonRate = (rate: number) => (rate === Infinity ? null : rate);
+/** JSON has no infinity: null means that the layer changes with every build. */
+function jsonRate(rate: number | undefined): number | null | undefined {
+  return rate === Infinity ? null : rate;
+}

@@ -1,7 +1,9 @@
+/** `ostrata container policy`: what the host's signature policy says of an image. */
 import type { Command } from 'commander';
 import { enforcePolicy } from '../../client/verify/policy.js';
 import {
   ACCEPT_ANYTHING,
+  type PolicyRule,
   policyPath,
   policyRule,
   readPolicy,
@@ -12,57 +14,65 @@ import { openImage } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { registryOptions, transportOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
+import { printable } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
-import { type InfoOptions, plainImgref } from './info.js';
+import { type InfoOptions, withoutVerification } from './image-info.js';
 
 export function addPolicyCommand(container: Command): void {
   const command = container
     .command('policy')
-    .summary("whether the host's signature policy accepts an image, and which rule decides")
+    .summary("show whether the host's signature policy accepts an image, and which rule decides")
     .description(
-      'Tell which rule of containers-policy.json(5) holds for an image, what is wrong with it (a missing key, signatures that ' +
-        'are not looked for, an identity that cosign does not sign), and whether it accepts the image as ' +
-        'ostree-image-signed: would. Nothing is pulled. The exit code is 0 only where a signature is wanted and good.',
+      'Show which rule of the signature policy, containers-policy.json(5), applies to an image, ' +
+        'and whether that rule accepts the image, as a pull with ostree-image-signed: would. ' +
+        'Problems of the rule are listed: a missing key, signatures that nothing looks for, an ' +
+        'identity that cosign does not sign. Nothing is pulled. The exit code is 0 only if the ' +
+        'rule requires a signature and the signature is good.',
     )
-    .argument('<imgref>', 'TRANSPORT:..., also with ostree-image-signed: in front')
-    .option('--json', 'print it as JSON')
-    .action(async (text: string, options: InfoOptions) => {
-      const imgref = plainImgref(text);
-      const path = policyPath();
-      const policy = readPolicy(path);
-      const rule = policyRule(policy, imgref);
-      const problems = ruleProblems(policy, rule);
-      const reason = await refusal(imgref, options);
-      const accepted = reason === undefined;
-      if (!accepted || rule.requirements.some(({ type }) => type === ACCEPT_ANYTHING)) {
-        process.exitCode = 1;
-      }
-      if (options.json) {
-        console.log(JSON.stringify({ policy: path, ...rule, problems, accepted, reason }));
-      } else {
-        console.log(`policy:   ${path}\nrule:     ${rule.scope}`);
-        for (const { type, keyPath, keyPaths = [] } of rule.requirements) {
-          console.log(
-            `wanted:   ${[type, ...(keyPath === undefined ? keyPaths : [keyPath])].join(' ')}`,
-          );
-        }
-        for (const problem of problems) {
-          console.log(`problem:  ${problem}`);
-        }
-        console.log(`accepted: ${accepted ? 'yes' : `no: ${reason}`}`);
-      }
-    });
+    .argument('<imgref>', 'TRANSPORT:..., also with the prefix ostree-image-signed:')
+    .option('--json', 'print the result as JSON')
+    .action(policy);
   useOptions(command, [registryOptions, logOptions]);
 }
 
-/** Why the policy does not accept the image, or why that cannot be told; undefined where it does. */
-async function refusal(imgref: string, options: InfoOptions): Promise<string | undefined> {
+interface PolicyResult {
+  readonly path: string;
+  readonly rule: PolicyRule;
+  readonly problems: readonly string[];
+  /** Why the policy does not accept the image; undefined if it does. */
+  readonly refusal: string | undefined;
+}
+
+async function policy(reference: string, options: InfoOptions): Promise<void> {
+  const result = await checkPolicy(withoutVerification(reference), options);
+  if (result.refusal !== undefined || acceptsAnything(result.rule)) {
+    process.exitCode = 1;
+  }
+  console.log(options.json ? jsonReport(result) : textReport(result));
+}
+
+async function checkPolicy(imgref: string, options: InfoOptions): Promise<PolicyResult> {
+  const path = policyPath();
+  const hostPolicy = readPolicy(path);
+  const rule = policyRule(hostPolicy, imgref);
+  const problems = ruleProblems(hostPolicy, rule);
+  return { path, rule, problems, refusal: await findRefusal(imgref, options) };
+}
+
+function acceptsAnything({ requirements }: PolicyRule): boolean {
+  return requirements.some(({ type }) => type === ACCEPT_ANYTHING);
+}
+
+/** Returns why the policy refuses the image, or why that cannot be found out. */
+async function findRefusal(imgref: string, options: InfoOptions): Promise<string | undefined> {
   const transport = transportOptions(options, [imgref], terminalLogger(options))(imgref);
   try {
     const image = await openImage(imgref, transport);
-    await enforcePolicy(imgref, image, { ...transport, log: undefined }).finally(() =>
-      image.close?.(),
-    );
+    try {
+      await enforcePolicy(imgref, image, { ...transport, log: undefined });
+    } finally {
+      await image.close?.();
+    }
     return undefined;
   } catch (error) {
     if (error instanceof OstrataError && error.code !== 'CANCELLED') {
@@ -70,4 +80,25 @@ async function refusal(imgref: string, options: InfoOptions): Promise<string | u
     }
     throw error;
   }
+}
+
+function jsonReport({ path, rule, problems, refusal }: PolicyResult): string {
+  const accepted = refusal === undefined;
+  return JSON.stringify({ policy: path, ...rule, problems, accepted, reason: refusal });
+}
+
+function textReport({ path, rule, problems, refusal }: PolicyResult): string {
+  const lines = [
+    `policy:   ${path}`,
+    `rule:     ${rule.scope}`,
+    ...rule.requirements.map(requirementLine),
+    ...problems.map((problem) => `problem:  ${problem}`),
+    `accepted: ${refusal === undefined ? 'yes' : `no: ${refusal}`}`,
+  ];
+  return lines.map(printable).join('\n');
+}
+
+function requirementLine({ type, keyPath, keyPaths = [] }: PolicyRule['requirements'][number]) {
+  const keys = keyPath === undefined ? keyPaths : [keyPath];
+  return `requires: ${[type, ...keys].join(' ')}`;
 }

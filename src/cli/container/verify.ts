@@ -1,5 +1,6 @@
+/** `ostrata verify`: recomputes everything that an image says of itself. */
 import type { Command } from 'commander';
-import { verifyImage } from '../../image/verify.js';
+import { type VerifiedImage, verifyImage } from '../../image/verify.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
@@ -7,35 +8,39 @@ import { logOptions } from '../options/values.js';
 import { counted, formatCount } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
+interface VerifyOptions extends LogOptions, RegistryOptions {
+  readonly json?: boolean | undefined;
+}
+
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
-    .summary('recompute everything that an image says of itself')
+    .summary('check every digest, size, label and object of an image')
     .description(
-      'Read a whole image and recompute every digest, size, diff_id and label, the checksum of every ostree object, and ' +
-        'that the commit is complete: what a client would refuse is found here. Signatures are not looked at.',
+      'Read a whole image and recompute what it says of itself: every digest, size, diff_id and ' +
+        'label, and the checksum of every ostree object. Checks also that the commit is ' +
+        'complete. An image that passes is one that clients can pull. Signatures are not checked.',
     )
     .argument('<imgref>', IMGREF_FORMS)
     .option('--json', 'print the counts as JSON')
-    .action(
-      async (
-        imgref: string,
-        options: LogOptions & RegistryOptions & { readonly json?: boolean | undefined },
-      ) => {
-        const log = terminalLogger(options);
-        const image = await imageOpener(options, [imgref], log)(imgref);
-        const verified = await verifyImage(image, log).finally(() => image.close?.());
-        if (options.json) {
-          return console.log(JSON.stringify(verified));
-        }
-        const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
-        const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
-        console.log(
-          `${imgref}: valid\ncommit ${commit}: ${counted(layers, 'layer')}${derived}, ` +
-            `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}, ` +
-            `${counted(metadataObjects, 'metadata object')}`,
-        );
-      },
-    );
+    .action(verify);
   useOptions(command, [registryOptions, logOptions]);
+}
+
+async function verify(imgref: string, options: VerifyOptions): Promise<void> {
+  const log = terminalLogger(options);
+  const image = await imageOpener(options, [imgref], log)(imgref);
+  const verified = await verifyImage(image, log).finally(() => image.close?.());
+  console.log(options.json ? JSON.stringify(verified) : textReport(imgref, verified));
+}
+
+function textReport(imgref: string, verified: VerifiedImage): string {
+  const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
+  const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
+  const counts = [
+    `${counted(layers, 'layer')}${derived}`,
+    `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}`,
+    counted(metadataObjects, 'metadata object'),
+  ];
+  return `${imgref}: valid\ncommit ${commit}: ${counts.join(', ')}`;
 }

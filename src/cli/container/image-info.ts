@@ -1,0 +1,50 @@
+/** What the commands that describe images share: references, options, reading. */
+import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
+import { inContextAsync } from '../../errors.js';
+import {
+  type EncapsulatedImage,
+  type ReadLayer,
+  readEncapsulated,
+} from '../../image/encapsulated.js';
+import type { Logger } from '../../log.js';
+import type { OpenImage, RegistryOptions } from '../options/registry.js';
+import type { LogOptions } from '../output/terminal.js';
+
+export const IMGREF_HELP =
+  'TRANSPORT:..., such as registry:IMAGE or oci:DIR:TAG; a prefix that says how the image is ' +
+  'verified, such as ostree-unverified-image:, is accepted and ignored';
+
+export interface InfoOptions extends LogOptions, RegistryOptions {
+  readonly json?: boolean | undefined;
+}
+
+export interface ImageInfo extends EncapsulatedImage {
+  readonly manifestDigest: string;
+}
+
+/** Returns a reference without the prefix that says how a client verifies the image. */
+export function withoutVerification(reference: string): string {
+  return reference.startsWith('ostree-') ? parseOstreeImgref(reference).imgref : reference;
+}
+
+/** Reads the manifest and the config. */
+export async function readImageInfo(
+  imgref: string,
+  open: OpenImage,
+  log: Logger,
+): Promise<ImageInfo> {
+  const image = await open(imgref);
+  try {
+    const encapsulated = await inContextAsync(`reading ${imgref}`, () =>
+      readEncapsulated(image, log),
+    );
+    return { manifestDigest: image.manifestDigest, ...encapsulated };
+  } finally {
+    await image.close?.();
+  }
+}
+
+/** Returns the compressed size. */
+export function sizeOf(layers: readonly ReadLayer[]): number {
+  return layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+}

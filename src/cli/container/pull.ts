@@ -1,0 +1,160 @@
+/** `ostrata container image pull` and `ostrata container unencapsulate`. */
+import { availableParallelism } from 'node:os';
+import { type Command, Option } from 'commander';
+import type { ImportPlan } from '../../client/import/plan.js';
+import { pullImage } from '../../client/pull.js';
+import {
+  type ImportEvent,
+  type ImportOptions,
+  type ImportResult,
+  type PlannedEvent,
+  previewImport,
+} from '../../client/session.js';
+import { unencapsulate } from '../../client/unencapsulate.js';
+import {
+  OSTREE_IMGREF_FORMS,
+  parseOstreeImgref,
+} from '../../client/verify/ostree-image-reference.js';
+import { useOptions } from '../options/groups.js';
+import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
+import { integer, logOptions } from '../options/values.js';
+import {
+  counted,
+  formatBytes,
+  NAMES_WIDTH,
+  printable,
+  shortDigest,
+  someNames,
+} from '../output/format.js';
+import { type LogOptions, terminalLogger } from '../output/terminal.js';
+import { cancelIfUnread, interruptSignal } from '../run.js';
+
+interface PullOptions extends LogOptions, RegistryOptions {
+  readonly jobs: number;
+  readonly fsync: boolean;
+  readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+interface UnencapsulateOptions extends PullOptions {
+  readonly repo: string;
+  readonly writeRef?: string | undefined;
+}
+
+export function addPullCommand(image: Command): void {
+  const command = image
+    .command('pull')
+    .summary('pull an image, or update it')
+    .description(
+      'Pull an image into an ostree repository: the commit that it holds, the layers that ' +
+        'container builds added, and a merge commit of both, which is what a system deploys. ' +
+        'rpm-ostree and bootc store images in the same way. Only layers that the repository ' +
+        'lacks are fetched; if the image is up to date, that costs one request. Prints the ' +
+        'merge commit.',
+    )
+    .argument('<repo>', 'the ostree repository')
+    .argument('<imgref>', OSTREE_IMGREF_FORMS)
+    .action(async (repo: string, imgref: string, options: PullOptions) => {
+      const imports = importOptions(repo, imgref, options);
+      if (options.dryRun) {
+        printPlan(await previewImport(imports), options);
+      } else {
+        printResult(await pullImage(imports), options);
+      }
+    });
+  useOptions(command, [pullOptions, registryOptions, logOptions]);
+}
+
+export function addUnencapsulateCommand(container: Command): void {
+  const command = container
+    .command('unencapsulate')
+    .summary('import the ostree commit that an image holds')
+    .description(
+      'Import the ostree commit that an image holds into an ostree repository. Only layers that ' +
+        'the repository lacks are fetched, every object is verified, and no ref names the commit ' +
+        'before it is complete. Prints the commit.',
+    )
+    .argument('<imgref>', OSTREE_IMGREF_FORMS)
+    .requiredOption('--repo <path>', 'the ostree repository')
+    .option('--write-ref <ref>', 'make this ref name the commit')
+    .action(async (imgref: string, options: UnencapsulateOptions) => {
+      const imports = importOptions(options.repo, imgref, options);
+      if (options.dryRun) {
+        printPlan(await previewImport(imports), options);
+      } else {
+        const { writeRef } = options;
+        printResult(await unencapsulate({ ...imports, writeRef }), options);
+      }
+    });
+  useOptions(command, [pullOptions, registryOptions, logOptions]);
+}
+
+function pullOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--jobs <n>', 'layers that are imported at the same time')
+        .argParser(integer(1, 1024))
+        .default(availableParallelism(), 'one per processor'),
+    )
+    .option(
+      '--no-fsync',
+      'do not wait for the disk; a power failure can then damage the repository',
+    )
+    .option('--dry-run', 'print what would be fetched, and fetch nothing')
+    .option('--json', 'print a line of JSON for each step, and the result last');
+}
+
+function importOptions(repo: string, reference: string, options: PullOptions): ImportOptions {
+  const source = parseOstreeImgref(reference);
+  const log = terminalLogger(options);
+  if (options.json) {
+    cancelIfUnread();
+  }
+  return {
+    repo,
+    source,
+    transport: transportOptions(options, [source.imgref], log)(source.imgref),
+    jobs: options.jobs,
+    fsync: options.fsync ? undefined : false,
+    log,
+    signal: interruptSignal,
+    onEvent: (event) => printEvent(event, options),
+  };
+}
+
+function printEvent(event: ImportEvent, { json, quiet, dryRun }: PullOptions): void {
+  if (json) {
+    console.log(JSON.stringify(event));
+  } else if (event.event === 'planned' && !quiet && !dryRun) {
+    console.error(plannedLine(event));
+  }
+}
+
+function plannedLine({ layersPresent, layersNeeded, bytesNeeded }: PlannedEvent): string {
+  const needed = `layers needed: ${layersNeeded} (${formatBytes(bytesNeeded)})`;
+  return `layers already present: ${layersPresent}; ${needed}`;
+}
+
+/** With `--json`, the event `planned` has said it all. */
+function printPlan({ layers, counts }: ImportPlan, { json }: PullOptions): void {
+  if (json) {
+    return;
+  }
+  for (const { index, descriptor, names, createdBy } of layers.filter(({ present }) => !present)) {
+    const digest = shortDigest(descriptor.digest);
+    const content = names.length > 0 ? someNames(names, NAMES_WIDTH) : createdBy;
+    const size = formatBytes(descriptor.size);
+    console.log(`layer ${index}  ${digest}  ${size}  ${printable(content)}`);
+  }
+  const { layersFetched, layersPresent, bytesFetched } = counts;
+  const fetched = `${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)})`;
+  console.log(`${fetched}, ${layersPresent} present`);
+}
+
+function printResult(
+  result: ImportResult & { readonly mergeCommit?: string | undefined },
+  { json }: PullOptions,
+): void {
+  const { commit, mergeCommit, ...counts } = result;
+  console.log(json ? JSON.stringify({ commit, mergeCommit, ...counts }) : (mergeCommit ?? commit));
+}
