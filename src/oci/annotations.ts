@@ -1,17 +1,21 @@
-/** Names of annotations and labels. */
+/** Names of the annotations and labels of images. */
 
-/** https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md */
+/** Annotations of OCI: https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 export const IMAGE_VERSION = 'org.opencontainers.image.version';
 
-/** Of encapsulated images: bootc's ostree-ext, `container/encapsulate.rs` and `container/mod.rs`. */
+// Labels and annotations of encapsulated images, as bootc's ostree-ext writes them
+// (container/encapsulate.rs and container/mod.rs).
+
+/** Checksum of the ostree commit. */
 export const OSTREE_COMMIT = 'ostree.commit';
-/** diff_id of the last layer that is part of the commit; what follows was derived. */
+/** diff_id of the last layer that belongs to the commit. Derived layers follow. */
 export const OSTREE_FINAL_DIFFID = 'ostree.final-diffid';
 export const OSTREE_BOOTABLE = 'ostree.bootable';
+/** Version of the kernel in the image. */
 export const OSTREE_LINUX = 'ostree.linux';
 export const CONTAINERS_BOOTC = 'containers.bootc';
-/** On a layer: names of its components, sorted, joined by commas. */
+/** Sorted names of the components in a layer, separated by commas. */
 export const OSTREE_COMPONENTS = 'ostree.components';
-/** The same of chunkah, joined by spaces. */
+/** Names of the components in a layer of chunkah, separated by spaces. */
 export const CHUNKAH_COMPONENT = 'org.chunkah.component';

@@ -16,7 +16,9 @@ export interface ImageReader {
    * the digest unless {@link isVerifying} is set.
    */
   blob(descriptor: Descriptor): ByteStream;
-  /** Set if the stream of a blob throws `CORRUPT` unless it has the descriptor's size and digest. */
+  /**
+   * Set if the stream of a blob throws `CORRUPT` unless it has the descriptor's size and digest.
+   */
   readonly isVerifying?: true | undefined;
   /** Returns the file that contains a blob and can be hard-linked; undefined if there is none. */
   blobFile(descriptor: Descriptor): string | undefined;
@@ -25,6 +27,8 @@ export interface ImageReader {
    * into other repositories; undefined if the image is not in that registry.
    */
   mountableFrom?(host: string): string | undefined;
-  /** Removes what was fetched for reading. If it is never called, the end of the process does so. */
+  /**
+   * Removes what was fetched for reading. If it is never called, the end of the process does so.
+   */
   close?(): Promise<void>;
 }

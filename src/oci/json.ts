@@ -1,25 +1,34 @@
+/** JSON and digests of the documents that describe an image. */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 
-/** JSON without white space, members sorted by the bytes of their names, undefined ones left out: equal values, equal bytes. */
+/**
+ * Encodes a value as JSON without white space. Members are sorted by the bytes of their names and
+ * undefined ones are left out, so that equal values become equal bytes.
+ */
 export function canonicalJson(value: unknown): Uint8Array {
   return Buffer.from(serialize(value));
 }
 
-/** Not by a replacer that sorts: objects list names that look like array indexes first, whatever order they were given. */
+/**
+ * Sorting the members of an object before JSON.stringify would not do: objects always list names
+ * that look like array indexes first.
+ */
 function serialize(value: unknown): string {
   if (Array.isArray(value)) {
-    return `[${value.map((each) => serialize(each ?? null)).join()}]`;
+    return `[${value.map((item) => serialize(item ?? null)).join()}]`;
   }
   if (typeof value !== 'object' || value === null) {
     return JSON.stringify(value);
   }
-  const members = Object.entries(value).filter(([, each]) => each !== undefined);
-  const sorted = members.sort(([a], [b]) => compareUtf8(a, b));
-  return `{${sorted.map(([name, each]) => `${JSON.stringify(name)}:${serialize(each)}`).join()}}`;
+
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  members.sort(([a], [b]) => compareUtf8(a, b));
+  const texts = members.map(([name, member]) => `${JSON.stringify(name)}:${serialize(member)}`);
+  return `{${texts.join()}}`;
 }
 
-/** `sha256:HEX` of `bytes`. */
+/** Returns the digest `sha256:HEX` of `bytes`. */
 export function sha256Digest(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }

@@ -1,73 +1,93 @@
-/** Platforms by their Go names, and the choice of one from an image index: https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md */
+/**
+ * Platforms by the names that Go uses, and the choice of an image from an index by platform:
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
+ */
 import { OstrataError } from '../errors.js';
 import { MANIFEST_MEDIA_TYPES } from './media-types.js';
-import type { Descriptor, ImageIndex } from './types.js';
+import type { Descriptor, ImageIndex, Platform } from './types.js';
 
-/** Machine names of rpm and the kernel that GOARCH (https://go.dev/doc/install/source#environment) spells otherwise. */
-const GOARCH: Readonly<Record<string, string>> = {
-  x86_64: 'amd64',
-  x86_64_v2: 'amd64',
-  x86_64_v3: 'amd64',
-  x64: 'amd64',
-  i386: '386',
-  i686: '386',
-  ia32: '386',
-  aarch64: 'arm64',
-  armv7hl: 'arm',
-  powerpc64le: 'ppc64le',
-  mips64el: 'mips64le',
-  mipsel: 'mipsle',
-  loong64: 'loong64',
-  loongarch64: 'loong64',
-};
+/**
+ * Machine names of rpm, the kernel and Node whose GOARCH is spelled differently
+ * (https://go.dev/doc/install/source#environment).
+ */
+const GOARCH: ReadonlyMap<string, string> = new Map([
+  ['x86_64', 'amd64'],
+  ['x86_64_v2', 'amd64'],
+  ['x86_64_v3', 'amd64'],
+  ['x64', 'amd64'],
+  ['i386', '386'],
+  ['i686', '386'],
+  ['ia32', '386'],
+  ['aarch64', 'arm64'],
+  ['armv7hl', 'arm'],
+  ['powerpc64le', 'ppc64le'],
+  ['mips64el', 'mips64le'],
+  ['mipsel', 'mipsle'],
+  ['loong64', 'loong64'],
+  ['loongarch64', 'loong64'],
+]);
 const MACHINE = /^[a-z0-9_]{2,32}$/;
 
-/** Names as Go has them (GOOS, GOARCH). */
+/** The platform of an image to choose. */
 export interface PlatformChoice {
+  /** GOOS. */
   readonly os: string;
+  /** GOARCH. */
   readonly architecture: string;
+  /** By default, any variant fits. */
   readonly variant?: string | undefined;
 }
 
-/** Whether `name` can be the name of a machine type, as rpm and the kernel spell them. */
+/** Whether `name` has the form of a machine type, as rpm and the kernel write it. */
 export function isMachineName(name: string): boolean {
   return MACHINE.test(name);
 }
 
-/** The GOARCH of a machine name; `USAGE` for what cannot be one. */
+/**
+ * Returns the GOARCH of a machine type. Throws `USAGE` if `machine` does not have the form of one.
+ */
 export function goArchitecture(machine: string): string {
   if (!isMachineName(machine)) {
     throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
   }
-  return (Object.hasOwn(GOARCH, machine) && GOARCH[machine]) || machine;
+  return GOARCH.get(machine) ?? machine;
 }
 
-/** What an image has to be made for to run here. */
+/** Returns the platform of images that run on this machine. */
 export function hostPlatform(): PlatformChoice {
   return { os: 'linux', architecture: goArchitecture(process.arch) };
 }
 
-/** The first image for `platform`; `NOT_FOUND`, naming what there is, if none is. */
+/**
+ * Returns the first image in an index that is for `platform`. Throws `NOT_FOUND`, naming the
+ * platforms of the index, if there is none.
+ */
 export function choosePlatform(index: ImageIndex, platform: PlatformChoice): Descriptor {
   const images = index.manifests.filter(({ mediaType }) =>
     MANIFEST_MEDIA_TYPES.includes(mediaType),
   );
-  const found = images.find(
-    ({ platform: its }) =>
-      its?.os === platform.os &&
-      its.architecture === platform.architecture &&
-      (platform.variant === undefined || its.variant === platform.variant),
-  );
-  if (found) {
-    return found;
+  const chosen = images.find((image) => fits(image.platform, platform));
+  if (chosen) {
+    return chosen;
   }
-  const known = images.flatMap((image) => image.platform ?? []).map(platformName);
+
+  const platforms = images.flatMap((image) => image.platform ?? []);
+  const names = new Set(platforms.map(platformName));
   throw new OstrataError(
     'NOT_FOUND',
-    `the index has no image for ${platformName(platform)}; there are: ${[...new Set(known)].join(', ') || 'none'}`,
+    `the index has no image for ${platformName(platform)}; ` +
+      `there are: ${[...names].join(', ') || 'none'}`,
   );
 }
 
-function platformName({ os, architecture, variant }: NonNullable<Descriptor['platform']>): string {
-  return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
+function fits(platform: Platform | undefined, wanted: PlatformChoice): boolean {
+  return (
+    platform?.os === wanted.os &&
+    platform.architecture === wanted.architecture &&
+    (wanted.variant === undefined || platform.variant === wanted.variant)
+  );
+}
+
+function platformName({ os, architecture, variant }: PlatformChoice): string {
+  return [os, architecture, variant].filter((part) => part !== undefined).join('/');
 }

@@ -1,6 +1,6 @@
 /**
- * Image manifest, config and index: https://github.com/opencontainers/image-spec (v1.1.0), and the same of Docker
- * (version 2 schema 2), which differ in media types only. Parsed, unknown members are kept out.
+ * Image manifest, config and index: https://github.com/opencontainers/image-spec (v1.1.0). Those of
+ * Docker (version 2 schema 2) differ in their media types only. Parsing drops unknown members.
  */
 import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
@@ -13,11 +13,11 @@ import {
   MANIFEST_MEDIA_TYPES,
 } from './media-types.js';
 
-/** More than any registry accepts (4 MiB); also for configs and indexes. */
+/** Limit for manifests, configs and indexes: more than any registry accepts (4 MiB). */
 export const MAX_JSON_SIZE = 8 << 20;
-/** Twice what overlayfs can stack with any option. */
+/** Twice as many as overlayfs can stack with any option. */
 const MAX_LAYERS = 1024;
-/** Images of an index: some hundred platforms and their attestations. */
+/** Manifests of an index: some hundred platforms and their attestations. */
 const MAX_MANIFESTS = 4096;
 
 const digest = v.pipe(
@@ -32,6 +32,7 @@ const platform = v.object({
   os: v.string(),
   variant: v.optional(v.string()),
 });
+
 const descriptor = v.object({
   mediaType: v.string(),
   digest,
@@ -40,13 +41,15 @@ const descriptor = v.object({
   platform: v.optional(platform),
   urls: v.optional(v.array(v.string())),
 });
+
+// A document must not be both a manifest and an index: some programs would read it as the one and
+// some as the other, although both verified the same digest.
 const manifest = v.object({
   schemaVersion: v.literal(2),
   mediaType: v.optional(v.picklist(MANIFEST_MEDIA_TYPES)),
   config: descriptor,
   layers: v.pipe(v.array(descriptor), v.maxLength(MAX_LAYERS)),
   annotations: v.optional(annotations),
-  // A document that is both would be read as one by some and as the other by others.
   manifests: v.optional(v.never('a manifest is no index')),
 });
 const index = v.object({
@@ -55,23 +58,21 @@ const index = v.object({
   manifests: v.pipe(v.array(descriptor), v.maxLength(MAX_MANIFESTS)),
   layers: v.optional(v.never('an index is no manifest')),
 });
-const nullable = <T extends v.GenericSchema>(schema: T) => v.nullish(schema);
+
+const historyEntry = v.object({
+  created: v.optional(v.string()),
+  created_by: v.optional(v.string()),
+  comment: v.optional(v.string()),
+  empty_layer: v.optional(v.boolean()),
+});
+// Go writes null for empty maps and lists.
 const config = v.object({
   created: v.optional(v.string()),
   architecture: v.string(),
   os: v.string(),
-  config: nullable(v.looseObject({ Labels: nullable(annotations) })),
+  config: v.nullish(v.looseObject({ Labels: v.nullish(annotations) })),
   rootfs: v.object({ type: v.literal('layers'), diff_ids: v.array(digest) }),
-  history: nullable(
-    v.array(
-      v.object({
-        created: v.optional(v.string()),
-        created_by: v.optional(v.string()),
-        comment: v.optional(v.string()),
-        empty_layer: v.optional(v.boolean()),
-      }),
-    ),
-  ),
+  history: v.nullish(v.array(historyEntry)),
 });
 
 export type Descriptor = v.InferOutput<typeof descriptor>;
@@ -80,44 +81,50 @@ export type ImageIndex = v.InferOutput<typeof index>;
 export type ImageConfig = v.InferOutput<typeof config>;
 export type Platform = v.InferOutput<typeof platform>;
 
-/** Also throws `UNSUPPORTED` for what is no image of layers that are read from where the image is. */
+/**
+ * Parses an image manifest. Throws `CORRUPT`, and `UNSUPPORTED` unless it has the config of an
+ * image and layers that can be read from the place of the manifest.
+ */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const parsed = parse(bytes, 'manifest', manifest);
   if (!CONFIG_MEDIA_TYPES.includes(parsed.config.mediaType)) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `image manifest: its config is of media type ${parsed.config.mediaType}`,
-    );
+    throw unsupported(`its config is of media type ${parsed.config.mediaType}`);
   }
   for (const [i, { mediaType, urls }] of parsed.layers.entries()) {
     if (layerCompression(mediaType) === undefined) {
-      throw new OstrataError(
-        'UNSUPPORTED',
-        `image manifest: layer ${i} is of media type ${mediaType}`,
-      );
+      throw unsupported(`layer ${i} is of media type ${mediaType}`);
     }
     if (urls?.length) {
-      throw new OstrataError(
-        'UNSUPPORTED',
-        `image manifest: layer ${i} is to be fetched from elsewhere (urls)`,
-      );
+      throw unsupported(`layer ${i} is to be fetched from elsewhere (urls)`);
     }
   }
   return parsed;
 }
-export const parseIndex = (bytes: Uint8Array) => parse(bytes, 'index', index);
-export const parseConfig = (bytes: Uint8Array) => parse(bytes, 'config', config);
+
+/** Parses an image index. Throws `CORRUPT`. */
+export function parseIndex(bytes: Uint8Array): ImageIndex {
+  return parse(bytes, 'index', index);
+}
+
+/** Parses an image config. Throws `CORRUPT`. */
+export function parseConfig(bytes: Uint8Array): ImageConfig {
+  return parse(bytes, 'config', config);
+}
+
+function unsupported(rule: string): OstrataError {
+  return new OstrataError('UNSUPPORTED', `image manifest: ${rule}`);
+}
 
 function parse<T extends v.GenericSchema>(
   bytes: Uint8Array,
-  what: string,
+  kind: string,
   schema: T,
 ): v.InferOutput<T> {
   if (bytes.length > MAX_JSON_SIZE) {
     throw new OstrataError(
       'LIMIT',
-      `image ${what} of ${bytes.length} bytes, at most ${MAX_JSON_SIZE}`,
+      `image ${kind} of ${bytes.length} bytes, at most ${MAX_JSON_SIZE}`,
     );
   }
-  return inContext(`image ${what}`, () => parseJson(decodeUtf8(bytes) ?? '', schema));
+  return inContext(`image ${kind}`, () => parseJson(decodeUtf8(bytes) ?? '', schema));
 }

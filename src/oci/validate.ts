@@ -1,4 +1,7 @@
-/** Recomputes what an OCI image says of itself: every digest, size and diff_id, and that its parts agree. */
+/**
+ * Validates an image: recomputes every digest, size and diff_id that it states, and checks that its
+ * parts agree.
+ */
 import { createHash } from 'node:crypto';
 import { Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,38 +13,49 @@ import { sha256Digest } from './json.js';
 import { type Descriptor, type ImageConfig, parseConfig } from './types.js';
 
 /**
- * A layer may hold this many bytes, and besides so many times its compressed size: system files shrink to a third, text
- * seldom to a tenth; what expands a thousandfold is meant to fill the disk.
+ * The tar of a layer may have this size plus MAX_EXPANSION times the size of the blob. Compression
+ * shrinks system files to a third, text seldom to less than a tenth; a blob that expands a
+ * thousandfold is meant to fill the disk.
  */
 const MIN_EXPANSION_LIMIT = 1 << 30;
 const MAX_EXPANSION = 200;
 
-/** Looks at a layer's uncompressed tar while it passes; must read it to its end. */
+/** Is shown the uncompressed tar of a layer, counted from 0, and must read it to its end. */
 export type LayerVisitor = (layer: number, tar: AsyncIterable<Uint8Array>) => Promise<void>;
 
-/** Reads the whole image once. Throws `CORRUPT` for the first rule it breaks, naming the layer and both values. */
+/**
+ * Reads the whole image once. Throws `CORRUPT` for the first rule that it breaks, naming the layer,
+ * the stated and the computed value.
+ */
 export async function validateImage(
   image: ImageReader,
   visit: LayerVisitor = drain,
 ): Promise<ImageConfig> {
-  expect('manifest digest', sha256Digest(image.manifestBytes), image.manifestDigest);
+  const config = await validateConfig(image);
+  for (const [i, descriptor] of image.manifest.layers.entries()) {
+    await inContextAsync(`layer ${i} (${descriptor.digest})`, async () => {
+      const blob = image.blob(descriptor);
+      const { diffId } = await validateBlob(blob, descriptor, (tar) => visit(i, tar));
+      expect('diff_id', diffId, config.rootfs.diff_ids[i]);
+    });
+  }
+  return config;
+}
+
+/** Validates all of an image but its layers. */
+async function validateConfig(image: ImageReader): Promise<ImageConfig> {
   const { manifest } = image;
+  expect('manifest digest', sha256Digest(image.manifestBytes), image.manifestDigest);
+
   const bytes = await image.config();
   expect('config size', bytes.length, manifest.config.size);
   expect('config digest', sha256Digest(bytes), manifest.config.digest);
+
   const config = parseConfig(bytes);
-  const history = (config.history ?? []).filter((entry) => entry.empty_layer !== true);
   expect('number of diff_ids', config.rootfs.diff_ids.length, manifest.layers.length);
   if (config.history) {
-    expect('number of history entries', history.length, manifest.layers.length);
-  }
-  for (const [i, descriptor] of manifest.layers.entries()) {
-    await inContextAsync(`layer ${i} (${descriptor.digest})`, async () => {
-      const { diffId } = await validateBlob(image.blob(descriptor), descriptor, (tar) =>
-        visit(i, tar),
-      );
-      expect('diff_id', diffId, config.rootfs.diff_ids[i] as string);
-    });
+    const layerEntries = config.history.filter((entry) => entry.empty_layer !== true);
+    expect('number of history entries', layerEntries.length, manifest.layers.length);
   }
   return config;
 }
@@ -96,13 +110,14 @@ function firstCause(ends: readonly PromiseSettledResult<unknown>[]): OstrataErro
   return new OstrataError('CORRUPT', message, { cause: error });
 }
 
+/** Passes bytes on and computes their number and digest. */
 class HashingTransform extends Transform {
   readonly #hash = createHash('sha256');
   readonly #limit: number;
   readonly #rule: string;
   length = 0;
 
-  /** @param rule what is broken above `limit` bytes */
+  /** @param rule the error message if there are more than `limit` bytes */
   constructor(limit: number, rule: string) {
     super();
     this.#limit = limit;
@@ -118,6 +133,7 @@ class HashingTransform extends Transform {
       done(new OstrataError('LIMIT', this.#rule));
     }
   }
+
   digest(): string {
     return `sha256:${this.#hash.digest('hex')}`;
   }
@@ -134,7 +150,7 @@ async function drain(_layer: number, tar: AsyncIterable<Uint8Array>): Promise<vo
   }
 }
 
-function expect<T extends string | number>(what: string, computed: T, stated: T): void {
+function expect<T extends string | number>(what: string, computed: T, stated?: T): void {
   if (computed !== stated) {
     throw new OstrataError('CORRUPT', `${what}: stated ${stated}, computed ${computed}`);
   }

@@ -1,12 +1,15 @@
 /**
- * Whiteouts: empty files in a layer that remove what lower layers have at their place.
- * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
+ * Whiteouts: empty files in a layer that remove files of lower layers.
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
  */
 import { OstrataError } from '../errors.js';
 
 const PREFIX = '.wh.';
 const OPAQUE = '.wh..wh..opq';
-/** Bookkeeping of AUFS (hard links, orphans) that old builders left in layers; not part of the image. */
+/**
+ * Bookkeeping of AUFS (hard links, orphans) that old builders left in layers; not part of the
+ * image.
+ */
 const AUFS_PREFIX = '.wh..wh.';
 
 export type Whiteout =
@@ -18,8 +21,8 @@ export type Whiteout =
   | { readonly kind: 'aufs' };
 
 /**
- * The whiteout that a file name (the last component of a path) stands for; undefined for any other name.
- * Throws `CORRUPT` if the whiteout names no file.
+ * The whiteout that a file name (the last component of a path) stands for; undefined for any other
+ * name. Throws `CORRUPT` if the whiteout names no file.
  */
 export function parseWhiteout(fileName: string): Whiteout | undefined {
   if (!fileName.startsWith(PREFIX)) {

@@ -30,8 +30,8 @@ export function readChunks(path: string, options: ChunkOptions = {}): Iterable<U
 }
 
 /**
- * Returns the `length` bytes of a file from `offset` on, or fewer if the file ends before. A symlink
- * at `path` is followed. Throws `LIMIT` if `length` is above `limit`.
+ * Returns the `length` bytes of a file from `offset` on, or fewer if the file ends before. A
+ * symlink at `path` is followed. Throws `LIMIT` if `length` is above `limit`.
  */
 export function readRange(path: string, offset: number, length: number, limit: number): Uint8Array {
   if (length > limit) {

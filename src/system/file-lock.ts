@@ -1,7 +1,7 @@
 /**
- * Locks on whole files that end with the process: open file description locks, fcntl(2). The lock of
- * an ostree repository is on its file `.lock`, as libostree takes it (ostree_repo_lock_push): shared
- * while objects and refs are written, exclusive while they are pruned.
+ * Locks on whole files that end with the process: open file description locks, fcntl(2). The lock
+ * of an ostree repository is on its file `.lock`, as libostree takes it (ostree_repo_lock_push):
+ * shared while objects and refs are written, exclusive while they are pruned.
  */
 import { closeSync, openSync } from 'node:fs';
 import { constants, endianness } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The one place that loads koffi (https://koffi.dev), which calls functions of C libraries. It is an
- * optional dependency: without it, a few features are missing or slower.
+ * The one place that loads koffi (https://koffi.dev), which calls functions of C libraries. It is
+ * an optional dependency: without it, a few features are missing or slower.
  */
 import { createRequire } from 'node:module';
 

@@ -60,7 +60,9 @@ export function getXattr(path: string, name: string): Uint8Array | undefined {
   throw ioError(errno, `reading the xattr ${name} of`, path);
 }
 
-/** Sets the attribute `name` of `path`. Throws `NOT_FOUND`, `IO`, and `UNSUPPORTED` without koffi. */
+/**
+ * Sets the attribute `name` of `path`. Throws `NOT_FOUND`, `IO`, and `UNSUPPORTED` without koffi.
+ */
 export function setXattr(path: string, name: string, value: Uint8Array): void {
   checkPath(path);
   const calls = libc(WRITING);

@@ -93,8 +93,8 @@ export interface Credentials {
 }
 
 /**
- * Counters that are raised during the transfer. Bytes of blobs are counted whenever they are sent or
- * received, even if they were before or turn out to be useless.
+ * Counters that are raised during the transfer. Bytes of blobs are counted whenever they are sent
+ * or received, even if they were before or turn out to be useless.
  */
 export interface Traffic {
   requests: number;

@@ -91,19 +91,20 @@ function findFiles(path: string): ReadonlyMap<string, FileRange> {
       count = readSync(fd, block, 0, TAR_BLOCK, position);
     }
     reader.end();
-
-    const { size } = fstatSync(fd);
-    if (position > size) {
-      throw new OstrataError(
-        'CORRUPT',
-        `tar archive ends after ${size} of at least ${position} bytes`,
-      );
-    }
+    checkSize(fd, position);
     return ranges;
   } catch (error) {
     throw wrapError('not a tar archive', error);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** The content of the last file was skipped without noticing whether it is there. */
+function checkSize(fd: number, needed: number): void {
+  const { size } = fstatSync(fd);
+  if (needed > size) {
+    throw new OstrataError('CORRUPT', `tar archive ends after ${size} of at least ${needed} bytes`);
   }
 }
 

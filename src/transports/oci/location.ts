@@ -1,4 +1,7 @@
-/** The location of an image on disk, as in the references `oci:DIR[:TAG]` and `oci-archive:FILE[:TAG]`. */
+/**
+ * The location of an image on disk, as in the references `oci:DIR[:TAG]` and
+ * `oci-archive:FILE[:TAG]`.
+ */
 import { OstrataError } from '../../errors.js';
 
 export interface TaggedPath {

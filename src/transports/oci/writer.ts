@@ -34,7 +34,8 @@ const extensibleIndex = v.looseObject({
 
 /**
  * Prepares to write an image into the layout at `directory`, which is created if it does not exist.
- * Images with other tags stay as they are. Throws `UNSUPPORTED` if the directory holds anything else.
+ * Images with other tags stay as they are. Throws `UNSUPPORTED` if the directory holds anything
+ * else.
  */
 export async function createOciWriter(
   directory: string,

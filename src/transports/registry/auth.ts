@@ -101,8 +101,8 @@ export class Authenticator {
   }
 
   /**
-   * Learns from the response 401 to a request that was sent with `header`. Returns false if there is
-   * no other header to try.
+   * Learns from the response 401 to a request that was sent with `header`. Returns false if there
+   * is no other header to try.
    */
   async handleRefusal(response: HttpResponse, header: string | undefined): Promise<boolean> {
     const scheme = schemeOf(response);

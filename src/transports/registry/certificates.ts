@@ -53,7 +53,9 @@ function readTrustedAuthorities(): string[] {
   return bundle === undefined ? [...rootCertificates] : [readFileSync(bundle, 'utf8')];
 }
 
-/** Returns each NAME that has both a NAME.cert and a NAME.key; one without the other is an error. */
+/**
+ * Returns each NAME that has both a NAME.cert and a NAME.key; one without the other is an error.
+ */
 function clientNames(names: readonly string[]): readonly string[] {
   const without = (suffix: string) =>
     names.filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length));

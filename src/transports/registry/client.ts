@@ -209,7 +209,9 @@ function ownSignal(signal: AbortSignal | undefined): AbortSignal {
   return own;
 }
 
-/** Returns a function that calls `make` at its first call and then always returns the same value. */
+/**
+ * Returns a function that calls `make` at its first call and then always returns the same value.
+ */
 function once<T>(make: () => T): () => T {
   let made: { readonly value: T } | undefined;
   return () => {

@@ -1,4 +1,7 @@
-/** Sends single HTTP requests: redirects, timeouts, streamed bodies. Nothing here is about registries. */
+/**
+ * Sends single HTTP requests: redirects, timeouts, streamed bodies. Nothing here is about
+ * registries.
+ */
 import http, {
   type ClientRequest,
   type IncomingHttpHeaders,
@@ -74,7 +77,8 @@ export class HttpClient {
   }
 
   /**
-   * Sends a request and follows redirects. Resolves when the headers of the last response are there.
+   * Sends a request and follows redirects. Resolves when the headers of the last response are
+   * there.
    * @param authorization is sent only to the origin of `request.url`
    */
   async send(request: HttpRequest, authorization: string | undefined): Promise<HttpResponse> {
@@ -246,8 +250,8 @@ function redirectTarget(
 }
 
 /**
- * Returns the URL of a header `Location`, without any user and password in it. Throws if it is not a
- * URL (`CORRUPT`) or leads from HTTPS to a protocol that is not secure (`IO`).
+ * Returns the URL of a header `Location`, without any user and password in it. Throws if it is not
+ * a URL (`CORRUPT`) or leads from HTTPS to a protocol that is not secure (`IO`).
  */
 export function resolveLocation(location: string, base: URL): URL {
   let target: URL;

@@ -32,8 +32,8 @@ const TAG = /^[\w][\w.-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 /**
- * Parses the name of an image. Without tag and digest, the tag is `latest`; a tag before a digest is
- * ignored. Throws `USAGE`, naming the part that is wrong.
+ * Parses the name of an image. Without tag and digest, the tag is `latest`; a tag before a digest
+ * is ignored. Throws `USAGE`, naming the part that is wrong.
  */
 export function parseReference(text: string): ImageReference {
   const refuse = (rule: string) =>
@@ -83,7 +83,9 @@ function splitReference(text: string): ReferenceParts {
   return { name, tag, digest };
 }
 
-/** Splits off a first component that cannot be part of a path; without it the host is Docker Hub. */
+/**
+ * Splits off a first component that cannot be part of a path; without it the host is Docker Hub.
+ */
 function splitHost(name: string): { readonly host: string; readonly repository: string } {
   const slash = name.indexOf('/');
   const first = slash < 0 ? '' : name.slice(0, slash);

@@ -87,8 +87,8 @@ export function networkError(action: string, error: unknown, isKnownHost: boolea
 
 /**
  * Error messages in JSON: of registries
- * (https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes) in `errors`,
- * of token servers in `error` as in OAuth, or in `details`.
+ * (https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes) in
+ * `errors`, of token servers in `error` as in OAuth, or in `details`.
  */
 const errorBody = v.object({
   errors: v.nullish(

@@ -5,7 +5,9 @@ import { parseJson } from '../../bytes/json.js';
 import { OstrataError } from '../../errors.js';
 import { runProgram } from '../../system/program.js';
 
-/** Variables that may contain the password of a proxy. Destinations on this machine need no proxy. */
+/**
+ * Variables that may contain the password of a proxy. Destinations on this machine need no proxy.
+ */
 const PROXY_VARIABLE = /^(https?|all)_proxy$/i;
 
 /** Runs skopeo until it ends. Its last message becomes the error's, with the code `IO`. */
@@ -23,7 +25,9 @@ export async function runSkopeo(
   }
 }
 
-/** Returns the message of the last log line, `time="..." level=fatal msg="..."`, else the last line. */
+/**
+ * Returns the message of the last log line, `time="..." level=fatal msg="..."`, else the last line.
+ */
 export function lastMessage(stderr: string): string {
   const quoted = [...stderr.matchAll(/ msg=("(?:[^"\\]|\\.)*")/g)].at(-1)?.[1];
   try {

@@ -1,7 +1,7 @@
 /**
- * Transports that skopeo implements (containers-transports(5)). An image is copied through a private
- * OCI image layout. `dir:` and `containers-storage:` keep digests; the others may compress layers in
- * another way.
+ * Transports that skopeo implements (containers-transports(5)). An image is copied through a
+ * private OCI image layout. `dir:` and `containers-storage:` keep digests; the others may compress
+ * layers in another way.
  */
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -14,13 +14,7 @@ import {
 } from '../../system/temporary-directory.js';
 import { ociTransport } from '../oci/directory-transport.js';
 import { createOciWriter } from '../oci/writer.js';
-import type {
-  FinishedImage,
-  ImageReader,
-  ImageWriter,
-  Transport,
-  TransportOptions,
-} from '../transport.js';
+import type { ImageReader, ImageWriter, Transport, TransportOptions } from '../transport.js';
 import { runSkopeo } from './program.js';
 
 /** The tag of the image in the private layout. */
@@ -76,9 +70,8 @@ async function writeBySkopeo(
   options: TransportOptions,
 ): Promise<ImageWriter> {
   const imgref = `${transport.name}:${location}`;
-  const path = transport.isPath ? location.split(':', 1)[0] : undefined;
-  const isNew = path !== undefined && !existsSync(path);
-  if (transport.name === 'docker-archive' && !isNew) {
+  const path = pathOf(transport, location);
+  if (transport.name === 'docker-archive' && path !== undefined && existsSync(path)) {
     throw new OstrataError(
       'IO',
       `${path} already exists; images cannot be added to an archive of Docker`,
@@ -90,34 +83,50 @@ async function writeBySkopeo(
     await runSkopeo(['--version'], options.signal);
     const directory = join(staging.path, 'layout');
     const layout = await createOciWriter(directory, TAG);
-
-    const commit = async (image: FinishedImage) => {
-      await layout.commit(image);
-      const args = transport.keepsDigests ? ['copy', '--preserve-digests'] : ['copy'];
-      try {
-        await inContextAsync(`writing ${imgref}`, () =>
-          copy(args, `oci:${directory}:${TAG}`, imgref, options),
-        );
-      } catch (error) {
-        if (isNew) {
-          await rm(path, { recursive: true, force: true });
-        }
-        throw error;
-      }
-      await staging.remove();
-    };
-
     return {
       stagingDirectory: layout.stagingDirectory,
       addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
       mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
-      commit,
+      commit: async (image) => {
+        await layout.commit(image);
+        await inContextAsync(`writing ${imgref}`, () =>
+          publish(transport, location, `oci:${directory}:${TAG}`, options),
+        );
+        await staging.remove();
+      },
       discard: staging.remove,
     };
   });
 }
 
-/** Runs `body`, which takes over a temporary directory. The directory is removed if `body` fails. */
+/** Copies a layout to its destination. If that fails, a new file or directory is removed again. */
+async function publish(
+  transport: SkopeoTransport,
+  location: string,
+  layout: string,
+  options: TransportOptions,
+): Promise<void> {
+  const path = pathOf(transport, location);
+  const isNew = path !== undefined && !existsSync(path);
+  const args = transport.keepsDigests ? ['copy', '--preserve-digests'] : ['copy'];
+  try {
+    await copy(args, layout, `${transport.name}:${location}`, options);
+  } catch (error) {
+    if (isNew) {
+      await rm(path, { recursive: true, force: true });
+    }
+    throw error;
+  }
+}
+
+/** Returns the file or directory that is written; undefined if the image goes into a store. */
+function pathOf({ isPath }: SkopeoTransport, location: string): string | undefined {
+  return isPath ? location.split(':', 1)[0] : undefined;
+}
+
+/**
+ * Runs `body`, which takes over a temporary directory. The directory is removed if `body` fails.
+ */
 async function withStaging<T>(
   context: string,
   body: (staging: TemporaryDirectory) => Promise<T>,
@@ -134,8 +143,8 @@ async function withStaging<T>(
 }
 
 /**
- * Copies an image. skopeo need not verify signatures here: one side is our private layout, and images
- * that are already on this machine were verified when they were pulled.
+ * Copies an image. skopeo need not verify signatures here: one side is our private layout, and
+ * images that are already on this machine were verified when they were pulled.
  */
 async function copy(
   args: readonly string[],
