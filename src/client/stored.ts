@@ -1,11 +1,12 @@
 /**
  * Images and layers in an ostree repository. Refs and metadata keys are those of bootc's ostree-ext
- * (`container/store.rs`), so rpm-ostree and bootc find what ostrata pulled, and the other way round:
+ * (`container/store.rs`), so rpm-ostree, bootc and ostrata find what the others pulled:
  *
  *   ostree/container/image/IMGREF   the merge commit of a pulled image, whose metadata holds the
  *                                   image's manifest and config
- *   ostree/container/blob/DIGEST    what a layer was imported as: the ostree commit for the commit
- *                                   layer, an object set for a chunk layer, a tree for a derived one
+ *   ostree/container/blob/DIGEST    what a layer was imported as: for the commit layer the ostree
+ *                                   commit, for a chunk layer a commit that names its content
+ *                                   objects, for a derived layer a commit of its tree
  *
  * IMGREF and DIGEST are escaped (see ref-escape.ts).
  */
@@ -89,8 +90,8 @@ function namesBelow(repo: OstreeRepo, prefix: string): string[] {
 }
 
 /**
- * The image that was pulled as `imgref`; undefined if there is no such image, or if its merge commit
- * was lost: `ostree fsck --delete` removes damaged objects.
+ * The image that was pulled as `imgref`; undefined if there is no such image, or if its merge
+ * commit was lost: `ostree fsck --delete` removes damaged objects.
  * @param imgref as {@link canonicalImgref} returns it
  */
 export function storedImage(repo: OstreeRepo, imgref: string): StoredImage | undefined {

@@ -123,7 +123,7 @@ function writePaths(path: string, entries: readonly EntryToLabel[]): void {
   }
 }
 
-/** Commits `paths.tar` with labels of the policy in `policy`; returns the path of the repository. */
+/** Commits `paths.tar` with labels by the extracted policy; returns the repository's path. */
 async function commitPaths(scratch: string): Promise<string> {
   const repo = join(scratch, 'repo');
   await runOstree(['init', `--repo=${repo}`, '--mode=archive']);

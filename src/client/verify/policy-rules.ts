@@ -1,6 +1,7 @@
 /**
- * What a signature policy, containers-policy.json(5), says of an image: which of its scopes the image is in, and what is
- * wrong with that. Scopes are those of containers/image; whether a signature is good is for skopeo to say.
+ * Finds the rule of a signature policy, containers-policy.json(5), that decides about an image, and
+ * the mistakes in it. Scopes are those of containers/image. Whether a signature is good is for
+ * skopeo to say (see policy.ts).
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -11,10 +12,10 @@ import { inContext, OstrataError } from '../../errors.js';
 import { parseImgref } from '../../transports/image-reference.js';
 
 const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
-const SYSTEM_LOOKASIDE = ['/etc/containers/registries.d', '/usr/share/containers/registries.d'];
+const SYSTEM_REGISTRIES_D = ['/etc/containers/registries.d', '/usr/share/containers/registries.d'];
 export const ACCEPT_ANYTHING = 'insecureAcceptAnything';
-/** What cosign signs is a repository: with these its signatures are accepted for a tag. */
-const IDENTITIES_OF_COSIGN = new Set(['matchRepository', 'exactRepository', 'remapIdentity']);
+/** cosign signs repositories; with these identities its signatures count for each of their tags. */
+const COSIGN_IDENTITIES = new Set(['matchRepository', 'exactRepository', 'remapIdentity']);
 
 const requirements = v.pipe(
   v.array(
@@ -34,140 +35,150 @@ const schema = v.object({
 export type Policy = v.InferOutput<typeof schema>;
 type Requirement = Policy['default'][number];
 
-/** The part of a policy that holds for an image. */
+/** The part of a policy that decides about an image. */
 export interface PolicyRule {
-  /** `default`, a transport, or a transport and a scope: `docker quay.io/os`. */
+  /** `default`, a transport, or a transport and a scope such as `docker quay.io/os`. */
   readonly scope: string;
+  /** All of them must be met. */
   readonly requirements: readonly Requirement[];
 }
 
-/** Found as containers/image does; `NOT_FOUND` where there is none. */
+/** The policy file that containers/image would use; throws `NOT_FOUND` if there is none. */
 export function policyPath(): string {
   const fromEnvironment = process.env.CONTAINERS_POLICY_JSON;
   if (fromEnvironment) {
     return fromEnvironment;
   }
-  const path = [join(userConfig(), 'policy.json'), ...SYSTEM_POLICIES].find((each) =>
-    existsSync(each),
-  );
+  const candidates = [join(userConfigDirectory(), 'policy.json'), ...SYSTEM_POLICIES];
+  const path = candidates.find((candidate) => existsSync(candidate));
   if (path === undefined) {
     throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
   }
   return path;
 }
 
-const userConfig = () =>
-  join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'containers');
+function userConfigDirectory(): string {
+  return join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'containers');
+}
 
+/** Throws `CORRUPT` unless the file has the form of a policy. */
 export function readPolicy(path: string): Policy {
   return inContext(`reading ${path}`, () => parseJson(readFileSync(path, 'utf8'), schema));
 }
 
-/** The most specific rule for `imgref`. */
+/** The rule that decides about `imgref`: the one with the most specific scope. */
 export function policyRule(policy: Policy, imgref: string): PolicyRule {
   const { transport, scopes } = scopesOf(imgref);
   const rules = policy.transports[transport] ?? {};
   for (const scope of [...scopes, '']) {
-    const found = Object.hasOwn(rules, scope) ? rules[scope] : undefined;
-    if (found !== undefined) {
-      return { scope: `${transport} ${scope}`.trimEnd(), requirements: found };
+    const requirements = Object.hasOwn(rules, scope) ? rules[scope] : undefined;
+    if (requirements !== undefined) {
+      return { scope: `${transport} ${scope}`.trimEnd(), requirements };
     }
   }
   return { scope: 'default', requirements: policy.default };
 }
 
-/** What keeps a rule from doing what its author will have meant, one line each. */
+/** Sentences on why a rule does not do what its author probably wants. */
 export function ruleProblems(
   policy: Policy,
   { scope, requirements }: PolicyRule,
 ): readonly string[] {
-  const problems: string[] = [];
-  if (policy.default.some(({ type }) => type === ACCEPT_ANYTHING)) {
-    problems.push(`the default is ${ACCEPT_ANYTHING}: ostree-image-signed is refused`);
+  const problems = requirements.flatMap((requirement) => requirementProblems(scope, requirement));
+  return policy.default.some(({ type }) => type === ACCEPT_ANYTHING)
+    ? [`the default is ${ACCEPT_ANYTHING}: ostree-image-signed is refused`, ...problems]
+    : problems;
+}
+
+function requirementProblems(scope: string, requirement: Requirement): readonly string[] {
+  switch (requirement.type) {
+    case ACCEPT_ANYTHING:
+      return scope === 'default'
+        ? []
+        : [`${scope} is ${ACCEPT_ANYTHING}: no signature is verified`];
+    case 'reject':
+      return [`${scope} is reject: no image is accepted`];
+    case 'sigstoreSigned':
+      return [...missingKeys(requirement), ...sigstoreProblems(requirement)];
+    default:
+      return missingKeys(requirement);
   }
-  for (const requirement of requirements) {
-    const { type, keyPath, keyPaths = [], signedIdentity } = requirement;
-    if (type === ACCEPT_ANYTHING && scope !== 'default') {
-      problems.push(`${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
-    }
-    if (type === 'reject') {
-      problems.push(`${scope} is reject: no image is accepted`);
-    }
-    for (const path of keyPath === undefined ? keyPaths : [keyPath]) {
-      if (!existsSync(path)) {
-        problems.push(`key ${path} is missing`);
-      }
-    }
-    if (type !== 'sigstoreSigned') {
-      continue;
-    }
-    if (!IDENTITIES_OF_COSIGN.has(signedIdentity?.type ?? '')) {
-      problems.push(
-        'cosign signs repositories, not tags: signedIdentity should be of type matchRepository',
-      );
-    }
-    if (!findsAttachments()) {
-      problems.push(
-        'no file in registries.d has use-sigstore-attachments: true: signatures are not looked for',
-      );
-    }
+}
+
+function missingKeys({ keyPath, keyPaths = [] }: Requirement): readonly string[] {
+  const paths = keyPath === undefined ? keyPaths : [keyPath];
+  return paths.filter((path) => !existsSync(path)).map((path) => `key ${path} is missing`);
+}
+
+function sigstoreProblems({ signedIdentity }: Requirement): readonly string[] {
+  const problems: string[] = [];
+  if (!COSIGN_IDENTITIES.has(signedIdentity?.type ?? '')) {
+    problems.push(
+      'cosign signs repositories, not tags: signedIdentity should be of type matchRepository',
+    );
+  }
+  if (!usesAttachments()) {
+    problems.push(
+      'no file in registries.d has use-sigstore-attachments: true: signatures are not looked for',
+    );
   }
   return problems;
 }
 
-/** Whether any registry's configuration asks for signatures beside the image; which, is not looked at. */
-function findsAttachments(): boolean {
-  const directories = [join(userConfig(), 'registries.d'), ...SYSTEM_LOOKASIDE].filter((each) =>
-    existsSync(each),
-  );
-  const files = directories.flatMap((directory) =>
-    readdirSync(directory)
-      .filter((name) => name.endsWith('.yaml'))
-      .map((name) => join(directory, name)),
-  );
-  return files.some((file) =>
-    /use-sigstore-attachments['"]?\s*:\s*true\b/.test(readFileSync(file, 'utf8')),
-  );
+/** Whether the configuration of any registry asks for signatures beside the image. */
+function usesAttachments(): boolean {
+  const directories = [join(userConfigDirectory(), 'registries.d'), ...SYSTEM_REGISTRIES_D];
+  return directories
+    .filter((directory) => existsSync(directory))
+    .flatMap((directory) => readdirSync(directory).map((name) => join(directory, name)))
+    .filter((file) => file.endsWith('.yaml'))
+    .some((file) => /use-sigstore-attachments['"]?\s*:\s*true\b/.test(readFileSync(file, 'utf8')));
 }
 
-/** From the most specific; of transports that are not listed here only the transport itself counts. */
-function scopesOf(imgref: string): {
+interface ImageScopes {
+  /** As policies name it. */
   readonly transport: string;
+  /** The most specific first, without the transport itself. */
   readonly scopes: readonly string[];
-} {
+}
+
+/** The scopes that an image is in; for transports not listed here, only the transport counts. */
+function scopesOf(imgref: string): ImageScopes {
   const { transport, location } = parseImgref(imgref);
   const reference = transport.reference?.(location);
   if (reference !== undefined) {
     const { host, repository, tag, digest } = reference;
     const name = `${host}/${repository}`;
-    const scopes = [
-      digest === undefined ? `${name}:${tag}` : `${name}@${digest}`,
-      ...upwards(name),
-    ];
-    return { transport: 'docker', scopes: [...scopes, ...wildcards(host.replace(/:\d+$/, ''))] };
+    const image = digest === undefined ? `${name}:${tag}` : `${name}@${digest}`;
+    const hostName = host.replace(/:\d+$/, '');
+    return {
+      transport: 'docker',
+      scopes: [image, ...parentScopes(name), ...wildcardScopes(hostName)],
+    };
   }
   if (!['oci', 'oci-archive', 'dir'].includes(transport.name)) {
     return { transport: transport.name, scopes: [] };
   }
-  // What is behind the colon is not looked at: a layout's only image need not be named.
-  const path = location.split(':', 1)[0] as string;
-  return {
-    transport: transport.name,
-    scopes: upwards(existsSync(path) ? realpathSync(path) : path),
-  };
+
+  // Without the tag: the only image of an OCI image layout need not be named.
+  const path = location.replace(/:.*/s, '');
+  const realPath = existsSync(path) ? realpathSync(path) : path;
+  return { transport: transport.name, scopes: parentScopes(realPath) };
 }
 
-/** `a/b/c`, `a/b`, `a`. */
-function upwards(path: string): string[] {
-  const scopes = [];
-  for (let at = path; at !== '' && at !== '.'; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
-    scopes.push(at);
+/** `a/b/c`, `a/b`, `a` for `a/b/c`. */
+function parentScopes(path: string): string[] {
+  const scopes: string[] = [];
+  let scope = path;
+  while (scope !== '' && scope !== '.') {
+    scopes.push(scope);
+    scope = scope.slice(0, Math.max(0, scope.lastIndexOf('/')));
   }
   return scopes;
 }
 
 /** `*.b.c` and `*.c` for `a.b.c`. */
-function wildcards(host: string): string[] {
-  const labels = host.split('.');
-  return labels.slice(1).map((_, i) => `*.${labels.slice(i + 1).join('.')}`);
+function wildcardScopes(hostName: string): string[] {
+  const [, ...parents] = hostName.split('.');
+  return parents.map((_, i) => `*.${parents.slice(i).join('.')}`);
 }

@@ -1,6 +1,7 @@
 /**
- * The host's signature policy, containers-policy.json(5), enforced by the installed skopeo, which knows all kinds of
- * signatures there are. No layer is fetched for that: skopeo copies into a layout that claims to have them.
+ * Enforces the host's signature policy, containers-policy.json(5), by the installed skopeo, which
+ * knows every kind of signature. No layer is fetched: skopeo copies the image to an OCI image
+ * layout that seems to have all layers already.
  */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,8 +19,9 @@ import { canonicalImgref } from './ostree-image-reference.js';
 import { ACCEPT_ANYTHING, policyPath, policyRule, readPolicy } from './policy-rules.js';
 
 /**
- * Throws unless the policy accepts exactly the manifest that `image` has. A default that accepts anything is refused: whoever
- * forgets an entry for a registry would verify nothing. Where an entry accepts anything, that is meant, and a warning tells.
+ * Throws unless the policy accepts the manifest of `image`. Also throws, with `USAGE`, if the
+ * policy's default accepts anything: registries without an entry would not be verified. If the
+ * entry for this image accepts anything, that is intended, and only a warning says so.
  */
 export async function enforcePolicy(
   imgref: string,
@@ -39,34 +41,50 @@ export async function enforcePolicy(
     if (requirements.some(({ type }) => type === ACCEPT_ANYTHING)) {
       options.log?.warn(`${path}: ${scope} is ${ACCEPT_ANYTHING}: no signature is verified`);
     }
-    await withTemporaryDirectory('ostrata-policy-', async (directory) => {
-      const layout = join(directory, 'layout');
-      claimLayers(layout, image);
-      const authfile = await writeAuthFile(imgref, directory, options);
-      await copy(canonicalImgref(imgref), layout, authfile, options);
-      const [accepted] = parseIndex(readFileSync(join(layout, INDEX_FILE))).manifests;
-      if (accepted?.digest !== image.manifestDigest) {
-        throw new OstrataError(
-          'CORRUPT',
-          `it accepts manifest ${accepted?.digest}, this is ${image.manifestDigest}`,
-        );
-      }
-    });
+
+    const accepted = await acceptedManifest(imgref, image, options);
+    if (accepted !== image.manifestDigest) {
+      throw new OstrataError(
+        'CORRUPT',
+        `it accepts manifest ${accepted}, this is ${image.manifestDigest}`,
+      );
+    }
   });
 }
 
-/** Files of the right names and sizes, without content: skopeo takes them for layers that need no copying. */
-function claimLayers(directory: string, { manifest }: ImageReader): void {
-  mkdirSync(join(directory, BLOBS_DIRECTORY), { recursive: true });
+/** Digest of the manifest that skopeo copied under the policy. */
+async function acceptedManifest(
+  imgref: string,
+  image: ImageReader,
+  options: TransportOptions,
+): Promise<string | undefined> {
+  return withTemporaryDirectory('ostrata-policy-', async (directory) => {
+    const layout = join(directory, 'layout');
+    pretendLayers(layout, image);
+    const authfile = await writeAuthFile(imgref, directory, options);
+    await copyUnderPolicy(canonicalImgref(imgref), layout, authfile, options);
+
+    const [manifest] = parseIndex(readFileSync(join(layout, INDEX_FILE))).manifests;
+    return manifest?.digest;
+  });
+}
+
+/** Creates empty files with the names and sizes of the layers: skopeo then does not copy those. */
+function pretendLayers(layout: string, { manifest }: ImageReader): void {
+  mkdirSync(join(layout, BLOBS_DIRECTORY), { recursive: true });
   for (const { digest, size } of manifest.layers) {
-    const path = join(directory, blobPath(digest));
+    const path = join(layout, blobPath(digest));
     writeFileSync(path, '');
     truncateSync(path, size);
   }
 }
 
-/** What we show the registry ourselves, in a private file: an argument everyone on this machine could see. */
-async function writeAuthFile(imgref: string, directory: string, options: TransportOptions) {
+/** Writes the registry's credentials to a private file: all users could see them in arguments. */
+async function writeAuthFile(
+  imgref: string,
+  directory: string,
+  options: TransportOptions,
+): Promise<string | undefined> {
   const { transport, location } = parseImgref(imgref);
   const reference = transport.reference?.(location);
   if (reference === undefined) {
@@ -78,33 +96,32 @@ async function writeAuthFile(imgref: string, directory: string, options: Transpo
   return path;
 }
 
-async function copy(
+async function copyUnderPolicy(
   source: string,
-  directory: string,
+  layout: string,
   authfile: string | undefined,
-  options: TransportOptions,
+  { tlsVerify, certDirectory, signal }: TransportOptions,
 ): Promise<void> {
-  const { tlsVerify, certDirectory, signal } = options;
-  const args = [
-    'copy',
-    '--quiet',
-    '--preserve-digests',
-    // Verified all the same; a layout could not hold them.
-    '--remove-signatures',
-    ...(authfile === undefined ? [] : [`--authfile=${authfile}`]),
-    ...(tlsVerify === undefined ? [] : [`--src-tls-verify=${tlsVerify}`]),
-    ...(certDirectory === undefined ? [] : [`--src-cert-dir=${certDirectory}`]),
-  ];
+  const args: string[] = [];
   const policy = process.env.CONTAINERS_POLICY_JSON;
-  const global = policy ? [`--policy=${policy}`] : [];
-  const { code, stderr } = await runProgram(
-    'skopeo',
-    [...global, ...args, source, `oci:${directory}:accepted`],
-    {
-      purpose: 'enforcing it',
-      signal,
-    },
-  );
+  if (policy) {
+    args.push(`--policy=${policy}`);
+  }
+
+  // Signatures are verified all the same, but an OCI image layout could not hold them.
+  args.push('copy', '--quiet', '--preserve-digests', '--remove-signatures');
+  if (authfile !== undefined) {
+    args.push(`--authfile=${authfile}`);
+  }
+  if (tlsVerify !== undefined) {
+    args.push(`--src-tls-verify=${tlsVerify}`);
+  }
+  if (certDirectory !== undefined) {
+    args.push(`--src-cert-dir=${certDirectory}`);
+  }
+  args.push(source, `oci:${layout}:accepted`);
+
+  const { code, stderr } = await runProgram('skopeo', args, { purpose: 'enforcing it', signal });
   if (code !== 0) {
     throw new OstrataError('CORRUPT', `refused: ${lastMessage(stderr) || `exit code ${code}`}`);
   }
