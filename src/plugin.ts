@@ -18,10 +18,10 @@ export { compareUtf8, decodeUtf8 } from './bytes/text.js';
 /** The error type whose `code` and message reach the user; any other error of a plugin is wrapped in one. */
 export { type ErrorCode, OstrataError } from './errors.js';
 export type { Context, Logger } from './log.js';
-/** Maps a path of a commit (`/usr/etc/x`) to the path in the running system (`/etc/x`). */
-export { deployedPath } from './tree/deployed-path.js';
 export type { FileMap } from './tree/file-map.js';
 export type { LookupTree, PathLookup } from './tree/lookup.js';
+/** Maps a path of a commit (`/usr/etc/x`) to the path in the running system (`/etc/x`). */
+export { deployedPath } from './tree/path.js';
 export type * from './tree/tree.js';
 
 /**

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
 import type { Claims, ComponentFacts, Tree } from '../plugin.js';
-import { deployedPath } from '../tree/deployed-path.js';
+import { deployedPath } from '../tree/path.js';
 import type { ContentEntry } from '../tree/tree.js';
 import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';

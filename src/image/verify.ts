@@ -11,7 +11,8 @@ import type { ImageReader } from '../oci/image.js';
 import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
 import { encodeObjectName } from '../ostree/objects/object-name.js';
-import { type CommitWalk, childPath, walkCommit } from '../tree/commit-walk.js';
+import { type CommitWalk, walkCommit } from '../tree/commit-walk.js';
+import { childPath } from '../tree/path.js';
 import { classifyLayers } from './encapsulated.js';
 import { decodeLayerCommit } from './layer-commit.js';
 

@@ -7,7 +7,8 @@ import type { FileInfo } from '../ostree/objects/file.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { CommitTree } from '../tree/commit.js';
 import type { CommitDirectory } from '../tree/commit-walk.js';
-import { type FileMap, parentPath } from '../tree/file-map.js';
+import type { FileMap } from '../tree/file-map.js';
+import { parentPath } from '../tree/path.js';
 import type { Directory, FileEntry, TreePath } from '../tree/tree.js';
 import { isSkeleton, UNLISTED_XATTR } from './repository.js';
 

@@ -3,8 +3,8 @@ import type { DirtreeDir } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { commitName, fileEntry } from './commit.js';
 import { type CommitMetadata, metadataInRepo } from './commit-walk.js';
-import { baseName, parentPath } from './file-map.js';
 import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
+import { baseName, parentPath } from './path.js';
 import type { Directory, FileEntry, TreePath } from './tree.js';
 
 /** Looks up paths of a commit in a repository. Throws as {@link openCommitTree}. */

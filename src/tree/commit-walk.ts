@@ -6,6 +6,7 @@ import type { Dirtree } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import type { TreePath } from './entry.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
+import { childPath } from './path.js';
 
 /** Deeper directories have paths longer than PATH_MAX (4096). */
 const MAX_TREE_DEPTH = 2048;
@@ -102,11 +103,6 @@ function checkEntries(count: number): void {
   if (count > MAX_TREE_ENTRIES) {
     throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} files and directories`);
   }
-}
-
-/** Returns the path of `name` in a directory. */
-export function childPath(directory: TreePath, name: string): TreePath {
-  return directory === '/' ? `/${name}` : `${directory}/${name}`;
 }
 
 function remember<T>(known: Map<string, T>, checksum: string, load: (checksum: string) => T): T {

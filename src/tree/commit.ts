@@ -7,13 +7,13 @@ import type { Loaded, OstreeRepo } from '../ostree/repo.js';
 import {
   type CommitDirectory,
   type CommitWalk,
-  childPath,
   metadataInRepo,
   walkCommit,
 } from './commit-walk.js';
 import { FileInfoReader } from './file-infos.js';
 import { FileMap } from './file-map.js';
 import { regularFile, wholeFile } from './lookup.js';
+import { childPath } from './path.js';
 import type { FileEntry, Tree, TreePath } from './tree.js';
 
 export interface CommitTree extends Tree {

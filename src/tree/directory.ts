@@ -1,7 +1,7 @@
-/** The tree below a folder of this machine, e.g. an unpacked root file system. */
+/** The tree below a directory of this machine, e.g. an unpacked root file system. */
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { decodeUtf8 } from '../bytes/text.js';
-import { inContext, OstrataError, wrapError } from '../errors.js';
+import { errnoOf, inContext, must, OstrataError, wrapError } from '../errors.js';
 import { type Logger, silentLogger } from '../log.js';
 import { inodeXattrs } from '../ostree/bare.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
@@ -9,50 +9,55 @@ import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { readChunks } from '../system/file-chunks.js';
 import { FileMap } from './file-map.js';
 import { type LookupTree, regularFile, rememberingLookup, wholeFile } from './lookup.js';
-import type { FileEntry, Tree, TreePath, Xattrs } from './tree.js';
+import { childPath } from './path.js';
+import type { FileEntry, RegularFile, Symlink, Tree, TreePath, Xattrs } from './tree.js';
 
 /**
- * Walks everything below `directory`; symlinks are kept, not followed (but for `directory` itself). Sockets, pipes
- * and devices have no place in a tree: they are left out with one warning. Throws `UNSUPPORTED` for a name that is not
- * UTF-8. Extended attributes and checksums are read when an entry is asked for them.
+ * Walks everything below `directory`. Symlinks are kept and not followed, except `directory` itself.
+ * Sockets, pipes and devices are left out with one warning. Throws `UNSUPPORTED` for a name that is
+ * not UTF-8. Xattrs and checksums are read when an entry is asked for them.
  */
 export function openDirectoryTree(directory: string, log: Logger = silentLogger): Tree {
-  const tree = lookupDirectory(directory);
-  const root = tree.name;
+  const { name: root, bytes } = lookupDirectory(directory);
   const entries: FileEntry[] = [];
   let skipped = 0;
-  const pending: TreePath[] = ['/'];
+
+  const pending = [must(entryAt(root, '/'), root)];
   for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
-    entries.push(entryAt(root, parent) as FileEntry);
-    for (const path of children(root, parent)) {
+    entries.push(parent);
+    for (const path of children(root, parent.path)) {
       const entry = entryAt(root, path);
       if (entry === undefined) {
         skipped++;
       } else if (entry.type === 'directory') {
-        pending.push(path);
+        pending.push(entry);
       } else {
         entries.push(entry);
       }
     }
   }
+
   if (skipped > 0) {
     log.warn(`${root}: ${skipped} sockets, pipes or devices are left out`);
   }
   const files = new FileMap(entries);
   log.info(`${root}: ${files.size} entries`);
   return {
-    name: tree.name,
+    name: root,
     files,
-    read: (path) => readSteady(root + path, regularFile(path, files.get(path), root).size),
-    bytes: tree.bytes,
+    read: (path) => readUnchanged(root + path, regularFile(path, files.get(path), root).size),
+    bytes,
   };
 }
 
-/** Single files below `directory`, without a walk. Symlinks are followed within it, never out of it. */
+/**
+ * Looks up single files below `directory`, without a walk. Symlinks are followed within
+ * `directory`, never out of it. Throws `NOT_FOUND` if there is no such directory.
+ */
 export function lookupDirectory(directory: string): LookupTree {
   const root = directory.replace(/(?<=.)\/+$/, '');
   if (!inContext('reading', () => lstatSync(`${root}/`)).isDirectory()) {
-    throw new OstrataError('NOT_FOUND', `${root} is not a folder`);
+    throw new OstrataError('NOT_FOUND', `${root} is not a directory`);
   }
   const files = rememberingLookup((path) => entryAt(root, path));
   return {
@@ -60,37 +65,47 @@ export function lookupDirectory(directory: string): LookupTree {
     files,
     bytes: (path) =>
       wholeFile(path, files.resolve(path, true), root, (file) =>
-        readSteady(root + file.path, file.size),
+        readUnchanged(root + file.path, file.size),
       ),
   };
 }
 
-/** What is at `path` itself; undefined where nothing is, or neither a file, directory nor symlink. */
+/** Returns what is at exactly this path; undefined for nothing, a socket, a pipe or a device. */
 function entryAt(root: string, path: TreePath): FileEntry | undefined {
-  const real = root + path;
-  // The root may be a symlink: its trailing slash follows it.
-  const stats = inContext('reading', () => lstatIfThere(real));
+  // For the root, this ends in a slash, which follows a symlink.
+  const realPath = root + path;
+  const stats = inContext('reading', () => lstatIfThere(realPath));
   if (stats === undefined) {
     return undefined;
   }
-  const { mode, uid, gid, size } = stats;
-  const target = stats.isSymbolicLink() ? targetOf(real) : undefined;
-  const lazy = new LazyAttributes(real, stats, target);
-  // Getters of the entry itself, not of a class: a copy of the entry has them too.
+
+  // Getters are those of the entry, not of a class: copies of the entry have their values.
+  const { mode, uid, gid } = stats;
   if (stats.isDirectory()) {
+    const lazy = new LazyAttributes(realPath, stats);
     return {
-      ...{ type: 'directory', path, mode, uid, gid },
+      type: 'directory',
+      path,
+      mode,
+      uid,
+      gid,
       get xattrs() {
         return lazy.xattrs;
       },
     };
   }
-  if (!stats.isFile() && target === undefined) {
+
+  const content = contentAt(realPath, stats);
+  if (content === undefined) {
     return undefined;
   }
+  const lazy = new LazyAttributes(realPath, stats, content.target);
   return {
-    ...(target === undefined ? { type: 'file', size } : { type: 'symlink', size: 0, target }),
-    ...{ path, mode, uid, gid },
+    ...content,
+    path,
+    mode,
+    uid,
+    gid,
     get xattrs() {
       return lazy.xattrs;
     },
@@ -100,12 +115,26 @@ function entryAt(root: string, path: TreePath): FileEntry | undefined {
   };
 }
 
+type Content =
+  | (Pick<RegularFile, 'type' | 'size'> & { readonly target?: never })
+  | Pick<Symlink, 'type' | 'size' | 'target'>;
+
+function contentAt(realPath: string, stats: Stats): Content | undefined {
+  if (stats.isFile()) {
+    return { type: 'file', size: stats.size };
+  }
+  if (stats.isSymbolicLink()) {
+    return { type: 'symlink', size: 0, target: readTarget(realPath) };
+  }
+  return undefined;
+}
+
 function lstatIfThere(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    // Below a file, or with a name longer than any file has, there is nothing.
-    const { code } = error as NodeJS.ErrnoException;
+    // There is nothing below a file, nor at a name that is longer than any file can have.
+    const code = errnoOf(error);
     if (code === 'ENOTDIR' || code === 'ENAMETOOLONG') {
       return undefined;
     }
@@ -114,22 +143,21 @@ function lstatIfThere(path: string): Stats | undefined {
 }
 
 function children(root: string, directory: TreePath): TreePath[] {
-  const prefix = directory === '/' ? '/' : (`${directory}/` as const);
   const names = inContext('reading', () => readdirSync(root + directory, { encoding: 'buffer' }));
-  return names.map((bytes): TreePath => {
+  return names.map((bytes) => {
     const name = decodeUtf8(bytes);
-    if (name !== undefined) {
-      return `${prefix}${name}`;
+    if (name === undefined) {
+      const shown = JSON.stringify(bytes.toString('latin1'));
+      throw new OstrataError(
+        'UNSUPPORTED',
+        `${root}${childPath(directory, '')}: the file name ${shown} (as Latin-1) is not UTF-8`,
+      );
     }
-    const shown = JSON.stringify(bytes.toString('latin1'));
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `${root}${prefix}: the file name ${shown} (as Latin-1) is not UTF-8`,
-    );
+    return childPath(directory, name);
   });
 }
 
-function targetOf(path: string): string {
+function readTarget(path: string): string {
   const bytes = inContext('reading', () => readlinkSync(path, { encoding: 'buffer' }));
   const target = decodeUtf8(bytes);
   if (target === undefined) {
@@ -141,13 +169,13 @@ function targetOf(path: string): string {
   return target;
 }
 
-/** The bytes of a file that must still have the size it had when it was looked at. */
-function* readSteady(path: string, size: number): Iterable<Uint8Array> {
-  let seen = 0;
+/** Reads a file. Throws `IO` unless it still has the size that it had when it was looked up. */
+function* readUnchanged(path: string, size: number): Iterable<Uint8Array> {
+  let length = 0;
   try {
     for (const chunk of readChunks(path)) {
-      seen += chunk.length;
-      if (seen > size) {
+      length += chunk.length;
+      if (length > size) {
         break;
       }
       yield chunk;
@@ -155,12 +183,12 @@ function* readSteady(path: string, size: number): Iterable<Uint8Array> {
   } catch (error) {
     throw wrapError('reading', error);
   }
-  if (seen !== size) {
+  if (length !== size) {
     throw new OstrataError('IO', `${path} was changed while it was read: it had ${size} bytes`);
   }
 }
 
-/** What costs a system call or the whole content is read at the first use. */
+/** Attributes that cost a system call or the whole content; read at the first use. */
 class LazyAttributes {
   readonly #path: string;
   readonly #stats: Stats;
@@ -168,7 +196,8 @@ class LazyAttributes {
   #xattrs: Xattrs | undefined;
   #checksum: string | undefined;
 
-  constructor(path: string, stats: Stats, target: string | undefined) {
+  /** @param target of a symlink */
+  constructor(path: string, stats: Stats, target?: string) {
     this.#path = path;
     this.#stats = stats;
     this.#target = target;
@@ -179,7 +208,7 @@ class LazyAttributes {
     return this.#xattrs;
   }
 
-  /** That of the content object which a commit of this file would hold. */
+  /** Checksum of the content object that a commit of this file would hold. */
   get checksum(): string {
     this.#checksum ??= this.#computeChecksum();
     return this.#checksum;
@@ -187,17 +216,11 @@ class LazyAttributes {
 
   #computeChecksum(): string {
     const { uid, gid, mode, size } = this.#stats;
-    const target = this.#target === undefined ? undefined : { target: this.#target };
-    const hash = startFileChecksum({
-      uid,
-      gid,
-      mode,
-      size,
-      xattrsBytes: encodeXattrs(this.xattrs),
-      ...target,
-    });
+    const target = this.#target;
+    const xattrsBytes = encodeXattrs(this.xattrs);
+    const hash = startFileChecksum({ uid, gid, mode, size, target, xattrsBytes });
     if (target === undefined) {
-      for (const chunk of readSteady(this.#path, size)) {
+      for (const chunk of readUnchanged(this.#path, size)) {
         hash.update(chunk);
       }
     }

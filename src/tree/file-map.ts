@@ -1,7 +1,7 @@
 /** All entries of a tree in memory, by path. */
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
-import type { FileEntry, TreePath } from './entry.js';
+import type { FileEntry } from './entry.js';
 import { type PathLookup, resolvePath } from './lookup.js';
 
 /**
@@ -55,17 +55,6 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
     }
     return resolvePath((each) => this.#entries.get(each), path, followLast);
   }
-}
-
-/** Returns the directory that holds `path`; `/` for `/` itself. */
-export function parentPath(path: TreePath): TreePath {
-  const end = path.lastIndexOf('/');
-  return end === 0 ? '/' : (path.slice(0, end) as TreePath);
-}
-
-/** Returns the last component of `path`; empty for `/`. */
-export function baseName(path: TreePath): string {
-  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function compareUtf16(a: string, b: string): number {

@@ -1,10 +1,11 @@
 /**
- * A root file system put together from layers.
+ * A root file system put together from the layers of an image.
  * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md (changesets, whiteouts)
  *
- * `.wh.NAME` removes NAME as lower layers have it, `.wh..wh..opq` all that lower layers have in its directory; neither
- * touches what its own layer adds, wherever that stands. Directories are merged; anything else replaces what was there.
- * Symlinks in the directories of a path are followed within the root, as programs that unpack layers do.
+ * The whiteout `.wh.NAME` removes NAME as lower layers have it, and `.wh..wh..opq` removes all that
+ * lower layers have in its directory. Neither touches what its own layer adds, whether that comes
+ * before or after. Directories are merged; any other entry replaces the one before. Symlinks above
+ * the last component of a name are followed within the root, as programs that unpack layers do.
  */
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
@@ -12,7 +13,9 @@ import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
+import { pathComponents } from './layer-tar.js';
 import { MAX_SYMLINKS } from './lookup.js';
+import { childPath } from './path.js';
 import type { FileEntry, TreePath } from './tree.js';
 
 interface Attributes {
@@ -22,16 +25,19 @@ interface Attributes {
   readonly gid: number;
   readonly xattrs: Xattrs;
 }
+
 /** Where the content of a file is. */
 export interface Source {
+  /** Index of the layer in the manifest. */
   readonly layer: number;
-  /** Which entry of the layer's tar, from 0. */
+  /** Index of the entry in the layer's tar. */
   readonly entry: number;
 }
-/** A file or symlink; hard links share one. */
+
+/** A file or symlink; all its hard links share one. */
 export interface Leaf extends Attributes {
   readonly size: number;
-  /** Of a symlink. */
+  /** Undefined unless it is a symlink. */
   readonly target?: string | undefined;
   readonly checksum: string;
   readonly source: Source;
@@ -43,24 +49,33 @@ interface LeafNode {
 }
 interface DirectoryNode {
   attributes: Attributes;
-  /** The last layer that has an entry of it. */
+  /** The last layer with an entry for the directory. */
   layer: number;
   readonly children: Map<string, Node>;
 }
 type Node = LeafNode | DirectoryNode;
 
-const MADE_DIRECTORY: Attributes = { mode: S_IFDIR | 0o755, uid: 0, gid: 0, xattrs: NO_XATTRS };
-const isDirectory = (node: Node | undefined): node is DirectoryNode =>
-  node !== undefined && 'children' in node;
+/** Attributes of a directory that no layer has an entry for. */
+const DEFAULT_ATTRIBUTES: Attributes = { mode: S_IFDIR | 0o755, uid: 0, gid: 0, xattrs: NO_XATTRS };
 
-/** Layers are applied from the lowest on; entries are given with their names as they stand in the tar. */
+function isDirectory(node: Node | undefined): node is DirectoryNode {
+  return node !== undefined && 'children' in node;
+}
+
+/**
+ * Takes the entries of all layers, the lowest layer first. Names are those in the tar. Throws
+ * `CORRUPT` for an entry that cannot be in the tree, and `LIMIT` for a tree that grows too large.
+ */
 export class LayeredTree {
-  readonly #root: DirectoryNode = { attributes: MADE_DIRECTORY, layer: -1, children: new Map() };
-  #entries = 1;
+  readonly #root: DirectoryNode = {
+    attributes: DEFAULT_ATTRIBUTES,
+    layer: -1,
+    children: new Map(),
+  };
+  #entryCount = 1;
 
-  /** A directory of layer `layer`. */
   addDirectory(layer: number, name: string, attributes: Attributes): void {
-    const components = componentsOf(name);
+    const components = pathComponents(name);
     const last = components.pop();
     if (last === undefined) {
       this.#root.attributes = attributes;
@@ -70,24 +85,26 @@ export class LayeredTree {
     if (isAufsDirectory(last)) {
       return;
     }
-    const parent = this.#directory(layer, components);
+
+    const parent = this.#enter(layer, components);
     const existing = parent.children.get(last);
-    if (!isDirectory(existing)) {
-      this.#put(parent, last, { attributes, layer, children: new Map() });
-    } else {
+    if (isDirectory(existing)) {
       existing.attributes = attributes;
       existing.layer = layer;
+    } else {
+      this.#put(parent, last, { attributes, layer, children: new Map() });
     }
   }
 
-  /** A file or symlink of layer `layer`, or a whiteout. */
+  /** Adds a file or symlink, or applies a whiteout. */
   addLeaf(layer: number, name: string, leaf: Leaf): void {
-    const components = componentsOf(name);
+    const components = pathComponents(name);
     const last = components.pop();
     if (last === undefined) {
-      throw new OstrataError('CORRUPT', 'names the root, and is no directory');
+      throw new OstrataError('CORRUPT', 'is the root of the image and not a directory');
     }
-    const parent = this.#directory(layer, components);
+
+    const parent = this.#enter(layer, components);
     const whiteout = parseWhiteout(last);
     if (whiteout === undefined) {
       this.#put(parent, last, { leaf, layer });
@@ -98,21 +115,20 @@ export class LayeredTree {
     }
   }
 
-  /** A hard link to what this layer or a lower one has as `target`. */
+  /** Adds a hard link to a file of this layer or a lower one. */
   addLink(layer: number, name: string, target: string): void {
-    const components = componentsOf(target);
+    const components = pathComponents(target);
     const last = components.pop();
-    const node =
-      last === undefined ? undefined : this.#directory(layer, components).children.get(last);
+    const node = last === undefined ? undefined : this.#enter(layer, components).children.get(last);
     if (node === undefined || isDirectory(node)) {
-      throw new OstrataError('CORRUPT', `is a link to ${target}, which is no file`);
+      throw new OstrataError('CORRUPT', `is a link to ${target}, which is not a file before it`);
     }
     this.addLeaf(layer, name, node.leaf);
   }
 
-  /** Takes `path` and all below it out. */
+  /** Removes `path` and everything below it. */
   remove(path: string): void {
-    const components = componentsOf(path);
+    const components = pathComponents(path);
     const last = components.pop();
     let node: Node | undefined = this.#root;
     for (const component of components) {
@@ -123,88 +139,93 @@ export class LayeredTree {
     }
   }
 
-  /** Every entry, and where the content of each file is. */
+  /** Yields every entry, and for files and symlinks where they come from; parents come first. */
   *entries(): Generator<{ readonly entry: FileEntry; readonly source?: Source | undefined }> {
     const pending: [path: TreePath, node: Node][] = [['/', this.#root]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
       if (!isDirectory(node)) {
         yield { entry: leafEntry(path, node.leaf), source: node.leaf.source };
-      } else {
-        yield { entry: { type: 'directory', path, ...node.attributes } };
-        for (const [name, child] of node.children) {
-          pending.push([`${path === '/' ? '' : path}/${name}`, child]);
-        }
+        continue;
+      }
+      yield { entry: { type: 'directory', path, ...node.attributes } };
+      for (const [name, child] of node.children) {
+        pending.push([childPath(path, name), child]);
       }
     }
   }
 
-  /** The directory at `path`; what is missing of it is made. */
-  #directory(layer: number, path: readonly string[]): DirectoryNode {
+  /** Returns the directory at `path`; creates those that are missing and replaces files. */
+  #enter(layer: number, path: readonly string[]): DirectoryNode {
+    /** Components to come, the next one last. */
     const pending = path.toReversed();
-    let chain: DirectoryNode[] = [this.#root];
-    for (let links = 0; pending.length > 0; ) {
-      const name = pending.pop() as string;
-      const at = chain.at(-1) as DirectoryNode;
+    const parents: DirectoryNode[] = [];
+    let directory = this.#root;
+    let links = 0;
+
+    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
       if (name === '..') {
-        if (chain.length > 1) {
-          chain.pop();
-        }
+        directory = parents.pop() ?? this.#root;
         continue;
       }
-      const child = at.children.get(name);
-      if (isDirectory(child)) {
-        chain.push(child);
-      } else if (child?.leaf.target !== undefined) {
-        if (++links > MAX_SYMLINKS) {
-          throw new OstrataError('LIMIT', `more than ${MAX_SYMLINKS} symlinks in its directories`);
-        }
-        if (child.leaf.target.startsWith('/')) {
-          chain = [this.#root];
-        }
-        pending.push(
-          ...child.leaf.target
-            .split('/')
-            .filter((part) => part !== '' && part !== '.')
-            .reverse(),
-        );
-      } else {
-        const made: DirectoryNode = { attributes: MADE_DIRECTORY, layer, children: new Map() };
-        this.#put(at, name, made);
-        chain.push(made);
+
+      const child = directory.children.get(name);
+      const target = linkTarget(child);
+      if (target === undefined) {
+        parents.push(directory);
+        directory = isDirectory(child) ? child : this.#create(directory, name, layer);
+        continue;
       }
+
+      links++;
+      if (links > MAX_SYMLINKS) {
+        throw new OstrataError('LIMIT', `more than ${MAX_SYMLINKS} symlinks in its directories`);
+      }
+      if (target.startsWith('/')) {
+        parents.length = 0;
+        directory = this.#root;
+      }
+      pending.push(...targetComponents(target).reverse());
     }
-    return chain.at(-1) as DirectoryNode;
+    return directory;
+  }
+
+  #create(parent: DirectoryNode, name: string, layer: number): DirectoryNode {
+    const directory = { attributes: DEFAULT_ATTRIBUTES, layer, children: new Map<string, Node>() };
+    this.#put(parent, name, directory);
+    return directory;
   }
 
   #put(parent: DirectoryNode, name: string, node: Node): void {
-    if (!parent.children.has(name) && ++this.#entries > MAX_TREE_ENTRIES) {
-      throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} files and directories`);
+    if (!parent.children.has(name)) {
+      this.#entryCount++;
+      if (this.#entryCount > MAX_TREE_ENTRIES) {
+        throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} files and directories`);
+      }
     }
     parent.children.set(name, node);
   }
 }
 
-function leafEntry(
-  path: TreePath,
-  { mode, uid, gid, xattrs, size, target, checksum }: Leaf,
-): FileEntry {
+/** The target of a symlink; undefined for any other node. */
+function linkTarget(node: Node | undefined): string | undefined {
+  return node === undefined || isDirectory(node) ? undefined : node.leaf.target;
+}
+
+/** As {@link pathComponents}, but a target may have `..`. */
+function targetComponents(target: string): string[] {
+  return target.split('/').filter((component) => component !== '' && component !== '.');
+}
+
+function leafEntry(path: TreePath, leaf: Leaf): FileEntry {
+  const { mode, uid, gid, xattrs, size, target, checksum } = leaf;
   if (target !== undefined) {
     return { type: 'symlink', path, mode, uid, gid, xattrs, size: 0, target, checksum };
   }
   return { type: 'file', path, mode, uid, gid, xattrs, size, checksum };
 }
 
-/** Of a name in a tar: relative to the root, whatever it begins with. */
-function componentsOf(name: string): string[] {
-  const components = name.split('/').filter((part) => part !== '' && part !== '.');
-  if (components.includes('..')) {
-    throw new OstrataError('CORRUPT', 'leaves the image');
-  }
-  return components;
-}
-
-/** Removes `name` as layers below `layer` have it; what `layer` itself has below it stays. */
+/** Removes `name` as layers below `layer` have it. A directory stays if `layer` has entries in it. */
 function hide(parent: DirectoryNode, name: string, layer: number): void {
   const node = parent.children.get(name);
   if (node === undefined) {
@@ -213,7 +234,8 @@ function hide(parent: DirectoryNode, name: string, layer: number): void {
   if (isDirectory(node)) {
     hideChildren(node, layer);
   }
-  if (node.layer < layer && (!isDirectory(node) || node.children.size === 0)) {
+  const isEmpty = !isDirectory(node) || node.children.size === 0;
+  if (node.layer < layer && isEmpty) {
     parent.children.delete(name);
   }
 }

@@ -1,22 +1,28 @@
+/** Looks up single paths of a tree, through symlinks, and reads whole files. */
 import { type ByteStream, collect } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { FileEntry, RegularFile, TreePath } from './entry.js';
+import { childPath, parentPath } from './path.js';
 
 /** As many symlinks as Linux follows in one path resolution (path_resolution(7)). */
 export const MAX_SYMLINKS = 40;
-/** The largest file that {@link LookupTree.bytes} holds in memory: several times the largest rpmdb seen (200 MB). */
+/**
+ * Size of the largest file that {@link LookupTree.bytes} holds in memory: several times that of the
+ * largest rpmdb seen (200 MB).
+ */
 export const MAX_WHOLE_FILE = 1 << 30;
 
-/** Finds single paths of a tree; a FileMap is one that holds them all. */
+/** Finds single paths of a tree. */
 export interface PathLookup {
   /**
-   * The entry that `path` names after symlinks in its directories are followed (and the last component too, with
-   * `followLast`); undefined where nothing is. Absolute targets are taken from the root of the tree.
+   * Returns the entry that `path` names; undefined if there is none. Symlinks above the last
+   * component are followed; the last component too, if `followLast` is true. Absolute targets begin
+   * at the root of the tree.
    */
   resolve(path: string, followLast?: boolean): FileEntry | undefined;
 }
 
-/** What it takes to read a few files of a tree: every Tree is one, and so is a folder or commit that is not walked. */
+/** A tree of which a few files are read, and which need not be walked: any Tree, and others. */
 export interface LookupTree {
   /** As `Tree.name`. */
   readonly name: string;
@@ -25,44 +31,50 @@ export interface LookupTree {
   bytes(path: TreePath): Promise<Uint8Array>;
 }
 
-/** {@link PathLookup.resolve} over `get`, which answers for canonical paths and follows nothing. */
+/**
+ * Resolves a path as {@link PathLookup.resolve} does.
+ * @param get returns the entry at exactly this path; never asked for a path below a symlink
+ */
 export function resolvePath(
   get: (path: TreePath) => FileEntry | undefined,
   path: string,
   followLast = false,
 ): FileEntry | undefined {
+  /** Components to come, the next one last. */
   const pending = path.split('/').reverse();
-  let at: TreePath | '' = '';
-  for (let links = 0; pending.length > 0; ) {
-    const name = pending.pop() as string;
+  let at: TreePath = '/';
+  let links = 0;
+
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
     if (name === '' || name === '.') {
       continue;
     }
     if (name === '..') {
-      at = at.slice(0, Math.max(0, at.lastIndexOf('/'))) as TreePath | '';
+      at = parentPath(at);
       continue;
     }
-    const entry = get(`${at}/${name}`);
+
+    const entry = get(childPath(at, name));
     if (entry === undefined) {
       return undefined;
     }
-    const isLast = pending.every((rest) => rest === '');
-    if (entry.type !== 'symlink' || (isLast && !followLast)) {
+    const isFollowed = followLast || pending.some((component) => component !== '');
+    if (entry.type !== 'symlink' || !isFollowed) {
       at = entry.path;
       continue;
     }
-    if (++links > MAX_SYMLINKS) {
+
+    links++;
+    if (links > MAX_SYMLINKS) {
       return undefined;
     }
-    if (entry.target.startsWith('/')) {
-      at = '';
-    }
+    at = entry.target.startsWith('/') ? '/' : at;
     pending.push(...entry.target.split('/').reverse());
   }
-  return get(at === '' ? '/' : at);
+  return get(at);
 }
 
-/** {@link resolvePath} that asks for every path once: for trees where asking costs a system call or more. */
+/** A lookup that asks `get` for every path once, as it may cost a system call or more. */
 export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined): PathLookup {
   const known = new Map<TreePath, FileEntry | undefined>();
   const remembered = (path: TreePath) => {
@@ -74,7 +86,10 @@ export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined
   return { resolve: (path, followLast) => resolvePath(remembered, path, followLast) };
 }
 
-/** `entry` if it is a regular file, else `NOT_FOUND`. @param tree what the tree is called */
+/**
+ * Returns `entry` if it is a regular file; throws `NOT_FOUND` otherwise.
+ * @param tree what the tree is called in the message
+ */
 export function regularFile(
   path: TreePath,
   entry: FileEntry | undefined,
@@ -86,7 +101,7 @@ export function regularFile(
   return entry;
 }
 
-/** {@link LookupTree.bytes} of what `path` resolved to. */
+/** Reads all of the file that `path` resolved to; see {@link LookupTree.bytes}. */
 export async function wholeFile(
   path: TreePath,
   resolved: FileEntry | undefined,

@@ -3,7 +3,8 @@ import type { Xattrs } from '../../src/bytes/xattrs.js';
 import { OstrataError } from '../../src/errors.js';
 import { startFileChecksum } from '../../src/ostree/objects/file.js';
 import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
-import { FileMap, parentPath } from '../../src/tree/file-map.js';
+import { FileMap } from '../../src/tree/file-map.js';
+import { parentPath } from '../../src/tree/path.js';
 import type { FileEntry, Tree, TreePath } from '../../src/tree/tree.js';
 
 /** Text or bytes are the content of a file; `target` makes a symlink, `directory` a directory with xattrs of its own. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FileMap, parentPath } from '../../src/tree/file-map.js';
+import { FileMap } from '../../src/tree/file-map.js';
+import { parentPath } from '../../src/tree/path.js';
 import type { FileEntry, TreePath } from '../../src/tree/tree.js';
 
 const common = { mode: 0, uid: 0, gid: 0, xattrs: new Map(), size: 0, checksum: '' } as const;

@@ -192,7 +192,7 @@ test('hard links have the content of their target, also when that is replaced', 
   );
   await assert.rejects(paths([link('b', 'a')]), {
     code: 'CORRUPT',
-    message: /entry "b".*link to a, which is no file/,
+    message: /entry "b".*link to a, which is not a file before it/,
   });
 });
 
