@@ -3,7 +3,8 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { writeLayers } from '../../src/blobs/pool.js';
+import { type LayerTask, type WriteLayersOptions, writeLayers } from '../../src/blobs/pool.js';
+import type { BlobResult } from '../../src/blobs/writer.js';
 import type { ChunkLayerSpec } from '../../src/layers/spec.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
@@ -14,6 +15,7 @@ const repo = new RepoBuilder('archive', '', scratchDirectory());
 const scratch = scratchDirectory();
 let count = 0;
 
+/** A layer with one file; its checksum is for tests that look for the object. */
 function task(content: string) {
   const checksum = repo.file({ content });
   const info = openRepo(repo.path).fileInfo(checksum);
@@ -28,83 +30,96 @@ function task(content: string) {
 }
 
 function write(
-  tasks: readonly ReturnType<typeof task>[],
-  jobs: number,
-  signal = new AbortController().signal,
-  onProgress = (_bytes: number) => {},
-) {
+  tasks: readonly LayerTask[],
+  options: Partial<WriteLayersOptions> = {},
+): Promise<BlobResult[]> {
   return writeLayers(tasks, {
     repoPath: repo.path,
     compression: { name: 'gzip', level: 1 },
-    jobs,
-    signal,
-    onProgress,
+    jobs: 1,
+    signal: new AbortController().signal,
+    onProgress() {},
+    ...options,
   });
 }
 
 test('results are in the order of the tasks and the same for any number of workers', async () => {
   const contents = Array.from({ length: 7 }, (_, i) => `content ${i} `.repeat(((i * 5) % 7) + 1));
-  const results = [];
-  for (const jobs of [1, 3, 20]) {
-    results.push(await write(contents.map(task), jobs));
-  }
-  assert.deepEqual(results[1], results[0]);
-  assert.deepEqual(results[2], results[0]);
-  const again = contents.map(task);
-  const [first] = await write(again, 2);
-  const tar = gunzipSync(readFileSync(again[0]?.path ?? ''));
-  assert.equal(tar.length, first?.tarSize);
-  assert.ok(tar.includes(contents[0] as string));
+  const expected = await write(contents.map(task), { jobs: 1 });
+  assert.deepEqual(await write(contents.map(task), { jobs: 3 }), expected);
+  assert.deepEqual(await write(contents.map(task), { jobs: 20 }), expected);
+});
+
+test('the file of a task is the compressed tar of its layer', async () => {
+  const layer = task('some content');
+  const [blob] = await write([layer]);
+  const tar = gunzipSync(readFileSync(layer.path));
+  assert.equal(tar.length, blob?.tarSize);
+  assert.ok(tar.includes('some content'));
 });
 
 test('a layer has the same bytes when idle workers compress some of its blocks', async () => {
   const content = Buffer.alloc(30 << 20, 'something long ').toString();
-  const results = [];
-  for (const jobs of [1, 2, 5]) {
-    results.push(await write([task(content), task('short')], jobs));
-  }
-  assert.deepEqual(results[1], results[0]);
-  assert.deepEqual(results[2], results[0]);
+  const writeBoth = (jobs: number) => write([task(content), task('short')], { jobs });
+  const expected = await writeBoth(1);
+  assert.deepEqual(await writeBoth(2), expected);
+  assert.deepEqual(await writeBoth(5), expected);
+});
+
+test('each blob is handed over with the index of its task', async () => {
+  const handedOver: BlobResult[] = [];
+  const results = await write(['a', 'b', 'c'].map(task), {
+    jobs: 2,
+    async onWritten(index, blob) {
+      handedOver[index] = blob;
+    },
+  });
+  assert.deepEqual(handedOver, results);
 });
 
 test('no tasks give no results', async () => {
-  assert.deepEqual(await write([], 4), []);
+  assert.deepEqual(await write([], { jobs: 4 }), []);
 });
 
 test('progress is reported in bytes of tar, several times per layer', async () => {
   const steps: number[] = [];
-  const [result] = await write([task('0123456789'.repeat(2_000_000))], 1, undefined, (bytes) =>
-    steps.push(bytes),
-  );
+  const [blob] = await write([task('0123456789'.repeat(2_000_000))], {
+    onProgress: (bytes) => steps.push(bytes),
+  });
   const sum = steps.reduce((total, bytes) => total + bytes, 0);
-  assert.ok(steps.length > 1 && sum <= (result?.tarSize ?? 0), `${steps}`);
+  assert.ok(steps.length > 1 && sum <= (blob?.tarSize ?? 0), `${steps}`);
 });
 
 test('the first failure ends all workers and is the error', async () => {
   const tasks = ['a', 'b', 'c'].map((name) => task(`broken ${name}`));
-  rmSync(join(repo.path, 'objects', objectPath(tasks[1]?.checksum ?? '', 'filez')));
-  await assert.rejects(write(tasks, 2), {
+  const checksum = tasks[1]?.checksum ?? '';
+  rmSync(join(repo.path, 'objects', objectPath(checksum, 'filez')));
+  await assert.rejects(write(tasks, { jobs: 2 }), {
     code: 'NOT_FOUND',
-    message: new RegExp(tasks[1]?.checksum ?? ''),
+    message: new RegExp(checksum),
   });
 });
 
 test('an existing file is not overwritten, and the error names it', async () => {
   const first = task('twice');
-  await write([first], 1);
-  await assert.rejects(write([first], 1), {
+  await write([first]);
+  await assert.rejects(write([first]), {
     code: 'IO',
     message: new RegExp(`writing ${first.path}: EEXIST`),
   });
 });
 
-test('a canceled signal stops writing, and nothing is written after it', async () => {
+test('a signal cancels the writing of layers', async () => {
   const controller = new AbortController();
-  const started = write([task('0123456789'.repeat(3_000_000))], 1, controller.signal, () =>
-    controller.abort(),
-  );
-  await assert.rejects(started, { code: 'CANCELLED' });
+  const writing = write([task('0123456789'.repeat(3_000_000))], {
+    signal: controller.signal,
+    onProgress: () => controller.abort(),
+  });
+  await assert.rejects(writing, { code: 'CANCELLED' });
+});
+
+test('nothing is written once the signal has fired', async () => {
   const late = task('late');
-  await assert.rejects(write([late], 1, controller.signal), { code: 'CANCELLED' });
+  await assert.rejects(write([late], { signal: AbortSignal.abort() }), { code: 'CANCELLED' });
   assert.equal(existsSync(late.path), false);
 });
