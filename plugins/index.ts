@@ -1,6 +1,6 @@
 /**
- * The built-in plugins, one line each: its name and how it is loaded. Only the command line imports this file; users of
- * the library choose their own plugins.
+ * The built-in plugins, one line each: its name and how it is loaded. Only the command line imports
+ * this file; users of the library choose their own plugins.
  */
 import type { ContentSource, LayoutStrategy } from '../src/plugin.js';
 
@@ -34,7 +34,10 @@ export async function loadContentSources(): Promise<readonly ContentSource[]> {
   return Promise.all(Object.values(contentSources).map((load) => load()));
 }
 
-/** Loads the content source that the text of a mapping file describes. Throws `CORRUPT` if the text is no mapping. */
+/**
+ * Loads the content source that the text of a mapping file describes. Throws `CORRUPT` if the text
+ * is no mapping.
+ */
 export async function loadMapping(text: string): Promise<ContentSource> {
   return (await import('./mapping/index.js')).mapping(text);
 }

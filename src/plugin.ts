@@ -1,9 +1,11 @@
 /**
- * The plugin interface: what `import ... from 'ostrata/plugin'` gives, and all that plugins may rely on. The built-in
- * plugins use nothing else. How to write one is told in `PLUGINS.md` beside this file.
+ * The plugin interface: what `import ... from 'ostrata/plugin'` gives, and all that plugins may
+ * rely on. The built-in plugins use nothing else. How to write one is told in `PLUGINS.md` beside
+ * this file.
  *
- * A plugin brings content sources, which say who owns a file, and layout strategies, which say which components share
- * a layer. Both are plain objects. Additions to this file raise the minor number of {@link PLUGIN_API_VERSION}.
+ * A plugin brings content sources, which say who owns a file, and layout strategies, which say
+ * which components share a layer. Both are plain objects. Additions to this file raise the minor
+ * number of {@link PLUGIN_API_VERSION}.
  */
 import semver from 'semver';
 import { OstrataError } from './errors.js';
@@ -11,11 +13,19 @@ import type { Context } from './log.js';
 import type { FileMap } from './tree/file-map.js';
 import type { FileEntry, Tree } from './tree/tree.js';
 
-/** Checks JSON text by a valibot schema. Throws `CORRUPT`, naming the member, if it does not fit. */
+/**
+ * Checks JSON text by a valibot schema. Throws `CORRUPT`, naming the member, if it does not fit.
+ */
 export { parseJson } from './bytes/json.js';
-/** Helpers for text: order and decode as ostrata does, so that the same tree gives the same layout everywhere. */
+/**
+ * Helpers for text: order and decode as ostrata does, so that the same tree gives the same layout
+ * everywhere.
+ */
 export { compareUtf8, decodeUtf8 } from './bytes/text.js';
-/** The error type whose `code` and message reach the user; any other error of a plugin is wrapped in one. */
+/**
+ * The error type whose `code` and message reach the user; any other error of a plugin is wrapped in
+ * one.
+ */
 export { type ErrorCode, OstrataError } from './errors.js';
 export type { Context, Logger } from './log.js';
 export type { FileMap } from './tree/file-map.js';
@@ -25,8 +35,9 @@ export { deployedPath } from './tree/path.js';
 export type * from './tree/tree.js';
 
 /**
- * Version of this interface, raised by the rules of semver. 1.1 added {@link compareUtf8}, {@link decodeUtf8},
- * {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`, `LookupTree` and `PathLookup`.
+ * Version of this interface, raised by the rules of semver. 1.1 added {@link compareUtf8}, {@link
+ * decodeUtf8}, {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`,
+ * `LookupTree` and `PathLookup`.
  */
 export const PLUGIN_API_VERSION = '1.1.0';
 
@@ -43,29 +54,44 @@ export interface PackageFacts {
   readonly changelogTimes: readonly number[];
 }
 
-/** What a content source knows about a component. Facts only: the core derives rates of change from them. */
+/**
+ * What a content source knows about a component. Facts only: the core derives rates of change from
+ * them.
+ */
 export interface ComponentFacts {
   /** Readable name for annotations and tables, without a version, e.g. `bash`. */
   readonly name: string;
-  /** Components of one source tend to change together: the source package, or else the component's own id. */
+  /**
+   * Components of one source tend to change together: the source package, or else the component's
+   * own id.
+   */
   readonly source: string;
   readonly packages: readonly PackageFacts[];
   /** Asks for a layer that holds nothing else (the `user.component` xattr does). */
   readonly exclusive?: boolean | undefined;
-  /** Days between updates, as the owner of the content declares them; 0 means that every build changes it. */
+  /**
+   * Days between updates, as the owner of the content declares them; 0 means that every build
+   * changes it.
+   */
   readonly updateInterval?: number | undefined;
 }
 
 /** Which component owns which file, according to one content source. */
 export interface Claims {
-  /** Facts by component id. An id must stay the same from build to build: `bash.x86_64`, `initramfs`, `dir:/usr/share/x`. */
+  /**
+   * Facts by component id. An id must stay the same from build to build: `bash.x86_64`,
+   * `initramfs`, `dir:/usr/share/x`.
+   */
   readonly components: ReadonlyMap<string, ComponentFacts>;
   /**
-   * Ids of the components that certainly own `entry`, a file or symlink; the first one is taken. Empty if none does.
-   * Must do no I/O.
+   * Ids of the components that certainly own `entry`, a file or symlink; the first one is taken.
+   * Empty if none does. Must do no I/O.
    */
   strong(entry: FileEntry): readonly string[];
-  /** Best guess, asked for an entry that neither this source nor one before it claims. May read and hash content. */
+  /**
+   * Best guess, asked for an entry that neither this source nor one before it claims. May read and
+   * hash content.
+   */
   weak?(entry: FileEntry): Promise<readonly string[]>;
 }
 
@@ -76,7 +102,10 @@ export interface ContentSource {
   readonly priority: number;
   /** Whether this source can claim anything in the tree. Must do no I/O. */
   detect(files: FileMap): boolean;
-  /** Called once, and only after {@link detect} has returned true. May do I/O; must stop when `signal` is aborted. */
+  /**
+   * Called once, and only after {@link detect} has returned true. May do I/O; must stop when
+   * `signal` is aborted.
+   */
   load(context: Context & { readonly tree: Tree }): Promise<Claims>;
 }
 
@@ -88,7 +117,10 @@ export interface Component {
   readonly source: string;
   /** Bytes of regular-file content. */
   readonly size: number;
-  /** Expected changes a year, from the facts alone (not from history). Infinity: it changes in every build. */
+  /**
+   * Expected changes a year, from the facts alone (not from history). Infinity: it changes in every
+   * build.
+   */
   readonly changesPerYear: number;
   /** Equal if and only if the content is equal; two builds are compared by it. */
   readonly version: string;
@@ -100,7 +132,10 @@ export interface Layout {
 }
 /** One layer of a layout. */
 export interface LayoutLayer {
-  /** Component ids, sorted by bytes. An empty layer is reserved for later builds: it has no blob, but counts as a layer. */
+  /**
+   * Component ids, sorted by bytes. An empty layer is reserved for later builds: it has no blob,
+   * but counts as a layer.
+   */
   readonly components: readonly string[];
 }
 
@@ -114,9 +149,15 @@ export interface ChangeCount {
 /** Change counts by component id. */
 export type ChangeHistory = ReadonlyMap<string, ChangeCount>;
 
-/** A layer of the previous image, without ids that no longer exist. A layer that lost all its ids stays in the list, empty. */
+/**
+ * A layer of the previous image, without ids that no longer exist. A layer that lost all its ids
+ * stays in the list, empty.
+ */
 export interface PriorLayer extends LayoutLayer {
-  /** Clients download this content again under any plan, because one of its components changed or was removed. */
+  /**
+   * Clients download this content again under any plan, because one of its components changed or
+   * was removed.
+   */
   readonly dirty: boolean;
 }
 
@@ -126,34 +167,45 @@ export interface LayoutLimits {
   readonly maxLayers: number;
   /** Bytes of content that no layer should exceed, unless it holds a single larger component. */
   readonly maxLayerSize?: number | undefined;
-  /** The layers of the previous image in its order; there may be more than `maxLayers`. Undefined for a first build. */
+  /**
+   * The layers of the previous image in its order; there may be more than `maxLayers`. Undefined
+   * for a first build.
+   */
   readonly prior?: readonly PriorLayer[] | undefined;
   /** Counts up to and with the update from the previous image to this one. */
   readonly history?: ChangeHistory | undefined;
 }
 
 /**
- * Answers the question "Which layer?" A strategy must be pure, synchronous and deterministic, and the order of
- * `components` must not matter.
+ * Answers the question "Which layer?" A strategy must be pure, synchronous and deterministic, and
+ * the order of `components` must not matter.
  */
 export interface LayoutStrategy {
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
-  /** Puts every component into exactly one of at most `maxLayers` layers; the core checks that and throws `PLUGIN`. */
+  /**
+   * Puts every component into exactly one of at most `maxLayers` layers; the core checks that and
+   * throws `PLUGIN`.
+   */
   plan(components: readonly Component[], limits: LayoutLimits): Layout;
 }
 
 /** What a module given with `--plugin` exports as its default. */
 export interface Plugin {
   readonly name: string;
-  /** The semver range of {@link PLUGIN_API_VERSION} that this plugin was written for, e.g. `^1.0`. */
+  /**
+   * The semver range of {@link PLUGIN_API_VERSION} that this plugin was written for, e.g. `^1.0`.
+   */
   readonly apiVersion: string;
   readonly contentSources?: readonly ContentSource[] | undefined;
   readonly layoutStrategies?: readonly LayoutStrategy[] | undefined;
 }
 
-/** Returns `plugin` unchanged. Throws `PLUGIN` if its shape is wrong or its API range excludes {@link PLUGIN_API_VERSION}. */
+/**
+ * Returns `plugin` unchanged. Throws `PLUGIN` if its shape is wrong or its API range excludes
+ * {@link PLUGIN_API_VERSION}.
+ */
 export function definePlugin(plugin: Plugin): Plugin {
   if (typeof plugin?.name !== 'string' || typeof plugin.apiVersion !== 'string') {
     throw new OstrataError('PLUGIN', 'a plugin is an object with at least name and apiVersion');
@@ -162,7 +214,8 @@ export function definePlugin(plugin: Plugin): Plugin {
   if (!semver.satisfies(PLUGIN_API_VERSION, plugin.apiVersion)) {
     throw new OstrataError(
       'PLUGIN',
-      `plugin ${plugin.name} was written for API ${plugin.apiVersion}, this is API ${PLUGIN_API_VERSION}`,
+      `plugin ${plugin.name} was written for API ${plugin.apiVersion}, ` +
+        `this is API ${PLUGIN_API_VERSION}`,
     );
   }
   return plugin;

@@ -7,7 +7,10 @@ import {
   type RegularFile,
 } from '../../src/plugin.js';
 
-/** A file of this size or more costs more by dirtying the layer of its neighbors than by being a component. */
+/**
+ * A file of this size or more costs more by dirtying the layer of its neighbors than by being a
+ * component.
+ */
 const MIN_SIZE = 1 << 20;
 
 export const bigfiles: ContentSource = {

@@ -1,6 +1,7 @@
 /**
- * Content source `kernel`: files beside a kernel that no package owns. ostree systems keep kernel and initramfs in
- * `usr/lib/modules/KVER`. Each compose makes a new initramfs, and no package owns it or the files of depmod.
+ * Content source `kernel`: files beside a kernel that no package owns. ostree systems keep kernel
+ * and initramfs in `usr/lib/modules/KVER`. Each compose makes a new initramfs, and no package owns
+ * it or the files of depmod.
  */
 import type { ComponentFacts, ContentSource, FileEntry } from '../../src/plugin.js';
 

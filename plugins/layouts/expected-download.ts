@@ -1,10 +1,12 @@
 /**
- * Layout strategy `expected-download`, the default: minimizes the bytes that clients are expected to download with the
- * next update.
+ * Layout strategy `expected-download`, the default: minimizes the bytes that clients are expected
+ * to download with the next update.
  *
- * - Layers of the previous image that clients download again with this update anyway ("dirty" ones) are planned anew.
+ * - Layers of the previous image that clients download again with this update anyway ("dirty" ones)
+ *   are planned anew.
  * - Clean layers are kept, unless moving them pays off within {@link HORIZON} updates.
- * - Without a previous image the layout is chosen so that it hardly changes from build to build (`stable.ts`).
+ * - Without a previous image the layout is chosen so that it hardly changes from build to build
+ *   (`stable.ts`).
  */
 import {
   type Component,
@@ -18,15 +20,17 @@ import { changeProbabilities } from './probability.js';
 import { type Source, stableLayers } from './stable.js';
 
 /**
- * Number of updates over which the one-time cost of moving a clean layer is spread. After about as many updates the
- * estimates have changed, or a change has dirtied the layer anyway. On recorded histories 3 to 20 make no difference.
+ * Number of updates over which the one-time cost of moving a clean layer is spread. After about as
+ * many updates the estimates have changed, or a change has dirtied the layer anyway. On recorded
+ * histories 3 to 20 make no difference.
  */
 const HORIZON = 10;
 
 export const expectedDownload: LayoutStrategy = {
   name: 'expected-download',
   description:
-    'least expected bytes per update, from changelogs and recorded history; keeps to the previous layout',
+    'least expected bytes per update, from changelogs and recorded history; ' +
+    'keeps to the previous layout',
   plan(components, limits) {
     const units = new Units(components, limits);
     const layers = limits.prior === undefined ? firstLayers(units, limits) : undefined;
@@ -98,7 +102,10 @@ function partitionedLayers(units: Units, { maxLayers, maxLayerSize }: LayoutLimi
   };
 }
 
-/** The ids of each source package. Sources are in the order of their first id, and ids in byte order. */
+/**
+ * The ids of each source package. Sources are in the order of their first id, and ids in byte
+ * order.
+ */
 function idsBySource(components: readonly Component[]): string[][] {
   const bySource = new Map<string, string[]>();
   for (const { id, source } of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {

@@ -1,14 +1,17 @@
 /**
- * Layout strategy `hash-tiers`, the algorithm of chunkah 0.6: source packages much larger than most get layers of their
- * own; the others are sorted into three tiers of stability, and within a tier a hash of the name chooses the layer. It
- * needs no previous build and uses none.
+ * Layout strategy `hash-tiers`, the algorithm of chunkah 0.6: source packages much larger than most
+ * get layers of their own; the others are sorted into three tiers of stability, and within a tier a
+ * hash of the name chooses the layer. It needs no previous build and uses none.
  */
 import { type Component, compareUtf8, type LayoutStrategy } from '../../src/plugin.js';
 import { deviation, mean, median, medianDeviation } from './statistics.js';
 
 /** A size is an outlier from the median + 1.5 median deviations on. */
 const SIZE_OUTLIER = 1.5;
-/** If the median deviation is below this share of the median, sizes hardly differ, and the median stands in for it. */
+/**
+ * If the median deviation is below this share of the median, sizes hardly differ, and the median
+ * stands in for it.
+ */
 const MIN_DEVIATION = 0.01;
 /** At most this share of the layers is for outliers. */
 const MAX_OUTLIER_SHARE = 0.8;

@@ -3,29 +3,35 @@
  *
  * Definitions
  *
- * - Item: what is placed as one, either the components of a source package or a whole layer of the previous image.
+ * - Item: what is placed as one, either the components of a source package or a whole layer of the
+ *   previous image.
  * - Group: the items that share a layer.
- * - Unchanged probability: the probability that nothing in an item or group changes with the next update. Items change
- *   independently of each other, so a group has the product of the probabilities of its items.
- * - Expected bytes of a group: size x (1 - unchanged probability). Clients download a whole layer as soon as anything
- *   in it changes. The sum over all groups is what the partition minimizes.
- * - Relocation cost of an item: bytes that an update pays once if the item shares its group with any other item. A
- *   layer that clients already have costs nothing as long as it stays as it is.
- * - Cost increase of two groups: what their union costs more than the two alone, relocation costs included.
+ * - Unchanged probability: the probability that nothing in an item or group changes with the next
+ *   update. Items change independently of each other, so a group has the product of the
+ *   probabilities of its items.
+ * - Expected bytes of a group: size x (1 - unchanged probability). Clients download a whole layer
+ *   as soon as anything in it changes. The sum over all groups is what the partition minimizes.
+ * - Relocation cost of an item: bytes that an update pays once if the item shares its group with
+ *   any other item. A layer that clients already have costs nothing as long as it stays as it is.
+ * - Cost increase of two groups: what their union costs more than the two alone, relocation costs
+ *   included.
  *
  * Phases
  *
- * 1. Narrowing, only above {@link MAX_PAIRWISE} items: the groups, one for each item, are ordered by unchanged
- *    probability, and the two neighbors with the smallest cost increase are merged until few enough are left. What is
- *    merged here is small and changes about equally often.
- * 2. Agglomerative clustering: the two groups with the smallest cost increase are merged until `count` are left.
- * 3. Hill climbing: single items move to the group where they cost least, until no move gains anything.
+ * 1. Narrowing, only above {@link MAX_PAIRWISE} items: the groups, one for each item, are ordered
+ *    by unchanged probability, and the two neighbors with the smallest cost increase are merged
+ *    until few enough are left. What is merged here is small and changes about equally often.
+ * 2. Agglomerative clustering: the two groups with the smallest cost increase are merged until
+ *    `count` are left.
+ * 3. Hill climbing: single items move to the group where they cost least, until no move gains
+ *    anything.
  *
  * Costs
  *
- * Narrowing n items takes n scans of a list of n numbers. Clustering n <= MAX_PAIRWISE groups takes on average n² steps
- * and O(n) memory, because every group remembers its nearest partner among the groups after it. Each round of climbing
- * takes n x `count` steps; there are at most {@link MAX_ROUNDS}.
+ * Narrowing n items takes n scans of a list of n numbers. Clustering n <= MAX_PAIRWISE groups takes
+ * on average n² steps and O(n) memory, because every group remembers its nearest partner among the
+ * groups after it. Each round of climbing takes n x `count` steps; there are at most {@link
+ * MAX_ROUNDS}.
  */
 
 /** What is placed as one. */
@@ -46,16 +52,22 @@ interface Group {
   members: readonly number[];
 }
 
-/** Pairs of this many groups are compared in a fraction of a second. A distribution has 200 to 600 source packages. */
+/**
+ * Pairs of this many groups are compared in a fraction of a second. A distribution has 200 to 600
+ * source packages.
+ */
 const MAX_PAIRWISE = 1000;
-/** A round of climbing rarely finds anything after the tenth; the bound is for inputs nobody has seen. */
+/**
+ * A round of climbing rarely finds anything after the tenth; the bound is for inputs nobody has
+ * seen.
+ */
 const MAX_ROUNDS = 50;
 /** Bytes. A smaller gain is a rounding error. */
 const MIN_GAIN = 1e-3;
 
 /**
- * Returns the indices of `items` by group, in at most `count` groups (at least one). No group exceeds `maxSize` bytes
- * unless a single item does or `count` leaves no choice.
+ * Returns the indices of `items` by group, in at most `count` groups (at least one). No group
+ * exceeds `maxSize` bytes unless a single item does or `count` leaves no choice.
  */
 export function partition(
   items: readonly Item[],
@@ -77,7 +89,10 @@ function expectedBytes(size: number, unchangedProbability: number): number {
   return size * (1 - unchangedProbability);
 }
 
-/** A union above `maxSize` costs more than any union within it, but a finite amount: `count` may leave no choice. */
+/**
+ * A union above `maxSize` costs more than any union within it, but a finite amount: `count` may
+ * leave no choice.
+ */
 function costIncrease(a: Group, b: Group, maxSize: number): number {
   const size = a.size + b.size;
   if (size > maxSize) {
@@ -92,7 +107,9 @@ function costIncrease(a: Group, b: Group, maxSize: number): number {
   );
 }
 
-/** The relocation costs have been paid by then: what is added later costs nothing more of that kind. */
+/**
+ * The relocation costs have been paid by then: what is added later costs nothing more of that kind.
+ */
 function union(a: Group, b: Group): Group {
   return {
     size: a.size + b.size,
@@ -102,7 +119,10 @@ function union(a: Group, b: Group): Group {
   };
 }
 
-/** Phase 1: merges neighbors in the order of unchanged probability until at most `count` groups are left. */
+/**
+ * Phase 1: merges neighbors in the order of unchanged probability until at most `count` groups are
+ * left.
+ */
 function mergeNeighbors(singles: Group[], count: number, maxSize: number): Group[] {
   if (singles.length <= count) {
     return singles;
@@ -150,7 +170,9 @@ class Clustering {
   readonly #maxSize: number;
   /** Indices of the groups that are left, ascending. */
   readonly #alive: number[];
-  /** For each group, the later group with which its cost increase is smallest, and that increase. */
+  /**
+   * For each group, the later group with which its cost increase is smallest, and that increase.
+   */
   readonly #nearestPartner: Int32Array;
   readonly #nearestIncrease: Float64Array;
 
@@ -295,7 +317,10 @@ class HillClimbing {
     return cheapest;
   }
 
-  /** Computing the product anew for each member of a group of thousands takes seconds, so it is divided if possible. */
+  /**
+   * Computing the product anew for each member of a group of thousands takes seconds, so it is
+   * divided if possible.
+   */
   #probabilityWithout(i: number, group: Group): number {
     if (group.unchangedProbability > 0) {
       return group.unchangedProbability / this.#item(i).unchangedProbability;

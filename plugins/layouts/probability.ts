@@ -1,16 +1,24 @@
 /**
- * How likely a source package is to change with the next update: an estimate from declared rates, corrected by what
- * previous builds showed (the mean of a beta distribution).
+ * How likely a source package is to change with the next update: an estimate from declared rates,
+ * corrected by what previous builds showed (the mean of a beta distribution).
  */
 import type { ChangeCount, ChangeHistory, Component } from '../../src/plugin.js';
 
-/** Changelogs overstate how often a changed component reaches a tree, about tenfold on the histories measured. */
+/**
+ * Changelogs overstate how often a changed component reaches a tree, about tenfold on the histories
+ * measured.
+ */
 const CHANGELOG_OVERSTATES = 10;
 /** Updates a year that are assumed, since no build says how many there are: one every two weeks. */
 const ASSUMED_UPDATES_PER_YEAR = 26;
-/** Added to every rate, so that a component without changelog entries is not taken to change never. */
+/**
+ * Added to every rate, so that a component without changelog entries is not taken to change never.
+ */
 const MIN_CHANGES_PER_YEAR = 0.5;
-/** Bounds of the estimate. A component whose rate is unknown (Infinity) has the upper one until history says otherwise. */
+/**
+ * Bounds of the estimate. A component whose rate is unknown (Infinity) has the upper one until
+ * history says otherwise.
+ */
 const MAX_ESTIMATE = 0.98;
 const MIN_ESTIMATE = 0.001;
 /** The estimate weighs as much as this many observed updates. */

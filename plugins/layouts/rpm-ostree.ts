@@ -1,14 +1,15 @@
 /**
  * Layout strategies `rpm-ostree` and `rpm-ostree-fresh`, the algorithm of ostree-rs-ext.
  *
- * With a previous image, its layers are kept and new packages go into the last one, which is reserved for them. Without
- * one, or if it has too many layers:
+ * With a previous image, its layers are kept and new packages go into the last one, which is
+ * reserved for them. Without one, or if it has too many layers:
  *
  * 1. Components that change in every build share a layer.
  * 2. The largest get layers of their own, and the smallest share one.
- * 3. The medium ones are partitioned by the classes of their size and change frequency, and each partition is cut into
- *    layers of equally many components.
- * 4. Neighboring layers are merged until there are few enough; an empty layer is reserved for packages to come.
+ * 3. The medium ones are partitioned by the classes of their size and change frequency, and each
+ *    partition is cut into layers of equally many components.
+ * 4. Neighboring layers are merged until there are few enough; an empty layer is reserved for
+ *    packages to come.
  */
 import {
   type Component,
@@ -32,7 +33,8 @@ type Bin = readonly Component[];
 export const rpmOstree: LayoutStrategy = {
   name: 'rpm-ostree',
   description:
-    'the previous layers, new packages in a reserved one; at first by size and frequency (rpm-ostree)',
+    'the previous layers, new packages in a reserved one; ' +
+    'at first by size and frequency (rpm-ostree)',
   plan: (components, limits) =>
     keepPreviousLayers(components, limits) ?? planAnew(components, limits),
 };
@@ -112,7 +114,10 @@ function binsBySizeAndRate(bySize: Bin, count: number): Bin[] {
   return bins;
 }
 
-/** Merges every second bin with the one before it, from the end. Those before `first`, the large ones, are spared longest. */
+/**
+ * Merges every second bin with the one before it, from the end. Those before `first`, the large
+ * ones, are spared longest.
+ */
 function mergeDownTo(bins: Bin[], count: number, first: number): void {
   while (bins.length > count) {
     const last = bins.length - 2;

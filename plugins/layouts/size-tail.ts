@@ -1,14 +1,15 @@
 /**
- * Layout strategy `size-tail`, the first algorithm of ostree-rs-ext (pull request 123, 2022): the largest components get
- * layers of their own, the others are grouped by source package, and the smallest groups share the last layer. Every
- * build is planned anew.
+ * Layout strategy `size-tail`, the first algorithm of ostree-rs-ext (pull request 123, 2022): the
+ * largest components get layers of their own, the others are grouped by source package, and the
+ * smallest groups share the last layer. Every build is planned anew.
  */
 import { type Component, compareUtf8, type LayoutStrategy } from '../../src/plugin.js';
 
 export const sizeTail: LayoutStrategy = {
   name: 'size-tail',
   description:
-    'the largest components alone, the rest by source package, the last in one (ostree-rs-ext, 2022)',
+    'the largest components alone, the rest by source package, ' +
+    'the last in one (ostree-rs-ext, 2022)',
   plan: (components, { maxLayers }) => ({
     layers: groupsOf(components, maxLayers).map((group) => ({
       components: group.map(({ id }) => id),

@@ -1,26 +1,30 @@
 /**
- * A layout for trees without a previous image, in the manner of chunkah: it follows from what hardly changes, so that a
- * change of one source's size or rate moves few others, although no record says where a source was before.
+ * A layout for trees without a previous image, in the manner of chunkah: it follows from what
+ * hardly changes, so that a change of one source's size or rate moves few others, although no
+ * record says where a source was before.
  *
  * Definitions
  *
  * - Source: a source package with all its components.
- * - Expected bytes of a layer: its size x the probability that any of its sources changes with the next update.
- * - Power of a quantity: its logarithm to the base {@link STEP}, rounded. Decisions are made on powers, because finer
- *   quantities wander with every line of a changelog.
- * - Tier: sources with the same power of (change probability / root of size). A layer costs its bytes times its
- *   changes, so large and rarely changed sources belong apart from small and often changed ones. With tiers by
- *   probability alone, clients would download each large source for the sake of many small ones.
+ * - Expected bytes of a layer: its size x the probability that any of its sources changes with the
+ *   next update.
+ * - Power of a quantity: its logarithm to the base {@link STEP}, rounded. Decisions are made on
+ *   powers, because finer quantities wander with every line of a changelog.
+ * - Tier: sources with the same power of (change probability / root of size). A layer costs its
+ *   bytes times its changes, so large and rarely changed sources belong apart from small and often
+ *   changed ones. With tiers by probability alone, clients would download each large source for the
+ *   sake of many small ones.
  *
  * Phases, for every number of layers from 1 to the maximum
  *
- * 1. The sources with the largest weight, size x root of the change probability, get layers of their own.
+ * 1. The sources with the largest weight, size x root of the change probability, get layers of
+ *    their own.
  * 2. The others are sorted into tiers, and each tier gets a share of the remaining layers.
- * 3. Within a tier, rendezvous hashing of the name chooses the layer: with one layer more or less, only the sources of
- *    that layer move.
+ * 3. Within a tier, rendezvous hashing of the name chooses the layer: with one layer more or less,
+ *    only the sources of that layer move.
  *
- * Of all these layouts the one with the most layers is taken whose expected bytes exceed the minimum by at most
- * {@link TOLERANCE}: with few sources, chance can make fewer layers cheaper.
+ * Of all these layouts the one with the most layers is taken whose expected bytes exceed the
+ * minimum by at most {@link TOLERANCE}: with few sources, chance can make fewer layers cheaper.
  *
  * Costs: n sources and m layers take O(n m²) comparisons and n m hashes.
  */
@@ -38,7 +42,10 @@ export interface Source {
   readonly unchangedProbability: number;
 }
 
-/** Share of the layers that hold a single source. Shares between 0.5 and 0.75 differ by 0.01 in the cost ratio. */
+/**
+ * Share of the layers that hold a single source. Shares between 0.5 and 0.75 differ by 0.01 in the
+ * cost ratio.
+ */
 const SINGLE_SHARE = 0.6;
 /** Base of the powers to which quantities are rounded. */
 const STEP = 8;
@@ -69,7 +76,10 @@ interface RankedSource {
   readonly tier: number;
 }
 
-/** By weight, the heaviest first. Size counts for more than the rate: it is known exactly, and changes less. */
+/**
+ * By weight, the heaviest first. Size counts for more than the rate: it is known exactly, and
+ * changes less.
+ */
 function rank(sources: readonly Source[]): RankedSource[] {
   return sources
     .map((source) => ({
@@ -106,9 +116,9 @@ function tiersOf(ranked: readonly RankedSource[]): Source[][] {
 }
 
 /**
- * The number of layers for each tier, at least one, `count` in all. One of n layers of a tier with S bytes and C expected
- * changes costs about S C / n², all n of them S C / n. The sum over all tiers is smallest if n is proportional to the
- * root of S C.
+ * The number of layers for each tier, at least one, `count` in all. One of n layers of a tier with
+ * S bytes and C expected changes costs about S C / n², all n of them S C / n. The sum over all
+ * tiers is smallest if n is proportional to the root of S C.
  */
 function layerShares(tiers: readonly (readonly Source[])[], count: number): number[] {
   const weights = tiers.map((tier) =>
@@ -126,7 +136,10 @@ function layerShares(tiers: readonly (readonly Source[])[], count: number): numb
   });
 }
 
-/** Rendezvous hashing: each source goes into the layer with the highest hash. Layers that stay empty are left out. */
+/**
+ * Rendezvous hashing: each source goes into the layer with the highest hash. Layers that stay empty
+ * are left out.
+ */
 function layersByHash(sources: readonly Source[], count: number, hashes: Hashes): Source[][] {
   const layers: Source[][] = Array.from({ length: count }, () => []);
   for (const source of sources) {

@@ -1,4 +1,7 @@
-/** The averages and spreads by which layout strategies tell outliers. All of them are 0 for an empty list. */
+/**
+ * The averages and spreads by which layout strategies tell outliers. All of them are 0 for an empty
+ * list.
+ */
 
 /** Arithmetic mean. */
 export function mean(values: readonly number[]): number {

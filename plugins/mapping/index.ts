@@ -1,6 +1,7 @@
 /**
- * Content source `mapping`: a file says which component a path belongs to. It is for trees without a package database
- * and without extended attributes, for example if another build system knows what it has installed where. JSON,
+ * Content source `mapping`: a file says which component a path belongs to. It is for trees without
+ * a package database and without extended attributes, for example if another build system knows
+ * what it has installed where. JSON,
  *
  *   {
  *     "version": 1,
@@ -8,8 +9,8 @@
  *     "components": {NAME: {"updateInterval"?: days, "source"?: string, "exclusive"?: true}, ...}
  *   }
  *
- * A path is one of the running system (`/etc/x`, not `/usr/etc/x`). The path of a directory holds for everything below
- * it, except for paths with an entry of their own.
+ * A path is one of the running system (`/etc/x`, not `/usr/etc/x`). The path of a directory holds
+ * for everything below it, except for paths with an entry of their own.
  */
 import * as v from 'valibot';
 import {
@@ -49,7 +50,10 @@ const mappingSchema = v.object({
 /** What the file declares about a component. */
 type Declaration = v.InferOutput<typeof declarationSchema>;
 
-/** Returns the content source that `text` describes. Throws `CORRUPT`, naming the member, if the text is no mapping. */
+/**
+ * Returns the content source that `text` describes. Throws `CORRUPT`, naming the member, if the
+ * text is no mapping.
+ */
 export function mapping(text: string): ContentSource {
   const { paths, components: declarations } = parseJson(text, mappingSchema);
   const declared = new Map(Object.entries(declarations));
@@ -83,7 +87,10 @@ function factsOf(name: string, declaration: Declaration): ComponentFacts {
   return { ...declaration, name, source: declaration.source ?? idOf(name), packages: [] };
 }
 
-/** The names by the paths that the files have in the tree, after symlinks in their directories are followed. */
+/**
+ * The names by the paths that the files have in the tree, after symlinks in their directories are
+ * followed.
+ */
 function resolvePaths(
   files: FileMap,
   paths: Readonly<Record<string, string>>,

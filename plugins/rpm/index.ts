@@ -1,4 +1,7 @@
-/** Content source `rpm`: files belong to the packages of the tree's RPM database; component ids are `name.arch`. */
+/**
+ * Content source `rpm`: files belong to the packages of the tree's RPM database; component ids are
+ * `name.arch`.
+ */
 import {
   type Claims,
   type ComponentFacts,
@@ -36,8 +39,8 @@ export const rpm: ContentSource = {
 };
 
 /**
- * Returns what a package database alone says about components, by component id in byte order. Trusted keys are not
- * among them.
+ * Returns what a package database alone says about components, by component id in byte order.
+ * Trusted keys are not among them.
  */
 export function packageComponents(
   packages: Iterable<RpmPackage>,

@@ -11,7 +11,10 @@ export class FileOwners {
     this.#files = files;
   }
 
-  /** Ghosts, files that were not installed and directories are skipped: their package does not own their content. */
+  /**
+   * Ghosts, files that were not installed and directories are skipped: their package does not own
+   * their content.
+   */
   add(component: string, files: Iterable<RpmFile>): void {
     for (const file of files) {
       if (file.isGhost || !file.isInstalled || file.path === undefined) {
@@ -39,7 +42,10 @@ export class FileOwners {
   }
 }
 
-/** Returns where the file that is installed as `path` lies in the tree; undefined if nowhere, or if it is a directory. */
+/**
+ * Returns where the file that is installed as `path` lies in the tree; undefined if nowhere, or if
+ * it is a directory.
+ */
 export function locate(files: PathLookup, path: string): TreePath | undefined {
   const direct = files.resolve(path);
   if (direct !== undefined) {

@@ -1,6 +1,7 @@
 /**
- * Content source `subtree`, the last one asked: the component of a file that nobody else claims is the top of its path,
- * `dir:/usr/share/x`. The id depends on the path alone, so files stay together when their neighbors come and go.
+ * Content source `subtree`, the last one asked: the component of a file that nobody else claims is
+ * the top of its path, `dir:/usr/share/x`. The id depends on the path alone, so files stay together
+ * when their neighbors come and go.
  */
 import {
   type ComponentFacts,

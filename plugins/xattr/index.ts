@@ -1,10 +1,11 @@
 /**
- * Content source `xattr`: whoever builds the tree names components with extended attributes, in the form that rpm-ostree
- * and chunkah read.
+ * Content source `xattr`: whoever builds the tree names components with extended attributes, in the
+ * form that rpm-ostree and chunkah read.
  *
- *   user.component        name of the component; directories pass it on to their content, which may override it.
- *                         The component gets a layer to itself.
- *   user.update-interval  days between updates, or daily ... yearly; only beside user.component, not passed on
+ *   user.component        name of the component, which gets a layer to itself; directories pass it
+ *                         on to their content, which may override it
+ *   user.update-interval  days between updates, or daily ... yearly; only beside user.component,
+ *                         not passed on
  */
 import {
   type Claims,

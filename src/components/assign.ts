@@ -1,4 +1,7 @@
-/** Gives every content object of a tree to exactly one component, by the claims of the content sources. */
+/**
+ * Gives every content object of a tree to exactly one component, by the claims of the content
+ * sources.
+ */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
@@ -16,15 +19,19 @@ export interface OwnedComponent extends LayoutComponent {
 }
 
 /**
- * Owns content that several unrelated components have in common (empty files, license texts, symlinks). An object lies
- * in one layer with all its paths; if one of its owners kept it, every change of another would dirty that one's layer.
+ * Owns content that several unrelated components have in common (empty files, license texts,
+ * symlinks). An object lies in one layer with all its paths; if one of its owners kept it, every
+ * change of another would dirty that one's layer.
  */
 export const SHARED_COMPONENT = 'shared';
 const SHARED_OWNER: Owner = {
   id: SHARED_COMPONENT,
   facts: { name: SHARED_COMPONENT, source: SHARED_COMPONENT, packages: [] },
 };
-/** Larger objects stay with an owner: downloading them with every change of `shared` costs more than a dirtied layer. */
+/**
+ * Larger objects stay with an owner: downloading them with every change of `shared` costs more than
+ * a dirtied layer.
+ */
 const MAX_SHARED_SIZE = 1 << 16;
 
 /** There is one such object for each id, so that owners can be compared by identity. */
@@ -41,9 +48,10 @@ interface ClaimedObject {
 }
 
 /**
- * Gives every content object of the tree to one component; components are in byte order of their ids. A path belongs to
- * the first of `claims` that claims it. Who gets an object depends on the owners of its paths alone, so it does not move
- * when other content changes. Throws `PLUGIN` if nobody claims a path, or if a claimed component has no facts.
+ * Gives every content object of the tree to one component; components are in byte order of their
+ * ids. A path belongs to the first of `claims` that claims it. Who gets an object depends on the
+ * owners of its paths alone, so it does not move when other content changes. Throws `PLUGIN` if
+ * nobody claims a path, or if a claimed component has no facts.
  */
 export async function assignComponents(
   tree: Tree,
@@ -163,7 +171,10 @@ function ownerById(
   return owner;
 }
 
-/** Which owner gets an object: an exclusive one, else `shared` if they are unrelated and it is small, else the first by id. */
+/**
+ * Which owner gets an object: an exclusive one, else `shared` if they are unrelated and it is
+ * small, else the first by id.
+ */
 function arbitrate(owners: readonly Owner[], size: number): Owner {
   const first = owners.reduce(preferred);
   if (first.facts.exclusive || size > MAX_SHARED_SIZE) {
@@ -179,7 +190,10 @@ function preferred(a: Owner, b: Owner): Owner {
   return (rank || compareUtf8(a.id, b.id)) <= 0 ? a : b;
 }
 
-/** Equal if and only if paths and objects are equal; a checksum covers content, owner, mode and xattrs. */
+/**
+ * Equal if and only if paths and objects are equal; a checksum covers content, owner, mode and
+ * xattrs.
+ */
 function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
   const hash = createHash('sha256');
   for (const [checksum, entries] of objects) {

@@ -4,7 +4,10 @@ import type { ComponentFacts } from '../plugin.js';
 import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
-/** Returns components in byte order of their ids; sizes are those of the packages, versions are the NEVRAs. */
+/**
+ * Returns components in byte order of their ids; sizes are those of the packages, versions are the
+ * NEVRAs.
+ */
 export function componentsOfFacts(
   factsById: ReadonlyMap<string, ComponentFacts>,
 ): readonly LayoutComponent[] {

@@ -4,7 +4,10 @@ import { inContextAsync } from '../errors.js';
 import type { Context } from '../log.js';
 import type { Claims, ContentSource, Tree } from '../plugin.js';
 
-/** Returns the claims of every source that detects something in `tree`, by ascending priority number. */
+/**
+ * Returns the claims of every source that detects something in `tree`, by ascending priority
+ * number.
+ */
 export async function loadClaims(
   tree: Tree,
   sources: readonly ContentSource[],

@@ -4,20 +4,29 @@ import type { Component, ComponentFacts, PackageFacts } from '../plugin.js';
 /** Seconds. */
 const DAY = 86_400;
 const YEAR = 365 * DAY;
-/** The age of a package is at least this: one that was built just now may change weekly, but not every second. */
+/**
+ * The age of a package is at least this: one that was built just now may change weekly, but not
+ * every second.
+ */
 const MIN_AGE = 7 * DAY;
 
 /**
  * Returns how often a component is expected to change, in changes a year:
  *
- * - If the owner of the content declares an `updateInterval`: 365 / days, and Infinity for 0 (every build).
- * - Else the number of changelog entries in the year before `now`, of the package that has most of them. Several
- *   installed versions of one package are one component and have most of their changelog in common.
- * - Else, for packages without a changelog, once per age: a package built half a year ago changes twice a year.
- * - Else Infinity. What no package owns is made by each compose, until recorded history shows that it stays the same.
+ * - If the owner of the content declares an `updateInterval`: 365 / days, and Infinity for 0 (every
+ *   build).
+ * - Else the number of changelog entries in the year before `now`, of the package that has most of
+ *   them. Several installed versions of one package are one component and have most of their
+ *   changelog in common.
+ * - Else, for packages without a changelog, once per age: a package built half a year ago changes
+ *   twice a year.
+ * - Else Infinity. What no package owns is made by each compose, until recorded history shows that
+ *   it stays the same.
  *
- * Changelogs overstate: several entries may reach a tree in one update, or none. Strategies correct for that.
- * @param now seconds since 1970: the newest build time in the tree ({@link newestBuildTime}), never the clock
+ * Changelogs overstate: several entries may reach a tree in one update, or none. Strategies correct
+ * for that.
+ * @param now seconds since 1970: the newest build time in the tree ({@link newestBuildTime}), never
+ * the clock
  */
 export function changesPerYear(facts: ComponentFacts, now: number): number {
   const { updateInterval, packages } = facts;
@@ -41,7 +50,10 @@ function packageChangesPerYear(
   return buildTime === undefined ? undefined : YEAR / Math.max(MIN_AGE, now - buildTime);
 }
 
-/** Returns the reference time of {@link changesPerYear}: the newest build time of any package, or 0 without any. */
+/**
+ * Returns the reference time of {@link changesPerYear}: the newest build time of any package, or 0
+ * without any.
+ */
 export function newestBuildTime(all: Iterable<ComponentFacts>): number {
   let newest = 0;
   for (const { packages } of all) {
@@ -52,7 +64,10 @@ export function newestBuildTime(all: Iterable<ComponentFacts>): number {
   return newest;
 }
 
-/** Returns the expected changes a year of a layer with these components. Components of one source change together. */
+/**
+ * Returns the expected changes a year of a layer with these components. Components of one source
+ * change together.
+ */
 export function layerChangesPerYear(
   components: Iterable<Pick<Component, 'source' | 'changesPerYear'>>,
 ): number {

@@ -10,7 +10,10 @@ export interface ComponentChange {
   readonly change: 'changed' | 'added' | 'removed';
 }
 
-/** Returns what differs between the previous build and one with `components`; see {@link buildChanges}. */
+/**
+ * Returns what differs between the previous build and one with `components`; see {@link
+ * buildChanges}.
+ */
 export function componentChanges(
   previous: LayoutRecord,
   components: readonly Component[],
@@ -21,7 +24,10 @@ export function componentChanges(
   });
 }
 
-/** Returns what differs between two builds, by id in byte order. Components of unknown version count as unchanged. */
+/**
+ * Returns what differs between two builds, by id in byte order. Components of unknown version count
+ * as unchanged.
+ */
 export function buildChanges(from: LayoutRecord, to: LayoutRecord): readonly ComponentChange[] {
   const [fromIds, toIds] = [idsOf(from), idsOf(to)];
   const { versions: fromVersions = NO_FINGERPRINTS } = from;

@@ -1,6 +1,6 @@
 /**
- * How often components changed from build to build. Each image records the counts, and the next build adds its update
- * to them. Versions of components are compared by short fingerprints.
+ * How often components changed from build to build. Each image records the counts, and the next
+ * build adds its update to them. Versions of components are compared by short fingerprints.
  */
 import { createHash } from 'node:crypto';
 import type { ChangeCount, ChangeHistory, Component } from '../plugin.js';
@@ -11,18 +11,22 @@ export const NO_FINGERPRINTS: Fingerprints = new Map();
 
 export const FINGERPRINT_LENGTH = 6;
 /**
- * An update that changes at least this share of the components known in both builds is a rebase: a new release of the
- * distribution, or a mass rebuild. Ordinary updates change up to about a third, rebases nearly all.
+ * An update that changes at least this share of the components known in both builds is a rebase: a
+ * new release of the distribution, or a mass rebuild. Ordinary updates change up to about a third,
+ * rebases nearly all.
  */
 const REBASE_SHARE = 0.5;
-/** Counts above this are halved, so that as many builds are enough to learn that a component's habits have changed. */
+/**
+ * Counts above this are halved, so that as many builds are enough to learn that a component's
+ * habits have changed.
+ */
 const MAX_COUNTED_UPDATES = 128;
 
 export const NO_COUNT: ChangeCount = { updates: 0, changes: 0 };
 
 /**
- * Returns six base64url characters (36 bits) of the SHA-256 of a version. A collision does no harm but a few bytes of
- * download.
+ * Returns six base64url characters (36 bits) of the SHA-256 of a version. A collision does no harm
+ * but a few bytes of download.
  */
 export function fingerprint(version: string): string {
   return createHash('sha256').update(version).digest('base64url').slice(0, FINGERPRINT_LENGTH);
@@ -45,7 +49,10 @@ export function changesBetween(from: Fingerprints, to: Fingerprints): ReadonlyMa
   return changes;
 }
 
-/** Returns the history that builds in age order add up to, based on what the image of the oldest one recorded. */
+/**
+ * Returns the history that builds in age order add up to, based on what the image of the oldest one
+ * recorded.
+ */
 export function historyOf(
   builds: readonly Fingerprints[],
   recorded: ChangeHistory = new Map(),
@@ -60,8 +67,9 @@ export function historyOf(
 }
 
 /**
- * Returns `history` plus the update between two builds, for exactly the components of `to`. A rebuild in which nothing
- * changed and a rebase say nothing about ordinary updates; they are not counted.
+ * Returns `history` plus the update between two builds, for exactly the components of `to`. A
+ * rebuild in which nothing changed and a rebase say nothing about ordinary updates; they are not
+ * counted.
  */
 export function historyWithUpdate(
   history: ChangeHistory,

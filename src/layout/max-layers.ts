@@ -1,6 +1,6 @@
 /**
- * The bound on the layers of an image. It counts all of them: one layer holds the ostree commit, the others hold
- * components. A layout is planned for the layers that are left for components.
+ * The bound on the layers of an image. It counts all of them: one layer holds the ostree commit,
+ * the others hold components. A layout is planned for the layers that are left for components.
  */
 
 /** One layer for the commit and one for its components. */

@@ -24,8 +24,8 @@ export function formatPlan(layers: readonly LayoutLayer[]): string {
 }
 
 /**
- * Reads the text of a plan file. Throws `CORRUPT` if it is no plan, naming the member, or if a component is in two
- * layers.
+ * Reads the text of a plan file. Throws `CORRUPT` if it is no plan, naming the member, or if a
+ * component is in two layers.
  */
 export function parsePlan(text: string): readonly LayoutLayer[] {
   const { layers } = parseJson(text, planSchema);
@@ -42,9 +42,9 @@ export function parsePlan(text: string): readonly LayoutLayer[] {
 }
 
 /**
- * Returns a strategy that follows `plan` to the letter. Components that the plan does not name go into one more layer,
- * or into its last one if no more is allowed, and a warning lists them. It throws `LIMIT` if the plan has more layers
- * than allowed.
+ * Returns a strategy that follows `plan` to the letter. Components that the plan does not name go
+ * into one more layer, or into its last one if no more is allowed, and a warning lists them. It
+ * throws `LIMIT` if the plan has more layers than allowed.
  */
 export function strategyFromPlan(plan: readonly LayoutLayer[], log: Logger): LayoutStrategy {
   return {

@@ -20,7 +20,10 @@ interface PlanLayoutOptions {
   readonly log?: Logger | undefined;
 }
 
-/** A proven layout: every component is in exactly one layer, and there are at most as many layers as allowed. */
+/**
+ * A proven layout: every component is in exactly one layer, and there are at most as many layers as
+ * allowed.
+ */
 export interface LayoutPlan {
   readonly layers: readonly RecordedLayer[];
   /** Change counts for the image to record. */
@@ -28,8 +31,9 @@ export interface LayoutPlan {
 }
 
 /**
- * Assigns every component to a layer: exclusive components get layers to themselves, at the end; `strategy` places the
- * others. Throws `USAGE` if `maxLayers` is below 1 and `PLUGIN` if the strategy broke its contract.
+ * Assigns every component to a layer: exclusive components get layers to themselves, at the end;
+ * `strategy` places the others. Throws `USAGE` if `maxLayers` is below 1 and `PLUGIN` if the
+ * strategy broke its contract.
  */
 export function planLayout(
   components: readonly LayoutComponent[],
@@ -72,7 +76,10 @@ function placeShared(
   return layers.map((layer) => ({ components: layer.components.toSorted(compareUtf8) }));
 }
 
-/** One layer for each exclusive component. If there are too few layers, the smallest components share the last one. */
+/**
+ * One layer for each exclusive component. If there are too few layers, the smallest components
+ * share the last one.
+ */
 function planExclusiveLayers(
   components: readonly LayoutComponent[],
   maxLayers: number,
@@ -106,8 +113,8 @@ function exclusiveLayer(ids: readonly string[]): RecordedLayer {
 }
 
 /**
- * Throws `PLUGIN`, naming the strategy and the rule it broke, unless every id of `ids` is in exactly one of at most
- * `maxLayers` layers.
+ * Throws `PLUGIN`, naming the strategy and the rule it broke, unless every id of `ids` is in
+ * exactly one of at most `maxLayers` layers.
  */
 export function proveLayout(
   strategyName: string,

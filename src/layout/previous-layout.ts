@@ -1,4 +1,7 @@
-/** The layout of the previous image: what clients have when they download the image that is being planned. */
+/**
+ * The layout of the previous image: what clients have when they download the image that is being
+ * planned.
+ */
 import type { ChangeHistory, Component, LayoutLayer, PriorLayer } from '../plugin.js';
 import {
   changesBetween,
@@ -24,15 +27,24 @@ export interface LayoutRecord {
   /** A component without a fingerprint counts as unchanged. */
   readonly versions?: Fingerprints | undefined;
   readonly history?: ChangeHistory | undefined;
-  /** The OCI chain id of the layers up to the last chunk layer; undefined before the image is written. */
+  /**
+   * The OCI chain id of the layers up to the last chunk layer; undefined before the image is
+   * written.
+   */
   readonly chainId?: string | undefined;
   /** Key of the commit layer; see {@link RecordedLayer.key}. */
   readonly commitKey?: string | undefined;
-  /** Another tool made the image. None of our layers can equal one of its, so clients download everything. */
+  /**
+   * Another tool made the image. None of our layers can equal one of its, so clients download
+   * everything.
+   */
   readonly fromOtherTool?: boolean | undefined;
 }
 
-/** Returns the history up to and with the update from `previous` to `components`, for exactly these components. */
+/**
+ * Returns the history up to and with the update from `previous` to `components`, for exactly these
+ * components.
+ */
 export function historySince(
   { history = new Map(), versions = NO_FINGERPRINTS }: LayoutRecord,
   components: readonly Component[],

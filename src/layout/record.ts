@@ -1,14 +1,17 @@
 /**
- * The layout record, config label `ostrata.layout`: the layout of an image and what its builds have shown, for the
- * builds after it. JSON, one object:
+ * The layout record, config label `ostrata.layout`: the layout of an image and what its builds have
+ * shown, for the builds after it. JSON, one object:
  *
  *   version       1
- *   chainId?      of the layers that hold the commit; if the image has others, the label is not about this image
+ *   chainId?      of the layers that hold the commit; in an image with others, the label is not
+ *                 about that image
  *   commitKey?    key of the commit layer
- *   layers        [{"ids": [component id, ...], "exclusive"?: true, "key"?: string, "rate"?: number | null}, ...] in
- *                 image order; rate: expected changes a year, null for "in every build"
- *   fingerprints? six characters for each component, in the order in which `layers` lists them, without separator
- *   updates?      for each component in that order, the number of ordinary updates that found it in both builds
+ *   layers        in image order: [{"ids": [component id, ...], "exclusive"?: true,
+ *                 "key"?: string, "rate"?: number | null}, ...]; rate: expected changes a year,
+ *                 null for "in every build"
+ *   fingerprints? six characters for each component, in the order of `layers`, without separator
+ *   updates?      for each component in that order, the number of ordinary updates that found it in
+ *                 both builds
  *   changes?      for each component in that order, in how many of these it changed
  */
 import * as v from 'valibot';
@@ -21,7 +24,10 @@ import type { LayoutRecord, RecordedLayer } from './previous-layout.js';
 
 export const LAYOUT_LABEL = 'ostrata.layout';
 const VERSION = 1;
-/** Builders pass labels as arguments or environment variables, which Linux limits to 128 KiB each (MAX_ARG_STRLEN). */
+/**
+ * Builders pass labels as arguments or environment variables, which Linux limits to 128 KiB each
+ * (MAX_ARG_STRLEN).
+ */
 export const MAX_RECORD_BYTES = 120_000;
 
 const countSchema = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -42,7 +48,10 @@ const recordSchema = v.object({
 });
 type ParsedRecord = v.InferOutput<typeof recordSchema>;
 
-/** Returns what the image of `plan` records. @param known for each layer, what else its record is to contain */
+/**
+ * Returns what the image of `plan` records.
+ * @param known for each layer, what else its record is to contain
+ */
 export function recordOf(
   plan: LayoutPlan,
   components: readonly Component[],
@@ -61,8 +70,8 @@ export function recordOf(
 }
 
 /**
- * Returns the text of the label. If it is too long, it is written without counts, or else also without fingerprints;
- * if it still is, there is no label, and the result is undefined.
+ * Returns the text of the label. If it is too long, it is written without counts, or else also
+ * without fingerprints; if it still is, there is no label, and the result is undefined.
  */
 export function encodeRecord(record: LayoutRecord, log: Logger): string | undefined {
   const { chainId, commitKey } = record;
@@ -104,8 +113,8 @@ function encodeCounts(ids: readonly string[], { history }: LayoutRecord) {
 }
 
 /**
- * Returns what the label says. Never throws: a label that is damaged or of a newer version gives undefined, after a
- * warning.
+ * Returns what the label says. Never throws: a label that is damaged or of a newer version gives
+ * undefined, after a warning.
  */
 export function decodeRecord(text: string, log: Logger): LayoutRecord | undefined {
   const ignored = (reason: string): undefined => {
@@ -173,8 +182,9 @@ function decodeCounts(ids: readonly string[], { updates = [], changes = [] }: Pa
 }
 
 /**
- * Returns the record of an image without the label, made of the component names in its annotations or history. Each
- * component of this tree counts only in the first layer that names it; unknown names are ignored, with a warning.
+ * Returns the record of an image without the label, made of the component names in its annotations
+ * or history. Each component of this tree counts only in the first layer that names it; unknown
+ * names are ignored, with a warning.
  */
 export function recordFromNames(
   namesByLayer: readonly (readonly string[])[],

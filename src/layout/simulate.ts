@@ -1,4 +1,7 @@
-/** Plays a layout strategy through a series of builds, each planned on the record of the one before, as images have it. */
+/**
+ * Plays a layout strategy through a series of builds, each planned on the record of the one before,
+ * as images have it.
+ */
 import type { LayoutComponent } from '../components/component.js';
 import { must } from '../errors.js';
 import { silentLogger } from '../log.js';
@@ -44,7 +47,10 @@ export interface SimulatedUpdate {
   readonly boundBytes: number;
 }
 
-/** Plans every build on the record of the one before, after a round trip through the label of an image. */
+/**
+ * Plans every build on the record of the one before, after a round trip through the label of an
+ * image.
+ */
 export function simulateChain(
   builds: readonly SeriesBuild[],
   strategy: LayoutStrategy,

@@ -1,16 +1,23 @@
+/** What the three on-disk formats of the package database have in common. */
+
 /** One record of a package database. */
 export interface HeaderRecord {
   /** The package number: unique, assigned on installation, growing. */
   readonly number: number;
-  /** The header blob; a view of the database or a copy, never to be written to. */
+  /** The header blob. It may be a view of the database: never write to it. */
   readonly bytes: Uint8Array;
 }
 
 /**
- * One on-disk format of the package database, opened. Contract, held by every implementation (fixtures.test.ts runs it over every fixture):
- * records come in ascending package number and can be walked any number of times; an entry that breaks the format
- * throws `CORRUPT` or `LIMIT` naming its place, nothing is skipped; the database's bytes are never written; memory
- * beyond the database itself (twice: with a log to apply) stays within the largest header.
+ * An open package database of one format. Every implementation guarantees, and fixtures.test.ts
+ * checks:
+ *
+ * - Records come in ascending order of package numbers and can be walked any number of times.
+ * - An entry that breaks the format throws `CORRUPT` or `LIMIT` and names its place. Nothing is
+ *   skipped.
+ * - The bytes of the database are never written.
+ * - Besides the database itself (twice, if it has a log) no more memory is used than for the
+ *   largest header.
  */
 export interface Backend {
   readonly name: 'sqlite' | 'ndb' | 'bdb';

@@ -1,90 +1,57 @@
 /**
- * The bdb backend of rpm (`Packages`, a Berkeley DB hash; the default up to rpm 4.15: EL 5 to 8, Fedora before 33).
- * No spec but libdb's src/dbinc/db_page.h and hash.h. Integers are in the byte order of the host that made the file,
- * told by the magic in its metadata page.
+ * The bdb backend of rpm (`Packages`, a Berkeley DB hash; the default up to rpm 4.15: EL 5 to 8,
+ * Fedora before 33). The only specification are the source files src/dbinc/db_page.h and hash.h of
+ * libdb. Integers are in the byte order of the host that made the file; the magic in the metadata
+ * page shows which.
  *
- *   metadata page: 12 u32 magic 0x061561, 16 version, 20 page size, 24 u8 encryption, 25 u8 page type 8, 26 u8 flags,
- *     32 last page, 36 partitions, 72 last bucket, 96 spares[32]
- *   any other page: 8 u32 page number, 16 u32 next page, 20 u16 entries, 22 u16 length (overflow), 25 u8 page type,
- *     26 u16 item offsets[entries]; items lie at the page's end, the first one last
- *   page of bucket b: b + spares[ceil(log2(b + 1))], then along the next pages
+ *   page 0: metadata, see bdb-metadata.ts
+ *   any other page (offset, field):
+ *      8 u32 page number      20 u16 entries                     25 u8 page type
+ *     16 u32 next page        22 u16 length (overflow pages)     26 u16 item offsets[entries]
+ *   Items lie at the end of the page, the first one last.
+ *   Bucket b begins on page b + spares[ceil(log2(b + 1))] and goes on along the next pages.
  *
- * Items come in pairs: the key, a u32 package number (0 is the counter of numbers), and the header blob: on the page,
- * in a chain of overflow pages, or as a list or tree of duplicates. rpm writes no duplicates; they are read all the same.
+ * Items come in pairs: the key, a u32 package number (0 holds the counter of numbers), and the
+ * header blob. The blob lies on the page, in a chain of overflow pages, or in a list or tree of
+ * duplicates. rpm writes no duplicates, but they are valid.
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { OstrataError } from '../../../src/errors.js';
 import type { Backend, HeaderRecord } from './backend.js';
+import { readMetadata, WHAT } from './bdb-metadata.js';
+import { corrupt, expectType, type Page, PageType, VisitedPages } from './bdb-page.js';
 import { MAX_HEADER_BYTES } from './header.js';
 
-const MAGIC_OFFSET = 12;
-const HASH_MAGIC = 0x061561;
-const BTREE_MAGIC = 0x053162;
-/** Hash versions since Berkeley DB 3.0, which first had this page layout. */
-const MIN_VERSION = 7;
-const MAX_VERSION = 10;
-const METADATA_SIZE = 512;
-const SPARES = 32;
-const CHECKSUM_FLAG = 1;
+/** The package number whose value is the highest number given so far. */
+const COUNTER = 0;
 const PAGE_HEADER_SIZE = 26;
-const WHAT = 'bdb database';
+/** An item that is a key: its type and a package number. */
+const KEY_SIZE = 5;
 
-const PageType = {
-  INVALID: 0,
-  HASH_UNSORTED: 2,
-  IBTREE: 3,
-  IRECNO: 4,
-  LRECNO: 6,
-  OVERFLOW: 7,
-  HASHMETA: 8,
-  LDUP: 12,
-  HASH: 13,
-};
-/** Items of hash pages. */
+/** Types of the items of hash pages. */
 const ItemType = { KEYDATA: 1, DUPLICATE: 2, OFFPAGE: 3, OFFDUP: 4 };
-/** Items of duplicate trees; the top bit marks deleted ones. */
+/** Types of the items of duplicate trees; the top bit marks deleted ones. */
 const TreeItemType = { KEYDATA: 1, OVERFLOW: 3, DELETED: 0x80 };
 
-/** How deep a tree of duplicates may be: Berkeley DB's own bound on its levels. */
+/** Berkeley DB's own bound on the depth of a tree of duplicates. */
 const MAX_TREE_LEVELS = 255;
 
-/** What a bdb file is by its magic, in either byte order; undefined where it is none. */
-export function detectBdb(database: Uint8Array): 'hash' | 'btree' | undefined {
-  if (database.length < MAGIC_OFFSET + 4) {
-    return undefined;
-  }
-  for (const littleEndian of [true, false]) {
-    const magic = new Cursor(database, WHAT, MAGIC_OFFSET).u32(littleEndian);
-    if (magic === HASH_MAGIC) {
-      return 'hash';
-    }
-    if (magic === BTREE_MAGIC) {
-      return 'btree';
-    }
-  }
-  return undefined;
-}
-
-/** Opens the image of a `Packages` hash. Throws `CORRUPT` or `UNSUPPORTED`. */
+/** Opens the content of a `Packages` hash. Throws `CORRUPT` or `UNSUPPORTED`. */
 export function openBdb(database: Uint8Array): Backend {
   const file = new HashFile(database);
   return { name: 'bdb', records: () => file.records() };
 }
 
-interface Page {
-  readonly number: number;
-  /** Offset in the file. */
-  readonly start: number;
-  readonly type: number;
-  readonly next: number;
-  readonly entries: number;
-  /** Of an overflow page: bytes of data on it. */
-  readonly length: number;
-}
-/** Where a datum lies: in the file as it is, or in a chain of overflow pages. */
+/** Where the value of a pair lies: in one piece, or in a chain of overflow pages. */
 type Location =
   | { readonly start: number; readonly length: number }
   | { readonly page: number; readonly length: number };
+
+/** A package number, and where its header blob lies. */
+interface Pair {
+  readonly number: number;
+  readonly location: Location;
+}
 
 class HashFile {
   readonly #bytes: Uint8Array;
@@ -95,86 +62,49 @@ class HashFile {
   readonly #spares: readonly number[];
 
   constructor(bytes: Uint8Array) {
-    const cursor = new Cursor(bytes, WHAT, MAGIC_OFFSET);
-    if (bytes.length < METADATA_SIZE) {
-      throw cursor.error(`${bytes.length} bytes, at least ${METADATA_SIZE} expected`, 0);
-    }
-    const le = cursor.u32(true) === HASH_MAGIC;
-    const version = cursor.u32(le);
-    const pageSize = cursor.u32(le);
-    const encryption = cursor.u8();
-    const type = cursor.u8();
-    const flags = cursor.u8();
-    const lastPage = cursor.seek(32).u32(le);
-    const partitions = cursor.u32(le);
-    if (version < MIN_VERSION || version > MAX_VERSION) {
-      throw unsupported(`hash version ${version}, supported are ${MIN_VERSION} to ${MAX_VERSION}`);
-    }
-    if (encryption !== 0) {
-      throw unsupported(`encrypted (algorithm ${encryption})`);
-    }
-    if ((flags & CHECKSUM_FLAG) !== 0) {
-      throw unsupported('with page checksums');
-    }
-    if (partitions !== 0) {
-      throw unsupported(`in ${partitions} partitions`);
-    }
-    if (type !== PageType.HASHMETA) {
-      throw cursor.error(`page 0: type ${type}, expected ${PageType.HASHMETA}`, 25);
-    }
-    if (pageSize < 512 || pageSize > 65536 || (pageSize & (pageSize - 1)) !== 0) {
-      throw cursor.error(`page size ${pageSize}`, 20);
-    }
+    const { littleEndian, pageSize, lastBucket, spares } = readMetadata(bytes);
     this.#bytes = bytes;
-    this.#littleEndian = le;
+    this.#littleEndian = littleEndian;
     this.#pageSize = pageSize;
     this.#pages = Math.floor(bytes.length / pageSize);
-    if (lastPage >= this.#pages) {
-      throw cursor.error(
-        `last page ${lastPage} of ${pageSize} bytes in ${bytes.length} bytes: truncated`,
-        32,
-      );
-    }
-    this.#lastBucket = cursor.seek(72).u32(le);
-    if (this.#lastBucket >= this.#pages) {
-      throw cursor.error(`last bucket ${this.#lastBucket} in a file of ${this.#pages} pages`, 72);
-    }
-    cursor.seek(96);
-    this.#spares = Array.from({ length: SPARES }, () => cursor.u32(le));
+    this.#lastBucket = lastBucket;
+    this.#spares = spares;
   }
 
   *records(): Generator<HeaderRecord> {
-    const visited = new Visited(this.#pages);
-    const found: { readonly number: number; readonly at: Location }[] = [];
+    const visited = new VisitedPages(this.#pages);
+    const pairs: Pair[] = [];
     for (let bucket = 0; bucket <= this.#lastBucket; bucket++) {
-      for (const page of this.#chain(this.#bucketPage(bucket), visited, [
-        PageType.HASH,
-        PageType.HASH_UNSORTED,
-      ])) {
-        for (const [number, at] of this.#pairs(page, visited)) {
-          found.push({ number, at });
+      const first = this.#firstPageOf(bucket);
+      for (const page of this.#chain(first, visited, [PageType.HASH, PageType.HASH_UNSORTED])) {
+        for (const pair of this.#pairs(page, visited)) {
+          pairs.push(pair);
         }
       }
     }
-    // Package number 0 holds the highest number given so far.
-    for (const { number, at } of found.sort((a, b) => a.number - b.number)) {
-      if (number !== 0) {
-        yield { number, bytes: this.#datum(at, number, visited) };
+
+    pairs.sort((a, b) => a.number - b.number);
+    for (const { number, location } of pairs) {
+      if (number !== COUNTER) {
+        yield { number, bytes: this.#value(location, number, visited) };
       }
     }
   }
 
-  #bucketPage(bucket: number): number {
+  #firstPageOf(bucket: number): number {
     const group = bucket === 0 ? 0 : 32 - Math.clz32(bucket);
-    return bucket + (this.#spares[group] as number);
+    return bucket + (this.#spares[group] ?? 0);
   }
 
-  /** The pages from `number` along their `next`, each at most once in the whole file. */
-  *#chain(number: number, visited: Visited, types: readonly number[]): Generator<Page> {
+  /**
+   * The pages from `number` on along their `next`; each page can be used only once in the whole
+   * file.
+   */
+  *#chain(number: number, visited: VisitedPages, types: readonly number[]): Generator<Page> {
     for (let next = number; next !== 0; ) {
       const page = this.#page(next);
       visited.add(page);
-      // A bucket that was never used may be a hole in the file.
+      // The page of a bucket that was never used may be a hole in the file.
       if (page.type === PageType.INVALID && page.entries === 0) {
         return;
       }
@@ -201,7 +131,7 @@ class HashFile {
     return { number, start, type, next, entries, length };
   }
 
-  /** Offset in the file of each item of a page. */
+  /** The offset in the file of each item of a page. */
   *#offsets(page: Page): Generator<number> {
     const cursor = new Cursor(this.#bytes, WHAT, page.start + PAGE_HEADER_SIZE);
     const itemsStart = PAGE_HEADER_SIZE + 2 * page.entries;
@@ -217,7 +147,10 @@ class HashFile {
     }
   }
 
-  /** Offset and end in the file of each item of a hash page: laid out without gaps from the end of the page downwards. */
+  /**
+   * Offset and end in the file of each item of a hash page. Items have no gaps, from the end of the
+   * page downwards.
+   */
   *#items(page: Page): Generator<{ readonly start: number; readonly end: number }> {
     let end = page.start + this.#pageSize;
     for (const start of this.#offsets(page)) {
@@ -229,62 +162,89 @@ class HashFile {
     }
   }
 
-  /** Package numbers and where their header blobs are. */
-  *#pairs(page: Page, visited: Visited): Generator<readonly [number: number, at: Location]> {
+  *#pairs(page: Page, visited: VisitedPages): Generator<Pair> {
     let number: number | undefined;
     for (const { start, end } of this.#items(page)) {
       if (number === undefined) {
-        const type = this.#bytes[start];
-        if (type !== ItemType.KEYDATA || end - start !== 5) {
-          throw corrupt(
-            page,
-            `key of type ${type} and ${end - start - 1} bytes, expected a package number`,
-          );
-        }
-        number = new Cursor(this.#bytes, WHAT, start + 1).u32(this.#littleEndian);
-      } else {
-        for (const at of this.#values(page, start, end, visited)) {
-          yield [number, at];
-        }
-        number = undefined;
+        number = this.#packageNumber(page, start, end);
+        continue;
       }
+      for (const location of this.#values(page, start, end, visited)) {
+        yield { number, location };
+      }
+      number = undefined;
     }
     if (number !== undefined) {
       throw corrupt(page, `${page.entries} items do not make pairs`);
     }
   }
 
-  #values(page: Page, start: number, end: number, visited: Visited): Iterable<Location> {
+  #packageNumber(page: Page, start: number, end: number): number {
+    const cursor = new Cursor(this.#bytes, WHAT, start);
+    const type = cursor.u8();
+    if (type !== ItemType.KEYDATA || end - start !== KEY_SIZE) {
+      throw corrupt(
+        page,
+        `key of type ${type} and ${end - start - 1} bytes, expected a package number`,
+      );
+    }
+    return cursor.u32(this.#littleEndian);
+  }
+
+  /** The locations of the value at `start`: one, or several if it has duplicates. */
+  #values(page: Page, start: number, end: number, visited: VisitedPages): Iterable<Location> {
     const cursor = new Cursor(this.#bytes.subarray(0, end), WHAT, start);
     const type = cursor.u8();
-    const le = this.#littleEndian;
     switch (type) {
       case ItemType.KEYDATA:
         return [{ start: start + 1, length: end - start - 1 }];
       case ItemType.OFFPAGE:
         cursor.take(3);
-        return [{ page: cursor.u32(le), length: cursor.u32(le) }];
-      case ItemType.DUPLICATE: {
-        // Each one between its length and its length again, to walk both ways.
-        const values: Location[] = [];
-        while (cursor.remaining > 0) {
-          const length = cursor.u16(le);
-          values.push({ start: cursor.offset, length });
-          cursor.take(length);
-          cursor.u16(le);
-        }
-        return values;
-      }
+        return [this.#overflowLocation(cursor)];
+      case ItemType.DUPLICATE:
+        return this.#duplicateList(cursor);
       case ItemType.OFFDUP:
         cursor.take(3);
-        return this.#duplicateTree(cursor.u32(le), visited);
+        return this.#duplicateTree(cursor.u32(this.#littleEndian), visited);
       default:
         throw corrupt(page, `item of type ${type}`);
     }
   }
 
-  /** Duplicates in a tree of their own: down its left edge, then along the leaves. */
-  *#duplicateTree(root: number, visited: Visited): Generator<Location> {
+  #overflowLocation(cursor: Cursor): Location {
+    const page = cursor.u32(this.#littleEndian);
+    const length = cursor.u32(this.#littleEndian);
+    return { page, length };
+  }
+
+  /**
+   * Each duplicate has its length before and after it, so that the list can be walked both ways.
+   */
+  #duplicateList(cursor: Cursor): Location[] {
+    const values: Location[] = [];
+    while (cursor.remaining > 0) {
+      const length = cursor.u16(this.#littleEndian);
+      values.push({ start: cursor.offset, length });
+      cursor.take(length);
+      cursor.u16(this.#littleEndian);
+    }
+    return values;
+  }
+
+  /** The duplicates in a tree: down its left edge, then along the leaves. */
+  *#duplicateTree(root: number, visited: VisitedPages): Generator<Location> {
+    const firstLeaf = this.#firstLeaf(root, visited);
+    for (const leaf of this.#chain(firstLeaf, visited, [PageType.LDUP, PageType.LRECNO])) {
+      for (const start of this.#offsets(leaf)) {
+        const location = this.#duplicate(leaf, start);
+        if (location !== undefined) {
+          yield location;
+        }
+      }
+    }
+  }
+
+  #firstLeaf(root: number, visited: VisitedPages): number {
     let page = this.#page(root);
     for (let level = 0; page.type === PageType.IBTREE || page.type === PageType.IRECNO; level++) {
       if (level >= MAX_TREE_LEVELS) {
@@ -296,95 +256,62 @@ class HashFile {
         throw corrupt(page, 'inner page without entries');
       }
       const childOffset = page.type === PageType.IBTREE ? 4 : 0;
-      page = this.#page(new Cursor(this.#bytes, WHAT, first + childOffset).u32(this.#littleEndian));
+      const cursor = new Cursor(this.#bytes, WHAT, first + childOffset);
+      page = this.#page(cursor.u32(this.#littleEndian));
     }
-    for (const leaf of this.#chain(page.number, visited, [PageType.LDUP, PageType.LRECNO])) {
-      for (const start of this.#offsets(leaf)) {
-        const cursor = new Cursor(
-          this.#bytes.subarray(0, leaf.start + this.#pageSize),
-          WHAT,
-          start,
-        );
-        const length = cursor.u16(this.#littleEndian);
-        const type = cursor.u8();
-        if ((type & TreeItemType.DELETED) !== 0) {
-          continue;
-        }
-        if (type === TreeItemType.KEYDATA) {
-          cursor.take(length);
-          yield { start: start + 3, length };
-        } else if (type === TreeItemType.OVERFLOW) {
-          cursor.u8();
-          yield { page: cursor.u32(this.#littleEndian), length: cursor.u32(this.#littleEndian) };
-        } else {
-          throw corrupt(leaf, `duplicate of type ${type}`);
-        }
-      }
+    return page.number;
+  }
+
+  /** Undefined for a deleted duplicate. */
+  #duplicate(leaf: Page, start: number): Location | undefined {
+    const end = leaf.start + this.#pageSize;
+    const cursor = new Cursor(this.#bytes.subarray(0, end), WHAT, start);
+    const length = cursor.u16(this.#littleEndian);
+    const type = cursor.u8();
+    if ((type & TreeItemType.DELETED) !== 0) {
+      return undefined;
+    }
+    switch (type) {
+      case TreeItemType.KEYDATA:
+        cursor.take(length);
+        return { start: start + 3, length };
+      case TreeItemType.OVERFLOW:
+        cursor.u8();
+        return this.#overflowLocation(cursor);
+      default:
+        throw corrupt(leaf, `duplicate of type ${type}`);
     }
   }
 
-  #datum(at: Location, number: number, visited: Visited): Uint8Array {
-    if ('start' in at) {
-      return this.#bytes.subarray(at.start, at.start + at.length);
+  #value(location: Location, number: number, visited: VisitedPages): Uint8Array {
+    const { length } = location;
+    if ('start' in location) {
+      return this.#bytes.subarray(location.start, location.start + length);
     }
-    const what = `${WHAT}: package ${number}`;
-    if (at.length > MAX_HEADER_BYTES || at.length > this.#bytes.length) {
+    if (length > MAX_HEADER_BYTES || length > this.#bytes.length) {
       throw new OstrataError(
         'CORRUPT',
-        `${what}: ${at.length} bytes in a file of ${this.#bytes.length}`,
+        `${WHAT}: package ${number}: ${length} bytes in a file of ${this.#bytes.length}`,
       );
     }
-    const datum = new Uint8Array(at.length);
+
+    const value = new Uint8Array(length);
     let filled = 0;
-    for (const page of this.#chain(at.page, visited, [PageType.OVERFLOW])) {
-      if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > at.length) {
-        throw corrupt(
-          page,
-          `package ${number}: ${page.length} bytes after ${filled} of ${at.length}`,
-        );
+    for (const page of this.#chain(location.page, visited, [PageType.OVERFLOW])) {
+      if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > length) {
+        throw corrupt(page, `package ${number}: ${page.length} bytes after ${filled} of ${length}`);
       }
       const start = page.start + PAGE_HEADER_SIZE;
-      datum.set(this.#bytes.subarray(start, start + page.length), filled);
+      value.set(this.#bytes.subarray(start, start + page.length), filled);
       filled += page.length;
     }
-    if (filled !== at.length) {
+    if (filled !== length) {
       throw new OstrataError(
         'CORRUPT',
-        `${what}: its pages hold ${filled} of ${at.length} bytes (page ${at.page})`,
+        `${WHAT}: package ${number}: ` +
+          `its pages hold ${filled} of ${length} bytes (page ${location.page})`,
       );
     }
-    return datum;
+    return value;
   }
-}
-
-/** Every page belongs to one bucket, tree or overflow chain: chains that share pages or run in circles are errors. */
-class Visited {
-  readonly #bits: Uint8Array;
-
-  constructor(pages: number) {
-    this.#bits = new Uint8Array(Math.ceil(pages / 8));
-  }
-  add(page: Page): void {
-    const byte = page.number >> 3;
-    const bit = 1 << (page.number & 7);
-    if (((this.#bits[byte] as number) & bit) !== 0) {
-      throw corrupt(page, 'is used twice');
-    }
-    (this.#bits[byte] as number) |= bit;
-  }
-}
-
-function expectType(page: Page, types: readonly number[]): void {
-  if (!types.includes(page.type)) {
-    throw corrupt(page, `expected type ${types.join(' or ')}, got ${page.type}`);
-  }
-}
-function corrupt(page: Page, rule: string): OstrataError {
-  return new OstrataError(
-    'CORRUPT',
-    `${WHAT}: page ${page.number}: ${rule} (offset ${page.start})`,
-  );
-}
-function unsupported(what: string): OstrataError {
-  return new OstrataError('UNSUPPORTED', `${WHAT}: ${what}`);
 }

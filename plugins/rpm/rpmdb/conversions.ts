@@ -1,4 +1,7 @@
-/** How a query format shows a value: `%{TAG:conversion}`, as rpm does in the C locale. Spec: rpm's queryformat manual page. */
+/**
+ * How a query format shows a value: `%{TAG:conversion}`, as rpm does in the C locale. Spec: rpm's
+ * queryformat manual page.
+ */
 import { OstrataError } from '../../../src/errors.js';
 import { fileState } from './file.js';
 import { comparisonSigns } from './query-tags.js';
@@ -77,7 +80,10 @@ function human(base: number): Conversion {
   });
 }
 
-/** As printf rounds: what lies exactly between (quarters and halves, no other fraction of two does) goes to the even digit. */
+/**
+ * As printf rounds: what lies exactly between (quarters and halves, no other fraction of two does)
+ * goes to the even digit.
+ */
 function fixed(value: number, digits: number): string {
   const shifted = value * 10 ** digits;
   const isTie = shifted % 1 === 0.5 && Number.isInteger(4 * value);

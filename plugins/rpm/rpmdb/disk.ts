@@ -1,3 +1,4 @@
+/** Opens package databases of this machine, which rpm may write at the same time. */
 import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { inContext, OstrataError } from '../../../src/errors.js';
@@ -11,38 +12,29 @@ import {
   readRpmdbFiles,
   requireRpmdb,
 } from './locate.js';
-import { openRpmdb } from './open.js';
+import { openRpmdb, type RpmdbFiles } from './open.js';
 
-/** How often a database is read again that was written meanwhile. */
+/** How often a database is read if it is written meanwhile. */
 const MAX_ATTEMPTS = 5;
 
 /**
- * Opens a package database of this machine, read-only: no lock is taken and no file made beside it.
- * Throws `NOT_FOUND` where there is none, `IO` where it is written all the time, and as openRpmdb does.
- * @param path the database file, the folder it is in, or the root folder of a system
- * @param dbpath where below the root folder it is, instead of the usual places
+ * Opens a package database of this machine. It takes no lock and creates no file. Throws
+ * `NOT_FOUND` if there is none, `IO` if it is written all the time, and what openRpmdb throws.
+ * @param path the database file, the folder that holds it, or the root folder of a system
+ * @param dbpath where it is below the root folder, instead of the usual directories
  */
 export async function openRpmdbAt(path: string, dbpath?: string): Promise<LocatedRpmdb> {
   const real = inContext('reading rpmdb', () => realpathSync(path));
   const isFile = inContext('reading rpmdb', () => statSync(real)).isFile();
   const root = isFile ? dirname(real) : real;
-  const find = (tree: LookupTree) => {
-    if (isFile) {
-      return locationOf(tree.files, `/${basename(real)}`);
-    }
-    return (dbpath === undefined && findRpmdb(tree.files, '/')) || requireRpmdb(tree, dbpath);
-  };
+  const locate = (tree: LookupTree) =>
+    isFile ? locationOf(tree.files, `/${basename(real)}`) : locateBelow(tree, dbpath);
+
   for (let attempt = 1; ; attempt++) {
     const tree = lookupDirectory(root);
-    const location = find(tree);
-    const before = stamp(root, location);
-    const files = await readRpmdbFiles(tree, location, root === '/' ? '' : root).catch(
-      (error: unknown) => error as Error,
-    );
-    if (stamp(root, location) === before) {
-      if (files instanceof Error) {
-        throw files;
-      }
+    const location = locate(tree);
+    const files = await readUnlessWritten(root, tree, location);
+    if (files !== undefined) {
       return { ...(await openRpmdb(files)), location };
     }
     if (attempt === MAX_ATTEMPTS) {
@@ -54,10 +46,39 @@ export async function openRpmdbAt(path: string, dbpath?: string): Promise<Locate
   }
 }
 
-/** Equal as long as nobody writes the database or its log. */
-function stamp(root: string, { database }: RpmdbLocation): string {
-  return [database, `${database}-wal`, `${database}-journal`]
-    .map((path) => statSync(root + path, { bigint: true, throwIfNoEntry: false }))
-    .map((stats) => (stats === undefined ? '-' : `${stats.ino}:${stats.size}:${stats.mtimeNs}`))
-    .join();
+/** Without `dbpath`, the root folder of a system may also be the folder that holds the database. */
+function locateBelow(tree: LookupTree, dbpath: string | undefined): RpmdbLocation {
+  const atRoot = dbpath === undefined ? findRpmdb(tree.files, '/') : undefined;
+  return atRoot ?? requireRpmdb(tree, dbpath);
+}
+
+/**
+ * Undefined if somebody wrote the database meanwhile; an error in reading it means nothing then.
+ */
+async function readUnlessWritten(
+  root: string,
+  tree: LookupTree,
+  location: RpmdbLocation,
+): Promise<RpmdbFiles | undefined> {
+  const shownRoot = root === '/' ? '' : root;
+  const stampBefore = stampOf(root, location);
+  try {
+    const files = await readRpmdbFiles(tree, location, shownRoot);
+    return stampOf(root, location) === stampBefore ? files : undefined;
+  } catch (error) {
+    if (stampOf(root, location) === stampBefore) {
+      throw error;
+    }
+    return undefined;
+  }
+}
+
+/** Stays the same as long as nobody writes the database or its log. */
+function stampOf(root: string, { database }: RpmdbLocation): string {
+  const paths = [database, `${database}-wal`, `${database}-journal`];
+  const stamps = paths.map((path) => {
+    const stats = statSync(root + path, { bigint: true, throwIfNoEntry: false });
+    return stats === undefined ? '-' : `${stats.ino}:${stats.size}:${stats.mtimeNs}`;
+  });
+  return stamps.join();
 }

@@ -1,16 +1,23 @@
+/**
+ * The file entries of a package. The header has one tag for each attribute (a column), with one
+ * value for each file; paths are stored as a base name and the index of a directory.
+ */
 import { decodeUtf8 } from '../../../src/bytes/text.js';
 import { OstrataError } from '../../../src/errors.js';
 import { lossyText, type RpmHeader } from './header.js';
 import { Tag } from './tags.js';
 
-/** Longer than any path Linux accepts (4096); bounds what a header of long directory names and many files can unfold to. */
+/**
+ * Longer than any path that Linux accepts (4096). Bounds what a small header with long directory
+ * names and many files can unfold to.
+ */
 const MAX_PATH_BYTES = 1 << 16;
 
 /** What became of a file on installation (rpm's rpmfileState_e), by its number in the database. */
 const STATES = ['normal', 'replaced', 'not-installed', 'net-shared', 'wrong-color'] as const;
 export type FileState = (typeof STATES)[number] | 'missing';
 
-/** Hash names by OpenPGP number, as FILEDIGESTALGO stores them (RFC 9580 9.5). */
+/** Names of hash algorithms by OpenPGP number (RFC 9580, 9.5), which FILEDIGESTALGO stores. */
 const DIGEST_ALGORITHMS: Readonly<Record<number, string>> = {
   1: 'md5',
   2: 'sha1',
@@ -22,6 +29,7 @@ const DIGEST_ALGORITHMS: Readonly<Record<number, string>> = {
   12: 'sha3-256',
   14: 'sha3-512',
 };
+/** Packages without FILEDIGESTALGO have MD5 digests. */
 const MD5 = 1;
 
 /** Bits of {@link RpmFile.flags} (rpm's rpmfileAttrs_e). */
@@ -39,103 +47,137 @@ export const FileFlag = {
 
 /** One file entry of a package. */
 export interface RpmFile {
-  /** The path as text; undefined where it is not valid UTF-8. */
+  /** The path as text; undefined if it is not valid UTF-8. */
   readonly path: string | undefined;
-  /** The path as the header has it, byte for byte. A new array on every access. */
+  /** The path exactly as the header has it. A new array on every access. */
   readonly pathBytes: Uint8Array;
-  /** Bytes, as packaged; for a symlink the length of its target, for a directory whatever the build host said. */
+  /**
+   * Bytes, as packaged: for a symlink the length of its target, for a directory what the build host
+   * said.
+   */
   readonly size: number;
   /** `st_mode` with its type bits. */
   readonly mode: number;
-  /** Hex digest of the content; empty where there is none (not a regular file, ghosts). */
+  /** Hex digest of the content; empty for ghosts and for everything but regular files. */
   readonly digest: string;
-  /** What {@link digest} was made with, e.g. `sha256`; `unknown-N` for an OpenPGP number N this table does not have. */
+  /**
+   * Algorithm of {@link digest}, e.g. `sha256`; `unknown-N` for an OpenPGP number N that has no
+   * name here.
+   */
   readonly digestAlgorithm: string;
   /** See {@link FileFlag}. */
   readonly flags: number;
   readonly user: string;
   readonly group: string;
-  /** Symlink target, byte for byte; empty for what is no symlink. A new array on every access. */
+  /** The exact bytes of a symlink's target; empty for other files. A new array on every access. */
   readonly linkTo: Uint8Array;
   /** Seconds since 1970, as packaged. */
   readonly mtime: number;
   readonly state: FileState;
-  /** Owned, but not part of the package's payload: created at run time. */
+  /** The package owns the file but does not contain it: it is created at run time. */
   readonly isGhost: boolean;
-  /** Whether rpm counts the file as installed and this package's (`rpm -qf`): not replaced, excluded or of the wrong colour. */
+  /**
+   * Whether `rpm -qf` counts the file as this package's: it was not replaced, excluded or of the
+   * wrong color.
+   */
   readonly isInstalled: boolean;
 }
 
-/** The file entries of `header` in its order; decoded as they are asked for. Throws `CORRUPT` where lists do not match. */
+/**
+ * Yields the file entries of `header` in its order, each decoded when it is asked for. Throws
+ * `CORRUPT` if the columns have different lengths, `LIMIT` for a path that is too long.
+ */
 export function* readFiles(header: RpmHeader): Generator<RpmFile> {
   const paths = pathsOf(header);
-  const count = paths.count;
-  if (count === 0) {
+  if (paths.count === 0) {
     return;
   }
-  const column = <T>(tag: number, values: readonly T[] | undefined): readonly T[] | undefined => {
-    if (values !== undefined && values.length !== count) {
-      throw new OstrataError(
-        'CORRUPT',
-        `rpm header: tag ${tag}: ${values.length} values for ${count} files`,
-      );
-    }
-    return values;
-  };
-  const numbers = (tag: number) => column(tag, header.numbers(tag));
-  const strings = (tag: number) => column(tag, header.byteStrings(tag));
-  const sizes = numbers(Tag.LONGFILESIZES) ?? numbers(Tag.FILESIZES);
-  const modes = numbers(Tag.FILEMODES);
-  const mtimes = numbers(Tag.FILEMTIMES);
-  const flags = numbers(Tag.FILEFLAGS);
-  const states = numbers(Tag.FILESTATES);
-  const digests = strings(Tag.FILEDIGESTS);
-  const links = strings(Tag.FILELINKTOS);
-  const users = strings(Tag.FILEUSERNAME);
-  const groups = strings(Tag.FILEGROUPNAME);
-  const algorithm = header.number(Tag.FILEDIGESTALGO) ?? MD5;
-  const digestAlgorithm = DIGEST_ALGORITHMS[algorithm] ?? `unknown-${algorithm}`;
-  for (let i = 0; i < count; i++) {
-    yield new DecodedRpmFile(paths.at(i), links?.[i] ?? '', {
-      size: sizes?.[i] ?? 0,
-      mode: modes?.[i] ?? 0,
-      digest: digests?.[i] ?? '',
-      digestAlgorithm,
-      flags: flags?.[i] ?? 0,
-      user: lossyName(users?.[i] ?? ''),
-      group: lossyName(groups?.[i] ?? ''),
-      mtime: mtimes?.[i] ?? 0,
-      state: fileState(states?.[i]),
-    });
+
+  const columns = new FileColumns(header, paths.count);
+  for (let i = 0; i < paths.count; i++) {
+    yield new DecodedRpmFile(paths.at(i), columns, i);
   }
 }
 
-/** By its number in the database; undefined where the package has no states. */
+/** The values of every attribute; undefined for a column that the header does not have. */
+class FileColumns {
+  readonly sizes: readonly number[] | undefined;
+  readonly modes: readonly number[] | undefined;
+  readonly mtimes: readonly number[] | undefined;
+  readonly flags: readonly number[] | undefined;
+  readonly states: readonly number[] | undefined;
+  readonly digests: readonly string[] | undefined;
+  readonly digestAlgorithm: string;
+  readonly links: readonly string[] | undefined;
+  readonly users: readonly string[] | undefined;
+  readonly groups: readonly string[] | undefined;
+
+  constructor(header: RpmHeader, count: number) {
+    const numbers = (tag: number) => checkLength(tag, header.numbers(tag), count);
+    const strings = (tag: number) => checkLength(tag, header.byteStrings(tag), count);
+    this.sizes = numbers(Tag.LONGFILESIZES) ?? numbers(Tag.FILESIZES);
+    this.modes = numbers(Tag.FILEMODES);
+    this.mtimes = numbers(Tag.FILEMTIMES);
+    this.flags = numbers(Tag.FILEFLAGS);
+    this.states = numbers(Tag.FILESTATES);
+    this.digests = strings(Tag.FILEDIGESTS);
+    this.links = strings(Tag.FILELINKTOS);
+    this.users = strings(Tag.FILEUSERNAME);
+    this.groups = strings(Tag.FILEGROUPNAME);
+    const algorithm = header.number(Tag.FILEDIGESTALGO) ?? MD5;
+    this.digestAlgorithm = DIGEST_ALGORITHMS[algorithm] ?? `unknown-${algorithm}`;
+  }
+}
+
+function checkLength<T>(
+  tag: number,
+  column: readonly T[] | undefined,
+  count: number,
+): readonly T[] | undefined {
+  if (column !== undefined && column.length !== count) {
+    throw new OstrataError(
+      'CORRUPT',
+      `rpm header: tag ${tag}: ${column.length} values for ${count} files`,
+    );
+  }
+  return column;
+}
+
+/** Returns the name of a state in the database; a package without states has normal files. */
 export function fileState(state = 0): FileState {
   return STATES[state] ?? 'missing';
 }
 
+/** Whether a file in this state is the package's own; see {@link RpmFile.isInstalled}. */
 export function isInstalled(state: FileState): boolean {
   return state === 'normal' || state === 'net-shared';
 }
 
-/** The paths of a package's files, one character per byte, in the header's order. */
-export interface FilePaths {
+/** The paths of a package's files in the header's order, with one character per byte. */
+interface FilePaths {
   readonly count: number;
-  /** The last component, or the whole path where the header has no directories (rpm 3). */
+  /** Returns the base name, or the whole path if the header has no directories (rpm 3). */
   base(i: number): string;
+  /**
+   * Returns the path. Throws `CORRUPT` for a directory that does not exist, `LIMIT` if the path is
+   * too long.
+   */
   at(i: number): string;
 }
 
-/** File names, stored as directory index and base name (rpm 4) or as whole paths (OLDFILENAMES, rpm 3). */
+/**
+ * Returns paths that are stored as directory index and base name (rpm 4) or in one piece
+ * (OLDFILENAMES, rpm 3).
+ */
 export function pathsOf(header: RpmHeader): FilePaths {
   const bases = header.byteStrings(Tag.BASENAMES);
   if (bases === undefined) {
-    const whole = header.byteStrings(Tag.OLDFILENAMES) ?? [];
-    const at = (i: number) => checkLength(whole[i] as string);
-    return { count: whole.length, base: at, at };
+    const paths = header.byteStrings(Tag.OLDFILENAMES) ?? [];
+    const at = (i: number) => boundedPath(paths[i] ?? '');
+    return { count: paths.length, base: at, at };
   }
-  const dirs = header.byteStrings(Tag.DIRNAMES) ?? [];
+
+  const directories = header.byteStrings(Tag.DIRNAMES) ?? [];
   const indexes = header.numbers(Tag.DIRINDEXES) ?? [];
   if (indexes.length !== bases.length) {
     throw new OstrataError(
@@ -143,20 +185,22 @@ export function pathsOf(header: RpmHeader): FilePaths {
       `rpm header: ${indexes.length} directory indexes for ${bases.length} files`,
     );
   }
+  const base = (i: number) => bases[i] ?? '';
   const at = (i: number) => {
-    const dir = dirs[indexes[i] as number];
-    if (dir === undefined) {
+    const index = indexes[i] ?? 0;
+    const directory = directories[index];
+    if (directory === undefined) {
       throw new OstrataError(
         'CORRUPT',
-        `rpm header: file ${i}: directory ${indexes[i]} of ${dirs.length}`,
+        `rpm header: file ${i}: directory ${index} of ${directories.length}`,
       );
     }
-    return checkLength(dir + bases[i]);
+    return boundedPath(directory + base(i));
   };
-  return { count: bases.length, base: (i) => bases[i] as string, at };
+  return { count: bases.length, base, at };
 }
 
-function checkLength(path: string): string {
+function boundedPath(path: string): string {
   if (path.length > MAX_PATH_BYTES) {
     throw new OstrataError(
       'LIMIT',
@@ -166,10 +210,8 @@ function checkLength(path: string): string {
   return path;
 }
 
-type Attributes = Omit<RpmFile, 'path' | 'pathBytes' | 'linkTo' | 'isGhost' | 'isInstalled'>;
-
 class DecodedRpmFile implements RpmFile {
-  /** One character per byte, as {@link #link}. */
+  /** With one character per byte, like {@link #link}. */
   readonly #path: string;
   readonly #link: string;
   readonly size: number;
@@ -182,18 +224,18 @@ class DecodedRpmFile implements RpmFile {
   readonly mtime: number;
   readonly state: FileState;
 
-  constructor(path: string, link: string, attributes: Attributes) {
+  constructor(path: string, columns: FileColumns, i: number) {
     this.#path = path;
-    this.#link = link;
-    this.size = attributes.size;
-    this.mode = attributes.mode;
-    this.digest = attributes.digest;
-    this.digestAlgorithm = attributes.digestAlgorithm;
-    this.flags = attributes.flags;
-    this.user = attributes.user;
-    this.group = attributes.group;
-    this.mtime = attributes.mtime;
-    this.state = attributes.state;
+    this.#link = columns.links?.[i] ?? '';
+    this.size = columns.sizes?.[i] ?? 0;
+    this.mode = columns.modes?.[i] ?? 0;
+    this.digest = columns.digests?.[i] ?? '';
+    this.digestAlgorithm = columns.digestAlgorithm;
+    this.flags = columns.flags?.[i] ?? 0;
+    this.user = lossyName(columns.users?.[i] ?? '');
+    this.group = lossyName(columns.groups?.[i] ?? '');
+    this.mtime = columns.mtimes?.[i] ?? 0;
+    this.state = fileState(columns.states?.[i]);
   }
 
   get path(): string | undefined {
@@ -215,7 +257,7 @@ class DecodedRpmFile implements RpmFile {
 
 const NON_ASCII = /[^\0-\x7f]/;
 
-/** The text of a name given with one character per byte; U+FFFD for what is not UTF-8. */
+/** Decodes a name with one character per byte; bytes that are not UTF-8 become U+FFFD. */
 function lossyName(name: string): string {
   return NON_ASCII.test(name) ? lossyText(Buffer.from(name, 'latin1')) : name;
 }

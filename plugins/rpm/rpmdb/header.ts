@@ -1,14 +1,16 @@
 /**
- * The rpm header ("header blob") as the package database stores it: without the 8-byte magic and version of a .rpm file.
- * Spec: https://rpm-software-management.github.io/rpm/manual/format_header.html; the region rules are those of
- * rpm's lib/header.c (hdrblobInit, hdrblobImport).
+ * The rpm header ("header blob") as the package database stores it: without the 8-byte magic and
+ * version of a .rpm file. Spec:
+ * https://rpm-software-management.github.io/rpm/manual/format_header.html; the region rules are
+ * those of rpm's lib/header.c (hdrblobInit, hdrblobImport).
  *
  *   u32 index count il, u32 data length dl, il index entries of 16 bytes (u32 tag, u32 type, i32 offset, u32 count),
  *   dl bytes of data. All integers are big-endian; offsets count from the start of the data.
  *
- * A first entry of tag 62 or 63 opens a region: its offset points to a 16-byte trailer in the data whose own offset is
- * minus 16 times the number of index entries that belong to the region (what was built and signed). Entries after the
- * region ("dribbles": install time, file states, ...) were added on installation and override entries of the region.
+ * A first entry of tag 62 or 63 opens a region: its offset points to a 16-byte trailer in the data
+ * whose own offset is minus 16 times the number of index entries that belong to the region (what
+ * was built and signed). Entries after the region ("dribbles": install time, file states, ...) were
+ * added on installation and override entries of the region.
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
@@ -47,7 +49,10 @@ interface IndexEntry {
   readonly count: number;
 }
 
-/** One rpm header: typed access by tag. Entries are decoded when asked for; a broken one throws `CORRUPT` then. */
+/**
+ * One rpm header: typed access by tag. Entries are decoded when asked for; a broken one throws
+ * `CORRUPT` then.
+ */
 export class RpmHeader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -64,7 +69,10 @@ export class RpmHeader {
     this.#index = index;
   }
 
-  /** Reads the index and checks counts, bounds and the region; `bytes` is kept, not copied. Throws `CORRUPT` or `LIMIT`. */
+  /**
+   * Reads the index and checks counts, bounds and the region; `bytes` is kept, not copied. Throws
+   * `CORRUPT` or `LIMIT`.
+   */
   static parse(bytes: Uint8Array): RpmHeader {
     const cursor = new Cursor(bytes, 'rpm header');
     const entries = cursor.u32();
@@ -127,7 +135,10 @@ export class RpmHeader {
     return this.#entry(tag)?.type;
   }
 
-  /** Integers of `tag`, unsigned; undefined where the header has none. 64-bit values beyond 2^53 throw `LIMIT`. */
+  /**
+   * Integers of `tag`, unsigned; undefined where the header has none. 64-bit values beyond 2^53
+   * throw `LIMIT`.
+   */
   numbers(tag: number): readonly number[] | undefined {
     const entry = this.#entry(tag);
     if (entry === undefined) {
@@ -168,7 +179,10 @@ export class RpmHeader {
     return this.numbers(tag)?.[0];
   }
 
-  /** Raw strings of `tag` without their NULs (a translated string: one per locale, the untranslated one first). Views. */
+  /**
+   * Raw strings of `tag` without their NULs (a translated string: one per locale, the untranslated
+   * one first). Views.
+   */
   strings(tag: number): readonly Uint8Array[] | undefined {
     const entry = this.#entry(tag);
     if (entry === undefined) {
@@ -181,7 +195,10 @@ export class RpmHeader {
     }
     return values;
   }
-  /** {@link strings} with one character per byte (Latin-1): exact for any bytes, and ten times as fast for long lists. */
+  /**
+   * {@link strings} with one character per byte (Latin-1): exact for any bytes, and ten times as
+   * fast for long lists.
+   */
   byteStrings(tag: number): readonly string[] | undefined {
     const entry = this.#entry(tag);
     if (entry === undefined) {
@@ -191,7 +208,8 @@ export class RpmHeader {
       return this.strings(tag)?.map(byteString);
     }
     this.#stringElements(tag, entry);
-    // What follows the strings is cut off; what lies between them and the next entry is no more than padding.
+    // What follows the strings is cut off; what lies between them and the next entry is no more
+    // than padding.
     const values = byteString(
       this.#bytes.subarray(entry.start, this.#nextStart(entry.start)),
     ).split('\0', entry.count + 1);
@@ -274,7 +292,10 @@ export class RpmHeader {
   }
 }
 
-/** How many index entries belong to the region, the region's own among them; 0 where the header has none (rpm before 4). */
+/**
+ * How many index entries belong to the region, the region's own among them; 0 where the header has
+ * none (rpm before 4).
+ */
 function readRegion(
   cursor: Cursor,
   entries: number,

@@ -1,6 +1,7 @@
 /**
- * Reads RPM package databases of every format: `import { openRpmdbAt } from 'ostrata/rpmdb'`. From a path of this machine
- * (openRpmdbAt), from a tree (openTreeRpmdb: a folder, an ostree commit, an image), or from bytes (openRpmdb).
+ * Reads RPM package databases of every format: `import { openRpmdbAt } from 'ostrata/rpmdb'`. A
+ * database is opened from a path of this machine (openRpmdbAt), from a tree such as a folder, an
+ * ostree commit or an image (openTreeRpmdb), or from bytes (openRpmdb).
  */
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';

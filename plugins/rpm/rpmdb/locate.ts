@@ -1,17 +1,27 @@
+/** Where a tree keeps its package database. */
 import { posix } from 'node:path';
 import { OstrataError } from '../../../src/errors.js';
 import type { LookupTree, PathLookup } from '../../../src/tree/lookup.js';
 import type { RegularFile, TreePath } from '../../../src/tree/tree.js';
 import { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
 
-/** Where distributions keep the database, most recent convention first; on most systems the others are symlinks to one. */
+/**
+ * Directories in which distributions keep the database, the newest convention first. Most systems
+ * link the others to one.
+ */
 const DIRECTORIES = ['/usr/lib/sysimage/rpm', '/usr/share/rpm', '/var/lib/rpm'];
-/** rpm-ostree's copy of the base commit's database: the same packages again, so only where there is no other. */
+/**
+ * rpm-ostree's copy of the database of the base commit. It has the same packages again, so it is
+ * only the last resort.
+ */
 const FALLBACK_DIRECTORY = '/usr/lib/sysimage/rpm-ostree-base-db';
-/** Most recent format first: a converted database may have left its predecessor behind. */
+/**
+ * File names of the database, the newest format first: a converted database may have left its
+ * predecessor behind.
+ */
 const DATABASES = ['rpmdb.sqlite', 'Packages.db', 'Packages'];
 
-/** Where a tree's package database lies. Paths are resolved: no component is a symlink. */
+/** Where a tree's package database lies. No directory in these paths is a symlink. */
 export interface RpmdbLocation {
   readonly database: TreePath;
   readonly wal?: TreePath | undefined;
@@ -24,69 +34,87 @@ export interface LocatedRpmdb extends Rpmdb {
 }
 
 /**
- * Finds the package database of a tree; undefined where it has none. An empty file counts only where there is nothing
- * else (rpm leaves some behind). `directory` is looked into instead of the usual places, like rpm's `--dbpath`. No I/O
- * but that of `files`.
+ * Finds the package database of a tree; returns undefined if there is none. An empty file counts
+ * only if there is no other: rpm leaves some behind. Does no I/O except through `files`.
+ * @param directory where to look instead of the usual directories, like rpm's `--dbpath`
  */
 export function findRpmdb(files: PathLookup, directory?: string): RpmdbLocation | undefined {
-  const places = directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
-  const found = places.flatMap((place) =>
-    DATABASES.flatMap((name) => regularFile(files, `${place}/${name}`) ?? []),
-  );
+  const found: RegularFile[] = [];
+  for (const parent of directoriesToSearch(directory)) {
+    for (const name of DATABASES) {
+      const file = regularFile(files, `${parent}/${name}`);
+      if (file !== undefined) {
+        found.push(file);
+      }
+    }
+  }
   const database = found.find((file) => file.size > 0) ?? found[0];
   return database && locationOf(files, database.path);
 }
 
-/** All that findRpmdb looks for: what has to be there of a tree that is not whole. */
+/**
+ * Returns every path at which {@link findRpmdb} looks: a partial tree must have them.
+ * @param directory see there
+ */
 export function rpmdbPaths(directory?: string): TreePath[] {
-  const places = directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
-  const files = DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-journal`]);
-  return places.flatMap((place) =>
-    files.map((file) => posix.resolve('/', place, file) as TreePath),
+  const names = DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-journal`]);
+  return directoriesToSearch(directory).flatMap((parent) =>
+    names.map((name): TreePath => {
+      const path = posix.resolve('/', parent, name);
+      return `/${posix.relative('/', path)}`;
+    }),
   );
 }
 
-/** A database file and what lies beside it. @param database resolved */
-export function locationOf(files: PathLookup, database: TreePath): RpmdbLocation {
-  const wal = regularFile(files, `${database}-wal`);
-  const journal = regularFile(files, `${database}-journal`);
-  return { database, ...(wal && { wal: wal.path }), ...(journal && { journal: journal.path }) };
+function directoriesToSearch(directory: string | undefined): readonly string[] {
+  return directory === undefined ? [...DIRECTORIES, FALLBACK_DIRECTORY] : [directory];
 }
 
-/** All bytes of the database at `location`. @param root what its paths begin with in messages */
+/** Returns the location of a database file and of what lies beside it. */
+export function locationOf(files: PathLookup, database: TreePath): RpmdbLocation {
+  return {
+    database,
+    wal: regularFile(files, `${database}-wal`)?.path,
+    journal: regularFile(files, `${database}-journal`)?.path,
+  };
+}
+
+/** Reads the database at `location`. @param root what its paths begin with in messages */
 export async function readRpmdbFiles(
   tree: LookupTree,
   location: RpmdbLocation,
   root = '',
 ): Promise<RpmdbFiles> {
-  const whole = async (path: TreePath | undefined) => path && tree.bytes(path);
+  const { database, wal, journal } = location;
   return {
-    name: `${root}${location.database}`,
-    database: await tree.bytes(location.database),
-    wal: await whole(location.wal),
-    journal: await whole(location.journal),
+    name: `${root}${database}`,
+    database: await tree.bytes(database),
+    wal: wal && (await tree.bytes(wal)),
+    journal: journal && (await tree.bytes(journal)),
   };
 }
 
 /**
- * Opens the package database of a tree: a folder, an ostree commit, an image. Throws `NOT_FOUND` where there is none, and
- * as openRpmdb does. @param directory see findRpmdb
+ * Opens the package database of a tree: of a folder, an ostree commit or an image. Throws
+ * `NOT_FOUND` if there is none, and what openRpmdb throws.
+ * @param directory where to look instead of the usual directories, like rpm's `--dbpath`
  */
 export async function openTreeRpmdb(tree: LookupTree, directory?: string): Promise<LocatedRpmdb> {
   const location = requireRpmdb(tree, directory);
-  return { ...(await openRpmdb(await readRpmdbFiles(tree, location))), location };
+  const files = await readRpmdbFiles(tree, location);
+  return { ...(await openRpmdb(files)), location };
 }
 
-/** {@link findRpmdb}, `NOT_FOUND` where there is none. */
+/** Like {@link findRpmdb}, but throws `NOT_FOUND` if there is no database. */
 export function requireRpmdb(tree: LookupTree, directory?: string): RpmdbLocation {
   const location = findRpmdb(tree.files, directory);
   if (location !== undefined) {
     return location;
   }
-  const places = directory ?? `any of ${DIRECTORIES.join(', ')}`;
+  const searched = directory ?? `any of ${DIRECTORIES.join(', ')}`;
   throw new OstrataError(
     'NOT_FOUND',
-    `${tree.name}: no package database (${DATABASES.join(', ')}) in ${places}`,
+    `${tree.name}: no package database (${DATABASES.join(', ')}) in ${searched}`,
   );
 }
 

@@ -1,10 +1,11 @@
-/** Where an ostree-shaped tree keeps what packages install elsewhere, as rpm-ostree moves it. */
+/** Where an ostree-shaped tree keeps what packages install elsewhere; rpm-ostree moves it there. */
 
+/** One rule, in both directions. Replacements are those of `String.replace`. */
 interface Move {
+  /** Matches the path that the package names. */
   readonly installed: RegExp;
-  /** Replacement for {@link installed}. */
   readonly moved: string;
-  /** The way back. */
+  /** Matches the path in the tree. */
   readonly found: RegExp;
   readonly origin: string;
 }
@@ -17,7 +18,7 @@ const MOVES: readonly Move[] = [
     found: /^\/usr\/etc\/(.*)$/s,
     origin: '/etc/$1',
   },
-  // The kernel and what belongs to it: /boot/vmlinuz-KVER is usr/lib/modules/KVER/vmlinuz.
+  // The kernel and its files: /boot/vmlinuz-KVER is usr/lib/modules/KVER/vmlinuz.
   {
     installed: /^\/boot\/(vmlinuz|config|System\.map|symvers\.gz|symvers\.xz)-(.+)$/,
     moved: '/usr/lib/modules/$2/$1',
@@ -30,7 +31,7 @@ const MOVES: readonly Move[] = [
     found: /^\/usr\/lib\/modules\/([^/]+)\/\.vmlinuz\.hmac$/,
     origin: '/boot/.vmlinuz-$1.hmac',
   },
-  // What a package puts below /boot otherwise, and into /opt and /var/lib.
+  // Everything else in /boot, and files in /opt and /var/lib.
   {
     installed: /^\/boot\/(.*)$/s,
     moved: '/usr/lib/ostree-boot/$1',
@@ -51,16 +52,17 @@ const MOVES: readonly Move[] = [
   },
 ];
 
-/** Where a file that is installed as `path` may lie instead, likeliest first. */
+/**
+ * Returns where a file that a package installs as `path` may lie instead, the likeliest place
+ * first.
+ */
 export function movedPaths(path: string): string[] {
-  return MOVES.filter(({ installed }) => installed.test(path)).map(({ installed, moved }) =>
-    path.replace(installed, moved),
-  );
+  const moves = MOVES.filter(({ installed }) => installed.test(path));
+  return moves.map(({ installed, moved }) => path.replace(installed, moved));
 }
 
-/** What a file that lies at `path` may be installed as. */
+/** Returns the paths that packages may name for a file that lies at `path`. */
 export function originalPaths(path: string): string[] {
-  return MOVES.filter(({ found }) => found.test(path)).map(({ found, origin }) =>
-    path.replace(found, origin),
-  );
+  const moves = MOVES.filter(({ found }) => found.test(path));
+  return moves.map(({ found, origin }) => path.replace(found, origin));
 }

@@ -1,6 +1,6 @@
 /**
- * The ndb backend of rpm (`Packages.db`, the default of openSUSE). No spec but rpm's lib/backend/ndb/rpmpkg.c.
- * All integers are little-endian u32.
+ * The ndb backend of rpm (`Packages.db`, the default of openSUSE). The only specification is rpm's
+ * source file lib/backend/ndb/rpmpkg.c. All integers are little-endian u32.
  *
  *   header (32 bytes): magic `RpmP`, version 0, generation, slot pages, next package number, 12 bytes unused
  *   slots (16 bytes each, from offset 32 to the end of the last 4 KiB slot page): magic `Slot`, package number,
@@ -16,6 +16,8 @@ const SLOT_MAGIC = 0x746f6c53; // Slot
 const BLOB_START_MAGIC = 0x53626c42; // BlbS
 const BLOB_END_MAGIC = 0x45626c42; // BlbE
 const VERSION = 0;
+/** Block offset of a slot that is not in use. */
+const FREE_SLOT = 0;
 
 const HEADER_SIZE = 32;
 const SLOT_PAGE_SIZE = 4096;
@@ -33,20 +35,23 @@ interface Slot {
   readonly count: number;
 }
 
-/** Opens the image of a `Packages.db`; reads its slots. Throws `CORRUPT`. */
+/** Opens the content of a `Packages.db` and reads its slots. Throws `CORRUPT`. */
 export function openNdb(database: Uint8Array): Backend {
   const slots = readSlots(database);
   return { name: 'ndb', records: () => readBlobs(database, slots) };
 }
 
-/** The slots in use, by ascending package number; checked to lie in the file and not to overlap. */
+/**
+ * Returns the slots in use by ascending package number. Throws if one lies outside the file or
+ * overlaps another.
+ */
 function readSlots(database: Uint8Array): Slot[] {
   const cursor = new Cursor(database, WHAT, NDB_MAGIC.length);
   const version = cursor.u32(true);
   if (version !== VERSION) {
     throw cursor.error(`version ${version}, expected ${VERSION}`, 4);
   }
-  cursor.u32(true); // the generation is for writers
+  cursor.u32(true); // generation, for writers
   const slotPages = cursor.u32(true);
   if (slotPages < 1 || slotPages * SLOT_PAGE_SIZE > database.length) {
     throw cursor.error(
@@ -54,34 +59,48 @@ function readSlots(database: Uint8Array): Slot[] {
       12,
     );
   }
-  const firstBlock = (slotPages * SLOT_PAGE_SIZE) / BLOCK_SIZE;
+
+  const slotsEnd = slotPages * SLOT_PAGE_SIZE;
   const slots: Slot[] = [];
-  for (let at = HEADER_SIZE; at < slotPages * SLOT_PAGE_SIZE; at += SLOT_SIZE) {
-    cursor.seek(at);
-    if (cursor.u32(true) !== SLOT_MAGIC) {
-      throw cursor.error('no slot magic', at);
+  for (let at = HEADER_SIZE; at < slotsEnd; at += SLOT_SIZE) {
+    const slot = readSlot(cursor.seek(at));
+    if (slot.offset !== FREE_SLOT) {
+      checkSlot(slot, cursor, at, slotsEnd / BLOCK_SIZE);
+      slots.push(slot);
     }
-    const slot = { number: cursor.u32(true), offset: cursor.u32(true), count: cursor.u32(true) };
-    if (slot.offset === 0) {
-      continue;
-    }
-    if (slot.number === 0) {
-      throw cursor.error('slot in use without package number', at);
-    }
-    if (slot.offset < firstBlock || (slot.offset + slot.count) * BLOCK_SIZE > database.length) {
-      throw cursor.error(
-        `package ${slot.number}: blocks ${slot.offset} to ${slot.offset + slot.count} ` +
-          `of a file with blobs in ${firstBlock} to ${Math.floor(database.length / BLOCK_SIZE)}`,
-        at,
-      );
-    }
-    slots.push(slot);
   }
   checkNoOverlap(slots, cursor);
   return slots.sort((a, b) => a.number - b.number);
 }
 
-/** Blobs that lie in each other would let a small file unfold to a huge one. */
+function readSlot(cursor: Cursor): Slot {
+  const at = cursor.offset;
+  if (cursor.u32(true) !== SLOT_MAGIC) {
+    throw cursor.error('no slot magic', at);
+  }
+  const number = cursor.u32(true);
+  const offset = cursor.u32(true);
+  const count = cursor.u32(true);
+  return { number, offset, count };
+}
+
+/** @param firstBlock the first block after the slots */
+function checkSlot(slot: Slot, cursor: Cursor, at: number, firstBlock: number): void {
+  if (slot.number === 0) {
+    throw cursor.error('slot in use without package number', at);
+  }
+  const end = slot.offset + slot.count;
+  const fileSize = cursor.bytes.length;
+  if (slot.offset < firstBlock || end * BLOCK_SIZE > fileSize) {
+    throw cursor.error(
+      `package ${slot.number}: blocks ${slot.offset} to ${end} ` +
+        `of a file with blobs in ${firstBlock} to ${Math.floor(fileSize / BLOCK_SIZE)}`,
+      at,
+    );
+  }
+}
+
+/** Sorts the slots by offset. Blobs that overlap would let a small file unfold to a huge one. */
 function checkNoOverlap(slots: Slot[], cursor: Cursor): void {
   slots.sort((a, b) => a.offset - b.offset);
   const numbers = new Set<number>();
@@ -112,7 +131,7 @@ function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
   }
   const number = cursor.u32(true);
   if (number !== slot.number) {
-    throw cursor.error(`the blob is of package ${number}`, start);
+    throw cursor.error(`the blob belongs to package ${number}`, start);
   }
   cursor.u32(true); // generation
   const length = cursor.u32(true);
@@ -121,12 +140,14 @@ function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
     throw cursor.error(`blob of ${length} bytes in ${slot.count} blocks`, start);
   }
   const bytes = cursor.take(length);
+
   const tail = start + blocks * BLOCK_SIZE - BLOB_TAIL_SIZE;
   cursor.seek(tail);
   const expected = cursor.u32(true);
   if (cursor.u32(true) !== length || cursor.u32(true) !== BLOB_END_MAGIC) {
     throw cursor.error('no blob tail', tail);
   }
+
   const actual = adler32(database.subarray(start, tail));
   if (actual !== expected) {
     throw cursor.error(`checksum ${actual.toString(16)}, expected ${expected.toString(16)}`, tail);
@@ -134,21 +155,22 @@ function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
   return bytes;
 }
 
-/** RFC 1950 section 8. */
-export function adler32(bytes: Uint8Array): number {
-  const modulus = 65521;
-  /** As many additions as cannot exceed 2^32 before the modulus is taken (zlib's NMAX). */
-  const batch = 5552;
+/** The checksum of RFC 1950, section 8.2. */
+function adler32(bytes: Uint8Array): number {
   let a = 1;
   let b = 0;
-  for (let i = 0; i < bytes.length; ) {
-    const end = Math.min(i + batch, bytes.length);
-    for (; i < end; i++) {
-      a += bytes[i] as number;
+  for (let start = 0; start < bytes.length; start += ADLER_BATCH) {
+    const end = Math.min(start + ADLER_BATCH, bytes.length);
+    for (let i = start; i < end; i++) {
+      a += bytes[i] ?? 0;
       b += a;
     }
-    a %= modulus;
-    b %= modulus;
+    a %= ADLER_MODULUS;
+    b %= ADLER_MODULUS;
   }
   return ((b << 16) | a) >>> 0;
 }
+
+const ADLER_MODULUS = 65521;
+/** After this many additions the sums are still below 2^32 (zlib's NMAX). */
+const ADLER_BATCH = 5552;

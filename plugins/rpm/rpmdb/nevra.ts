@@ -1,6 +1,9 @@
+/** Names of packages with epoch, version, release and architecture, and how rpm orders versions. */
 import { compareUtf8 } from '../../../src/bytes/text.js';
 
-/** Name, epoch, version, release and architecture of a package; a `gpg-pubkey` has no architecture. */
+/**
+ * Name, epoch, version, release and architecture of a package; a `gpg-pubkey` has no architecture.
+ */
 export interface Nevra {
   readonly name: string;
   readonly epoch?: number | undefined;
@@ -9,62 +12,79 @@ export interface Nevra {
   readonly arch?: string | undefined;
 }
 
-/** `[epoch:]version-release`, the epoch where there is one (0 too), as rpm's EVR tag. */
+/** Returns `[epoch:]version-release` like rpm's EVR tag; the epoch 0 is written, too. */
 export function formatEvr({ epoch, version, release }: Nevra): string {
   return `${epoch === undefined ? '' : `${epoch}:`}${version}-${release}`;
 }
 
-/** `name-[epoch:]version-release[.arch]`, as rpm's NEVRA tag. */
+/** Returns `name-[epoch:]version-release[.arch]` like rpm's NEVRA tag. */
 export function formatNevra(nevra: Nevra): string {
   return `${nevra.name}-${formatEvr(nevra)}${nevra.arch === undefined ? '' : `.${nevra.arch}`}`;
 }
 
-/** The name in `name-version-release.src.rpm` (or `.nosrc.rpm`); undefined where the text is not of that form. */
+/**
+ * Returns the name in `name-version-release.src.rpm` (or `.nosrc.rpm`), or undefined if the text
+ * has another form.
+ */
 export function sourceNameOf(sourceRpm: string): string | undefined {
   return /^(.+)-[^-]+-[^-]+\.(?:no)?src\.rpm$/s.exec(sourceRpm)?.[1];
 }
 
 /**
- * Orders versions or releases as rpm does (rpmvercmp): runs of digits as numbers, runs of letters as text, digits above
- * letters, `~` below everything, `^` above the end and below the rest.
- * Spec: https://rpm-software-management.github.io/rpm/manual/dependencies.html#versioning
+ * Orders versions or releases as rpm does (rpmvercmp): runs of digits as numbers, runs of letters
+ * as text, digits above letters, `~` below everything, `^` above the end and below the rest. Spec:
+ * https://rpm-software-management.github.io/rpm/manual/dependencies.html#versioning
  */
 export function compareVersions(a: string, b: string): number {
-  const left = segments(a);
-  const right = segments(b);
-  for (let i = 0; ; i++) {
-    const x = left[i] ?? '';
-    const y = right[i] ?? '';
-    if (x === y) {
-      if (x === '') {
-        return 0;
-      }
-      continue;
+  const left = segmentsOf(a);
+  const right = segmentsOf(b);
+  const count = Math.max(left.length, right.length);
+  for (let i = 0; i < count; i++) {
+    const order = compareSegments(left[i] ?? END, right[i] ?? END);
+    if (order !== 0) {
+      return order;
     }
-    const difference = rank(x) - rank(y);
-    if (difference !== 0) {
-      return difference;
-    }
-    if (!isDigits(x)) {
-      return compareUtf8(x, y);
-    }
-    const [m, n] = [x.replace(/^0+/, ''), y.replace(/^0+/, '')];
-    if (m !== n) {
-      return m.length - n.length || compareUtf8(m, n);
-    }
+  }
+  return 0;
+}
+
+/** Stands for the end of a version. */
+const END = '';
+
+function segmentsOf(version: string): readonly string[] {
+  return version.match(/\d+|[A-Za-z]+|[~^]/g) ?? [];
+}
+
+function compareSegments(a: string, b: string): number {
+  const byKind = rank(a) - rank(b);
+  if (byKind !== 0) {
+    return byKind;
+  }
+  if (!isNumber(a)) {
+    return compareUtf8(a, b);
+  }
+  // A number may be too large for a JavaScript number.
+  const [digitsA, digitsB] = [withoutLeadingZeros(a), withoutLeadingZeros(b)];
+  return digitsA.length - digitsB.length || compareUtf8(digitsA, digitsB);
+}
+
+function rank(segment: string): number {
+  switch (segment) {
+    case '~':
+      return 0;
+    case END:
+      return 1;
+    case '^':
+      return 2;
+    default:
+      return isNumber(segment) ? 4 : 3;
   }
 }
-const segments = (version: string) => version.match(/\d+|[A-Za-z]+|[~^]/g) ?? [];
-const isDigits = (segment: string) => segment >= '0' && segment < ':';
-function rank(segment: string): number {
-  if (segment === '~') {
-    return 0;
-  }
-  if (segment === '') {
-    return 1;
-  }
-  if (segment === '^') {
-    return 2;
-  }
-  return isDigits(segment) ? 4 : 3;
+
+function isNumber(segment: string): boolean {
+  return /^\d/.test(segment);
+}
+
+function withoutLeadingZeros(digits: string): string {
+  return digits.replace(/^0+/, '');
 }

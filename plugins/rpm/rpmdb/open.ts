@@ -1,33 +1,43 @@
+/** Opens a package database from its bytes, whatever its format. */
 import { inContext, inContextAsync, OstrataError } from '../../../src/errors.js';
 import type { Backend } from './backend.js';
-import { detectBdb, openBdb } from './bdb.js';
+import { openBdb } from './bdb.js';
+import { detectBdb } from './bdb-metadata.js';
 import { NDB_MAGIC, openNdb } from './ndb.js';
 import { RpmPackage } from './package.js';
 import { openSqlite, SQLITE_MAGIC } from './sqlite.js';
 
 /** Far above the largest system seen (about 10,000); bounds a hostile database. */
 const MAX_PACKAGES = 1_000_000;
+/** How many bytes of an unknown file an error shows. */
+const SHOWN_BYTES = 16;
 
-/** The files of a package database, whole. They are never written to. */
+/** The whole content of the files of a package database. It is never written to. */
 export interface RpmdbFiles {
-  /** `rpmdb.sqlite`, `Packages.db` or `Packages`; recognised by its bytes. */
+  /** `rpmdb.sqlite`, `Packages.db` or `Packages`; recognized by its bytes. */
   readonly database: Uint8Array;
   /** `rpmdb.sqlite-wal`, if it exists: it may hold the newest packages. */
   readonly wal?: Uint8Array | undefined;
   /** `rpmdb.sqlite-journal`, if it exists. */
   readonly journal?: Uint8Array | undefined;
-  /** What it is called in errors, e.g. its path. */
+  /** What errors call the database, e.g. its path. */
   readonly name?: string | undefined;
 }
 
 /** An open package database. */
 export interface Rpmdb {
   readonly backend: Backend['name'];
-  /** All packages, in ascending package number; can be walked any number of times. Throws `CORRUPT` or `LIMIT`, naming the place. */
+  /**
+   * All packages, in ascending order of package numbers; can be walked any number of times. Throws
+   * `CORRUPT` or `LIMIT` and names the place.
+   */
   packages(): Iterable<RpmPackage>;
 }
 
-/** Opens a package database of any backend. Throws `CORRUPT` for what is none or broken, `UNSUPPORTED` for an interrupted one. */
+/**
+ * Opens a package database of any format. Throws `CORRUPT` if the bytes are not one or are damaged,
+ * `UNSUPPORTED` if its last transaction was interrupted or rpm never writes such a file.
+ */
 export async function openRpmdb(files: RpmdbFiles): Promise<Rpmdb> {
   const context = `reading rpmdb${files.name === undefined ? '' : ` ${files.name}`}`;
   const backend = await inContextAsync(context, () => openBackend(files));
@@ -44,20 +54,22 @@ async function openBackend({ database, wal, journal }: RpmdbFiles): Promise<Back
   if (startsWith(database, NDB_MAGIC)) {
     return openNdb(database);
   }
-  const bdb = detectBdb(database);
-  if (bdb === 'hash') {
-    return openBdb(database);
+  switch (detectBdb(database)) {
+    case 'hash':
+      return openBdb(database);
+    case 'btree':
+      throw new OstrataError('UNSUPPORTED', 'a bdb tree: rpm keeps packages in a bdb hash');
+    default:
+      throw notADatabase(database);
   }
-  if (bdb === 'btree') {
-    throw new OstrataError('UNSUPPORTED', 'a bdb tree: rpm keeps packages in a bdb hash');
+}
+
+function notADatabase(bytes: Uint8Array): OstrataError {
+  if (bytes.length === 0) {
+    return new OstrataError('CORRUPT', 'the file is empty');
   }
-  if (database.length === 0) {
-    throw new OstrataError('CORRUPT', 'the file is empty');
-  }
-  throw new OstrataError(
-    'CORRUPT',
-    `neither sqlite, ndb nor bdb: starts with ${hex(database.subarray(0, 16))}`,
-  );
+  const start = Buffer.from(bytes.subarray(0, SHOWN_BYTES)).toString('hex');
+  return new OstrataError('CORRUPT', `neither sqlite, ndb nor bdb: starts with ${start}`);
 }
 
 function* readPackages(backend: Backend, context: string): Generator<RpmPackage> {
@@ -81,7 +93,4 @@ function* readPackages(backend: Backend, context: string): Generator<RpmPackage>
 
 function startsWith(bytes: Uint8Array, magic: Uint8Array): boolean {
   return Buffer.compare(bytes.subarray(0, magic.length), magic) === 0;
-}
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

@@ -1,3 +1,4 @@
+/** Which packages own a path, like `rpm -qf`. */
 import { posix } from 'node:path';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
 import type { PathLookup } from '../../../src/tree/lookup.js';
@@ -7,63 +8,66 @@ import { originalPaths } from './moved.js';
 import type { RpmPackage } from './package.js';
 import { Tag } from './tags.js';
 
-/** Nothing on Linux has a longer path; bounds how deep looking for a directory goes. */
+/** Linux accepts no longer path; bounds how deep the search for a directory goes. */
 const PATH_MAX = 4096;
 
-/** Which packages own a path. */
+/** The packages that own a path. */
 export interface PathOwners {
-  /** As it was asked for. */
+  /** The path as the caller gave it. */
   readonly path: string;
-  /** By ascending package number; none: nobody owns it. */
+  /** By ascending package number; empty if nobody owns the path. */
   readonly owners: readonly RpmPackage[];
-  /** Where its packages install it, if that is another place: an ostree-shaped tree keeps it elsewhere. */
+  /** The path that the packages name, if an ostree-shaped tree keeps the file elsewhere. */
   readonly installedAs: string | undefined;
 }
 
 /**
- * The owners of `paths` by the packages of a tree, as `rpm -qf` answers: of files, directories and ghosts that are
- * installed, through symlinked directories. A path that is there, while the place from which ostree moved it is empty, is
- * asked for by that place too. Paths are taken from the root of the tree.
+ * Returns the owners of `paths` like `rpm -qf`: of files, directories and ghosts that are
+ * installed, also through symlinked directories. Paths are absolute or relative to the root of the
+ * tree. If packages name another path for what ostree moved to `path`, and nothing lies there, its
+ * owners count, too.
  */
 export function findOwners(
   packages: Iterable<RpmPackage>,
   files: PathLookup,
   paths: readonly string[],
 ): PathOwners[] {
-  const places = new Places(files);
+  const canonical = new CanonicalPaths(files);
   const wanted = new Map<string, RpmPackage[]>();
-  const ownersAt = (path: string): readonly RpmPackage[] => {
-    const place = places.of(path);
-    const owners = wanted.get(place) ?? [];
-    wanted.set(place, owners);
+  /** The list that `collectOwners` fills. */
+  const ownersOf = (path: string): readonly RpmPackage[] => {
+    const key = canonical.of(path);
+    const owners = wanted.get(key) ?? [];
+    wanted.set(key, owners);
     return owners;
   };
+
   const questions = paths.map((path) => {
     const absolute = posix.resolve('/', path);
-    const origins = files.resolve(absolute) === undefined ? [] : originalPaths(places.of(absolute));
-    const moved = origins.filter((origin) => files.resolve(origin) === undefined);
-    return {
-      path,
-      direct: ownersAt(absolute),
-      moved: moved.map((installedAs) => ({ installedAs, owners: ownersAt(installedAs) })),
-    };
+    const exists = files.resolve(absolute) !== undefined;
+    const origins = exists ? originalPaths(canonical.of(absolute)) : [];
+    const moved = origins
+      .filter((origin) => files.resolve(origin) === undefined)
+      .map((installedAs) => ({ installedAs, owners: ownersOf(installedAs) }));
+    return { path, direct: ownersOf(absolute), moved };
   });
-  collectOwners(packages, places, wanted);
+  collectOwners(packages, canonical, wanted);
+
   return questions.map(({ path, direct, moved }) => {
     const found = direct.length > 0 ? undefined : moved.find(({ owners }) => owners.length > 0);
     return { path, owners: found?.owners ?? direct, installedAs: found?.installedAs };
   });
 }
 
-/** Adds to each place that is wanted the packages that have it installed. */
+/** Adds to each wanted path the packages that have it installed. */
 function collectOwners(
   packages: Iterable<RpmPackage>,
-  places: Places,
+  canonical: CanonicalPaths,
   wanted: ReadonlyMap<string, RpmPackage[]>,
 ): void {
-  // Names are compared before places: few files have one of those.
+  // Comparing base names first is fast, and few files pass.
   const names = new Set(
-    Array.from(wanted.keys(), (place) => byteString(Buffer.from(posix.basename(place)))),
+    Array.from(wanted.keys(), (path) => byteString(Buffer.from(posix.basename(path)))),
   );
   for (const pkg of packages) {
     const paths = pathsOf(pkg.header);
@@ -73,10 +77,11 @@ function collectOwners(
         continue;
       }
       states ??= pkg.header.numbers(Tag.FILESTATES) ?? [];
-      const path = isInstalled(fileState(states[i]))
-        ? decodeUtf8(Buffer.from(paths.at(i), 'latin1'))
-        : undefined;
-      const owners = path === undefined ? undefined : wanted.get(places.of(path));
+      if (!isInstalled(fileState(states[i]))) {
+        continue;
+      }
+      const path = decodeUtf8(Buffer.from(paths.at(i), 'latin1'));
+      const owners = path === undefined ? undefined : wanted.get(canonical.of(path));
       if (owners !== undefined && owners.at(-1) !== pkg) {
         owners.push(pkg);
       }
@@ -84,8 +89,11 @@ function collectOwners(
   }
 }
 
-/** Names places in one way, whatever symlinked directories lead there. What is not there keeps its name. */
-class Places {
+/**
+ * Gives each file one path, whatever symlinked directories lead to it. Missing directories keep
+ * their names.
+ */
+class CanonicalPaths {
   readonly #files: PathLookup;
   readonly #directories = new Map<string, string>([['/', '/']]);
 
@@ -93,19 +101,22 @@ class Places {
     this.#files = files;
   }
 
-  /** @param path absolute; a symlink itself is a place of its own */
+  /** Does not follow the last component. @param path absolute */
   of(path: string): string {
     return posix.join(this.#directory(posix.dirname(path)), posix.basename(path));
   }
 
   #directory(path: string): string {
-    const known = path.length > PATH_MAX ? path : this.#directories.get(path);
+    if (path.length > PATH_MAX) {
+      return path;
+    }
+    const known = this.#directories.get(path);
     if (known !== undefined) {
       return known;
     }
     const entry = this.#files.resolve(path, true);
-    const place = entry?.type === 'directory' ? entry.path : this.of(path);
-    this.#directories.set(path, place);
-    return place;
+    const canonical = entry?.type === 'directory' ? entry.path : this.of(path);
+    this.#directories.set(path, canonical);
+    return canonical;
   }
 }

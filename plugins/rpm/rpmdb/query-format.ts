@@ -1,6 +1,6 @@
 /**
- * rpm's query format: what `rpm -q --qf` prints of a package.
- * Spec: https://rpm-software-management.github.io/rpm/manual/queryformat.html
+ * rpm's query format: what `rpm -q --qf` prints of a package. Spec:
+ * https://rpm-software-management.github.io/rpm/manual/queryformat.html
  *
  *   %[WIDTH]{[=#]TAG[:CONVERSION]}   the first value of a tag; in an array, the value of the present round
  *     WIDTH as of printf (`-20`: to the left); `=` always the first value; `#` how many values there are
@@ -16,7 +16,10 @@ import { type TagReader, type TagValues, tagByName } from './query-tags.js';
 
 /** printf pads to any width; a wider field than this is a mistake. */
 const MAX_WIDTH = 4096;
-/** Characters of one package: a thousand times what a kernel's files take; a small header can name one long folder very often. */
+/**
+ * Characters of one package: a thousand times what a kernel's files take; a small header can name
+ * one long folder very often.
+ */
 const MAX_OUTPUT = 1 << 28;
 const ABSENT = '(none)';
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -55,12 +58,18 @@ type Token =
 export class QueryFormat {
   readonly #tokens: readonly Token[];
 
-  /** Throws `USAGE` with the place for what is no format, `UNSUPPORTED` for tags that are not computed here. */
+  /**
+   * Throws `USAGE` with the place for what is no format, `UNSUPPORTED` for tags that are not
+   * computed here.
+   */
   constructor(format: string) {
     this.#tokens = new Parser(byteString(Buffer.from(format))).whole();
   }
 
-  /** What rpm prints of `pkg`, one character per byte. Throws `USAGE` for an array of tags that do not go together. */
+  /**
+   * What rpm prints of `pkg`, one character per byte. Throws `USAGE` for an array of tags that do
+   * not go together.
+   */
   print(pkg: RpmPackage): string {
     return new Printer(pkg).print(this.#tokens);
   }

@@ -1,4 +1,6 @@
-/** The values of tags as rpm's queries see them: what headers store, and what rpm derives from it. */
+/**
+ * The values of tags as rpm's queries see them: what headers store, and what rpm derives from it.
+ */
 import { OstrataError } from '../../../src/errors.js';
 import { fileState, isInstalled, pathsOf } from './file.js';
 import { byteString, type RpmHeader } from './header.js';
@@ -44,7 +46,10 @@ const number = (value: number): TagValues => ({ kind: 'number', values: [value] 
 const strings = (values: readonly string[]): TagValues | undefined =>
   values.length === 0 ? undefined : { kind: 'string', values };
 
-/** Tags that are computed. rpm has more: those that need its configuration or the machine it runs on are refused. */
+/**
+ * Tags that are computed. rpm has more: those that need its configuration or the machine it runs on
+ * are refused.
+ */
 const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.EVR]: (pkg) => text(formatEvr(pkg)),
   [Tag.NVR]: ({ name, version, release }) => text(`${name}-${version}-${release}`),
@@ -101,7 +106,10 @@ const NOT_COMPUTED: ReadonlySet<number> = new Set([
   Tag.TRANSFILETRIGGERTYPE,
 ]);
 
-/** A tag by rpm's name for it, in any case, RPMTAG_ in front or not. Throws `USAGE` or `UNSUPPORTED`. */
+/**
+ * A tag by rpm's name for it, in any case, RPMTAG_ in front or not. Throws `USAGE` or
+ * `UNSUPPORTED`.
+ */
 export function tagByName(given: string): {
   readonly name: string;
   readonly tag: number;

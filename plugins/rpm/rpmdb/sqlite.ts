@@ -1,8 +1,9 @@
 /**
- * The sqlite backend of rpm (`rpmdb.sqlite`, the default since rpm 4.16): table `Packages(hnum INTEGER PRIMARY KEY,
- * blob BLOB)`. The file format is SQLite's, https://sqlite.org/fileformat2.html, and is read by sql.js (SQLite in
- * WebAssembly) from memory. What sql.js does not do is done here: the write-ahead log is applied, and a rollback
- * journal that still has to be played back is refused.
+ * The sqlite backend of rpm (`rpmdb.sqlite`, the default since rpm 4.16): table `Packages(hnum
+ * INTEGER PRIMARY KEY, blob BLOB)`. The file format is SQLite's,
+ * https://sqlite.org/fileformat2.html, and is read by sql.js (SQLite in WebAssembly) from memory.
+ * What sql.js does not do is done here: the write-ahead log is applied, and a rollback journal that
+ * still has to be played back is refused.
  */
 import type { Database, SqlJsStatic } from 'sql.js';
 import { Cursor } from '../../../src/bytes/cursor.js';
@@ -13,7 +14,10 @@ import { applyWal, isPageSize } from './wal.js';
 export const SQLITE_MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
 const JOURNAL_MAGIC = Buffer.from('d9d505f920a163d7', 'hex');
 
-/** Offsets in the database header of the versions needed to write and to read: 1 rollback journal, 2 write-ahead log. */
+/**
+ * Offsets in the database header of the versions needed to write and to read: 1 rollback journal, 2
+ * write-ahead log.
+ */
 const WRITE_VERSION_OFFSET = 18;
 const READ_VERSION_OFFSET = 19;
 const ROLLBACK_MODE = 1;
@@ -21,7 +25,10 @@ const MIN_FILE_SIZE = 512;
 
 let engine: Promise<SqlJsStatic> | undefined;
 
-/** Opens the image of an `rpmdb.sqlite` and of the `-wal` and `-journal` files beside it. Throws `CORRUPT` or `UNSUPPORTED`. */
+/**
+ * Opens the image of an `rpmdb.sqlite` and of the `-wal` and `-journal` files beside it. Throws
+ * `CORRUPT` or `UNSUPPORTED`.
+ */
 export async function openSqlite(
   database: Uint8Array,
   wal?: Uint8Array,
@@ -71,7 +78,10 @@ function checkImage(image: Uint8Array): void {
   }
 }
 
-/** The database size in its header, which is valid when written by the last writer (change counter at 24, its copy at 92). */
+/**
+ * The database size in its header, which is valid when written by the last writer (change counter
+ * at 24, its copy at 92).
+ */
 function inHeaderPages(image: Uint8Array): number {
   const changes = new Cursor(image, 'sqlite database', 24).u32();
   const pages = new Cursor(image, 'sqlite database', 28).u32();
@@ -79,9 +89,10 @@ function inHeaderPages(image: Uint8Array): number {
 }
 
 /**
- * The image as sql.js's in-memory file system holds it, without a copy. That calls `slice` on what it is given and
- * `subarray` to read. Without a log beside it SQLite refuses a file that says it uses one: what it reads of the header says
- * that none is used, as is true once the log is applied. The file is never written (`query_only`).
+ * The image as sql.js's in-memory file system holds it, without a copy. That calls `slice` on what
+ * it is given and `subarray` to read. Without a log beside it SQLite refuses a file that says it
+ * uses one: what it reads of the header says that none is used, as is true once the log is applied.
+ * The file is never written (`query_only`).
  */
 class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
@@ -106,7 +117,10 @@ class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   }
 }
 
-/** Opens the database for one walk and closes it after that: what SQLite holds is not garbage-collected. */
+/**
+ * Opens the database for one walk and closes it after that: what SQLite holds is not
+ * garbage-collected.
+ */
 function* walk<T>(open: () => Database, rows: (db: Database) => Iterable<T>): Generator<T> {
   const db = inSqlite(open);
   try {
@@ -119,7 +133,9 @@ function* walk<T>(open: () => Database, rows: (db: Database) => Iterable<T>): Ge
   }
 }
 
-/** A plain table only: a view, virtual table or computed column could run for ever or make up rows. */
+/**
+ * A plain table only: a view, virtual table or computed column could run for ever or make up rows.
+ */
 function checkSchema(db: Database): [] {
   const rows = (query: string) => inSqlite(() => db.exec(query))[0]?.values ?? [];
   const found = rows("SELECT type, rootpage FROM sqlite_schema WHERE name = 'Packages'");
@@ -145,8 +161,8 @@ function checkSchema(db: Database): [] {
 }
 
 function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> {
-  // Every blob takes room of its own in the file, so their sum is bounded by it: pages that refer to each other in
-  // circles are noticed here, as are rows out of order.
+  // Every blob takes room of its own in the file, so their sum is bounded by it: pages that refer
+  // to each other in circles are noticed here, as are rows out of order.
   let total = 0;
   let previous = 0;
   const statement = inSqlite(() =>

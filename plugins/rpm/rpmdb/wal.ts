@@ -1,12 +1,13 @@
 /**
- * SQLite's write-ahead log, applied to a database image.
- * Spec: https://sqlite.org/fileformat2.html#the_write_ahead_log
+ * SQLite's write-ahead log, applied to a database image. Spec:
+ * https://sqlite.org/fileformat2.html#the_write_ahead_log
  *
- * Header (32 bytes, big-endian u32s): magic 0x377f0682 or ...83, version 3007000, page size, checkpoint number, salt 1,
- * salt 2, checksum 1, checksum 2. Then frames: u32 page number, u32 database size in pages for a commit (else 0),
- * salt 1, salt 2, checksum 1, checksum 2, one page. The magic's lowest bit tells the byte order the checksums are
- * computed in. Frames count up to the last commit whose salts and cumulative checksums are right; what follows is
- * left over from an earlier round of the log, or was never finished.
+ * Header (32 bytes, big-endian u32s): magic 0x377f0682 or ...83, version 3007000, page size,
+ * checkpoint number, salt 1, salt 2, checksum 1, checksum 2. Then frames: u32 page number, u32
+ * database size in pages for a commit (else 0), salt 1, salt 2, checksum 1, checksum 2, one page.
+ * The magic's lowest bit tells the byte order the checksums are computed in. Frames count up to the
+ * last commit whose salts and cumulative checksums are right; what follows is left over from an
+ * earlier round of the log, or was never finished.
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 
@@ -16,9 +17,9 @@ const HEADER_SIZE = 32;
 const FRAME_HEADER_SIZE = 24;
 
 /**
- * A copy of `database` with all committed frames of `wal` applied; undefined where the log holds none, as SQLite sees it:
- * an empty log, a header whose checksum is wrong (a reset log), or no complete transaction.
- * Throws `CORRUPT` where the log is valid and cannot belong to this database.
+ * A copy of `database` with all committed frames of `wal` applied; undefined where the log holds
+ * none, as SQLite sees it: an empty log, a header whose checksum is wrong (a reset log), or no
+ * complete transaction. Throws `CORRUPT` where the log is valid and cannot belong to this database.
  */
 export function applyWal(database: Uint8Array, wal: Uint8Array): Uint8Array | undefined {
   const committed = committedFrames(wal);

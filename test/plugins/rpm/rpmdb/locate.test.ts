@@ -39,7 +39,11 @@ test('each of the usual places, the most recent first', () => {
     '/usr/share/rpm/rpmdb.sqlite',
     '/var/lib/rpm/Packages.db',
   ] as const) {
-    assert.deepEqual(findRpmdb(tree({ [path]: 1 })), { database: path });
+    assert.deepEqual(findRpmdb(tree({ [path]: 1 })), {
+      database: path,
+      wal: undefined,
+      journal: undefined,
+    });
   }
   assert.equal(findRpmdb(tree({ '/usr/share/other/rpmdb.sqlite': 1 })), undefined);
 });
