@@ -66,7 +66,7 @@ export async function loadSources(modules: readonly string[]): Promise<readonly 
   return contentSources(await loadModules(modules));
 }
 
-/** Returns the layouts called `names`, of the modules or built in; throws as {@link loadPlugins}. */
+/** Returns the layouts called `names`, of the modules or built in; see {@link loadPlugins}. */
 export async function loadLayouts(
   modules: readonly string[],
   names: readonly string[],

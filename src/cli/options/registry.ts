@@ -74,7 +74,7 @@ export function transportOptions(
   });
 }
 
-/** Returns what opens the images of a command that is about `imgrefs`; see {@link transportOptions}. */
+/** Returns a function that opens the images of a command; see {@link transportOptions}. */
 export function imageOpener(
   options: RegistryOptions,
   imgrefs: readonly string[],

@@ -1,4 +1,4 @@
-/** The logger of the command line. It writes to standard error; progress is shown on a terminal only. */
+/** The logger of the command line. It writes to standard error, progress to a terminal only. */
 import type { Logger } from '../../log.js';
 import { stderrColors } from './colors.js';
 import { formatBytes, formatPercent } from './format.js';

@@ -1,52 +1,18 @@
-import { once } from 'node:events';
+/** `ostrata rpmdb`: queries an RPM database. */
 import { type Command, InvalidArgumentError } from 'commander';
-import {
-  findOwners,
-  type PathOwners,
-  QueryFormat,
-  type RpmPackage,
-} from '../../../plugins/rpm/rpmdb/index.js';
-import { OstrataError } from '../../errors.js';
+import { QueryFormat } from '../../../plugins/rpm/rpmdb/index.js';
+import { messageOf } from '../../errors.js';
 import { useOptions } from '../options/groups.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import { printable } from '../output/format.js';
-import {
-  jsonFile,
-  jsonPackage,
-  jsonPackageInfo,
-  packageInfo,
-  sortedPackages,
-  statsOf,
-  statsReport,
-} from './report.js';
-import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions, type Source } from './source.js';
+import { writeOutput } from './output.js';
+import { files, info, list, owner, type Query, type QueryOptions, stats } from './queries.js';
+import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions } from './source.js';
 
-/** Parts of the output, one character per byte: names of files need not be UTF-8. */
-type Output = Iterable<string>;
-type Action = (source: Source, options: QueryOptions) => Output;
-/** Output is written in pieces of about this length. */
-const WRITE_SIZE = 1 << 16;
-
-interface QueryOptions extends RpmdbSourceOptions {
-  readonly queryformat?: QueryFormat | undefined;
-  readonly json?: boolean | undefined;
-}
-
-export function addRpmdbCommand(program: Command): void {
-  const rpmdb = program
-    .command('rpmdb')
-    .summary('query the RPM database of a folder, a commit or an image')
-    .description(
-      'Query an RPM database without rpm: sqlite, ndb and bdb, wherever it lies. It is only read: no lock is taken and no ' +
-        'file made beside it.',
-    )
-    .addHelpText(
-      'after',
-      `
+const HELP = `
 Where the database is read from:
-  (nothing)                the system that runs, as rpm -q does
-  --root DIR               a root folder
+  (no option)              the running system, as rpm -q does
+  --root DIR               the system in a folder
   --repo REPO REF          a commit of an ostree repository
   --image IMGREF           a container image
   --dbpath PATH            a database file or folder
@@ -58,228 +24,120 @@ Examples:
   ostrata rpmdb owner --repo /ostree/repo REF /usr/etc/passwd /usr/lib/modules/6.1/vmlinuz
 
 Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags):
-  %{TAG} %-20{TAG} %{TAG:date} %{TAG:day} %{TAG:hex} %{TAG:octal} %{TAG:perms} %{TAG:fflags} %{TAG:fstate}
-  %{TAG:depflags} %{TAG:humaniec} %{TAG:humansi} %{TAG:shescape} %{TAG:base64} %{TAG:arraysize}
-  [%{FILENAMES} %{=NAME}\\n] once for each value   %|EPOCH?{%{EPOCH}}:{0}| whether there is one`,
+  %{TAG} %-20{TAG}                    a value, and a value in a column of that width
+  [%{FILENAMES} %{=NAME}\\n]           once for each value
+  %|EPOCH?{%{EPOCH}}:{0}|             depends on whether the tag has a value
+  %{TAG:FORMAT}                       date day hex octal perms fflags fstate depflags humaniec
+                                      humansi shescape base64 arraysize`;
+
+const OWNER_HELP = `
+As with rpm -qf, files, directories and ghosts are found, also through symlinked directories.
+ostree moves some paths, /etc to /usr/etc and the kernel to /usr/lib/modules: they belong to the
+package that installed them elsewhere, and the answer names the original path.
+The exit code is 1 if a path belongs to no package.`;
+
+interface QueryCommand {
+  readonly name: string;
+  readonly summary: string;
+  /** Describes the arguments. */
+  readonly args: string;
+  readonly query: Query;
+  /** Whether rpm's query formats apply. */
+  readonly hasFormat: boolean;
+  readonly help?: string;
+}
+
+const COMMANDS: readonly QueryCommand[] = [
+  {
+    name: 'list',
+    summary: 'list the packages',
+    args: 'names of packages; * and ? are wildcards (default: all packages)',
+    query: list,
+    hasFormat: true,
+  },
+  {
+    name: 'info',
+    summary: 'show the version, size, build and description of packages',
+    args: 'names of packages: NAME, NAME.ARCH, NAME-VERSION, NAME-VERSION-RELEASE, ...',
+    query: info,
+    hasFormat: true,
+  },
+  {
+    name: 'files',
+    summary: 'list the files of packages',
+    args: 'names of packages, as for `rpmdb info`',
+    query: files,
+    hasFormat: true,
+  },
+  {
+    name: 'owner',
+    summary: 'show which packages own paths',
+    args: 'paths, from the root of the tree',
+    query: owner,
+    hasFormat: true,
+    help: OWNER_HELP,
+  },
+  {
+    name: 'stats',
+    summary: 'count the packages, files and architectures',
+    args: 'none, except the ref with --repo',
+    query: stats,
+    hasFormat: false,
+  },
+];
+
+export function addRpmdbCommand(program: Command): void {
+  const rpmdb = program
+    .command('rpmdb')
+    .summary('query the RPM database of a system, a commit or an image')
+    .description(
+      'Query an RPM database without rpm. The formats sqlite, ndb and bdb are known. The ' +
+        'database is only read: nothing is locked, and no file is created beside it.',
+    )
+    .addHelpText('after', HELP);
+  for (const command of COMMANDS) {
+    addQueryCommand(rpmdb, command);
+  }
+}
+
+function addQueryCommand(rpmdb: Command, { name, summary, ...rest }: QueryCommand): void {
+  const { args, query, hasFormat, help } = rest;
+  const command = rpmdb
+    .command(name)
+    .summary(summary)
+    .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
+    .argument('[args...]', args)
+    .option('--json', 'print the result as JSON')
+    .action((given: readonly string[], options: QueryOptions & RpmdbSourceOptions) =>
+      run(query, given, options),
     );
-  const add = (name: string, summary: string, args: string, action: Action) => {
-    const command = rpmdb
-      .command(name)
-      .summary(summary)
-      .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
-      .argument('[args...]', args)
-      .option('--json', 'print JSON')
-      .action(async (given: readonly string[], options: QueryOptions) =>
-        print(action(await openSource(options, given, action === owner), options)),
-      );
-    useOptions(command, [rpmdbSourceOptions, registryOptions, logOptions]);
-    return command;
-  };
-  const addQf = (command: Command) =>
+  if (hasFormat) {
     command.option(
       '--qf, --queryformat <format>',
-      "print each package by rpm's query format",
+      "print each package in this format, which is rpm's",
       queryFormat,
     );
-  addQf(
-    add(
-      'list',
-      'list the packages',
-      'names of packages, * and ? stand for anything (default: all)',
-      list,
-    ),
-  );
-  addQf(
-    add(
-      'info',
-      'show what is known of packages',
-      'names: NAME, NAME.ARCH, NAME-VERSION-RELEASE or all of it',
-      info,
-    ),
-  );
-  addQf(add('files', 'list the files of packages', 'names of packages, as for info', files));
-  addQf(
-    add(
-      'owner',
-      'tell which packages own paths',
-      'paths from the root of the tree',
-      owner,
-    ).addHelpText(
-      'after',
-      '\nAs rpm -qf: files, directories and ghosts, through symlinked directories. In an ostree-shaped tree a path that was\n' +
-        'moved (/etc to /usr/etc, the kernel to /usr/lib/modules) belongs to the package that installed it elsewhere, which\n' +
-        'the answer tells. Exit code 1 if a path belongs to no package.',
-    ),
-  );
-  add('stats', 'sum the database up', 'none but the ref of --repo', stats);
+  }
+  if (help !== undefined) {
+    command.addHelpText('after', help);
+  }
+  useOptions(command, [rpmdbSourceOptions, registryOptions, logOptions]);
+}
+
+async function run(
+  query: Query,
+  args: readonly string[],
+  options: QueryOptions & RpmdbSourceOptions,
+): Promise<void> {
+  // Only `owner` looks up paths besides those of the database.
+  const source = await openSource(options, args, query === owner);
+  await writeOutput(query(source, options));
 }
 
 function queryFormat(text: string): QueryFormat {
   try {
     return new QueryFormat(text);
   } catch (error) {
-    throw new InvalidArgumentError(`${(error as Error).message}.`);
+    throw new InvalidArgumentError(`${messageOf(error)}.`);
   }
-}
-
-/** By a query format in the order of the database, as rpm: nothing has to be held for sorting. */
-function list({ database, rest }: Source, { queryformat: qf, json }: QueryOptions): Output {
-  const patterns = rest.map(globPattern);
-  const isWanted = ({ name }: RpmPackage) =>
-    patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
-  if (qf !== undefined && !json) {
-    return printed(filtered(database.packages(), isWanted), qf);
-  }
-  const packages = sortedPackages(filtered(database.packages(), isWanted));
-  return json
-    ? [jsonLine(packages.map(jsonPackage))]
-    : packages.map(({ nevra }) => textLine(printable(nevra)));
-}
-
-function* filtered(
-  packages: Iterable<RpmPackage>,
-  isWanted: (pkg: RpmPackage) => boolean,
-): Generator<RpmPackage> {
-  for (const pkg of packages) {
-    if (isWanted(pkg)) {
-      yield pkg;
-    }
-  }
-}
-function* printed(packages: Iterable<RpmPackage>, format: QueryFormat): Generator<string> {
-  for (const pkg of packages) {
-    yield format.print(pkg);
-  }
-}
-
-function info(source: Source, { queryformat: qf, json }: QueryOptions): Output {
-  const packages = namedPackages(source);
-  if (json) {
-    return [jsonLine(packages.map(jsonPackageInfo))];
-  }
-  if (qf !== undefined) {
-    return printed(packages, qf);
-  }
-  return [textLine(packages.map(packageInfo).join('\n\n'))];
-}
-
-function files(source: Source, { queryformat: qf, json }: QueryOptions): Output {
-  const packages = namedPackages(source);
-  if (json) {
-    return [
-      jsonLine(
-        packages.map((pkg) => ({ nevra: pkg.nevra, files: Array.from(pkg.files(), jsonFile) })),
-      ),
-    ];
-  }
-  return qf === undefined ? pathLines(packages) : printed(packages, qf);
-}
-
-function* pathLines(packages: readonly RpmPackage[]): Generator<string> {
-  for (const pkg of packages) {
-    for (const { pathBytes } of pkg.files()) {
-      yield `${shownPath(pathBytes)}\n`;
-    }
-  }
-}
-
-function owner(
-  { database, tree, name, rest }: Source,
-  { queryformat: qf, json }: QueryOptions,
-): Output {
-  if (rest.length === 0) {
-    throw new OstrataError('USAGE', 'expected paths');
-  }
-  const found = findOwners(database.packages(), tree?.files ?? { resolve: () => undefined }, rest);
-  if (found.some(({ owners }) => owners.length === 0)) {
-    process.exitCode = 1;
-  }
-  if (json) {
-    return [
-      jsonLine(found.map((each) => ({ ...each, owners: each.owners.map(({ nevra }) => nevra) }))),
-    ];
-  }
-  return found.map((answer) => ownerLines(answer, name, qf));
-}
-
-function ownerLines(
-  { path, owners, installedAs }: PathOwners,
-  name: string,
-  qf: QueryFormat | undefined,
-): string {
-  if (owners.length === 0) {
-    return textLine(`${printable(path)} is not owned by any package of ${printable(name)}`);
-  }
-  const note = installedAs === undefined ? '' : ` (installed as ${printable(installedAs)})`;
-  return owners.map((pkg) => qf?.print(pkg) ?? textLine(`${printable(pkg.nevra)}${note}`)).join('');
-}
-
-function stats(source: Source, { json }: QueryOptions): Output {
-  if (source.rest.length > 0) {
-    throw new OstrataError('USAGE', `unexpected argument ${source.rest[0]}`);
-  }
-  const summary = statsOf(source);
-  return [json ? jsonLine(summary) : textLine(statsReport(summary))];
-}
-
-/** The packages that the arguments name; `NOT_FOUND` if one names none. */
-function namedPackages({ database, rest, name }: Source): RpmPackage[] {
-  if (rest.length === 0) {
-    throw new OstrataError('USAGE', 'expected names of packages');
-  }
-  const packages = sortedPackages(database.packages());
-  return rest.flatMap((wanted) => {
-    const found = packages.filter((pkg) => namesOf(pkg).includes(wanted));
-    if (found.length === 0) {
-      throw new OstrataError('NOT_FOUND', `package ${wanted} is not in ${name}`);
-    }
-    return found;
-  });
-}
-
-/** All that rpm takes for the name of a package. */
-function namesOf({ name, version, release, arch, nevra, evr }: RpmPackage): string[] {
-  const full = [name, `${name}-${version}`, `${name}-${version}-${release}`, `${name}-${evr}`];
-  return [...full, ...full.map((each) => `${each}.${arch}`), nevra];
-}
-
-/** `*` and `?` as in file names. */
-function globPattern(glob: string): RegExp {
-  const source = glob
-    .replace(/[\\^$.|+()[\]{}]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${source}$`, 's');
-}
-
-/** On a terminal, a name cannot move the cursor; into a pipe go its bytes. One character per byte. */
-function shownPath(path: Uint8Array): string {
-  const text = Buffer.from(path);
-  return process.stdout.isTTY ? bytesOf(printable(text.toString())) : text.toString('latin1');
-}
-
-const bytesOf = (text: string) => Buffer.from(text).toString('latin1');
-const textLine = (text: string) => bytesOf(`${text}\n`);
-const jsonLine = (value: object) => textLine(JSON.stringify(value));
-
-/** Pauses where the reader of a pipe is slower: what is not read yet is not held in memory. */
-async function print(parts: Output): Promise<void> {
-  let pending: string[] = [];
-  let length = 0;
-  const flush = async () => {
-    const isTaken = process.stdout.write(Buffer.from(pending.join(''), 'latin1'));
-    pending = [];
-    length = 0;
-    if (!isTaken) {
-      await once(process.stdout, 'drain');
-    }
-  };
-  for (const part of parts) {
-    pending.push(part);
-    length += part.length;
-    if (length >= WRITE_SIZE) {
-      await flush();
-    }
-  }
-  await flush();
 }

@@ -4,37 +4,27 @@ import { compareUtf8, decodeUtf8 } from '../../bytes/text.js';
 import { counted, formatBytes, formatCount, printable } from '../output/format.js';
 import type { Source } from './source.js';
 
-/** Packages by name, then by number: kernels that are installed side by side in the order in which they came. */
+/** A label and its value; a row without a value is left out. */
+type Row = readonly [label: string, value: string | number | undefined];
+
+/** Sorts packages by name; versions installed side by side stay in the order of installation. */
 export function sortedPackages(packages: Iterable<RpmPackage>): RpmPackage[] {
   return [...packages].sort((a, b) => compareUtf8(a.nevra, b.nevra) || a.number - b.number);
 }
 
 export function jsonPackage(pkg: RpmPackage): object {
-  const {
-    nevra,
-    name,
-    epoch,
-    version,
-    release,
-    arch,
-    sourceRpm,
-    size,
-    buildTime,
-    installTime,
-    modularityLabel,
-  } = pkg;
   return {
-    nevra,
-    name,
-    epoch,
-    version,
-    release,
-    arch,
-    sourceRpm,
-    size,
-    buildTime,
-    installTime,
-    modularityLabel,
+    nevra: pkg.nevra,
+    name: pkg.name,
+    epoch: pkg.epoch,
+    version: pkg.version,
+    release: pkg.release,
+    arch: pkg.arch,
+    sourceRpm: pkg.sourceRpm,
+    size: pkg.size,
+    buildTime: pkg.buildTime,
+    installTime: pkg.installTime,
+    modularityLabel: pkg.modularityLabel,
   };
 }
 
@@ -54,34 +44,39 @@ export function jsonPackageInfo(pkg: RpmPackage): object {
 }
 
 export function jsonFile(file: RpmFile): object {
-  const { size, mode, digest, digestAlgorithm, flags, user, group, mtime, state } = file;
-  const linkTo = file.linkTo.length > 0 ? jsonBytes(file.linkTo) : undefined;
   return {
     path: file.path ?? jsonBytes(file.pathBytes),
-    ...{ size, mode, digest, digestAlgorithm, flags, user, group, mtime, state, linkTo },
+    size: file.size,
+    mode: file.mode,
+    digest: file.digest,
+    digestAlgorithm: file.digestAlgorithm,
+    flags: file.flags,
+    user: file.user,
+    group: file.group,
+    mtime: file.mtime,
+    state: file.state,
+    linkTo: file.linkTo.length > 0 ? jsonBytes(file.linkTo) : undefined,
   };
 }
 
-/** Text where it is, else `{"hex": ...}`: JSON has no bytes. */
+/** Returns text, or `{"hex": ...}` for bytes that are not UTF-8: JSON has no bytes. */
 function jsonBytes(bytes: Uint8Array): string | { readonly hex: string } {
   return decodeUtf8(bytes) ?? { hex: Buffer.from(bytes).toString('hex') };
 }
 
-/** As `rpm -qi`, but for what the database does not know. */
+/** Returns what `rpm -qi` prints, as far as the database records it. */
 export function packageInfo(pkg: RpmPackage): string {
-  const time = (seconds: number | undefined) =>
-    seconds && new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
-  const rows: readonly (readonly [label: string, value: string | number | undefined])[] = [
+  const rows: readonly Row[] = [
     ['Name', pkg.name],
     ['Epoch', pkg.epoch],
     ['Version', pkg.version],
     ['Release', pkg.release],
     ['Architecture', pkg.arch],
-    ['Install date', time(pkg.installTime)],
+    ['Install date', timeText(pkg.installTime)],
     ['Size', pkg.size],
     ['License', pkg.header.text(Tag.LICENSE)],
     ['Source RPM', pkg.sourceRpm],
-    ['Build date', time(pkg.buildTime)],
+    ['Build date', timeText(pkg.buildTime)],
     ['Build host', pkg.header.text(Tag.BUILDHOST)],
     ['Vendor', pkg.header.text(Tag.VENDOR)],
     ['URL', pkg.header.text(Tag.URL)],
@@ -90,19 +85,30 @@ export function packageInfo(pkg: RpmPackage): string {
     ['Changelog', changelog(pkg.changelogTimes)],
     ['Summary', pkg.header.text(Tag.SUMMARY)],
   ];
-  const lines = rows.flatMap(([label, value]) =>
-    value === undefined ? [] : `${label.padEnd(13)}: ${printable(String(value))}`,
-  );
+  const lines: string[] = [];
+  for (const [label, value] of rows) {
+    if (value !== undefined) {
+      lines.push(`${label.padEnd(13)}: ${printable(String(value))}`);
+    }
+  }
   const description = pkg.header.text(Tag.DESCRIPTION)?.split('\n').map(printable).join('\n');
   return `${lines.join('\n')}\nDescription  :\n${description ?? ''}`;
 }
 
 function changelog(times: readonly number[]): string | undefined {
   const newest = times[0];
-  if (newest === undefined) {
-    return undefined;
-  }
-  return `${times.length} entries, the newest of ${new Date(newest * 1000).toISOString().slice(0, 10)}`;
+  return newest === undefined
+    ? undefined
+    : `${times.length} entries, the newest of ${dateText(newest)}`;
+}
+
+/** @param seconds since 1970; 0 means unknown, as a missing time does */
+function timeText(seconds: number | undefined): string | number | undefined {
+  return seconds && new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+function dateText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 'YYYY-MM-DD'.length);
 }
 
 export interface Stats {
@@ -127,73 +133,67 @@ export function statsOf({ database, name, tree }: Source): Stats {
   const packages = sortedPackages(database.packages());
   const architectures: Record<string, number> = {};
   const versions = new Map<string, Set<string>>();
-  const byName = new Map<string, Set<string>>();
-  const sources = new Set<string>();
-  let files = 0;
-  let ghosts = 0;
-  let notInstalled = 0;
-  for (const pkg of packages) {
-    const { name, arch = '(none)' } = pkg;
+  const architecturesOf = new Map<string, Set<string>>();
+  for (const { name, arch = '(none)', nevra } of packages) {
     architectures[arch] = (architectures[arch] ?? 0) + 1;
-    sources.add(pkg.sourceName ?? name);
-    collect(versions, `${name}.${arch}`, pkg.nevra);
-    collect(byName, name, arch);
-    for (const file of pkg.files()) {
-      files++;
-      if (file.isGhost) {
-        ghosts++;
-      }
-      if (!file.isInstalled) {
-        notInstalled++;
-      }
-    }
+    addTo(versions, `${name}.${arch}`, nevra);
+    addTo(architecturesOf, name, arch);
   }
-  const several = (map: ReadonlyMap<string, ReadonlySet<string>>) =>
-    [...map].filter(([, set]) => set.size > 1).map(([key]) => key);
+
+  const sources = new Set(packages.map((pkg) => pkg.sourceName ?? pkg.name));
+  const newestBuild = packages.reduce((newest, pkg) => Math.max(newest, pkg.buildTime ?? 0), 0);
   return {
     database: tree === undefined ? name : database.location.database,
     backend: database.backend,
     packages: packages.length,
     sourcePackages: sources.size,
-    severalVersions: several(versions),
-    severalArchitectures: several(byName),
+    severalVersions: keysOfSeveral(versions),
+    severalArchitectures: keysOfSeveral(architecturesOf),
     architectures,
-    ...{ files, ghosts, notInstalled },
+    ...countFiles(packages),
     size: packages.reduce((sum, { size }) => sum + size, 0),
-    newestBuild:
-      packages.map(({ buildTime }) => buildTime ?? 0).reduce((a, b) => Math.max(a, b), 0) ||
-      undefined,
+    newestBuild: newestBuild || undefined,
   };
 }
 
-function collect(sets: Map<string, Set<string>>, key: string, value: string): void {
+function countFiles(packages: readonly RpmPackage[]) {
+  let files = 0;
+  let ghosts = 0;
+  let notInstalled = 0;
+  for (const pkg of packages) {
+    for (const file of pkg.files()) {
+      files++;
+      ghosts += file.isGhost ? 1 : 0;
+      notInstalled += file.isInstalled ? 0 : 1;
+    }
+  }
+  return { files, ghosts, notInstalled };
+}
+
+function addTo(sets: Map<string, Set<string>>, key: string, value: string): void {
   const set = sets.get(key) ?? new Set();
   sets.set(key, set.add(value));
 }
 
+function keysOfSeveral(sets: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] {
+  return [...sets].filter(([, set]) => set.size > 1).map(([key]) => key);
+}
+
 export function statsReport(stats: Stats): string {
-  const { packages, files, newestBuild } = stats;
-  const architectures = Object.entries(stats.architectures).sort(([a], [b]) => compareUtf8(a, b));
+  const { packages, sourcePackages, files, ghosts, notInstalled, newestBuild } = stats;
+  const architectures = Object.entries(stats.architectures)
+    .sort(([a], [b]) => compareUtf8(a, b))
+    .map(([arch, count]) => `${arch} ${formatCount(count)}`);
+  const unusual = `${formatCount(ghosts)} ghosts, ${formatCount(notInstalled)} not installed`;
   const rows: readonly (readonly [label: string, value: string])[] = [
     ['database', `${stats.database} (${stats.backend})`],
-    ['packages', `${formatCount(packages)} of ${counted(stats.sourcePackages, 'source package')}`],
-    [
-      'by architecture',
-      architectures.map(([arch, count]) => `${arch} ${formatCount(count)}`).join(', '),
-    ],
+    ['packages', `${formatCount(packages)} of ${counted(sourcePackages, 'source package')}`],
+    ['by architecture', architectures.join(', ')],
     ['several versions', stats.severalVersions.join(', ') || 'none'],
     ['several architectures', stats.severalArchitectures.join(', ') || 'none'],
-    [
-      'files',
-      `${formatCount(files)}, ${formatCount(stats.ghosts)} ghosts, ${formatCount(stats.notInstalled)} not installed`,
-    ],
+    ['files', `${formatCount(files)}, ${unusual}`],
     ['installed size', formatBytes(stats.size)],
-    [
-      'newest build',
-      newestBuild === undefined
-        ? 'unknown'
-        : new Date(newestBuild * 1000).toISOString().slice(0, 10),
-    ],
+    ['newest build', newestBuild === undefined ? 'unknown' : dateText(newestBuild)],
   ];
   return rows.map(([label, value]) => `${label.padEnd(22)}${printable(value)}`).join('\n');
 }

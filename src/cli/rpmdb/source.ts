@@ -14,7 +14,7 @@ import type { LookupTree } from '../../tree/lookup.js';
 import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
-/** The component of an encapsulated image that holds the database, as plugin rpm names it. */
+/** The component of an encapsulated image that holds the database, as the plugin rpm names it. */
 const RPMDB_COMPONENT = 'rpmdb';
 
 export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
@@ -26,37 +26,37 @@ export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
 
 export interface Source {
   readonly database: LocatedRpmdb;
-  /** Where it lies, as in messages. */
+  /** Names the source in messages. */
   readonly name: string;
-  /** Undefined for a database alone. */
+  /** The tree that holds the database; undefined for a database file or folder. */
   readonly tree: LookupTree | undefined;
-  /** The command's arguments but for the ref. */
-  readonly rest: readonly string[];
+  /** The arguments of the command, without the ref. */
+  readonly args: readonly string[];
 }
 
+/** `--root`, `--repo`, `--image` and `--dbpath`. */
 export function rpmdbSourceOptions(command: Command): Command {
   return command
-    .option(
-      '--root <dir>',
-      'read the system in this folder (default: / unless another source is given)',
-    )
+    .optionsGroup('Source of the database:')
+    .option('--root <dir>', 'the system in this folder (default: the running system)')
     .option(
       '--repo <path>',
-      'read a commit of this ostree repository: the first argument is its ref',
+      'a commit of this ostree repository; the first argument is its ref or id',
     )
     .option(
       '--image <imgref>',
-      'read a container image: registry:IMAGE, oci:DIR[:TAG], oci-archive:FILE[:TAG], ...',
+      'a container image: registry:IMAGE, oci:DIR[:TAG], oci-archive:FILE[:TAG], ...',
     )
     .option(
       '--dbpath <path>',
-      'the database folder within that tree; alone, a database file or folder of this machine',
+      'a database file or folder; with another source, the folder in that tree',
     );
 }
 
 /**
- * Opens the database that `options` name; what it does not take to read it is not loaded: that would take longer than reading.
- * @param args the command's arguments; with --repo the first one is the ref
+ * Opens the database that `options` name. Modules that the source does not need are not loaded:
+ * that would take longer than reading a database.
+ * @param args the arguments of the command; with `--repo`, the first one is the ref
  * @param needsTree whether paths of the tree are looked up, besides those of the database
  */
 export async function openSource(
@@ -69,42 +69,51 @@ export async function openSource(
     throw new OstrataError('USAGE', 'give one of --root, --repo and --image');
   }
   if (repo !== undefined) {
-    const [ref, ...rest] = args;
-    if (ref === undefined) {
-      throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
-    }
-    const { openRepo } = await import('../../ostree/repo.js');
-    const { lookupCommit } = await import('../../tree/commit-lookup.js');
-    const opened = openRepo(repo);
-    return fromTree(lookupCommit(opened, opened.resolve(ref)), dbpath, rest);
+    return openCommitSource(repo, args, dbpath);
   }
   if (image !== undefined) {
-    const log = terminalLogger(options);
-    const reader = await imageOpener(options, [image], log)(image);
-    try {
-      return await fromTree(await imageTree(reader, needsTree, dbpath, log), dbpath, args);
-    } finally {
-      await reader.close?.();
-    }
+    return openImageSource(image, options, args, needsTree);
   }
   if (root === undefined && dbpath !== undefined) {
     const database = await openRpmdbAt(dbpath);
-    return { database, name: dbpath, tree: undefined, rest: args };
+    return { database, name: dbpath, tree: undefined, args };
   }
   const directory = root ?? '/';
   const database = await openRpmdbAt(directory, dbpath);
-  return { database, name: directory, tree: lookupDirectory(directory), rest: args };
+  return { database, name: directory, tree: lookupDirectory(directory), args };
 }
 
-async function fromTree(
-  tree: LookupTree,
+async function openCommitSource(
+  repo: string,
+  [ref, ...args]: readonly string[],
   dbpath: string | undefined,
-  rest: readonly string[],
 ): Promise<Source> {
-  return { database: await openTreeRpmdb(tree, dbpath), name: tree.name, tree, rest };
+  if (ref === undefined) {
+    throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
+  }
+  const { openRepo } = await import('../../ostree/repo.js');
+  const { lookupCommit } = await import('../../tree/commit-lookup.js');
+  const opened = openRepo(repo);
+  return treeSource(lookupCommit(opened, opened.resolve(ref)), dbpath, args);
 }
 
-/** Of an encapsulated commit only the layers that hold the database are read, unless more is asked for. */
+async function openImageSource(
+  imgref: string,
+  options: RpmdbSourceOptions,
+  args: readonly string[],
+  needsTree: boolean,
+): Promise<Source> {
+  const { dbpath } = options;
+  const log = terminalLogger(options);
+  const image = await imageOpener(options, [imgref], log)(imgref);
+  try {
+    return await treeSource(await imageTree(image, needsTree, dbpath, log), dbpath, args);
+  } finally {
+    await image.close?.();
+  }
+}
+
+/** Reads only the layers that hold the database, if the image tells which and no more is needed. */
 async function imageTree(
   image: ImageReader,
   needsTree: boolean,
@@ -113,8 +122,16 @@ async function imageTree(
 ): Promise<LookupTree> {
   const { lookupEncapsulated } = await import('../../image/lookup.js');
   const { openImageTree } = await import('../../tree/image.js');
-  const few = needsTree
+  const partialTree = needsTree
     ? undefined
     : await lookupEncapsulated(image, rpmdbPaths(dbpath), RPMDB_COMPONENT, log);
-  return few ?? openImageTree(image, log);
+  return partialTree ?? openImageTree(image, log);
+}
+
+async function treeSource(
+  tree: LookupTree,
+  dbpath: string | undefined,
+  args: readonly string[],
+): Promise<Source> {
+  return { database: await openTreeRpmdb(tree, dbpath), name: tree.name, tree, args };
 }
