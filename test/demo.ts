@@ -1,4 +1,4 @@
-// npm run demo: the two builds of rpmdb-fixtures/sample through the real program, as a user would call it.
+/** npm run demo: encapsulates the two builds of rpmdb-fixtures/sample, as a user would. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,10 +8,10 @@ import { scratchDirectory } from './support/scratch.js';
 const DEMO_DIR = 'dist/demo';
 const program = join(repoRoot, 'dist/src/cli/main.js');
 
-/** Empty: the demo shows a first build. */
+/** An empty layer cache, because the demo shows a first build. */
 const cache = scratchDirectory();
 
-/** Shows the call and its output; ends the demo where it fails. */
+/** Prints a call and its output; ends the demo if the call fails. */
 function ostrata(...args: string[]): void {
   console.log(`\n$ ostrata ${args.join(' ')}`);
   const env = { ...process.env, XDG_CACHE_HOME: cache };
@@ -35,7 +35,7 @@ interface Descriptor {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** The layers of an image, read from the disk as a client would: index, then manifest. */
+/** Reads the layers of an image as a client does: first the index, then the manifest. */
 function layersOf(tag: string): readonly Descriptor[] {
   const read = (name: string) => JSON.parse(readFileSync(join(repoRoot, DEMO_DIR, name), 'utf8'));
   const { manifests } = read('index.json') as { manifests: Descriptor[] };
@@ -53,16 +53,13 @@ const bytes = (layers: readonly Descriptor[]) => layers.reduce((sum, { size }) =
 rmSync(join(repoRoot, DEMO_DIR), { recursive: true, force: true });
 mkdirSync(join(repoRoot, DEMO_DIR), { recursive: true });
 
-console.log(
-  '# A build of a small operating system, an ostree commit, becomes an image of at most 16 layers:',
-);
+console.log('# A build of a small operating system becomes an image of at most 16 layers:');
 const sample = 'rpmdb-fixtures/sample';
 const limit = '--max-layers=16';
 ostrata('container-encapsulate', `--repo=${sample}/old`, limit, 'sample/os', `oci:${DEMO_DIR}:old`);
 
-console.log(
-  '\n# The next build: security fixes and a new kernel. Layers without a changed package stay as they are:',
-);
+console.log('\n# The next build has security fixes and a new kernel.');
+console.log('# Layers without a changed package stay as they are:');
 const previous = `--previous-build=oci:${DEMO_DIR}:old`;
 ostrata(
   'container-encapsulate',
@@ -73,7 +70,7 @@ ostrata(
   `oci:${DEMO_DIR}:new`,
 );
 
-console.log('\n# Every digest, size and label recomputed:');
+console.log('\n# verify recomputes every digest, size and label:');
 ostrata('verify', `oci:${DEMO_DIR}:new`);
 
 const old = new Set(layersOf('old').map(({ digest }) => digest));
@@ -85,5 +82,6 @@ console.log(
     `${bytes(fetched)} of ${bytes(layers)} bytes (${percent} %).`,
 );
 console.log(
-  `The images are in ${join(repoRoot, DEMO_DIR)}, tags old and new; try: skopeo inspect oci:${DEMO_DIR}:new`,
+  `The images are in ${join(repoRoot, DEMO_DIR)}, tags old and new. ` +
+    `Try: skopeo inspect oci:${DEMO_DIR}:new`,
 );

@@ -1,101 +1,174 @@
-/** The README is true: its commands have the options it shows, its programs run. */
+/**
+ * What the README files say is true: commands have the options that they show, scripts of npm
+ * exist, programs run, plugins and mappings work.
+ */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
+import type { Plugin } from '../src/plugin.js';
 import { repoRoot } from './support/root.js';
 import { ostrata, run } from './support/run.js';
 import { scratchDirectory } from './support/scratch.js';
 
-const readme = readFileSync(join(repoRoot, 'README.md'), 'utf8');
-const blocks = (language: string) =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(
-    ([, text]) => text as string,
-  );
+const FOLDERS = ['src', 'plugins', 'test', '.github'];
+const SAMPLE_REPO = join(repoRoot, 'rpmdb-fixtures/sample/new');
+const SAMPLE_RPMDB = join(repoRoot, 'rpmdb-fixtures/bookworm-sqlite');
 
-suite('commands of the README', () => {
-  const commands = blocks('sh').flatMap((block) =>
-    block.split('\n').flatMap((line) => /^ostrata (.*?)(\s+#.*)?$/.exec(line)?.[1] ?? []),
-  );
-  for (const command of new Set(commands)) {
-    test(`ostrata ${command}`, () => {
-      const words = command.split(' ');
-      // The names of the command are what stands before anything with a sign in it, as far as help knows them.
-      const isHelp = (names: readonly string[]) =>
-        ostrata([...names, '--help']).includes(`ostrata ${names.join(' ')} `);
-      let names = 1;
-      while (/^[a-z][a-z-]*$/.test(words[names] ?? '') && isHelp(words.slice(0, names + 1))) {
-        names++;
-      }
-      const help = ostrata([...words.slice(0, names), '--help']);
-      for (const [, option] of command.matchAll(/ (--?[a-z][a-z-]*)/g)) {
+interface Block {
+  /** The name of the file, relative to the checkout. */
+  readonly file: string;
+  readonly text: string;
+}
+
+function markdownFiles(): string[] {
+  const below = FOLDERS.flatMap((folder) => {
+    try {
+      const names = readdirSync(join(repoRoot, folder), { recursive: true, encoding: 'utf8' });
+      return names.map((name) => `${folder}/${name}`);
+    } catch {
+      return []; // an unpacked release has no .github
+    }
+  });
+  return ['README.md', ...below.filter((name) => name.endsWith('.md')).sort()];
+}
+
+/** All code blocks of a language, in all files. */
+function blocks(language: string): Block[] {
+  const pattern = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms');
+  return markdownFiles().flatMap((file) => {
+    const markdown = readFileSync(join(repoRoot, file), 'utf8');
+    return [...markdown.matchAll(pattern)].map(([, text = '']) => ({ file, text }));
+  });
+}
+
+/** The lines of shell blocks without comments, pipes and what follows them; each once. */
+function shellLines(): Block[] {
+  const lines = blocks('sh').flatMap(({ file, text }) => {
+    const joined = text.replace(/\\\n\s*/g, '');
+    return joined.split('\n').map((line) => ({ file, text: line.replace(/ [#|>&].*/, '').trim() }));
+  });
+  return [...new Map(lines.map((line) => [line.text, line])).values()];
+}
+
+const helpTexts = new Map<string, string>();
+
+function helpOf(names: readonly string[]): string {
+  const key = names.join(' ');
+  const help = helpTexts.get(key) ?? ostrata([...names, '--help']);
+  helpTexts.set(key, help);
+  return help;
+}
+
+/** The words of a call that name the command, as far as its help knows them. */
+function commandNames(words: readonly string[]): string[] {
+  const names: string[] = [];
+  for (const word of words) {
+    const isName = /^[a-z][a-z-]*$/.test(word);
+    const longer = [...names, word];
+    if (!isName || !helpOf(longer).includes(`ostrata ${longer.join(' ')} `)) {
+      return names;
+    }
+    names.push(word);
+  }
+  return names;
+}
+
+suite('commands', () => {
+  const calls = shellLines().filter(({ text }) => text.startsWith('ostrata '));
+  assert.ok(calls.length > 10, `${calls.length} calls of ostrata`);
+
+  for (const { file, text } of calls) {
+    test(`${file}: ${text}`, () => {
+      const words = text.split(' ').slice(1);
+      const names = commandNames(words);
+      assert.notEqual(names.length, 0, `${words[0]} is a command`);
+      const help = helpOf(names);
+      for (const [, option] of text.matchAll(/ (--?[a-z][a-z-]*)/g)) {
         assert.match(help, new RegExp(`(^|[ ,])${option}\\b`, 'm'));
       }
     });
   }
 });
 
-suite('programs of the README', () => {
-  // Within the package, so that its own name is found.
+suite('scripts of npm', () => {
+  const { scripts } = JSON.parse(readFileSync(join(repoRoot, 'package.json'), 'utf8'));
+
+  for (const { file, text } of shellLines()) {
+    const script = /^npm (?:run )?([a-z:]+)/.exec(text)?.[1];
+    if (script !== undefined && !['ci', 'install', 'pack', 'publish'].includes(script)) {
+      test(`${file}: ${text}`, () => {
+        assert.ok(Object.hasOwn(scripts, script), `package.json has a script ${script}`);
+      });
+    }
+  }
+});
+
+suite('programs, plugins and mappings', () => {
+  // Within the package, so that programs can import it by its name.
   const folder = mkdtempSync(join(repoRoot, 'dist/readme-'));
-  const image = join(scratchDirectory(), 'image');
   after(() => rmSync(folder, { recursive: true }));
-  const plugin = blocks('js').find((block) => block.startsWith('// my-plugin.mjs\n')) ?? '';
-  test('a plugin with a content source and a layout', () => {
-    const file = join(folder, 'my-plugin.mjs');
-    writeFileSync(file, plugin);
-    const repo = join(repoRoot, 'rpmdb-fixtures/sample/new');
-    const call = [
-      'container-encapsulate',
-      `--repo=${repo}`,
-      '--dry-run',
-      '--json',
-      '--max-layers=5',
-    ];
-    const output = ostrata([
-      ...call,
-      `--plugin=${file}`,
-      '--layout=by-rate',
-      'sample/os',
-      `oci:${image}`,
-    ]);
+  const image = join(scratchDirectory(), 'image');
+  let count = 0;
+
+  function write(text: string, extension: string): string {
+    const file = join(folder, `${count++}.${extension}`);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  const isPlugin = ({ text }: Block) => /^export default /m.test(text);
+  const plugins = blocks('js').filter(isPlugin);
+  const programs = blocks('js').filter((block) => !isPlugin(block));
+  const mappings = blocks('json').filter(({ text }) => text.includes('"paths"'));
+
+  test('the files show a plugin, a program and a mapping', () => {
+    for (const found of [plugins, programs, mappings]) {
+      assert.notEqual(found.length, 0);
+    }
+  });
+
+  /** The components of a planned image, by layer. */
+  function plan(...options: readonly string[]): string[][] {
+    const call = ['container-encapsulate', `--repo=${SAMPLE_REPO}`, '--dry-run', '--json'];
+    const limit = '--max-layers=5';
+    const output = ostrata([...call, limit, ...options, 'sample/os', `oci:${image}`]);
     const { layers } = JSON.parse(output) as { layers: { components: string[] }[] };
-    const chunks = layers.slice(1).map(({ components }) => components);
-    assert.equal(chunks.length, 4);
-    assert.ok(chunks.at(-1)?.includes('site'), `${chunks}`);
-  });
+    return layers.map(({ components }) => components);
+  }
 
-  test('a mapping', () => {
-    const file = join(folder, 'mapping.json');
-    writeFileSync(file, blocks('json').find((block) => block.includes('"paths"')) ?? '');
-    const call = [
-      'layout',
-      'plan',
-      `--repo=${join(repoRoot, 'rpmdb-fixtures/sample/new')}`,
-      'sample/os',
-      '--json',
-    ];
-    const { layers } = JSON.parse(ostrata([...call, '--max-layers=6', `--mapping=${file}`]));
-    assert.ok(
-      layers.some((layer: { components: string[] }) => `${layer.components}` === 'mapping:site'),
-    );
-  });
+  for (const { file, text } of plugins) {
+    test(`${file}: the plugin ${text.split('\n', 1)} changes the plan of an image`, async () => {
+      const path = write(text, 'mjs');
+      const plugin = (await import(path)).default as Plugin;
+      const layouts = plugin.layoutStrategies ?? [];
+      const options = layouts.slice(0, 1).map(({ name }) => `--layout=${name}`);
+      assert.notDeepEqual(plan(`--plugin=${path}`, ...options), plan());
+    });
+  }
 
-  for (const [i, program] of blocks('js')
-    .filter((block) => block !== plugin)
-    .entries()) {
-    test(program.split('\n', 1).join(), () => {
-      const file = join(folder, `${i}.mjs`);
-      const changed = program
-        .replaceAll("'REPO'", JSON.stringify(join(repoRoot, 'rpmdb-fixtures/sample/new')))
+  for (const { file, text } of mappings) {
+    test(`${file}: the mapping makes layers`, () => {
+      const call = ['layout', 'plan', `--repo=${SAMPLE_REPO}`, 'sample/os', '--json'];
+      const { layers } = JSON.parse(
+        ostrata([...call, '--max-layers=6', `--mapping=${write(text, 'json')}`]),
+      ) as { layers: { components: string[] }[] };
+      const components = layers.flatMap((layer) => layer.components);
+      assert.ok(
+        components.some((id) => id.startsWith('mapping:')),
+        `${components}`,
+      );
+    });
+  }
+
+  for (const { file, text } of programs) {
+    test(`${file}: ${text.split('\n', 1)}`, () => {
+      const program = text
+        .replaceAll("'REPO'", JSON.stringify(SAMPLE_REPO))
         .replaceAll('os/stable', 'sample/os')
-        .replaceAll(
-          "openRpmdbAt('/')",
-          `openRpmdbAt(${JSON.stringify(join(repoRoot, 'rpmdb-fixtures/bookworm-sqlite'))})`,
-        )
+        .replaceAll("openRpmdbAt('/')", `openRpmdbAt(${JSON.stringify(SAMPLE_RPMDB)})`)
         .replaceAll('oci:image', `oci:${image}`);
-      writeFileSync(file, changed);
-      assert.notEqual(run(process.execPath, [file]), '');
+      assert.notEqual(run(process.execPath, [write(program, 'mjs')]), '');
     });
   }
 });

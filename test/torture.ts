@@ -1,78 +1,92 @@
-// npm run torture [-- KILLS SEED IMGREF]: pulls that are killed at random moments. After each the repository must be sound,
-// what was complete must not be fetched again, and the next pull must be able to complete. Needs ostree.
+/**
+ * npm run torture [-- KILLS SEED IMGREF]: pulls an image again and again and kills the pulls at
+ * random moments. After each kill ostree must find no damage, no complete layer may be fetched
+ * again, and a later pull must complete. Needs ostree.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { repoRoot } from './support/root.js';
+import { scratchDirectory } from './support/scratch.js';
 
 const program = join(repoRoot, 'dist/src/cli/main.js');
-/** Until the program has started nothing is written. */
+/** Milliseconds in which the program starts and writes nothing yet. */
 const START_MS = 150;
 
 export interface TortureResult {
   readonly kills: number;
   readonly completed: number;
-  /** Layers that a pull found complete from the one that was killed before. */
+  /** The number of layers that a pull found complete after a killed one. */
   readonly resumed: number;
 }
 
-/** Throws at the first sign of a repository that a kill has broken. @param imgref of an ostree image reference's form */
-export async function torture(
-  imgref: string,
-  {
-    kills,
-    seed,
-    mode,
-    report,
-  }: { kills: number; seed: number; mode: string; report: (line: string) => void },
-): Promise<TortureResult> {
-  const random = generator(seed);
-  const scratch = mkdtempSync(join(tmpdir(), 'ostrata-torture-'));
-  let killed = 0;
+interface TortureOptions {
+  readonly kills: number;
+  readonly seed: number;
+  /** The mode of the repositories that are pulled into. */
+  readonly mode: string;
+  readonly report: (line: string) => void;
+}
+
+/**
+ * Kills pulls of the image at the ostree image reference `imgref`, at moments that depend on
+ * `seed`. Throws at the first sign of a repository that a kill has damaged.
+ */
+export async function torture(imgref: string, options: TortureOptions): Promise<TortureResult> {
+  const scratch = scratchDirectory();
+  const random = generator(options.seed);
+  const { milliseconds } = await pull(newRepo(scratch, options.mode), imgref);
+  options.report(`a pull takes ${milliseconds} ms`);
+
+  let kills = 0;
   let completed = 0;
   let resumed = 0;
-  try {
-    const whole = await pull(newRepo(scratch, mode), imgref);
-    report(`a pull takes ${whole.milliseconds} ms`);
-    while (killed < kills) {
-      const repo = newRepo(scratch, mode);
-      for (let done = false; !done; ) {
-        const before = blobRefs(repo);
-        // Short runs first, so that some are killed while the first layers land.
-        const limit = killed < kills ? START_MS + random() * whole.milliseconds : undefined;
-        const { result, signal } = await pull(repo, imgref, limit);
-        ostree(repo, 'fsck', '--quiet');
-        if (result === undefined) {
-          if (signal !== 'SIGKILL') {
-            throw new Error(`the pull ended with ${signal}`);
-          }
-          killed++;
-          report(
-            `kill ${killed}: after ${Math.round(limit as number)} ms, ${blobRefs(repo)} layers are complete`,
-          );
-          continue;
+  while (kills < options.kills) {
+    const repo = newRepo(scratch, options.mode);
+    for (;;) {
+      const complete = blobRefs(repo);
+      const limit = kills < options.kills ? START_MS + random() * milliseconds : undefined;
+      const layersPresent = await killedPull(repo, imgref, limit);
+      ostree(repo, 'fsck', '--quiet');
+      if (layersPresent !== undefined) {
+        if (layersPresent < complete) {
+          throw new Error(`${complete} layers were complete, but only ${layersPresent} were used`);
         }
-        if (result.layersPresent < before) {
-          throw new Error(`${before} layers were complete, ${result.layersPresent} used`);
-        }
-        resumed += result.layersPresent;
+        resumed += layersPresent;
         completed++;
-        done = true;
+        break;
       }
-      const left = readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
-      if (left.length > 0) {
-        throw new Error(`${left} left in ${repo}/tmp`);
-      }
-      if (readdirSync(join(repo, 'state')).length > 0) {
-        throw new Error(`a partial commit is left in ${repo}`);
-      }
-      rmSync(repo, { recursive: true });
+      kills++;
+      const time = Math.round(limit ?? 0);
+      options.report(`kill ${kills}: after ${time} ms, ${blobRefs(repo)} layers are complete`);
     }
-    return { kills: killed, completed, resumed };
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    assertNothingStaged(repo);
+    rmSync(repo, { recursive: true });
+  }
+  return { kills, completed, resumed };
+}
+
+/** Returns the layers that were present, or undefined if the pull was killed. */
+async function killedPull(
+  repo: string,
+  imgref: string,
+  limit: number | undefined,
+): Promise<number | undefined> {
+  const { result, signal } = await pull(repo, imgref, limit);
+  if (result === undefined && signal !== 'SIGKILL') {
+    throw new Error(`the pull ended with ${signal}`);
+  }
+  return result?.layersPresent;
+}
+
+function assertNothingStaged(repo: string): void {
+  const staged = readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
+  if (staged.length > 0) {
+    throw new Error(`${staged} left in ${repo}/tmp`);
+  }
+  if (readdirSync(join(repo, 'state')).length > 0) {
+    throw new Error(`a partial commit is left in ${repo}`);
   }
 }
 
@@ -104,7 +118,7 @@ interface Run {
   readonly milliseconds: number;
 }
 
-/** Killed after `limit` milliseconds, if it has not ended before. */
+/** Runs a pull to its end, or kills it after `limit` milliseconds. */
 function pull(repo: string, imgref: string, limit?: number): Promise<Run> {
   const start = performance.now();
   const child = spawn(process.execPath, [
@@ -142,7 +156,7 @@ function pull(repo: string, imgref: string, limit?: number): Promise<Run> {
   });
 }
 
-/** mulberry32: the same numbers for the same seed. */
+/** Returns a generator of numbers in [0, 1) by mulberry32, which are the same for the same seed. */
 function generator(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -153,9 +167,9 @@ function generator(seed: number): () => number {
   };
 }
 
-/** Without an image given: the sample. */
+/** Encapsulates the sample, which is pulled if no image is given. */
 function sampleImage(): string {
-  const imgref = `oci:${mkdtempSync(join(tmpdir(), 'ostrata-torture-image-'))}/image:sample`;
+  const imgref = `oci:${scratchDirectory()}/image:sample`;
   const repo = join(repoRoot, 'rpmdb-fixtures/sample/old');
   const args = [
     program,
@@ -184,7 +198,8 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   };
   console.log(`seed ${seed}, ${imgref}`);
   const result = await torture(imgref, options);
+  const { completed, resumed } = result;
   console.log(
-    `${result.kills} kills, ${result.completed} pulls completed, ${result.resumed} layers not fetched again`,
+    `${result.kills} kills, ${completed} pulls completed, ${resumed} layers not fetched again`,
   );
 }

@@ -1,6 +1,7 @@
 /**
- * What each idea of the default layout is worth: bytes of all updates against one layer per component, with one idea
- * left out in each row. `npm run ablation -- SERIES...` prints a Markdown table; a series is a JSONL file as `layout simulate` reads it.
+ * npm run ablation -- SERIES...: what each idea of the default layout is worth. Prints a Markdown
+ * table of the bytes of all updates against one layer per component; each row leaves one idea out.
+ * A series is a JSONL file as `layout simulate` reads it.
  */
 import { basename } from 'node:path';
 import { expectedDownload } from '../../plugins/layouts/expected-download.js';
@@ -9,7 +10,7 @@ import { simulateChain, simulateUpdates, summarize } from '../../src/layout/simu
 import type { Component, Layout, LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
 
 const MAX_LAYERS = 64;
-/** What undoes the calibration: with it, every changelog entry is a change that reaches a tree built every two weeks. */
+/** Undoes the calibration: every changelog entry then counts as a change of a biweekly build. */
 const RAW = 10;
 
 type Plan = LayoutStrategy['plan'];
@@ -33,7 +34,10 @@ const variants: Readonly<Record<string, Plan>> = {
   'a reserved layer for new components': withReservedLayer,
 };
 
-/** The last layer takes the components that the previous image lacks. Once dirty again, what it holds is placed with all others. */
+/**
+ * The last layer takes the components that the previous image lacks. When it changes again, its
+ * components are placed among all others.
+ */
 function withReservedLayer(
   components: readonly Component[],
   { prior, ...limits }: LayoutLimits,

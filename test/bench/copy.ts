@@ -1,4 +1,4 @@
-// node copy.js FROM TO: copies an image by this project's transports, byte for byte; a registry without TLS will do.
+// node copy.js FROM TO: copies an image with this project's transports, byte for byte, without TLS.
 import { createImage, openImage } from '../../src/transports/image-reference.js';
 import { copyImage } from '../support/copy-blobs.js';
 

@@ -1,4 +1,4 @@
-/** Trees of more and more small files: seconds and memory per file must not grow. */
+/** Rows for trees of more and more small files: seconds and memory per file should not grow. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { RepoBuilder } from '../support/build-repo.js';
@@ -8,7 +8,7 @@ import type { Subject } from './subjects.js';
 
 const program = join(repoRoot, 'dist/src/cli/main.js');
 const FILES_PER_DIRECTORY = 100;
-/** A component each, as there are thousands of packages on large systems. */
+/** Each component has so many files, so that there are thousands of components. */
 const FILES_PER_COMPONENT = 500;
 
 export function growthSubjects(scratch: string): Subject[] {
@@ -35,7 +35,7 @@ export function growthSubjects(scratch: string): Subject[] {
   }));
 }
 
-/** Small files of different content: /usr/share/COMPONENT/DIRECTORY/FILE. */
+/** Makes a repository of small, different files at /usr/share/COMPONENT/DIRECTORY/FILE. */
 function buildRepo(parent: string, count: number) {
   const repo = new RepoBuilder('bare-user-only', '', parent);
   const dirmeta = repo.dirmeta();

@@ -1,5 +1,6 @@
-// node gzip-streams.js FOLDER STREAMS LEVEL: what Node needs at least to compress the files of FOLDER. They are shared out to
-// so many threads, each with one gzip stream and nothing else to do. Prints the compressed bytes.
+// node gzip-streams.js FOLDER STREAMS LEVEL: the least that Node needs to compress the files of
+// FOLDER. Each of STREAMS threads runs one gzip stream over its share of the files and does nothing
+// else. Prints the number of compressed bytes.
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';

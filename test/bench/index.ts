@@ -1,16 +1,8 @@
-// npm run bench [-- [OPTIONS] [--repo REPO REF [NEXTREF]]]: what encapsulating a commit costs, side by side with reference programs
-// on the same bytes; then what pushes, pulls, laying out many components and reading package databases cost. Without --repo, of the
-// sample in rpmdb-fixtures, which is small: times are mostly those of starting Node.
-// MB are those of the layers that are written, or that a pull fetches.
-//
-//   --runs N       rounds; each runs every subject once, and medians are shown (1)
-//   --only TEXT    subjects with TEXT in their name (repeatable); the uncompressed image always
-//   --modes        from archive and bare-user repositories too: copies are made
-//   --growth       trees of 10,000, 100,000 and 1,000,000 small files instead (takes minutes, 10 GB of disk)
-//   --markdown     the table as Markdown
-//   --json FILE    every run, for other programs
-//
-// A program that is missing is named, and what needs it skipped. TMPDIR says where some gigabytes of scratch go.
+/**
+ * npm run bench [-- [OPTIONS] [--repo REPO REF [NEXTREF]]]: measures encapsulating a commit, side
+ * by side with reference programs on the same bytes, then pushing, pulling, planning layers and
+ * reading package databases. README.md beside this file describes the options and the rows.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,7 +55,8 @@ try {
   );
   const results = await runAll(chosen, Number(values.runs));
   const date = new Date().toISOString().slice(0, 10);
-  const machine = `${availableParallelism()} x ${cpus()[0]?.model ?? 'unknown CPU'}, Node ${process.version}`;
+  const processor = cpus()[0]?.model ?? 'unknown CPU';
+  const machine = `${availableParallelism()} x ${processor}, Node ${process.version}`;
   const bytesIn = values.growth ? undefined : blobBytes(join(scratch, 'none'));
   const size = bytesIn === undefined ? '' : `${ref}: ${(bytesIn / 1e6).toFixed(0)} MB of layers. `;
   console.log(`${size}${date}, ${machine}, medians of ${values.runs}\n`);
@@ -84,7 +77,10 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-/** The runs of each subject by its name; in turns, so that a change of the machine's speed meets all alike. */
+/**
+ * Returns the runs of each subject by its name. Subjects take turns, so that a change of the
+ * machine's speed affects all of them alike.
+ */
 async function runAll(
   chosen: readonly Subject[],
   rounds: number,

@@ -1,6 +1,7 @@
 /**
  * Rows of the bench: planning the layers of a large system, and of one that is five times as large,
- * which must take far less than 25 times as long. No other program does only this, so there is no reference.
+ * which must take far less than 25 times as long. No other program does only this, so there is no
+ * reference.
  */
 import { expectedDownload } from '../../plugins/layouts/expected-download.js';
 import type { LayoutComponent } from '../../src/components/component.js';

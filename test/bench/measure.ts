@@ -1,25 +1,26 @@
-/** Runs programs and tells what they took. */
+/** Runs programs and measures their time and memory. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Measurement {
   readonly seconds: number;
-  /** Processor seconds, user and system, of the program and all it started; undefined where they were not measured. */
-  readonly cpu?: number;
-  /** Bytes of the largest process; undefined where it was not measured. */
-  readonly peak?: number;
-  readonly bytesOut?: number;
+  /** Processor seconds (user and system) of the program and its children, if measured. */
+  readonly cpu?: number | undefined;
+  /** Memory in bytes of the largest process, if measured. */
+  readonly peak?: number | undefined;
+  readonly bytesOut?: number | undefined;
 }
 
-/** Loaded into a measured Node and into its worker threads, which count into its peak; it ends last. */
+/** A module that prints the peak memory when Node ends; worker threads count into it. */
 const REPORT_PEAK =
-  'data:text/javascript,process.on("exit",()=>console.error("peak KiB:",process.resourceUsage().maxRSS))';
-/** `times` of a shell: its own line, then that of the processes that it waited for. */
+  'data:text/javascript,process.on("exit",' +
+  '()=>console.error("peak KiB:",process.resourceUsage().maxRSS))';
+/** A script whose `times` prints a line for the shell, then one for its children. */
 const TIMED = '"$@"; status=$?; times >&2; exit $status';
 const TIMES_LINE = /^(\d+)m([\d.]+)s (\d+)m([\d.]+)s$/gm;
 
-/** Runs a program to its end, which must be a success; what it prints is for `bytesOut`. */
+/** Runs a program, which must succeed; `bytesOut` reads a number of bytes from its output. */
 export function measure(
   command: readonly string[],
   bytesOut: (stdout: string) => number | undefined = () => undefined,
@@ -44,11 +45,12 @@ export function measure(
   return {
     seconds,
     cpu,
-    ...(peak !== undefined && { peak: Number(peak) * 1024 }),
-    ...(bytes !== undefined && { bytesOut: bytes }),
+    peak: peak === undefined ? undefined : Number(peak) * 1024,
+    bytesOut: bytes,
   };
 }
 
+/** Measures a run of Node. */
 export function measureNode(
   args: readonly string[],
   bytesOut?: (stdout: string) => number | undefined,
@@ -56,13 +58,14 @@ export function measureNode(
   return measure([process.execPath, '--import', REPORT_PEAK, ...args], bytesOut);
 }
 
-/** A shell script with `$1`, `$2`, ... */
+/** Measures a shell script with the arguments `$1`, `$2`, ...; it may print a number of bytes. */
 export function measureShell(script: string, ...args: readonly string[]): Measurement {
   return measure(['sh', '-c', script, 'sh', ...args], (stdout) =>
     stdout.trim() === '' ? undefined : Number(stdout),
   );
 }
 
+/** Returns the total size of all blobs in an OCI image layout. */
 export function blobBytes(layout: string): number {
   const directory = join(layout, 'blobs/sha256');
   return readdirSync(directory).reduce(
@@ -71,6 +74,7 @@ export function blobBytes(layout: string): number {
   );
 }
 
+/** Returns the middle value, or the mean of the two middle ones. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);

@@ -1,12 +1,13 @@
-// npm run profile [-- REPO REF [OPTION...]]: a CPU profile of one encapsulate, without a cache, and where its time goes. The
-// profiles (one of the main thread, one of each worker) are in dist/profile, for any viewer of Chrome's .cpuprofile files.
+// npm run profile [-- REPO REF [OPTION...]]: profiles one encapsulation without a cache and prints
+// the functions that take the most time. The profiles, one of each thread, are in dist/profile, for
+// any viewer of .cpuprofile files such as the developer tools of Chrome.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { repoRoot } from '../support/root.js';
 
-/** Functions that are listed of each thread. */
+/** The number of functions that are listed for each thread. */
 const LISTED = 25;
 const directory = join(repoRoot, 'dist/profile');
 
@@ -25,7 +26,7 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Milliseconds by function, itself only; the most first. */
+/** Milliseconds spent in each function itself, the most expensive first. */
 function selfTimes({
   nodes,
   samples,

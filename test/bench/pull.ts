@@ -1,6 +1,6 @@
 /**
- * What fetching an image from a registry on this machine costs: as it is, then into repositories of two modes, beside
- * `skopeo copy` and what leads to the same repository without us; then what the next build costs who has this one.
+ * Rows for pulls from a registry on this machine: a plain copy, then pulls into repositories of two
+ * modes, beside `skopeo copy` and other ways to the same repository; then the pull of an update.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, renameSync, statSync, truncateSync } from 'node:fs';
@@ -13,7 +13,7 @@ import { has, type Place, program, type Subject } from './subjects.js';
 const MODES = ['archive', 'bare-user'];
 const copyProgram = fileURLToPath(new URL('./copy.js', import.meta.url));
 
-/** Uses the gzip image that the subjects before have made, or makes it. */
+/** Uses the gzip image that earlier subjects made, or makes it. */
 export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   if (![has('docker-registry'), has('skopeo'), has('ostree')].every(Boolean)) {
     return [];
@@ -21,8 +21,10 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
   const at = (name: string) => join(scratch, name);
   let discarded = 0;
   /**
-   * Gives the space back and keeps the inodes: ext4 looks for a free one past each that was deleted in the last minutes, which
-   * would count against who makes many files next. `ostree pull-local` may have linked files of the repository that is read.
+   * Frees the space of a directory but keeps its inodes: ext4 passes over inodes that were deleted
+   * in the last minutes, which would slow down whoever makes many files next. Files with several
+   * links stay, because `ostree pull-local` may have linked files of the repository that is
+   * measured.
    */
   const discard = (name: string) => {
     for (const entry of readdirSync(at(name), { recursive: true, withFileTypes: true })) {
@@ -63,7 +65,7 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
       if (!isFilled) {
         fillRegistry(host);
       }
-      // Who waits for the disk is not to wait for what others wrote before.
+      // A row that waits for the disk must not wait for the writes of earlier rows.
       spawnSync('sync', ['-f', scratch]);
       return body(host);
     });
@@ -127,7 +129,8 @@ export function pullSubjects({ repo, ref, next, scratch }: Place): Subject[] {
         run: () =>
           withImages((host) => {
             measure(['ostree', 'init', `--repo=${at('local')}`, `--mode=${mode}`]);
-            const script = `${skopeoCopy.join(' ')} "$1" "dir:$2" && ostree pull-local --repo="$3" "$4" "$5" >/dev/null`;
+            const copy = `${skopeoCopy.join(' ')} "$1" "dir:$2"`;
+            const script = `${copy} && ostree pull-local --repo="$3" "$4" "$5" >/dev/null`;
             const result = measureShell(
               script,
               `docker://${host}/os:old`,

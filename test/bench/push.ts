@@ -1,11 +1,11 @@
-/** What a push to a registry on this machine costs beside `skopeo copy` of the same image; each to an empty registry. */
+/** Rows for pushes to an empty registry on this machine, beside `skopeo copy` of the same image. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { measure, measureNode } from './measure.js';
 import { atRegistry } from './registry.js';
 import { has, type Place, program, type Subject } from './subjects.js';
 
-/** Uses the cache and the gzip image that the subjects before have made. */
+/** Uses the cache and the gzip image that earlier subjects made. */
 export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
   if (![has('docker-registry'), has('skopeo')].every(Boolean)) {
     return [];

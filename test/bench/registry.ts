@@ -1,3 +1,4 @@
+/** Runs a registry on this machine for a row of the bench. */
 import { startRegistry } from '../support/docker-registry.js';
 
 /** Runs `body` with a registry on this machine that keeps its data below `folder`. */

@@ -1,4 +1,4 @@
-/** What a dump of a package database costs, beside `rpm -qa` with the same fields. */
+/** Rows for dumps of package databases, beside `rpm -qa` with the same fields. */
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,15 +11,16 @@ import { repoRoot } from '../support/root.js';
 import type { Measurement } from './measure.js';
 import { has, type Subject } from './subjects.js';
 
-/** Often enough for the peak of the shortest run. */
+/** Short enough to see the peak of the shortest run. */
 const POLL_MS = 5;
 const program = join(repoRoot, 'dist/src/cli/main.js');
 const FIELDS =
   '%{NEVRA}\\t%{SOURCERPM}\\t%{LONGSIZE}\\t%{BUILDTIME}\\t[%{CHANGELOGTIME},]\\n' +
-  '[%{FILENAMES}\\t%{LONGFILESIZES}\\t%{FILEMODES}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t%{FILEUSERNAME}\\t%{FILEGROUPNAME}\\t' +
+  '[%{FILENAMES}\\t%{LONGFILESIZES}\\t%{FILEMODES}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t' +
+  '%{FILEUSERNAME}\\t%{FILEGROUPNAME}\\t' +
   '%{FILELINKTOS}\\t%{FILESTATES}\\n]';
 
-/** Databases of as many packages as a large desktop has, and of 100 MB; ours and rpm's side by side. */
+/** Rows for a database of as many packages as a large desktop has, and for one of 100 MB. */
 export function rpmdbSubjects(scratch: string): Subject[] {
   const sizes = { '767 packages': () => 767, '100 MB': packagesOf100Megabytes };
   return Object.entries(sizes).flatMap(([size, packages]) => {
@@ -32,7 +33,7 @@ export function rpmdbSubjects(scratch: string): Subject[] {
   });
 }
 
-/** Ours beside rpm's; {@link rpmdbSubjects} of a given folder with a database. */
+/** The rows for the database in `folder`: rpm's, then ours. */
 function pair(size: string, folder: () => Promise<string>, scratch: string): Subject[] {
   const output = join(scratch, 'output');
   const run = (command: readonly string[]) => async () =>
@@ -87,7 +88,7 @@ function peakOf(pid: number | undefined): number | undefined {
   }
 }
 
-/** The headers of the sample and the database they are in. */
+/** Reads the package headers of the sample and the database that holds them. */
 async function sampleHeaders() {
   const repo = openRepo(join(repoRoot, 'rpmdb-fixtures/sample/old'));
   const tree = lookupCommit(repo, repo.resolve('sample/os'));
@@ -100,7 +101,7 @@ type Headers = readonly Uint8Array[];
 const packagesOf100Megabytes = (headers: Headers) =>
   Math.ceil((100e6 * headers.length) / headers.reduce((sum, header) => sum + header.length, 0));
 
-/** A folder with a database of so many packages, made of the headers of the sample again and again. */
+/** Makes a database in `folder` that repeats the headers of the sample. */
 async function makeDatabase(
   folder: string,
   packages: (headers: Headers) => number,

@@ -1,5 +1,7 @@
-/** What is measured: each subject is one run of a program over the same tree, most beside a reference that sets the pace. */
-
+/**
+ * The rows for encapsulating a commit; most have a reference, a program that handles the same
+ * bytes.
+ */
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -13,7 +15,7 @@ const gzipStreams = fileURLToPath(new URL('./gzip-streams.js', import.meta.url))
 
 export interface Subject {
   readonly name: string;
-  /** Name of the subject it is compared with. */
+  /** The name of the subject that it is compared with. */
   readonly reference?: string;
   readonly run: () => Measurement | Promise<Measurement>;
 }
@@ -21,14 +23,14 @@ export interface Subject {
 export interface Place {
   readonly repo: string;
   readonly ref: string;
-  /** The next build; undefined where there is none. */
+  /** The next build, if there is one. */
   readonly next: { readonly repo: string; readonly ref: string } | undefined;
-  /** An empty folder for what is made. */
+  /** A folder for everything that is made. */
   readonly scratch: string;
 }
 
 const programs = new Map<string, boolean>();
-/** Whether a program is there; that it is not, and so what is not measured, is said once. */
+/** Whether a program is installed; reports once that its rows are left out. */
 export const has = (command: string) => {
   const known =
     programs.get(command) ?? spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
@@ -38,7 +40,7 @@ export const has = (command: string) => {
   programs.set(command, known);
   return known;
 };
-/** Others cannot make a folder of root's. */
+/** Whether the user is root: others cannot make a folder that root owns. */
 const isRoot = () => {
   const root = process.getuid?.() === 0;
   if (!root) {
@@ -47,7 +49,7 @@ const isRoot = () => {
   return root;
 };
 
-/** The subjects that can be run here, in their order: later ones use what earlier ones made. */
+/** Returns the subjects that can run here, in order: later ones use what earlier ones made. */
 export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
   const at = (name: string) => join(scratch, name);
   const cache = `--cache=${at('cache')}`;
@@ -75,7 +77,7 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
   const zstdReference = 'tar | zstd -3 -T2';
 
   const list: (Subject | false)[] = [
-    // First: it warms the page cache, and its layers are the bytes that the references compress.
+    // The first one warms the page cache, and its layers are what the references compress.
     { name: 'ostrata, uncompressed', run: () => cold('none', '--compression=none', '--jobs=2') },
     {
       name: 'two Node gzip streams',
@@ -178,7 +180,7 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
   return list.filter((subject) => subject !== false);
 }
 
-/** The same from repositories of other modes, which are made here. */
+/** Returns subjects for repositories of other modes, which are made when they first run. */
 export function modeSubjects({ repo, ref, scratch }: Place): Subject[] {
   if (!has('ostree')) {
     return [];
@@ -211,10 +213,19 @@ export function modeSubjects({ repo, ref, scratch }: Place): Subject[] {
   }));
 }
 
+const CHANGE_SCRIPT = `
+  mode=$(ostree config --repo="$2" get core.mode) &&
+    ostree init --repo="$1" --mode="$mode" &&
+    ostree config --repo="$1" set core.parent "$2" &&
+    ostree commit --repo="$1" -b changed --tree=ref="$3" --tree=dir="$4" >/dev/null
+`;
+
 const CHANGED_FILE = 'usr/bin/bash';
 const CHANGED_BYTES = 1_000_000;
 
-/** A repository whose branch `changed` is `ref` but for one file; `repo` stays as it is. */
+/**
+ * Makes a repository whose branch `changed` differs from `ref` in one file; `repo` is unchanged.
+ */
 function changedRepo(repo: string, ref: string, scratch: string): string {
   const [changed, overlay] = [join(scratch, 'changed'), join(scratch, 'overlay')];
   rmSync(changed, { recursive: true, force: true });
@@ -222,7 +233,7 @@ function changedRepo(repo: string, ref: string, scratch: string): string {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, randomFillSync(Buffer.alloc(CHANGED_BYTES)), { mode: 0o755 });
   measureShell(
-    'mode=$(ostree config --repo="$2" get core.mode) && ostree init --repo="$1" --mode="$mode" && ostree config --repo="$1" set core.parent "$2" && ostree commit --repo="$1" -b changed --tree=ref="$3" --tree=dir="$4" >/dev/null',
+    CHANGE_SCRIPT,
     changed,
     repo,
     spawnSync('ostree', ['rev-parse', `--repo=${repo}`, ref], { encoding: 'utf8' }).stdout.trim(),

@@ -1,3 +1,4 @@
+/** Formats the measurements of the bench as a table, for terminals or as Markdown. */
 import { type Measurement, median } from './measure.js';
 import type { Subject } from './subjects.js';
 
@@ -5,7 +6,7 @@ export type Row = readonly string[];
 
 const HEADER: Row = ['', 'seconds', 'processor', 'MB', 'peak MB', 'ratio', 'processor ratio'];
 
-/** Medians, and the median of the ratios round by round. */
+/** Makes the row of a subject: medians, and the median of the ratios of each round. */
 export function rowOf(
   { name, reference }: Subject,
   results: ReadonlyMap<string, readonly Measurement[]>,

@@ -2,18 +2,17 @@ import assert from 'node:assert/strict';
 import {
   cpSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { assertNothingLeft, blobPath, encapsulate, readImage } from '../support/read-image.js';
 import { run, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { commitTree, DB_PATH, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
@@ -40,11 +39,10 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     archive = initRepo(join(scratch, 'archive'), 'archive');
     run('ostree', [`--repo=${archive}`, 'pull-local', given.repo, 'os/old']);
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   /** Both kinds of destination stay absent. */
   function encapsulateFails(

@@ -1,13 +1,15 @@
-/** The client against the real ostree: what was encapsulated is there again, whole, the same, signed. */
+/** The client's commands, checked with the real ostree: what was encapsulated comes back unchanged. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { fsck, pull, refs, refused, unencapsulate } from '../support/client.js';
 import { encapsulate, type Image } from '../support/read-image.js';
-import { ostrata, run, tryRun } from '../support/run.js';
+import { ostrata, ostrataProgram, run, tryRun } from '../support/run.js';
 import { differences, scan } from '../support/scan-tree.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { commitTree, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
@@ -22,7 +24,7 @@ suite('the client', needs(...worldNeeds), () => {
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(dirname(given.repo), 'client-'));
+    scratch = scratchDirectory();
     const image = join(scratch, 'image');
     old = encapsulate(given.repo, 'os/old', image, ['--max-layers=12'], { tag: 'old' }).image;
     const previous = [`--previous-build=${old.reference}`, '--max-layers=12'];
@@ -31,7 +33,6 @@ suite('the client', needs(...worldNeeds), () => {
     added = next.config.rootfs.diff_ids.filter((diffId) => !known.has(diffId)).length;
     assert.ok(added > 0 && added < next.manifest.layers.length, `${added} layers are new`);
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   function checkout(repo: string, rev: string): string {
     const directory = mkdtempSync(join(scratch, 'checkout-'));
@@ -40,7 +41,7 @@ suite('the client', needs(...worldNeeds), () => {
   }
 
   for (const mode of ['archive', 'bare', 'bare-user']) {
-    test(`there and back into mode ${mode}, then an update`, () => {
+    test(`mode ${mode}: an image and its update bring back the same commits`, () => {
       const repo = initRepo(join(scratch, mode), mode);
       const first = unencapsulate(repo, unverified(old), '--write-ref=os/old');
       assert.equal(first.commit, given.oldCommit);
@@ -71,7 +72,7 @@ suite('the client', needs(...worldNeeds), () => {
     });
   }
 
-  test('bare-user-only takes what has canonical permissions, and says what is in the way of the rest', () => {
+  test('mode bare-user-only takes only commits of canonical permissions', () => {
     const repo = initRepo(join(scratch, 'buo'), 'bare-user-only');
     const call = ['container', 'unencapsulate', `--repo=${repo}`, '--write-ref=os'];
     refused(
@@ -91,67 +92,88 @@ suite('the client', needs(...worldNeeds), () => {
     fsck(repo);
   });
 
-  test('pull: a merge commit on the commit, as others name and describe it', () => {
-    const repo = initRepo(join(scratch, 'pull'), 'bare-user');
-    const first = pull(repo, unverified(old));
-    assert.equal(first.commit, given.oldCommit);
-    assert.equal(
-      run('ostree', [`--repo=${repo}`, 'rev-parse', `${first.mergeCommit}^`]).trim(),
-      given.oldCommit,
-    );
-    const show = (key: string) =>
-      run('ostree', [
-        `--repo=${repo}`,
-        'show',
-        `--print-metadata-key=${key}`,
-        first.mergeCommit as string,
-      ]).trim();
-    assert.equal(show('ostree.manifest-digest'), `'${old.manifestDigest}'`);
-    assert.match(show('ostree.container.image-config'), /ostree\.final-diffid/);
-    assert.equal(
-      run('ostree', [`--repo=${repo}`, 'diff', given.oldCommit, first.mergeCommit as string]),
-      '',
-    );
-    fsck(repo);
+  suite('container image', () => {
+    let repo: string;
+    let mergeCommit: string;
 
-    const again = pull(repo, unverified(old));
-    assert.deepEqual(
-      [again.mergeCommit, again.commit, again.layersFetched],
-      [first.mergeCommit, given.oldCommit, 0],
-    );
-    assert.equal(pull(repo, unverified(next)).layersFetched, added);
-    assert.deepEqual(
-      ostrata(['container', 'image', 'list', `--repo=${repo}`])
-        .trim()
-        .split('\n')
-        .sort(),
-      [old.reference, next.reference].sort(),
-    );
-    const blobs = () => refs(repo).filter((ref) => ref.startsWith('ostree/container/blob/')).length;
-    assert.equal(blobs(), old.manifest.layers.length + added);
+    before(() => {
+      repo = initRepo(join(scratch, 'pull'), 'bare-user');
+      const first = pull(repo, unverified(old));
+      assert.equal(first.commit, given.oldCommit);
+      mergeCommit = first.mergeCommit as string;
+      assert.equal(pull(repo, unverified(next)).layersFetched, added);
+    });
 
-    const copied = initRepo(join(scratch, 'copied'), 'archive');
-    const copy = ['container', 'image', 'copy', `--src-repo=${repo}`, `--dest-repo=${copied}`];
-    ostrata([...copy, next.reference]);
-    fsck(copied);
-    assert.equal(pull(copied, unverified(next)).layersFetched, 0);
+    const layerRefs = (ofRepo: string) =>
+      refs(ofRepo).filter((ref) => ref.startsWith('ostree/container/blob/'));
 
-    const history = ostrata(['container', 'image', 'history', `--repo=${repo}`, next.reference]);
-    assert.equal(history.trim().split('\n').length, 1 + next.manifest.layers.length);
-    const metadata = JSON.parse(
-      ostrata(['container', 'image', 'metadata', `--repo=${repo}`, next.reference]),
-    );
-    assert.deepEqual(metadata, next.manifest);
+    test('pull writes a merge commit whose parent is the commit of the image', () => {
+      const revParse = ['rev-parse', `${mergeCommit}^`];
+      assert.equal(run('ostree', [`--repo=${repo}`, ...revParse]).trim(), given.oldCommit);
+      assert.equal(run('ostree', [`--repo=${repo}`, 'diff', given.oldCommit, mergeCommit]), '');
+      fsck(repo);
+    });
 
-    ostrata(['container', 'image', 'remove', `--repo=${repo}`, old.reference]);
-    assert.equal(blobs(), next.manifest.layers.length, 'shared layers stay');
-    run('ostree', [`--repo=${repo}`, 'prune', '--refs-only', '--depth=0']);
-    fsck(repo);
-    refused(['container', 'image', 'remove', `--repo=${repo}`, old.reference], /no image/);
+    test('pull writes the manifest digest and the config into the metadata of the merge commit', () => {
+      const show = (key: string) =>
+        run('ostree', [`--repo=${repo}`, 'show', `--print-metadata-key=${key}`, mergeCommit]);
+      assert.equal(show('ostree.manifest-digest').trim(), `'${old.manifestDigest}'`);
+      assert.match(show('ostree.container.image-config'), /ostree\.final-diffid/);
+    });
+
+    test('pull keeps a ref for every layer', () => {
+      assert.equal(layerRefs(repo).length, old.manifest.layers.length + added);
+    });
+
+    test('pull of an image that is already there fetches no layer and writes no new commit', () => {
+      const again = pull(repo, unverified(old));
+      assert.equal(again.layersFetched, 0);
+      assert.equal(again.commit, given.oldCommit);
+      assert.equal(again.mergeCommit, mergeCommit);
+    });
+
+    test('list prints one line for each image', () => {
+      const listing = ostrata(['container', 'image', 'list', `--repo=${repo}`]);
+      assert.deepEqual(listing.trim().split('\n').sort(), [old.reference, next.reference].sort());
+    });
+
+    test('copy brings an image with all its layers into another repository', () => {
+      const copied = initRepo(join(scratch, 'copied'), 'archive');
+      const copy = ['container', 'image', 'copy', `--src-repo=${repo}`, `--dest-repo=${copied}`];
+      ostrata([...copy, next.reference]);
+      fsck(copied);
+      assert.equal(pull(copied, unverified(next)).layersFetched, 0);
+    });
+
+    test('history prints a header and one line for each layer', () => {
+      const history = ostrata(['container', 'image', 'history', `--repo=${repo}`, next.reference]);
+      assert.equal(history.trim().split('\n').length, 1 + next.manifest.layers.length);
+    });
+
+    test('metadata prints the manifest', () => {
+      const call = ['container', 'image', 'metadata', `--repo=${repo}`, next.reference];
+      assert.deepEqual(JSON.parse(ostrata(call)), next.manifest);
+    });
+
+    test('remove deletes the image and the layers that no other image uses', () => {
+      const own = initRepo(join(scratch, 'remove'), 'bare-user');
+      pull(own, unverified(old));
+      pull(own, unverified(next));
+
+      ostrata(['container', 'image', 'remove', `--repo=${own}`, old.reference]);
+      assert.equal(layerRefs(own).length, next.manifest.layers.length);
+
+      run('ostree', [`--repo=${own}`, 'prune', '--refs-only', '--depth=0']);
+      fsck(own);
+    });
+
+    test('remove of an image that is not there is refused', () => {
+      refused(['container', 'image', 'remove', `--repo=${repo}`, 'oci:/nowhere:x'], /no image/);
+    });
   });
 
   for (const kind of ['content', 'dirtree', 'commit', 'merge commit']) {
-    test(`a damaged object is fetched again when fsck took it away: ${kind}`, () => {
+    test(`an object that fsck deleted is fetched again: ${kind}`, () => {
       const repo = initRepo(join(scratch, `damaged-${kind}`), 'archive');
       const first = pull(repo, unverified(old));
       const names: Readonly<Record<string, string>> = {
@@ -177,7 +199,7 @@ suite('the client', needs(...worldNeeds), () => {
     });
   }
 
-  test('a name that no ref can have is refused before anything is fetched', () => {
+  test('a reference that makes no valid ref name is refused before anything is fetched', () => {
     const repo = initRepo(join(scratch, 'names'), 'archive');
     const long = `ostree-unverified-registry:localhost:1/os:${'1.'.repeat(60)}`;
     refused(
@@ -192,7 +214,7 @@ suite('the client', needs(...worldNeeds), () => {
     assert.deepEqual(refs(repo), []);
   });
 
-  test('a dry run says what would be fetched, and fetches nothing', () => {
+  test('--dry-run prints what would be fetched and fetches nothing', () => {
     const repo = initRepo(join(scratch, 'dry'), 'archive');
     const args = ['container', 'unencapsulate', `--repo=${repo}`, '--dry-run', unverified(next)];
     assert.match(
@@ -206,7 +228,7 @@ suite('the client', needs(...worldNeeds), () => {
     );
   });
 
-  test('how large an update is, and which packages are the cause', () => {
+  test('container compare prints the size of an update and the packages that cause it', () => {
     const compare = (...args: string[]) =>
       ostrata(['container', 'compare', ...args, old.reference, next.reference]);
     const compared = JSON.parse(compare('--json'));
@@ -230,10 +252,8 @@ suite('the client', needs(...worldNeeds), () => {
     );
   });
 
-  test('two pulls at once into one repository', async () => {
+  test('four pulls into one repository at the same time all succeed', async () => {
     const repo = initRepo(join(scratch, 'two'), 'bare-user');
-    const { spawn } = await import('node:child_process');
-    const { ostrataProgram } = await import('../support/run.js');
     const statuses = [old, next, old, next].map(
       (image) =>
         new Promise((resolve) => {

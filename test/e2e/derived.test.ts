@@ -1,12 +1,13 @@
 /** An image that buildah builds on ours: the merge commit is the tree that a container of it sees. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { fsck } from '../support/client.js';
 import { encapsulate } from '../support/read-image.js';
 import { run, tryOstrata } from '../support/run.js';
 import { differences, type Scan, scan } from '../support/scan-tree.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 import { put } from '../support/world-packages.js';
@@ -83,7 +84,7 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(dirname(given.repo), 'derived-'));
+    scratch = scratchDirectory();
     // The machine's own storage is left alone, and vfs works on every file system.
     storage = [
       `--root=${join(scratch, 'storage')}`,
@@ -91,10 +92,8 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
       '--storage-driver=vfs',
     ];
   });
-  after(() => {
-    buildah('umount', '--all');
-    rmSync(scratch, { recursive: true, force: true });
-  });
+  // A mounted container cannot be removed with the scratch directory.
+  after(() => void buildah('umount', '--all'));
 
   const buildah = (...args: string[]) =>
     run('buildah', [...storage, ...args], { cwd: scratch }).trim();

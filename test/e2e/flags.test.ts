@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import {
   type Build,
   blobPath,
@@ -13,6 +12,7 @@ import {
   readImage,
 } from '../support/read-image.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
 
@@ -45,10 +45,9 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     plain = build();
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const build = (...args: string[]) =>
     encapsulate(given.repo, 'os/old', join(scratch, `image-${count++}`), args);

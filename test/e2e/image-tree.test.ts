@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openDirectoryTree } from '../../src/tree/directory.js';
 import { openImageTree } from '../../src/tree/image.js';
-import { inScratch, run } from '../support/run.js';
+import { run } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 /** Each makes one layer. */
@@ -42,24 +43,23 @@ const STEPS: readonly ((root: (path: string) => string) => void)[] = [
   },
 ];
 
-test('layers made by umoci', needs('root', 'umoci'), () =>
-  inScratch(async (scratch) => {
-    const umoci = (...args: string[]) => run('umoci', args, { cwd: scratch });
-    umoci('init', '--layout', 'image');
-    umoci('new', '--image', 'image:x');
-    umoci('unpack', '--image', 'image:x', 'bundle');
-    for (const step of STEPS) {
-      step((path) => join(scratch, 'bundle/rootfs', path));
-      umoci('repack', '--image', 'image:x', '--refresh-bundle', 'bundle');
-    }
-    umoci('unpack', '--image', 'image:x', 'unpacked');
-    const expected = openDirectoryTree(join(scratch, 'unpacked/rootfs'));
-    const tree = await openImageTree(await openImage(`oci:${join(scratch, 'image')}:x`));
-    const shown = ({ files }: typeof expected) =>
-      Array.from(files, ({ path, type, mode, uid, gid, ...rest }) =>
-        [path, type, mode, uid, gid, 'checksum' in rest && rest.checksum].join(),
-      );
-    assert.ok(expected.files.size > 10);
-    assert.deepEqual(shown(tree), shown(expected));
-  }),
-);
+test('layers made by umoci', needs('root', 'umoci'), async () => {
+  const scratch = scratchDirectory();
+  const umoci = (...args: string[]) => run('umoci', args, { cwd: scratch });
+  umoci('init', '--layout', 'image');
+  umoci('new', '--image', 'image:x');
+  umoci('unpack', '--image', 'image:x', 'bundle');
+  for (const step of STEPS) {
+    step((path) => join(scratch, 'bundle/rootfs', path));
+    umoci('repack', '--image', 'image:x', '--refresh-bundle', 'bundle');
+  }
+  umoci('unpack', '--image', 'image:x', 'unpacked');
+  const expected = openDirectoryTree(join(scratch, 'unpacked/rootfs'));
+  const tree = await openImageTree(await openImage(`oci:${join(scratch, 'image')}:x`));
+  const shown = ({ files }: typeof expected) =>
+    Array.from(files, ({ path, type, mode, uid, gid, ...rest }) =>
+      [path, type, mode, uid, gid, 'checksum' in rest && rest.checksum].join(),
+    );
+  assert.ok(expected.files.size > 10);
+  assert.deepEqual(shown(tree), shown(expected));
+});

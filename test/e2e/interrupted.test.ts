@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
 import { fsck, pull, refs } from '../support/client.js';
 import { encapsulate, type Image } from '../support/read-image.js';
 import { ostrataProgram, run, tryOstrata, tryRun } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 import { torture } from '../torture.js';
@@ -20,11 +21,10 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(dirname(given.repo), 'interrupted-'));
+    scratch = scratchDirectory();
     image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=12']).image;
     imgref = `ostree-unverified-image:${image.reference}`;
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const staged = (repo: string) =>
     readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));

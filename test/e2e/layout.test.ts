@@ -1,13 +1,13 @@
 /** `ostrata layout` on a series of real rpmdbs, and what it predicts beside images that were built. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { RepoBuilder, type TreeSpec } from '../support/build-repo.js';
 import { encapsulate, type Image, readLayer } from '../support/read-image.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata, run } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 const series = join(repoRoot, 'rpmdb-fixtures/series');
@@ -15,9 +15,8 @@ const series = join(repoRoot, 'rpmdb-fixtures/series');
 suite('ostrata layout', () => {
   let scratch: string;
   before(() => {
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const simulate = (...args: string[]) =>
     JSON.parse(ostrata(['layout', 'simulate', ...args, '--json', '--quiet'])).results as Record<

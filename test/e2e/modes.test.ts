@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { encapsulate, type Image, unpack } from '../support/read-image.js';
 import { ostrataProgram, run } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { commitTree, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
@@ -15,10 +15,9 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=9']).image;
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const digestOf = (repo: string, ref: string, name: string, ...args: string[]) =>
     encapsulate(repo, ref, join(scratch, name), ['--max-layers=9', ...args]).image.manifestDigest;

@@ -10,16 +10,14 @@ import {
   copyFileSync,
   lchownSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { GVariantValue } from '../../src/ostree/gvariant/value.js';
 import { encodeCommit } from '../../src/ostree/objects/commit.js';
@@ -28,12 +26,12 @@ import { openRepo } from '../../src/ostree/repo.js';
 import { getXattr, listXattrs } from '../../src/system/xattr.js';
 import { type CommitTree, openCommitTree } from '../../src/tree/commit.js';
 import type { FileEntry } from '../../src/tree/tree.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 const { skip } = needs('root', 'ostree', 'attr');
-const work = mkdtempSync(join(tmpdir(), 'ostrata-e2e-'));
+const work = scratchDirectory();
 const at = (name: string) => join(work, name);
-after(() => rmSync(work, { recursive: true }));
 
 function run(program: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(program, args, {

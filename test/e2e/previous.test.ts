@@ -1,10 +1,9 @@
 /** Previous builds that rpm-ostree or chunkah made: annotations, labels and history as their sources write them. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import {
   type Build,
@@ -17,6 +16,7 @@ import {
 } from '../support/read-image.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 const repo = (name: string) => `--repo=${join(repoRoot, 'rpmdb-fixtures/sample', name)}`;
 const MAX_LAYERS = 9;
@@ -49,7 +49,7 @@ suite('a previous build of another tool', () => {
   }
 
   before(() => {
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     const args = [`--max-layers=${MAX_LAYERS}`, '--format-version=1'];
     own = encapsulate(
       repo('old').slice('--repo='.length),
@@ -62,7 +62,6 @@ suite('a previous build of another tool', () => {
     gone = [...sources.keys()].filter((id) => isPackage(id) && !now.has(id)).length;
     packages = own.result.layers.slice(1).map((layer) => layer.components.filter(isPackage));
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   /** An image `tag` beside {@link own}: other labels, and what is told of its layers. */
   function retell(tag: string, labels: Readonly<Record<string, string>>, told: readonly Told[]) {

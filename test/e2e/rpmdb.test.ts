@@ -1,12 +1,12 @@
 /** `ostrata rpmdb` on the sample as a repository, a folder and an image, beside rpm; and on the other backends. */
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { blobPath, readImage } from '../support/read-image.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 const fixtures = join(repoRoot, 'rpmdb-fixtures');
@@ -20,7 +20,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
   let root: string;
   let rpm: (...args: string[]) => string;
   before(() => {
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     root = join(scratch, 'root');
     run('ostree', [
       ...sample.slice(0, 1),
@@ -35,7 +35,6 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     rpm = (...args) =>
       run('rpm', ['--dbpath', join(scratch, 'db'), ...args], { env: { LC_ALL: 'C' } });
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   test('the same packages from a repository, a folder, an image and the bare database', () => {
     const image = `oci:${join(scratch, 'image')}:x`;

@@ -1,12 +1,13 @@
 /** Verification from the command line: keys of an ostree remote, and the policy of the host. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
 import { pull, refs, refused } from '../support/client.js';
 import { startRegistry } from '../support/docker-registry.js';
 import { encapsulate, type Image } from '../support/read-image.js';
 import { run, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { commitTree, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
@@ -18,12 +19,11 @@ suite('signed images', needs(...worldNeeds), () => {
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(dirname(given.repo), 'signed-'));
+    scratch = scratchDirectory();
     image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=4']).image;
     key = join(scratch, 'key.asc');
     writeFileSync(key, run('gpg', ['--homedir', given.gnupg, '--batch', '--armor', '--export']));
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   function repoWithRemotes(name: string): string {
     const repo = initRepo(join(scratch, name), 'bare-user');

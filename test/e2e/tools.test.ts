@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { encapsulate, type Image, readImage } from '../support/read-image.js';
 import { ostrata, run } from '../support/run.js';
 import { differences, scan } from '../support/scan-tree.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
 
@@ -16,12 +16,11 @@ suite('other tools accept the image', needs(...worldNeeds), () => {
 
   before(async () => {
     given = await world();
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--cmd=/usr/bin/sh'], {
       tag: 'v1',
     }).image;
   });
-  after(() => rmSync(scratch, { recursive: true, force: true }));
 
   const skopeo = (...args: string[]) => run('skopeo', ['--insecure-policy', ...args]);
 

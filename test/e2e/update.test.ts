@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { before, suite, test } from 'node:test';
 import { type Build, blobPath, encapsulate, namesOf } from '../support/read-image.js';
 import { ostrata, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { type World, world, worldNeeds } from '../support/world.js';
 
@@ -25,12 +25,11 @@ for (const maxLayers of [5, 64]) {
 
     before(async () => {
       given = await world();
-      scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+      scratch = scratchDirectory();
       old = encapsulate(given.repo, 'os/old', join(scratch, 'old'), [limit]);
       const previous = `--previous-build=${old.image.reference}`;
       updated = encapsulate(given.repo, 'os/new', join(scratch, 'new'), [limit, previous]);
     });
-    after(() => rmSync(scratch, { recursive: true, force: true }));
 
     test('only the commit layer and layers with a changed component are new', () => {
       const before = digests(old);
@@ -134,29 +133,25 @@ for (const maxLayers of [5, 64]) {
 
 test('--compare-with-build tells what differs', needs(...worldNeeds), async () => {
   const { repo } = await world();
-  const scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
-  try {
-    const old = encapsulate(repo, 'os/old', join(scratch, 'old'));
-    const target = join(scratch, 'new');
-    const compare = `--compare-with-build=${old.image.reference}`;
-    const table = ostrata([
-      'container-encapsulate',
-      `--repo=${repo}`,
-      compare,
-      'os/new',
-      `oci:${target}:x`,
-    ]);
-    const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as {
-      manifests: { digest: string }[];
-    };
-    assert.ok(table.includes(index.manifests[0]?.digest ?? '?'), table);
-    for (const name of CHANGED) {
-      assert.ok(table.includes(name), `${name} in: ${table}`);
-    }
-    // Comparing must not change what is built.
-    const without = encapsulate(repo, 'os/new', join(scratch, 'without'));
-    assert.equal(index.manifests[0]?.digest, without.image.manifestDigest);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+  const scratch = scratchDirectory();
+  const old = encapsulate(repo, 'os/old', join(scratch, 'old'));
+  const target = join(scratch, 'new');
+  const compare = `--compare-with-build=${old.image.reference}`;
+  const table = ostrata([
+    'container-encapsulate',
+    `--repo=${repo}`,
+    compare,
+    'os/new',
+    `oci:${target}:x`,
+  ]);
+  const index = JSON.parse(readFileSync(join(target, 'index.json'), 'utf8')) as {
+    manifests: { digest: string }[];
+  };
+  assert.ok(table.includes(index.manifests[0]?.digest ?? '?'), table);
+  for (const name of CHANGED) {
+    assert.ok(table.includes(name), `${name} in: ${table}`);
   }
+  // Comparing must not change what is built.
+  const without = encapsulate(repo, 'os/new', join(scratch, 'without'));
+  assert.equal(index.manifests[0]?.digest, without.image.manifestDigest);
 });

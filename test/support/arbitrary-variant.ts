@@ -1,11 +1,11 @@
-/** Random GVariant types and values for property tests. */
+/** Random GVariant types and values, for property tests. */
 import fc from 'fast-check';
 import { type GVariantType, parseType } from '../../src/ostree/gvariant/type.js';
 import type { GVariantValue } from '../../src/ostree/gvariant/value.js';
 
 const letters = fc.constantFrom(...'bynqiuxtdhsogv');
 
-/** Type strings, at most a few containers deep. */
+/** Random type strings, with at most three containers inside each other. */
 export const signatures: fc.Arbitrary<string> = fc.letrec<{ type: string }>((tie) => ({
   type: fc.oneof(
     { maxDepth: 3, withCrossShrink: true },
@@ -37,7 +37,7 @@ const basics: Readonly<Record<string, fc.Arbitrary<GVariantValue>>> = {
   g: text,
 };
 
-/** Values of the type `signature`; what lies in a variant gets its type from `inner`. */
+/** Random values of the type `signature`; a value inside a variant has one of the types `inner`. */
 export function valuesOf(
   signature: string,
   inner: readonly string[] = ['s', 'u', 'as', '(yt)'],

@@ -1,4 +1,4 @@
-/** Makes rpmdb.sqlite files for tests of what is read from them. */
+/** Makes `rpmdb.sqlite` databases from short descriptions of packages. */
 import initSqlJs from 'sql.js';
 import { FileFlag, Tag, TagType } from '../../plugins/rpm/rpmdb/index.js';
 import { buildHeader, type HeaderEntry } from './build-header.js';
@@ -9,7 +9,7 @@ export interface PackageSpec {
   readonly name: string;
   readonly version?: string;
   readonly arch?: string;
-  /** Name of the source package. */
+  /** The name of the source package. */
   readonly source?: string;
   readonly buildTime?: number;
   readonly changelogTimes?: readonly number[];
@@ -20,7 +20,7 @@ export interface PackageSpec {
   )[];
 }
 
-/** A database of `packages`, in that order. */
+/** Makes a database that holds `packages` in the given order. */
 export function buildDatabase(packages: readonly PackageSpec[]): Uint8Array {
   const database = new SQL.Database();
   database.run(

@@ -1,14 +1,17 @@
-/** Makes rpm header blobs for tests: what the database stores, see plugins/rpm/rpmdb/header.ts. */
+/** Makes rpm header blobs, as package databases store them (see plugins/rpm/rpmdb/header.ts). */
 import { Tag, TagType } from '../../plugins/rpm/rpmdb/index.js';
 
-/** A header entry: its type and its values; strings as text or bytes. */
+/** A header entry: its tag, type and values; strings are given as text or bytes. */
 export type HeaderEntry = readonly [
   tag: number,
   type: number,
   values: readonly (number | bigint | string | Uint8Array)[],
 ];
 
-/** `entries` inside a region of tag 63, then `dribbles` after it. Without `region`, plain entries as rpm 3 wrote them. */
+/**
+ * Makes a header of `entries` inside an immutable region (tag 63), followed by `dribbles`, the
+ * entries that rpm adds later. Without `region` all entries are plain, as rpm 3 wrote them.
+ */
 export function buildHeader(
   entries: readonly HeaderEntry[],
   dribbles: readonly HeaderEntry[] = [],
@@ -46,7 +49,7 @@ export function buildHeader(
   return Buffer.concat([head, ...index, ...data]);
 }
 
-/** The least header the reader takes for a package. */
+/** Makes the smallest header that the reader accepts as a package. */
 export function namedHeader(name: string, ...more: readonly HeaderEntry[]): Buffer {
   return buildHeader([
     [Tag.NAME, TagType.STRING, [name]],

@@ -1,4 +1,6 @@
-/** Makes small images for tests: a tree of {@link TreeSpec} through the whole pipeline into an OCI layout. */
+/**
+ * Makes small images: builds a tree of {@link TreeSpec} with the library into an OCI image layout.
+ */
 import { join } from 'node:path';
 import { planImage, type WriteImageOptions, writeImage } from '../../src/builder/encapsulate.js';
 import { previousFromImage } from '../../src/builder/previous.js';
@@ -11,7 +13,7 @@ import { createImage, openImage } from '../../src/transports/image-reference.js'
 import { RepoBuilder, type TreeSpec } from './build-repo.js';
 import { scratchDirectory } from './scratch.js';
 
-/** Each top-level directory is a component, `usr` of `/usr/bin/sh`. */
+/** A content source for which each top-level directory is a component: `usr` owns `/usr/bin/sh`. */
 export const byTopDirectory: ContentSource = {
   name: 'top',
   priority: 1,
@@ -28,7 +30,7 @@ export const byTopDirectory: ContentSource = {
 };
 const topOf = ({ path }: FileEntry) => path.split('/')[1] ?? '';
 
-/** A layer for each component, whatever the limit. */
+/** A layout strategy that gives each component its own layer, whatever the limit. */
 export const separate: LayoutStrategy = {
   name: 'separate',
   description: '',
@@ -39,12 +41,12 @@ export interface BuildOptions extends Partial<WriteImageOptions> {
   readonly previous?: ImageReader;
   readonly commit?: Partial<Commit>;
   readonly formatVersion?: FormatVersion;
-  /** `oci:` and a new directory, if not given. */
+  /** The destination; by default `oci:` and a new directory. */
   readonly imgref?: string;
   readonly log?: Logger;
 }
 
-/** One layer for each top-level directory of `spec`, after the commit layer. */
+/** Builds an image of the commit layer and one layer for each top-level directory of `spec`. */
 export async function buildImage(
   spec: TreeSpec,
   {

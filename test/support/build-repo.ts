@@ -1,6 +1,5 @@
-/** Makes small repositories for tests with our own encoders; needs neither root nor `ostree`. */
+/** Makes small ostree repositories with our own encoders; needs neither root nor `ostree`. */
 import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import type { Xattrs } from '../../src/bytes/xattrs.js';
@@ -20,24 +19,27 @@ import {
 } from '../../src/ostree/objects/file.js';
 import { type MetadataKind, objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
 import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
+import { scratchDirectory } from './scratch.js';
 
 export interface FileSpec {
   readonly content?: string | Uint8Array;
+  /** The target of a symlink. */
   readonly target?: string;
-  /** Permission bits; 0644 if not given. */
+  /** Permission bits; 0644 by default. */
   readonly mode?: number;
   readonly xattrs?: Xattrs;
 }
 
-/** A tree: text is the content of a file, a Map a directory. */
+/** A tree by names: text is the content of a file, a Map is a directory. */
 export type TreeSpec = ReadonlyMap<string, string | FileSpec | TreeSpec>;
 
+/** Writes objects into a repository; each method returns the checksum of the object it wrote. */
 export class RepoBuilder {
   readonly path: string;
   readonly mode: RepoMode;
 
-  /** In a new directory below `parent`. Files belong to whoever runs the test. */
-  constructor(mode: RepoMode, config = '', parent = tmpdir()) {
+  /** Makes a repository in a new directory below `parent`; its files belong to the current user. */
+  constructor(mode: RepoMode, config = '', parent = scratchDirectory()) {
     this.path = mkdtempSync(join(parent, 'ostrata-repo-'));
     this.mode = mode;
     for (const name of ['objects', 'state', 'refs/heads', 'refs/remotes']) {
@@ -52,12 +54,16 @@ export class RepoBuilder {
     writeFileSync(join(this.path, path), bytes);
   }
 
+  /** Writes a metadata object, under a wrong name if `checksum` is given. */
   object(kind: MetadataKind, bytes: Uint8Array, checksum = sha256Hex(bytes)): string {
     this.write(`objects/${objectPath(checksum, kind)}`, bytes);
     return checksum;
   }
 
-  /** Owner is root in an archive, as a bare-user-only repository has it; else the user who runs the test. */
+  /**
+   * Writes a content object. In archive and bare-user-only mode root owns it, else the current
+   * user.
+   */
   file({ content = '', target, mode = 0o644, xattrs = new Map() }: FileSpec): string {
     const bytes = Buffer.from(content);
     const rootOwned = this.mode === 'archive' || this.mode === 'bare-user-only';
@@ -136,7 +142,7 @@ export class RepoBuilder {
   }
 }
 
-/** A directory for {@link RepoBuilder.tree}; names in ascending order. */
+/** Makes a directory for {@link RepoBuilder.tree}; names must be in ascending order. */
 export function dir(entries: Readonly<Record<string, string | FileSpec | TreeSpec>>): TreeSpec {
   return new Map(Object.entries(entries));
 }

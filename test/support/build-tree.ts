@@ -1,4 +1,4 @@
-/** Makes trees in memory for tests of whatever works on a {@link Tree}. */
+/** Makes trees in memory, for tests of code that works on a {@link Tree}. */
 import type { Xattrs } from '../../src/bytes/xattrs.js';
 import { OstrataError } from '../../src/errors.js';
 import { startFileChecksum } from '../../src/ostree/objects/file.js';
@@ -7,7 +7,7 @@ import { FileMap } from '../../src/tree/file-map.js';
 import { parentPath } from '../../src/tree/path.js';
 import type { FileEntry, Tree, TreePath } from '../../src/tree/tree.js';
 
-/** Text or bytes are the content of a file; `target` makes a symlink, `directory` a directory with xattrs of its own. */
+/** Text or bytes are the content of a file; `target` makes a symlink, `directory` a directory. */
 export type EntrySpec =
   | string
   | Uint8Array
@@ -20,7 +20,7 @@ export type EntrySpec =
 
 const S_IFDIR = 0o40000;
 
-/** A tree of `specs`; missing parent directories are added. All belongs to root. */
+/** Makes a tree of `specs` and of their missing parent directories; root owns every entry. */
 export function buildTree(specs: Readonly<Record<TreePath, EntrySpec>>): Tree {
   const entries = new Map<string, FileEntry>();
   const contents = new Map<string, Uint8Array>();

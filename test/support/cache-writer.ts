@@ -1,5 +1,6 @@
-// node cache-writer.js CACHE SCRATCH KEYS MAX_BYTES ROUNDS: takes blobs of 1 MB from a cache, adds those that are missing, trims; a
-// line each round. Exit code 1 where a blob is not what it should be.
+// node cache-writer.js CACHE SCRATCH KEYS MAX_BYTES ROUNDS One of several processes that share a
+// blob cache. Each round restores a blob of 1 MB or adds it if it is missing, trims the cache, and
+// prints a line. Exit code 1: a restored blob had wrong bytes.
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

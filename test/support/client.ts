@@ -1,8 +1,8 @@
-/** Calls of the client's commands for tests. */
+/** Calls the client's commands (`container unencapsulate`, `container image pull`) and ostree. */
 import assert from 'node:assert/strict';
 import { run, tryOstrata } from './run.js';
 
-/** The last line of `--json`. */
+/** The last line that `--json` prints. */
 export interface Pulled {
   readonly commit: string;
   readonly mergeCommit?: string;
@@ -21,15 +21,20 @@ export function pulled(args: readonly string[]): Pulled {
   return JSON.parse(lines(stdout).at(-1) as string) as Pulled;
 }
 
+/** Runs `container unencapsulate --json`, which must succeed. */
 export function unencapsulate(repo: string, imgref: string, ...args: readonly string[]): Pulled {
   return pulled(['container', 'unencapsulate', `--repo=${repo}`, ...args, imgref]);
 }
 
+/** Runs `container image pull --json`, which must succeed. */
 export function pull(repo: string, imgref: string, ...args: readonly string[]): Pulled {
   return pulled(['container', 'image', 'pull', ...args, repo, imgref]);
 }
 
-/** The call must fail with one line that matches, after the one that tells what is needed. */
+/**
+ * Asserts that a call fails with exactly one line on standard error, which matches `message`.
+ * The line that reports the layers to fetch may precede it.
+ */
 export function refused(args: readonly string[], message: RegExp): void {
   const { status, stderr } = tryOstrata(args);
   assert.equal(status === 1 || status === 2, true, `exit code ${status}: ${stderr}`);
@@ -41,10 +46,12 @@ export function refused(args: readonly string[], message: RegExp): void {
   );
 }
 
+/** The names of all refs in a repository, as ostree lists them. */
 export function refs(repo: string): string[] {
   return lines(run('ostree', [`--repo=${repo}`, 'refs'])).filter(Boolean);
 }
 
+/** Asserts that ostree finds no damage in a repository. */
 export function fsck(repo: string): void {
   run('ostree', [`--repo=${repo}`, 'fsck', '--quiet']);
 }

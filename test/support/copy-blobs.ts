@@ -1,12 +1,14 @@
-/** An image from one place to another, byte for byte. */
+/** Copies an image from one transport to another, byte for byte. */
 import { parseConfig } from '../../src/oci/types.js';
 import { Semaphore } from '../../src/transports/semaphore.js';
 import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
 
-/** Blobs at the same time, as skopeo and podman have it. */
+/** The number of blobs that are copied at the same time; skopeo and podman use the same. */
 const MAX_COPIES = 6;
 
-/** Copies what the destination lacks and commits it to `writer`; on failure nothing is left. */
+/**
+ * Copies the blobs that the destination lacks and commits the image; on failure nothing is left.
+ */
 export async function copyImage(image: ImageReader, writer: ImageWriter): Promise<void> {
   try {
     const config = await image.config();

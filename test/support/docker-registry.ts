@@ -1,4 +1,7 @@
-// The real docker-registry (https://github.com/distribution/distribution), one process a call.
+/**
+ * Starts the real docker-registry (https://github.com/distribution/distribution), one process a
+ * call.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +18,7 @@ export interface Registry {
 
 export interface RegistryConfig {
   readonly tls?: { readonly certificate: string; readonly key: string; readonly clientCa?: string };
-  /** Path of the file. */
+  /** The path of a file that htpasswd wrote. */
   readonly htpasswd?: string;
   readonly token?: {
     readonly realm: string;
@@ -31,7 +34,7 @@ export async function startRegistry(
   { tls, htpasswd, token }: RegistryConfig = {},
 ): Promise<Registry> {
   mkdirSync(directory, { recursive: true });
-  // JSON is YAML.
+  // The configuration is YAML, of which JSON is a part.
   const config = {
     version: '0.1',
     log: { level: 'info', accesslog: { disabled: true } },
@@ -60,7 +63,7 @@ export async function startRegistry(
   };
   const file = join(directory, 'config.yml');
   writeFileSync(file, JSON.stringify(config));
-  // Not a pipe: nobody empties that while a test waits for a program.
+  // A file, not a pipe: nobody would empty a pipe while a test waits for a program.
   const log = join(directory, 'log');
   const stderr = openSync(log, 'w');
   const child = spawn('docker-registry', ['serve', file], { stdio: ['ignore', 'ignore', stderr] });
@@ -98,7 +101,7 @@ export interface TestCertificates {
   readonly clientKey: string;
 }
 
-/** A private CA and what it has signed: a certificate for 127.0.0.1 and `registry.test`, and one for a client. */
+/** Makes a private CA, a certificate for 127.0.0.1 and `registry.test`, and one for a client. */
 export function makeCertificates(directory: string): TestCertificates {
   mkdirSync(directory, { recursive: true });
   const path = (name: string) => join(directory, name);

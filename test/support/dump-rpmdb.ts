@@ -1,13 +1,18 @@
 /**
- * One text form of everything the reader promises, which `rpm -qa --qf` can print too: what both print must be equal.
- * Byte for byte (paths need not be UTF-8), therefore Buffers.
+ * Dumps a package database as text in a form that `rpm -qa --qf` can print too, to compare the two.
+ * Paths need not be UTF-8, so dumps are Buffers and compared byte for byte.
  */
 import type { RpmFile, RpmPackage } from '../../plugins/rpm/rpmdb/index.js';
 
-/** For `rpm -qa --qf`: per package one line `=package`, then a line per file. */
+/**
+ * The format for `rpm -qa --qf`: for each package one line that begins with `=`, then a line for
+ * each file.
+ */
 export const DUMP_FORMAT =
-  '=%{NEVRA}\\t%{SOURCERPM}\\t%{LONGSIZE}\\t%{BUILDTIME}\\t%{INSTALLTIME}\\t%{MODULARITYLABEL}\\t[%{CHANGELOGTIME},]\\n' +
-  '[%{FILENAMES}\\t%{LONGFILESIZES}\\t%{FILEMODES}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t%{FILEUSERNAME}\\t' +
+  '=%{NEVRA}\\t%{SOURCERPM}\\t%{LONGSIZE}\\t%{BUILDTIME}\\t%{INSTALLTIME}\\t' +
+  '%{MODULARITYLABEL}\\t[%{CHANGELOGTIME},]\\n' +
+  '[%{FILENAMES}\\t%{LONGFILESIZES}\\t%{FILEMODES}\\t%{FILEDIGESTS}\\t%{FILEFLAGS}\\t' +
+  '%{FILEUSERNAME}\\t' +
   '%{FILEGROUPNAME}\\t%{FILELINKTOS}\\t%{FILESTATES}\\n]';
 
 const STATE_NUMBERS: Readonly<Record<RpmFile['state'], number>> = {
@@ -19,14 +24,15 @@ const STATE_NUMBERS: Readonly<Record<RpmFile['state'], number>> = {
   missing: 255,
 };
 
-/** {@link DUMP_FORMAT} of one package. */
+/** Prints one package as {@link DUMP_FORMAT} does. */
 export function dumpPackage(pkg: RpmPackage): Buffer {
   const none = (value: string | number | undefined) =>
     value === undefined ? '(none)' : String(value);
   const changes = pkg.changelogTimes.map((time) => `${time},`).join('');
   const lines: Uint8Array[] = [
     Buffer.from(
-      `=${pkg.nevra}\t${none(pkg.sourceRpm)}\t${pkg.size}\t${none(pkg.buildTime)}\t${none(pkg.installTime)}\t` +
+      `=${pkg.nevra}\t${none(pkg.sourceRpm)}\t${pkg.size}\t` +
+        `${none(pkg.buildTime)}\t${none(pkg.installTime)}\t` +
         `${none(pkg.modularityLabel)}\t${changes}\n`,
     ),
   ];
@@ -34,7 +40,8 @@ export function dumpPackage(pkg: RpmPackage): Buffer {
     lines.push(
       file.pathBytes,
       Buffer.from(
-        `\t${file.size}\t${file.mode}\t${file.digest}\t${file.flags}\t${file.user}\t${file.group}\t`,
+        `\t${file.size}\t${file.mode}\t${file.digest}\t` +
+          `${file.flags}\t${file.user}\t${file.group}\t`,
       ),
       file.linkTo,
       Buffer.from(`\t${STATE_NUMBERS[file.state]}\n`),
@@ -43,10 +50,12 @@ export function dumpPackage(pkg: RpmPackage): Buffer {
   return Buffer.concat(lines);
 }
 
-/** What rpm prints in place of the files of some packages without any. */
+/** What rpm prints for some packages that have no files. */
 const NO_FILES = Buffer.from(`${'(none)\t'.repeat(8)}(none)\n`);
 
-/** A whole dump by rpm cut into packages, sorted: `rpm -qa` has an order of its own. */
+/**
+ * Cuts a dump by rpm into packages and sorts them, because the order of `rpm -qa` is not defined.
+ */
 export function splitDump(dump: Buffer): Buffer[] {
   const packages: Buffer[] = [];
   let start = 0;
@@ -63,7 +72,10 @@ export function splitDump(dump: Buffer): Buffer[] {
   return packages.sort(Buffer.compare);
 }
 
-/** The first line in which two sorted dumps differ, for messages; undefined where they are equal byte for byte. */
+/**
+ * Returns the first line in which two sorted dumps differ, for messages; undefined if they are
+ * equal.
+ */
 export function firstDifference(
   ours: readonly Buffer[],
   theirs: readonly Buffer[],

@@ -1,9 +1,11 @@
-// A registry behind a fault proxy, an image in it, and what must hold of pulls and pushes whatever happens.
+/**
+ * Starts a registry behind a fault proxy, with an image in it, and asserts what must hold of every
+ * pull and push, whatever fault is injected.
+ */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { OstrataError } from '../../src/errors.js';
@@ -14,28 +16,29 @@ import { copyImage } from './copy-blobs.js';
 import { type Registry, startRegistry } from './docker-registry.js';
 import { type Fault, type FaultProxy, type SeenRequest, startFaultProxy } from './fault-proxy.js';
 import { newTraffic, noise, type TestImage, writeTestImage } from './random-images.js';
+import { scratchDirectory } from './scratch.js';
 
 export const MIB = 1 << 20;
 /**
- * Milliseconds until a connection counts as stalled, where one is made to be. On a loaded machine others may then count
- * as stalled too: such tests must not depend on how many do.
+ * Milliseconds until a connection counts as stalled, in tests that stall one. On a loaded machine
+ * other connections may then count as stalled too, so such tests must not depend on their number.
  */
 export const STALL = 1000;
-/** Tests mostly wait. */
+/** Many tests can run at the same time because they mostly wait. */
 export const CONCURRENCY = 12;
 export const credentials = { username: 'alice', password: 'very-secret' };
 export const secrets = new RegExp(
   `very-secret|${Buffer.from('alice:very-secret').toString('base64')}`,
 );
 
-/** Shared by the tests of a file. */
+/** The registry and the image that all tests of a file share. */
 export class FaultBench {
   readonly scratch: string;
   readonly registry: Registry;
   readonly image: TestImage;
 
   static async start(): Promise<FaultBench> {
-    const scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    const scratch = scratchDirectory();
     const registry = await startRegistry(join(scratch, 'registry'));
     const image = await writeTestImage(join(scratch, 'images'), 'x', [
       noise('small', 1000),
@@ -54,7 +57,6 @@ export class FaultBench {
 
   async stop(): Promise<void> {
     await this.registry.stop();
-    rmSync(this.scratch, { recursive: true, force: true });
   }
 
   get big() {
@@ -64,7 +66,7 @@ export class FaultBench {
 
 let count = 0;
 
-/** One test's own proxy. */
+/** What one test uses: a proxy of its own and the shared registry behind it. */
 export class FaultTest {
   readonly bench: FaultBench;
   readonly proxy: FaultProxy;
@@ -76,13 +78,13 @@ export class FaultTest {
     this.proxy = proxy;
   }
 
-  /** The fault happens to the first `times` requests that fit. */
+  /** Injects a fault into the first `times` requests for which `fits` returns true. */
   inject(fits: (request: SeenRequest) => boolean, fault: Fault, times = Infinity): void {
     let left = times;
     this.proxy.fault = (request) => (fits(request) && left-- > 0 ? fault : undefined);
   }
 
-  /** Pulls the good image; what arrives must be right. */
+  /** Pulls the image through the proxy; asserts that what arrives is right. */
   async pull(more: TransportOptions = {}): Promise<Traffic> {
     const traffic = newTraffic();
     const pulled = `oci:${join(this.bench.scratch, this.#name)}:x`;
@@ -97,7 +99,7 @@ export class FaultTest {
     return traffic;
   }
 
-  /** Pushes it under a name of this test's own; what arrives must be right. */
+  /** Pushes the image under a name that no other test uses; asserts that what arrives is right. */
   async push(more: TransportOptions = {}, part = ''): Promise<void> {
     const name = `os/${this.#name}${part}:x`;
     const target = await createImage(`docker://${this.proxy.host}/${name}`, {
@@ -110,7 +112,7 @@ export class FaultTest {
     await validateImage(pushed);
   }
 
-  /** One clear error without a secret. */
+  /** Asserts that `action` fails with one line that contains no secret. */
   async refuses(action: Promise<unknown>, expected: RegExp, code: string): Promise<void> {
     await assert.rejects(action, (error: OstrataError) => {
       assert.equal(error.name, 'OstrataError', String(error.stack));
@@ -122,7 +124,9 @@ export class FaultTest {
     });
   }
 
-  /** Nothing that this test pushed or pulled can be taken for an image. */
+  /**
+   * Asserts that neither the registry nor the disk has an image that this test pushed or pulled.
+   */
   async assertNothingThere(): Promise<void> {
     const pushed = openImage(
       `docker://${this.bench.registry.host}/os/${this.#name}:x`,
@@ -135,7 +139,7 @@ export class FaultTest {
   }
 }
 
-/** A test with a proxy of its own. */
+/** Declares a test that gets its own proxy. */
 export function faultTest(
   name: string,
   bench: () => FaultBench,
@@ -151,7 +155,7 @@ export function faultTest(
   });
 }
 
-/** Runs `body` while a server of one's own listens at `url`. */
+/** Runs `body` while an HTTP server with `listener` listens at `url`. */
 export async function withServer(
   listener: RequestListener,
   body: (url: string) => Promise<void>,
@@ -166,7 +170,7 @@ export async function withServer(
   }
 }
 
-/** What may happen at any request and may be over at the next. */
+/** Faults that can happen at any request and be over at the next one. */
 export const briefFaults: readonly (readonly [string, Fault])[] = [
   ['a reset', { reset: 'before' }],
   ['a lost answer', { reset: 'after' }],

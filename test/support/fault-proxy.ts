@@ -1,4 +1,4 @@
-// Stands between a client and a registry and does to requests what networks and servers do at their worst.
+/** An HTTP proxy between a client and a registry that injects faults of networks and servers. */
 import {
   createServer,
   request as forward,
@@ -9,20 +9,21 @@ import type { AddressInfo } from 'node:net';
 
 export type Fault =
   /**
-   * The connection is ended: when the request comes, within its body, or after the registry has done what it asks. (By
-   * destroy, not resetAndDestroy: with that, Node 20 sometimes does not end when all is done.)
+   * The connection ends when the request comes, or after the registry has handled it. The proxy
+   * uses destroy, because after resetAndDestroy a process of Node 20 sometimes does not end.
    */
   | { readonly reset: 'before' | 'after' }
+  /** The connection ends after that many bytes of the request's body. */
   | { readonly resetInRequest: number }
-  /** The answer's body ends after that many bytes: by a reset, by nothing more coming, or endlessly going on. */
+  /** After that many bytes of its body, the answer is reset, stalls, or goes on endlessly. */
   | { readonly cut: number; readonly end: 'reset' | 'stall' | 'endless' }
-  /** No answer at all. */
+  /** The request is never answered. */
   | { readonly stall: true }
-  /** One byte of the request or the answer is another. */
+  /** One bit of the byte at `at` in the body is flipped. */
   | { readonly flip: 'request' | 'answer'; readonly at: number }
-  /** The answer's headers are others. */
+  /** These headers replace those of the answer. */
   | { readonly headers: Readonly<Record<string, string>> }
-  /** This answer instead of the registry's. */
+  /** This answer is sent, and the registry does not see the request. */
   | {
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
@@ -40,12 +41,12 @@ export interface FaultProxy {
   /** `127.0.0.1:PORT`. */
   readonly host: string;
   readonly seen: SeenRequest[];
-  /** What to do with a request; undefined: let it pass. */
+  /** Returns the fault for a request; undefined lets it pass. */
   fault: (request: SeenRequest) => Fault | undefined;
   stop(): Promise<void>;
 }
 
-/** A proxy to the registry at `upstream` (HOST:PORT), without faults at first. */
+/** Starts a proxy to the registry at `upstream` (HOST:PORT), which injects no faults at first. */
 export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   const seen: SeenRequest[] = [];
   const server = createServer((request, response) => {
@@ -94,7 +95,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     const { method, url, headers } = request;
     const [host, port] = upstream.split(':');
     return new Promise((resolve, reject) => {
-      // The registry makes locations of the host it sees: they lead back here.
+      // The host header stays: the registry makes locations of it, which lead back to the proxy.
       const out = forward({ host, port, method, path: url, headers, agent: false });
       out.on('response', resolve).on('error', reject);
       let passed = 0;
@@ -113,46 +114,74 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       request.on('error', () => out.destroy());
     });
   }
+}
 
-  async function reply(
-    request: IncomingMessage,
-    response: ServerResponse,
-    answer: IncomingMessage,
-    fault: Fault | undefined,
-  ): Promise<void> {
-    const headers = { ...answer.headers, ...(fault && 'headers' in fault && fault.headers) };
-    const cut = fault && 'cut' in fault ? fault : undefined;
-    if (cut?.end === 'endless') {
-      delete headers['content-length'];
-    }
-    response.writeHead(answer.statusCode ?? 500, headers);
-    let passed = 0;
-    for await (const chunk of answer as AsyncIterable<Buffer>) {
-      if (fault && 'flip' in fault && fault.flip === 'answer') {
-        flip(chunk, fault.at - passed);
-      }
-      const left = cut ? Math.max(0, cut.cut - passed) : chunk.length;
-      passed += chunk.length;
-      await new Promise<void>((resolve) =>
-        response.write(chunk.subarray(0, left), () => resolve()),
-      );
-      if (cut === undefined || passed < cut.cut) {
-        continue;
-      }
-      if (cut.end === 'reset') {
-        return void request.socket.destroy();
-      }
-      if (cut.end === 'stall') {
-        return;
-      }
-      // Newer Node calls back at once where the connection is gone, which only the event loop finds out.
-      while (!response.destroyed) {
-        await new Promise((resolve) => response.write(noise, () => setImmediate(resolve)));
-      }
-      return;
-    }
-    response.end();
+/** Sends the registry's answer on, with the fault that is to happen to it. */
+async function reply(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: IncomingMessage,
+  fault: Fault | undefined,
+): Promise<void> {
+  if (fault && 'cut' in fault) {
+    return replyCut(request, response, answer, fault);
   }
+
+  const changes = fault && 'headers' in fault ? fault.headers : {};
+  response.writeHead(answer.statusCode ?? 500, { ...answer.headers, ...changes });
+  let passed = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    if (fault && 'flip' in fault && fault.flip === 'answer') {
+      flip(chunk, fault.at - passed);
+    }
+    passed += chunk.length;
+    await write(response, chunk);
+  }
+  response.end();
+}
+
+/** Sends the first bytes of an answer's body, then resets, stalls or goes on endlessly. */
+async function replyCut(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: IncomingMessage,
+  { cut, end }: { readonly cut: number; readonly end: 'reset' | 'stall' | 'endless' },
+): Promise<void> {
+  const headers = { ...answer.headers };
+  if (end === 'endless') {
+    delete headers['content-length'];
+  }
+  response.writeHead(answer.statusCode ?? 500, headers);
+
+  let passed = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    await write(response, chunk.subarray(0, Math.max(0, cut - passed)));
+    passed += chunk.length;
+    if (passed >= cut) {
+      return endBadly(request, response, end);
+    }
+  }
+  response.end();
+}
+
+async function endBadly(
+  request: IncomingMessage,
+  response: ServerResponse,
+  end: 'reset' | 'stall' | 'endless',
+): Promise<void> {
+  if (end === 'reset') {
+    request.socket.destroy();
+  }
+  while (end === 'endless' && !response.destroyed) {
+    // Newer Node calls back at once when the connection is gone, which only the event loop notices.
+    await new Promise((resolve) => response.write(noise, () => setImmediate(resolve)));
+  }
+}
+
+function write(response: ServerResponse, chunk: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    response.write(chunk, () => resolve());
+  });
 }
 
 const noise = Buffer.alloc(1 << 16, 'endless ');

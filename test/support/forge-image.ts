@@ -1,4 +1,7 @@
-/** Images that nobody should have made: an image's layers taken apart, changed, and put together again with true digests. */
+/**
+ * Forges images that lie about their contents: takes the layers of an image apart, changes entries,
+ * and puts them together again with matching digests, as an attacker would.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -18,11 +21,11 @@ export interface ForgedEntry extends Partial<Omit<TarHeader, 'type' | 'size'>> {
   readonly name: string;
   readonly type: TarHeader['type'];
   readonly content?: Uint8Array;
-  /** Instead of the length of the content. */
+  /** The size that the header names; by default the length of the content. */
   readonly size?: number;
 }
 
-/** The entries of each layer, changed in place by `change`. */
+/** Changes the entries of each layer in place. */
 export type LayerChange = (layers: ForgedEntry[][]) => void;
 
 export interface ForgedImage {
@@ -31,9 +34,12 @@ export interface ForgedImage {
 }
 
 /**
- * @param labels changes to the config's labels; `ostree.final-diffid` follows the last layer unless given
- * @param derived layers to put on top, which are no part of the commit
- * @param changeDiffIds what the config says of the layers
+ * Writes a changed copy of `image` into a new OCI image layout.
+ *
+ * @param labels changes to the config's labels; `ostree.final-diffid` follows the last layer unless
+ * given
+ * @param derived layers to put on top, which do not belong to the commit
+ * @param changeDiffIds changes the diff_ids in the config
  */
 export async function forge(
   image: ImageReader,
@@ -89,7 +95,7 @@ function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedIma
   return { imgref: `oci:${directory}:x`, directory };
 }
 
-/** Rewrites the manifest of a forged image. */
+/** Rewrites the manifest of a forged image; the index follows. */
 export function changeManifest(
   { directory }: ForgedImage,
   change: (manifest: { layers: unknown[] }) => void,
@@ -136,6 +142,7 @@ const OTHER_FLAGS: Readonly<Record<string, string>> = {
   fifo: '6',
 };
 
+/** Writes an uncompressed layer; entries may be of any type and claim any size. */
 export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
   const parts = entries.flatMap((entry) => {
     const {
@@ -166,7 +173,7 @@ export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
   return Buffer.concat([...parts, END_OF_ARCHIVE]);
 }
 
-/** Of the last block, whose checksum it keeps true. */
+/** Sets the type flag in the last block of a header and mends the checksum of that block. */
 function setFlag(header: Buffer, flag: string): void {
   const block = header.subarray(-512);
   block.write(flag, 156, 'latin1');

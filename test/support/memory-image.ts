@@ -1,4 +1,4 @@
-/** Images in memory, for tests of what reads them: no file, and any fault that is asked for. */
+/** Makes images in memory, whole or with any fault, for tests of code that reads images. */
 import { OstrataError } from '../../src/errors.js';
 import { OSTREE_COMMIT, OSTREE_FINAL_DIFFID } from '../../src/oci/annotations.js';
 import type { ImageReader } from '../../src/oci/image.js';
@@ -7,17 +7,20 @@ import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../src/oci/media-types.j
 import { type Descriptor, parseManifest } from '../../src/oci/types.js';
 
 export interface MemoryImage {
-  /** Uncompressed. */
+  /** Uncompressed layers. */
   readonly layers: readonly Uint8Array[];
   readonly labels?: Readonly<Record<string, string | undefined>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly layerAnnotations?: readonly (Readonly<Record<string, string>> | undefined)[];
-  /** Members of the config. */
+  /** Members that replace those of the config. */
   readonly config?: object;
   readonly mediaType?: string;
 }
 
-/** `labels` besides the final diff_id, which is that of the last layer unless they say otherwise. */
+/**
+ * Makes an image. Its label `ostree.final-diffid` names the last layer, unless `labels` has
+ * another.
+ */
 export function memoryImage({
   layers,
   labels,
@@ -67,4 +70,5 @@ export function memoryImage({
   };
 }
 
+/** The label that names the commit of an image. */
 export const commitLabel = (checksum: string) => ({ [OSTREE_COMMIT]: checksum });

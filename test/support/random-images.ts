@@ -1,4 +1,7 @@
-// Small images of layers that are noise, gzipped: a transport does not look into them, but skopeo at their first bytes.
+/**
+ * Makes small images whose layers are noise, for tests of transports, which do not look into
+ * layers. They are gzipped all the same, because skopeo looks at their first bytes.
+ */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +11,7 @@ import { OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST } from '../../src/oci/media-ty
 import { createImage } from '../../src/transports/image-reference.js';
 import type { Traffic } from '../../src/transports/transport.js';
 
-/** `size` bytes that depend on `seed` only. */
+/** Returns `size` bytes that do not compress and depend on `seed` only. */
 export function noise(seed: string, size: number): Buffer {
   const blocks: Buffer[] = [];
   for (let made = 0; made < size; made += 32) {
@@ -17,7 +20,7 @@ export function noise(seed: string, size: number): Buffer {
   return Buffer.concat(blocks).subarray(0, size);
 }
 
-/** The blob of a layer. */
+/** Compresses a layer to the bytes of its blob. */
 export const gzipped = (layer: Uint8Array): Buffer => gzipSync(layer, { level: 1 });
 
 export interface TestImage {
@@ -27,11 +30,11 @@ export interface TestImage {
   readonly config: Uint8Array;
   readonly layers: readonly { readonly digest: string; readonly size: number }[];
   readonly blobs: readonly Buffer[];
-  /** Of all layers and the config. */
+  /** Total bytes of all layers and the config. */
   readonly size: number;
 }
 
-/** Config and manifest of an image of `layers`; `change` may make the manifest lie. */
+/** Makes config and manifest of an image of `layers`; `change` can make the manifest lie. */
 export function describeImage(
   layers: readonly Uint8Array[],
   change: (manifest: TestManifest) => object = (m) => m,
@@ -71,7 +74,7 @@ export interface TestManifest {
   }[];
 }
 
-/** Writes an image of `layers` into the layout `directory`. */
+/** Writes an image of `layers` into the OCI image layout `directory`. */
 export async function writeTestImage(
   directory: string,
   tag: string,
@@ -90,4 +93,5 @@ export async function writeTestImage(
   return { imgref, ...described, size };
 }
 
+/** Counters of a transport, all zero. */
 export const newTraffic = (): Traffic => ({ requests: 0, blobBytesReceived: 0, blobBytesSent: 0 });

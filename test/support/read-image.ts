@@ -1,4 +1,7 @@
-// Reads images by itself, not through the project's code: what it finds is what another tool would.
+/**
+ * Builds images with the program and reads them back without the project's code, so that a mistake
+ * in our reader cannot hide one in our writer.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -41,7 +44,7 @@ export interface Image {
   readonly manifest: Manifest;
   readonly config: Config;
 }
-/** What `--json` prints. */
+/** What `container-encapsulate --json` prints. */
 export interface Result {
   readonly manifestDigest: string;
   readonly configDigest: string;
@@ -57,6 +60,7 @@ export interface Result {
 }
 
 const sha256 = (data: Uint8Array) => `sha256:${createHash('sha256').update(data).digest('hex')}`;
+/** The path of a blob in the OCI image layout at `directory`. */
 export const blobPath = (directory: string, digest: string) =>
   join(directory, 'blobs', digest.replace(':', '/'));
 
@@ -67,13 +71,13 @@ function readBlob(directory: string, { digest, size }: Descriptor): Buffer {
   return data;
 }
 
-/** The uncompressed bytes of a layer. */
+/** Returns the uncompressed bytes of a layer; asserts its digest and size. */
 export function readLayer({ directory }: Image, layer: Descriptor): Buffer {
   const data = readBlob(directory, layer);
   return layer.mediaType.endsWith('+gzip') ? gunzipSync(data) : data;
 }
 
-/** The image `tag` of an OCI layout; every digest and size in it is recomputed. */
+/** Reads the image `tag` of an OCI image layout; recomputes every digest and size in it. */
 export function readImage(directory: string, tag: string): Image {
   assert.deepEqual(JSON.parse(readFileSync(join(directory, 'oci-layout'), 'utf8')), {
     imageLayoutVersion: '1.0.0',
@@ -119,8 +123,9 @@ export interface Build {
 }
 
 /**
- * `container-encapsulate` of `ref` into the layout `directory`, which must succeed. The image is checked by the
- * program's own validator and by {@link readImage}, and what was printed against both.
+ * Runs `container-encapsulate` of `ref` into the OCI image layout `directory`, which must succeed.
+ * The image is then checked by `ostrata verify` and by {@link readImage}, and the printed result
+ * against both.
  */
 export function encapsulate(
   repo: string,
@@ -151,25 +156,25 @@ export function encapsulate(
   return { image, result };
 }
 
-/** Component names: ids of packages without their architecture. */
+/** Removes the architecture from the ids of components that are packages. */
 export const namesOf = (components: readonly string[]) =>
   components.map((id) => id.replace(/\.(x86_64|i686|noarch)$/, ''));
 
-/** Unpacks all layers in order with GNU tar, which must not even warn. Needs root. */
+/** Unpacks a layer; tar exits with 0 after some warnings, which here are errors. */
+const UNPACK_LAYER = `
+  warnings=$(tar -x -p --numeric-owner --xattrs --xattrs-include="*" -C "$1" -f "$2" 2>&1) &&
+    [ -z "$warnings" ] ||
+    { echo "$warnings" >&2; exit 1; }
+`;
+
+/** Unpacks all layers in order with GNU tar, which must not print a warning. Needs root. */
 export function unpack(image: Image, into: string): void {
-  for (const layer of image.manifest.layers) {
-    run('sh', [
-      '-c',
-      // tar's exit code is 0 with some warnings: make them errors.
-      'warnings=$(tar -x -p --numeric-owner --xattrs --xattrs-include="*" -C "$1" -f "$2" 2>&1) && [ -z "$warnings" ] || { echo "$warnings" >&2; exit 1; }',
-      'sh',
-      into,
-      blobPath(image.directory, layer.digest),
-    ]);
+  for (const { digest } of image.manifest.layers) {
+    run('sh', ['-c', UNPACK_LAYER, 'sh', into, blobPath(image.directory, digest)]);
   }
 }
 
-/** Asserts that nothing, not even a part of an image, is at a destination that was not there before. */
+/** Asserts that a failed build left nothing at its destination. */
 export function assertNothingLeft(path: string): void {
   assert.ok(!existsSync(path), `${path} was left behind`);
 }

@@ -1,3 +1,4 @@
+/** Finds the checkout from a compiled test, wherever that runs from. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
@@ -12,5 +13,7 @@ function findRepoRoot(from: string): string {
   }
 }
 
-/** The checkout: where data that is not compiled lies (`rpmdb-fixtures`), wherever the compiled test runs from. */
+/**
+ * The absolute path of the checkout, which holds the data that is not compiled (`rpmdb-fixtures`).
+ */
 export const repoRoot = findRepoRoot(import.meta.dirname);

@@ -1,9 +1,10 @@
+/** Finds the package databases in rpmdb-fixtures and what the real rpm printed of each. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RpmdbFiles } from '../../plugins/rpm/rpmdb/index.js';
 import { repoRoot } from './root.js';
 
-/** A package as the real rpm printed it, see rpmdb-fixtures/expected.mjs. */
+/** A package as the real rpm printed it; rpmdb-fixtures/expected.mjs writes these files. */
 export interface ExpectedPackage {
   readonly nevra: string;
   readonly name: string;
@@ -20,7 +21,7 @@ export interface ExpectedPackage {
   readonly changelogTimes: readonly number[];
   readonly files: readonly ExpectedFile[];
 }
-/** Text, or bytes that are not UTF-8. */
+/** Text, or in hexadecimal the bytes of text that is not UTF-8. */
 export type ExpectedText = string | { readonly hex: string };
 export interface ExpectedFile {
   readonly path: ExpectedText;
@@ -37,16 +38,16 @@ export interface ExpectedFile {
 export interface Fixture {
   readonly name: string;
   readonly directory: string;
-  /** Which backend its file is of. */
+  /** The backend whose file it is. */
   readonly backend: 'sqlite' | 'ndb' | 'bdb';
   readonly expected: readonly ExpectedPackage[];
-  /** Its files, read anew. */
+  /** Reads the files of the database; each call returns new buffers. */
   read(): RpmdbFiles;
 }
 
 const BACKENDS = { 'rpmdb.sqlite': 'sqlite', 'Packages.db': 'ndb', Packages: 'bdb' } as const;
 
-/** Every folder of rpmdb-fixtures that says what is to be read from it. */
+/** Returns every folder of rpmdb-fixtures that has an `expected.json`, sorted by name. */
 export function discoverFixtures(): Fixture[] {
   const root = join(repoRoot, 'rpmdb-fixtures');
   return readdirSync(root)

@@ -1,3 +1,4 @@
+/** Runs programs to their end, above all `ostrata` as a user calls it. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +12,7 @@ export interface RunOptions {
 }
 
 export interface RunResult {
-  /** Exit code; null where a signal ended the program. */
+  /** The exit code; null if a signal ended the program. */
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -20,8 +21,9 @@ export interface RunResult {
 const MAX_OUTPUT_BYTES = 1 << 30;
 
 /**
- * Runs a program to its end, without judging its exit code. Output is read as Latin-1: one character a byte. Each run
- * has a cache of its own, unless told otherwise: what one made does not hide what another does.
+ * Runs a program to its end, whatever its exit code. Output is decoded as Latin-1, so that each
+ * character is one byte. Each run gets an empty layer cache, unless `env` names another one:
+ * a layer that one run cached must not hide what the next one does.
  */
 export function tryRun(
   program: string,
@@ -43,7 +45,7 @@ export function tryRun(
   return { status, stdout, stderr };
 }
 
-/** Standard output of a program that must succeed. */
+/** Runs a program that must succeed; returns its standard output. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): string {
   const result = tryRun(program, args, options);
   if (result.status !== 0) {
@@ -57,20 +59,12 @@ export function run(program: string, args: readonly string[], options: RunOption
 /** The program under test, as a user calls it. */
 export const ostrataProgram = join(repoRoot, 'dist/src/cli/main.js');
 
+/** {@link tryRun} for `ostrata`. */
 export function tryOstrata(args: readonly string[], options: RunOptions = {}): RunResult {
   return tryRun(process.execPath, [ostrataProgram, ...args], options);
 }
 
+/** {@link run} for `ostrata`. */
 export function ostrata(args: readonly string[], options: RunOptions = {}): string {
   return run(process.execPath, [ostrataProgram, ...args], options);
-}
-
-/** Runs `body` with a directory of its own, which is removed afterwards. */
-export async function inScratch<T>(body: (directory: string) => T | Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
-  try {
-    return await body(directory);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }

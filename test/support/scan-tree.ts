@@ -1,32 +1,34 @@
+/** Scans trees on the disk with all their metadata, and compares them. */
 import { createHash } from 'node:crypto';
 import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { run } from './run.js';
 
-/** What is at one path of a tree. */
+/** What a scan found at one path of a tree. */
 export interface Found {
   readonly type: 'directory' | 'file' | 'symlink' | 'other';
   /** Permission bits. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** sha256 of a file's bytes; a symlink's target. */
+  /** The sha256 of a file's bytes, or the target of a symlink. */
   readonly content: string;
   readonly size: bigint;
   readonly inode: bigint;
-  /** `name=0xvalue`, sorted. */
+  /** Lines of the form `name=0xvalue`, sorted. */
   readonly xattrs: readonly string[];
 }
-/** By path relative to the root (`''` is the root itself), bytes as Latin-1. */
+/** Entries by path relative to the root (`''` is the root itself), decoded as Latin-1. */
 export type Scan = Map<string, Found>;
 
-const typeOf = (stats: BigIntStats) =>
-  stats.isDirectory()
-    ? 'directory'
-    : stats.isFile()
-      ? 'file'
-      : stats.isSymbolicLink()
-        ? 'symlink'
-        : 'other';
+function typeOf(stats: BigIntStats): Found['type'] {
+  if (stats.isDirectory()) {
+    return 'directory';
+  }
+  if (stats.isFile()) {
+    return 'file';
+  }
+  return stats.isSymbolicLink() ? 'symlink' : 'other';
+}
 
 const decodeName = (text: string) =>
   text.replace(/\\([0-7]{3})/g, (_, code) => String.fromCharCode(Number.parseInt(code, 8)));
@@ -45,7 +47,7 @@ function readXattrs(root: string): Map<string, string[]> {
   return found;
 }
 
-/** Everything below `root`, but for what is below a path in `except`. */
+/** Scans `root` and everything below it, except the contents of the directories in `except`. */
 export function scan(root: string, except: readonly string[] = []): Scan {
   const xattrs = readXattrs(root);
   const found: Scan = new Map();
@@ -77,7 +79,9 @@ export function scan(root: string, except: readonly string[] = []): Scan {
   return found;
 }
 
-/** One line for each difference in type, mode, owner, content or xattrs; inodes are not compared. */
+/**
+ * Returns a line for each difference in type, mode, owner, content or xattrs; inodes may differ.
+ */
 export function differences(actual: Scan, expected: Scan): string[] {
   const text = (entry: Found | undefined) => {
     if (!entry) {

@@ -1,3 +1,4 @@
+/** Temporary directories of a test process: the one way to get one in tests. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ process.on('exit', () => {
   }
 });
 
-/** A new empty directory, removed with all that is in it when the process ends. */
+/** Makes a new empty directory, which is removed with its contents when the process ends. */
 export function scratchDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
   made.push(path);

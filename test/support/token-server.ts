@@ -1,14 +1,17 @@
-// A token server: https://distribution.github.io/distribution/spec/auth/token/ and .../oauth/
+/**
+ * A token server for registries, which implements
+ * https://distribution.github.io/distribution/spec/auth/token/ and .../auth/oauth/.
+ */
 import { createPrivateKey, sign, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface TokenServer {
   readonly realm: string;
   readonly service: string;
   readonly issuer: string;
-  /** What was asked for, e.g. `alice repository:os:pull`. */
+  /** The user and scopes of each request, such as `alice repository:os:pull`. */
   readonly requests: string[];
   stop(): Promise<void>;
 }
@@ -20,39 +23,44 @@ export interface TokenServerConfig {
   readonly user: string;
   readonly password: string;
   readonly identityToken?: string;
-  /** Seconds that a token lives. */
+  /** Seconds until a token expires. */
   readonly lifetime?: number;
 }
 
-/** The user may do everything, others (without credentials) may pull. */
+/** Starts a server whose user may do everything; requests without credentials may pull. */
 export async function startTokenServer(config: TokenServerConfig): Promise<TokenServer> {
   const { user, password, identityToken, lifetime = 300 } = config;
   const issuer = 'test-issuer';
   const service = 'test-service';
   const requests: string[] = [];
   const basic = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+
+  /** Reads a request of either protocol: POST with an identity token, or GET with a password. */
+  function whoAsks(request: IncomingMessage, url: URL, form: URLSearchParams) {
+    if (request.method === 'POST') {
+      const isUser =
+        form.get('grant_type') === 'refresh_token' && form.get('refresh_token') === identityToken;
+      return { isUser, isWrong: !isUser, scopes: (form.get('scope') ?? '').split(' ') };
+    }
+    const { authorization } = request.headers;
+    const isUser = authorization === basic;
+    const isWrong = authorization !== undefined && !isUser;
+    return { isUser, isWrong, scopes: url.searchParams.getAll('scope') };
+  }
+
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? '', 'http://localhost');
     let body = '';
     for await (const chunk of request) {
       body += chunk;
     }
-    const form = new URLSearchParams(body);
-    const isUser =
-      request.method === 'POST'
-        ? form.get('grant_type') === 'refresh_token' && form.get('refresh_token') === identityToken
-        : request.headers.authorization === basic;
-    const isWrong =
-      request.method === 'POST' ? !isUser : request.headers.authorization !== undefined && !isUser;
-    const scopes =
-      request.method === 'POST'
-        ? (form.get('scope') ?? '').split(' ')
-        : url.searchParams.getAll('scope');
+    const { isUser, isWrong, scopes } = whoAsks(request, url, new URLSearchParams(body));
     requests.push([isUser ? user : 'anonymous', ...scopes].join(' '));
     if (isWrong) {
       response.writeHead(401, { 'content-type': 'application/json' });
       return response.end(JSON.stringify({ details: 'incorrect username or password' }));
     }
+
     const access = scopes.filter(Boolean).map((scope) => {
       const [type, name, actions = ''] = scope.split(':');
       return {
@@ -89,11 +97,15 @@ export async function startTokenServer(config: TokenServerConfig): Promise<Token
   };
 }
 
-/** RFC 7519, signed with ECDSA; the certificate goes with it (RFC 7515, x5c). */
+/** Makes a JSON web token (RFC 7519), signed with ECDSA, with its certificate (RFC 7515, x5c). */
 function webToken({ key, certificate }: TokenServerConfig, claims: object): string {
   const x5c = [new X509Certificate(readFileSync(certificate)).raw.toString('base64')];
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const signed = `${encode({ typ: 'JWT', alg: 'ES256', x5c })}.${encode(claims)}`;
   const privateKey = createPrivateKey(readFileSync(key));
-  return `${signed}.${sign('sha256', Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
+  const signature = sign('sha256', Buffer.from(signed), {
+    key: privateKey,
+    dsaEncoding: 'ieee-p1363',
+  });
+  return `${signed}.${signature.toString('base64url')}`;
 }

@@ -55,9 +55,9 @@ function whatIsMissing(need: Need): string | undefined {
 
 /**
  * Returns the options of a test or suite that runs other programs, so that it is skipped, with the
- * reason, where one of them is missing. Two variables of the environment change that:
- * with `OSTRATA_TEST_TOOLS=none` (`npm run test:unit`) every such test is skipped, and with `CI=true`
- * a missing program throws, because continuous integration must not skip tests unnoticed.
+ * reason, where one of them is missing. Two variables of the environment change that: with
+ * `OSTRATA_TEST_TOOLS=none` (`npm run test:unit`) every such test is skipped, and with `CI=true` a
+ * missing program throws, because continuous integration must not skip tests unnoticed.
  */
 export function needs(...list: readonly Need[]): { skip: false | string } {
   if (process.env.OSTRATA_TEST_TOOLS === 'none') {

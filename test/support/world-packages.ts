@@ -1,3 +1,7 @@
+/**
+ * The packages of the end-to-end tests' world (world.ts): contents full of odd files, built with
+ * the real rpmbuild.
+ */
 import { createHash } from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +12,7 @@ export interface TestPackage {
   readonly name: string;
   readonly version: string;
   readonly arch?: 'x86_64' | 'i686' | 'noarch';
-  /** Lines of the spec's %files; a directory stands for all below it, whatever the names. */
+  /** Lines of %files in the spec; a directory stands for everything below it. */
   readonly files: readonly string[];
   /** Puts the files into `root`, the build root. */
   readonly install?: (root: string) => void;
@@ -16,7 +20,7 @@ export interface TestPackage {
   readonly changelog?: readonly number[];
 }
 
-/** `size` bytes that do not compress, the same for the same `seed`. */
+/** Returns `size` bytes that do not compress and depend on `seed` only. */
 export function noise(seed: string, size: number): Buffer {
   const parts: Buffer[] = [];
   for (let block = 0; block * 32 < size; block++) {
@@ -43,7 +47,7 @@ const DEEP_DIRECTORY = Array.from({ length: 6 }, (_, depth) => `${depth}-${'d'.r
   '/',
 );
 
-/** A program with what it needs to run, from this machine: `sh` for the image. */
+/** Copies `sh` and the libraries that it needs from this machine. */
 function installShell(root: string): void {
   const copy = (from: string, to: string) => {
     mkdirSync(dirname(join(root, to)), { recursive: true });
@@ -115,7 +119,7 @@ function hardLinks(version: string): TestPackage {
   };
 }
 
-/** Users that other packages' files belong to; installed before them. */
+/** Defines the users that own files of other packages; it is installed first. */
 export const setupPackage: TestPackage = {
   name: 'setup',
   version: '2',
@@ -231,7 +235,7 @@ export const oldPackages: readonly TestPackage[] = [
   kernel('6.2'),
 ];
 
-/** What the update installs: a newer `hard-links`, and a package that was not there. `no-files` is removed. */
+/** What the update installs: a newer `hard-links` and a new package. It also removes `no-files`. */
 export const updatePackages: readonly TestPackage[] = [
   hardLinks('2'),
   {
@@ -297,7 +301,7 @@ export function buildRpm(item: TestPackage, work: string): string {
     _binaries_in_noarch_packages_terminate_build: '0',
   };
   const args = Object.entries(defines).flatMap(([key, value]) => ['--define', `${key} ${value}`]);
-  // noarch is a BuildArch of the spec; a target is a machine.
+  // noarch is a BuildArch in the spec; --target takes only machines.
   if (arch !== 'noarch') {
     args.push(`--target=${arch}`);
   }

@@ -1,12 +1,16 @@
-// The input of the end-to-end tests, made with real rpm and ostree: two builds of a small system full of odd files.
-// Made once a machine and per state of these sources, below the temporary directory; test files run in
-// processes of their own and share it. Nothing may change it: copy what a test wants to damage.
+/**
+ * The input of the end-to-end tests: two builds of a small system full of odd files, made with the
+ * real rpm and ostree. It is made once on a machine for each state of these sources, below the
+ * temporary directory, and shared by all test processes. No test may change it: copy what a test
+ * wants to damage.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inScratch, run } from './run.js';
+import { run } from './run.js';
+import { scratchDirectory } from './scratch.js';
 import {
   buildRpm,
   noise,
@@ -19,14 +23,14 @@ import {
 } from './world-packages.js';
 
 export interface World {
-  /** Repository of mode bare, with the signed commits `os/old` and `os/new`. */
+  /** A repository of mode bare, with the signed commits `os/old` and `os/new`. */
   readonly repo: string;
   readonly oldCommit: string;
   readonly newCommit: string;
   /** The trees as committed. */
   readonly oldTree: string;
   readonly newTree: string;
-  /** GnuPG home that holds the key the commits are signed with. */
+  /** The GnuPG home that holds the key of the commits' signatures. */
   readonly gnupg: string;
 }
 
@@ -75,7 +79,7 @@ function updateRoot(root: string, work: string): void {
 const setXattr = (root: string, path: string, name: string, value: string) =>
   run('setfattr', ['-h', '-n', name, '-v', value, join(root, path)]);
 
-/** Files that no package owns. */
+/** Adds files that no package owns. */
 function addUnowned(root: string): void {
   for (const version of ['5.1', '6.2']) {
     put(
@@ -113,7 +117,7 @@ function addUnowned(root: string): void {
   setXattr(root, 'usr/share/app/plugins', 'user.component', 'other-app');
 }
 
-/** The shape of an ostree commit, and SELinux labels. */
+/** Gives the tree the shape of an ostree commit, and SELinux labels. */
 function shape(root: string): void {
   for (const name of ['.rpm.lock', 'rpmdb.sqlite-shm', 'rpmdb.sqlite-wal']) {
     rmSync(join(root, DB_PATH, name), { force: true });
@@ -186,17 +190,20 @@ export function commitTree(
   ]).trim();
 }
 
-/** What rpm lists of the database in `tree`, sorted lines of `format`; read from a copy, as rpm writes even when it reads. */
-export async function listPackages(tree: string, format: string): Promise<string[]> {
-  return inScratch((copy) => {
-    run('cp', ['-a', join(tree, DB_PATH), join(copy, 'db')]);
-    return run('rpm', ['--dbpath', join(copy, 'db'), '-qa', '--qf', `${format}\n`])
-      .trim()
-      .split('\n')
-      .sort();
-  });
+/**
+ * Returns what rpm lists of the database in `tree`: lines of `format`, sorted.
+ * It reads a copy, because rpm writes into a database even when it only reads.
+ */
+export function listPackages(tree: string, format: string): string[] {
+  const copy = join(scratchDirectory(), 'db');
+  run('cp', ['-a', join(tree, DB_PATH), copy]);
+  return run('rpm', ['--dbpath', copy, '-qa', '--qf', `${format}\n`])
+    .trim()
+    .split('\n')
+    .sort();
 }
 
+/** Makes an empty repository with the real ostree; returns its path. */
 export function initRepo(repo: string, mode: string): string {
   mkdirSync(repo, { recursive: true });
   run('ostree', [`--repo=${repo}`, 'init', `--mode=${mode}`]);
@@ -240,7 +247,7 @@ function makeWorld(directory: string): void {
   writeFileSync(join(directory, 'commits.json'), JSON.stringify(commits));
 }
 
-/** Changes with this file, the packages, and the programs whose bytes end up in the world. */
+/** Changes with the sources of the world and with the programs that make it. */
 function worldId(): string {
   const hash = createHash('sha256');
   for (const module of ['world.js', 'world-packages.js']) {
@@ -254,7 +261,7 @@ function worldId(): string {
 
 const LOCK_POLL_MS = 200;
 
-/** Runs `body` in one process at a time; a lock whose owner is gone counts as free. */
+/** Runs `body` in one process at a time; the lock of a process that has ended counts as free. */
 async function locked(lock: string, body: () => void): Promise<void> {
   for (;;) {
     try {
@@ -281,7 +288,7 @@ async function locked(lock: string, body: () => void): Promise<void> {
 function isGone(lock: string): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8'));
-    // An empty file: its writer is between creating and writing.
+    // The file is empty between its creation and the write of the process id.
     if (pid > 0) {
       process.kill(pid, 0);
     }
@@ -291,7 +298,10 @@ function isGone(lock: string): boolean {
   }
 }
 
-/** The world; made at the first call on this machine. Needs root, attr, cap, gpg, ostree and rpm. */
+/**
+ * Returns the world; the first call on a machine makes it. Tests that call it need {@link
+ * worldNeeds}.
+ */
 export async function world(): Promise<World> {
   const directory = join(tmpdir(), `ostrata-e2e-${worldId()}`);
   const commitsFile = join(directory, 'commits.json');
@@ -314,5 +324,5 @@ export async function world(): Promise<World> {
   };
 }
 
-/** What {@link world} needs. */
+/** The tools that {@link world} needs. */
 export const worldNeeds = ['root', 'attr', 'cap', 'gpg', 'ostree', 'rpm'] as const;
