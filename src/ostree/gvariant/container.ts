@@ -1,48 +1,49 @@
 /**
- * GVariant containers: arrays, maybes, tuples and dictionary entries (which serialise as tuples).
+ * GVariant containers: arrays, maybes, tuples, and dictionary entries, which are serialized as
+ * tuples.
  *
- * Members follow each other at their alignment (zero padding). A container with members of variable length ends in
- * framing offsets: where each such member ends, little-endian, 1, 2 or 4 bytes each by the size of the container
- * they are in; an array has one for every element, in order; a tuple one for every such member but its last, in
- * reverse order. A maybe is empty, or its value (and a zero byte if values vary in length). A tuple of fixed size is
- * padded to its alignment; the empty one is a zero byte.
+ * Members follow each other at their alignments, with zero padding between them. A container with
+ * members of variable size ends in framing offsets: the offsets at which such members end. They are
+ * little-endian, and of 1, 2 or 4 bytes by the size of the container that they are in.
+ *
+ *     array  one framing offset for every member, in order; none if members have a fixed size
+ *     tuple  one for every member of variable size but the last member, in reverse order; a tuple of
+ *            fixed size is padded to its alignment, and the empty tuple is a zero byte
+ *     maybe  empty, or the value, followed by a zero byte if the value has a variable size
+ *
+ * Only the normal form is accepted, which no other bytes of equal meaning share.
  */
 import { Cursor } from '../../bytes/cursor.js';
-import { alignUp, fail, type GVariantType, memberType, misuse } from './type.js';
+import { alignUp, type GVariantType, memberType, misuse, notNormal } from './type.js';
 
 const NUL = new Uint8Array(1);
 
-/** The members of a container as views of `bytes`, still serialised; `CORRUPT` unless in normal form. */
+/** Splits a container into views of its serialized members. `CORRUPT` unless in normal form. */
 export function splitContainer(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
-  if (type.kind === 'array') {
-    return splitArray(type, bytes);
+  switch (type.kind) {
+    case 'array':
+      return splitArray(type, bytes);
+    case 'tuple':
+      return splitTuple(type, bytes);
+    case 'maybe':
+      return splitMaybe(type, bytes);
+    default:
+      throw misuse(type, 'is not a container');
   }
-  if (type.kind === 'tuple') {
-    return splitTuple(type, bytes);
-  }
-  if (type.kind === 'maybe') {
-    return splitMaybe(type, bytes);
-  }
-  throw misuse(type, 'is no container');
 }
 
-/** A container of serialised members: the inverse of {@link splitContainer}. */
+/** Joins serialized members to a container: the inverse of {@link splitContainer}. */
 export function joinContainer(type: GVariantType, members: readonly Uint8Array[]): Uint8Array {
-  if (type.kind === 'array') {
-    return joinArray(type, members);
+  switch (type.kind) {
+    case 'array':
+      return joinArray(type, members);
+    case 'tuple':
+      return joinTuple(type, members);
+    case 'maybe':
+      return joinMaybe(type, members);
+    default:
+      throw misuse(type, 'is not a container');
   }
-  if (type.kind === 'tuple') {
-    return joinTuple(type, members);
-  }
-  if (type.kind !== 'maybe') {
-    throw misuse(type, 'is no container');
-  }
-  if (members.length > 1) {
-    throw misuse(type, `holds at most 1 value, not ${members.length}`);
-  }
-  return members.length === 0 || memberType(type, 0).size !== undefined
-    ? concat(members)
-    : concat([...members, NUL]);
 }
 
 function splitMaybe(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
@@ -52,113 +53,143 @@ function splitMaybe(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
   if (memberType(type, 0).size !== undefined) {
     return [bytes];
   }
-  if (bytes[bytes.length - 1] !== 0) {
-    throw fail(type, 'no zero byte after the value');
+  if (bytes.at(-1) !== 0) {
+    throw notNormal(type, 'no zero byte after the value');
   }
   return [bytes.subarray(0, -1)];
 }
 
+function joinMaybe(type: GVariantType, members: readonly Uint8Array[]): Uint8Array {
+  if (members.length > 1) {
+    throw misuse(type, `holds at most 1 value, not ${members.length}`);
+  }
+  const needsZero = members.length === 1 && memberType(type, 0).size === undefined;
+  return concat(needsZero ? [...members, NUL] : members);
+}
+
 function splitArray(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
-  const member = memberType(type, 0);
   if (bytes.length === 0) {
     return [];
   }
-  const parts: Uint8Array[] = [];
-  if (member.size !== undefined) {
-    if (bytes.length % member.size !== 0) {
-      throw fail(type, `${bytes.length} bytes are no multiple of ${member.size}`);
-    }
-    for (let at = 0; at < bytes.length; at += member.size) {
-      parts.push(bytes.subarray(at, at + member.size));
-    }
-    return parts;
+  const { size, alignment } = memberType(type, 0);
+  if (size !== undefined) {
+    return splitEvenly(type, bytes, size);
   }
+
+  // The last offset is where the last member ends, so it is where the offsets begin.
   const width = offsetWidth(bytes.length);
   const offsets = new Cursor(bytes, `GVariant ${type.signature}`);
   const bodyEnd = readOffset(offsets.seek(bytes.length - width), width);
   if (bodyEnd > bytes.length - width || (bytes.length - bodyEnd) % width !== 0) {
-    throw fail(type, `last framing offset ${bodyEnd} in ${bytes.length} bytes`);
+    throw notNormal(type, `last framing offset ${bodyEnd} in ${bytes.length} bytes`);
   }
+
   const body = bytes.subarray(0, bodyEnd);
+  const members: Uint8Array[] = [];
+  let at = 0;
   offsets.seek(bodyEnd);
-  for (let at = 0; offsets.remaining > 0; ) {
+  while (offsets.remaining > 0) {
     const end = readOffset(offsets, width);
-    parts.push(sliceOf(type, body, skipPadding(type, body, at, member.alignment), end));
+    const start = skipPadding(type, body, at, alignment);
+    members.push(memberOf(type, body, start, end));
     at = end;
   }
-  if (offsetWidthFor(bodyEnd, parts.length) !== width) {
-    throw fail(type, `framing offsets of ${width} bytes, too wide`);
+  requireWidth(type, width, bodyEnd, members.length);
+  return members;
+}
+
+function splitEvenly(type: GVariantType, bytes: Uint8Array, size: number): Uint8Array[] {
+  if (bytes.length % size !== 0) {
+    throw notNormal(type, `${bytes.length} bytes are no multiple of ${size}`);
   }
-  return parts;
+  const members: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += size) {
+    members.push(bytes.subarray(at, at + size));
+  }
+  return members;
 }
 
 function joinArray(type: GVariantType, members: readonly Uint8Array[]): Uint8Array {
   const member = memberType(type, 0);
-  const { pieces, ends, end } = layOut(members, () => member);
-  if (member.size !== undefined) {
-    return concat(pieces);
+  const { pieces, ends, end } = alignMembers(members, () => member);
+  if (member.size === undefined) {
+    pieces.push(encodeOffsets(ends, end));
   }
-  return concat([...pieces, encodeOffsets(ends, end)]);
+  return concat(pieces);
 }
 
 function splitTuple(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
   if (type.size !== undefined && bytes.length !== type.size) {
-    throw fail(type, `expected ${type.size} bytes, got ${bytes.length}`);
+    throw notNormal(type, `expected ${type.size} bytes, got ${bytes.length}`);
   }
   const width = offsetWidth(bytes.length);
-  const offsets = new Cursor(bytes, `GVariant ${type.signature}`);
-  const { framed } = type;
-  const bodyEnd = bytes.length - framed * width;
+  const bodyEnd = bytes.length - type.framed * width;
   if (bodyEnd < 0) {
-    throw fail(type, `${bytes.length} bytes have no room for ${framed} offsets`);
+    throw notNormal(type, `${bytes.length} bytes have no room for ${type.framed} offsets`);
   }
+
   const body = bytes.subarray(0, bodyEnd);
+  const offsets = new Cursor(bytes, `GVariant ${type.signature}`);
   const last = type.members.length - 1;
   let at = 0;
   let offsetAt = bytes.length;
-  const parts = type.members.map((member, index) => {
+  const members = type.members.map((member, index) => {
     const start = skipPadding(type, body, at, member.alignment);
-    let end: number;
     if (member.size !== undefined) {
-      end = start + member.size;
+      at = start + member.size;
     } else if (index === last) {
-      end = bodyEnd;
+      at = bodyEnd;
     } else {
       offsetAt -= width;
-      end = readOffset(offsets.seek(offsetAt), width);
+      at = readOffset(offsets.seek(offsetAt), width);
     }
-    at = end;
-    return sliceOf(type, body, start, end);
+    return memberOf(type, body, start, at);
   });
+
   if (type.size !== undefined) {
     at = skipZeros(type, body, at, bodyEnd);
   }
   if (at !== bodyEnd) {
-    throw fail(type, `${bodyEnd - at} bytes after the last member`);
+    throw notNormal(type, `${bodyEnd - at} bytes after the last member`);
   }
-  if (framed > 0 && offsetWidthFor(bodyEnd, framed) !== width) {
-    throw fail(type, `framing offsets of ${width} bytes, too wide`);
+  if (type.framed > 0) {
+    requireWidth(type, width, bodyEnd, type.framed);
   }
-  return parts;
+  return members;
 }
 
 function joinTuple(type: GVariantType, members: readonly Uint8Array[]): Uint8Array {
   if (members.length !== type.members.length) {
     throw misuse(type, `needs ${type.members.length} members`);
   }
-  const { pieces, ends, end } = layOut(members, (index) => memberType(type, index));
+  const { pieces, ends, end } = alignMembers(members, (index) => memberType(type, index));
   if (type.size !== undefined) {
-    return concat([...pieces, new Uint8Array(type.size - end)]);
+    pieces.push(new Uint8Array(type.size - end));
+    return concat(pieces);
   }
-  const last = type.members.length - 1;
-  const framed = ends.filter(
-    (_, index) => index !== last && type.members[index]?.size === undefined,
-  );
-  return concat([...pieces, encodeOffsets(framed.reverse(), end)]);
+
+  const last = members.length - 1;
+  const framed = ends.filter((_, index) => {
+    return index !== last && memberType(type, index).size === undefined;
+  });
+  pieces.push(encodeOffsets(framed.reverse(), end));
+  return concat(pieces);
 }
 
-/** Members at their alignment: the pieces with padding between, where each member ends, and where the last does. */
-function layOut(members: readonly Uint8Array[], typeOf: (index: number) => GVariantType) {
+/** Serialized members at their alignments. */
+interface AlignedMembers {
+  /** The members, and the padding between them. */
+  readonly pieces: Uint8Array[];
+  /** Where each member ends. */
+  readonly ends: readonly number[];
+  /** Where the last member ends. */
+  readonly end: number;
+}
+
+function alignMembers(
+  members: readonly Uint8Array[],
+  typeOf: (index: number) => GVariantType,
+): AlignedMembers {
   const pieces: Uint8Array[] = [];
   const ends: number[] = [];
   let end = 0;
@@ -167,6 +198,7 @@ function layOut(members: readonly Uint8Array[], typeOf: (index: number) => GVari
     if (type.size !== undefined && bytes.length !== type.size) {
       throw misuse(type, `takes ${type.size} bytes, not ${bytes.length}`);
     }
+
     const start = alignUp(end, type.alignment);
     if (start > end) {
       pieces.push(new Uint8Array(start - end));
@@ -178,14 +210,15 @@ function layOut(members: readonly Uint8Array[], typeOf: (index: number) => GVari
   return { pieces, ends, end };
 }
 
-function sliceOf(type: GVariantType, body: Uint8Array, start: number, end: number): Uint8Array {
+/** Returns a view of a member, whose bounds come from input. */
+function memberOf(type: GVariantType, body: Uint8Array, start: number, end: number): Uint8Array {
   if (end < start || end > body.length) {
-    throw fail(type, `member from ${start} to ${end} in ${body.length} bytes`);
+    throw notNormal(type, `member from ${start} to ${end} in ${body.length} bytes`);
   }
   return body.subarray(start, end);
 }
 
-/** The aligned offset from `at` on; what is skipped must be zero. */
+/** Returns the first aligned offset from `at` on. `CORRUPT` unless the padding is zero. */
 function skipPadding(type: GVariantType, body: Uint8Array, at: number, alignment: number): number {
   return skipZeros(type, body, at, alignUp(at, alignment));
 }
@@ -193,38 +226,52 @@ function skipPadding(type: GVariantType, body: Uint8Array, at: number, alignment
 function skipZeros(type: GVariantType, body: Uint8Array, from: number, to: number): number {
   for (let at = from; at < to; at++) {
     if (body[at] !== 0) {
-      throw fail(type, `padding at ${at} is not a zero byte`);
+      throw notNormal(type, `padding at ${at} is not a zero byte`);
     }
   }
   return to;
 }
 
-/** Bytes of each framing offset in a container of `size` bytes. */
-function offsetWidth(size: number): 1 | 2 | 4 {
+/** Size of a framing offset in bytes. */
+type OffsetWidth = 1 | 2 | 4;
+
+/** Returns the width of the framing offsets in a container of `size` bytes. */
+function offsetWidth(size: number): OffsetWidth {
   if (size <= 0xff) {
     return 1;
   }
   return size <= 0xffff ? 2 : 4;
 }
 
-/** Bytes of each of `count` framing offsets behind a body of `bodyEnd` bytes: the least that fits both. */
-function offsetWidthFor(bodyEnd: number, count: number): 1 | 2 | 4 {
+/** Returns the least width with which a body and `count` framing offsets fit into a container. */
+function leastOffsetWidth(bodyEnd: number, count: number): OffsetWidth {
   if (bodyEnd + count <= 0xff) {
     return 1;
   }
   return bodyEnd + 2 * count <= 0xffff ? 2 : 4;
 }
 
-function readOffset(cursor: Cursor, width: 1 | 2 | 4): number {
+/** A container whose offsets are wider than needed has another, shorter form. */
+function requireWidth(type: GVariantType, width: number, bodyEnd: number, count: number): void {
+  if (leastOffsetWidth(bodyEnd, count) !== width) {
+    throw notNormal(type, `framing offsets of ${width} bytes, too wide`);
+  }
+}
+
+function readOffset(cursor: Cursor, width: OffsetWidth): number {
   if (width === 1) {
     return cursor.u8();
   }
   return width === 2 ? cursor.u16(true) : cursor.u32(true);
 }
 
-/** What follows the members of a container, the last of which ends at `bodyEnd`. */
+/**
+ * Encodes framing offsets.
+ * @param ends the offsets, in their order in the container
+ * @param bodyEnd where the last member ends
+ */
 export function encodeOffsets(ends: readonly number[], bodyEnd: number): Uint8Array {
-  const width = offsetWidthFor(bodyEnd, ends.length);
+  const width = leastOffsetWidth(bodyEnd, ends.length);
   const bytes = new Uint8Array(ends.length * width);
   const view = new DataView(bytes.buffer);
   ends.forEach((end, index) => {
@@ -240,5 +287,9 @@ export function encodeOffsets(ends: readonly number[], bodyEnd: number): Uint8Ar
 }
 
 function concat(pieces: readonly Uint8Array[]): Uint8Array {
-  return pieces.length === 1 ? (pieces[0] as Uint8Array) : new Uint8Array(Buffer.concat(pieces));
+  const [first] = pieces;
+  if (first !== undefined && pieces.length === 1) {
+    return first;
+  }
+  return new Uint8Array(Buffer.concat(pieces));
 }

@@ -1,31 +1,22 @@
 /**
- * GVariant type strings (https://docs.gtk.org/glib/struct.VariantType.html): `b y n q i u x t h d s o g v`,
- * `aT` array, `mT` maybe, `(T...)` tuple, `{KT}` dictionary entry.
+ * GVariant type strings, https://docs.gtk.org/glib/struct.VariantType.html:
+ * `b y n q i u x t h d s o g v` basic types and variant, `aT` array, `mT` maybe, `(T...)` tuple,
+ * `{KT}` dictionary entry.
  */
 import { OstrataError } from '../../errors.js';
 
-/** Longest type string that is accepted, as in D-Bus signatures; ostree's longest is under 100. */
+/** Longest type string that is accepted, as in D-Bus; the longest of ostree has under 100 bytes. */
 const MAX_SIGNATURE = 255;
-/** Deepest nesting of containers that is accepted: half of GLib's own limit (G_VARIANT_MAX_RECURSION_DEPTH). */
+/** Deepest nesting of containers that is accepted: half of GLib's G_VARIANT_MAX_RECURSION_DEPTH. */
 export const MAX_DEPTH = 64;
-/** Parsed types are remembered up to this number; ostree uses a dozen, and those inside variants come from input. */
+/**
+ * Number of parsed types that are remembered. ostree uses a dozen; the types of variants come from
+ * input, which must not fill the memory.
+ */
 const MAX_CACHED_TYPES = 256;
 
-/** Basic types (those a dictionary key can have) but the strings, with their size, which is also their alignment. */
-const FIXED_SIZES: Readonly<Record<string, number>> = {
-  b: 1,
-  y: 1,
-  n: 2,
-  q: 2,
-  i: 4,
-  u: 4,
-  h: 4,
-  x: 8,
-  t: 8,
-  d: 8,
-};
-const STRINGS = 'sog';
-const NO_MEMBERS = { members: [], framed: 0 };
+/** Sizes in bytes of the basic types of fixed size. The size is also the alignment. */
+const FIXED_SIZES = { b: 1, y: 1, n: 2, q: 2, i: 4, u: 4, h: 4, x: 8, t: 8, d: 8 };
 
 /** A parsed type string. */
 export interface GVariantType {
@@ -34,17 +25,35 @@ export interface GVariantType {
   readonly signature: string;
   /** 1, 2, 4 or 8. */
   readonly alignment: number;
-  /** Bytes of every value; undefined where values differ in length. */
+  /** Size in bytes of every value; undefined if values differ in size. */
   readonly size: number | undefined;
-  /** One for an array or maybe; the members of a tuple or dictionary entry (which serialises as a tuple). */
+  /** The one member type of an array or maybe; those of a tuple or dictionary entry. */
   readonly members: readonly GVariantType[];
-  /** Framing offsets at the end of a tuple: one for each member of variable length but the last. */
+  /** Number of framing offsets of a tuple: one per member of variable size but the last member. */
   readonly framed: number;
+}
+
+const NO_MEMBERS = { members: [], framed: 0 };
+
+/** The types of one letter. */
+const BASIC_TYPES: ReadonlyMap<string, GVariantType> = new Map([
+  ...Object.entries(FIXED_SIZES).map(([letter, size]) => basicType('fixed', letter, size, size)),
+  ...['s', 'o', 'g'].map((letter) => basicType('string', letter, 1, undefined)),
+  basicType('variant', 'v', 8, undefined),
+]);
+
+function basicType(
+  kind: GVariantType['kind'],
+  signature: string,
+  alignment: number,
+  size: number | undefined,
+): [string, GVariantType] {
+  return [signature, { kind, signature, alignment, size, ...NO_MEMBERS }];
 }
 
 const cache = new Map<string, GVariantType>();
 
-/** Parses `signature`, which must be exactly one complete type; else `CORRUPT`. */
+/** Parses `signature`. `CORRUPT` unless it is exactly one complete type. */
 export function parseType(signature: string): GVariantType {
   const known = cache.get(signature);
   if (known) {
@@ -56,6 +65,7 @@ export function parseType(signature: string): GVariantType {
       `GVariant type string of ${signature.length} bytes, at most ${MAX_SIGNATURE}`,
     );
   }
+
   const parser = new TypeParser(signature);
   const type = parser.next(0);
   parser.expectEnd();
@@ -73,42 +83,51 @@ class TypeParser {
     this.#text = text;
   }
 
+  /** Parses the next type, which is `depth` containers deep. */
   next(depth: number): GVariantType {
     const start = this.#at;
     const letter = this.#text[this.#at++] ?? '';
     if (depth > MAX_DEPTH) {
       throw this.#error('is nested too deeply');
     }
-    const fixed = FIXED_SIZES[letter];
-    if (fixed !== undefined) {
-      return { kind: 'fixed', signature: letter, alignment: fixed, size: fixed, ...NO_MEMBERS };
+
+    const basic = BASIC_TYPES.get(letter);
+    if (basic !== undefined) {
+      return basic;
     }
-    if (letter !== '' && STRINGS.includes(letter)) {
-      return { kind: 'string', signature: letter, alignment: 1, size: undefined, ...NO_MEMBERS };
+    switch (letter) {
+      case 'a':
+        return this.#collection('array', start, depth);
+      case 'm':
+        return this.#collection('maybe', start, depth);
+      case '(':
+        return this.#tuple(start, depth);
+      case '{':
+        return this.#entry(start, depth);
+      case '':
+        throw this.#error('is incomplete');
+      default:
+        throw this.#error(`holds ${JSON.stringify(letter)}`);
     }
-    if (letter === 'v') {
-      return { kind: 'variant', signature: letter, alignment: 8, size: undefined, ...NO_MEMBERS };
+  }
+
+  /** Throws unless all of the type string was parsed. */
+  expectEnd(): void {
+    if (this.#at !== this.#text.length) {
+      throw this.#error('goes on after one complete type');
     }
-    if (letter === 'a' || letter === 'm') {
-      const member = this.next(depth + 1);
-      const kind = letter === 'a' ? 'array' : 'maybe';
-      const { alignment } = member;
-      return {
-        kind,
-        signature: this.#since(start),
-        alignment,
-        size: undefined,
-        members: [member],
-        framed: 0,
-      };
-    }
-    if (letter === '(') {
-      return this.#tuple(start, depth);
-    }
-    if (letter === '{') {
-      return this.#entry(start, depth);
-    }
-    throw this.#error(letter === '' ? 'is incomplete' : `holds ${JSON.stringify(letter)}`);
+  }
+
+  #collection(kind: 'array' | 'maybe', start: number, depth: number): GVariantType {
+    const member = this.next(depth + 1);
+    return {
+      kind,
+      signature: this.#since(start),
+      alignment: member.alignment,
+      size: undefined,
+      members: [member],
+      framed: 0,
+    };
   }
 
   #tuple(start: number, depth: number): GVariantType {
@@ -125,17 +144,11 @@ class TypeParser {
     if (key.kind !== 'fixed' && key.kind !== 'string') {
       throw this.#error(`has the key type ${key.signature}`);
     }
-    const members = [key, this.next(depth + 1)];
+    const value = this.next(depth + 1);
     if (this.#text[this.#at++] !== '}') {
       throw this.#error('has a dictionary entry that is not closed');
     }
-    return tupleOf(this.#since(start), members);
-  }
-
-  expectEnd(): void {
-    if (this.#at !== this.#text.length) {
-      throw this.#error('goes on after one complete type');
-    }
+    return tupleOf(this.#since(start), [key, value]);
   }
 
   #since(start: number): string {
@@ -143,24 +156,16 @@ class TypeParser {
   }
 
   #error(rule: string): OstrataError {
-    return new OstrataError(
-      'CORRUPT',
-      `GVariant type string ${JSON.stringify(this.#text)} ${rule}`,
-    );
+    const shown = JSON.stringify(this.#text);
+    return new OstrataError('CORRUPT', `GVariant type string ${shown} ${rule}`);
   }
 }
 
 function tupleOf(signature: string, members: readonly GVariantType[]): GVariantType {
   const alignment = Math.max(1, ...members.map((member) => member.alignment));
   const framed = members.slice(0, -1).filter((member) => member.size === undefined).length;
-  return {
-    kind: 'tuple',
-    signature,
-    alignment,
-    size: fixedTupleSize(members, alignment),
-    members,
-    framed,
-  };
+  const size = fixedTupleSize(members, alignment);
+  return { kind: 'tuple', signature, alignment, size, members, framed };
 }
 
 function fixedTupleSize(members: readonly GVariantType[], alignment: number): number | undefined {
@@ -171,25 +176,32 @@ function fixedTupleSize(members: readonly GVariantType[], alignment: number): nu
     }
     end = alignUp(end, member.alignment) + member.size;
   }
-  return Math.max(1, alignUp(end, alignment)); // the empty tuple takes one byte
+  // The empty tuple takes one byte.
+  return Math.max(1, alignUp(end, alignment));
 }
 
-/** `offset` rounded up to a multiple of `alignment`. */
+/** Rounds `offset` up to a multiple of `alignment`. */
 export function alignUp(offset: number, alignment: number): number {
   return Math.ceil(offset / alignment) * alignment;
 }
 
-/** The type of the member at `index` of a container. */
+/** Returns the type of the member at `index` of a container. */
 export function memberType(type: GVariantType, index: number): GVariantType {
-  return type.members[type.kind === 'tuple' ? index : 0] as GVariantType;
+  const member = type.members[type.kind === 'tuple' ? index : 0];
+  if (member === undefined) {
+    throw misuse(type, `has no member ${index}`);
+  }
+  return member;
 }
 
-/** An input that is no normal form of `type`. */
-export function fail(type: GVariantType, rule: string): OstrataError {
+/** Returns the error for input that is not a value of `type` in normal form. */
+export function notNormal(type: GVariantType, rule: string): OstrataError {
   return new OstrataError('CORRUPT', `GVariant ${type.signature}: ${rule}`);
 }
 
-/** A value that does not fit its type is a mistake of the caller, not of input. */
+/**
+ * Returns the error for a value that does not fit its type: a mistake of the caller, not of input.
+ */
 export function misuse(type: GVariantType, rule: string): TypeError {
   return new TypeError(`GVariant ${type.signature} ${rule}`);
 }

@@ -1,21 +1,30 @@
 /**
- * GVariant serialisation, what every ostree metadata object is made of: values. Containers are in
- * gvariant-container.ts, type strings in gvariant-type.ts.
+ * GVariant values, which all metadata objects of ostree are serialized as. Containers are described
+ * in container.ts, type strings in type.ts.
  *
- * Spec: https://people.gnome.org/~desrt/gvariant-serialisation.pdf, GLib `gvariant-serialiser.c`.
- * Numbers are stored in their size, a boolean as one byte 0 or 1, a string with a NUL behind it, a variant as its
- * value, NUL, its type string. Integers are little-endian here; ostree stores some of its fields big-endian, its
- * object modules swap those (swap32, swap64).
+ * Spec: https://people.gnome.org/~desrt/gvariant-serialisation.pdf, GLib `gvariant-serialiser.c`. A
+ * number takes its size, a boolean is one byte 0 or 1, a string ends in a NUL, a variant is its
+ * value, a NUL and its type string. Integers are little-endian here. ostree stores some fields
+ * big-endian; the modules of its objects swap them (swap32, swap64).
  *
- * Only the normal form is accepted: what GLib would silently replace by a default value is a `CORRUPT` error.
+ * Only the normal form is accepted: what GLib would silently replace by a default value is a
+ * `CORRUPT` error.
  */
 import { decodeUtf8 } from '../../bytes/text.js';
 import { joinContainer, splitContainer } from './container.js';
-import { fail, type GVariantType, MAX_DEPTH, memberType, misuse, parseType } from './type.js';
+import { type GVariantType, MAX_DEPTH, memberType, misuse, notNormal, parseType } from './type.js';
 
 /**
- * `b` boolean; `y n q i u h d` number; `x t` bigint; `s o g` string; `ay` bytes; any other array, tuple, dictionary entry: a
- * list; maybe: a list of at most one; `v`: {@link Variant}.
+ * A value. Its shape follows from its type:
+ *   b                      boolean
+ *   y n q i u h d          number
+ *   x t                    bigint
+ *   s o g                  string
+ *   ay                     bytes
+ *   v                      {@link Variant}
+ *   other arrays, tuples,  a list
+ *   dictionary entries
+ *   maybe                  a list of at most one value
  */
 export type GVariantValue =
   | boolean
@@ -25,48 +34,63 @@ export type GVariantValue =
   | Uint8Array
   | Variant
   | readonly GVariantValue[];
+
 /** A value with its type string. */
 export interface Variant {
   readonly type: string;
   readonly value: GVariantValue;
 }
 
-/** Decodes one value of type `signature` that fills `bytes`; byte strings in the result are views of `bytes`. */
-export function decode(signature: string, bytes: Uint8Array): GVariantValue {
-  return decodeValue(parseType(signature), bytes, 0);
+/**
+ * Decodes one value that fills `bytes`. Byte strings in the result are views of `bytes`.
+ * `CORRUPT` unless it is in normal form. The caller states as `Value` the shape that
+ * {@link GVariantValue} gives for `signature`.
+ */
+export function decode<Value extends GVariantValue = GVariantValue>(
+  signature: string,
+  bytes: Uint8Array,
+): Value {
+  return decodeValue(parseType(signature), bytes, 0) as Value;
 }
 
-/** The members of an array, tuple, dictionary entry or maybe as views of `bytes`, still serialised. */
-export function split(signature: string, bytes: Uint8Array): Uint8Array[] {
-  return splitContainer(parseType(signature), bytes);
+/**
+ * Returns the members of an array, tuple, dictionary entry or maybe as views of `bytes`, still
+ * serialized. The caller states as `Members` how many members `signature` has.
+ */
+export function split<Members extends readonly Uint8Array[] = readonly Uint8Array[]>(
+  signature: string,
+  bytes: Uint8Array,
+): Members {
+  return splitContainer(parseType(signature), bytes) as readonly Uint8Array[] as Members;
 }
 
-/** Serialises `value`, which must have the shape {@link GVariantValue} gives for `signature`. */
+/** Serializes `value`. Throws a TypeError unless it has the shape that `signature` wants. */
 export function encode(signature: string, value: GVariantValue): Uint8Array {
   return encodeValue(parseType(signature), value);
 }
 
-/** Serialises a container from its serialised members: the inverse of {@link split}. */
+/** Serializes a container from its serialized members: the inverse of {@link split}. */
 export function join(signature: string, members: readonly Uint8Array[]): Uint8Array {
   return joinContainer(parseType(signature), members);
 }
 
-/** A 32-bit unsigned integer with its bytes in the other order. */
+/** Returns a 32-bit unsigned integer with its bytes in reverse order. */
 export function swap32(value: number): number {
-  return (
-    ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
-  );
+  const swapped =
+    (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
+  return swapped >>> 0;
 }
-/** A 64-bit unsigned integer with its bytes in the other order. */
+
+/** Returns a 64-bit unsigned integer with its bytes in reverse order. */
 export function swap64(value: bigint): bigint {
-  return (
-    (BigInt(swap32(Number(value & 0xffffffffn))) << 32n) | BigInt(swap32(Number(value >> 32n)))
-  );
+  const low = swap32(Number(value & 0xffffffffn));
+  const high = swap32(Number(value >> 32n));
+  return (BigInt(low) << 32n) | BigInt(high);
 }
 
 function decodeValue(type: GVariantType, bytes: Uint8Array, depth: number): GVariantValue {
   if (depth > MAX_DEPTH) {
-    throw fail(type, `nested more than ${MAX_DEPTH} deep`);
+    throw notNormal(type, `nested more than ${MAX_DEPTH} deep`);
   }
   switch (type.kind) {
     case 'fixed':
@@ -75,13 +99,12 @@ function decodeValue(type: GVariantType, bytes: Uint8Array, depth: number): GVar
       return decodeString(type, bytes);
     case 'variant':
       return decodeVariant(type, bytes, depth);
-    case 'array':
-      if (type.signature === 'ay') {
-        return bytes;
-      }
   }
-  return splitContainer(type, bytes).map((part, index) =>
-    decodeValue(memberType(type, index), part, depth + 1),
+  if (type.signature === 'ay') {
+    return bytes;
+  }
+  return splitContainer(type, bytes).map((member, index) =>
+    decodeValue(memberType(type, index), member, depth + 1),
   );
 }
 
@@ -91,41 +114,35 @@ function encodeValue(type: GVariantType, value: GVariantValue): Uint8Array {
       return encodeFixed(type, value);
     case 'string':
       return encodeString(type, value);
-    case 'variant': {
-      const { type: signature, value: inner } = value as Variant;
-      return Buffer.concat([encode(signature, inner), NUL, new TextEncoder().encode(signature)]);
-    }
-    case 'array':
-      if (value instanceof Uint8Array && type.signature === 'ay') {
-        return value;
-      }
+    case 'variant':
+      return encodeVariant(type, value);
   }
-  const values = value as readonly GVariantValue[];
-  if (!Array.isArray(values)) {
+  if (value instanceof Uint8Array && type.signature === 'ay') {
+    return value;
+  }
+
+  if (!isList(value)) {
     throw misuse(type, 'needs a list');
   }
-  if (type.kind === 'tuple' && values.length !== type.members.length) {
+  if (type.kind === 'tuple' && value.length !== type.members.length) {
     throw misuse(type, `needs ${type.members.length} members`);
   }
-  return joinContainer(
-    type,
-    values.map((item, index) => encodeValue(memberType(type, index), item)),
-  );
+  const members = value.map((item, index) => encodeValue(memberType(type, index), item));
+  return joinContainer(type, members);
+}
+
+function isList(value: GVariantValue): value is readonly GVariantValue[] {
+  return Array.isArray(value);
 }
 
 function decodeFixed(type: GVariantType, bytes: Uint8Array): GVariantValue {
   if (bytes.length !== type.size) {
-    throw fail(type, `expected ${type.size} bytes, got ${bytes.length}`);
+    throw notNormal(type, `expected ${type.size} bytes, got ${bytes.length}`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   switch (type.signature) {
-    case 'b': {
-      const value = view.getUint8(0);
-      if (value > 1) {
-        throw fail(type, `expected 0 or 1, got ${value}`);
-      }
-      return value === 1;
-    }
+    case 'b':
+      return decodeBoolean(type, view.getUint8(0));
     case 'y':
       return view.getUint8(0);
     case 'n':
@@ -145,57 +162,82 @@ function decodeFixed(type: GVariantType, bytes: Uint8Array): GVariantValue {
   }
 }
 
-/** Inclusive ranges of the integer types; DataView would wrap what is outside. */
-const RANGES: Readonly<Record<string, readonly [bigint, bigint]>> = {
-  y: [0n, 0xffn],
-  n: [-0x8000n, 0x7fffn],
-  q: [0n, 0xffffn],
-  i: [-0x80000000n, 0x7fffffffn],
-  h: [-0x80000000n, 0x7fffffffn],
-  u: [0n, 0xffffffffn],
-  x: [-(1n << 63n), (1n << 63n) - 1n],
-  t: [0n, (1n << 64n) - 1n],
-};
+function decodeBoolean(type: GVariantType, byte: number): boolean {
+  if (byte > 1) {
+    throw notNormal(type, `expected 0 or 1, got ${byte}`);
+  }
+  return byte === 1;
+}
 
 function encodeFixed(type: GVariantType, value: GVariantValue): Uint8Array {
-  const bytes = new Uint8Array(type.size as number);
-  const view = new DataView(bytes.buffer);
-  if (type.signature === 'd') {
-    if (typeof value !== 'number') {
-      throw misuse(type, 'needs a number');
-    }
-    view.setFloat64(0, value, true);
-    return bytes;
+  switch (type.signature) {
+    case 'b':
+      return encodeBoolean(type, value);
+    case 'd':
+      return encodeDouble(type, value);
+    default:
+      return encodeInteger(type, value);
   }
-  if (type.signature === 'b') {
-    if (typeof value !== 'boolean') {
-      throw misuse(type, 'needs a boolean');
-    }
-    bytes[0] = value ? 1 : 0;
-    return bytes;
+}
+
+function encodeBoolean(type: GVariantType, value: GVariantValue): Uint8Array {
+  if (typeof value !== 'boolean') {
+    throw misuse(type, 'needs a boolean');
   }
-  const isInteger =
-    typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value));
-  const [low, high] = RANGES[type.signature] as readonly [bigint, bigint];
-  if (!isInteger || BigInt(value) < low || BigInt(value) > high) {
+  return Uint8Array.of(value ? 1 : 0);
+}
+
+function encodeDouble(type: GVariantType, value: GVariantValue): Uint8Array {
+  if (typeof value !== 'number') {
+    throw misuse(type, 'needs a number');
+  }
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return bytes;
+}
+
+/** The lowest and highest value of each integer type. A DataView would wrap others around. */
+const RANGES: ReadonlyMap<string, readonly [low: bigint, high: bigint]> = new Map([
+  ['y', [0n, 0xffn]],
+  ['n', [-0x8000n, 0x7fffn]],
+  ['q', [0n, 0xffffn]],
+  ['i', [-0x80000000n, 0x7fffffffn]],
+  ['h', [-0x80000000n, 0x7fffffffn]],
+  ['u', [0n, 0xffffffffn]],
+  ['x', [-(1n << 63n), (1n << 63n) - 1n]],
+  ['t', [0n, (1n << 64n) - 1n]],
+]);
+
+function encodeInteger(type: GVariantType, value: GVariantValue): Uint8Array {
+  const integer = toBigInt(value);
+  const [low, high] = RANGES.get(type.signature) ?? [0n, 0n];
+  if (integer === undefined || integer < low || integer > high) {
     throw misuse(type, `cannot hold ${String(value)}`);
   }
-  const bits = BigInt.asUintN(64, BigInt(value));
+
+  // The size of a basic type is its alignment.
+  const bytes = new Uint8Array(type.alignment);
+  const bits = BigInt.asUintN(64, integer);
   for (let i = 0; i < bytes.length; i++) {
     bytes[i] = Number((bits >> BigInt(8 * i)) & 0xffn);
   }
   return bytes;
 }
 
-const NUL = new Uint8Array(1);
+function toBigInt(value: GVariantValue): bigint | undefined {
+  if (typeof value === 'number') {
+    return Number.isSafeInteger(value) ? BigInt(value) : undefined;
+  }
+  return typeof value === 'bigint' ? value : undefined;
+}
 
 function decodeString(type: GVariantType, bytes: Uint8Array): string {
   if (bytes.length === 0 || bytes.indexOf(0) !== bytes.length - 1) {
-    throw fail(type, `${bytes.length} bytes without one NUL at the end`);
+    throw notNormal(type, `${bytes.length} bytes without one NUL at the end`);
   }
   const text = decodeUtf8(bytes.subarray(0, -1));
   if (text === undefined) {
-    throw fail(type, 'not valid UTF-8');
+    throw notNormal(type, 'not valid UTF-8');
   }
   return text;
 }
@@ -210,11 +252,16 @@ function encodeString(type: GVariantType, value: GVariantValue): Uint8Array {
 function decodeVariant(type: GVariantType, bytes: Uint8Array, depth: number): Variant {
   const end = bytes.lastIndexOf(0);
   if (end < 0) {
-    throw fail(type, 'no NUL before the type string');
+    throw notNormal(type, 'no NUL before the type string');
   }
   const signature = decodeUtf8(bytes.subarray(end + 1)) ?? '';
-  return {
-    type: signature,
-    value: decodeValue(parseType(signature), bytes.subarray(0, end), depth + 1),
-  };
+  const inner = parseType(signature);
+  return { type: signature, value: decodeValue(inner, bytes.subarray(0, end), depth + 1) };
+}
+
+function encodeVariant(type: GVariantType, value: GVariantValue): Uint8Array {
+  if (typeof value !== 'object' || !('type' in value)) {
+    throw misuse(type, 'needs a variant');
+  }
+  return Buffer.concat([encode(value.type, value.value), Buffer.from(`\0${value.type}`)]);
 }

@@ -1,6 +1,7 @@
 /**
- * Commit objects: `(a{sv}aya(say)sstayay)` = metadata, parent (empty or 32 bytes), related objects, subject, body,
- * timestamp (big-endian, seconds since 1970), root dirtree, root dirmeta. Detached metadata (commitmeta): `a{sv}`.
+ * Commit objects: `(a{sv}aya(say)sstayay)` = metadata, parent (empty or 32 bytes), related objects,
+ * subject, body, timestamp (big-endian, seconds since 1970), root dirtree, root dirmeta.
+ * Detached metadata (commitmeta objects): `a{sv}`.
  * Source: ostree-core.h, OSTREE_COMMIT_GVARIANT_STRING.
  */
 import { OstrataError } from '../../errors.js';
@@ -10,13 +11,29 @@ import { checksumFromBytes, checksumToBytes } from './object-name.js';
 const COMMIT_TYPE = '(a{sv}aya(say)sstayay)';
 const METADATA_TYPE = 'a{sv}';
 
-/** The `a{sv}` of a commit or of its detached metadata. Integers are in the order of the writer's machine: read as little-endian. */
+/**
+ * Metadata of a commit, or its detached metadata. Integers in it have the byte order of the machine
+ * that wrote them; they are read as little-endian.
+ */
 export type Metadata = ReadonlyMap<string, Variant>;
 
 type MetadataEntries = readonly (readonly [key: string, value: Variant])[];
 
+/** The value of {@link COMMIT_TYPE}. */
+type CommitValue = readonly [
+  metadata: MetadataEntries,
+  parent: Uint8Array,
+  related: readonly (readonly [name: string, checksum: Uint8Array])[],
+  subject: string,
+  body: string,
+  timestamp: bigint,
+  dirtree: Uint8Array,
+  dirmeta: Uint8Array,
+];
+
 export interface Commit {
   readonly metadata: Metadata;
+  /** Checksum of the parent commit. */
   readonly parent?: string | undefined;
   readonly related: readonly (readonly [name: string, checksum: string])[];
   readonly subject: string;
@@ -29,27 +46,18 @@ export interface Commit {
   readonly dirmeta: string;
 }
 
+/** Decodes a commit object. `CORRUPT` unless it is one. */
 export function decodeCommit(bytes: Uint8Array): Commit {
-  const [metadata, parent, related, subject, body, timestamp, dirtree, dirmeta] = decode(
-    COMMIT_TYPE,
-    bytes,
-  ) as [
-    MetadataEntries,
-    Uint8Array,
-    [string, Uint8Array][],
-    string,
-    string,
-    bigint,
-    Uint8Array,
-    Uint8Array,
-  ];
+  const value = decode<CommitValue>(COMMIT_TYPE, bytes);
+  const [metadata, parent, related, subject, body, timestamp, dirtree, dirmeta] = value;
   const seconds = swap64(timestamp);
   if (seconds > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw new OstrataError('CORRUPT', `commit timestamp ${seconds}`);
   }
+
   return {
     metadata: metadataMap(metadata),
-    ...(parent.length > 0 && { parent: checksumFromBytes(parent) }),
+    parent: parent.length > 0 ? checksumFromBytes(parent) : undefined,
     related: related.map(([name, checksum]) => [name, checksumFromBytes(checksum)]),
     subject,
     body,
@@ -59,8 +67,9 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   };
 }
 
+/** Encodes a commit object; metadata keys stay in the order of the map. */
 export function encodeCommit(commit: Commit): Uint8Array {
-  return encode(COMMIT_TYPE, [
+  const value: CommitValue = [
     [...commit.metadata],
     commit.parent === undefined ? new Uint8Array() : checksumToBytes(commit.parent),
     commit.related.map(([name, checksum]) => [name, checksumToBytes(checksum)]),
@@ -69,14 +78,21 @@ export function encodeCommit(commit: Commit): Uint8Array {
     swap64(BigInt(commit.timestamp)),
     checksumToBytes(commit.dirtree),
     checksumToBytes(commit.dirmeta),
-  ]);
+  ];
+  return encode(COMMIT_TYPE, value);
 }
 
+/** Decodes detached metadata. `CORRUPT` unless it is an `a{sv}`. */
 export function decodeMetadata(bytes: Uint8Array): Metadata {
-  return metadataMap(decode(METADATA_TYPE, bytes) as MetadataEntries);
+  return metadataMap(decode<MetadataEntries>(METADATA_TYPE, bytes));
 }
 
-/** A key given twice is an error: which of the two counts would depend on the reader. */
+/** Encodes detached metadata; keys stay in the order of the map. */
+export function encodeMetadata(metadata: Metadata): Uint8Array {
+  return encode(METADATA_TYPE, [...metadata]);
+}
+
+/** Refuses keys that are given twice: which of the values counts would depend on the reader. */
 function metadataMap(entries: MetadataEntries): Metadata {
   const metadata = new Map(entries);
   if (metadata.size !== entries.length) {
@@ -85,17 +101,15 @@ function metadataMap(entries: MetadataEntries): Metadata {
   return metadata;
 }
 
-/** Keys in the order of the map. */
-export function encodeMetadata(metadata: Metadata): Uint8Array {
-  return encode(METADATA_TYPE, [...metadata]);
-}
-
-/** The value of `key` if it is there with the GVariant type `type`. */
-export function metadataValue(
+/**
+ * Returns the value of `key` if it has the GVariant type `type`, else undefined. The caller states
+ * as `Value` the shape that {@link GVariantValue} gives for that type.
+ */
+export function metadataValue<Value extends GVariantValue = GVariantValue>(
   metadata: Metadata,
   key: string,
   type: string,
-): GVariantValue | undefined {
+): Value | undefined {
   const variant = metadata.get(key);
-  return variant?.type === type ? variant.value : undefined;
+  return variant?.type === type ? (variant.value as Value) : undefined;
 }

@@ -1,6 +1,7 @@
 /**
- * Dirtree objects: `(a(say)a(sayay))` = files (name, content checksum), directories (name, dirtree checksum, dirmeta
- * checksum); each list sorted by the bytes of its names. Source: ostree-core.h, OSTREE_TREE_GVARIANT_STRING.
+ * Dirtree objects, the entries of directories: `(a(say)a(sayay))` = files (name, content checksum),
+ * directories (name, dirtree checksum, dirmeta checksum); each list is sorted by the bytes of the
+ * names. Source: ostree-core.h, OSTREE_TREE_GVARIANT_STRING.
  */
 import { compareUtf8, isPrintableAscii } from '../../bytes/text.js';
 import { OstrataError } from '../../errors.js';
@@ -17,34 +18,30 @@ export interface Dirtree {
   readonly files: readonly DirtreeFile[];
   readonly dirs: readonly DirtreeDir[];
 }
-export interface DirtreeFile {
+
+/** A regular file or symlink. */
+interface DirtreeFile {
   readonly name: string;
+  /** Checksum of the content object. */
   readonly checksum: string;
 }
+
+/** A subdirectory, by the checksums of its two objects. */
 export interface DirtreeDir {
   readonly name: string;
   readonly dirtree: string;
   readonly dirmeta: string;
 }
 
-/** Names are checked: path components, sorted, each once in the directory. */
+/** Decodes a dirtree object. `CORRUPT` unless its names are path components, sorted and unique. */
 export function decodeDirtree(bytes: Uint8Array): Dirtree {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const [files, dirs] = split(DIRTREE_TYPE, buffer) as [Buffer, Buffer];
+  const [files, dirs] = split<[Buffer, Buffer]>(DIRTREE_TYPE, buffer);
   const dirtree: Dirtree = {
-    files: split(FILES_TYPE, files).map((member) => {
-      const [name, checksum] = decodeMember(FILE_TYPE, 1, member as Buffer) as [string, string];
-      return { name, checksum };
-    }),
-    dirs: split(DIRS_TYPE, dirs).map((member) => {
-      const [name, dirtree, dirmeta] = decodeMember(DIR_TYPE, 2, member as Buffer) as [
-        string,
-        string,
-        string,
-      ];
-      return { name, dirtree, dirmeta };
-    }),
+    files: split<Buffer[]>(FILES_TYPE, files).map(decodeFile),
+    dirs: split<Buffer[]>(DIRS_TYPE, dirs).map(decodeDir),
   };
+
   checkNames(dirtree.files);
   checkNames(dirtree.dirs);
   const fileNames = new Set(dirtree.files.map((file) => file.name));
@@ -56,35 +53,64 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
   return dirtree;
 }
 
-/** A name and the checksums behind it. Nearly all are short and ASCII: those are read by hand, as a tree has one for each file. */
-function decodeMember(type: string, checksums: 1 | 2, bytes: Buffer): string[] {
-  const { length } = bytes;
-  const end = length - checksums * (CHECKSUM_BYTES + 1); // of the name with its NUL: framing offsets of a byte each
-  const isFramed =
-    bytes[length - 1] === end && (checksums === 1 || bytes[length - 2] === end + CHECKSUM_BYTES);
-  const name =
-    length <= 0xff && isFramed && bytes[end - 1] === 0 ? bytes.toString('latin1', 0, end - 1) : '';
-  if (name === '' || !isPrintableAscii(name)) {
-    const [text, ...values] = decode(type, bytes) as [string, ...Uint8Array[]];
-    return [text, ...values.map(checksumFromBytes)];
-  }
-  const checksum = (at: number) => bytes.toString('hex', at, at + CHECKSUM_BYTES);
-  return checksums === 1
-    ? [name, checksum(end)]
-    : [name, checksum(end), checksum(end + CHECKSUM_BYTES)];
-}
-
+/** Encodes a dirtree object. `CORRUPT` for names that {@link decodeDirtree} would refuse. */
 export function encodeDirtree(dirtree: Dirtree): Uint8Array {
   checkNames(dirtree.files);
   checkNames(dirtree.dirs);
-  return encode(DIRTREE_TYPE, [
-    dirtree.files.map(({ name, checksum }) => [name, checksumToBytes(checksum)]),
-    dirtree.dirs.map(({ name, dirtree: tree, dirmeta }) => [
-      name,
-      checksumToBytes(tree),
-      checksumToBytes(dirmeta),
-    ]),
+  const files = dirtree.files.map(({ name, checksum }) => [name, checksumToBytes(checksum)]);
+  const dirs = dirtree.dirs.map((dir) => [
+    dir.name,
+    checksumToBytes(dir.dirtree),
+    checksumToBytes(dir.dirmeta),
   ]);
+  return encode(DIRTREE_TYPE, [files, dirs]);
+}
+
+function decodeFile(bytes: Buffer): DirtreeFile {
+  const name = shortAsciiName(bytes, 1);
+  if (name !== undefined) {
+    return { name, checksum: checksumAt(bytes, name.length + 1) };
+  }
+  const [text, checksum] = decode<[string, Uint8Array]>(FILE_TYPE, bytes);
+  return { name: text, checksum: checksumFromBytes(checksum) };
+}
+
+function decodeDir(bytes: Buffer): DirtreeDir {
+  const name = shortAsciiName(bytes, 2);
+  if (name !== undefined) {
+    const at = name.length + 1;
+    const dirmeta = checksumAt(bytes, at + CHECKSUM_BYTES);
+    return { name, dirtree: checksumAt(bytes, at), dirmeta };
+  }
+  const [text, dirtree, dirmeta] = decode<[string, Uint8Array, Uint8Array]>(DIR_TYPE, bytes);
+  return {
+    name: text,
+    dirtree: checksumFromBytes(dirtree),
+    dirmeta: checksumFromBytes(dirmeta),
+  };
+}
+
+/**
+ * Reads the name of a member by hand if it is short and ASCII, as nearly all are: a tree has one
+ * for each of its files. Returns undefined if the member has to be decoded as any GVariant.
+ * @param checksums how many checksums follow the name and its NUL
+ */
+function shortAsciiName(bytes: Buffer, checksums: 1 | 2): string | undefined {
+  const { length } = bytes;
+  // In a container of up to 255 bytes a framing offset is one byte. The first one is the last byte.
+  const nameEnd = length - checksums * (CHECKSUM_BYTES + 1);
+  const isFramed =
+    bytes[length - 1] === nameEnd &&
+    (checksums === 1 || bytes[length - 2] === nameEnd + CHECKSUM_BYTES);
+  if (length > 0xff || !isFramed || bytes[nameEnd - 1] !== 0) {
+    return undefined;
+  }
+  const name = bytes.toString('latin1', 0, nameEnd - 1);
+  return name !== '' && isPrintableAscii(name) ? name : undefined;
+}
+
+function checksumAt(bytes: Buffer, offset: number): string {
+  return bytes.toString('hex', offset, offset + CHECKSUM_BYTES);
 }
 
 function checkNames(entries: readonly { readonly name: string }[]): void {
@@ -94,10 +120,8 @@ function checkNames(entries: readonly { readonly name: string }[]): void {
       throw new OstrataError('CORRUPT', `directory entry named ${JSON.stringify(name)}`);
     }
     if (previous !== undefined && compareUtf8(previous, name) >= 0) {
-      throw new OstrataError(
-        'CORRUPT',
-        `directory entries ${JSON.stringify(previous)} and ${JSON.stringify(name)} are not in ascending order`,
-      );
+      const pair = `${JSON.stringify(previous)} and ${JSON.stringify(name)}`;
+      throw new OstrataError('CORRUPT', `directory entries ${pair} are not in ascending order`);
     }
     previous = name;
   }

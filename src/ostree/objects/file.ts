@@ -1,9 +1,12 @@
 /**
- * Content objects: a header, then the bytes of the file (nothing for a symlink). The header is a 4-byte big-endian
- * length, 4 zero bytes, and a GVariant:
- *   for the checksum `(uuuusa(ayay))`  = uid, gid, mode, rdev (0), symlink target, xattrs;
- *   in archive repositories (.filez) `(tuuuusa(ayay))`, the content length first, then raw deflate instead of bytes.
- * All integers are big-endian. Source: ostree-core-private.h, _OSTREE_ZLIB_FILE_HEADER_GVARIANT_FORMAT.
+ * Content objects: a header, then the bytes of the file; a symlink has no bytes. The header is a
+ * 4-byte big-endian length, 4 zero bytes, and a GVariant of that length:
+ *
+ *     (uuuusa(ayay))   what the checksum covers: uid, gid, mode, rdev (0), symlink target, xattrs
+ *     (tuuuusa(ayay))  in archive repositories (.filez): the content length first
+ *
+ * All integers are big-endian. In a .filez, raw deflate follows instead of the bytes.
+ * Source: ostree-core-private.h, _OSTREE_ZLIB_FILE_HEADER_GVARIANT_FORMAT.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { Cursor } from '../../bytes/cursor.js';
@@ -15,15 +18,27 @@ import { checkMode, S_IFLNK, S_IFMT, S_IFREG } from './dirmeta.js';
 import { MAX_XATTRS_SIZE } from './xattr-list.js';
 
 const FILEZ_HEADER_TYPE = '(tuuuusa(ayay))';
+/** The members of {@link FILEZ_HEADER_TYPE}, serialized. */
+type FilezMembers = readonly [
+  size: Uint8Array,
+  uid: Uint8Array,
+  gid: Uint8Array,
+  mode: Uint8Array,
+  rdev: Uint8Array,
+  target: Uint8Array,
+  xattrs: Uint8Array,
+];
+
+/** The target of a regular file: an empty string. */
 const NO_TARGET = new Uint8Array(1);
 /** Bytes of uid, gid, mode and rdev in a header. */
 const NUMBERS_SIZE = 16;
-/** Length word and padding before a header. */
+/** Bytes before a header: its length, and padding. */
 export const HEADER_PREFIX_SIZE = 8;
-/** Xattrs, a symlink target and the fixed fields; PATH_MAX is 4096. */
-export const MAX_FILE_HEADER_SIZE = MAX_XATTRS_SIZE + (1 << 16);
+/** Xattrs, a symlink target (PATH_MAX is 4096) and the fixed fields. */
+const MAX_FILE_HEADER_SIZE = MAX_XATTRS_SIZE + (1 << 16);
 
-/** A content object but for its bytes, with its xattrs serialised as they are in the header. */
+/** A content object without its bytes; the xattrs are serialized, as in the header. */
 export interface FileHeader {
   readonly uid: number;
   readonly gid: number;
@@ -31,48 +46,51 @@ export interface FileHeader {
   readonly mode: number;
   /** Content length in bytes; 0 for a symlink. */
   readonly size: number;
-  /** Of a symlink. */
+  /** The target of a symlink. */
   readonly target?: string | undefined;
-  /** `a(ayay)`, empty without xattrs. */
+  /** `a(ayay)`; no bytes if there are no xattrs. */
   readonly xattrsBytes: Uint8Array;
 }
 
-/** All there is to know of a content object but its bytes. */
+/** All there is to know of a content object without its bytes. */
 export interface FileInfo extends FileHeader {
   readonly type: 'file' | 'symlink';
   readonly xattrs: Xattrs;
 }
 
-/** `file` or `symlink` by the type bits of `mode`; ostree has no other content objects. */
+/**
+ * Returns the type that the bits of `mode` state. `CORRUPT` if ostree has no such content objects.
+ */
 export function fileType(mode: number): 'file' | 'symlink' {
   checkMode(mode);
-  if ((mode & S_IFMT) === S_IFREG) {
-    return 'file';
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return 'file';
+    case S_IFLNK:
+      return 'symlink';
+    default:
+      throw new OstrataError('CORRUPT', `content object of mode 0${mode.toString(8)}`);
   }
-  if ((mode & S_IFMT) === S_IFLNK) {
-    return 'symlink';
-  }
-  throw new OstrataError('CORRUPT', `content object of mode 0${mode.toString(8)}`);
 }
 
-/** What the checksum of a content object begins with: prefix and header. */
+/** Encodes prefix and header in the form that the checksum covers. */
 export function fileHeaderBytes(header: FileHeader): Uint8Array {
   return headerBytes(Buffer.alloc(0), header);
 }
 
-/** Begins the checksum of a content object; update it with the content, nothing for a symlink. */
+/** Begins the checksum of a content object. Update it with the content. */
 export function startFileChecksum(header: FileHeader): Hash {
   return createHash('sha256').update(fileHeaderBytes(header));
 }
 
-/** The start of a `.filez`: prefix and header with the content length. */
+/** Encodes the beginning of a `.filez`: prefix, and header with the content length. */
 export function filezHeaderBytes(header: FileHeader): Uint8Array {
   const size = Buffer.alloc(8);
   size.writeBigUInt64BE(BigInt(header.size));
   return headerBytes(size, header);
 }
 
-/** Bytes that the header after a prefix takes. */
+/** Decodes the prefix of a header. Returns the size of the header in bytes, which is bounded. */
 export function decodeHeaderPrefix(prefix: Uint8Array): number {
   const cursor = new Cursor(prefix, 'content object');
   const length = cursor.u32();
@@ -85,59 +103,71 @@ export function decodeHeaderPrefix(prefix: Uint8Array): number {
   return length;
 }
 
-/** @param bytes the GVariant after the prefix of a `.filez` */
+/**
+ * Decodes the header of a `.filez`. `CORRUPT` unless its fields agree with each other.
+ * @param bytes the GVariant after the prefix
+ */
 export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
-  const [size, ...fields] = split(FILEZ_HEADER_TYPE, bytes) as [Uint8Array, ...Uint8Array[]];
-  const length = swap64(decode('t', size) as bigint);
-  if (length > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw new OstrataError('CORRUPT', `content of ${length} bytes`);
+  const members = split<FilezMembers>(FILEZ_HEADER_TYPE, bytes);
+  const [sizeBytes, uidBytes, gidBytes, modeBytes, rdevBytes, targetBytes, xattrsBytes] = members;
+  const size = swap64(decode<bigint>('t', sizeBytes));
+  if (size > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new OstrataError('CORRUPT', `content of ${size} bytes`);
   }
-  const [uid, gid, mode, rdev] = fields
-    .slice(0, 4)
-    .map((field) => swap32(decode('u', field) as number));
-  const [target, xattrsBytes] = [
-    decode('s', fields[4] as Uint8Array) as string,
-    fields[5] as Uint8Array,
-  ];
-  const isSymlink = fileType(mode as number) === 'symlink';
+
+  const mode = bigEndian(modeBytes);
+  const rdev = bigEndian(rdevBytes);
+  const target = decode<string>('s', targetBytes);
+  const isSymlink = fileType(mode) === 'symlink';
   if (rdev !== 0) {
     throw new OstrataError('CORRUPT', `content object of device ${rdev}`);
   }
-  if (isSymlink !== (target !== '') || (isSymlink && length !== 0n)) {
+  if (isSymlink !== (target !== '') || (isSymlink && size !== 0n)) {
+    const type = isSymlink ? 'symlink' : 'file';
     throw new OstrataError(
       'CORRUPT',
-      `${isSymlink ? 'symlink' : 'file'} of ${length} bytes and target ${JSON.stringify(target)}`,
+      `${type} of ${size} bytes and target ${JSON.stringify(target)}`,
     );
   }
-  return {
-    uid: uid as number,
-    gid: gid as number,
-    mode: mode as number,
-    size: Number(length),
-    ...(isSymlink && { target }),
+
+  const header = {
+    uid: bigEndian(uidBytes),
+    gid: bigEndian(gidBytes),
+    mode,
+    size: Number(size),
     xattrsBytes,
   };
+  return isSymlink ? { ...header, target } : header;
 }
 
-/** Prefix and tuple. By hand: each object that is read needs one, and the encoder for any type takes ten times as long. */
-function headerBytes(
-  size: Uint8Array,
-  { uid, gid, mode, target, xattrsBytes }: FileHeader,
-): Uint8Array {
-  const text = target === undefined ? NO_TARGET : encode('s', target);
-  const numbersAt = HEADER_PREFIX_SIZE + size.length;
-  const textEnd = size.length + NUMBERS_SIZE + text.length;
-  const xattrsEnd = textEnd + xattrsBytes.length;
-  const offsets = encodeOffsets([textEnd], xattrsEnd);
-  const bytes = new Uint8Array(HEADER_PREFIX_SIZE + xattrsEnd + offsets.length);
+function bigEndian(bytes: Uint8Array): number {
+  return swap32(decode<number>('u', bytes));
+}
+
+/**
+ * Encodes prefix and header by hand: every object that is read needs one, and the general encoder
+ * takes ten times as long.
+ * @param size the content length, or no bytes
+ */
+function headerBytes(size: Uint8Array, header: FileHeader): Uint8Array {
+  const { xattrsBytes } = header;
+  const target = header.target === undefined ? NO_TARGET : encode('s', header.target);
+  const targetEnd = size.length + NUMBERS_SIZE + target.length;
+  const xattrsEnd = targetEnd + xattrsBytes.length;
+  const offsets = encodeOffsets([targetEnd], xattrsEnd);
+  const headerSize = xattrsEnd + offsets.length;
+
+  const bytes = new Uint8Array(HEADER_PREFIX_SIZE + headerSize);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, xattrsEnd + offsets.length);
+  view.setUint32(0, headerSize);
   bytes.set(size, HEADER_PREFIX_SIZE);
-  view.setUint32(numbersAt, uid);
-  view.setUint32(numbersAt + 4, gid);
-  view.setUint32(numbersAt + 8, mode);
-  bytes.set(text, numbersAt + NUMBERS_SIZE);
-  bytes.set(xattrsBytes, HEADER_PREFIX_SIZE + textEnd);
+
+  const numbersAt = HEADER_PREFIX_SIZE + size.length;
+  view.setUint32(numbersAt, header.uid);
+  view.setUint32(numbersAt + 4, header.gid);
+  view.setUint32(numbersAt + 8, header.mode);
+  bytes.set(target, numbersAt + NUMBERS_SIZE);
+  bytes.set(xattrsBytes, HEADER_PREFIX_SIZE + targetEnd);
   bytes.set(offsets, HEADER_PREFIX_SIZE + xattrsEnd);
   return bytes;
 }

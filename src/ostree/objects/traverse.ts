@@ -1,20 +1,23 @@
-/** All objects that a commit is made of. */
+/** Finds all objects that a commit consists of. */
 import { OstrataError } from '../../errors.js';
 import type { Commit } from './commit.js';
 import type { Dirtree } from './dirtree.js';
 import { encodeObjectName } from './object-name.js';
 
 export interface CommitObjects {
-  /** `CHECKSUM.dirtree` and `CHECKSUM.dirmeta`. */
+  /** Names of the dirtree and dirmeta objects. */
   readonly metadata: ReadonlySet<string>;
-  /** Checksums of content objects. */
+  /** Checksums of the content objects. */
   readonly files: ReadonlySet<string>;
 }
 
 /** Bounds what a commit can make a client walk: several times the largest desktop systems. */
-const MAX_DIRTREES = 1_000_000;
+const MAX_METADATA_OBJECTS = 1_000_000;
 
-/** Every dirtree once. `load` throws where one is missing. */
+/**
+ * Returns the objects of `commit`. `LIMIT` if there are too many.
+ * @param load called once for every dirtree; throws if it is missing
+ */
 export function commitObjects(commit: Commit, load: (dirtree: string) => Dirtree): CommitObjects {
   const metadata = new Set([encodeObjectName(commit.dirmeta, 'dirmeta')]);
   const files = new Set<string>();
@@ -24,9 +27,13 @@ export function commitObjects(commit: Commit, load: (dirtree: string) => Dirtree
     if (metadata.has(name)) {
       continue;
     }
-    if (metadata.size >= MAX_DIRTREES) {
-      throw new OstrataError('LIMIT', `a commit of more than ${MAX_DIRTREES} metadata objects`);
+    if (metadata.size >= MAX_METADATA_OBJECTS) {
+      throw new OstrataError(
+        'LIMIT',
+        `a commit of more than ${MAX_METADATA_OBJECTS} metadata objects`,
+      );
     }
+
     metadata.add(name);
     const dirtree = load(next);
     for (const { checksum } of dirtree.files) {

@@ -1,6 +1,6 @@
 /**
- * Extended attributes in ostree objects: `a(ayay)` = name (with its NUL), value; sorted by the bytes of the names.
- * Source: ostree-core.h; the order is that of strcmp (canonicalize_xattrs).
+ * Extended attributes in ostree objects: `a(ayay)` = name (with its NUL), value; sorted by the
+ * bytes of the names. Source: ostree-core.h; the order is that of strcmp (canonicalize_xattrs).
  */
 import { compareUtf8, decodeUtf8 } from '../../bytes/text.js';
 import type { Xattrs } from '../../bytes/xattrs.js';
@@ -9,11 +9,12 @@ import { decode, encode } from '../gvariant/value.js';
 
 const XATTRS_TYPE = 'a(ayay)';
 
-/** All attributes of one file together; importers of encapsulated images (bootc) have the same bound. */
+/** Most bytes that the attributes of one file take; importers (bootc) have the same limit. */
 export const MAX_XATTRS_SIZE = 1 << 20;
 
 export const NO_XATTRS: Xattrs = new Map();
 
+/** Decodes attributes. `CORRUPT` unless their names are sorted and unique, `LIMIT` if too many. */
 export function decodeXattrs(bytes: Uint8Array): Xattrs {
   if (bytes.length === 0) {
     return NO_XATTRS;
@@ -21,17 +22,11 @@ export function decodeXattrs(bytes: Uint8Array): Xattrs {
   if (bytes.length > MAX_XATTRS_SIZE) {
     throw new OstrataError('LIMIT', `xattrs of ${bytes.length} bytes, at most ${MAX_XATTRS_SIZE}`);
   }
+
   const xattrs = new Map<string, Uint8Array>();
   let previous: string | undefined;
-  for (const [nameBytes, value] of decode(XATTRS_TYPE, bytes) as [Uint8Array, Uint8Array][]) {
-    const end = nameBytes.length - 1;
-    const name = nameBytes.indexOf(0) === end ? decodeUtf8(nameBytes.subarray(0, end)) : undefined;
-    if (!name) {
-      throw new OstrataError(
-        'CORRUPT',
-        `xattr name ${JSON.stringify(Buffer.from(nameBytes).toString())}`,
-      );
-    }
+  for (const [nameBytes, value] of decode<[Uint8Array, Uint8Array][]>(XATTRS_TYPE, bytes)) {
+    const name = decodeName(nameBytes);
     if (previous !== undefined && compareUtf8(previous, name) >= 0) {
       throw new OstrataError(
         'CORRUPT',
@@ -44,31 +39,51 @@ export function decodeXattrs(bytes: Uint8Array): Xattrs {
   return xattrs;
 }
 
-/** Sorts by name; no attributes are no bytes. */
+/** A name is not empty, and its NUL is the only one. */
+function decodeName(bytes: Uint8Array): string {
+  const end = bytes.length - 1;
+  const name = bytes.indexOf(0) === end ? decodeUtf8(bytes.subarray(0, end)) : undefined;
+  if (!name) {
+    throw new OstrataError(
+      'CORRUPT',
+      `xattr name ${JSON.stringify(Buffer.from(bytes).toString())}`,
+    );
+  }
+  return name;
+}
+
+/** Encodes attributes, sorted by name. Without attributes there are no bytes. */
 export function encodeXattrs(xattrs: Xattrs): Uint8Array {
   if (xattrs.size === 0) {
     return new Uint8Array();
   }
   const sorted = [...xattrs].sort(([a], [b]) => compareUtf8(a, b));
-  return encode(
-    XATTRS_TYPE,
-    sorted.map(([name, value]) => [new TextEncoder().encode(`${name}\0`), value]),
-  );
+  const members = sorted.map(([name, value]) => [new TextEncoder().encode(`${name}\0`), value]);
+  return encode(XATTRS_TYPE, members);
 }
 
-/** Files share few distinct sets of attributes: one Map in memory for each. */
-export class XattrsInterner {
-  readonly #known = new Map<string, { readonly xattrs: Xattrs; readonly bytes: Uint8Array }>();
+/** Attributes, decoded and serialized. */
+interface InternedXattrs {
+  readonly xattrs: Xattrs;
+  readonly bytes: Uint8Array;
+}
 
-  /** Decodes `bytes`, copying them unless the same were seen before. */
-  intern(bytes: Uint8Array): { readonly xattrs: Xattrs; readonly bytes: Uint8Array } {
+/**
+ * Keeps each distinct set of attributes in memory once: the files of a system share few of them.
+ */
+export class XattrsInterner {
+  readonly #known = new Map<string, InternedXattrs>();
+
+  /** Decodes `bytes`, or returns what equal bytes were decoded to before. */
+  intern(bytes: Uint8Array): InternedXattrs {
     const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-    let entry = this.#known.get(key);
-    if (entry === undefined) {
+    let interned = this.#known.get(key);
+    if (interned === undefined) {
+      // A copy: `bytes` is a view of an object that need not stay in memory.
       const copy = bytes.slice();
-      entry = { xattrs: decodeXattrs(copy), bytes: copy };
-      this.#known.set(key, entry);
+      interned = { xattrs: decodeXattrs(copy), bytes: copy };
+      this.#known.set(key, interned);
     }
-    return entry;
+    return interned;
   }
 }

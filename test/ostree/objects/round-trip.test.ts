@@ -61,6 +61,7 @@ test('a commit', () => {
     { ...commit, metadata: [...commit.metadata.keys()] },
     {
       metadata: ['version', 'ostree.linux', 'ostree.bootable', 'ostree.ref-binding'],
+      parent: undefined,
       related: [],
       subject: 'distro old',
       body: '',
