@@ -1,21 +1,30 @@
-/** The ostree repository inside each layer: the directories it always has, and what they leave unsaid. */
+/**
+ * The ostree repository inside each layer: the directories that it always has, and what layers
+ * leave out.
+ */
 import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import type { TreePath } from '../tree/tree.js';
 
-/** Not visible in a running container, and refused by some unpackers: it is in the ostree objects only. */
+/**
+ * An xattr that is in the ostree objects only: running containers do not show it, and some programs
+ * refuse to unpack it.
+ */
 export const UNLISTED_XATTR = 'security.selinux';
+
+/** The 256 directories of objects, by the first two hex digits of their checksums. */
+const OBJECT_DIRECTORIES = Array.from(
+  { length: 256 },
+  (_, i) => `objects/${i.toString(16).padStart(2, '0')}`,
+);
 
 /** Directories that every layer writes, relative to the root of the image. */
 export const SKELETON: readonly string[] = [
   'sysroot',
   'sysroot/ostree',
   REPO_DIRECTORY,
-  `${REPO_DIRECTORY}/objects`,
-  ...Array.from(
-    { length: 256 },
-    (_, i) => `${REPO_DIRECTORY}/objects/${i.toString(16).padStart(2, '0')}`,
-  ),
   ...[
+    'objects',
+    ...OBJECT_DIRECTORIES,
     'extensions',
     'refs',
     'refs/heads',
@@ -28,7 +37,7 @@ export const SKELETON: readonly string[] = [
 ];
 const SKELETON_PATHS = new Set(SKELETON);
 
-/** Whether every layer writes the directory `path` as part of the repository. */
+/** Whether every layer writes the directory at `path` as part of the repository. */
 export function isSkeleton(path: TreePath): boolean {
   return SKELETON_PATHS.has(path.slice(1));
 }

@@ -1,8 +1,11 @@
-/** What a layer will hold, known before a byte of content is read: enough to write it, and to know it again. */
+/**
+ * What a layer will hold. A spec is known before any content is read; it is enough to write the
+ * layer (write.ts), and to compute the key by which the layer is recognized in a later build.
+ */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import type { OwnedComponent } from '../components/assign.js';
-import { OstrataError } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { CommitTree } from '../tree/commit.js';
@@ -12,47 +15,63 @@ import { parentPath } from '../tree/path.js';
 import type { Directory, FileEntry, TreePath } from '../tree/tree.js';
 import { isSkeleton, UNLISTED_XATTR } from './repository.js';
 
-/** 2 writes the parent directories of every path with their real metadata; 1 leaves them to whoever unpacks. */
+/**
+ * Version of the layer format. In version 2 a chunk layer has the directories above its paths, with
+ * their real metadata; in version 1 whoever unpacks the layer makes them up.
+ */
 export type FormatVersion = 1 | 2;
 
 /** The first layer: the commit with all its metadata objects and directories. */
 export interface CommitLayerSpec {
   readonly kind: 'commit';
+  /** Checksum of the commit. */
   readonly commit: string;
   readonly directories: readonly CommitDirectory[];
-  /** The commit has no `/var/tmp`. */
+  /** Whether the layer adds `/var/tmp`, as the commit has none. */
   readonly addVarTmp: boolean;
 }
+
 /** A layer of content objects. */
 export interface ChunkLayerSpec {
   readonly kind: 'chunk';
   /** In order of the checksums. */
   readonly objects: readonly LayerObject[];
-  /** Every directory above a path of this layer but those of the repository, by path; none in format 1. */
+  /**
+   * All directories above paths of the layer, by path, except those of the repository; empty in
+   * format version 1.
+   */
   readonly directories: ReadonlyMap<string, LayerDirectory>;
   /** Bytes of regular-file content. */
   readonly contentSize: number;
 }
+
+/** A content object with all its paths, each of which becomes a hard link. */
 export interface LayerObject {
   readonly checksum: string;
   readonly paths: readonly TreePath[];
   readonly info: FileInfo;
 }
+
 export type LayerSpec = CommitLayerSpec | ChunkLayerSpec;
 export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 
-/** Throws `UNSUPPORTED` where two paths of the commit would be one path of the image. */
+/**
+ * Returns the commit layer of `tree`. Throws `UNSUPPORTED` if two paths of the commit would be the
+ * same path of the image.
+ */
 export function commitLayerSpec({ name, commit, directories, files }: CommitTree): CommitLayerSpec {
   const etc = files.get('/etc');
-  if (etc !== undefined && files.get('/usr/etc') !== undefined && !isEmptyDirectory(etc, files)) {
+  const hasUsrEtc = files.get('/usr/etc') !== undefined;
+  if (etc !== undefined && hasUsrEtc && !isEmptyDirectory(etc, files)) {
     throw new OstrataError(
       'UNSUPPORTED',
-      `${name} has both /etc and /usr/etc, which are one folder in an image`,
+      `${name} has both /etc and /usr/etc, which are the same directory in an image`,
     );
   }
-  // Containers run without systemd-tmpfiles, and much fails without /var/tmp.
-  const addVarTmp =
-    files.get('/var/tmp') === undefined && (files.get('/var')?.type ?? 'directory') === 'directory';
+
+  // Containers run without systemd-tmpfiles, and many programs fail without /var/tmp.
+  const canHaveVarTmp = (files.get('/var')?.type ?? 'directory') === 'directory';
+  const addVarTmp = canHaveVarTmp && files.get('/var/tmp') === undefined;
   return { kind: 'commit', commit: commit.checksum, directories, addVarTmp };
 }
 
@@ -68,7 +87,7 @@ function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
   return true;
 }
 
-/** The layer that holds `components`. */
+/** Returns the layer that holds the content objects of `components`. */
 export function chunkLayerSpec(
   tree: CommitTree,
   components: readonly OwnedComponent[],
@@ -79,9 +98,10 @@ export function chunkLayerSpec(
     .map(([checksum, entries]) => ({
       checksum,
       paths: entries.map(({ path }) => path),
-      info: tree.objects.get(checksum) as FileInfo,
+      info: must(tree.objects.get(checksum), 'metadata of a content object'),
     }))
     .sort((a, b) => (a.checksum < b.checksum ? -1 : 1));
+
   const directories = new Map<string, LayerDirectory>();
   if (formatVersion === 2) {
     for (const { paths } of objects) {
@@ -90,44 +110,44 @@ export function chunkLayerSpec(
       }
     }
   }
+
   const contentSize = components.reduce((sum, { size }) => sum + size, 0);
   return { kind: 'chunk', objects, directories, contentSize };
 }
 
+/** Adds the directories above `path` to `directories`, up to the first that is there already. */
 function addParents(
   directories: Map<string, LayerDirectory>,
   tree: CommitTree,
   path: TreePath,
 ): void {
-  for (
-    let parent = parentPath(path);
-    parent !== '/' && !directories.has(parent);
-    parent = parentPath(parent)
-  ) {
-    if (isSkeleton(parent)) {
-      continue;
+  let parent = parentPath(path);
+  while (parent !== '/' && !directories.has(parent)) {
+    if (!isSkeleton(parent)) {
+      const { mode, uid, gid, xattrs } = must(tree.files.get(parent), parent);
+      directories.set(parent, { mode, uid, gid, xattrs });
     }
-    const { mode, uid, gid, xattrs } = tree.files.get(parent) as Directory;
-    directories.set(parent, { mode, uid, gid, xattrs });
+    parent = parentPath(parent);
   }
 }
 
 /**
- * What determines the bytes of the layer's tar: two layers have one key exactly when they have one diffId. Objects are named by their
- * checksums, which cover content, owner, mode and xattrs. 43 base64url characters.
+ * Returns the key of a chunk layer, 43 base64url characters. It covers what determines the bytes of
+ * the layer's tar: two layers have the same key exactly if they have the same diffId. Objects enter
+ * by their checksums, which cover content, owner, mode and xattrs.
  */
-export function layerKey(spec: ChunkLayerSpec): string {
+export function layerKey({ objects, directories }: ChunkLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
-  for (const { checksum, paths } of spec.objects) {
+  for (const { checksum, paths } of objects) {
     let text = checksum;
     for (const path of paths) {
       text += `${path}\0`;
     }
     hash.update(text);
   }
-  for (const [path, { mode, uid, gid, xattrs }] of [...spec.directories].sort(([a], [b]) =>
-    compareUtf8(a, b),
-  )) {
+
+  const sorted = [...directories].sort(([a], [b]) => compareUtf8(a, b));
+  for (const [path, { mode, uid, gid, xattrs }] of sorted) {
     hash.update(`${path}\0${mode} ${uid} ${gid}\n`);
     for (const [name, value] of xattrs) {
       if (name !== UNLISTED_XATTR) {
@@ -138,7 +158,10 @@ export function layerKey(spec: ChunkLayerSpec): string {
   return hash.digest('base64url');
 }
 
-/** {@link layerKey} of a commit layer: the checksum covers all but the detached metadata. */
+/**
+ * Returns the key of a commit layer, like {@link layerKey}. The checksum of the commit covers all
+ * of the layer but the detached metadata.
+ */
 export function commitLayerKey(
   { commit }: CommitLayerSpec,
   commitMeta: Uint8Array | undefined,

@@ -1,35 +1,38 @@
 /**
- * The tar stream of an ostree layer ("ChunkedV1", as bootc's ostree-ext reads it): a repository of mode
- * bare-split-xattrs below sysroot/ostree/repo whose content objects are hard-linked to their paths.
+ * Writes the tar of an ostree layer. See ../tree/ostree-tar.ts for the entries of objects.
  *
- * - every layer: directories of the repository, its config;
- * - commit layer: `./`, then the commit, its detached metadata, and depth first every dirtree and dirmeta with the
- *   directory itself;
- * - chunk layer: for each object its xattrs (.file-xattrs-link), the object (.file), and a hard link for each path.
+ * - Every layer begins with the directories of the repository and its config.
+ * - The commit layer has `./` before them. The commit and its detached metadata follow, then depth
+ *   first the dirmeta and dirtree of each directory, and the directory itself.
+ * - A chunk layer has for each object its xattrs (`.file-xattrs-link`), the object (`.file`), and a
+ *   hard link for each path, after the directories above it.
  */
-
 import type { BufferSource } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { Dirmeta } from '../ostree/objects/dirmeta.js';
 import type { FileInfo } from '../ostree/objects/file.js';
-import { objectPath } from '../ostree/objects/object-name.js';
+import { type ObjectKind, objectPath } from '../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
-import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
+import { OBJECTS_PREFIX, REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { deployedPath, parentPath } from '../tree/path.js';
 import type { TreePath, Xattrs } from '../tree/tree.js';
 import { isSkeleton, SKELETON, UNLISTED_XATTR } from './repository.js';
 import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from './spec.js';
 
 const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
-/** ext4 allows 65,000 links to an inode; the object is one, and whoever unpacks may add some. */
+/**
+ * Paths that are hard links to one file: ext4 allows 65,000 links, of which the object is one, and
+ * programs that unpack can add some.
+ */
 export const MAX_LINKS = 64_000;
 
 export type Sink = (bytes: Uint8Array) => void;
 
 /**
- * Writes the layer's whole tar to `sink`. Throws what reading the repository throws, e.g. `CORRUPT` for a broken object.
- * @param buffers where content may be put that is given to the sink next
+ * Writes the whole tar of a layer to `sink`. Throws as reading the repository does, e.g. `CORRUPT`
+ * for a broken object.
+ * @param buffers gives memory for content, which then goes to the sink without a copy
  */
 export async function writeOstreeLayer(
   repo: OstreeRepo,
@@ -46,7 +49,7 @@ export async function writeOstreeLayer(
   sink(END_OF_ARCHIVE);
 }
 
-/** {@link deployedPath} without leading slash. */
+/** Returns the name of a path of the commit in the tar. */
 export function tarPath(path: TreePath): string {
   return deployedPath(path).slice(1);
 }
@@ -64,14 +67,6 @@ class LayerStream {
 
   commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
     const written = new Set<string>();
-    const metadata = (checksum: string, kind: 'dirtree' | 'dirmeta') => {
-      const path = objectPath(checksum, kind);
-      if (written.has(path)) {
-        return;
-      }
-      this.#file(`${REPO_DIRECTORY}/objects/${path}`, this.#repo.loadBytes(checksum, kind));
-      written.add(path);
-    };
     const attributes = new Map<string, Dirmeta>(); // a few hundred serve all directories
     for (const { path, dirtree, dirmeta } of directories) {
       const directory = attributes.get(dirmeta) ?? this.#repo.loadDirmeta(dirmeta).parsed;
@@ -79,17 +74,11 @@ class LayerStream {
       if (path === '/') {
         this.#directory('.', directory);
         this.#skeleton();
-        this.#file(
-          `${REPO_DIRECTORY}/objects/${objectPath(commit, 'commit')}`,
-          this.#repo.loadCommit(commit).bytes,
-        );
-        const detached = this.#repo.loadCommitMeta(commit)?.bytes;
-        if (detached) {
-          this.#file(`${REPO_DIRECTORY}/objects/${objectPath(commit, 'commitmeta')}`, detached);
-        }
+        this.#commitObjects(commit);
       }
-      metadata(dirmeta, 'dirmeta');
-      metadata(dirtree, 'dirtree');
+
+      this.#metadataObject(dirmeta, 'dirmeta', written);
+      this.#metadataObject(dirtree, 'dirtree', written);
       if (path !== '/' && !isSkeleton(path)) {
         this.#directory(tarPath(path), directory);
       }
@@ -99,72 +88,93 @@ class LayerStream {
     }
   }
 
+  /** The commit and, if it has any, its detached metadata. */
+  #commitObjects(commit: string): void {
+    this.#file(objectName(commit, 'commit'), this.#repo.loadCommit(commit).bytes);
+    const detached = this.#repo.loadCommitMeta(commit)?.bytes;
+    if (detached) {
+      this.#file(objectName(commit, 'commitmeta'), detached);
+    }
+  }
+
+  /** @param written names of the objects that need not be written again */
+  #metadataObject(checksum: string, kind: 'dirtree' | 'dirmeta', written: Set<string>): void {
+    const name = objectName(checksum, kind);
+    if (!written.has(name)) {
+      this.#file(name, this.#repo.loadBytes(checksum, kind));
+      written.add(name);
+    }
+  }
+
   async chunk({ objects, directories }: ChunkLayerSpec): Promise<void> {
     this.#skeleton();
     const written = new Set<string>();
     for (const { checksum, paths, info } of objects) {
-      const object = `${REPO_DIRECTORY}/objects/${objectPath(checksum, 'file')}`;
+      const object = objectName(checksum, 'file');
       this.#file(`${object}-xattrs-link`, info.xattrsBytes);
       await this.#content(object, checksum, info);
+
+      const { type, mode, uid, gid, size } = info;
+      // Some file systems limit hard links, and an empty file has nothing to share.
+      const isEmpty = type === 'file' && size === 0;
       let target = object;
       for (const [i, path] of paths.entries()) {
         this.#parents(path, directories, written);
         const name = tarPath(path);
-        const isEmpty = info.type === 'file' && info.size === 0;
         if (isEmpty || (i > 0 && i % MAX_LINKS === 0)) {
           await this.#content(name, checksum, info);
           target = name;
         } else {
-          const { mode, uid, gid } = info;
           this.#entry({ name, type: 'link', linkname: target, mode, uid, gid, size: 0 });
         }
       }
     }
   }
 
-  /** Directories above `path` that this layer has not written yet. */
+  /** The directories above `path` that this layer has not written yet, the outermost first. */
   #parents(
     path: TreePath,
     directories: ReadonlyMap<string, LayerDirectory>,
     written: Set<string>,
   ): void {
     const missing: [string, LayerDirectory][] = [];
-    for (
-      let parent = parentPath(path);
-      parent !== '/' && !written.has(parent);
-      parent = parentPath(parent)
-    ) {
-      const directory = directories.get(parent);
+    let parent = parentPath(path);
+    while (parent !== '/' && !written.has(parent)) {
       written.add(parent);
+      const directory = directories.get(parent);
       if (directory !== undefined) {
         missing.push([tarPath(parent), directory]);
       }
+      parent = parentPath(parent);
     }
     for (const [name, directory] of missing.reverse()) {
       this.#directory(name, directory);
     }
   }
 
+  /** A file or symlink at `name` with the content of an object. */
   async #content(name: string, checksum: string, info: FileInfo): Promise<void> {
     const { type, mode, uid, gid, size, target } = info;
-    const linkname = target !== undefined && { linkname: target };
-    this.#entry({ name, type, mode, uid, gid, size, xattrs: listed(info.xattrs), ...linkname });
+    const xattrs = listedXattrs(info.xattrs);
+    this.#entry({ name, type, mode, uid, gid, size, linkname: target, xattrs });
     if (type === 'symlink') {
       return;
     }
+
     let length = 0;
-    const take = (chunk: Uint8Array) => {
+    const write = (chunk: Uint8Array) => {
       this.#sink(chunk);
       length += chunk.length;
     };
     const content = this.#repo.readFile(checksum, info, this.#buffers);
+    // Most content comes synchronously: a promise for each chunk would cost more than the chunk.
     if (Symbol.iterator in content) {
       for (const chunk of content) {
-        take(chunk);
+        write(chunk);
       }
     } else {
       for await (const chunk of content) {
-        take(chunk);
+        write(chunk);
       }
     }
     if (length !== size) {
@@ -182,7 +192,7 @@ class LayerStream {
   }
 
   #directory(name: string, { mode, uid, gid, xattrs }: LayerDirectory): void {
-    this.#entry({ name, type: 'directory', mode, uid, gid, size: 0, xattrs: listed(xattrs) });
+    this.#entry({ name, type: 'directory', mode, uid, gid, size: 0, xattrs: listedXattrs(xattrs) });
   }
 
   #file(name: string, bytes: Uint8Array): void {
@@ -196,14 +206,19 @@ class LayerStream {
   }
 }
 
-/** The same in every layer: made once. */
+/** The headers of the repository's directories, which are the same in every layer. */
 const SKELETON_BYTES = Buffer.concat(
   SKELETON.map((name) =>
     encodeTarHeader({ name, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 }),
   ),
 );
 
-function listed(xattrs: Xattrs): Xattrs {
+function objectName(checksum: string, kind: ObjectKind): string {
+  return `${OBJECTS_PREFIX}${objectPath(checksum, kind)}`;
+}
+
+/** The xattrs that the entries of a layer have. */
+function listedXattrs(xattrs: Xattrs): Xattrs {
   return xattrs.has(UNLISTED_XATTR)
     ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR))
     : xattrs;

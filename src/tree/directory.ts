@@ -13,9 +13,9 @@ import { childPath } from './path.js';
 import type { FileEntry, RegularFile, Symlink, Tree, TreePath, Xattrs } from './tree.js';
 
 /**
- * Walks everything below `directory`. Symlinks are kept and not followed, except `directory` itself.
- * Sockets, pipes and devices are left out with one warning. Throws `UNSUPPORTED` for a name that is
- * not UTF-8. Xattrs and checksums are read when an entry is asked for them.
+ * Walks everything below `directory`. No symlink is followed but `directory` itself. Sockets, pipes
+ * and devices are left out with one warning. Throws `UNSUPPORTED` for a name that is not UTF-8.
+ * Xattrs and checksums are read when an entry is asked for them.
  */
 export function openDirectoryTree(directory: string, log: Logger = silentLogger): Tree {
   const { name: root, bytes } = lookupDirectory(directory);

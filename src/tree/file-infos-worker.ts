@@ -1,4 +1,4 @@
-/** The helper thread of file-infos.ts: reads the batches that it claims, replies once at the end. */
+/** The helper thread of file-infos.ts: reads the batches that it claims and replies at the end. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { packFileInfos } from '../ostree/objects/file-info-columns.js';

@@ -225,7 +225,7 @@ function leafEntry(path: TreePath, leaf: Leaf): FileEntry {
   return { type: 'file', path, mode, uid, gid, xattrs, size, checksum };
 }
 
-/** Removes `name` as layers below `layer` have it. A directory stays if `layer` has entries in it. */
+/** Removes `name` as layers below `layer` have it; a directory that `layer` adds to stays. */
 function hide(parent: DirectoryNode, name: string, layer: number): void {
   const node = parent.children.get(name);
   if (node === undefined) {

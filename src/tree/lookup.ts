@@ -41,12 +41,12 @@ export function resolvePath(
   followLast = false,
 ): FileEntry | undefined {
   /** Components to come, the next one last. */
-  const pending = path.split('/').reverse();
+  const pending = reversedComponents(path);
   let at: TreePath = '/';
   let links = 0;
 
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
-    if (name === '' || name === '.') {
+    if (name === '.') {
       continue;
     }
     if (name === '..') {
@@ -58,7 +58,7 @@ export function resolvePath(
     if (entry === undefined) {
       return undefined;
     }
-    const isFollowed = followLast || pending.some((component) => component !== '');
+    const isFollowed = followLast || pending.length > 0;
     if (entry.type !== 'symlink' || !isFollowed) {
       at = entry.path;
       continue;
@@ -69,9 +69,16 @@ export function resolvePath(
       return undefined;
     }
     at = entry.target.startsWith('/') ? '/' : at;
-    pending.push(...entry.target.split('/').reverse());
+    pending.push(...reversedComponents(entry.target));
   }
   return get(at);
+}
+
+function reversedComponents(path: string): string[] {
+  return path
+    .split('/')
+    .filter((component) => component !== '')
+    .reverse();
 }
 
 /** A lookup that asks `get` for every path once, as it may cost a system call or more. */

@@ -1,10 +1,11 @@
 /**
  * The ostree repository in the tar of an encapsulated image, as bootc's ostree-ext writes and reads
  * it ("format v1"): mode bare-split-xattrs, content objects hard-linked to their paths.
- * Source: https://github.com/bootc-dev/bootc/tree/main/crates/ostree-ext (`tar/export.rs`, `tar/import.rs`)
+ * Source: `tar/export.rs` and `tar/import.rs` of
+ * https://github.com/bootc-dev/bootc/tree/main/crates/ostree-ext/src
  *
  * Each content object takes up to three entries, in this order:
- *   objects/HH/REST.file-xattrs        a set of xattrs (`a(ayay)`), named by its sha256; once a layer
+ *   objects/HH/REST.file-xattrs        a set of xattrs (`a(ayay)`), named by its sha256, once
  *   objects/HH/REST.file-xattrs-link   the xattrs of the object HHREST: a hard link to such a set,
  *                                      or a copy of it
  *   objects/HH/REST.file               the object itself, a regular file or symlink
@@ -75,7 +76,7 @@ export class ObjectXattrs {
     });
   }
 
-  /** Returns the xattrs of a content object; undefined if those read last are not of this object. */
+  /** Returns the xattrs of a content object; undefined unless they were read just before. */
   take(checksum: string): Uint8Array | undefined {
     const next = this.#next;
     if (next?.checksum !== checksum) {
