@@ -97,7 +97,7 @@ export class BlobCache {
 
   /**
    * Puts the blob of `key` at `target`, which may be a hard link and must not be written to.
-   * Returns undefined if there is no intact blob. Never throws.
+   * Returns undefined if there is no intact blob; the reason for a failure is logged.
    */
   restore(key: string, target: string): BlobResult | undefined {
     try {

@@ -9,7 +9,7 @@ import {
 import type { TreePath } from '../tree/tree.js';
 
 /** A chunk layer; an index refers to the same object in `checksums`, `paths` and `infos`. */
-export interface ChunkColumns {
+interface ChunkColumns {
   readonly kind: 'columns';
   readonly checksums: readonly string[];
   /** The paths of an object, joined by NUL. */

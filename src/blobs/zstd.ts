@@ -13,7 +13,7 @@ import { loadKoffi } from '../system/koffi.js';
 export const ZSTD_VERSION = '1.5.6';
 
 /** Returns one frame that holds `bytes`; it is valid until the next call. */
-export type CompressFrame = (bytes: Uint8Array, level: number) => Uint8Array;
+type CompressFrame = (bytes: Uint8Array, level: number) => Uint8Array;
 
 /** Throws `UNSUPPORTED` if the package is not installed. */
 export async function loadZstd(): Promise<CompressFrame> {

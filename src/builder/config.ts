@@ -34,7 +34,7 @@ export interface ImageOptions {
 }
 
 /** {@link ImageOptions} with the architecture decided. */
-export interface ResolvedImageOptions extends ImageOptions {
+interface ResolvedImageOptions extends ImageOptions {
   readonly architecture: string;
 }
 

@@ -82,7 +82,7 @@ function previousBuildOf(
 }
 
 /** Returns the components of an image whose record lacks their versions; reads its layers. */
-export type ReadComponents = (image: ImageReader) => Promise<readonly Component[]>;
+type ReadComponents = (image: ImageReader) => Promise<readonly Component[]>;
 
 /**
  * Returns the last of `images`, at least one in age order, as the build to follow. If its record

@@ -24,7 +24,7 @@ export interface BlobOptions {
   readonly cache?: BlobCache | undefined;
 }
 
-export interface WriteBlobsOptions extends BlobOptions, Context {
+interface WriteBlobsOptions extends BlobOptions, Context {
   readonly repoPath: string;
   /** The build that the `unchanged` layers come from. */
   readonly previous: PreviousBuild | undefined;

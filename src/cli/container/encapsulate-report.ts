@@ -21,7 +21,7 @@ import {
 const NAMES_WIDTH = 64;
 
 /** A layer as it is reported, written or only planned. */
-export interface ReportedLayer {
+interface ReportedLayer {
   /** Undefined for the commit layer. */
   readonly chunk: PlannedChunk | undefined;
   readonly reused: boolean;
