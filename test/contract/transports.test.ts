@@ -1,4 +1,9 @@
-/** What every transport must do that can be written to and read from. A new one is one entry of `transports`. */
+/**
+ * The promises of transports whose destination is a file or directory: `oci` and `oci-archive`, one
+ * entry of `transports` each. They need no other program and must leave nothing behind on the disk.
+ * The others have their own suites in test/transports: a registry promises nothing about blobs that
+ * no image names, and the transports of skopeo depend on the installed version.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -13,9 +18,9 @@ import type { ImageReader, ImageWriter } from '../../src/transports/transport.js
 import { scratchDirectory } from '../support/scratch.js';
 
 interface TransportCase {
-  /** A destination in the empty directory `scratch` where nothing is yet. */
+  /** Returns a destination in the empty directory `scratch` that does not exist yet. */
   readonly imgref: (scratch: string) => string;
-  /** Other tags at the destination stay when one is written. */
+  /** Whether images with other tags remain when one is written. */
   readonly keepsOthers: boolean;
 }
 const transports: Readonly<Record<string, TransportCase>> = {
@@ -33,7 +38,7 @@ const descriptor = (bytes: Uint8Array): Descriptor => ({
   size: bytes.length,
 });
 
-/** Writes an image of `layers`, each a new blob or one of `from`. */
+/** Writes an image of `layers`, mounted from the image `from` or as new blobs. */
 async function write(
   writer: ImageWriter,
   layers: readonly Uint8Array[],
@@ -80,7 +85,7 @@ const large = Buffer.alloc((3 << 20) + 7, 'a large layer ');
 
 for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
   suite(`transport ${name}`, () => {
-    test('what was written is read: manifest, config, every blob, by any tag or none', async () => {
+    test('an image that was written is read back, with any tag or none', async () => {
       for (const tag of ['', ':latest', ':v1.2_x-y']) {
         const target = `${imgref(scratchDirectory())}${tag}`;
         const digest = await write(await createImage(target), [small, large, Buffer.alloc(0)]);
@@ -98,7 +103,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       }
     });
 
-    test('nothing shows before the commit, and discarding leaves nothing', async () => {
+    test('nothing is visible before the commit, and discard leaves nothing', async () => {
       const scratch = scratchDirectory();
       const writer = await createImage(`${imgref(scratch)}:x`);
       const file = join(writer.stagingDirectory, 'layer');
@@ -110,7 +115,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       assert.deepEqual(readdirSync(scratch), []);
     });
 
-    test('discarding a second image leaves the first as it was', async () => {
+    test('discarding a second image does not change the first', async () => {
       const target = `${imgref(scratchDirectory())}:x`;
       const digest = await write(await createImage(target), [small]);
       const writer = await createImage(target);
@@ -123,7 +128,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       await validateImage(image);
     });
 
-    test('discarding after the commit removes nothing', async () => {
+    test('discard after the commit removes nothing', async () => {
       const target = imgref(scratchDirectory());
       const writer = await createImage(target);
       await write(writer, [small]);
@@ -131,7 +136,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       await validateImage(await openImage(target));
     });
 
-    test('a commit that cannot be completed leaves nothing', async () => {
+    test('a failed commit leaves nothing', async () => {
       const scratch = scratchDirectory();
       const writer = await createImage(`${imgref(scratch)}:x`);
       await writer.addBlob(join(writer.stagingDirectory, 'never-written'), descriptor(small));
@@ -143,7 +148,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       assert.deepEqual(readdirSync(scratch), []);
     });
 
-    test('the same image has the same bytes at another place', async () => {
+    test('the same image has the same bytes at another destination', async () => {
       const files = await Promise.all(
         [scratchDirectory(), scratchDirectory()].map(async (scratch) => {
           await write(await createImage(`${imgref(scratch)}:x`), [small, large]);
@@ -153,7 +158,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       assert.deepEqual(files[1], files[0]);
     });
 
-    test('writing a tag again replaces that image', async () => {
+    test('writing a tag again replaces its image', async () => {
       const target = `${imgref(scratchDirectory())}:x`;
       await write(await createImage(target), [small]);
       const digest = await write(await createImage(target), [large]);
@@ -165,37 +170,37 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       );
     });
 
-    test(`another tag ${keepsOthers ? 'stays' : 'is gone'}; without a tag, several images are ambiguous`, async () => {
-      const place = imgref(scratchDirectory());
-      const first = await write(await createImage(`${place}:a`), [small]);
-      const second = await write(await createImage(`${place}:b`), [large]);
-      assert.equal((await openImage(`${place}:b`)).manifestDigest, second);
+    test(`writing ${keepsOthers ? 'keeps' : 'removes'} images with other tags`, async () => {
+      const target = imgref(scratchDirectory());
+      const first = await write(await createImage(`${target}:a`), [small]);
+      const second = await write(await createImage(`${target}:b`), [large]);
+      assert.equal((await openImage(`${target}:b`)).manifestDigest, second);
       if (keepsOthers) {
-        assert.equal((await openImage(`${place}:a`)).manifestDigest, first);
-        await assert.rejects(openImage(place), {
+        assert.equal((await openImage(`${target}:a`)).manifestDigest, first);
+        await assert.rejects(openImage(target), {
           code: 'AMBIGUOUS',
           message: /2 images in .*: a, b/,
         });
       } else {
-        await assert.rejects(openImage(`${place}:a`), {
+        await assert.rejects(openImage(`${target}:a`), {
           code: 'NOT_FOUND',
           message: /no image with tag a.*: b/,
         });
-        assert.equal((await openImage(place)).manifestDigest, second);
+        assert.equal((await openImage(target)).manifestDigest, second);
       }
     });
 
-    test('a tag or place that is not there is named', async () => {
-      const place = imgref(scratchDirectory());
-      await assert.rejects(openImage(place), { code: 'NOT_FOUND', message: /image/ });
-      await write(await createImage(`${place}:a`), [small]);
-      await assert.rejects(openImage(`${place}:b`), {
+    test('the error for a missing tag or image names it', async () => {
+      const target = imgref(scratchDirectory());
+      await assert.rejects(openImage(target), { code: 'NOT_FOUND', message: /image/ });
+      await write(await createImage(`${target}:a`), [small]);
+      await assert.rejects(openImage(`${target}:b`), {
         code: 'NOT_FOUND',
         message: /no image with tag b in .*: a/,
       });
     });
 
-    test('a place where nothing can be written is refused before any work', async () => {
+    test('a destination that cannot be written is refused early', async () => {
       const scratch = scratchDirectory();
       writeFileSync(join(scratch, 'file'), '');
       await assert.rejects(createImage(imgref(join(scratch, 'file'))), /preparing .*file/);
@@ -203,7 +208,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
     });
 
     for (const [other, { imgref: otherRef }] of Object.entries(transports)) {
-      test(`blobs are taken over from ${other}, and are whole when that is gone`, async () => {
+      test(`blobs of ${other} are copied or linked, and outlive their source`, async () => {
         const scratch = scratchDirectory();
         await write(await createImage(otherRef(scratch)), [small, large]);
         const target = imgref(scratchDirectory());
@@ -213,7 +218,7 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       });
     }
 
-    test('a blob to be taken over that is nowhere is an error', async () => {
+    test('mounting a missing blob fails with NOT_FOUND', async () => {
       const source = imgref(scratchDirectory());
       await write(await createImage(source), [small]);
       const scratch = scratchDirectory();

@@ -1,3 +1,4 @@
+// Manifests, indexes and configs that break their format.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OCI_CONFIG, OCI_LAYER } from '../../src/oci/media-types.js';
@@ -13,7 +14,7 @@ const config = {
 };
 const json = (value: unknown) => Buffer.from(JSON.stringify(value));
 
-test('the least of each kind is read; null stands for nothing where Go writes it', () => {
+test('minimal documents are accepted, with null for empty members as Go writes them', () => {
   assert.deepEqual(parseManifest(json(manifest)), manifest);
   assert.deepEqual(parseIndex(json({ schemaVersion: 2, manifests: [] })).manifests, []);
   assert.equal(parseConfig(json({ ...config, config: null, history: null })).history, null);
@@ -23,7 +24,7 @@ test('the least of each kind is read; null stands for nothing where Go writes it
   );
 });
 
-test('each rule that is broken is named with its place', () => {
+test('a broken rule is refused, naming the member', () => {
   const cases: [(bytes: Uint8Array) => unknown, unknown, RegExp][] = [
     [parseManifest, { ...manifest, schemaVersion: 1 }, /image manifest: schemaVersion: /],
     [
@@ -51,7 +52,7 @@ test('each rule that is broken is named with its place', () => {
   }
 });
 
-test('what is no image of layers that are here to be read is not supported', () => {
+test('unknown media types and layers with URLs are not supported', () => {
   const cases: [object, RegExp][] = [
     [
       { config: { ...layer, mediaType: 'application/x' } },
@@ -74,7 +75,7 @@ test('what is no image of layers that are here to be read is not supported', () 
   }
 });
 
-test('what is no JSON, no UTF-8 or too long', () => {
+test('documents that are not JSON, not UTF-8 or too long are refused', () => {
   for (const bytes of [Buffer.from(''), Buffer.from('{'), Buffer.from([0x22, 0xff, 0x22])]) {
     assert.throws(() => parseManifest(bytes), {
       code: 'CORRUPT',

@@ -1,3 +1,4 @@
+// Validation of whole images.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -27,7 +28,7 @@ function withBlob(image: ImageReader, bytes: Uint8Array): ImageReader {
 
 const broken = (message: RegExp) => ({ code: 'CORRUPT', message });
 
-test('a sound image; visitors see every layer uncompressed and in order', async () => {
+test('a valid image is accepted, and visitors see each uncompressed layer', async () => {
   for (const image of [memoryImage({ layers }), gzipImage()]) {
     const seen: string[] = [];
     await validateImage(image, async (layer, tar) => {
@@ -41,7 +42,7 @@ test('a sound image; visitors see every layer uncompressed and in order', async 
   }
 });
 
-test('chunks may share one buffer', async () => {
+test('the chunks of a blob may share one buffer', async () => {
   const image = memoryImage({ layers: [Buffer.from('aabbcc')] });
   const buffer = Buffer.alloc(2);
   const blob = function* () {
@@ -52,7 +53,7 @@ test('chunks may share one buffer', async () => {
   await validateImage({ ...image, blob });
 });
 
-test('each number or digest that does not fit is told with both values', async () => {
+test('a wrong number or digest is refused, naming both values', async () => {
   const image = memoryImage({ layers });
   const other = Buffer.from('other config');
   await assert.rejects(
@@ -82,7 +83,7 @@ test('each number or digest that does not fit is told with both values', async (
   await assert.rejects(validateImage(history), broken(/number of history entries/));
 });
 
-test('a blob that is not what the manifest says is told with its layer', async () => {
+test('a blob other than in the manifest is refused, naming its layer', async () => {
   const image = memoryImage({ layers });
   const place = (rule: string) => broken(new RegExp(`layer 1 \\(sha256:[0-9a-f]{64}\\): ${rule}`));
   await assert.rejects(
@@ -101,7 +102,7 @@ test('a blob that is not what the manifest says is told with its layer', async (
 });
 const other = Buffer.from('other');
 
-test('damaged or cut gzip is told with its layer', async () => {
+test('damaged or truncated gzip is refused, naming its layer', async () => {
   const [, second = other] = zipped;
   for (const bytes of [
     second.subarray(0, -4),
@@ -117,7 +118,7 @@ test('damaged or cut gzip is told with its layer', async () => {
   }
 });
 
-test('a visitor that throws ends the validation with its error', async () => {
+test('an error of the visitor ends the validation', async () => {
   const visiting = validateImage(gzipImage(), async () => {
     throw new Error('enough');
   });

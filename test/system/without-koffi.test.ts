@@ -1,3 +1,4 @@
+// What works and what fails if the optional package koffi is not installed.
 import assert from 'node:assert/strict';
 import Module from 'node:module';
 import { after, before, test } from 'node:test';
@@ -27,7 +28,7 @@ after(() => {
   resolver._resolveFilename = original;
 });
 
-test('the error says what to install', () => {
+test('the error for a missing koffi says what to install', () => {
   const error = {
     code: 'UNSUPPORTED',
     message: /needs the optional package koffi: npm install koffi/,
@@ -36,7 +37,7 @@ test('the error says what to install', () => {
   assert.throws(() => getXattr('/', 'user.x'), error);
 });
 
-test('an archive repository is written, and waits for the disk', async () => {
+test('an archive repository can be written and synced without koffi', async () => {
   const { path } = new RepoBuilder('archive', '', scratchDirectory());
   const objects = objectSet([]);
   const { checksum } = objects[2];

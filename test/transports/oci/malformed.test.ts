@@ -1,4 +1,4 @@
-/** Layouts and archives that are damaged, or hold what others have put there. */
+// OCI image layouts and archives that are damaged, or in which other programs have written.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -36,7 +36,7 @@ const read = (directory: string) => JSON.parse(readFileSync(join(directory, 'ind
 const write = (directory: string, index: unknown) =>
   writeFileSync(join(directory, 'index.json'), JSON.stringify(index));
 
-test('a manifest or config that is missing, cut or changed is told by its digest', async () => {
+test('a missing, truncated or modified manifest or config is refused, naming its digest', async () => {
   for (const part of ['manifest', 'config'] as const) {
     const { directory, image, blob } = await layout();
     const digest = part === 'manifest' ? image.manifestDigest : image.manifest.config.digest;
@@ -64,7 +64,7 @@ test('a manifest or config that is missing, cut or changed is told by its digest
   }
 });
 
-test('a layer that is missing is found when it is read', async () => {
+test('reading a missing layer fails with NOT_FOUND', async () => {
   const { directory, image, blob } = await layout();
   const [, layer] = image.manifest.layers;
   rmSync(blob(layer ?? { digest: '' }));
@@ -74,7 +74,7 @@ test('a layer that is missing is found when it is read', async () => {
   });
 });
 
-test('an index that is damaged, empty or names no file', async () => {
+test('an empty or damaged index is refused, and writing leaves nothing behind', async () => {
   const { directory } = await layout();
   const open = () => openImage(`oci:${directory}`);
   const index = read(directory);
@@ -98,7 +98,7 @@ test('an index that is damaged, empty or names no file', async () => {
   );
 });
 
-test('what others have put into an index stays as it is', async () => {
+test('unknown members and entries of an index survive the writing of an image', async () => {
   const { directory } = await layout();
   const other = {
     mediaType: 'application/x',
@@ -117,7 +117,7 @@ test('what others have put into an index stays as it is', async () => {
   );
 });
 
-test('a folder of something else is not written into', async () => {
+test('a directory with other files is not written into', async () => {
   const directory = scratchDirectory();
   writeFileSync(join(directory, 'mine'), '');
   await assert.rejects(
@@ -127,14 +127,14 @@ test('a folder of something else is not written into', async () => {
   assert.deepEqual(readdirSync(directory), ['mine']);
 });
 
-test('an empty folder may be the destination, and stays when that fails', async () => {
+test('an empty directory can be the destination and remains after discard', async () => {
   const directory = scratchDirectory();
   const writer = await createImage(`oci:${directory}`);
   await writer.discard();
   assert.deepEqual(readdirSync(directory), []);
 });
 
-test('an archive that is cut, or none', async () => {
+test('a truncated archive and a file that is no archive are refused', async () => {
   const file = join(scratchDirectory(), 'image.tar');
   await buildImage(dir({ a: dir({ x: '1' }) }), { imgref: `oci-archive:${file}` });
   truncateSync(file, 3000);
@@ -149,7 +149,7 @@ test('an archive that is cut, or none', async () => {
   });
 });
 
-test('an archive as GNU tar packs it, with ./ before the names', needs('tar'), async () => {
+test('an archive packed by GNU tar, with ./ before the names, is read', needs('tar'), async () => {
   const { directory, image } = await layout();
   const file = join(scratchDirectory(), 'image.tar');
   execFileSync('tar', ['-cf', file, '-C', directory, '.']);
@@ -158,7 +158,7 @@ test('an archive as GNU tar packs it, with ./ before the names', needs('tar'), a
   await validateImage(read);
 });
 
-test('our archive unpacks with GNU tar to the same layout', needs('tar'), async () => {
+test('GNU tar unpacks our archive to the same layout', needs('tar'), async () => {
   const file = join(scratchDirectory(), 'image.tar');
   const { image } = await buildImage(dir({ a: dir({ x: '1' }) }), {
     imgref: `oci-archive:${file}:x`,
@@ -169,7 +169,7 @@ test('our archive unpacks with GNU tar to the same layout', needs('tar'), async 
   assert.deepEqual(readdirSync(directory).sort(), ['blobs', 'index.json', 'oci-layout']);
 });
 
-test('images that are written at once into a new layout are all there', async () => {
+test('several images can be written to a new layout at the same time', async () => {
   const { image } = await layout();
   const directory = join(scratchDirectory(), 'shared');
   const tags = ['a', 'b', 'c'];
@@ -188,7 +188,7 @@ test('images that are written at once into a new layout are all there', async ()
   }
 });
 
-test('of an archive only the headers are read to find what is in it', async () => {
+test('opening an archive reads only its headers and skips the content', async () => {
   const file = join(scratchDirectory(), 'image.tar');
   const { image } = await buildImage(dir({ a: dir({ x: '1' }) }), {
     imgref: `oci-archive:${file}`,

@@ -1,4 +1,4 @@
-// Credentials go to the registry and its token server, whatever the registry says.
+// Credentials go only to the registry and its token server, whatever the registry responds.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
@@ -16,7 +16,7 @@ import type { SeenRequest } from '../../support/fault-proxy.js';
 import { scratchDirectory } from '../../support/scratch.js';
 import { needs } from '../../support/tools.js';
 
-suite('credentials stay where they belong', needs('docker-registry'), () => {
+suite('credentials go only to the registry and its token server', needs('docker-registry'), () => {
   let bench: FaultBench;
   before(async () => {
     bench = await FaultBench.start();
@@ -52,7 +52,7 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     }
   }
 
-  check('a redirect to another host does not take them along', (given) =>
+  check('a redirect to another host is followed without credentials', (given) =>
     withOtherHost(async (url, seen) => {
       given.proxy.fault = (request) => {
         if (isAnonymous(request)) {
@@ -68,7 +68,7 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     }),
   );
 
-  check('nor does a redirect with a user in it; circles and other protocols are errors', (given) =>
+  check('a user in a redirect is dropped; circles and other protocols are errors', (given) =>
     withOtherHost(async (url, seen) => {
       const redirect = (location: string) =>
         given.inject(layer, { status: 302, headers: { location } });
@@ -82,7 +82,7 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     }),
   );
 
-  check('nor does a redirect of a token server take an identity token along', (given) =>
+  check('a redirect of the token server must not lead an identity token to another host', (given) =>
     withOtherHost((url, seen) =>
       withServer(
         (request, response) => {
@@ -108,7 +108,7 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     ),
   );
 
-  check('an upload that is to go to another host does without them', (given) =>
+  check('an upload to another host is sent without credentials', (given) =>
     withOtherHost(async (url, seen) => {
       given.proxy.fault = (request) => {
         if (isAnonymous(request)) {
@@ -123,7 +123,7 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
     }),
   );
 
-  check('a 401 of another host does not get them', (given) =>
+  check('a 401 of another host is not answered with credentials', (given) =>
     withServer(
       (request, response) => {
         assert.equal(request.headers.authorization, undefined);
@@ -137,7 +137,7 @@ suite('credentials stay where they belong', needs('docker-registry'), () => {
   );
 
   check(
-    'a token that ends in the middle is followed by a new one; what the registry repeats is not shown',
+    'a token that expires is renewed, and secrets that the registry repeats are redacted',
     async (given) => {
       let issued = 0;
       let revoked = 0;

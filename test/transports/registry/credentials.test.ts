@@ -1,3 +1,4 @@
+// Credentials from auth files and credential helpers, and the challenges that ask for them.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +21,7 @@ function authFile(content: unknown, name = 'auth.json'): string {
 const find = (image: string, file: string | undefined) =>
   findCredentials(parseReference(image), file);
 
-test('the longest name that fits decides', async () => {
+test('the entry with the longest matching name is used', async () => {
   const file = authFile({
     auths: {
       'quay.io': auth('host:1'),
@@ -48,7 +49,7 @@ test('the longest name that fits decides', async () => {
   }
 });
 
-test('what is written is found again', async () => {
+test('credentials that were encoded are found again', async () => {
   for (const credentials of [{ username: 'u', password: 'p:ö' }, { identityToken: 'token' }]) {
     assert.deepEqual(
       await find('quay.io/x', authFile(encodeAuthFile('quay.io', credentials))),
@@ -57,7 +58,7 @@ test('what is written is found again', async () => {
   }
 });
 
-test('a broken file is named, and nothing of what is in it', async () => {
+test('the error for a damaged file names it without quoting its content', async () => {
   for (const content of [
     '{"auths": secret',
     '{"auths":{"quay.io":"secret"}}',
@@ -73,7 +74,7 @@ test('a broken file is named, and nothing of what is in it', async () => {
   await assert.rejects(find('quay.io/x', join(scratch, 'none')), { code: 'NOT_FOUND' });
 });
 
-suite('the usual files', () => {
+suite('the default files', () => {
   const names = [
     'REGISTRY_AUTH_FILE',
     'XDG_RUNTIME_DIR',
@@ -99,7 +100,7 @@ suite('the usual files', () => {
     }
   });
 
-  test('the first one that has something for the image', async () => {
+  test('the first file with an entry for the image is used', async () => {
     authFile(
       { auths: { 'a.test': auth('docker:1'), 'b.test': auth('docker:1') } },
       'docker/config.json',
@@ -113,7 +114,7 @@ suite('the usual files', () => {
     assert.equal(await find('b.test/x', undefined), undefined);
   });
 
-  test('credential helpers get the host on standard input, nothing else', async () => {
+  test('credential helpers receive nothing but the host, on standard input', async () => {
     const helper = join(scratch, 'bin/docker-credential-test');
     mkdirSync(join(scratch, 'bin'), { recursive: true });
     const log = join(scratch, 'helper.log');
@@ -153,7 +154,7 @@ suite('the usual files', () => {
   });
 });
 
-test('challenges are read as RFC 9110 has them', () => {
+test('challenges are parsed as in RFC 9110', () => {
   const read = (header: string) =>
     parseChallenges(header).map(({ scheme, parameters }) => [scheme, ...parameters]);
   assert.deepEqual(read('Bearer realm="https://a/t?x=1,2",service="s \\"q\\"",scope="a:b:c,d"'), [

@@ -1,3 +1,4 @@
+// Pushes through a proxy that injects faults: they arrive whole or fail with one clear error.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, suite } from 'node:test';
@@ -39,14 +40,14 @@ suite('push through a bad network', {
 
   for (const [what, fault] of briefFaults) {
     for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
-      check(`${what} at the ${where} is got over`, async (given) => {
+      check(`a push survives ${what} at the ${where}`, async (given) => {
         given.inject(fits, fault, 1);
         await given.push();
       });
       // Of a lost answer the blob is told by the next question, and the manifest nevertheless there.
       const isThere = what === 'a lost answer' && fits !== question && fits !== start;
       check(
-        `${what} at the ${where} again and again is ${isThere ? 'no harm' : 'an error'}`,
+        `a push ${isThere ? 'survives' : 'fails after'} repeated faults: ${what} at the ${where}`,
         async (given) => {
           given.inject(fits, fault);
           if (isThere && fits === upload) {
@@ -62,7 +63,7 @@ suite('push through a bad network', {
   }
 
   for (const [where, fits] of Object.entries({ question, start, upload, manifest })) {
-    check(`no answer at the ${where} is got over`, async (given) => {
+    check(`a push survives a missing response at the ${where}`, async (given) => {
       given.inject(fits, { stall: true }, 1);
       await given.push({ stallTimeoutMs: STALL, retries: 20 });
       given.inject(fits, { stall: true });
@@ -74,36 +75,36 @@ suite('push through a bad network', {
     });
   }
 
-  check('statuses 500 and 429 are got over', async (given) => {
+  check('a push survives the statuses 500 and 429', async (given) => {
     for (const status of [500, 429]) {
       given.inject(upload, { status, headers: { 'retry-after': '0' } }, 2);
       await given.push({}, `/${status}`);
     }
   });
 
-  check('an upload that broke off is got over', async (given) => {
+  check('a push survives an upload that breaks off once', async (given) => {
     given.inject(upload, { resetInRequest: 2 * MIB }, 1);
     await given.push();
   });
 
-  check('an upload that always breaks off is an error', async (given) => {
+  check('a push fails if an upload always breaks off', async (given) => {
     given.inject(upload, { resetInRequest: 2 * MIB });
     await given.refuses(given.push(), /PUT/, 'IO');
     await given.assertNothingThere();
   });
 
-  check('bytes changed on the way are refused by the registry', async (given) => {
+  check('bytes that were modified on the way are refused by the registry', async (given) => {
     given.inject(upload, { flip: 'request', at: 1000 });
     await given.refuses(given.push(), /DIGEST_INVALID/, 'IO');
     await given.assertNothingThere();
   });
 
-  check('an upload session that is gone is begun anew', async (given) => {
+  check('a lost upload session is replaced by a new one', async (given) => {
     given.inject(upload, { status: 404, body: '{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}' }, 1);
     await given.push();
   });
 
-  check('what is too large for one request goes in chunks', async (given) => {
+  check('a blob that is too large for one request is sent in chunks', async (given) => {
     given.inject(
       (request) => upload(request) && Number(request.headers['content-length']) > 2 * MIB,
       { status: 413 },
@@ -116,12 +117,12 @@ suite('push through a bad network', {
     );
   });
 
-  check('a registry that says it has stored another manifest is not believed', async (given) => {
+  check('a push fails if the registry claims to have stored another manifest', async (given) => {
     given.inject(manifest, { headers: { 'docker-content-digest': `sha256:${'0'.repeat(64)}` } });
     await given.refuses(given.push(), /has stored the manifest/, 'CORRUPT');
   });
 
-  check('a registry that has another size of a blob is not believed', async (given) => {
+  check('a push fails if the registry has a blob with another size', async (given) => {
     const isBig = (request: SeenRequest) =>
       question(request) && request.path.endsWith(bench.big.digest);
     given.inject(isBig, { status: 200, headers: { 'content-length': '5' } });
@@ -129,7 +130,7 @@ suite('push through a bad network', {
     await given.assertNothingThere();
   });
 
-  check('an upload goes on where it was, with a registry that can', async (given) => {
+  check('an upload is resumed if the registry supports it', async (given) => {
     // docker-registry cannot: this one keeps what it got of a broken request.
     const stored: Buffer[] = [];
     let received = 0;

@@ -1,4 +1,4 @@
-// A registry of a few lines that gives out any manifest: what it says is believed only where it can be.
+// Manifests and indexes that are wrong: a server of a few lines returns whatever a test wants.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { ErrorCode, OstrataError } from '../../../src/errors.js';
@@ -25,7 +25,7 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Validates the image `name` of a registry that has `answers` under names and digests. */
+/** Validates the image `name` of a server with `answers` by tag or digest. */
 async function validate(
   answers: Readonly<Record<string, Answer>>,
   name = ':x',
@@ -58,13 +58,13 @@ const given = (change?: (manifest: TestManifest) => object) => {
   const { config, manifest } = describeImage(layers, change);
   return { x: { bytes: manifest }, [sha256Digest(config)]: { bytes: config } };
 };
-/** The first layer is described otherwise. */
+/** Changes members of the first layer's descriptor. */
 const firstLayer = (other: object) => (manifest: TestManifest) => ({
   ...manifest,
   layers: manifest.layers.map((layer, i) => (i === 0 ? { ...layer, ...other } : layer)),
 });
 
-test('an honest manifest is taken', () => validate(given()));
+test('an honest manifest is accepted', () => validate(given()));
 
 suite('a manifest that lies is refused with a reason', () => {
   const wrong = sha256Digest(Buffer.from('wrong'));
@@ -74,10 +74,10 @@ suite('a manifest that lies is refused with a reason', () => {
     ErrorCode,
     RegExp,
   ])[] = [
-    ['size of a layer', firstLayer({ size: 10 }), 'CORRUPT', /more than its 10 bytes/],
+    ['wrong size of a layer', firstLayer({ size: 10 }), 'CORRUPT', /more than its 10 bytes/],
     ['negative size', firstLayer({ size: -1 }), 'CORRUPT', /layers\.0\.size/],
     ['size beyond numbers', firstLayer({ size: 2 ** 60 }), 'CORRUPT', /layers\.0\.size/],
-    ['digest of no blob', firstLayer({ digest: wrong }), 'NOT_FOUND', /404/],
+    ['digest of a missing blob', firstLayer({ digest: wrong }), 'NOT_FOUND', /404/],
     [
       'digest with a path',
       firstLayer({ digest: 'sha256:../../etc/passwd' }),
@@ -91,7 +91,7 @@ suite('a manifest that lies is refused with a reason', () => {
       /64 hex/,
     ],
     [
-      'compression',
+      'wrong compression',
       firstLayer({ mediaType: OCI_LAYER_GZIP.replace('+gzip', '') }),
       'CORRUPT',
       /diff_id/,
@@ -112,7 +112,7 @@ suite('a manifest that lies is refused with a reason', () => {
       /layer 0 .*foreign/,
     ],
     [
-      'layer from elsewhere',
+      'layer with a URL elsewhere',
       firstLayer({ urls: ['https://example.invalid/'] }),
       'UNSUPPORTED',
       /layer 0 .*urls/,
@@ -133,13 +133,13 @@ suite('a manifest that lies is refused with a reason', () => {
       /diff_ids/,
     ],
     [
-      'size of the config',
+      'wrong size of the config',
       (m) => ({ ...m, config: { ...m.config, size: 5 } }),
       'CORRUPT',
       /more than its 5 bytes/,
     ],
     [
-      'endless config',
+      'huge config',
       (m) => ({ ...m, config: { ...m.config, size: 1e9 } }),
       'LIMIT',
       /config of 1000000000 bytes/,
@@ -153,7 +153,7 @@ suite('a manifest that lies is refused with a reason', () => {
     ['manifest and index at once', (m) => ({ ...m, manifests: m.layers }), 'CORRUPT', /no index/],
     ['version 1', (m) => ({ ...m, schemaVersion: 1 }), 'CORRUPT', /schemaVersion/],
     [
-      'another kind',
+      'unknown media type',
       (m) => ({ ...m, mediaType: 'application/vnd.oci.thing' }),
       'UNSUPPORTED',
       /vnd\.oci\.thing/,
@@ -169,7 +169,7 @@ suite('a manifest that lies is refused with a reason', () => {
     });
   }
 
-  test('its media type and that of the answer differ', async () => {
+  test('media type other than that of the response', async () => {
     const { x, ...rest } = given();
     const headers = { 'content-type': DOCKER_MANIFEST };
     await assert.rejects(validate({ ...rest, x: { ...x, headers } }), {
@@ -178,7 +178,7 @@ suite('a manifest that lies is refused with a reason', () => {
     });
   });
 
-  test('its digest is another than asked for, or announced', async () => {
+  test('digest other than the requested or the announced one', async () => {
     const { x, ...rest } = given();
     const wanted = { code: 'CORRUPT', message: /has sha256:/ };
     await assert.rejects(validate({ ...rest, [wrong]: x }, `@${wrong}`), wanted);
@@ -186,7 +186,7 @@ suite('a manifest that lies is refused with a reason', () => {
     await assert.rejects(validate({ ...rest, x: { ...x, headers } }), wanted);
   });
 
-  test('no JSON, or more than fits', async () => {
+  test('not JSON, or too large', async () => {
     await assert.rejects(validate({ x: { bytes: Buffer.from('{') } }), {
       code: 'CORRUPT',
       message: /not JSON/,
@@ -211,7 +211,7 @@ suite('an index', () => {
     index: { bytes: canonicalJson({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }) },
   });
 
-  test('the image of the platform asked for is read, or that of this machine', async () => {
+  test('the image of the requested platform is read, by default that of this machine', async () => {
     const other = { ...entry, digest: sha256Digest(Buffer.from('other')), platform: on('s390x') };
     const arm = index([other, { ...entry, platform: on('arm', 'v7') }]);
     await validate(arm, ':index', { platform: on('arm') });
@@ -227,7 +227,7 @@ suite('an index', () => {
     await validate(index([other, { ...entry, platform: on(here) }]), ':index');
   });
 
-  test('what it says of the manifest must be so', async () => {
+  test('an index that states a wrong size or media type of a manifest is refused', async () => {
     const options = { platform: on('arm') };
     const lying = index([{ ...entry, size: 5, platform: on('arm') }]);
     await assert.rejects(validate(lying, ':index', options), {

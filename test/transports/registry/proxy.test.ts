@@ -1,3 +1,4 @@
+// HTTP proxies: how one is chosen, and what it is shown.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { createServer, request as forward, type IncomingMessage } from 'node:http';
@@ -12,7 +13,7 @@ import { noise, writeTestImage } from '../../support/random-images.js';
 import { scratchDirectory } from '../../support/scratch.js';
 import { needs } from '../../support/tools.js';
 
-test('which proxy is taken, as in Go', () => {
+test('the proxy is chosen as Go chooses it', () => {
   const environment = {
     HTTPS_PROXY: 'http://proxy:3128',
     http_proxy: 'plain.proxy:80',
@@ -58,7 +59,7 @@ test('which proxy is taken, as in Go', () => {
   });
 });
 
-suite('through a proxy', needs('docker-registry', 'openssl'), () => {
+suite('registry behind a proxy', needs('docker-registry', 'openssl'), () => {
   const scratch = scratchDirectory();
   const seen: {
     readonly method: string;
@@ -123,7 +124,7 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
   const proxyUrl = (user: string) =>
     `http://${user}@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
 
-  test('https goes through a tunnel, its password to the proxy alone', async () => {
+  test('https goes through a tunnel, and only the proxy sees its password', async () => {
     process.env.HTTPS_PROXY = proxyUrl('p%20user:p%40ss');
     const options = { certDirectory: join(scratch, 'certs') };
     const image = await writeTestImage(join(scratch, 'image'), 'x', [noise('a', 300_000)]);
@@ -139,7 +140,7 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     }
   });
 
-  test('a proxy that refuses is told, its password is not', async () => {
+  test('the error for a proxy that refuses does not show its password', async () => {
     process.env.HTTPS_PROXY = proxyUrl('user:secret-of-proxy');
     await assert.rejects(openImage('docker://registry.test/os/x:x', { retries: 0 }), {
       message: /^(?!.*secret-of-proxy).*the proxy refuses the connection: HTTP status 407/,
@@ -147,7 +148,7 @@ suite('through a proxy', needs('docker-registry', 'openssl'), () => {
     seen.length = 0;
   });
 
-  test('http goes to the proxy with the whole URL', async () => {
+  test('http requests reach the proxy with the whole URL', async () => {
     delete process.env.HTTPS_PROXY;
     process.env.HTTP_PROXY = proxyUrl('p%20user:p%40ss');
     const image = await writeTestImage(join(scratch, 'image'), 'y', [noise('b', 300_000)]);

@@ -1,3 +1,4 @@
+// Names of images in registries.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseImgref, registryHost } from '../../../src/transports/image-reference.js';
@@ -5,7 +6,7 @@ import { parseReference } from '../../../src/transports/registry/reference.js';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 
-test('names are read as containers read them', () => {
+test('names of images are parsed as podman parses them', () => {
   for (const [text, host, repository, rest] of [
     ['quay.io/os/base', 'quay.io', 'os/base', { tag: 'latest' }],
     ['quay.io/os/base:40.1_x-Y', 'quay.io', 'os/base', { tag: '40.1_x-Y' }],
@@ -23,7 +24,7 @@ test('names are read as containers read them', () => {
   }
 });
 
-test('other names are a mistake in the call, told with the part that is wrong', () => {
+test('a malformed name is refused, naming the part that is wrong', () => {
   for (const [text, message] of [
     ['', /path/],
     ['quay.io/', /path/],
@@ -48,7 +49,7 @@ test('other names are a mistake in the call, told with the part that is wrong', 
   }
 });
 
-test('registry: and docker:// are the same', () => {
+test('registry: and docker:// name the same image', () => {
   for (const imgref of ['registry:quay.io/a:b', 'registry://quay.io/a:b', 'docker://quay.io/a:b']) {
     assert.equal(registryHost(imgref), 'quay.io', imgref);
   }

@@ -1,15 +1,13 @@
+// The transports registry: and docker:// with a real registry, skopeo and podman.
 import assert from 'node:assert/strict';
 import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import type { OstrataError } from '../../../src/errors.js';
@@ -31,6 +29,7 @@ import {
   writeTestImage,
 } from '../../support/random-images.js';
 import { run } from '../../support/run.js';
+import { scratchDirectory } from '../../support/scratch.js';
 import { startTokenServer, type TokenServer } from '../../support/token-server.js';
 import { needs } from '../../support/tools.js';
 
@@ -59,7 +58,7 @@ function assertSameImage(directory: string, image: TestImage): void {
   }
 }
 
-suite('a registry over http', needs('docker-registry'), () => {
+suite('registry over http', needs('docker-registry'), () => {
   let scratch: string;
   let registry: Registry;
   let old: TestImage;
@@ -68,7 +67,7 @@ suite('a registry over http', needs('docker-registry'), () => {
   const ref = (rest: string) => `docker://${registry.host}/${rest}`;
 
   before(async () => {
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     registry = await startRegistry(join(scratch, 'registry'));
     const shared = [noise('a', 3 * MIB), noise('b', 100_000), Buffer.alloc(0), noise('c', 1)];
     old = await writeTestImage(join(scratch, 'images'), 'old', [
@@ -84,10 +83,9 @@ suite('a registry over http', needs('docker-registry'), () => {
   });
   after(async () => {
     await registry.stop();
-    rmSync(scratch, { recursive: true, force: true });
   });
 
-  test('push, push again, push the next build, pull', async () => {
+  test('a push sends only new blobs, and a pull returns the same bytes', async () => {
     const first = await copy(old.imgref, ref('os/base:old'), options);
     assert.deepEqual([first.blobBytesSent, first.blobBytesReceived], [old.size, 0]);
     assert.equal((await copy(old.imgref, ref('os/base:old'), options)).blobBytesSent, 0);
@@ -110,7 +108,7 @@ suite('a registry over http', needs('docker-registry'), () => {
     }
   });
 
-  test('an image of the same registry is taken over without a byte', async () => {
+  test('layers of an image in the same registry are mounted, not sent', async () => {
     await copy(old.imgref, ref('os/source:old'), options);
     const traffic = await copy(ref('os/source:old'), ref('os/mounted:old'), options);
     // The config is read to look at it, and written as it may be another.
@@ -142,7 +140,7 @@ suite('a registry over http', needs('docker-registry'), () => {
     }
   });
 
-  test('nothing shows of what is discarded', async () => {
+  test('a discarded image is not visible', async () => {
     const writer = await createImage(ref('os/discarded:x'), options);
     const file = join(writer.stagingDirectory, 'layer');
     writeFileSync(file, gzipped(noise('a', 3 * MIB)));
@@ -156,7 +154,7 @@ suite('a registry over http', needs('docker-registry'), () => {
     await assert.rejects(openImage(ref('os/discarded:x'), options), { code: 'NOT_FOUND' });
   });
 
-  test('Ctrl-C ends a push, and nothing shows', async () => {
+  test('Ctrl-C ends a push, and the image is not visible', async () => {
     const interrupt = new AbortController();
     const writer = await createImage(ref('os/interrupted:x'), {
       ...options,
@@ -173,7 +171,7 @@ suite('a registry over http', needs('docker-registry'), () => {
     await assert.rejects(openImage(ref('os/interrupted:x'), options), { code: 'NOT_FOUND' });
   });
 
-  test('what is not there is named, in the words of the registry', async () => {
+  test('the error for a missing image names it and shows the message of the registry', async () => {
     for (const name of ['os/nowhere:x', `os/nowhere@${old.manifestDigest}`]) {
       await assert.rejects(openImage(ref(name), options), (error: OstrataError) => {
         assert.equal(error.code, 'NOT_FOUND');
@@ -186,7 +184,7 @@ suite('a registry over http', needs('docker-registry'), () => {
     });
   });
 
-  test('plain http is used only where verification is off', async () => {
+  test('plain http is used only if TLS verification is off', async () => {
     await assert.rejects(
       openImage(ref('os/base:old'), { retries: 0 }),
       (error: OstrataError) => error.code === 'IO',
@@ -194,7 +192,7 @@ suite('a registry over http', needs('docker-registry'), () => {
   });
 
   suite('skopeo and podman', needs('skopeo'), () => {
-    test('skopeo reads what we push, we read what skopeo pushes', async () => {
+    test('skopeo pulls what we push, and we pull what skopeo pushes', async () => {
       await copy(next.imgref, ref('os/ours:new'), options);
       const theirs = join(scratch, 'skopeo');
       run('skopeo', [
@@ -211,7 +209,7 @@ suite('a registry over http', needs('docker-registry'), () => {
       assertSameImage(ours, next);
     });
 
-    test('docker v2s2 is read', async () => {
+    test('an image in the format of Docker (v2s2) is read', async () => {
       run('skopeo', [
         'copy',
         '-q',
@@ -261,7 +259,7 @@ suite('a registry over http', needs('docker-registry'), () => {
 });
 
 suite(
-  'a registry over https that wants to know who asks',
+  'registry over https with a password',
   needs('docker-registry', 'openssl', 'htpasswd'),
   () => {
     let scratch: string;
@@ -271,7 +269,7 @@ suite(
     let image: TestImage;
 
     before(async () => {
-      scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+      scratch = scratchDirectory();
       certificates = makeCertificates(join(scratch, 'keys'));
       certDirectory = join(scratch, 'certs');
       mkdirSync(certDirectory);
@@ -286,11 +284,10 @@ suite(
     });
     after(async () => {
       await registry.stop();
-      rmSync(scratch, { recursive: true, force: true });
     });
     const imgref = (path = 'os/base:x') => `docker://${registry.host}/${path}`;
 
-    test('push and pull with a private CA and a password', async () => {
+    test('push and pull work with a private CA and a password', async () => {
       const options = { certDirectory, credentials: { username: user, password } };
       assert.equal((await copy(image.imgref, imgref(), options)).blobBytesSent, image.size);
       const pulled = join(scratch, 'pulled');
@@ -298,7 +295,7 @@ suite(
       assertSameImage(pulled, image);
     });
 
-    test('an authfile that skopeo wrote, and one with an entry for the repository', async () => {
+    test('an authfile of skopeo is read, and an entry for the repository has precedence', async () => {
       const authfile = join(scratch, 'auth.json');
       const login = [
         'login',
@@ -327,7 +324,7 @@ suite(
       });
     });
 
-    test('without the CA, or credentials, or with wrong ones: one clear error, no secret in it', async () => {
+    test('a missing CA and missing or wrong credentials are errors without secrets', async () => {
       const authfile = join(scratch, 'none.json');
       writeFileSync(authfile, '{}');
       for (const [options, message] of [
@@ -348,11 +345,11 @@ suite(
       }
     });
 
-    test('--tls-verify=false takes any certificate and stays with https', async () => {
+    test('--tls-verify=false accepts any certificate and keeps to https', async () => {
       await openImage(imgref(), { tlsVerify: false, credentials: { username: user, password } });
     });
 
-    test('a client certificate', async () => {
+    test('a client certificate is used, and one without its key is refused', async () => {
       const mutual = await startRegistry(join(scratch, 'mutual'), {
         tls: { ...certificates, clientCa: certificates.ca },
       });
@@ -376,7 +373,7 @@ suite(
   },
 );
 
-suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () => {
+suite('registry with a token server', needs('docker-registry', 'openssl'), () => {
   let scratch: string;
   let tokens: TokenServer;
   let registry: Registry;
@@ -384,7 +381,7 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
   const identityToken = 'identity-of-alice';
 
   before(async () => {
-    scratch = mkdtempSync(join(tmpdir(), 'ostrata-test-'));
+    scratch = scratchDirectory();
     const { ca, certificate, key } = makeCertificates(join(scratch, 'keys'));
     tokens = await startTokenServer({ key, certificate, user, password, identityToken });
     registry = await startRegistry(join(scratch, 'registry'), {
@@ -398,11 +395,10 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
   after(async () => {
     await registry.stop();
     await tokens.stop();
-    rmSync(scratch, { recursive: true, force: true });
   });
   const imgref = (path: string) => `docker://${registry.host}/${path}`;
 
-  test('push, pull and take over, with one token for each set of rights', async () => {
+  test('push, pull and mount need one token for each set of rights', async () => {
     const options = { tlsVerify: false, credentials: { username: user, password } };
     await copy(image.imgref, imgref('os/one:x'), options);
     assert.deepEqual(tokens.requests.splice(0), [`${user} repository:os/one:pull,push`]);
@@ -415,7 +411,7 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
     ]);
   });
 
-  test('anyone may pull; push is refused in the words of the registry', async () => {
+  test('an anonymous pull works, and an anonymous push shows the message of the registry', async () => {
     const authfile = join(scratch, 'none.json');
     writeFileSync(authfile, '{}');
     const options = { tlsVerify: false, authfile };
@@ -423,7 +419,7 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
     await assert.rejects(createImage(imgref('os/one:y'), options), /401.*UNAUTHORIZED/);
   });
 
-  test('an identity token', async () => {
+  test('an identity token is used instead of a password', async () => {
     const authfile = join(scratch, 'identity.json');
     writeFileSync(
       authfile,
@@ -434,7 +430,7 @@ suite('a registry that wants tokens', needs('docker-registry', 'openssl'), () =>
     assert.deepEqual(tokens.requests, [`${user} repository:os/identity:pull,push`]);
   });
 
-  test('a refused password is told with the words of the token server', async () => {
+  test('the error for a wrong password shows the message of the token server', async () => {
     const options = {
       tlsVerify: false,
       credentials: { username: user, password: 'wrong-password' },

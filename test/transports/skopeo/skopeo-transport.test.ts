@@ -1,3 +1,4 @@
+// The transports that run skopeo.
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +38,7 @@ async function withTmpdir(body: (scratch: string) => Promise<void>): Promise<voi
   }
 }
 
-suite('places that skopeo reaches', needs('skopeo'), () => {
+suite('transports that skopeo implements', needs('skopeo'), () => {
   for (const [name, target] of [
     ['dir', (scratch: string) => `dir:${join(scratch, 'dir')}`],
     [
@@ -45,7 +46,7 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
       (scratch: string) => `docker-archive:${join(scratch, 'image.tar')}:os/base:x`,
     ],
   ] as const) {
-    test(`${name}: what is written is read, with the same layers`, () =>
+    test(`${name}: an image that was written is read back with the same layers`, () =>
       withTmpdir(async (scratch) => {
         const image = await make(scratch);
         await copyImage(await openImage(image.imgref), await createImage(target(scratch)));
@@ -62,7 +63,7 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
   }
 
   test(
-    'containers-storage: podman has what is written, and it is read',
+    'containers-storage: podman lists an image that was written, and it is read back',
     needs('podman', 'root', 'tar'),
     () =>
       withTmpdir(async (scratch) => {
@@ -91,7 +92,7 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
       }),
   );
 
-  test('what cannot be read or written is told in the words of skopeo, and leaves nothing', () =>
+  test('a failure shows the message of skopeo and leaves no files behind', () =>
     withTmpdir(async (scratch) => {
       const image = await make(scratch);
       await assert.rejects(openImage(`dir:${join(scratch, 'none')}`), (error: OstrataError) => {
@@ -114,7 +115,7 @@ suite('places that skopeo reaches', needs('skopeo'), () => {
     }));
 });
 
-test('skopeo gets no credentials; where it is missing, that is told', async () => {
+test('skopeo sees no credentials, and a missing skopeo is a named error', async () => {
   await withTmpdir(async (scratch) => {
     const [path, proxy] = [process.env.PATH, process.env.HTTPS_PROXY];
     const log = join(scratch, 'log');
