@@ -1,7 +1,8 @@
 /**
- * GPG signatures (RFC 4880) over the bytes of the commit object, verified by the installed `gpg`: libostree verifies with
- * it too (through gpgme), so that both come to one verdict on expired, revoked and weak keys. All keys of the remote's
- * keyring are trusted, no others: gpg runs in a home of its own.
+ * GPG signatures (RFC 4880) over the bytes of a commit object, verified by the installed `gpg`.
+ * libostree verifies with it too (through gpgme), so that both agree on expired, revoked and weak
+ * keys. Only the keys of the remote are trusted: gpg runs with a home directory that holds no
+ * others.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -12,44 +13,54 @@ import { withTemporaryDirectory } from '../../system/temporary-directory.js';
 import type { OstreeRepo } from '../repo.js';
 import { REMOTES_DIRECTORY, type Remote } from './remote.js';
 
-/** Keys for all remotes that have no keyring of their own. */
+/** Keys for all remotes that configure none. */
 const GLOBAL_KEYS = process.env.OSTREE_GPG_HOME ?? '/usr/share/ostree/trusted.gpg.d';
 
-/** A line that names the signer; throws `CORRUPT` with gpg's reasons where no signature is good. */
+/**
+ * Returns a line that names the signer. `CORRUPT` with the reasons of gpg if no signature is good,
+ * `NOT_FOUND` if the remote has no keys.
+ */
 export async function verifyGpg(
   repo: OstreeRepo,
   remote: Remote,
   data: Uint8Array,
   signatures: readonly Uint8Array[],
 ): Promise<string> {
+  const keyFiles = keyFilesOf(repo, remote);
+  if (keyFiles.length === 0) {
+    throw new OstrataError('NOT_FOUND', `remote ${remote.name} has no GPG keys`);
+  }
+
   return withTemporaryDirectory('ostrata-gpg-', async (home) => {
-    const keyFiles = keyFilesOf(repo, remote);
-    if (keyFiles.length === 0) {
-      throw new OstrataError('NOT_FOUND', `remote ${remote.name} has no GPG keys`);
-    }
     const imported = await gpg(home, ['--import', ...keyFiles]);
     if (!/^\[GNUPG:\] IMPORT_OK /m.test(imported)) {
       throw new OstrataError('CORRUPT', `no GPG key in ${keyFiles.join(', ')}`);
     }
-    await writeFile(join(home, 'data'), data);
-    await writeFile(join(home, 'signatures'), Buffer.concat(signatures));
-    return verdict(await gpg(home, ['--verify', join(home, 'signatures'), join(home, 'data')]));
+
+    const dataFile = join(home, 'data');
+    const signatureFile = join(home, 'signatures');
+    await writeFile(dataFile, data);
+    await writeFile(signatureFile, Buffer.concat(signatures));
+    return goodSignature(await gpg(home, ['--verify', signatureFile, dataFile]));
   });
 }
 
-/** The remote's keyring beside the repository's config or in remotes.d, and what `gpgkeypath` names; else the global keys. */
+/**
+ * Returns the keyring of the remote and what `gpgkeypath` names; the global keys if it has neither.
+ */
 function keyFilesOf(repo: OstreeRepo, { name, gpgKeyPaths }: Remote): string[] {
-  const keyring = [repo.path, REMOTES_DIRECTORY]
+  const keyrings = [repo.path, REMOTES_DIRECTORY]
     .map((directory) => join(directory, `${name}.trustedkeys.gpg`))
-    .find((path) => existsSync(path));
+    .filter((path) => existsSync(path));
   const configured = gpgKeyPaths.flatMap((path) =>
-    statSync(path).isDirectory() ? filesOf(path) : [path],
+    statSync(path).isDirectory() ? keyFilesIn(path) : [path],
   );
-  const own = [...(keyring === undefined ? [] : [keyring]), ...configured];
-  return own.length > 0 ? own : filesOf(GLOBAL_KEYS);
+  // The keyring beside the repository's config precedes the one in remotes.d.
+  const ofRemote = [...keyrings.slice(0, 1), ...configured];
+  return ofRemote.length > 0 ? ofRemote : keyFilesIn(GLOBAL_KEYS);
 }
 
-function filesOf(directory: string): string[] {
+function keyFilesIn(directory: string): string[] {
   if (!existsSync(directory)) {
     return [];
   }
@@ -58,50 +69,51 @@ function filesOf(directory: string): string[] {
 }
 
 /**
- * Status lines, https://github.com/gpg/gnupg/blob/master/doc/DETAILS: each signature begins with NEWSIG and is good where
- * GOODSIG and VALIDSIG follow; expired and revoked keys have EXPKEYSIG and REVKEYSIG instead of GOODSIG.
+ * Returns a line that names the signer of the first good signature. Throws `CORRUPT` with the
+ * reasons that gpg gives if there is none.
+ *
+ * Status lines, https://github.com/gpg/gnupg/blob/master/doc/DETAILS: each signature begins with
+ * NEWSIG and is good if GOODSIG and VALIDSIG follow. Expired and revoked keys have EXPKEYSIG and
+ * REVKEYSIG instead of GOODSIG.
  */
-function verdict(status: string): string {
-  const parts = status.split(/^\[GNUPG:\] NEWSIG.*$/m).slice(1);
+function goodSignature(status: string): string {
   const reasons: string[] = [];
-  for (const part of parts) {
-    const [, id, user] = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m.exec(part) ?? [];
-    if (id !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(part)) {
-      return `GPG: good signature by ${user} (key ${id})`;
+  for (const lines of status.split(/^\[GNUPG:\] NEWSIG.*$/m).slice(1)) {
+    const [, goodKey, user] = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m.exec(lines) ?? [];
+    if (goodKey !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(lines)) {
+      return `GPG: good signature by ${user} (key ${goodKey})`;
     }
-    const [, reason, key = ''] =
-      /^\[GNUPG:\] (BADSIG|ERRSIG|EXPSIG|EXPKEYSIG|REVKEYSIG) (\S+)/m.exec(part) ?? [];
-    reasons.push(reason === undefined ? 'no verdict' : `${REASONS[reason]} (key ${key})`);
+    reasons.push(reasonOf(lines));
   }
-  throw new OstrataError(
-    'CORRUPT',
-    `no good GPG signature: ${reasons.join('; ') || 'gpg found none'}`,
-  );
+  const shown = reasons.join('; ') || 'gpg found none';
+  throw new OstrataError('CORRUPT', `no good GPG signature: ${shown}`);
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  BADSIG: 'the signature does not fit the commit',
-  ERRSIG: 'the key is not one of the remote',
-  EXPSIG: 'the signature has expired',
-  EXPKEYSIG: 'the key has expired',
-  REVKEYSIG: 'the key is revoked',
-};
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['BADSIG', 'the signature does not fit the commit'],
+  ['ERRSIG', 'the key is not one of the remote'],
+  ['EXPSIG', 'the signature has expired'],
+  ['EXPKEYSIG', 'the key has expired'],
+  ['REVKEYSIG', 'the key is revoked'],
+]);
 
-/** Standard output: the status lines. gpg's exit code says less than they do. */
+function reasonOf(lines: string): string {
+  for (const [, keyword = '', key] of lines.matchAll(/^\[GNUPG:\] ([A-Z]+) (\S+)/gm)) {
+    const reason = REASONS.get(keyword);
+    if (reason !== undefined) {
+      return `${reason} (key ${key})`;
+    }
+  }
+  return 'no verdict';
+}
+
+/** Runs gpg and returns its status lines. Its exit code says less than they do. */
 async function gpg(home: string, args: readonly string[]): Promise<string> {
-  const options = [
-    '--homedir',
-    home,
-    '--no-options',
-    '--batch',
-    '--no-tty',
-    '--status-fd',
-    '1',
-    '--trust-model',
-    'always',
-  ];
-  const env = { ...process.env, LC_ALL: 'C' };
-  return (
-    await runProgram('gpg', [...options, ...args], { purpose: 'verifying a GPG signature', env })
-  ).stdout;
+  const options = ['--homedir', home, '--no-options', '--batch', '--no-tty'];
+  options.push('--status-fd', '1', '--trust-model', 'always');
+  const { stdout } = await runProgram('gpg', [...options, ...args], {
+    purpose: 'verifying a GPG signature',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  return stdout;
 }

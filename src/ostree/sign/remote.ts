@@ -1,6 +1,6 @@
 /**
- * Remotes: `[remote "NAME"]` in the repository's config or in a file of `/etc/ostree/remotes.d`, ostree.repo-config(5).
- * Here they only say which keys sign their commits.
+ * Remotes: `[remote "NAME"]` in the config of a repository or in a file of `/etc/ostree/remotes.d`,
+ * ostree.repo-config(5). Only the settings that say which keys sign commits are read.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,23 +8,30 @@ import { inContext, OstrataError } from '../../errors.js';
 import { parseKeyFile } from '../keyfile.js';
 import type { OstreeRepo } from '../repo.js';
 
+/** Configuration of remotes for all repositories of a system. */
 export const REMOTES_DIRECTORY = '/etc/ostree/remotes.d';
 
 export interface Remote {
   readonly name: string;
-  /** `gpg-verify`, true unless it is said to be false. */
+  /** `gpg-verify`; true by default. */
   readonly gpgVerify: boolean;
-  /** Key files, and directories of them. */
+  /** `gpgkeypath`: key files, and directories of key files. */
   readonly gpgKeyPaths: readonly string[];
-  /** `sign-verify`: whether signatures other than GPG's are wanted; of the named kinds, or of those with keys. */
+  /**
+   * `sign-verify`: whether signatures other than GPG are required, of any kind or of the named
+   * kinds.
+   */
   readonly signVerify: boolean | readonly string[];
-  /** `verification-ed25519-key`: base64. */
+  /** `verification-ed25519-key`, in base64. */
   readonly ed25519Key: string | undefined;
-  /** `verification-ed25519-file`: path of a file with a key a line. */
+  /** `verification-ed25519-file`: path of a file with one key per line. */
   readonly ed25519File: string | undefined;
 }
 
-/** `NOT_FOUND` where no configuration names the remote. */
+/**
+ * Loads the configuration of a remote from the repository, its parents or `directory`. `NOT_FOUND`
+ * if nothing configures it.
+ */
 export function loadRemote(repo: OstreeRepo, name: string, directory = REMOTES_DIRECTORY): Remote {
   const files = [join(repo.path, 'config'), ...confFiles(directory)];
   for (const file of files) {
@@ -53,17 +60,20 @@ function confFiles(directory: string): string[] {
 }
 
 function parseRemote(name: string, group: ReadonlyMap<string, string>): Remote {
-  const list = (key: string) =>
-    (group.get(key) ?? '').split(/[;,]/).flatMap((each) => each.trim() || []);
-  const signVerify = group.get('sign-verify') ?? '';
+  const signVerify = group.get('sign-verify') ?? 'false';
   return {
     name,
     gpgVerify: parseBoolean('gpg-verify', group.get('gpg-verify') ?? 'true'),
-    gpgKeyPaths: list('gpgkeypath'),
-    signVerify: signVerify === '' ? false : (booleanOf(signVerify) ?? list('sign-verify')),
+    gpgKeyPaths: parseList(group.get('gpgkeypath') ?? ''),
+    signVerify: booleanOf(signVerify) ?? parseList(signVerify),
     ed25519Key: group.get('verification-ed25519-key'),
     ed25519File: group.get('verification-ed25519-file'),
   };
+}
+
+function parseList(text: string): string[] {
+  const items = text.split(/[;,]/).map((item) => item.trim());
+  return items.filter((item) => item !== '');
 }
 
 function parseBoolean(key: string, text: string): boolean {
@@ -74,7 +84,7 @@ function parseBoolean(key: string, text: string): boolean {
   return value;
 }
 
-/** As GKeyFile reads it. */
+/** Returns the boolean that GKeyFile reads from `text`, or undefined if it is none. */
 function booleanOf(text: string): boolean | undefined {
   if (text === 'true' || text === '1') {
     return true;

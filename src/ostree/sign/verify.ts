@@ -1,7 +1,8 @@
 /**
- * Signatures of a commit, kept in its detached metadata, by the keys of a remote: the rules of libostree
- * (ostree_repo_signature_verify_commit_data). GPG signatures are wanted unless the remote says `gpg-verify=false`, others
- * where it says `sign-verify`; of each kind that is wanted one good signature must be there.
+ * Verifies the signatures of a commit, which its detached metadata holds, with the keys of a
+ * remote. The rules are those of libostree (ostree_repo_signature_verify_commit_data): GPG
+ * signatures are required unless the remote has `gpg-verify=false`, others if it has `sign-verify`.
+ * One good signature of each required kind is enough.
  */
 import { inContext, inContextAsync, OstrataError } from '../../errors.js';
 import { decodeMetadata, type Metadata, metadataValue } from '../objects/commit.js';
@@ -13,18 +14,24 @@ import { loadRemote, type Remote } from './remote.js';
 const GPG_SIGNATURES = 'ostree.gpgsigs';
 const ED25519_SIGNATURES = 'ostree.sign.ed25519';
 const SIGNATURES_TYPE = 'aay';
-/** Each is one verification; real commits have one or two. */
+/**
+ * Limit for the number of signatures, each of which costs a verification; real commits have one or
+ * two.
+ */
 const MAX_SIGNATURES = 64;
 
 /** A commit object and its detached metadata, as they are stored. */
 export interface SignedCommit {
   readonly checksum: string;
   readonly bytes: Uint8Array;
-  /** Undefined where it has none. */
+  /** Undefined if the commit has none. */
   readonly detached: Uint8Array | undefined;
 }
 
-/** Who signed it, one line a kind of signature. Throws `CORRUPT` unless the keys of `remoteName` say that the commit is good. */
+/**
+ * Returns one line per kind of signature that names the signer. `CORRUPT` unless every required
+ * kind has a good signature, `USAGE` if the remote requires none.
+ */
 export async function verifySignatures(
   repo: OstreeRepo,
   remoteName: string,
@@ -46,16 +53,22 @@ export async function verifySignatures(
     const metadata = decodeMetadata(commit.detached);
     const good: string[] = [];
     if (remote.gpgVerify) {
-      good.push(await verifyGpg(repo, remote, commit.bytes, signatures(metadata, GPG_SIGNATURES)));
+      const found = signatures(metadata, GPG_SIGNATURES);
+      good.push(await verifyGpg(repo, remote, commit.bytes, found));
     }
     if (kinds.length > 0) {
       const keys = inContext('ed25519 keys', () => ed25519Keys(remote));
-      good.push(verifyEd25519(keys, commit.bytes, signatures(metadata, ED25519_SIGNATURES)));
+      const found = signatures(metadata, ED25519_SIGNATURES);
+      good.push(verifyEd25519(keys, commit.bytes, found));
     }
     return good;
   });
 }
 
+/**
+ * Returns the kinds of signatures other than GPG that the remote requires. `UNSUPPORTED` if
+ * unknown.
+ */
 function otherKinds({ signVerify, name }: Remote): readonly string[] {
   if (typeof signVerify === 'boolean') {
     return signVerify ? ['ed25519'] : [];
@@ -64,15 +77,18 @@ function otherKinds({ signVerify, name }: Remote): readonly string[] {
     if (kind !== 'ed25519') {
       throw new OstrataError(
         'UNSUPPORTED',
-        `remote ${name} wants signatures of kind ${kind}, known is ed25519`,
+        `remote ${name} wants signatures of kind ${kind}; only ed25519 is supported`,
       );
     }
   }
   return signVerify;
 }
 
+/**
+ * Returns the signatures of one kind. `CORRUPT` if there are none, `LIMIT` if there are too many.
+ */
 function signatures(metadata: Metadata, key: string): readonly Uint8Array[] {
-  const found = (metadataValue(metadata, key, SIGNATURES_TYPE) ?? []) as readonly Uint8Array[];
+  const found = metadataValue<readonly Uint8Array[]>(metadata, key, SIGNATURES_TYPE) ?? [];
   if (found.length === 0) {
     throw new OstrataError('CORRUPT', `its detached metadata has no signatures ${key}`);
   }
