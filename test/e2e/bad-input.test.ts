@@ -1,3 +1,4 @@
+/** Bad input ends in one clear error on standard error, and nothing is left at the destination. */
 import assert from 'node:assert/strict';
 import {
   cpSync,
@@ -16,7 +17,9 @@ import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { commitTree, DB_PATH, initRepo, type World, world, worldNeeds } from '../support/world.js';
 
-/** The call must fail with one line on stderr that matches, and nothing on stdout. */
+/**
+ * Asserts that a call fails with one line on stderr, which matches, and prints nothing on stdout.
+ */
 function fails(args: readonly string[], message: RegExp, status = 1): void {
   const result = tryOstrata(args);
   const lines = result.stderr.split('\n').filter((line) => line.trim() !== '');
@@ -32,7 +35,7 @@ function flipBit(file: string, offset: number): void {
   writeFileSync(file, data);
 }
 
-suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), () => {
+suite('bad input ends in one clear error and leaves nothing', needs(...worldNeeds), () => {
   let given: World;
   let scratch: string;
   let archive: string;
@@ -44,7 +47,9 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     run('ostree', [`--repo=${archive}`, 'pull-local', given.repo, 'os/old']);
   });
 
-  /** Both kinds of destination stay absent. */
+  /**
+   * Asserts that encapsulating fails with `message` and leaves neither kind of destination behind.
+   */
   function encapsulateFails(
     repo: string,
     ref: string,
@@ -61,7 +66,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     }
   }
 
-  /** A copy of the archive repository that a test may damage; returns it and the path of some large content object. */
+  /** Copies the archive repository; returns the copy and one of its content objects to damage. */
   function damaged(name: string): { repo: string; object: string; checksum: string } {
     const repo = join(scratch, name);
     cpSync(archive, repo, { recursive: true });
@@ -81,22 +86,22 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     };
   }
 
-  test('no such repository', () => {
+  test('a repository that does not exist', () => {
     encapsulateFails('/nowhere/repo', 'os/old', /\/nowhere\/repo/);
   });
 
-  test('a directory that is no repository', () => {
+  test('a directory that is not a repository', () => {
     mkdirSync(join(scratch, 'empty'));
     encapsulateFails(join(scratch, 'empty'), 'os/old', /empty/);
   });
 
-  test('no such ref, and no such commit', () => {
+  test('a ref or commit that does not exist', () => {
     encapsulateFails(given.repo, 'os/nosuch', /os\/nosuch/);
     encapsulateFails(given.repo, 'f'.repeat(64), /f{64}/);
     encapsulateFails(given.repo, `${given.oldCommit}0`, new RegExp(given.oldCommit));
   });
 
-  test('an abbreviated commit id that fits several', () => {
+  test('an abbreviated commit id that matches several commits', () => {
     const repo = initRepo(join(scratch, 'many'), 'archive');
     const tree = join(scratch, 'tiny');
     mkdirSync(tree);
@@ -120,13 +125,13 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     encapsulateFails(repo, shared, /begin with|ambiguous/);
   });
 
-  test('a content object is missing', () => {
+  test('a missing content object', () => {
     const { repo, object, checksum } = damaged('missing-file');
     rmSync(object);
     encapsulateFails(repo, 'os/old', new RegExp(checksum));
   });
 
-  test('a metadata object is missing', () => {
+  test('a missing metadata object', () => {
     const { repo } = damaged('missing-tree');
     const tree = run('find', [join(repo, 'objects'), '-name', '*.dirtree']).split('\n')[0] ?? '';
     rmSync(tree);
@@ -134,7 +139,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     encapsulateFails(repo, 'os/old', new RegExp(checksum));
   });
 
-  test('the bytes of a content object do not match its checksum', () => {
+  test('a content object that does not match its checksum', () => {
     const { repo, object, checksum } = damaged('wrong-file');
     const listing = run('ostree', [
       `--repo=${repo}`,
@@ -148,7 +153,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     encapsulateFails(repo, 'os/old', new RegExp(checksum));
   });
 
-  test('a file of a bare repository was changed in place', () => {
+  test('a file of a bare repository that was changed in place', () => {
     const repo = join(scratch, 'bare');
     run('cp', ['-a', given.repo, repo]);
     const listing = run('ostree', [
@@ -164,7 +169,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     encapsulateFails(repo, 'os/old', new RegExp(checksum));
   });
 
-  test('the commit object is damaged', () => {
+  test('a damaged commit object', () => {
     const { repo } = damaged('wrong-commit');
     const commit = join(
       repo,
@@ -201,7 +206,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     });
   }
 
-  test('no rpm database at all is only a warning', () => {
+  test('a tree without an rpm database is encapsulated with a warning', () => {
     const tree = join(scratch, 'tree-without');
     run('cp', ['-a', given.oldTree, tree]);
     rmSync(join(tree, DB_PATH), { recursive: true });
@@ -272,7 +277,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     }
   });
 
-  test('a layout that was there before stays as it was', () => {
+  test('an existing OCI image layout stays as it was', () => {
     const directory = join(scratch, 'existing');
     encapsulate(given.repo, 'os/old', directory);
     const list = () =>
@@ -284,7 +289,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     assert.deepEqual(list(), before);
   });
 
-  test('a directory that is no image layout is not written into', () => {
+  test('a directory that is not an OCI image layout is not written into', () => {
     const directory = join(scratch, 'not-a-layout');
     mkdirSync(directory);
     writeFileSync(join(directory, 'precious'), 'data');
@@ -295,7 +300,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     assert.deepEqual(readdirSync(directory), ['precious']);
   });
 
-  test('usage: exit code 2', () => {
+  test('invalid options end with exit code 2', () => {
     for (const value of ['1', '0', '-1', 'many', '2.5']) {
       encapsulateFails(given.repo, 'os/old', /max-layers/, [`--max-layers=${value}`], 2);
     }
@@ -308,7 +313,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     fails(['container-encapsulate', `--repo=${given.repo}`, 'os/old', 'nosuch:x'], /nosuch/, 2);
   });
 
-  test('plugins that do not fit', () => {
+  test('plugins that cannot be used', () => {
     const plugin = (name: string, source: string) => {
       const file = join(scratch, `${name}.mjs`);
       writeFileSync(file, source);
@@ -325,7 +330,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     encapsulateFails(given.repo, 'os/old', /absent/, [`--plugin=${join(scratch, 'absent.mjs')}`]);
   });
 
-  test('a previous build that is not there, or is no image', () => {
+  test('a previous build that does not exist or is not an image', () => {
     encapsulateFails(given.repo, 'os/old', /nosuch-image/, [
       '--previous-build=oci:/nosuch-image:x',
     ]);
@@ -334,7 +339,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     encapsulateFails(given.repo, 'os/old', /manifest\.json/, [`--previous-build-manifest=${file}`]);
   });
 
-  test('reading a layout of several images without a tag', () => {
+  test('a layout of several images without a tag', () => {
     const directory = join(scratch, 'several');
     encapsulate(given.repo, 'os/old', directory, [], { tag: 'one' });
     assert.equal(tryOstrata(['inspect', `oci:${directory}`]).status, 0, 'one image needs no tag');
@@ -345,7 +350,7 @@ suite('bad input is one clear error and leaves nothing', needs(...worldNeeds), (
     }
   });
 
-  test('verify finds what is wrong with an image', () => {
+  test('verify names the blob that is damaged', () => {
     const damage = (
       name: string,
       change: (directory: string, digest: string) => void,

@@ -1,4 +1,4 @@
-/** The client's commands, checked with the real ostree: what was encapsulated comes back unchanged. */
+/** The client's commands, checked with the real ostree: commits come back unchanged. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
@@ -114,7 +114,7 @@ suite('the client', needs(...worldNeeds), () => {
       fsck(repo);
     });
 
-    test('pull writes the manifest digest and the config into the metadata of the merge commit', () => {
+    test('pull writes the manifest digest and the config into the merge commit', () => {
       const show = (key: string) =>
         run('ostree', [`--repo=${repo}`, 'show', `--print-metadata-key=${key}`, mergeCommit]);
       assert.equal(show('ostree.manifest-digest').trim(), `'${old.manifestDigest}'`);

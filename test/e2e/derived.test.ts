@@ -1,4 +1,4 @@
-/** An image that buildah builds on ours: the merge commit is the tree that a container of it sees. */
+/** An image that buildah builds on ours is pulled as the tree that its containers see. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,10 +12,13 @@ import { needs } from '../support/tools.js';
 import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 import { put } from '../support/world-packages.js';
 
-/** The image has a shell and nothing else: what `RUN` calls comes from this machine, and goes again. */
+/**
+ * The image has only a shell: the programs that `RUN` calls are copied from this machine, then
+ * removed.
+ */
 const PROGRAMS = ['chmod', 'chown', 'ln', 'mkdir', 'rm', 'setcap'];
 
-/** Of `cap_net_raw+ep`, as the kernel stores it. */
+/** The xattr of `cap_net_raw+ep`, as the kernel stores it. */
 const NET_RAW = 'security.capability=0x0100000200200000000000000000000000000000';
 
 const containerfile = `
@@ -52,23 +55,23 @@ function installTools(directory: string): void {
   }
 }
 
-/** A container's tree in ostree's form: what it cannot hold there, or what builders make of it, is left out. */
+/** Converts a container's tree to the form of a commit, without what a commit does not hold. */
 function expectedTree(container: Scan): Scan {
-  // Empty files that buildah mounts over, places that the layout of the image needs, and what is said to be dropped.
+  // Files that buildah mounts over, directories that the image needs, and what the pull leaves out.
   const left = /^(etc\/(hostname|resolv\.conf)|sysroot\/ostree|var\/tmp|opt(\/.*)?)$/;
   const expected: Scan = new Map();
   for (const [path, entry] of container) {
     if (left.test(path)) {
       continue;
     }
-    // Go decodes no `%3D` in the name of an xattr.
+    // Go does not decode `%3D` in the name of an xattr.
     const xattrs = entry.xattrs.map((line) => line.replace('%3D', '='));
     expected.set(path.replace(/^etc(?=\/|$)/, 'usr/etc'), { ...entry, xattrs });
   }
   return expected;
 }
 
-/** Without labels, and without the xattrs of symlinks, which containers do not have. */
+/** Removes labels, and the xattrs of symlinks, which containers do not have. */
 function unlabelled(tree: Scan): Scan {
   const shown = (type: string, xattrs: readonly string[]) =>
     type === 'symlink' ? [] : xattrs.filter((line) => !line.startsWith('security.selinux='));
@@ -85,7 +88,7 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
   before(async () => {
     given = await world();
     scratch = scratchDirectory();
-    // The machine's own storage is left alone, and vfs works on every file system.
+    // The machine's own storage is not used; vfs works on every file system.
     storage = [
       `--root=${join(scratch, 'storage')}`,
       `--runroot=${join(scratch, 'run')}`,
@@ -98,7 +101,7 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
   const buildah = (...args: string[]) =>
     run('buildah', [...storage, ...args], { cwd: scratch }).trim();
 
-  test('is pulled to the tree that a container of it has', () => {
+  test('is pulled as the tree that its containers see', () => {
     encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=6']);
     const context = join(scratch, 'context');
     installTools(join(context, 'tools'));

@@ -1,3 +1,4 @@
+/** Every option of container-encapsulate does what its help says. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +17,7 @@ import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { KERNEL, type World, world, worldNeeds } from '../support/world.js';
 
-/** Of each entry of a layer, as GNU tar lists it: its kind (`-`, `d`, `l`, `h`), size and name. */
+/** Lists the entries of a layer with GNU tar: kind (`-`, `d`, `l`, `h`), size and name. */
 function listLayer(image: Image, index: number): { kind: string; size: number; name: string }[] {
   const layer = image.manifest.layers[index];
   assert.ok(layer);
@@ -93,7 +94,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.match(config.history[0]?.created ?? '', /^2023-11-16T02:00:00(\.0+)?(Z|\+00:00)$/);
   });
 
-  test('every component once, none overwriting another', () => {
+  test('every component is in one layer, and no layer overwrites another', () => {
     const components = plain.result.layers.flatMap((layer) => layer.components);
     assert.equal(new Set(components).size, components.length);
     const names = namesOf(components);
@@ -123,7 +124,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
       );
     }
     assert.ok(components.includes('file:/usr/share/big.bin'), `${components}`);
-    // A file that no package owns must not be where a package changes.
+    // A file that no package owns must not be in the layer of a package that changes.
     const big = plain.result.layers.find((layer) =>
       layer.components.includes('file:/usr/share/big.bin'),
     );
@@ -187,7 +188,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     });
   }
 
-  test('user.component asks for a layer of its own; too many of them share one, with a warning', () => {
+  test('user.component asks for a separate layer; if there are too many, they share one', () => {
     const layerOf = ({ result }: Build, name: string) =>
       result.layers.find((layer) =>
         namesOf(layer.components).some((id) => id.replace('component:', '') === name),
@@ -220,7 +221,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.equal(build('--format-version=2').image.manifestDigest, plain.image.manifestDigest);
   });
 
-  test('--label and -l', () => {
+  test('--label and -l add labels', () => {
     const built = build('--label=quay.expires-after=2w', '-l', 'formula=a=b', '--label', 'empty=');
     for (const [key, value] of Object.entries({
       'quay.expires-after': '2w',
@@ -252,14 +253,14 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.deepEqual(overridden.Env, ['A=1']);
   });
 
-  test('--arch, in the terms of RPM or of Go', () => {
+  test('--arch takes the names of RPM and those of Go', () => {
     assert.equal(build('--arch=aarch64').image.config.architecture, 'arm64');
     assert.equal(build('--arch=arm64').image.config.architecture, 'arm64');
     assert.equal(build('--arch=x86_64').image.config.architecture, 'amd64');
     assert.equal(plain.image.config.os, 'linux');
   });
 
-  test('--copymeta and --copymeta-opt', () => {
+  test('--copymeta and --copymeta-opt copy metadata of the commit to labels', () => {
     const built = build(
       '--copymeta=version',
       '--copymeta-opt=ostree.linux',
@@ -292,7 +293,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     }
   });
 
-  test('--write-contentmeta-json tells what each component is', () => {
+  test('--write-contentmeta-json describes each component', () => {
     const file = join(scratch, 'contentmeta.json');
     const { image } = build(`--write-contentmeta-json=${file}`);
     assert.equal(image.manifestDigest, plain.image.manifestDigest);
@@ -320,7 +321,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.ok(!existsSync(target));
   });
 
-  test('oci-archive: the same image in one file, the same bytes each time', () => {
+  test('oci-archive holds the same image in one file, with the same bytes each time', () => {
     const make = (name: string) => {
       const file = join(scratch, name);
       const out = ostrata([
@@ -370,7 +371,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.ok(result.layers.some(({ components }) => components.includes('mine:b')));
   });
 
-  test('--layout: a strategy by name', () => {
+  test('--layout chooses a strategy by its name', () => {
     assert.equal(
       build('--layout=expected-download').image.manifestDigest,
       plain.image.manifestDigest,
@@ -383,7 +384,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.deepEqual(all(layers), all(plain.result.layers));
   });
 
-  test('--quiet prints the result only; nothing but results is on stdout', () => {
+  test('--quiet prints only the result; messages never go to stdout', () => {
     const target = (name: string) => [
       'container-encapsulate',
       `--repo=${given.repo}`,

@@ -1,4 +1,4 @@
-/** Images of other tools: other encodings, compressions and manifests, and layers built on top of ours. */
+/** Images of other tools: other encodings, compressions and manifests, and derived layers. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { after, before, suite, test } from 'node:test';
 import { unencapsulate as unencapsulateInProcess } from '../../src/client/unencapsulate.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
+import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import type { Traffic } from '../../src/transports/transport.js';
 import { fsck, pull, refs, refused, unencapsulate } from '../support/client.js';
@@ -30,7 +31,7 @@ function linkXattrs(layer: readonly ForgedEntry[]): ForgedEntry[] {
     }
     const content = entry.content as Uint8Array;
     const checksum = sha256(content);
-    const shared = `sysroot/ostree/repo/objects/${checksum.slice(0, 2)}/${checksum.slice(2)}.file-xattrs`;
+    const shared = `sysroot/ostree/repo/objects/${objectPath(checksum, 'file-xattrs')}`;
     const { content: _, ...rest } = entry;
     const link: ForgedEntry = { ...rest, type: 'link', linkname: shared };
     if (written.has(checksum)) {
@@ -53,7 +54,11 @@ const policy: readonly ForgedEntry[] = [
   file('etc/selinux/test/policy/policy.31', 'policy'),
   file(
     'etc/selinux/test/contexts/files/file_contexts',
-    '/.* system_u:object_r:default_t:s0\n/usr/bin/.* system_u:object_r:bin_t:s0\n/usr/etc/.* system_u:object_r:etc_t:s0\n',
+    [
+      '/.* system_u:object_r:default_t:s0\n',
+      '/usr/bin/.* system_u:object_r:bin_t:s0\n',
+      '/usr/etc/.* system_u:object_r:etc_t:s0\n',
+    ].join(''),
   ),
 ];
 

@@ -1,4 +1,4 @@
-/** The tree of an image beside what umoci unpacks: layers that replace, remove and link what lower ones have. */
+/** The tree that we read from an image is the tree that umoci unpacks. */
 import assert from 'node:assert/strict';
 import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
-/** Each makes one layer. */
+/** Each step makes one layer: files are added, replaced, removed and linked. */
 const STEPS: readonly ((root: (path: string) => string) => void)[] = [
   (root) => {
     for (const path of ['usr/bin', 'usr/lib/a/b', 'etc/default', 'var']) {
@@ -43,7 +43,7 @@ const STEPS: readonly ((root: (path: string) => string) => void)[] = [
   },
 ];
 
-test('layers made by umoci', needs('root', 'umoci'), async () => {
+test('layers made by umoci give the tree that umoci unpacks', needs('root', 'umoci'), async () => {
   const scratch = scratchDirectory();
   const umoci = (...args: string[]) => run('umoci', args, { cwd: scratch });
   umoci('init', '--layout', 'image');

@@ -1,4 +1,7 @@
-/** Pulls that do not get to their end: killed, interrupted, out of space. What is there is sound, and the next one goes on. */
+/**
+ * Pulls that are killed, interrupted or out of space leave a sound repository, and the next one
+ * resumes.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +16,7 @@ import { needs } from '../support/tools.js';
 import { initRepo, type World, world, worldNeeds } from '../support/world.js';
 import { torture } from '../torture.js';
 
-suite('an interrupted pull', needs(...worldNeeds), () => {
+suite('a pull that is interrupted', needs(...worldNeeds), () => {
   let given: World;
   let scratch: string;
   let image: Image;
@@ -29,12 +32,12 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
   const staged = (repo: string) =>
     readdirSync(join(repo, 'tmp')).filter((name) => name.startsWith('ostrata-'));
 
-  test('killed at random moments', async () => {
+  test('by SIGKILL at random moments leaves a sound repository', async () => {
     const result = await torture(imgref, { kills: 4, seed: 7, mode: 'archive', report: () => {} });
     assert.equal(result.kills, 4);
   });
 
-  test('by Ctrl-C: nothing staged is left', async () => {
+  test('by Ctrl-C leaves nothing staged', async () => {
     const repo = initRepo(join(scratch, 'interrupted'), 'bare-user');
     const child = spawn(process.execPath, [
       ostrataProgram,
@@ -53,7 +56,7 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     assert.equal(pull(repo, imgref).commit, given.oldCommit);
   });
 
-  test('by whoever reads its events: it fails, unless it was done', async () => {
+  test('by the end of its output pipe fails, unless it was complete', async () => {
     const repo = initRepo(join(scratch, 'unread'), 'archive');
     const child = spawn(process.execPath, [
       ostrataProgram,
@@ -72,9 +75,9 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     assert.equal(pull(repo, imgref).commit, given.oldCommit);
   });
 
-  test('by a write that fails', () => {
+  test('by a failing write is resumed by the next one', () => {
     const repo = initRepo(join(scratch, 'limited'), 'bare-user');
-    // The shell's unit is 512 bytes or 1 KiB: less than the largest file either way.
+    // The unit is 512 bytes or 1 KiB; either way the limit is less than the largest file.
     const limited = tryRun(
       'sh',
       ['-c', 'ulimit -f 600; exec "$@"', 'sh', process.execPath, ostrataProgram].concat([
@@ -96,45 +99,49 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     fsck(repo);
   });
 
-  // At the commit layer, before and after the chunk layers' objects get their names, and midway.
+  // These calls fail at the commit layer, before and after objects get their names, and midway.
   for (const [call, count] of [
     ['syncfs', 1],
     ['syncfs', 3],
     ['syncfs', 4],
     ['rename', 100],
   ] as const) {
-    test(`by a disk that fails: ${call} ${count}`, needs('strace'), () => {
-      const repo = initRepo(join(scratch, `${call}-${count}`), 'archive');
-      const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:error=EIO:when=${count}`];
-      const pullCommand = [
-        process.execPath,
-        ostrataProgram,
-        'container',
-        'image',
-        'pull',
-        '--quiet',
-        repo,
-        imgref,
-      ];
-      const { status, stderr } = tryRun('strace', [
-        '-f',
-        '-qq',
-        '-o',
-        '/dev/null',
-        ...inject,
-        ...pullCommand,
-      ]);
-      assert.equal(status, 1, stderr);
-      assert.match(stderr, /^error: importing oci:.* EIO.*\n$/);
-      assert.deepEqual(staged(repo), []);
-      assert.ok(!refs(repo).some((ref) => ref.startsWith('ostree/container/image/')));
-      fsck(repo);
-      assert.equal(pull(repo, imgref).commit, given.oldCommit);
-      fsck(repo);
-    });
+    test(
+      `by a disk that fails at ${call} ${count} is resumed by the next one`,
+      needs('strace'),
+      () => {
+        const repo = initRepo(join(scratch, `${call}-${count}`), 'archive');
+        const inject = ['-e', `trace=${call}`, '-e', `inject=${call}:error=EIO:when=${count}`];
+        const pullCommand = [
+          process.execPath,
+          ostrataProgram,
+          'container',
+          'image',
+          'pull',
+          '--quiet',
+          repo,
+          imgref,
+        ];
+        const { status, stderr } = tryRun('strace', [
+          '-f',
+          '-qq',
+          '-o',
+          '/dev/null',
+          ...inject,
+          ...pullCommand,
+        ]);
+        assert.equal(status, 1, stderr);
+        assert.match(stderr, /^error: importing oci:.* EIO.*\n$/);
+        assert.deepEqual(staged(repo), []);
+        assert.ok(!refs(repo).some((ref) => ref.startsWith('ostree/container/image/')));
+        fsck(repo);
+        assert.equal(pull(repo, imgref).commit, given.oldCommit);
+        fsck(repo);
+      },
+    );
   }
 
-  test('by a disk that is full', () => {
+  test('by a full disk is resumed by the next one', () => {
     const disk = join(scratch, 'disk');
     mkdirSync(disk);
     run('mount', ['-t', 'tmpfs', '-o', 'size=1g', 'tmpfs', disk]);
@@ -162,7 +169,7 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     }
   });
 
-  test('where the repository wants more space left free than there is', () => {
+  test('by the limit of free space of the repository names that limit', () => {
     const repo = initRepo(join(scratch, 'full'), 'bare-user');
     run('ostree', [`--repo=${repo}`, 'config', 'set', 'core.min-free-space-size', '900TB']);
     const { status, stderr } = tryOstrata(['container', 'image', 'pull', repo, imgref]);
@@ -171,7 +178,7 @@ suite('an interrupted pull', needs(...worldNeeds), () => {
     assert.deepEqual([refs(repo), staged(repo)], [[], []]);
   });
 
-  test('what a dead process left is removed by the next', () => {
+  test('by the death of its process is cleaned up by the next one', () => {
     const repo = initRepo(join(scratch, 'left'), 'archive');
     const left = mkdtempSync(join(repo, 'tmp', 'ostrata-'));
     writeFileSync(join(left, 'object'), 'x');

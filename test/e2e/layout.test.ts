@@ -1,4 +1,7 @@
-/** `ostrata layout` on a series of real rpmdbs, and what it predicts beside images that were built. */
+/**
+ * `ostrata layout` on a series of real rpmdbs; its predictions, compared with images that are
+ * built.
+ */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -24,19 +27,20 @@ suite('ostrata layout', () => {
       number
     >[];
 
-  test('simulates a folder of rpmdbs', () => {
+  test('simulate reads a folder of rpmdbs', () => {
     const [few, enough, single] = [
       ...simulate(series, '--max-layers=5,17'),
       ...simulate(series, '--strategy=single'),
     ] as [Record<string, number>, Record<string, number>, Record<string, number>];
     assert.equal(few.updates, 4);
-    // With 0.1 MB of -libs each: kernel in all updates, vim in three, systemd in two, glibc, bash and firmware in one.
+    // Each has 0.1 MB of -libs. The kernel is in all updates, vim in three, systemd in two, and
+    // glibc, bash and firmware in one.
     assert.equal(few.boundBytes, (4 * 90.1 + 3 * 2.1 + 2 * 20.1 + 30.1 + 7.1 + 150.1) * 1e6);
     assert.equal(enough.ratio, 1);
     assert.ok((few.ratio as number) > 1 && (few.ratio as number) < (single.ratio as number));
   });
 
-  test('--html: charts of every number of updates, nothing from elsewhere, nothing that is no number', () => {
+  test('--html writes charts without external resources and without NaN', () => {
     for (const builds of [5, 2, 1]) {
       const folder = join(scratch, `series-${builds}`);
       mkdirSync(folder);
@@ -61,7 +65,7 @@ suite('ostrata layout', () => {
     }
   });
 
-  test('plans and explains one of them', () => {
+  test('plan and explain read one rpmdb', () => {
     const source = join(series, '1.sqlite');
     assert.match(
       ostrata(['layout', 'plan', source, '--max-layers=5']),
@@ -80,7 +84,7 @@ suite('ostrata layout', () => {
     );
   });
 
-  test('an image is explained as it is', () => {
+  test('explain of an image shows the layers that it has', () => {
     const image = `oci:${join(scratch, 'image')}`;
     const call = [
       'container-encapsulate',
@@ -97,7 +101,7 @@ suite('ostrata layout', () => {
     assert.doesNotMatch(text, /\d of \d+ recorded update/);
   });
 
-  /** Each build encapsulated on the one before: what clients fetch of the images is what `simulate` says of the same trees. */
+  /** Encapsulates each build after the previous one; clients fetch what `simulate` predicts. */
   function comparePrediction(
     name: string,
     builds: readonly { repo: string; ref: string }[],
@@ -126,7 +130,7 @@ suite('ostrata layout', () => {
     assert.equal(fetched, predicted?.bytes);
   }
 
-  test('predicts what images of packages cost, to the byte but for tar', () => {
+  test('simulate predicts the bytes of updates of packages', () => {
     const builds = ['old', 'new', 'old', 'new'].map((name) => ({
       repo: join(repoRoot, 'rpmdb-fixtures/sample', name),
       ref: 'sample/os',
@@ -172,7 +176,7 @@ suite('ostrata layout', () => {
     },
   );
 
-  test('a commit and its image have the same components: a plan for one is a plan for the other', () => {
+  test('a plan for a commit is also a plan for its image', () => {
     const repo = join(repoRoot, 'rpmdb-fixtures/sample/new');
     const { image } = encapsulate(repo, 'sample/os', join(scratch, 'image'));
     const components = (...source: string[]) => {
@@ -186,9 +190,9 @@ suite('ostrata layout', () => {
     assert.deepEqual(components(image.reference), components(`--repo=${repo}`, 'sample/os'));
   });
 
-  test('predicts what components cost that grow tenfold, come, go, split and are renamed', () => {
+  test('simulate predicts updates whose components grow, come, go, split and are renamed', () => {
     const repo = new RepoBuilder('bare-user-only', '', scratch);
-    // Sizes of /usr/share/NAME/data by build.
+    // The sizes of /usr/share/NAME/data, one for each build.
     const sizes = [
       { a: 1000, b: 50_000, c: 700, d: 20_000, e: 3000 },
       { a: 10_001, b: 50_000, c: 700, d: 20_000, e: 3000 },
@@ -210,13 +214,14 @@ suite('ostrata layout', () => {
 });
 
 const BLOCK = 512;
-/** The repository's directories and its `config`, which every layer has. */
+/** The directories and the `config` of the repository, which are in every layer. */
 const SKELETON = { entries: 269, bytes: 269 * BLOCK + BLOCK };
 
 /**
- * Bytes of content objects in a layer's tar, by its headers alone. All else is the skeleton, two blocks at the end and, for
- * the xattrs of each object, the object, its paths and their parents, a header and not more than a block of xattrs,
- * long names or padding each: for small files that is more than their content.
+ * Returns the bytes of content objects in a layer, from the headers of its tar alone. The rest is
+ * the skeleton, the end of the archive and, for each object, its xattrs, paths and parent
+ * directories: a header and at most one block of xattrs, long names or padding. For small files
+ * that is more than their content.
  */
 function contentOfTar(tar: Buffer): number {
   let content = 0;

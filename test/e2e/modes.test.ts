@@ -1,3 +1,4 @@
+/** One commit gives the same image from every repository mode, job count and environment. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +35,7 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
     });
   }
 
-  test('from a copy of mode bare-split-xattrs, which is the image unpacked', () => {
+  test('from a copy of mode bare-split-xattrs, which is an unpacked image', () => {
     const root = join(scratch, 'unpacked');
     mkdirSync(root);
     unpack(image, root);
@@ -58,7 +59,7 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
     assert.equal(digestOf(copy, commit, 'from-canonical'), digest);
   });
 
-  test('from the repository at another place, by ref, checksum, abbreviation and remote ref', () => {
+  test('from a repository at another path, by ref, checksum, abbreviation and remote ref', () => {
     const copy = join(scratch, 'copy of the repo');
     run('cp', ['-a', given.repo, copy]);
     mkdirSync(join(copy, 'refs/remotes/origin/os'), { recursive: true });
@@ -111,7 +112,7 @@ suite('one commit gives one image', needs(...worldNeeds), () => {
     );
   });
 
-  test('into a layout that holds other images, which stay', () => {
+  test('in an OCI image layout that holds other images, which stay', () => {
     const target = join(scratch, 'shared');
     const other = encapsulate(given.repo, 'os/new', target, [], { tag: 'other' });
     encapsulate(given.repo, 'os/new', target, ['--max-layers=4'], { tag: 'ours' });

@@ -1,6 +1,6 @@
 /**
- * One tree, committed by the real `ostree`, read by us from every repository mode and compared with `ostree ls`.
- * Needs root (bare repositories keep owners) and the programs ostree and setfattr.
+ * Repositories of every mode, written by the real `ostree`: we read the tree that `ostree ls`
+ * lists. Needs root (bare repositories keep owners) and the programs ostree and setfattr.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -91,7 +91,7 @@ function makeTree(root: string): void {
   setfattr('trusted.link', 'text', 'usr/share/broken');
 }
 
-/** What unpacking our own image makes: files as in the bare repository, their xattrs beside them. */
+/** Makes the repository that an unpacked image holds: files as in bare mode, xattrs beside them. */
 function makeSplitXattrs(from: CommitTree, to: string): void {
   const object = (checksum: string, extension: string) =>
     join(to, 'objects', objectPath(checksum, extension));
@@ -159,7 +159,7 @@ before(() => {
   makeSplitXattrs(openCommitTree(openRepo(at('bare')), commit), at('bare-split-xattrs'));
 });
 
-/** One line of `ostree ls -C`. */
+/** Prints an entry as a line of `ostree ls -C`. */
 function line(entry: FileEntry, directories: ReadonlyMap<string, string>): string {
   const letter = { file: '-', symlink: 'l', directory: 'd' }[entry.type];
   const size = entry.type === 'directory' ? 0 : entry.size;
@@ -170,7 +170,7 @@ function line(entry: FileEntry, directories: ReadonlyMap<string, string>): strin
 }
 
 for (const mode of MODES) {
-  test(`${mode}: the listing is that of ostree ls, every byte that of the tree`, {
+  test(`mode ${mode} gives the listing of ostree ls and every byte of the tree`, {
     skip,
   }, async () => {
     const tree = openCommitTree(openRepo(at(mode)), commit);
@@ -199,7 +199,7 @@ for (const mode of MODES) {
   });
 }
 
-test('all modes give the same tree', { skip }, () => {
+test('every mode gives the same tree', { skip }, () => {
   const [first, ...others] = MODES.map((mode) => plain(openCommitTree(openRepo(at(mode)), commit)));
   for (const other of others) {
     assert.deepEqual(other, first);
@@ -234,7 +234,7 @@ test('extended attributes are those that were set', { skip }, () => {
   );
 });
 
-test('an xattr without a value on a file of a bare repository is none of the object, as ostree fsck has it', {
+test('an xattr without a value in a bare repository does not belong to the object', {
   skip,
 }, async () => {
   const repo = openRepo(at('bare'));
@@ -249,7 +249,7 @@ test('an xattr without a value on a file of a bare repository is none of the obj
   run('setfattr', '-x', 'user.empty', path);
 });
 
-test('the commit: GVariants that GLib wrote, encoded again to the same checksum', { skip }, () => {
+test('GVariants that GLib wrote are encoded again to the same checksum', { skip }, () => {
   const repo = openRepo(at('bare'));
   const { parsed } = repo.loadCommit(commit);
   const { metadata } = parsed;
@@ -284,14 +284,14 @@ function plainValue(value: GVariantValue): unknown {
   return value;
 }
 
-test('refs, remote refs and beginnings of ids name the commit', { skip }, () => {
+test('a commit is found by ref, remote ref and abbreviated id', { skip }, () => {
   assert.equal(openRepo(at('bare')).resolve('test/main'), commit);
   assert.equal(openRepo(at('archive')).resolve('origin:test/main'), commit);
   assert.equal(openRepo(at('archive')).resolve('test/main'), commit);
   assert.equal(openRepo(at('bare-split-xattrs')).resolve(commit.slice(0, 12)), commit);
 });
 
-test('bare-user-only holds its own commit, of canonical permissions', { skip }, async () => {
+test('a commit of canonical permissions is read from bare-user-only', { skip }, async () => {
   const root = at('canonical');
   mkdirSync(join(root, 'usr/bin'), { recursive: true });
   writeFileSync(join(root, 'usr/bin/program'), 'a program', { mode: 0o755 });
@@ -347,7 +347,7 @@ test('damaged objects are found in every mode', { skip }, async () => {
   }
 });
 
-test('a bare-user object without its metadata', { skip }, () => {
+test('a bare-user object without its metadata is an error', { skip }, () => {
   const repo = openRepo(at('bare-user'));
   const entry = openCommitTree(repo, commit).files.get('/usr/share/same 1');
   assert.ok(entry?.type === 'file');
@@ -364,7 +364,7 @@ test('a bare-user object without its metadata', { skip }, () => {
   assert.equal(repo.fileInfo(entry.checksum).size, 10);
 });
 
-test('xattrs of files and symlinks, in a worker thread too', { skip }, async () => {
+test('xattrs of files and symlinks are read, also in a worker thread', { skip }, async () => {
   const link = join(at('tree'), 'usr/share/broken');
   assert.deepEqual(
     listXattrs(link).map(([name]) => Buffer.from(name).toString()),

@@ -1,4 +1,7 @@
-/** Previous builds that rpm-ostree or chunkah made: annotations, labels and history as their sources write them. */
+/**
+ * Previous builds by rpm-ostree or chunkah, with annotations, labels and history as those write
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -21,7 +24,7 @@ import { scratchDirectory } from '../support/scratch.js';
 const repo = (name: string) => `--repo=${join(repoRoot, 'rpmdb-fixtures/sample', name)}`;
 const MAX_LAYERS = 9;
 
-/** What a tool says of a layer. */
+/** What a tool writes about a layer. */
 interface Told {
   readonly layer: Descriptor;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -31,10 +34,10 @@ interface Told {
 suite('a previous build of another tool', () => {
   let scratch: string;
   let own: Build;
-  /** Of the packages in each chunk layer of {@link own}, by id. */
+  /** The ids of the packages in each chunk layer of {@link own}. */
   let packages: string[][];
   let sources: ReadonlyMap<string, string>;
-  /** Packages that the new build lacks. */
+  /** Packages that the new build does not have. */
   let gone: number;
   const isPackage = (id: string) => /\.(x86_64|noarch)$/.test(id);
 
@@ -63,7 +66,7 @@ suite('a previous build of another tool', () => {
     packages = own.result.layers.slice(1).map((layer) => layer.components.filter(isPackage));
   });
 
-  /** An image `tag` beside {@link own}: other labels, and what is told of its layers. */
+  /** Makes an image `tag` of the layers of {@link own} with other labels and descriptions. */
   function retell(tag: string, labels: Readonly<Record<string, string>>, told: readonly Told[]) {
     const { directory, manifest, config } = own.image;
     const put = (value: object, { mediaType }: Descriptor): Descriptor => {
@@ -105,7 +108,9 @@ suite('a previous build of another tool', () => {
     };
   }
 
-  /** Encapsulates the new build on it; warnings, and the packages of each chunk layer. */
+  /**
+   * Encapsulates the new build after `previous`; returns warnings and the packages by chunk layer.
+   */
   function follow(previous: string, maxLayers: number) {
     const target = `oci:${join(scratch, 'followed')}:${maxLayers}`;
     const limit = `--max-layers=${maxLayers}`;
@@ -127,7 +132,7 @@ suite('a previous build of another tool', () => {
     return { stderr, layers: layers.slice(1).map(({ components }) => components) };
   }
 
-  /** What was together stays together, but for what is gone or was told of by no name. */
+  /** Asserts that packages stay together, except those that are gone or that no name describes. */
   function assertFollowed(layers: readonly (readonly string[])[]): void {
     const now = new Set(layers.flat());
     for (const before of packages) {
@@ -141,7 +146,7 @@ suite('a previous build of another tool', () => {
 
   const created = '2026-11-25T00:00:00Z';
 
-  test('rpm-ostree: names in annotations, a reserved layer, packages in the history', () => {
+  test('the layout of rpm-ostree is read from annotations and history', () => {
     const { layers: old } = own.image.manifest;
     writeFileSync(blobPath(own.image.directory, EMPTY_LAYER.layer.digest), EMPTY_LAYER.bytes);
     const nevras = new Map(
@@ -181,7 +186,7 @@ suite('a previous build of another tool', () => {
     assertFollowed(layers);
   });
 
-  test('chunkah: no commit layer, no label of ostree, source packages in annotations and history', () => {
+  test('the layout of chunkah, without a commit layer, is read from annotations and history', () => {
     const told = packages.map((ids, i) => {
       const names = [...new Set(ids.map((id) => `rpm/${sources.get(id)}`))];
       const comment = (names.length > 0 ? names.sort() : ['chunkah/unclaimed']).join(' ');
@@ -192,7 +197,7 @@ suite('a previous build of another tool', () => {
       };
     });
     const whole = retell('chunkah', {}, told);
-    // As a builder leaves it that knows no annotations on layers.
+    // Some builders drop the annotations of layers.
     const bare = retell(
       'chunkah-history',
       {},
@@ -223,7 +228,7 @@ suite('a previous build of another tool', () => {
   });
 });
 
-/** A tar of nothing. */
+/** An empty tar. */
 const EMPTY_LAYER = (() => {
   const tar = Buffer.alloc(1024);
   const bytes = gzipSync(tar);

@@ -1,3 +1,4 @@
+/** Builds, updates and pulls through the real registry, with a password. */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +19,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
   let registry: Registry;
   let access: readonly string[];
   const imgref = (name: string) => `registry:${registry.host}/${name}`;
-  /** Runs with the password on standard input. */
+  /** Runs a program that reads the password from standard input. */
   const withPassword = (args: readonly string[]) =>
     ostrata([...args, ...access, '--creds=-'], { input: `${user}:${password}\n` });
   const encapsulate = (ref: string, target: string, ...args: readonly string[]) =>
@@ -48,7 +49,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
   });
   after(() => registry.stop());
 
-  test('a build, its update that follows it in the registry, and a client', () => {
+  test('a client pulls a build and its update, which was built from the registry', () => {
     const old = encapsulate('os/old', imgref('os/base:old'));
     const updated = encapsulate(
       'os/new',
@@ -61,7 +62,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
       assert.equal(reused, there.has(digest));
     }
 
-    // The same bytes as without a registry.
+    // The image is the same as one built without a registry.
     const layout = join(scratch, 'layout');
     encapsulate('os/old', `oci:${layout}:old`);
     const local = encapsulate('os/new', `oci:${layout}:new`, `--previous-build=oci:${layout}:old`);
@@ -106,7 +107,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     run('ostree', [`--repo=${repo}`, 'fsck', '--quiet']);
   });
 
-  test('a refused push is one clear error, before any layer is written', () => {
+  test('a refused push ends in one clear error before any layer is written', () => {
     const target = imgref('os/refused:x');
     const args = [
       'container-encapsulate',
@@ -123,7 +124,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
     assert.equal(tryOstrata([...args, '--creds=alice']).status, 2);
   });
 
-  test('--creds are not for another registry', async () => {
+  test('--creds are not sent to another registry', async () => {
     const other = await startRegistry(join(scratch, 'other'));
     try {
       const target = `registry:${other.host}/os/base:x`;
@@ -139,7 +140,7 @@ suite('from a commit to a registry and back', needs(...needed), () => {
       assert.equal(status, 1);
       assert.match(stderr, /previous build|reading registry/);
       assert.match(stderr, /401.*no credentials/);
-      // For the first that is in a registry, if the image itself is in none.
+      // The credentials are for the previous build if the image itself is not in a registry.
       encapsulate('os/new', `oci:${join(scratch, 'after')}`, previous);
     } finally {
       await other.stop();

@@ -1,4 +1,4 @@
-/** `ostrata rpmdb` on the sample as a repository, a folder and an image, beside rpm; and on the other backends. */
+/** `ostrata rpmdb` on a repository, a folder, an image and database files, compared with rpm. */
 import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,13 +30,13 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
       'sample/os',
       root,
     ]);
-    // rpm writes beside what it reads.
+    // rpm gets a copy, because it writes beside what it reads.
     cpSync(join(root, 'usr/share/rpm'), join(scratch, 'db'), { recursive: true });
     rpm = (...args) =>
       run('rpm', ['--dbpath', join(scratch, 'db'), ...args], { env: { LC_ALL: 'C' } });
   });
 
-  test('the same packages from a repository, a folder, an image and the bare database', () => {
+  test('a repository, a folder, an image and a database file give the same packages', () => {
     const image = `oci:${join(scratch, 'image')}:x`;
     ostrata(['container-encapsulate', ...sample, image, '--quiet', '--max-layers=8']);
     const expected = sorted(rpm('-qa', '--qf', QF));
@@ -65,7 +65,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     );
   });
 
-  test('of an encapsulated image only the layers that hold the database are read', async () => {
+  test('only the layers of an image that hold the database are read', async () => {
     const directory = join(scratch, 'few');
     const image = `oci:${directory}:x`;
     ostrata(['container-encapsulate', ...sample, image, '--quiet', '--max-layers=16']);
@@ -94,7 +94,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     assert.match(stderr, /^error: .*ENOENT/, 'owners need the whole tree');
   });
 
-  test('list takes patterns, info and files take names', () => {
+  test('list takes patterns; info and files take names', () => {
     const names = (...args: string[]) =>
       ostrata(['rpmdb', 'list', ...sample, '--qf', '%{NAME}\\n', ...args])
         .split('\n')
@@ -123,7 +123,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     );
   });
 
-  test('owners, moved paths among them; exit code 1 where there is none', () => {
+  test('owner finds moved paths too; its exit code is 1 if nothing owns a path', () => {
     const paths = ostrata(['rpmdb', 'list', ...sample, '--qf', '[%{FILENAMES}\\n]']).split('\n');
     const vmlinuz = paths.find((path) => path.startsWith('/boot/vmlinuz-')) ?? assert.fail();
     const moved = vmlinuz.replace(/^\/boot\/vmlinuz-(.*)$/, '/usr/lib/modules/$1/vmlinuz');
@@ -154,7 +154,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     );
   });
 
-  test('JSON and statistics', () => {
+  test('--json and stats', () => {
     const list = JSON.parse(ostrata(['rpmdb', 'list', ...sample, '--json'])) as {
       nevra: string;
       size: number;
@@ -184,7 +184,7 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
 });
 
 suite('ostrata rpmdb on databases alone', () => {
-  test('several kernels, architectures and backends; bytes that are no text', () => {
+  test('several kernels, architectures and backends, and names that are not UTF-8', () => {
     for (const name of ['bookworm-sqlite-wal', 'trixie-ndb', 'bullseye-bdb-bigendian']) {
       const stats = JSON.parse(
         ostrata(['rpmdb', 'stats', `--dbpath=${join(fixtures, name)}`, '--json']),
@@ -206,7 +206,7 @@ suite('ostrata rpmdb on databases alone', () => {
     assert.equal(ostrata(['rpmdb', 'list', database, 'kernel*']).split('\n').length, 3);
   });
 
-  test('what cannot be done is told in one line', () => {
+  test('errors are one line', () => {
     const refused = (status: number, message: RegExp, ...args: readonly string[]) => {
       const result = tryOstrata(['rpmdb', ...args]);
       assert.match(result.stderr, message);

@@ -40,7 +40,7 @@ suite('signed images', needs(...worldNeeds), () => {
     return repo;
   }
 
-  test('by the keys of a remote, as ostree itself verifies it', () => {
+  test('are verified with the keys of a remote, as ostree does', () => {
     const repo = repoWithRemotes('remote');
     const imgref = `ostree-remote-image:signer:${image.reference}`;
     const { status, stderr } = tryOstrata([
@@ -63,7 +63,7 @@ suite('signed images', needs(...worldNeeds), () => {
     assert.equal(pull(repo, imgref).layersFetched, 0);
   });
 
-  test('refused, also where it was pulled before: no such remote, one that verifies nothing, a kind that is missing', () => {
+  test('are refused without a remote that verifies, even if they were pulled before', () => {
     const repo = repoWithRemotes('refused');
     const attempts = (call: readonly string[]) => {
       refused([...call, `ostree-remote-image:other:${image.reference}`], /no remote "other"/);
@@ -82,7 +82,7 @@ suite('signed images', needs(...worldNeeds), () => {
     attempts(['container', 'image', 'pull', '--quiet', repo]);
   });
 
-  test('an unsigned commit', () => {
+  test('are refused if the commit has no signature', () => {
     const tree = join(scratch, 'tree');
     mkdirSync(join(tree, 'usr'), { recursive: true });
     const source = initRepo(join(scratch, 'unsigned'), 'archive');
@@ -97,8 +97,8 @@ suite('signed images', needs(...worldNeeds), () => {
     assert.deepEqual(refs(repo), []);
   });
 
-  suite('by the policy of the host', needs('docker-registry', 'skopeo'), () => {
-    test('a manifest that the policy accepts, one that it does not, and a policy that accepts anything', async () => {
+  suite('with a policy of the host', needs('docker-registry', 'skopeo'), () => {
+    test('are pulled only if a rule accepts them by a signature', async () => {
       const registry = await startRegistry(join(scratch, 'registry'));
       try {
         const home = join(scratch, 'home');

@@ -1,3 +1,4 @@
+/** Other container tools accept our images: skopeo, umoci and podman. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,7 +56,8 @@ suite('other tools accept the image', needs(...worldNeeds), () => {
     run('umoci', ['unpack', '--image', `${image.directory}:v1`, bundle]);
     const actual = scan(join(bundle, 'rootfs'), ['sysroot/ostree']);
     const expected = scan(given.oldTree);
-    // Go decodes no `%3D` in the name of an xattr, and umoci clears none: xattrs are for the test with GNU tar.
+    // Go does not decode `%3D` in names of xattrs and umoci clears no xattrs, so this test leaves
+    // them to the one with GNU tar.
     const relevant = (tree: typeof actual, path: string) => {
       const entry = tree.get(path);
       assert.ok(entry, `${path} is missing`);
@@ -87,7 +89,7 @@ suite('other tools accept the image', needs(...worldNeeds), () => {
     ]);
     const storage = join(scratch, 'storage');
     mkdirSync(storage);
-    // Engine settings of the machine must not matter, and vfs works on every file system.
+    // The machine's own settings must not matter; vfs works on every file system.
     const config = join(scratch, 'storage.conf');
     const [graph, runRoot] = [join(storage, 'graph'), join(storage, 'run')];
     writeFileSync(

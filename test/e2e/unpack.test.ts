@@ -1,3 +1,4 @@
+/** An image that GNU tar unpacks holds a sound repository and the tree of the commit. */
 import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,9 @@ import {
   worldNeeds,
 } from '../support/world.js';
 
-/** Checksum of each content object of a repository of mode bare or bare-split-xattrs, by inode. */
+/**
+ * The checksum of each content object by inode, in a repository of mode bare or bare-split-xattrs.
+ */
 function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, string> {
   const found = new Map<bigint, string>();
   for (const prefix of readdirSync(join(repo, 'objects'))) {
@@ -33,7 +36,7 @@ function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, strin
   return found;
 }
 
-/** The checked-out commit as the image must hold it. */
+/** Converts a scan of the checked-out commit to what the image must hold. */
 function expectedTree(checkout: Scan): Scan {
   const expected: Scan = new Map();
   for (const [path, entry] of checkout) {
@@ -60,7 +63,6 @@ for (const formatVersion of [1, 2]) {
 
       before(async () => {
         given = await world();
-        // Beside the world: hard links must stay on one file system.
         scratch = scratchDirectory();
         const args = [`--format-version=${formatVersion}`];
         image = encapsulate(given.repo, 'os/old', join(scratch, 'image'), args).image;
@@ -123,11 +125,11 @@ for (const formatVersion of [1, 2]) {
         assert.ok(packages.length > 10);
         assert.deepEqual(packages, listPackages(given.oldTree, '%{nevra} %{sigmd5}'));
 
-        // On a copy: rpm writes beside its database even when it reads.
+        // rpm gets a copy, because it writes beside its database even when it reads.
         const copy = join(scratch, 'for-rpm');
         run('cp', ['-a', root, copy]);
         const options = ['--dbpath', DB_PATH, '-Va', '--nodeps', '--nomtime', '--noscripts'];
-        // rpm -V ends with 1 where it has anything to say.
+        // rpm -V ends with 1 if it reports anything.
         const report = run('sh', [
           '-c',
           'rpm "$@" || [ $? = 1 ]',
@@ -136,7 +138,8 @@ for (const formatVersion of [1, 2]) {
           copy,
           ...options,
         ]).split('\n');
-        // Size and digest are the 1st and 3rd column; `g` marks a ghost, whose content is not the package's.
+        // Columns 1 and 3 are size and digest; `g` marks a ghost, which has no content in the
+        // package.
         const wrong = report.filter(
           (line) => /^(S|..5|missing)/.test(line) && !/^\S+\s+g /.test(line),
         );

@@ -1,3 +1,4 @@
+/** An update after a previous build keeps the layers whose components did not change. */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { type World, world, worldNeeds } from '../support/world.js';
 
-/** What differs between the two commits: one package updated, one added, and the database that says so. */
+/** The components that differ: one updated package, one added package, and the database. */
 const CHANGED = ['added', 'hard-links', 'rpmdb'];
 
 const digests = ({ image }: Build) => new Set(image.manifest.layers.map(({ digest }) => digest));
@@ -47,7 +48,7 @@ for (const maxLayers of [5, 64]) {
       assert.ok(!named.includes('no-files'));
     });
 
-    test('the table tells the bytes to download and the packages that caused it', () => {
+    test('the table shows the bytes to download and the packages that cause them', () => {
       const before = digests(old);
       const fetched = updated.image.manifest.layers.filter(({ digest }) => !before.has(digest));
       const bytes = fetched.reduce((sum, { size }) => sum + size, 0);
@@ -112,7 +113,7 @@ for (const maxLayers of [5, 64]) {
       }
     });
 
-    test('a reused layer whose blob is nowhere is an error', () => {
+    test('a reused layer whose blob is missing is an error', () => {
       const broken = encapsulate(given.repo, 'os/old', join(scratch, 'broken'), [limit]);
       const kept = updated.result.layers.find(({ reused }) => reused);
       assert.ok(kept);
@@ -131,7 +132,7 @@ for (const maxLayers of [5, 64]) {
   });
 }
 
-test('--compare-with-build tells what differs', needs(...worldNeeds), async () => {
+test('--compare-with-build shows what differs', needs(...worldNeeds), async () => {
   const { repo } = await world();
   const scratch = scratchDirectory();
   const old = encapsulate(repo, 'os/old', join(scratch, 'old'));
@@ -151,7 +152,7 @@ test('--compare-with-build tells what differs', needs(...worldNeeds), async () =
   for (const name of CHANGED) {
     assert.ok(table.includes(name), `${name} in: ${table}`);
   }
-  // Comparing must not change what is built.
+  // Comparing must not change the image.
   const without = encapsulate(repo, 'os/new', join(scratch, 'without'));
   assert.equal(index.manifests[0]?.digest, without.image.manifestDigest);
 });

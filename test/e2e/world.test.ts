@@ -1,3 +1,4 @@
+/** The world of the end-to-end tests has the odd files that they are about. */
 import assert from 'node:assert/strict';
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { run } from '../support/run.js';
 import { needs } from '../support/tools.js';
 import { BIG_UID, listPackages, world, worldNeeds } from '../support/world.js';
 
-// If the world lacked the odd files, every test on it would pass without showing anything.
+// Without the odd files, every test of the world would pass without showing anything.
 test(
   'the world holds the odd files that the other tests are about',
   needs(...worldNeeds),
