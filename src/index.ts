@@ -2,6 +2,7 @@
  * The public library, `ostrata`. Plugins use `ostrata/plugin`; RPM databases are read by
  * `ostrata/rpmdb`.
  */
+
 export type { Compression } from './blobs/compress.js';
 export {
   type ImagePlan,
