@@ -1,11 +1,12 @@
 /**
- * Reads the content objects of the bare repository modes. `HH/REST.file` holds the content itself,
- * and
- *   bare               owner, mode and xattrs of the file are those of the object; symlinks are symlinks;
- *   bare-user          the xattr `user.ostreemeta` holds them; a symlink is a regular file that holds the
- *                      target and a NUL, which older writers left out;
- *   bare-user-only     the mode is that of the file; root owns every object, and none has xattrs;
- *   bare-split-xattrs  as bare, but `HH/REST.file-xattrs-link` holds the xattrs.
+ * Reads the content objects of the bare repository modes. `HH/REST.file` holds the content itself.
+ *
+ *     bare               owner, mode and xattrs of the file are those of the object, and symlinks
+ *                        are symlinks
+ *     bare-user          the xattr `user.ostreemeta` holds them; a symlink is a regular file that
+ *                        holds the target and a NUL, which older writers left out
+ *     bare-user-only     the mode is that of the file; root owns every object, none has xattrs
+ *     bare-split-xattrs  as bare, but `HH/REST.file-xattrs-link` holds the xattrs
  */
 import { lstatSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import type { BufferSource } from '../bytes/stream.js';

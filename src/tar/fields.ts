@@ -16,7 +16,7 @@ import { OstrataError } from '../errors.js';
 export const TAR_BLOCK = 512;
 
 /** Where a field is, and its name in errors. */
-export interface Field {
+interface Field {
   readonly offset: number;
   readonly size: number;
   readonly label: string;

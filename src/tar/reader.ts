@@ -46,7 +46,7 @@ export interface TarHeader {
 }
 
 /** Is told of entries in order. An error that it throws is thrown on with the name of the entry. */
-export interface TarVisitor {
+interface TarVisitor {
   entry(header: TarHeader): void;
   /**
    * Takes a part of the content of the entry. Not called for empty content.

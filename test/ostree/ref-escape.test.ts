@@ -1,3 +1,4 @@
+/** Any text as the name of a ref, escaped as other tools escape it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -18,14 +19,14 @@ const KNOWN: Readonly<Record<string, string>> = {
   _: '__',
 };
 
-test('names as others write them', () => {
+test('names are escaped as ostree-ext escapes them, and unescaped', () => {
   for (const [text, escaped] of Object.entries(KNOWN)) {
     assert.equal(escapeForRef(text), escaped);
     assert.equal(unescapeRef(escaped), text);
   }
 });
 
-test('any text is a name of a ref, and comes back', () => {
+test('any text is escaped to the name of a ref, and unescaped to the same text', () => {
   const text = fc.string({ unit: 'binary', minLength: 1 }).filter((each) => !each.includes('\0'));
   fc.assert(
     fc.property(text, (each) => {
@@ -37,7 +38,7 @@ test('any text is a name of a ref, and comes back', () => {
   );
 });
 
-test('what is no escaped name', () => {
+test('names that escaping never produces, and text that it cannot escape, are refused', () => {
   for (const text of ['a_b', 'a:b', '_XX_', 'a_3A', '_110000_']) {
     assert.throws(() => unescapeRef(text), { code: 'CORRUPT' });
   }

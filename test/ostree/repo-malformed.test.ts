@@ -1,3 +1,4 @@
+/** Damaged and incomplete repositories: every error names the object and what is wrong. */
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
@@ -10,36 +11,22 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
-import type { RepoMode } from '../../src/ostree/config.js';
+import { test } from 'node:test';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
-
-const made: string[] = [];
-after(() => {
-  for (const path of made) {
-    rmSync(path, { recursive: true });
-  }
-});
-
-function builder(mode: RepoMode): RepoBuilder {
-  const repo = new RepoBuilder(mode);
-  made.push(repo.path);
-  return repo;
-}
 
 async function drain(repo: RepoBuilder, checksum: string): Promise<void> {
   for await (const _ of openRepo(repo.path).readFile(checksum)) {
   }
 }
 
-test('no repository, or one that this version cannot read', () => {
+test('a path without a repository, and a config that cannot be read, are refused', () => {
   assert.throws(() => openRepo(join(tmpdir(), 'ostrata-no-such-repository')), {
     code: 'NOT_FOUND',
     message: /no ostree repository at .*ostrata-no-such-repository/,
   });
-  const built = builder('archive');
+  const built = new RepoBuilder('archive');
   const configs: [string, object][] = [
     [
       '[core]\nrepo_version=2\nmode=archive\n',
@@ -69,8 +56,8 @@ test('no repository, or one that this version cannot read', () => {
   }
 });
 
-test('missing objects are named with kind, checksum and repository', () => {
-  const built = builder('archive');
+test('the error for a missing object names its kind, its checksum and the repository', () => {
+  const built = new RepoBuilder('archive');
   const repo = openRepo(built.path);
   const id = 'ab'.repeat(32);
   const calls = {
@@ -89,8 +76,8 @@ test('missing objects are named with kind, checksum and repository', () => {
   assert.equal(repo.loadCommitMeta(id), undefined);
 });
 
-test('a metadata object with other bytes than its checksum, or too many', () => {
-  const built = builder('archive');
+test('a metadata object that does not match its checksum, or is too large, is refused', () => {
+  const built = new RepoBuilder('archive');
   const tree = built.tree(dir({ file: 'x' }));
   const path = join(built.path, 'objects', objectPath(tree, 'dirtree'));
   appendFileSync(path, 'x');
@@ -108,8 +95,8 @@ test('a metadata object with other bytes than its checksum, or too many', () => 
   });
 });
 
-test('an object that has its checksum, but is of another kind', () => {
-  const built = builder('archive');
+test('an object that matches its checksum but is not of its kind is refused', () => {
+  const built = new RepoBuilder('archive');
   const id = built.object('commit', Buffer.from('no commit at all'));
   assert.throws(() => openRepo(built.path).loadCommit(id), {
     code: 'CORRUPT',
@@ -117,8 +104,8 @@ test('an object that has its checksum, but is of another kind', () => {
   });
 });
 
-test('a partial commit', () => {
-  const built = builder('archive');
+test('a partial commit is not found', () => {
+  const built = new RepoBuilder('archive');
   const commit = built.commit(built.tree(dir({})));
   built.write(`state/${commit}.commitpartial`, '');
   assert.throws(() => openRepo(built.path).loadCommit(commit), {
@@ -127,8 +114,8 @@ test('a partial commit', () => {
   });
 });
 
-test('revisions that fit several commits, and refs that hold none', () => {
-  const built = builder('archive');
+test('an ambiguous revision, and a ref that holds no checksum, are refused', () => {
+  const built = new RepoBuilder('archive');
   for (const digits of ['abcd1', 'abcd2', 'ab']) {
     built.object('commit', new Uint8Array(), digits.padEnd(64, '0'));
   }
@@ -152,8 +139,8 @@ test('revisions that fit several commits, and refs that hold none', () => {
 for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) {
   const extension = mode === 'archive' ? 'filez' : 'file';
 
-  test(`${mode}: content that is changed, cut or longer`, async () => {
-    const built = builder(mode);
+  test(`${mode}: content that is changed, cut or longer is refused`, async () => {
+    const built = new RepoBuilder(mode);
     const checksum = built.file({ content: 'the content of a file', mode: 0o600 });
     const path = join(built.path, 'objects', objectPath(checksum, extension));
     const good = readFileSync(path);
@@ -175,8 +162,8 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     await drain(built, checksum);
   });
 
-  test(`${mode}: an empty file with other metadata than its checksum`, async () => {
-    const built = builder(mode);
+  test(`${mode}: an empty file whose metadata does not match its checksum is refused`, async () => {
+    const built = new RepoBuilder(mode);
     const [right, wrong] = [built.file({ mode: 0o600 }), built.file({ mode: 0o644 })];
     const object = (checksum: string) =>
       join(built.path, 'objects', objectPath(checksum, extension));
@@ -191,8 +178,8 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     });
   });
 
-  test(`${mode}: a symlink with another target than its checksum`, () => {
-    const built = builder(mode);
+  test(`${mode}: a symlink whose target does not match its checksum is refused`, () => {
+    const built = new RepoBuilder(mode);
     const link = built.file({ target: 'right' });
     const path = join(built.path, 'objects', objectPath(link, extension));
     if (mode === 'archive') {
@@ -208,9 +195,9 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
   });
 }
 
-test('archive: a deflate stream that is damaged or cut, in a small and in a large file', async () => {
+test('archive: a damaged or cut deflate stream is refused, in small and large files', async () => {
   for (const size of [1000, 9 << 20]) {
-    const built = builder('archive');
+    const built = new RepoBuilder('archive');
     const checksum = built.file({ content: Buffer.alloc(size, 'content ') });
     const path = join(built.path, 'objects', objectPath(checksum, 'filez'));
     const good = readFileSync(path);
@@ -227,8 +214,8 @@ test('archive: a deflate stream that is damaged or cut, in a small and in a larg
   }
 });
 
-test('archive: a file that ends within its header', () => {
-  const built = builder('archive');
+test('archive: a file that ends within its header is refused', () => {
+  const built = new RepoBuilder('archive');
   const checksum = built.file({ content: 'x' });
   const path = join(built.path, 'objects', objectPath(checksum, 'filez'));
   for (const size of [0, 7, 20]) {
@@ -242,9 +229,9 @@ test('archive: a file that ends within its header', () => {
   }
 });
 
-test('an object that goes away before it is read', async () => {
+test('an object that disappears before it is read is an error of the object', async () => {
   for (const mode of ['archive', 'bare-split-xattrs'] as const) {
-    const built = builder(mode);
+    const built = new RepoBuilder(mode);
     const checksum = built.file({ content: 'x' });
     const repo = openRepo(built.path);
     const info = repo.fileInfo(checksum);
@@ -264,8 +251,8 @@ test('an object that goes away before it is read', async () => {
   }
 });
 
-test('bare-split-xattrs: an object whose xattrs are missing', () => {
-  const built = builder('bare-split-xattrs');
+test('bare-split-xattrs: an object without its file of xattrs is refused', () => {
+  const built = new RepoBuilder('bare-split-xattrs');
   const checksum = built.file({ content: 'x' });
   rmSync(join(built.path, 'objects', `${objectPath(checksum, 'file')}-xattrs-link`));
   assert.throws(() => openRepo(built.path).fileInfo(checksum), {

@@ -1,27 +1,14 @@
+/** Reads repositories of several modes, which RepoBuilder writes. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import type { RepoMode } from '../../src/ostree/config.js';
 import { filezHeaderBytes, startFileChecksum } from '../../src/ostree/objects/file.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { encodeXattrs } from '../../src/ostree/objects/xattr-list.js';
 import { type OstreeRepo, openRepo } from '../../src/ostree/repo.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
-
-const made: string[] = [];
-after(() => {
-  for (const path of made) {
-    rmSync(path, { recursive: true });
-  }
-});
-
-function builder(mode: RepoMode, config?: string): RepoBuilder {
-  const made_ = new RepoBuilder(mode, config);
-  made.push(made_.path);
-  return made_;
-}
 
 async function contentOf(repo: OstreeRepo, checksum: string): Promise<string> {
   let text = '';
@@ -37,8 +24,8 @@ const XATTRS = new Map([
 ]);
 
 for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) {
-  test(`${mode}: files, an empty file, symlinks and their information`, async () => {
-    const built = builder(mode);
+  test(`${mode}: files and symlinks are read with their metadata`, async () => {
+    const built = new RepoBuilder(mode);
     const xattrs = mode === 'bare-user-only' ? new Map() : XATTRS;
     const content = 'some content\0\xff'.repeat(1000);
     const file = built.file({ content: Buffer.from(content, 'latin1'), mode: 0o755, xattrs });
@@ -65,8 +52,8 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
     assert.throws(() => repo.readFile(link), { code: 'NOT_FOUND', message: /is a symlink/ });
   });
 
-  test(`${mode}: a file of several chunks`, async () => {
-    const built = builder(mode);
+  test(`${mode}: a large file is read in chunks of at most 1 MiB`, async () => {
+    const built = new RepoBuilder(mode);
     const content = Buffer.alloc(9 << 20, 'chunk ');
     const checksum = built.file({ content });
     let size = 0;
@@ -80,14 +67,14 @@ for (const mode of ['archive', 'bare-split-xattrs', 'bare-user-only'] as const) 
 }
 
 test('files with equal xattrs share one Map', () => {
-  const built = builder('archive');
+  const built = new RepoBuilder('archive');
   const [a, b] = ['a', 'b'].map((content) => built.file({ content, xattrs: XATTRS }));
   const repo = openRepo(built.path);
   assert.equal(repo.fileInfo(a as string).xattrs, repo.fileInfo(b as string).xattrs);
 });
 
-test('xattrs that make a header longer than the first read', () => {
-  const built = builder('archive');
+test('a header that is longer than the first read is read whole', () => {
+  const built = new RepoBuilder('archive');
   const xattrs = new Map([['user.long', Buffer.alloc(60_000, 'x')]]);
   const repo = openRepo(built.path);
   assert.equal(
@@ -96,9 +83,9 @@ test('xattrs that make a header longer than the first read', () => {
   );
 });
 
-test('stopping in the middle of a file is no error', async () => {
+test('a reader may stop in the middle of a file', async () => {
   for (const mode of ['archive', 'bare-user-only'] as const) {
-    const built = builder(mode);
+    const built = new RepoBuilder(mode);
     const checksum = built.file({ content: Buffer.alloc(20 << 20) });
     for await (const chunk of openRepo(built.path).readFile(checksum)) {
       assert.ok(chunk.length > 0);
@@ -107,8 +94,8 @@ test('stopping in the middle of a file is no error', async () => {
   }
 });
 
-test('a large file in an archive that claims to be small is no more than its claim', async () => {
-  const built = builder('archive');
+test('a deflate bomb is inflated no further than the size that its header states', async () => {
+  const built = new RepoBuilder('archive');
   const header = { uid: 0, gid: 0, mode: 0o100644, size: 10, xattrsBytes: new Uint8Array() };
   const checksum = startFileChecksum(header).update('0123456789').digest('hex');
   const bomb = deflateRawSync(Buffer.alloc(30 << 20));
@@ -122,8 +109,8 @@ test('a large file in an archive that claims to be small is no more than its cla
   });
 });
 
-test('metadata objects come with their bytes', () => {
-  const built = builder('archive');
+test('commits, dirtrees, dirmetas and detached metadata are loaded by checksum', () => {
+  const built = new RepoBuilder('archive');
   const tree = built.tree(dir({ file: 'content', folder: dir({}) }));
   const commit = built.commit(tree);
   const repo = openRepo(built.path);
@@ -143,8 +130,8 @@ test('metadata objects come with their bytes', () => {
   assert.deepEqual([...(repo.loadCommitMeta(commit)?.parsed.keys() ?? [])], ['ostree.gpgsigs']);
 });
 
-test('revisions: refs, remote refs, ids, their beginnings, parents', () => {
-  const built = builder('archive');
+test('a revision is a ref, a remote ref, a checksum or its beginning, with ^ for parents', () => {
+  const built = new RepoBuilder('archive');
   const tree = built.tree(dir({}));
   const first = built.commit(tree);
   const second = built.commit(tree, { parent: first, subject: 'second' });
@@ -196,13 +183,13 @@ test('revisions: refs, remote refs, ids, their beginnings, parents', () => {
   });
 });
 
-test('what a repository lacks is looked for in its parent', async () => {
-  const parent = builder('bare-split-xattrs');
+test('objects and refs that a repository lacks are found in its parent', async () => {
+  const parent = new RepoBuilder('bare-split-xattrs');
   const inParent = parent.file({ content: 'in the parent' });
   const commit = parent.commit(parent.tree(dir({})));
   parent.write('refs/heads/main', commit);
   parent.commitMeta(commit, new Map());
-  const child = builder('archive', `parent=${parent.path}\n`);
+  const child = new RepoBuilder('archive', `parent=${parent.path}\n`);
   const inChild = child.file({ content: 'in the child' });
   const repo = openRepo(child.path);
   assert.equal(await contentOf(repo, inParent), 'in the parent');
@@ -213,8 +200,8 @@ test('what a repository lacks is looked for in its parent', async () => {
   assert.equal(repo.loadCommitMeta(commit)?.parsed.size, 0);
 });
 
-test('configuration: comments, spaces, other groups, the default mode', () => {
-  const built = builder('archive');
+test('a config may have comments, spaces and other groups, and its default mode is bare', () => {
+  const built = new RepoBuilder('archive');
   const write = (text: string) => writeFileSync(join(built.path, 'config'), text);
   write(
     '# made by hand\n\n[remote "x"]\nmode=nonsense\n[core]\n repo_version = 1\nmode = archive-z2\n[archive]\nzlib-level=9\n',
@@ -224,8 +211,8 @@ test('configuration: comments, spaces, other groups, the default mode', () => {
   assert.equal(openRepo(built.path).mode, 'bare');
 });
 
-test('a repository without refs, as an unpacked image has it, is addressed by checksum', () => {
-  const built = builder('bare-split-xattrs');
+test('a repository without refs, as in an unpacked image, resolves checksums', () => {
+  const built = new RepoBuilder('bare-split-xattrs');
   const commit = built.commit(built.tree(dir({})));
   rmSync(join(built.path, 'refs'), { recursive: true });
   mkdirSync(join(built.path, 'tmp'));

@@ -1,4 +1,4 @@
-/** GNU tar reads what we write: nothing of our own is asked what a header means. */
+/** Headers are judged by GNU tar, which lists and extracts what we write. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { ftruncateSync, openSync, writeFileSync, writeSync } from 'node:fs';
@@ -62,13 +62,13 @@ function line({ name, type, mode, uid, gid, size, linkname = '' }: TarEntry): st
 }
 
 function modeText(type: TarEntry['type'], mode: number): string {
-  const special = ['s', 's', 't'];
+  // The letters of setuid, setgid and sticky: without and with the bit for execution.
+  const special = ['Ss', 'Ss', 'Tt'];
   const groups = [6, 3, 0].map((shift, i) => {
     const bits = (mode >> shift) & 7;
     const isSpecial = ((mode >> (11 - i)) & 1) === 1;
-    const x = (bits & 1) === 1;
-    const last = isSpecial ? (x ? special[i] : special[i]?.toUpperCase()) : x ? 'x' : '-';
-    return `${bits & 4 ? 'r' : '-'}${bits & 2 ? 'w' : '-'}${last}`;
+    const letters = isSpecial ? special[i] : ['-', 'x'];
+    return `${bits & 4 ? 'r' : '-'}${bits & 2 ? 'w' : '-'}${letters?.[bits & 1]}`;
   });
   return `${{ file: '-', link: 'h', symlink: 'l', directory: 'd' }[type]}${groups.join('')}`;
 }
@@ -126,11 +126,15 @@ const entry: fc.Arbitrary<TarEntry> = fc
   })
   .map(({ linkname, size, ...rest }) => {
     const isLink = rest.type === 'link' || rest.type === 'symlink';
-    return { ...rest, size: rest.type === 'file' ? size : 0, ...(isLink && { linkname }) };
+    return {
+      ...rest,
+      size: rest.type === 'file' ? size : 0,
+      linkname: isLink ? linkname : undefined,
+    };
   });
 
 suite('tar headers', needs('tar'), () => {
-  test('any names, links, modes, owners and sizes', () => {
+  test('GNU tar lists any names, links, modes, owners and sizes as they were given', () => {
     fc.assert(
       fc.property(fc.array(entry, { minLength: 1, maxLength: 60 }), (entries) => {
         assert.deepEqual(list(archive(entries)), entries.map(line));
@@ -139,7 +143,7 @@ suite('tar headers', needs('tar'), () => {
     );
   });
 
-  test('names around the lengths at which ustar needs a prefix, and then PAX', () => {
+  test('names of any length are listed, and get a PAX header only if ustar cannot hold them', () => {
     const lengths = [99, 100, 101, 154, 155, 156, 255, 256, 257, 4000];
     const names = lengths.flatMap((length) => [
       'a'.repeat(length),
@@ -162,7 +166,7 @@ suite('tar headers', needs('tar'), () => {
     }
   });
 
-  test('a file of more than 8 GiB is named by its header alone', () => {
+  test('sizes of 8 GiB and more are read from the header', () => {
     for (const size of [8 * 2 ** 30 - 1, 8 * 2 ** 30, 9 * 2 ** 30]) {
       const path = join(scratch, 'sparse.tar');
       const big = { ...plain, name: 'big', size };
@@ -177,7 +181,7 @@ suite('tar headers', needs('tar'), () => {
     }
   });
 
-  test('a name with a NUL is refused, not cut', () => {
+  test('a name with a NUL is refused', () => {
     for (const change of [{ name: 'a\0b' }, { type: 'symlink', linkname: 'a\0b' } as const]) {
       assert.throws(() => encodeTarHeader({ ...plain, ...change }), {
         code: 'UNSUPPORTED',
@@ -197,7 +201,7 @@ suite('extended attributes', needs('tar', 'attr'), () => {
     fc.uint8Array({ maxLength: 600 }),
     { minKeys: 1, maxKeys: 5 },
   );
-  test('any names and binary values', () => {
+  test('GNU tar extracts xattrs of any names and binary values', () => {
     fc.assert(
       fc.property(attributes, (some) => {
         const xattrs = new Map(
@@ -215,7 +219,7 @@ suite('extended attributes', needs('tar', 'attr'), () => {
   });
 });
 
-test('the fields of a plain header, as the specification places them', () => {
+test('the fields of a plain header are where the specification places them', () => {
   const block = Buffer.from(
     encodeTarHeader({ ...plain, name: 'etc/passwd', mode: 0, uid: 1, gid: 2, size: 0o1234567 }),
   );

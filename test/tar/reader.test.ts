@@ -1,4 +1,4 @@
-/** What GNU tar writes, in each of its formats; what we write; and what nobody should have written. */
+/** Reads what GNU tar writes in each of its formats, what we write, and malformed archives. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ interface Entry extends TarHeader {
   readonly content: string;
 }
 
-/** Everything in an archive that arrives in chunks of `size` bytes. */
+/** Reads an archive that arrives in chunks of `size` bytes. */
 function read(archive: Uint8Array, size = archive.length): Entry[] {
   const entries: Entry[] = [];
   let header: TarHeader | undefined;
@@ -67,7 +67,7 @@ suite('archives of GNU tar', needs('tar'), () => {
   writeFileSync(join(tree, 'empty'), '');
 
   for (const format of ['gnu', 'oldgnu', 'pax', 'posix']) {
-    test(`format ${format}`, () => {
+    test(`an archive in the format ${format} is read`, () => {
       const options = [
         '--create',
         `--format=${format}`,
@@ -106,7 +106,7 @@ suite('archives of GNU tar', needs('tar'), () => {
   }
 });
 
-test('what our writer writes is read as it was, whatever the chunks', () => {
+test('entries that we write are read as they were, in chunks of any size', () => {
   const name = fc
     .string({ unit: 'binary', minLength: 1, maxLength: 300 })
     .filter((text) => !/[\0/]/.test(text));
@@ -148,14 +148,14 @@ test('what our writer writes is read as it was, whatever the chunks', () => {
   );
 });
 
-test('what follows the end does not matter, unless there is no end to it', () => {
+test('bytes after the end of an archive are skipped, up to a limit', () => {
   assert.equal(read(Buffer.concat([archive(file('a', 'x')), Buffer.alloc(10_000)])).length, 1);
   assert.equal(read(file('a', 'x')).length, 1, 'without the zero blocks');
   const endless = Buffer.concat([archive(file('a', 'x')), Buffer.alloc(2 << 20)]);
   assert.throws(() => read(endless), { code: 'LIMIT' });
 });
 
-/** A header with `bytes` at `offset` and its checksum made true. */
+/** A header with `bytes` at `offset`, and the checksum that fits. */
 function patched(offset: number, bytes: string, header: Uint8Array = file('name', '')): Buffer {
   const block = Buffer.from(header);
   block.write(bytes, offset, 'latin1');
@@ -180,20 +180,20 @@ for (const [name, bytes, message] of [
     Buffer.concat([Buffer.from('b'), file('a', '').subarray(1)]),
     /states the checksum/,
   ],
-  ['a size that is no number', patched(124, 'xyz'), /tar size is/],
+  ['a size that is not a number', patched(124, 'xyz'), /tar size is/],
   ['a negative size', patched(124, '\xff\xff\xff\xff'), /negative/],
   [
-    'a size beyond all numbers',
+    'a size above 2^53',
     patched(124, '\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff'),
     /tar size is/,
   ],
   ['an unknown type', patched(156, 'V'), /of type "V"/],
   ['a name that is not UTF-8', patched(0, '\xff'), /not UTF-8/],
-  ['no name', patched(0, '\0\0\0\0'), /named ""/],
+  ['an empty name', patched(0, '\0\0\0\0'), /named ""/],
   ['a pax record without a length', pax('x path=a\n'), /without a length/],
   ['a pax record longer than the header', pax('99 path=a\n'), /needs 99 bytes/],
   ['a pax record without an end', pax('9 path=ab'), /without KEYWORD=VALUE/],
-  ['a pax size that is no number', pax('12 size=-1x\n'), /pax size is/],
+  ['a pax size that is not a number', pax('12 size=-1x\n'), /pax size is/],
   ['a sparse file', pax('25 GNU.sparse.size=1234\n\n'.slice(0, 25)), /sparse/],
   [
     'an extended header without an entry',
@@ -208,7 +208,7 @@ for (const [name, bytes, message] of [
   });
 }
 
-test('refused: an extended header of 2 MiB, before it is read', () => {
+test('refused: an extended header of 2 MiB, before its body is read', () => {
   const block = patched(124, (2 << 20).toString(8).padStart(11, '0'), patched(156, 'x'));
   assert.throws(() => read(block), { code: 'LIMIT', message: /extended header of 2097152 bytes/ });
 });

@@ -7,8 +7,8 @@
  * little-endian, and of 1, 2 or 4 bytes by the size of the container that they are in.
  *
  *     array  one framing offset for every member, in order; none if members have a fixed size
- *     tuple  one for every member of variable size but the last member, in reverse order; a tuple of
- *            fixed size is padded to its alignment, and the empty tuple is a zero byte
+ *     tuple  one for every member of variable size but the last member, in reverse order; a tuple
+ *            of fixed size is padded to its alignment, and the empty tuple is a zero byte
  *     maybe  empty, or the value, followed by a zero byte if the value has a variable size
  *
  * Only the normal form is accepted, which no other bytes of equal meaning share.

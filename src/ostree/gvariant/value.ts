@@ -61,7 +61,8 @@ export function split<Members extends readonly Uint8Array[] = readonly Uint8Arra
   signature: string,
   bytes: Uint8Array,
 ): Members {
-  return splitContainer(parseType(signature), bytes) as readonly Uint8Array[] as Members;
+  const members: readonly Uint8Array[] = splitContainer(parseType(signature), bytes);
+  return members as Members;
 }
 
 /** Serializes `value`. Throws a TypeError unless it has the shape that `signature` wants. */

@@ -29,6 +29,8 @@ type FilezMembers = readonly [
   xattrs: Uint8Array,
 ];
 
+/** The checksum does not cover the size. */
+const NO_SIZE = new Uint8Array();
 /** The target of a regular file: an empty string. */
 const NO_TARGET = new Uint8Array(1);
 /** Bytes of uid, gid, mode and rdev in a header. */
@@ -73,14 +75,12 @@ export function fileType(mode: number): 'file' | 'symlink' {
   }
 }
 
-/** Encodes prefix and header in the form that the checksum covers. */
-export function fileHeaderBytes(header: FileHeader): Uint8Array {
-  return headerBytes(Buffer.alloc(0), header);
-}
-
-/** Begins the checksum of a content object. Update it with the content. */
+/**
+ * Begins the checksum of a content object, which covers prefix, header and content. The caller
+ * updates it with the content.
+ */
 export function startFileChecksum(header: FileHeader): Hash {
-  return createHash('sha256').update(fileHeaderBytes(header));
+  return createHash('sha256').update(headerBytes(NO_SIZE, header));
 }
 
 /** Encodes the beginning of a `.filez`: prefix, and header with the content length. */

@@ -8,7 +8,7 @@ import { OBJECT_KINDS, objectPath, parseObjectName } from '../objects/object-nam
 import { createContentStore, type OstreeRepo } from '../repo.js';
 
 /** The objects of one stage. */
-export interface StageContents {
+interface StageContents {
   /** The directory of the stage. */
   readonly stage: string;
   /** The names of its objects. */

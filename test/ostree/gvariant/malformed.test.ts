@@ -1,3 +1,4 @@
+/** Bytes and type strings that are not GVariants in normal form. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -6,7 +7,7 @@ import { parseType } from '../../../src/ostree/gvariant/type.js';
 import { decode, encode, type GVariantValue } from '../../../src/ostree/gvariant/value.js';
 import { signatures, valuesOf } from '../../support/arbitrary-variant.js';
 
-/** Bytes that are no normal form of their type, and what the error must say. */
+/** Bytes that are not the normal form of their type, and what the error must say. */
 const MALFORMED: readonly (readonly [
   why: string,
   signature: string,
@@ -19,12 +20,12 @@ const MALFORMED: readonly (readonly [
   ['text that is not UTF-8', 's', 'ff00', /UTF-8/],
   ['a boolean of 2', 'b', '02', /got 2/],
   ['an integer that is cut', 'u', '010203', /expected 4 bytes, got 3/],
-  ['a fixed array with a rest', 'au', '0102030405', /no multiple of 4/],
-  ['a fixed tuple with a rest', '(yu)', '0100000002000000ff', /expected 8 bytes, got 9/],
+  ['a fixed array with bytes left over', 'au', '0102030405', /no multiple of 4/],
+  ['a fixed tuple with bytes left over', '(yu)', '0100000002000000ff', /expected 8 bytes, got 9/],
   ['padding that is not zero', '(yu)', '0101000002000000', /padding at 1/],
-  ['a unit that is not zero', '()', '01', /padding at 0/],
+  ['an empty tuple that is not zero', '()', '01', /padding at 0/],
   ['a last offset past the end', 'as', '610009', /last framing offset 9/],
-  ['offsets that go back', 'as', '61006200040204', /member from 4 to 2/],
+  ['offsets that decrease', 'as', '61006200040204', /member from 4 to 2/],
   ['a tuple offset past the end', '(ss)', '6100620009', /member from 0 to 9/],
   ['a tuple without room for offsets', '(sss)', '00', /no room for 2 offsets/],
   ['bytes after the last member', '(sy)', '6100ff0002', /1 bytes after the last member/],
@@ -36,12 +37,12 @@ const MALFORMED: readonly (readonly [
 ];
 
 for (const [why, signature, hex, message] of MALFORMED) {
-  test(why, () => {
+  test(`refused: ${why}`, () => {
     assert.throws(() => decode(signature, Buffer.from(hex, 'hex')), corrupt(message));
   });
 }
 
-test('type strings that are none', () => {
+test('a string that is not exactly one type is refused', () => {
   for (const signature of [
     '',
     'a',
@@ -62,7 +63,7 @@ test('type strings that are none', () => {
   assert.throws(() => parseType(`(${'s'.repeat(300)})`), corrupt(/302 bytes, at most 255/));
 });
 
-test('variants nested without end stop at a named depth', () => {
+test('variants may be nested 64 deep', () => {
   let value: GVariantValue = { type: 'y', value: 1 };
   for (let depth = 0; depth < 100; depth++) {
     value = { type: 'v', value };
@@ -70,7 +71,7 @@ test('variants nested without end stop at a named depth', () => {
   assert.throws(() => decode('v', encode('v', value)), corrupt(/nested more than 64 deep/));
 });
 
-test('whatever is accepted is the normal form: encoding it again gives the same bytes', () => {
+test('bytes that are accepted are encoded again as the same bytes', () => {
   const real = signatures.filter((signature) => !signature.includes('d')); // a NaN need not keep its bits
   const samples = real.chain((signature) =>
     fc.tuple(

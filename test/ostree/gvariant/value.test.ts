@@ -1,3 +1,4 @@
+/** Encodes and decodes values, among them the examples of the specification. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -12,7 +13,7 @@ import {
 } from '../../../src/ostree/gvariant/value.js';
 import { signatures, valuesOf } from '../../support/arbitrary-variant.js';
 
-/** Examples of the specification, section 2.5 and "Byte Boundaries", with its bytes. */
+/** Examples of the specification, section 2.5 and "Byte Boundaries", with their bytes. */
 const EXAMPLES: readonly (readonly [signature: string, value: GVariantValue, hex: string])[] = [
   ['s', 'hello world', '68656c6c6f20776f726c6400'],
   ['ms', ['hello world'], '68656c6c6f20776f726c640000'],
@@ -54,13 +55,13 @@ const EXAMPLES: readonly (readonly [signature: string, value: GVariantValue, hex
 ];
 
 for (const [signature, value, hex] of EXAMPLES) {
-  test(`${signature} ${hex}`, () => {
+  test(`the example ${signature} of the specification is encoded as ${hex || 'no bytes'}`, () => {
     assert.equal(Buffer.from(encode(signature, value)).toString('hex'), hex);
     assert.deepEqual(plain(decode(signature, Buffer.from(hex, 'hex'))), plain(value));
   });
 }
 
-test('framing offsets are as wide as the container needs, at each of the limits', () => {
+test('framing offsets are as wide as the size of the container needs', () => {
   for (const [length, width] of [
     [252, 1],
     [253, 2],
@@ -76,12 +77,12 @@ test('framing offsets are as wide as the container needs, at each of the limits'
   }
 });
 
-test('an array of 40,000 strings', () => {
+test('an array of 40,000 strings is decoded to the same strings', () => {
   const value = Array.from({ length: 40_000 }, (_, index) => `name ${index}`);
   assert.deepEqual(decode('as', encode('as', value)), value);
 });
 
-test('every value of every type comes back', () => {
+test('any value of any type is decoded to the same value', () => {
   const samples = signatures.chain((signature) =>
     fc.tuple(fc.constant(signature), valuesOf(signature)),
   );
@@ -92,7 +93,7 @@ test('every value of every type comes back', () => {
   );
 });
 
-test('joining what was split gives the same bytes', () => {
+test('a container that is split and joined has the same bytes', () => {
   const tuples = fc
     .array(signatures, { minLength: 1, maxLength: 4 })
     .map((types) => `(${types.join('')})`);
@@ -111,7 +112,7 @@ test('joining what was split gives the same bytes', () => {
   );
 });
 
-test('swapping bytes is its own inverse and agrees with DataView', () => {
+test('swapping bytes gives what DataView reads in the other byte order', () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 0, max: 0xffffffff }),

@@ -1,3 +1,4 @@
+/** Objects that libostree would not have written. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -18,7 +19,7 @@ const NONE = new Uint8Array();
 const ID = new Uint8Array(32);
 const corrupt = (message: RegExp) => ({ code: 'CORRUPT', message });
 
-test('dirtree: names that are no path components, unsorted or double', () => {
+test('dirtree: names that are not path components, not sorted or not unique are refused', () => {
   const tree = (files: string[], dirs: string[] = []) =>
     encode('(a(say)a(sayay))', [
       files.map((name) => [name, ID]),
@@ -50,7 +51,7 @@ test('dirtree: names that are no path components, unsorted or double', () => {
   );
 });
 
-test('dirtree: whatever its bytes, it is what GVariant says or refused, and never refused unchanged', () => {
+test('dirtree: the fast decoder of members agrees with the decoder of any GVariant', () => {
   const name = fc.oneof(
     fc.string({ minLength: 1 }),
     fc.string({ unit: 'grapheme', minLength: 1 }),
@@ -107,20 +108,20 @@ test('dirtree: whatever its bytes, it is what GVariant says or refused, and neve
   assert.ok(decoded > 500, `${decoded} of 2000 decoded`);
 });
 
-test('checksums of another length', () => {
+test('a checksum of 31 bytes is refused', () => {
   assert.throws(
     () => decodeDirtree(encode('(a(say)a(sayay))', [[['a', ID.subarray(1)]], []])),
     corrupt(/checksum of 31 bytes instead of 32/),
   );
 });
 
-test('dirmeta of a file, or with bits that st_mode has not', () => {
+test('dirmeta: the mode of a file, and bits that st_mode does not have, are refused', () => {
   const meta = (mode: number) => encodeDirmeta({ uid: 0, gid: 0, mode, xattrs: new Map() });
   assert.throws(() => decodeDirmeta(meta(0o100644)), corrupt(/directory of mode 0100644/));
   assert.throws(() => meta(0o1040755), corrupt(/mode 01040755/));
 });
 
-test('xattrs: names unsorted, double, empty or without NUL; too many bytes', () => {
+test('xattrs: names that are not sorted, unique and well formed are refused, and too many bytes', () => {
   const xattrs = (...names: string[]) =>
     encode(
       'a(ayay)',
@@ -145,7 +146,7 @@ test('xattrs: names unsorted, double, empty or without NUL; too many bytes', () 
   });
 });
 
-test('filez header: types, targets and lengths that contradict each other', () => {
+test('filez header: a type, target and size that contradict each other are refused', () => {
   const header = { uid: 0, gid: 0, mode: 0o100644, size: 1, xattrsBytes: NONE };
   const filez = (change: object) => filezHeaderBytes({ ...header, ...change }).subarray(8);
   assert.throws(
@@ -176,7 +177,7 @@ test('filez header: types, targets and lengths that contradict each other', () =
   assert.throws(() => decodeFilezHeader(huge), corrupt(/content of 18446744073709551615 bytes/));
 });
 
-test('header prefix: too long, cut, or with padding that is not zero', () => {
+test('header prefix: a size above the limit, padding that is not zero and a cut are refused', () => {
   assert.throws(
     () => decodeHeaderPrefix(Buffer.from('7fffffff00000000', 'hex')),
     corrupt(/header of 2147483647 bytes/),
@@ -191,7 +192,7 @@ test('header prefix: too long, cut, or with padding that is not zero', () => {
   );
 });
 
-test('commit: a metadata key given twice, a timestamp without end, cut at every byte', () => {
+test('commit: a repeated metadata key, an endless timestamp and a cut at any byte are refused', () => {
   const twice = encode('a{sv}', [
     ['key', { type: 's', value: 'a' }],
     ['key', { type: 's', value: 'b' }],

@@ -7,7 +7,6 @@ import { decodeDirtree, encodeDirtree } from '../../../src/ostree/objects/dirtre
 import {
   decodeFilezHeader,
   decodeHeaderPrefix,
-  fileHeaderBytes,
   filezHeaderBytes,
   startFileChecksum,
 } from '../../../src/ostree/objects/file.js';
@@ -53,7 +52,7 @@ const selinux = (label: string) =>
   new Map([['security.selinux', new TextEncoder().encode(`${label}\0`)]]);
 const bytesOf = (object: { hex: string }) => Buffer.from(object.hex, 'hex');
 
-test('a commit', () => {
+test('a commit of libostree is decoded, and encoded to the same bytes', () => {
   const bytes = bytesOf(COMMIT);
   assert.equal(sha256Hex(bytes), COMMIT.checksum);
   const commit = decodeCommit(bytes);
@@ -77,7 +76,7 @@ test('a commit', () => {
   assert.deepEqual(Buffer.from(encodeCommit(commit)), bytes);
 });
 
-test('a commit with parent and related objects comes back', () => {
+test('the parent and related objects of a commit are decoded as they were encoded', () => {
   const commit = {
     ...decodeCommit(bytesOf(COMMIT)),
     parent: 'a'.repeat(64),
@@ -86,7 +85,7 @@ test('a commit with parent and related objects comes back', () => {
   assert.deepEqual(decodeCommit(encodeCommit(commit)), commit);
 });
 
-test('a dirmeta', () => {
+test('a dirmeta of libostree is decoded, and encoded to the same bytes', () => {
   const bytes = bytesOf(DIRMETA);
   assert.equal(sha256Hex(bytes), DIRMETA.checksum);
   const dirmeta = decodeDirmeta(bytes);
@@ -98,7 +97,7 @@ test('a dirmeta', () => {
   assert.deepEqual(Buffer.from(encodeDirmeta(dirmeta)), bytes);
 });
 
-test('a dirtree', () => {
+test('a dirtree of libostree is decoded, and encoded to the same bytes', () => {
   const bytes = bytesOf(DIRTREE);
   assert.equal(sha256Hex(bytes), DIRTREE.checksum);
   const dirtree = decodeDirtree(bytes);
@@ -115,7 +114,7 @@ test('a dirtree', () => {
   assert.deepEqual(Buffer.from(encodeDirtree(dirtree)), bytes);
 });
 
-test('a symlink of an archive repository', () => {
+test('a symlink of libostree is decoded, and encoded to the same bytes', () => {
   const bytes = bytesOf(SYMLINK);
   assert.equal(decodeHeaderPrefix(bytes.subarray(0, 8)), bytes.length - 8);
   const header = decodeFilezHeader(bytes.subarray(8));
@@ -136,13 +135,9 @@ test('the checksum of a file covers its header and its content', () => {
     xattrsBytes: Buffer.from(xattrsBytes),
   });
   assert.equal(startFileChecksum(header).update(FILE.content).digest('hex'), FILE.checksum);
-  assert.equal(
-    sha256Hex(Buffer.concat([fileHeaderBytes(header), Buffer.from(FILE.content)])),
-    FILE.checksum,
-  );
 });
 
-test('owners and sizes beyond 32 signed bits come back', () => {
+test('owners and sizes above 2^31 are decoded as they were encoded', () => {
   const header = {
     uid: 4294967294,
     gid: 2147483648,
@@ -167,7 +162,7 @@ test('xattrs are sorted by the bytes of their names and may hold any bytes', () 
   assert.equal(decodeXattrs(new Uint8Array()).size, 0);
 });
 
-test('equal xattrs are held once, apart from the bytes they were read from', () => {
+test('equal xattrs are interned once, as a copy of the bytes they were read from', () => {
   const interner = new XattrsInterner();
   const input = encodeXattrs(selinux('a'));
   const first = interner.intern(input);
@@ -176,7 +171,7 @@ test('equal xattrs are held once, apart from the bytes they were read from', () 
   assert.equal(Buffer.from(first.xattrs.get('security.selinux') ?? []).toString(), 'a\0');
 });
 
-test('the path of an object', () => {
+test('the path of an object begins with two digits of its checksum', () => {
   assert.equal(objectPath(COMMIT.checksum, 'commit'), `99/${COMMIT.checksum.slice(2)}.commit`);
   assert.throws(() => objectPath('../../etc/passwd', 'commit'), { code: 'CORRUPT' });
   assert.throws(() => objectPath(COMMIT.checksum.toUpperCase(), 'commit'), { code: 'CORRUPT' });

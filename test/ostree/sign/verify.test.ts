@@ -1,4 +1,4 @@
-/** Signatures: made by the real gpg and by OpenSSL, verified by the keys of a remote. */
+/** Signatures that gpg and Node's OpenSSL make, verified with the keys of a remote. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
@@ -66,7 +66,7 @@ suite('GPG signatures', needs('gpg'), () => {
     ]);
     return gpg(['--export', name]);
   };
-  /** Two years ago: a key of then that was good for a day. */
+  /** A time in the past, for a key that has expired since. */
   const then = ['--faked-system-time', '20230101T000000'];
   const keys: Record<string, Buffer> = {};
   const signature = (name: string, bytes: Uint8Array, time: readonly string[] = []) =>
@@ -80,7 +80,7 @@ suite('GPG signatures', needs('gpg'), () => {
     keys.expired = makeKey('expired', then, '1d');
   });
 
-  test('by a key of the remote, also beside others', async () => {
+  test('a signature by a key of the remote is good, also beside others', async () => {
     const repo = repoWith('[remote "signer"]\nurl=x\n', keys.good);
     const good = signature('good', repo.bytes);
     assert.match(
@@ -91,7 +91,7 @@ suite('GPG signatures', needs('gpg'), () => {
     assert.match((await verify(repo, { 'ostree.gpgsigs': both })).join(), /good@example/);
   });
 
-  test('keys of gpgkeypath, a file or a folder, binary or armored', async () => {
+  test('gpgkeypath names files and directories of binary and armored keys', async () => {
     const folder = scratchDirectory();
     writeFileSync(join(folder, 'good.asc'), gpg(['--armor', '--export', 'good']));
     const file = join(scratchDirectory(), 'good.gpg');
@@ -102,7 +102,7 @@ suite('GPG signatures', needs('gpg'), () => {
     }
   });
 
-  test('refused: unsigned, wrong key, expired key, another commit, no keys', async () => {
+  test('no signature, a wrong or expired key, another commit and no keys are refused', async () => {
     const repo = repoWith('[remote "signer"]\n', keys.good);
     await refuses(verify(repo, undefined), /no detached metadata/);
     await refuses(verify(repo, {}), /no signatures ostree\.gpgsigs/);
@@ -121,7 +121,7 @@ suite('GPG signatures', needs('gpg'), () => {
     await assert.rejects(verify(keyless, { 'ostree.gpgsigs': [another] }), /has no GPG keys/);
   });
 
-  test('where both kinds are wanted both must be good', async () => {
+  test('if both kinds of signatures are required, both must be good', async () => {
     const { key, make } = ed25519();
     const config = `[remote "signer"]\nsign-verify=ed25519\nverification-ed25519-key=${key}\n`;
     const repo = repoWith(config, keys.good);
@@ -157,7 +157,7 @@ suite('ed25519 signatures', () => {
   const other = ed25519();
   const config = (more: string) => `[remote "signer"]\ngpg-verify=false\n${more}`;
 
-  test('by a key in the configuration or in a file, among others', async () => {
+  test('a signature by a key in the configuration or in a file of keys is good', async () => {
     const file = join(scratchDirectory(), 'keys');
     writeFileSync(file, `${other.key}\n${key}\n`);
     for (const how of [
@@ -170,7 +170,7 @@ suite('ed25519 signatures', () => {
     }
   });
 
-  test('refused: wrong key, another commit, a signature of the wrong length, no keys, unknown kinds', async () => {
+  test('a wrong key, another commit, a cut signature, no keys and unknown kinds are refused', async () => {
     const repo = repoWith(config(`sign-verify=true\nverification-ed25519-key=${key}\n`));
     const refuses = (signatures: Signatures | undefined, message: RegExp, where = repo) =>
       assert.rejects(verify(where, signatures), { message });
@@ -192,7 +192,7 @@ suite('ed25519 signatures', () => {
     await refuses({}, /is not 32 bytes in base64|no signatures/, broken);
   });
 
-  test('a remote that verifies nothing is an error, and one that is not there', async () => {
+  test('a remote that requires no signatures, and a missing remote, are refused', async () => {
     const repo = repoWith(config(''));
     await assert.rejects(verify(repo, {}), { code: 'USAGE', message: /verifies nothing/ });
     await assert.rejects(verify(repoWith(''), {}), {
@@ -201,7 +201,7 @@ suite('ed25519 signatures', () => {
     });
   });
 
-  test('a remote in remotes.d', async () => {
+  test('a remote may be configured in remotes.d', async () => {
     const directory = join(scratchDirectory(), 'remotes.d');
     mkdirSync(directory);
     writeFileSync(
@@ -212,7 +212,7 @@ suite('ed25519 signatures', () => {
     await verify(repo, { 'ostree.sign.ed25519': [make(repo.bytes)] }, directory);
   });
 
-  test('OpenSSL comes to the same verdict over the same bytes', needs('openssl'), () => {
+  test('OpenSSL verifies the same signature over the same bytes', needs('openssl'), () => {
     const scratch = scratchDirectory();
     const repo = repoWith('');
     const object = join(
