@@ -25,7 +25,9 @@ const { version, description } = v.parse(
 
 const program = new Command('ostrata')
   .description(`${description}.`)
-  .version(version)
+  .version(version, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'print this help')
+  .helpCommand('help [command]', 'print the help of a command')
   .exitOverride()
   .showSuggestionAfterError(false)
   .addHelpText('after', '\nRun `ostrata COMMAND --help` for the options of a command.');

@@ -42,11 +42,17 @@ export function addCompareCommand(container: Command): void {
         'Two layers are the same if their uncompressed bytes are: clients recognize a layer ' +
         'that somebody compressed again.',
     )
-    .argument('<old>', IMGREF_HELP)
-    .argument('<new>', 'the same for the image that clients update to')
+    .argument('<old>', `the image that clients have: ${IMGREF_HELP}`)
+    .argument('<new>', 'the image that they update to, in the same form')
     .option('--json', 'print the result as JSON')
     .addOption(
       new Option('--markdown', 'print the result as Markdown, for release notes').conflicts('json'),
+    )
+    .addHelpText(
+      'after',
+      `
+Example:
+  ostrata container compare registry:quay.io/os/base:40 registry:quay.io/os/base:41`,
     )
     .action(compare);
   useOptions(command, [registryOptions, logOptions]);

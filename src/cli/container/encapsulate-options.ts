@@ -20,11 +20,12 @@ export interface LayoutOptions {
 
 export function layoutOptions(command: Command): Command {
   return command
-    .option('--plan <file>', 'follow this plan file; see layout plan')
+    .optionsGroup('Layers:')
+    .option('--plan <file>', 'put components into layers as this file says; see `layout plan`')
     .addOption(
       new Option(
         '--format-version <n>',
-        '2: every layer has its parent directories with their metadata; 1: it has not',
+        '2: each layer also holds the parent directories of its files; 1: it does not',
       )
         .choices(['1', '2'])
         .default('2'),
@@ -42,6 +43,7 @@ export interface PreviousBuildOptions {
 
 export function previousBuildOptions(command: Command): Command {
   return command
+    .optionsGroup('Previous build:')
     .option(
       '--previous-build <imgref>',
       'follow the layout of this image, and reuse its layers that did not change; if repeated ' +
@@ -65,12 +67,17 @@ export interface ImageConfigOptions {
 
 export function imageConfigOptions(command: Command): Command {
   return command
-    .option('-l, --label <key=value>', 'add a label (repeatable)', keyValue)
+    .optionsGroup('Image config:')
+    .option('-l, --label <key=value>', 'add this label to the image (repeatable)', keyValue)
     .option(
       '--image-config <file>',
       'start from this JSON, the "config" of an OCI image config (Env, Cmd, Labels, ...)',
     )
-    .option('--cmd <argument>', "the image's command; repeat for its arguments", repeated)
+    .option(
+      '--cmd <argument>',
+      'the command that the image runs; repeat the option for its arguments',
+      repeated,
+    )
     .option('--arch <arch>', 'architecture, as RPM or Go names it (default: that of the commit)')
     .option(
       '--copymeta <key>',
@@ -103,7 +110,7 @@ export function outputOptions(command: Command): Command {
       '--write-contentmeta-json <file>',
       'write a JSON file that describes each component (name, size, how often it changes)',
     )
-    .option('--dry-run', 'print the layers, write no image')
+    .option('--dry-run', 'print the layers, and write no image')
     .option('--json', 'print the result as JSON');
 }
 

@@ -12,13 +12,13 @@ import {
   formatPercent,
   formatRate,
   formatTable,
+  left,
+  NAMES_WIDTH,
   printable,
+  right,
   shortDigest,
   someNames,
 } from '../output/format.js';
-
-/** Characters of component names in a row. */
-const NAMES_WIDTH = 64;
 
 /** A layer as it is reported, written or only planned. */
 interface ReportedLayer {
@@ -88,13 +88,13 @@ export function jsonReport(
 }
 
 const TABLE_COLUMNS: readonly Column[] = [
-  { title: 'LAYER', align: 'right' },
-  { title: 'DIGEST', align: 'left' },
-  { title: 'SIZE', align: 'right' },
-  { title: 'CONTENT', align: 'right' },
-  { title: 'CHANGES', align: 'right' },
-  { title: 'BLOB', align: 'left' },
-  { title: 'COMPONENTS', align: 'left' },
+  right('LAYER'),
+  left('DIGEST'),
+  right('SIZE'),
+  right('CONTENT'),
+  right('CHANGES'),
+  left('BLOB'),
+  left('COMPONENTS'),
 ];
 
 /** Returns the table of layers; `image` is undefined in a dry run. */
@@ -183,7 +183,7 @@ function downloadReport(
   }
   const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);
   if (removed.length > 0) {
-    lines.push(`  removed: ${printable(removed.join(', '))}`);
+    lines.push(`  components removed: ${printable(removed.join(', '))}`);
   }
   return lines.join('\n');
 }

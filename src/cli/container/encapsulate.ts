@@ -88,12 +88,13 @@ export function addContainerEncapsulateCommand(program: Command): void {
     .description(
       'Turn an ostree commit into an OCI image whose layers follow the RPM database of the ' +
         'commit: packages that change together share a layer, so that an update downloads only ' +
-        'the layers that changed. Clients such as bootc and rpm-ostree recover the commit when ' +
-        'they pull the image.',
+        'the layers that changed. Files without a package are grouped by what they are and where ' +
+        'they are. Clients such as bootc and rpm-ostree recover the commit when they pull the ' +
+        'image.',
     )
-    .argument('<ref>', 'ref, remote:ref, commit id or its unique beginning')
+    .argument('<ref>', 'a ref, remote:ref, a commit id or the beginning of one')
     .argument('<imgref>', `where to write: ${IMGREF_FORMS}`)
-    .requiredOption('--repo <path>', 'the ostree repository')
+    .requiredOption('--repo <path>', 'the ostree repository that has the commit')
     .addHelpText(
       'after',
       `

@@ -57,6 +57,10 @@ export function addStoredImageCommands(image: Command): void {
   image
     .command('copy')
     .summary('copy an image from one repository to another')
+    .description(
+      'Copy an image from one ostree repository to another, without fetching anything. Prints ' +
+        'the merge commit.',
+    )
     .argument('<imgref>', `${IMGREF_HELP}, or as it was pulled`)
     .requiredOption('--src-repo <path>', 'the ostree repository that has the image')
     .requiredOption('--dest-repo <path>', 'the ostree repository that gets it')

@@ -9,7 +9,11 @@ import { addPullCommand, addUnencapsulateCommand } from './pull.js';
 export function addContainerCommand(program: Command): void {
   const container = program
     .command('container')
-    .summary('pull images and recover their ostree commits');
+    .summary('pull images and recover their ostree commits')
+    .description(
+      'Pull images that hold an ostree commit, recover the commit, and describe images without ' +
+        'pulling them.',
+    );
   addUnencapsulateCommand(container);
   addInfoCommand(container);
   addCompareCommand(container);
@@ -17,7 +21,11 @@ export function addContainerCommand(program: Command): void {
 
   const image = container
     .command('image')
-    .summary('pull images into an ostree repository, and manage them there');
+    .summary('pull images into an ostree repository, and manage them there')
+    .description(
+      'Pull images into an ostree repository, and manage the images that it has. rpm-ostree and ' +
+        'bootc find the same images there.',
+    );
   addPullCommand(image);
   addStoredImageCommands(image);
 }

@@ -41,6 +41,19 @@ interface UnencapsulateOptions extends PullOptions {
   readonly writeRef?: string | undefined;
 }
 
+/** Explains the arguments of both commands. */
+const HELP = `
+The reference says how the image is verified:
+  ostree-unverified-registry:IMAGE               by its digests only
+  ostree-unverified-image:TRANSPORT:...          the same, for any transport
+  ostree-remote-registry:REMOTE:IMAGE            by the commit's signature and the remote's keys
+  ostree-remote-image:REMOTE:TRANSPORT:...       the same, for any transport
+  ostree-image-signed:TRANSPORT:...              by the signature policy of this host
+
+Examples:
+  ostrata container image pull /sysroot/ostree/repo ostree-unverified-registry:quay.io/os/base:40
+  ostrata container unencapsulate --repo=repo --write-ref=os/40 ostree-unverified-image:oci:image:40`;
+
 export function addPullCommand(image: Command): void {
   const command = image
     .command('pull')
@@ -62,6 +75,7 @@ export function addPullCommand(image: Command): void {
         printResult(await pullImage(imports), options);
       }
     });
+  command.addHelpText('after', HELP);
   useOptions(command, [pullOptions, registryOptions, logOptions]);
 }
 
@@ -86,6 +100,7 @@ export function addUnencapsulateCommand(container: Command): void {
         printResult(await unencapsulate({ ...imports, writeRef }), options);
       }
     });
+  command.addHelpText('after', HELP);
   useOptions(command, [pullOptions, registryOptions, logOptions]);
 }
 

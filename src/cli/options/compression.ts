@@ -34,7 +34,7 @@ export function compressionOptions(command: Command): Command {
     .addOption(
       new Option(
         '--compression-level <n>',
-        'from 1, fast, to 9 for gzip or 19 for zstd, small (default: gzip 6, zstd 3)',
+        'from 1 (fast) to 9 (small), with zstd to 19 (default: 6, with zstd 3)',
       ).argParser(integer(1, 19)),
     );
 }

@@ -12,11 +12,12 @@ export interface LayerLimits {
 
 export const MAX_LAYERS_HELP = 'at most this many layers in the image, the commit layer included';
 export const MAX_LAYER_SIZE_HELP =
-  'content that a layer should not exceed, unless one component alone does';
+  'bytes of content that a layer should not exceed, unless one component alone does';
 
 /** `--max-layers` and `--max-layer-size`. */
 export function layerLimitOptions(command: Command): Command {
   return command
+    .optionsGroup('Layers:')
     .addOption(
       new Option('--max-layers <n>', MAX_LAYERS_HELP)
         .argParser(integer(MIN_LAYERS))
