@@ -1,4 +1,7 @@
-/** Layers laid over a tree: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md */
+/**
+ * Layers are laid over a tree by the rules of
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mutableTreeOfCommit, overlay, removeInjected } from '../../src/client/merge.js';
@@ -11,7 +14,7 @@ const built = new RepoBuilder('archive', '', scratchDirectory());
 const repo = openRepo(built.path);
 const tree = (spec: TreeSpec) => mutableTreeOfCommit(repo, built.commit(built.tree(spec)));
 
-/** Paths of files, and of directories with a slash behind them. */
+/** Paths of all files and directories, those of directories with a slash at the end. */
 function paths(root: MutableTree, prefix = '/'): string[] {
   return [
     ...[...root.files.keys()].map((name) => `${prefix}${name}`),
@@ -27,7 +30,8 @@ function merged(base: TreeSpec, ...layers: readonly TreeSpec[]): string[] {
   for (const layer of layers) {
     overlay(root, tree(layer));
   }
-  // Written and read again, it is the same.
+
+  // A tree is the same when it was written and read again.
   const objects = new Map<string, Uint8Array>();
   const checksum = root.write(({ kind, checksum: name, bytes }) => {
     objects.set(name, bytes);
@@ -46,7 +50,7 @@ test('files are added and replaced, directories merged', () => {
   assert.equal(root.lookup('usr'), undefined);
 });
 
-test('whiteouts take away files and directories below, not what the layer has itself', () => {
+test('whiteouts remove files and directories of lower layers, not those of their own layer', () => {
   assert.deepEqual(
     merged(dir({ a: '', b: dir({ c: '' }) }), dir({ '.wh.a': '', '.wh.b': '', '.wh.none': '' })),
     [],
@@ -57,7 +61,7 @@ test('whiteouts take away files and directories below, not what the layer has it
   );
 });
 
-test('an opaque directory hides all that is below', () => {
+test('an opaque directory hides everything that lower layers have in it', () => {
   const base = dir({ a: dir({ old: '', deep: dir({ old: '' }) }), b: '' });
   assert.deepEqual(merged(base, dir({ a: dir({ '.wh..wh..opq': '', new: '' }) })), [
     '/a/',
@@ -66,7 +70,7 @@ test('an opaque directory hides all that is below', () => {
   ]);
 });
 
-test('a file takes the place of a directory, and a directory that of a file', () => {
+test('a file replaces a directory, and a directory a file', () => {
   assert.deepEqual(merged(dir({ a: dir({ b: '' }), c: '' }), dir({ a: '', c: dir({ d: '' }) })), [
     '/a',
     '/c/',
@@ -74,19 +78,19 @@ test('a file takes the place of a directory, and a directory that of a file', ()
   ]);
 });
 
-test('several layers, in their order', () => {
+test('layers are applied in their order', () => {
   const layers = [dir({ a: 'x' }), dir({ '.wh.a': '' }), dir({ a: dir({}) })];
   assert.deepEqual(merged(dir({}), ...layers), ['/a/']);
 });
 
-test('a whiteout of nothing', () => {
+test('a whiteout that names no file is refused', () => {
   assert.throws(() => merged(dir({}), dir({ '.wh.': '' })), {
     code: 'CORRUPT',
     message: /names nothing/,
   });
 });
 
-test('what is not changed is not written', () => {
+test('only changed directories are written', () => {
   const root = tree(dir({ a: dir({ b: dir({ c: '' }) }), z: dir({}) }));
   overlay(root, tree(dir({ a: dir({ new: '' }) })));
   const written: string[] = [];
@@ -94,7 +98,7 @@ test('what is not changed is not written', () => {
   assert.equal(written.length, 2, 'the root and /a');
 });
 
-test('empty files that builders leave in /etc, and only those', () => {
+test('of the files that builders leave in /etc, only empty ones are removed', () => {
   const etc = dir({ hostname: '', hosts: '', 'resolv.conf': 'nameserver' });
   const root = tree(dir({ usr: dir({ etc }) }));
   removeInjected(repo, root);

@@ -8,6 +8,8 @@ import { gzipSync } from 'node:zlib';
 import type { ImageReader } from '../../src/oci/image.js';
 import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
 import { validateBlob } from '../../src/oci/validate.js';
+import { startFileChecksum } from '../../src/ostree/objects/file.js';
+import { objectPath } from '../../src/ostree/objects/object-name.js';
 import {
   END_OF_ARCHIVE,
   encodeTarHeader,
@@ -23,6 +25,24 @@ export interface ForgedEntry extends Partial<Omit<TarHeader, 'type' | 'size'>> {
   readonly content?: Uint8Array;
   /** The size that the header names; by default the length of the content. */
   readonly size?: number;
+}
+
+/** Where layers have their objects. */
+export const OBJECTS = 'sysroot/ostree/repo/objects/';
+
+/** The path in a layer of an object, or of its xattrs. */
+export const objectName = (checksum: string, kind: string): string =>
+  `${OBJECTS}${objectPath(checksum, kind)}`;
+
+/** The entries of a content object that is in no tree: its xattrs, then its content. */
+export function extraObject(content: Buffer): [xattrs: ForgedEntry, file: ForgedEntry] {
+  const xattrsBytes = new Uint8Array();
+  const header = { uid: 0, gid: 0, mode: 0o100644, size: content.length, xattrsBytes };
+  const checksum = startFileChecksum(header).update(content).digest('hex');
+  return [
+    { name: objectName(checksum, 'file-xattrs-link'), type: 'file' },
+    { name: objectName(checksum, 'file'), type: 'file', content },
+  ];
 }
 
 /** Changes the entries of each layer in place. */

@@ -1,3 +1,4 @@
+/** How often an import waits for the disk: seldom if it is fast, often if it is slow. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
@@ -7,78 +8,94 @@ import { FsyncThrottle } from '../../../src/client/import/fsync-throttle.js';
 import { planImport } from '../../../src/client/import/plan.js';
 import { listBlobs } from '../../../src/client/stored.js';
 import { silentLogger } from '../../../src/log.js';
+import type { ImageReader } from '../../../src/oci/image.js';
 import { RepoWriter } from '../../../src/ostree/write/writer.js';
 import { buildImage } from '../../support/build-image.js';
 import { dir, RepoBuilder } from '../../support/build-repo.js';
 import { scratchDirectory } from '../../support/scratch.js';
 
-test('waits once for many small layers, soon for a large one', () => {
-  const pace = new FsyncThrottle(() => 0);
+test('many small layers wait together, a large one does not wait for others', () => {
+  const throttle = new FsyncThrottle(() => 0);
   assert.deepEqual(
-    [pace.isDue(1 << 20), pace.isDue(1 << 20), pace.isDue(32 << 20)],
+    [throttle.isDue(1 << 20), throttle.isDue(1 << 20), throttle.isDue(32 << 20)],
     [false, false, true],
   );
-  pace.sync(() => {});
-  assert.equal(pace.isDue(1 << 20), false);
+  throttle.sync(() => {});
+  assert.equal(throttle.isDue(1 << 20), false);
 });
 
-test('waits when some time has passed, on a slow disk more', () => {
+test('an import waits for the disk after a pause, which is longer on a slow disk', () => {
   let time = 0;
-  const pace = new FsyncThrottle(() => time);
+  const throttle = new FsyncThrottle(() => time);
   const dueAfter = (milliseconds: number) => {
     const start = time;
     time += milliseconds;
-    const isDue = pace.isDue(1);
+    const isDue = throttle.isDue(1);
     time = start;
     return isDue;
   };
   assert.deepEqual([dueAfter(249), dueAfter(250)], [false, true]);
-  pace.sync(() => {
+  throttle.sync(() => {
     time += 3000;
   });
   assert.deepEqual([dueAfter(11_999), dueAfter(12_000)], [false, true]);
 });
 
-test('a pull that takes its time has each layer in the repository as it comes, small ones first', async () => {
+/** An image with a commit layer and three chunk layers of different sizes. */
+async function imageOfFourLayers(): Promise<ImageReader> {
   const text = (length: number) => randomBytes(length).toString('hex');
   const spec = dir({
     bin: dir({ sh: text(2000) }),
     lib: dir({ a: text(9000) }),
     usr: dir({ b: text(100) }),
   });
-  const { image } = await buildImage(spec);
-  const layersAtEvents = async (step: number) => {
-    const writer = await RepoWriter.open(new RepoBuilder('archive', '', scratchDirectory()).path, {
-      fsync: true,
-    });
-    const plan = await planImport(writer.repo, image);
-    const seen: number[] = [];
-    const sizes: number[] = [];
-    let time = 0;
-    const onEvent = (event: FetchEvent) => {
-      if (event.event === 'imported') {
-        seen.push(listBlobs(writer.repo).length);
-      } else {
-        time += step;
-        sizes.push(event.size);
-      }
-    };
-    const options = { jobs: 1, log: silentLogger, signal: new AbortController().signal, onEvent };
-    const fetcher = new LayerFetcher(writer, image, options);
-    try {
-      await importCommit({ writer, fetcher, verifyCommit: undefined }, plan, () => time);
-    } finally {
-      await fetcher.close();
-      writer.close();
+  return (await buildImage(spec)).image;
+}
+
+/**
+ * Imports the image with one thread while a clock goes on by `stepMs` for each layer. Returns the
+ * sizes of the layers in the order in which they were fetched, and how many layers the repository
+ * had when each was imported.
+ */
+async function importWithClock(image: ImageReader, stepMs: number) {
+  const { path } = new RepoBuilder('archive', '', scratchDirectory());
+  const writer = await RepoWriter.open(path, { fsync: true });
+  const plan = await planImport(writer.repo, image);
+
+  const sizes: number[] = [];
+  const published: number[] = [];
+  let time = 0;
+  const onEvent = (event: FetchEvent) => {
+    if (event.event === 'fetching') {
+      time += stepMs;
+      sizes.push(event.size);
+    } else {
+      published.push(listBlobs(writer.repo).length);
     }
-    const [, ...chunks] = sizes;
-    assert.deepEqual(
-      chunks,
-      chunks.toSorted((a, b) => a - b),
-    );
-    return seen;
   };
-  // The commit layer's ref comes last.
-  assert.deepEqual(await layersAtEvents(0), [0, 0, 0, 0]);
-  assert.deepEqual(await layersAtEvents(10_000), [0, 1, 2, 3]);
+  const { signal } = new AbortController();
+  const fetcher = new LayerFetcher(writer, image, { jobs: 1, log: silentLogger, signal, onEvent });
+  try {
+    await importCommit({ writer, fetcher, verifyCommit: undefined }, plan, () => time);
+  } finally {
+    await fetcher.close();
+    writer.close();
+  }
+  return { sizes, published };
+}
+
+test('a fast import publishes its layers together, a slow one each as it comes', async () => {
+  const image = await imageOfFourLayers();
+  // The ref of the commit layer comes last in both.
+  assert.deepEqual((await importWithClock(image, 0)).published, [0, 0, 0, 0]);
+  assert.deepEqual((await importWithClock(image, 10_000)).published, [0, 1, 2, 3]);
+});
+
+test('the first thread fetches the commit layer, then the smallest layers first', async () => {
+  const { sizes } = await importWithClock(await imageOfFourLayers(), 0);
+  const [, ...chunks] = sizes;
+  assert.deepEqual(
+    chunks,
+    chunks.toSorted((a, b) => a - b),
+  );
 });

@@ -106,7 +106,7 @@ test('the signal ends the import while its blob stalls', async () => {
   });
 });
 
-test('a blob is read no faster than the worker takes it, and no further after a failure', async () => {
+test('a blob is read no faster than the worker takes it, and is closed after a failure', async () => {
   const worker = startWorker('');
   let readMebibytes = 0;
   const closed = new AbortController();
