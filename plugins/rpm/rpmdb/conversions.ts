@@ -1,35 +1,44 @@
 /**
- * How a query format shows a value: `%{TAG:conversion}`, as rpm does in the C locale. Spec: rpm's
- * queryformat manual page.
+ * How a query format shows a value: `%{TAG:conversion}`, as rpm does in the C locale.
+ * Spec: https://rpm-software-management.github.io/rpm/manual/queryformat.html
  */
 import { OstrataError } from '../../../src/errors.js';
 import { fileState } from './file.js';
 import { comparisonSigns } from './query-tags.js';
 
-/** @param value a string has one character per byte */
+/** Returns the text of a value. @param value a string has one character per byte */
 export type Conversion = (value: number | string | Uint8Array) => string;
 
 const NOT_A_NUMBER = '(not a number)';
-const numeric =
-  (convert: (value: number) => string): Conversion =>
-  (value) =>
-    typeof value === 'number' ? convert(value) : NOT_A_NUMBER;
+
+function numeric(convert: (value: number) => string): Conversion {
+  return (value) => (typeof value === 'number' ? convert(value) : NOT_A_NUMBER);
+}
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-const two = (value: number, fill = '0') => String(value).padStart(2, fill);
 
-/** `%c` of strftime in the C locale, in the local time zone. */
-function date(seconds: number): string {
-  const at = new Date(seconds * 1000);
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  return `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${two(at.getDate(), ' ')} ${time} ${at.getFullYear()}`;
-}
-function day(seconds: number): string {
-  const at = new Date(seconds * 1000);
-  return `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${two(at.getDate())} ${at.getFullYear()}`;
+function twoDigits(value: number, fill = '0'): string {
+  return String(value).padStart(2, fill);
 }
 
+/** Like `%c` of strftime in the C locale, in the local time zone: `Tue Mar  4 05:06:07 2025`. */
+function formatTime(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  const date = `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${twoDigits(at.getDate(), ' ')}`;
+  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()];
+  const time = clock.map((part) => twoDigits(part)).join(':');
+  return `${date} ${time} ${at.getFullYear()}`;
+}
+
+/** `Tue Mar 04 2025`, in the local time zone. */
+function formatDay(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  const date = `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${twoDigits(at.getDate())}`;
+  return `${date} ${at.getFullYear()}`;
+}
+
+/** The letter of `ls -l` by file type, the upper four bits of a mode. */
 const TYPE_LETTERS: Readonly<Record<number, string>> = {
   1: 'p',
   2: 'c',
@@ -40,15 +49,27 @@ const TYPE_LETTERS: Readonly<Record<number, string>> = {
   12: 's',
 };
 
-/** As `ls -l` shows a mode. */
-function permissions(mode: number): string {
-  const bits = (shift: number, special: boolean, letter: string) => {
-    const [r, w, x] = [mode & (4 << shift), mode & (2 << shift), mode & (1 << shift)];
-    const execute = special ? (x ? letter : letter.toUpperCase()) : x ? 'x' : '-';
-    return `${r ? 'r' : '-'}${w ? 'w' : '-'}${execute}`;
-  };
+/** Shows a mode like `ls -l`: `-rwsr-xr-x`. */
+function formatMode(mode: number): string {
   const type = TYPE_LETTERS[(mode >> 12) & 15] ?? '?';
-  return `${type}${bits(6, (mode & 0o4000) !== 0, 's')}${bits(3, (mode & 0o2000) !== 0, 's')}${bits(0, (mode & 0o1000) !== 0, 't')}`;
+  const user = formatClass(mode >> 6, (mode & 0o4000) !== 0, 's');
+  const group = formatClass(mode >> 3, (mode & 0o2000) !== 0, 's');
+  const others = formatClass(mode, (mode & 0o1000) !== 0, 't');
+  return `${type}${user}${group}${others}`;
+}
+
+/**
+ * The three letters of user, group or others.
+ * @param special the letter of setuid, setgid or sticky
+ */
+function formatClass(bits: number, isSpecial: boolean, special: string): string {
+  const read = bits & 4 ? 'r' : '-';
+  const write = bits & 2 ? 'w' : '-';
+  const mayExecute = (bits & 1) !== 0;
+  if (isSpecial) {
+    return `${read}${write}${mayExecute ? special : special.toUpperCase()}`;
+  }
+  return `${read}${write}${mayExecute ? 'x' : '-'}`;
 }
 
 /** rpm's letters of file flags, in the order in which it shows them. */
@@ -63,70 +84,81 @@ const FILE_FLAGS: readonly (readonly [bit: number, letter: string])[] = [
   [1 << 8, 'r'],
   [1 << 12, 'a'],
 ];
-const fileFlags = (flags: number) =>
-  FILE_FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join('');
+
+function formatFileFlags(flags: number): string {
+  return FILE_FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join('');
+}
 
 const UNITS = ['', 'K', 'M', 'G', 'T', 'P'];
 
-function human(base: number): Conversion {
+/** A number with a unit, e.g. `4.2M`. rpm computes in single precision. @param base 1000 or 1024 */
+function withUnit(base: number): Conversion {
   return numeric((value) => {
-    let scaled = Math.fround(value); // as rpm computes
+    let scaled = Math.fround(value);
     let unit = 0;
     for (; scaled >= base; unit++) {
       scaled = Math.fround(scaled / base);
     }
     const digits = scaled > 0 && scaled < 9.95 ? 1 : 0;
-    return `${fixed(scaled, digits)}${UNITS[unit]}`;
+    return `${toFixedLikePrintf(scaled, digits)}${UNITS[unit]}`;
   });
 }
 
 /**
- * As printf rounds: what lies exactly between (quarters and halves, no other fraction of two does)
- * goes to the even digit.
+ * Rounds like printf: exactly half of the last digit goes to the even digit. Only quarters and
+ * halves can be such ties, no other binary fraction.
  */
-function fixed(value: number, digits: number): string {
+function toFixedLikePrintf(value: number, digits: number): string {
   const shifted = value * 10 ** digits;
   const isTie = shifted % 1 === 0.5 && Number.isInteger(4 * value);
-  return (isTie ? (2 * Math.round(shifted / 2)) / 10 ** digits : value).toFixed(digits);
+  const rounded = isTie ? (2 * Math.round(shifted / 2)) / 10 ** digits : value;
+  return rounded.toFixed(digits);
 }
 
 const BASE64_LINE = /.{1,64}/g;
-const hex = (bytes: Uint8Array) =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 
-export const showPlain: Conversion = (value) => {
-  if (typeof value === 'string') {
-    return value;
+/** Shows a value without conversion: binary data in hexadecimal. */
+export const showPlain: Conversion = (value) =>
+  value instanceof Uint8Array ? bufferOf(value).toString('hex') : String(value);
+
+function showBase64(value: number | string | Uint8Array): string {
+  if (!(value instanceof Uint8Array)) {
+    return '(not a blob)';
   }
-  return typeof value === 'number' ? String(value) : hex(value);
-};
+  const lines = bufferOf(value).toString('base64').match(BASE64_LINE) ?? [];
+  return `${lines.join('\n')}\n`;
+}
 
+function quoteForShell(value: number | string | Uint8Array): string {
+  if (value instanceof Uint8Array) {
+    return '(invalid type)';
+  }
+  return typeof value === 'number' ? String(value) : `'${value.replaceAll("'", "'\\''")}'`;
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/** By the names of rpm. */
 const CONVERSIONS: Readonly<Record<string, Conversion>> = {
   string: showPlain,
-  date: numeric(date),
-  day: numeric(day),
+  date: numeric(formatTime),
+  day: numeric(formatDay),
   hex: numeric((value) => value.toString(16)),
   octal: numeric((value) => value.toString(8)),
-  perms: numeric(permissions),
-  permissions: numeric(permissions),
-  fflags: numeric(fileFlags),
+  perms: numeric(formatMode),
+  permissions: numeric(formatMode),
+  fflags: numeric(formatFileFlags),
   fstate: numeric((value) => fileState(value).replace('-', ' ')),
   depflags: numeric(comparisonSigns),
-  humansi: human(1000),
-  humaniec: human(1024),
-  base64: (value) =>
-    value instanceof Uint8Array
-      ? `${Buffer.from(value).toString('base64').match(BASE64_LINE)?.join('\n') ?? ''}\n`
-      : '(not a blob)',
-  shescape: (value) => {
-    if (typeof value === 'string') {
-      return `'${value.replaceAll("'", "'\\''")}'`;
-    }
-    return typeof value === 'number' ? String(value) : '(invalid type)';
-  },
+  humansi: withUnit(1000),
+  humaniec: withUnit(1024),
+  base64: showBase64,
+  shescape: quoteForShell,
 };
 
-/** Throws `USAGE` for a name that is none. */
+/** Returns the conversion with this name. Throws `USAGE` if there is none. */
 export function conversionByName(name: string): Conversion {
   const conversion = Object.hasOwn(CONVERSIONS, name) ? CONVERSIONS[name] : undefined;
   if (conversion !== undefined) {

@@ -1,16 +1,18 @@
 /**
- * The rpm header ("header blob") as the package database stores it: without the 8-byte magic and
- * version of a .rpm file. Spec:
- * https://rpm-software-management.github.io/rpm/manual/format_header.html; the region rules are
- * those of rpm's lib/header.c (hdrblobInit, hdrblobImport).
+ * The rpm header ("header blob") as the package database stores it, without the 8 bytes of magic
+ * and version that a .rpm file has. Spec:
+ * https://rpm-software-management.github.io/rpm/manual/format_header.html; the rules for regions
+ * are those of rpm's lib/header.c (hdrblobInit, hdrblobImport). All integers are big-endian.
  *
- *   u32 index count il, u32 data length dl, il index entries of 16 bytes (u32 tag, u32 type, i32 offset, u32 count),
- *   dl bytes of data. All integers are big-endian; offsets count from the start of the data.
+ *   u32 number of index entries
+ *   u32 length of the data
+ *   index entries of 16 bytes: u32 tag, u32 type, i32 offset from the start of the data, u32 count
+ *   data
  *
- * A first entry of tag 62 or 63 opens a region: its offset points to a 16-byte trailer in the data
- * whose own offset is minus 16 times the number of index entries that belong to the region (what
- * was built and signed). Entries after the region ("dribbles": install time, file states, ...) were
- * added on installation and override entries of the region.
+ * If the tag of the first entry is 62 or 63, it opens a region, the entries that were built and
+ * signed. Its offset points to a 16-byte trailer in the data whose own offset is -16 times the
+ * number of entries in the region. The entries after the region ("dribbles": install time, file
+ * states, ...) were added on installation and override those of the region.
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
@@ -20,16 +22,16 @@ import { Tag, TagType } from './tags.js';
 /** rpm's own bounds (hdrchkTags, hdrchkData). */
 const MAX_INDEX_ENTRIES = 0xffff;
 const MAX_DATA_BYTES = (1 << 28) - 1;
-/** The largest header blob there can be; a database entry that claims more is corrupt. */
+/** The largest possible header blob; a database entry that claims more is corrupt. */
 export const MAX_HEADER_BYTES = 8 + 16 * MAX_INDEX_ENTRIES + MAX_DATA_BYTES;
 
-/** From how many strings on it is faster to decode all at once. */
+/** Number of strings from which on it is faster to decode all at once. */
 const LONG_LIST = 8;
 
 const INDEX_START = 8;
 const INDEX_ENTRY_SIZE = 16;
 
-/** Bytes of one element by type; 0 where the length is in the data (strings). */
+/** Bytes of one element by type; 0 for strings, whose length is in the data. */
 const ELEMENT_SIZE: Readonly<Record<number, number>> = {
   [TagType.CHAR]: 1,
   [TagType.INT8]: 1,
@@ -50,16 +52,16 @@ interface IndexEntry {
 }
 
 /**
- * One rpm header: typed access by tag. Entries are decoded when asked for; a broken one throws
- * `CORRUPT` then.
+ * One rpm header: typed access by tag. Entries are decoded when they are asked for; a broken one
+ * throws `CORRUPT` then.
  */
 export class RpmHeader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #dataStart: number;
-  /** Where the index entry of each tag is. */
+  /** Offset of the index entry by tag. */
   readonly #index: ReadonlyMap<number, number>;
-  /** Where entries begin, ascending. */
+  /** Offsets of the data of all entries, ascending; computed when needed. */
   #starts: Uint32Array | undefined;
 
   private constructor(bytes: Uint8Array, dataStart: number, index: ReadonlyMap<number, number>) {
@@ -70,7 +72,7 @@ export class RpmHeader {
   }
 
   /**
-   * Reads the index and checks counts, bounds and the region; `bytes` is kept, not copied. Throws
+   * Reads the index and checks counts, bounds and the region. Keeps `bytes`, without a copy. Throws
    * `CORRUPT` or `LIMIT`.
    */
   static parse(bytes: Uint8Array): RpmHeader {
@@ -87,57 +89,43 @@ export class RpmHeader {
       throw limit('bytes of data', dataLength, MAX_DATA_BYTES);
     }
     const dataStart = INDEX_START + entries * INDEX_ENTRY_SIZE;
-    if (bytes.length < dataStart + dataLength) {
+    const end = dataStart + dataLength;
+    if (bytes.length < end) {
       throw cursor.error(
         `${entries} entries and ${dataLength} bytes of data in ${bytes.length} bytes`,
         0,
       );
     }
+
     const regionEntries = readRegion(cursor, entries, dataStart, dataLength);
-    const index = new Map<number, number>();
-    const view = new DataView(bytes.buffer, bytes.byteOffset, dataStart);
-    for (let i = 0; i < entries; i++) {
-      const at = INDEX_START + i * INDEX_ENTRY_SIZE;
-      const tag = view.getUint32(at);
-      if (tag < Tag.HEADERI18NTABLE) {
-        continue;
-      }
-      const offset = view.getUint32(at + 8);
-      if (offset > dataLength) {
-        throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
-      }
-      // In the region the first entry of a tag counts; a dribble replaces what came before it.
-      if (i < regionEntries && index.has(tag)) {
-        continue;
-      }
-      if (i >= regionEntries && tag === Tag.BASENAMES) {
-        index.delete(Tag.OLDFILENAMES);
-      }
-      index.set(tag, at);
-    }
-    return new RpmHeader(bytes.subarray(0, dataStart + dataLength), dataStart, index);
+    const index = readIndex(cursor, entries, regionEntries, dataLength);
+    return new RpmHeader(bytes.subarray(0, end), dataStart, index);
   }
 
-  /** The blob it was parsed from. A view. */
+  /** Returns the blob that was parsed, a view. */
   bytes(): Uint8Array {
     return this.#bytes;
   }
 
-  /** Tags in the order of the index, regions left out. */
+  /** Returns the tags in the order of the index, without regions. */
   tags(): IterableIterator<number> {
     return this.#index.keys();
   }
+  /** Whether the header has `tag`. */
   has(tag: number): boolean {
     return this.#index.has(tag);
   }
-  /** The data type of `tag` (a value of TagType), undefined where the header has no such tag. */
+  /**
+   * Returns the data type of `tag` (a value of TagType), or undefined if the header does not have
+   * it.
+   */
   type(tag: number): number | undefined {
     return this.#entry(tag)?.type;
   }
 
   /**
-   * Integers of `tag`, unsigned; undefined where the header has none. 64-bit values beyond 2^53
-   * throw `LIMIT`.
+   * Returns the unsigned integers of `tag`; undefined if the header does not have it. Throws
+   * `LIMIT` above 2^53.
    */
   numbers(tag: number): readonly number[] | undefined {
     const entry = this.#entry(tag);
@@ -174,14 +162,14 @@ export class RpmHeader {
         throw cursor.error(`tag ${tag}: type ${entry.type} holds no integers`);
     }
   }
-  /** The first integer of `tag`. */
+  /** Returns the first integer of `tag`. */
   number(tag: number): number | undefined {
     return this.numbers(tag)?.[0];
   }
 
   /**
-   * Raw strings of `tag` without their NULs (a translated string: one per locale, the untranslated
-   * one first). Views.
+   * Returns views of the strings of `tag` without their NULs. A translated string has one for each
+   * locale, the untranslated one first.
    */
   strings(tag: number): readonly Uint8Array[] | undefined {
     const entry = this.#entry(tag);
@@ -196,8 +184,8 @@ export class RpmHeader {
     return values;
   }
   /**
-   * {@link strings} with one character per byte (Latin-1): exact for any bytes, and ten times as
-   * fast for long lists.
+   * Returns {@link strings} with one character per byte (Latin-1): exact for any bytes, and ten
+   * times as fast for long lists.
    */
   byteStrings(tag: number): readonly string[] | undefined {
     const entry = this.#entry(tag);
@@ -208,24 +196,23 @@ export class RpmHeader {
       return this.strings(tag)?.map(byteString);
     }
     this.#stringElements(tag, entry);
-    // What follows the strings is cut off; what lies between them and the next entry is no more
-    // than padding.
-    const values = byteString(
-      this.#bytes.subarray(entry.start, this.#nextStart(entry.start)),
-    ).split('\0', entry.count + 1);
+    // All bytes up to the next entry are decoded; padding after the last string is cut off.
+    const bytes = this.#bytes.subarray(entry.start, this.#nextStart(entry.start));
+    const values = byteString(bytes).split('\0', entry.count + 1);
     if (values.length <= entry.count) {
+      // Another entry begins among these strings.
       return this.strings(tag)?.map(byteString);
     }
     values.pop();
     return values;
   }
-  /** The first string of `tag` as text; bytes that are not UTF-8 become U+FFFD. */
+  /** Returns the first string of `tag` as text; bytes that are not UTF-8 become U+FFFD. */
   text(tag: number): string | undefined {
     const entry = this.#entry(tag);
     return entry?.count ? lossyText(this.#stringElements(tag, entry).untilNul()) : undefined;
   }
 
-  /** The bytes of a BIN entry, a view. */
+  /** Returns the bytes of a BIN entry, a view. */
   binary(tag: number): Uint8Array | undefined {
     const entry = this.#entry(tag);
     if (entry === undefined) {
@@ -263,7 +250,7 @@ export class RpmHeader {
     return cursor;
   }
 
-  /** Where the data of the next entry begin. */
+  /** The offset at which the data of the next entry begins. */
   #nextStart(start: number): number {
     this.#starts ??= Uint32Array.from(
       [...this.#index.values()],
@@ -272,7 +259,7 @@ export class RpmHeader {
     return this.#starts.find((next) => next > start) ?? this.#bytes.length;
   }
 
-  /** A cursor at the data of `entry`, once its count is known to fit into the bytes there are. */
+  /** A cursor at the data of `entry`. Throws `CORRUPT` if its count does not fit into the data. */
   #elements(tag: number, entry: IndexEntry): Cursor {
     const cursor = new Cursor(this.#bytes, 'rpm header', entry.start);
     const size = ELEMENT_SIZE[entry.type];
@@ -282,7 +269,7 @@ export class RpmHeader {
     if (entry.type === TagType.STRING && entry.count !== 1) {
       throw cursor.error(`tag ${tag}: ${entry.count} values of type string, expected 1`);
     }
-    // A string takes at least its NUL.
+    // A string has at least its NUL.
     if (entry.count * Math.max(1, size) > cursor.remaining) {
       throw cursor.error(
         `tag ${tag}: ${entry.count} values of type ${entry.type} in ${cursor.remaining} bytes`,
@@ -292,9 +279,42 @@ export class RpmHeader {
   }
 }
 
+/** Returns the offset of the index entry of each tag. */
+function readIndex(
+  cursor: Cursor,
+  entries: number,
+  regionEntries: number,
+  dataLength: number,
+): ReadonlyMap<number, number> {
+  const { bytes } = cursor;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const index = new Map<number, number>();
+  for (let i = 0; i < entries; i++) {
+    const at = INDEX_START + i * INDEX_ENTRY_SIZE;
+    const tag = view.getUint32(at);
+    if (tag < Tag.HEADERI18NTABLE) {
+      continue;
+    }
+    const offset = view.getUint32(at + 8);
+    if (offset > dataLength) {
+      throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
+    }
+
+    const isInRegion = i < regionEntries;
+    if (isInRegion && index.has(tag)) {
+      continue; // In the region, the first entry of a tag counts.
+    }
+    if (!isInRegion && tag === Tag.BASENAMES) {
+      index.delete(Tag.OLDFILENAMES); // A dribble replaces what came before it.
+    }
+    index.set(tag, at);
+  }
+  return index;
+}
+
 /**
- * How many index entries belong to the region, the region's own among them; 0 where the header has
- * none (rpm before 4).
+ * Returns how many index entries belong to the region, including its own; 0 if there is no region
+ * (rpm before 4).
  */
 function readRegion(
   cursor: Cursor,
@@ -316,9 +336,8 @@ function readRegion(
       INDEX_START,
     );
   }
-  // Headers converted from rpm 3 carry a region of all entries, without trailer.
   if (offset === 0) {
-    return entries;
+    return entries; // Headers converted from rpm 3 have a region of all entries, without trailer.
   }
   if (offset + INDEX_ENTRY_SIZE > dataLength) {
     throw cursor.error(`region trailer at ${offset} of ${dataLength} bytes`, INDEX_START);
@@ -334,12 +353,12 @@ function readRegion(
   return inRegion;
 }
 
-/** `bytes` with one character per byte. */
+/** Returns a string with one character per byte. */
 export function byteString(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
-/** Text of `bytes`; what is not UTF-8 becomes U+FFFD. */
+/** Returns the text of `bytes`; those that are not UTF-8 become U+FFFD. */
 export function lossyText(bytes: Uint8Array): string {
   return decodeUtf8(bytes) ?? new TextDecoder().decode(bytes);
 }

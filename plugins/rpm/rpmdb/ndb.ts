@@ -2,11 +2,14 @@
  * The ndb backend of rpm (`Packages.db`, the default of openSUSE). The only specification is rpm's
  * source file lib/backend/ndb/rpmpkg.c. All integers are little-endian u32.
  *
- *   header (32 bytes): magic `RpmP`, version 0, generation, slot pages, next package number, 12 bytes unused
- *   slots (16 bytes each, from offset 32 to the end of the last 4 KiB slot page): magic `Slot`, package number,
- *     block offset, block count; a free slot has offset 0
- *   blobs, in blocks of 16 bytes: head `BlbS`, package number, generation, length; the header blob; zeros up to a whole
- *     block with the tail; tail: adler32 over all before it, length, `BlbE`
+ *   header, 32 bytes: magic `RpmP`, version 0, generation, slot pages, next package number,
+ *     12 bytes unused
+ *   slots, 16 bytes each, from offset 32 to the end of the last 4 KiB slot page: magic `Slot`,
+ *     package number, block offset, block count; a free slot has offset 0
+ *   blobs, in blocks of 16 bytes:
+ *     head: `BlbS`, package number, generation, length
+ *     the header blob, and zeros up to a whole block with the tail
+ *     tail: adler32 over everything before it, length, `BlbE`
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 import type { Backend, HeaderRecord } from './backend.js';

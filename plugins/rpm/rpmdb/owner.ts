@@ -70,21 +70,33 @@ function collectOwners(
     Array.from(wanted.keys(), (path) => byteString(Buffer.from(posix.basename(path)))),
   );
   for (const pkg of packages) {
-    const paths = pathsOf(pkg.header);
-    let states: readonly number[] | undefined;
-    for (let i = 0; i < paths.count; i++) {
-      if (!names.has(posix.basename(paths.base(i)))) {
-        continue;
-      }
-      states ??= pkg.header.numbers(Tag.FILESTATES) ?? [];
-      if (!isInstalled(fileState(states[i]))) {
-        continue;
-      }
-      const path = decodeUtf8(Buffer.from(paths.at(i), 'latin1'));
-      const owners = path === undefined ? undefined : wanted.get(canonical.of(path));
+    for (const path of installedPaths(pkg, names)) {
+      const owners = wanted.get(canonical.of(path));
       if (owners !== undefined && owners.at(-1) !== pkg) {
         owners.push(pkg);
       }
+    }
+  }
+}
+
+/**
+ * The paths of installed files with one of these base names. A path that is not UTF-8 cannot be
+ * asked for.
+ */
+function* installedPaths(pkg: RpmPackage, names: ReadonlySet<string>): Generator<string> {
+  const paths = pathsOf(pkg.header);
+  let states: readonly number[] | undefined;
+  for (let i = 0; i < paths.count; i++) {
+    if (!names.has(posix.basename(paths.base(i)))) {
+      continue;
+    }
+    states ??= pkg.header.numbers(Tag.FILESTATES) ?? [];
+    if (!isInstalled(fileState(states[i]))) {
+      continue;
+    }
+    const path = decodeUtf8(Buffer.from(paths.at(i), 'latin1'));
+    if (path !== undefined) {
+      yield path;
     }
   }
 }

@@ -1,11 +1,12 @@
 /**
- * rpm's query format: what `rpm -q --qf` prints of a package. Spec:
- * https://rpm-software-management.github.io/rpm/manual/queryformat.html
+ * rpm's query format: what `rpm -q --qf` prints about a package.
+ * Spec: https://rpm-software-management.github.io/rpm/manual/queryformat.html
  *
- *   %[WIDTH]{[=#]TAG[:CONVERSION]}   the first value of a tag; in an array, the value of the present round
- *     WIDTH as of printf (`-20`: to the left); `=` always the first value; `#` how many values there are
- *   [...]                            once for every value of the tags in it, which must have equally many
- *   %|TAG?{...}:{...}|               whether the package has the tag
+ *   %[WIDTH]{[=#]TAG[:CONVERSION]}   the first value of a tag; in an array, that of the round
+ *     WIDTH is that of printf; -20 aligns to the left
+ *     = stands for the first value in every round, # for the number of values
+ *   [...]                            once for every value of its tags, which must have equally many
+ *   %|TAG?{...}:{...}|               depends on whether the package has the tag
  *   %%  \n  \t  \\ ...               as in printf
  */
 import { OstrataError } from '../../../src/errors.js';
@@ -14,14 +15,16 @@ import { byteString } from './header.js';
 import type { RpmPackage } from './package.js';
 import { type TagReader, type TagValues, tagByName } from './query-tags.js';
 
-/** printf pads to any width; a wider field than this is a mistake. */
+/** printf accepts any width, but a wider field than this is a mistake. */
 const MAX_WIDTH = 4096;
 /**
- * Characters of one package: a thousand times what a kernel's files take; a small header can name
- * one long folder very often.
+ * Characters for one package, a thousand times what the files of a kernel take. A small header can
+ * name one long folder very often.
  */
 const MAX_OUTPUT = 1 << 28;
+/** What rpm prints for a tag that the package does not have. */
 const ABSENT = '(none)';
+/** By the letter after the backslash. */
 const ESCAPES: Readonly<Record<string, string>> = {
   a: '\x07',
   b: '\b',
@@ -32,15 +35,17 @@ const ESCAPES: Readonly<Record<string, string>> = {
   v: '\v',
 };
 
-type Show = (values: TagValues, element: number) => string;
+/** Returns the text for one round of an array; outside of arrays, `round` is 0. */
+type Show = (values: TagValues, round: number) => string;
+
 interface TagToken {
   readonly type: 'tag';
   readonly tag: number;
   readonly read: TagReader;
-  /** `=` or `#`: no part of the rounds of an array. */
-  readonly once: boolean;
+  /** `=` or `#`: it shows the same in every round of an array. */
+  readonly isSameInRounds: boolean;
   readonly show: Show;
-  /** Characters, negative: to the left. */
+  /** In characters. Negative: aligned to the left; 0: not padded. */
   readonly width: number;
 }
 type Token =
@@ -59,22 +64,23 @@ export class QueryFormat {
   readonly #tokens: readonly Token[];
 
   /**
-   * Throws `USAGE` with the place for what is no format, `UNSUPPORTED` for tags that are not
-   * computed here.
+   * Throws `USAGE` with the position of a mistake, `UNSUPPORTED` for tags that are not computed
+   * here.
    */
   constructor(format: string) {
-    this.#tokens = new Parser(byteString(Buffer.from(format))).whole();
+    this.#tokens = new Parser(byteString(Buffer.from(format))).parse();
   }
 
   /**
-   * What rpm prints of `pkg`, one character per byte. Throws `USAGE` for an array of tags that do
-   * not go together.
+   * Returns what rpm prints, with one character per byte. Throws `USAGE` if tags of an array have
+   * different lengths.
    */
   print(pkg: RpmPackage): string {
     return new Printer(pkg).print(this.#tokens);
   }
 }
 
+/** Recursive descent, one method for each construct. */
 class Parser {
   readonly #text: string;
   #at = 0;
@@ -83,48 +89,61 @@ class Parser {
     this.#text = text;
   }
 
-  whole(): Token[] {
-    return this.#tokens('');
+  parse(): Token[] {
+    return this.#tokensUntil('');
   }
 
-  /** Up to `end` (of an array or condition), which is consumed, or to the end of the format. */
-  #tokens(end: ']' | '}' | ''): Token[] {
+  /** Reads up to and with `end`; the empty string is the end of the format. */
+  #tokensUntil(end: ']' | '}' | ''): Token[] {
     const tokens: Token[] = [];
-    let text = '';
-    const flush = () => {
+    for (;;) {
+      const text = this.#literal();
       if (text !== '') {
         tokens.push({ type: 'text', text });
       }
-      text = '';
-    };
-    for (;;) {
-      const at = this.#at;
-      const character = this.#text[this.#at++];
-      if (character === end || character === undefined) {
-        if ((character ?? '') !== end) {
-          throw this.#error(`${end} expected`, at);
-        }
-        flush();
+
+      const character = this.#text[this.#at] ?? '';
+      if (character === end) {
+        this.#at++;
         return tokens;
       }
-      if (character === ']' || character === '}') {
-        throw this.#error(`unexpected ${character}`, at);
+      if (character === '') {
+        throw this.#error(`${end} expected`);
       }
+      tokens.push(this.#token(character));
+    }
+  }
+
+  #token(character: string): Token {
+    const start = this.#at;
+    this.#at++;
+    switch (character) {
+      case '[':
+        return { type: 'array', tokens: this.#tokensUntil(']') };
+      case '%':
+        return this.#text[this.#at] === '|' ? this.#condition() : this.#tag();
+      default:
+        throw this.#error(`unexpected ${character}`, start);
+    }
+  }
+
+  /** Reads text up to the next character with a meaning. */
+  #literal(): string {
+    let text = '';
+    for (;;) {
+      const character = this.#text[this.#at] ?? '';
+      const next = this.#text[this.#at + 1] ?? '';
       if (character === '\\') {
-        const escaped = this.#text[this.#at++] ?? '';
-        text += ESCAPES[escaped] ?? escaped;
-      } else if (character === '%' && this.#text[this.#at] === '%') {
-        this.#at++;
+        text += ESCAPES[next] ?? next;
+        this.#at += 2;
+      } else if (character === '%' && next === '%') {
         text += '%';
-      } else if (character === '%' || character === '[') {
-        flush();
-        if (character === '[') {
-          tokens.push({ type: 'array', tokens: this.#tokens(']') });
-        } else {
-          tokens.push(this.#text[this.#at] === '|' ? this.#condition() : this.#tag());
-        }
+        this.#at += 2;
+      } else if (character === '' || '%[]}'.includes(character)) {
+        return text;
       } else {
         text += character;
+        this.#at++;
       }
     }
   }
@@ -143,7 +162,14 @@ class Parser {
     try {
       const { tag, read, name: tagName } = tagByName(name);
       const show = mark === '#' ? showCount : showBy(conversion, tagName, tag);
-      return { type: 'tag', tag, read, once: mark !== '', show, width: Number(widthText) };
+      return {
+        type: 'tag',
+        tag,
+        read,
+        isSameInRounds: mark !== '',
+        show,
+        width: Number(widthText),
+      };
     } catch (error) {
       throw error instanceof OstrataError ? this.#error(error.message, start, error.code) : error;
     }
@@ -157,15 +183,15 @@ class Parser {
       throw this.#error('expected %|TAG?{...}:{...}|', start);
     }
     this.#at += whole.length;
-    const present = this.#tokens('}');
-    const absent = this.#skip(':{') ? this.#tokens('}') : [];
+    const present = this.#tokensUntil('}');
+    const absent = this.#skip(':{') ? this.#tokensUntil('}') : [];
     if (!this.#skip('|')) {
       throw this.#error('| expected at the end of the condition');
     }
     const { tag, read } = tagByName(name);
     return {
       type: 'condition',
-      tag: { type: 'tag', tag, read, once: true, show: showCount, width: 0 },
+      tag: { type: 'tag', tag, read, isSameInRounds: true, show: showCount, width: 0 },
       present,
       absent,
     };
@@ -197,8 +223,8 @@ function showBy(conversion: string | undefined, name: string, tag: number): Show
     return () => String(tag);
   }
   const convert: Conversion = conversion === undefined ? showPlain : conversionByName(conversion);
-  return ({ values }, element) => {
-    const value = values[element];
+  return ({ values }, round) => {
+    const value = values[round];
     return value === undefined ? ABSENT : convert(value);
   };
 }
@@ -216,20 +242,20 @@ class Printer {
 
   print(tokens: readonly Token[]): string {
     this.#tokens(tokens, 0);
-    // Much less garbage than adding strings to each other.
+    // Joining makes much less garbage than adding strings to each other.
     return this.#parts.join('');
   }
 
-  #tokens(tokens: readonly Token[], element: number): void {
+  #tokens(tokens: readonly Token[], round: number): void {
     for (const token of tokens) {
       if (token.type === 'text') {
         this.#add(token.text);
       } else if (token.type === 'tag') {
-        this.#add(this.#tag(token, element));
+        this.#add(this.#tag(token, round));
       } else if (token.type === 'array') {
         this.#array(token.tokens);
       } else {
-        this.#tokens(this.#has(token.tag) ? token.present : token.absent, element);
+        this.#tokens(this.#has(token.tag) ? token.present : token.absent, round);
       }
     }
   }
@@ -245,9 +271,10 @@ class Printer {
     this.#parts.push(text);
   }
 
-  #tag(token: TagToken, element: number): string {
+  #tag(token: TagToken, round: number): string {
     const values = this.#read(token);
-    const text = values === undefined ? ABSENT : token.show(values, token.once ? 0 : element);
+    const text =
+      values === undefined ? ABSENT : token.show(values, token.isSameInRounds ? 0 : round);
     if (token.width === 0) {
       return text;
     }
@@ -258,17 +285,18 @@ class Printer {
     let rounds = 0;
     for (const token of tokens) {
       const count =
-        token.type === 'tag' && !token.once ? (this.#read(token)?.values.length ?? 0) : 0;
+        token.type === 'tag' && !token.isSameInRounds ? (this.#read(token)?.values.length ?? 0) : 0;
       if (rounds > 0 && count > 0 && count !== rounds) {
         throw new OstrataError(
           'USAGE',
-          `query format: an array of tags with ${rounds} and ${count} values in ${this.#pkg.nevra}; use %{=TAG} for single ones`,
+          `query format: an array of tags with ${rounds} and ${count} values ` +
+            `in ${this.#pkg.nevra}; use %{=TAG} for single ones`,
         );
       }
       rounds = Math.max(rounds, count);
     }
-    for (let element = 0; element < rounds; element++) {
-      this.#tokens(tokens, element);
+    for (let round = 0; round < rounds; round++) {
+      this.#tokens(tokens, round);
     }
   }
 

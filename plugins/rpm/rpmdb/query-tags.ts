@@ -1,5 +1,5 @@
 /**
- * The values of tags as rpm's queries see them: what headers store, and what rpm derives from it.
+ * The values of tags as queries of rpm see them: what headers store, and what rpm derives from it.
  */
 import { OstrataError } from '../../../src/errors.js';
 import { fileState, isInstalled, pathsOf } from './file.js';
@@ -8,15 +8,21 @@ import { formatEvr, formatNevra } from './nevra.js';
 import type { RpmPackage } from './package.js';
 import { Tag, TagType } from './tags.js';
 
-/** Strings with one character per byte, so that what is not UTF-8 stays as it is. */
+/**
+ * The values of one tag. Strings have one character per byte, so that names that are not UTF-8 are
+ * not lost.
+ */
 export type TagValues =
   | { readonly kind: 'number'; readonly values: readonly number[] }
   | { readonly kind: 'string'; readonly values: readonly string[] }
   | { readonly kind: 'binary'; readonly values: readonly Uint8Array[] };
 
-/** Reads one tag of a package; undefined where the package has none. */
+/** Returns the values of one tag; undefined if the package does not have it. */
 export type TagReader = (pkg: RpmPackage) => TagValues | undefined;
 
+const TAGS: ReadonlyMap<string, number> = new Map(Object.entries(Tag));
+
+/** Other names that rpm accepts. */
 const ALIASES: Readonly<Record<string, keyof typeof Tag>> = {
   N: 'NAME',
   V: 'VERSION',
@@ -47,8 +53,8 @@ const strings = (values: readonly string[]): TagValues | undefined =>
   values.length === 0 ? undefined : { kind: 'string', values };
 
 /**
- * Tags that are computed. rpm has more: those that need its configuration or the machine it runs on
- * are refused.
+ * Tags that are computed. rpm computes more; those that need its configuration or its machine are
+ * refused.
  */
 const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.EVR]: (pkg) => text(formatEvr(pkg)),
@@ -87,6 +93,7 @@ const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.ENHANCENEVRS]: dependencies(Tag.ENHANCENAME, Tag.ENHANCEFLAGS, Tag.ENHANCEVERSION),
 };
 
+/** Tags that rpm computes and this reader does not. */
 const NOT_COMPUTED: ReadonlySet<number> = new Set([
   Tag.HEADERIMAGE,
   Tag.HEADERSIGNATURES,
@@ -106,18 +113,21 @@ const NOT_COMPUTED: ReadonlySet<number> = new Set([
   Tag.TRANSFILETRIGGERTYPE,
 ]);
 
-/**
- * A tag by rpm's name for it, in any case, RPMTAG_ in front or not. Throws `USAGE` or
- * `UNSUPPORTED`.
- */
-export function tagByName(given: string): {
+/** A tag of a query format. */
+export interface QueryTag {
   readonly name: string;
   readonly tag: number;
   readonly read: TagReader;
-} {
+}
+
+/**
+ * Returns a tag by rpm's name for it, in upper or lower case, with or without RPMTAG_. Throws
+ * `USAGE` for an unknown name, `UNSUPPORTED` for a tag that is not computed here.
+ */
+export function tagByName(given: string): QueryTag {
   const upper = given.toUpperCase().replace(/^RPMTAG_/, '');
   const name = ALIASES[upper] ?? upper;
-  const tag = Object.hasOwn(Tag, name) ? Tag[name as keyof typeof Tag] : undefined;
+  const tag = TAGS.get(name);
   if (tag === undefined) {
     throw new OstrataError('USAGE', `unknown tag ${given}`);
   }
@@ -127,23 +137,24 @@ export function tagByName(given: string): {
   return { name, tag, read: COMPUTED[tag] ?? (({ header }) => stored(header, tag)) };
 }
 
-/** A tag as the header stores it. */
-export function stored(header: RpmHeader, tag: number): TagValues | undefined {
+/** The values as the header stores them. */
+function stored(header: RpmHeader, tag: number): TagValues | undefined {
   switch (header.type(tag)) {
     case undefined:
       return undefined;
     case TagType.STRING:
     case TagType.STRING_ARRAY:
       return { kind: 'string', values: header.byteStrings(tag) ?? [] };
-    case TagType.I18NSTRING: // one value in several languages: the first is the untranslated one
+    case TagType.I18NSTRING: // one value in several languages, the untranslated one first
       return { kind: 'string', values: (header.byteStrings(tag) ?? []).slice(0, 1) };
     case TagType.BIN:
-      return { kind: 'binary', values: [header.binary(tag) as Uint8Array] };
+      return { kind: 'binary', values: [header.binary(tag) ?? new Uint8Array()] };
     default:
       return { kind: 'number', values: header.numbers(tag) ?? [] };
   }
 }
 
+/** Sizes from 4 GiB on are stored under another tag. */
 function longOr(long: number, short: number): TagReader {
   return ({ header }) => stored(header, header.has(long) ? long : short);
 }
@@ -159,21 +170,20 @@ function fileNames(header: RpmHeader, isWanted: (i: number) => boolean): string[
   return names;
 }
 
-/** `name`, or `name flags version` where there is a version to compare. */
+/** Reads dependencies as `name`, or as `name flags version` if there is a version to compare. */
 function dependencies(names: number, flags: number, versions: number): TagReader {
   return ({ header }) => {
     const comparisons = header.numbers(flags);
     const evrs = header.byteStrings(versions);
-    return strings(
-      (header.byteStrings(names) ?? []).map((name, i) => {
-        const comparison = comparisonSigns(comparisons?.[i] ?? 0);
-        return comparison === '' ? name : `${name} ${comparison} ${evrs?.[i] ?? ''}`;
-      }),
-    );
+    const texts = (header.byteStrings(names) ?? []).map((name, i) => {
+      const comparison = comparisonSigns(comparisons?.[i] ?? 0);
+      return comparison === '' ? name : `${name} ${comparison} ${evrs?.[i] ?? ''}`;
+    });
+    return strings(texts);
   };
 }
 
-/** `<`, `>`, `=` and their combinations, by rpm's RPMSENSE_LESS, _GREATER and _EQUAL. */
+/** Returns `<`, `>`, `=` or a combination, by rpm's RPMSENSE_LESS, _GREATER and _EQUAL. */
 export function comparisonSigns(flags: number): string {
   return `${flags & 2 ? '<' : ''}${flags & 4 ? '>' : ''}${flags & 8 ? '=' : ''}`;
 }

@@ -22,42 +22,51 @@ const WRITE_VERSION_OFFSET = 18;
 const READ_VERSION_OFFSET = 19;
 const ROLLBACK_MODE = 1;
 const MIN_FILE_SIZE = 512;
+const SAFETY_PRAGMAS =
+  'PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON';
+const WHAT = 'sqlite database';
 
+/** SQLite, loaded when the first database is opened. */
 let engine: Promise<SqlJsStatic> | undefined;
 
 /**
- * Opens the image of an `rpmdb.sqlite` and of the `-wal` and `-journal` files beside it. Throws
- * `CORRUPT` or `UNSUPPORTED`.
+ * Opens the content of an `rpmdb.sqlite` and of the `-wal` and `-journal` files beside it. Throws
+ * `CORRUPT`, or `UNSUPPORTED` if the journal still has to be played back.
  */
 export async function openSqlite(
   database: Uint8Array,
   wal?: Uint8Array,
   journal?: Uint8Array,
 ): Promise<Backend> {
-  if (
-    journal !== undefined &&
-    Buffer.compare(journal.subarray(0, JOURNAL_MAGIC.length), JOURNAL_MAGIC) === 0
-  ) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `a rollback journal of ${journal.length} bytes lies beside the database: its last transaction was interrupted; ` +
-        'let rpm or sqlite3 open a copy of both once',
-    );
-  }
+  refuseHotJournal(journal);
   const image = (wal && applyWal(database, wal)) ?? database;
   checkImage(image);
+
   engine ??= import('sql.js').then(({ default: initSqlJs }) => initSqlJs());
   const { Database } = await engine;
   const open = () =>
     new Database(new ReadOnlyFile(image.buffer, image.byteOffset, image.byteLength));
-  for (const _ of walk(open, checkSchema)) {
-  } // what is wrong with it is told now
+  withDatabase(open, checkSchema);
   return { name: 'sqlite', records: () => walk(open, (db) => readRecords(db, image.length)) };
 }
 
-/** What SQLite would not notice before it comes to it: a file that is not whole. */
+function refuseHotJournal(journal: Uint8Array | undefined): void {
+  if (journal === undefined) {
+    return;
+  }
+  const magic = journal.subarray(0, JOURNAL_MAGIC.length);
+  if (Buffer.compare(magic, JOURNAL_MAGIC) === 0) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `a rollback journal of ${journal.length} bytes lies beside the database: ` +
+        'its last transaction was interrupted; let rpm or sqlite3 open a copy of both once',
+    );
+  }
+}
+
+/** Throws for a truncated file, which SQLite would notice only when it reads the missing pages. */
 function checkImage(image: Uint8Array): void {
-  const cursor = new Cursor(image, 'sqlite database');
+  const cursor = new Cursor(image, WHAT);
   if (image.length < MIN_FILE_SIZE) {
     throw cursor.error(`${image.length} bytes, at least ${MIN_FILE_SIZE} expected`);
   }
@@ -69,7 +78,7 @@ function checkImage(image: Uint8Array): void {
   if (!isPageSize(pageSize)) {
     throw cursor.error(`page size ${declared}`, 16);
   }
-  const pages = inHeaderPages(image);
+  const pages = pagesByHeader(image);
   if (pages * pageSize > image.length) {
     throw cursor.error(
       `${pages} pages of ${pageSize} bytes in ${image.length} bytes: truncated`,
@@ -79,20 +88,22 @@ function checkImage(image: Uint8Array): void {
 }
 
 /**
- * The database size in its header, which is valid when written by the last writer (change counter
- * at 24, its copy at 92).
+ * The size of the database according to its header. It is 0 if the last writer did not know that
+ * field: the change counter at 24 differs from its copy at 92 then.
  */
-function inHeaderPages(image: Uint8Array): number {
-  const changes = new Cursor(image, 'sqlite database', 24).u32();
-  const pages = new Cursor(image, 'sqlite database', 28).u32();
-  return changes === new Cursor(image, 'sqlite database', 92).u32() ? pages : 0;
+function pagesByHeader(image: Uint8Array): number {
+  const cursor = new Cursor(image, WHAT, 24);
+  const changeCounter = cursor.u32();
+  const pages = cursor.u32();
+  const validFor = cursor.seek(92).u32();
+  return changeCounter === validFor ? pages : 0;
 }
 
 /**
- * The image as sql.js's in-memory file system holds it, without a copy. That calls `slice` on what
- * it is given and `subarray` to read. Without a log beside it SQLite refuses a file that says it
- * uses one: what it reads of the header says that none is used, as is true once the log is applied.
- * The file is never written (`query_only`).
+ * The image as sql.js's in-memory file system holds it, without a copy: that file system calls
+ * `slice` on what it is given, and `subarray` to read. SQLite refuses a file whose header says that
+ * it has a log if there is no log beside it; since the log has been applied, the header is shown as
+ * that of a database without one. SQLite never writes the file (`query_only`).
  */
 class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {
@@ -117,52 +128,54 @@ class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   }
 }
 
-/**
- * Opens the database for one walk and closes it after that: what SQLite holds is not
- * garbage-collected.
- */
+/** Opens the database for one walk, then closes it: what SQLite holds is not garbage-collected. */
 function* walk<T>(open: () => Database, rows: (db: Database) => Iterable<T>): Generator<T> {
   const db = inSqlite(open);
   try {
-    inSqlite(() =>
-      db.run('PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON'),
-    );
+    inSqlite(() => db.run(SAFETY_PRAGMAS));
     yield* rows(db);
   } finally {
     db.close();
   }
 }
 
+function withDatabase(open: () => Database, use: (db: Database) => void): void {
+  const db = inSqlite(open);
+  try {
+    inSqlite(() => db.run(SAFETY_PRAGMAS));
+    use(db);
+  } finally {
+    db.close();
+  }
+}
+
 /**
- * A plain table only: a view, virtual table or computed column could run for ever or make up rows.
+ * Accepts a plain table only: a view, virtual table or computed column could run forever or make up
+ * rows.
  */
-function checkSchema(db: Database): [] {
+function checkSchema(db: Database): void {
   const rows = (query: string) => inSqlite(() => db.exec(query))[0]?.values ?? [];
   const found = rows("SELECT type, rootpage FROM sqlite_schema WHERE name = 'Packages'");
   if (found.length === 0) {
-    throw new OstrataError('CORRUPT', 'sqlite database: no table Packages');
+    throw new OstrataError('CORRUPT', `${WHAT}: no table Packages`);
   }
   const [type, rootPage] = found[0] ?? [];
   if (found.length !== 1 || type !== 'table' || !(Number(rootPage) > 0)) {
     throw new OstrataError(
       'CORRUPT',
-      `sqlite database: Packages is a ${type} with root page ${rootPage}, expected a table`,
+      `${WHAT}: Packages is a ${type} with root page ${rootPage}, expected a table`,
     );
   }
   const columns = rows("SELECT name, hidden FROM pragma_table_xinfo('Packages')");
   const plain = columns.filter(([, hidden]) => hidden === 0).map(([name]) => name);
   if (!plain.includes('hnum') || !plain.includes('blob') || plain.length !== columns.length) {
-    throw new OstrataError(
-      'CORRUPT',
-      'sqlite database: table Packages has no plain columns hnum and blob',
-    );
+    throw new OstrataError('CORRUPT', `${WHAT}: table Packages has no plain columns hnum and blob`);
   }
-  return [];
 }
 
 function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> {
-  // Every blob takes room of its own in the file, so their sum is bounded by it: pages that refer
-  // to each other in circles are noticed here, as are rows out of order.
+  // Each blob has its own pages, so all together cannot be larger than the file. This and the order
+  // of the rows end a walk over pages that refer to each other in circles.
   let total = 0;
   let previous = 0;
   const statement = inSqlite(() =>
@@ -172,15 +185,12 @@ function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> 
     while (inSqlite(() => statement.step())) {
       const [number, bytes] = inSqlite(() => statement.get());
       if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous) {
-        throw new OstrataError(
-          'CORRUPT',
-          `sqlite database: package number ${number} after ${previous}`,
-        );
+        throw new OstrataError('CORRUPT', `${WHAT}: package number ${number} after ${previous}`);
       }
       if (!(bytes instanceof Uint8Array)) {
         throw new OstrataError(
           'CORRUPT',
-          `sqlite database: package ${number}: ${typeof bytes} instead of a blob`,
+          `${WHAT}: package ${number}: ${typeof bytes} instead of a blob`,
         );
       }
       previous = number;
@@ -188,7 +198,8 @@ function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> 
       if (total > imageSize) {
         throw new OstrataError(
           'CORRUPT',
-          `sqlite database: ${total} bytes of headers up to package ${number} in a file of ${imageSize}`,
+          `${WHAT}: ${total} bytes of headers up to package ${number} ` +
+            `in a file of ${imageSize}`,
         );
       }
       yield { number, bytes };
@@ -206,10 +217,10 @@ function inSqlite<T>(body: () => T): T {
   }
 }
 
-/** What SQLite reports of the bytes it was given is the bytes' fault. */
+/** SQLite works in memory, so whatever it reports is the fault of the bytes. */
 function asCorrupt(error: unknown): OstrataError {
   if (error instanceof OstrataError) {
     return error;
   }
-  return new OstrataError('CORRUPT', wrapError('sqlite database', error).message, { cause: error });
+  return new OstrataError('CORRUPT', wrapError(WHAT, error).message, { cause: error });
 }

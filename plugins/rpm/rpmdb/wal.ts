@@ -2,11 +2,15 @@
  * SQLite's write-ahead log, applied to a database image. Spec:
  * https://sqlite.org/fileformat2.html#the_write_ahead_log
  *
- * Header (32 bytes, big-endian u32s): magic 0x377f0682 or ...83, version 3007000, page size,
- * checkpoint number, salt 1, salt 2, checksum 1, checksum 2. Then frames: u32 page number, u32
- * database size in pages for a commit (else 0), salt 1, salt 2, checksum 1, checksum 2, one page.
- * The magic's lowest bit tells the byte order the checksums are computed in. Frames count up to the
- * last commit whose salts and cumulative checksums are right; what follows is left over from an
+ * All numbers are big-endian u32s.
+ *
+ *   header, 32 bytes: magic 0x377f0682 or 0x377f0683, version 3007000, page size,
+ *     checkpoint number, salt 1, salt 2, checksum 1, checksum 2
+ *   frames, 24 bytes and one page: page number, database size in pages for a commit (else 0),
+ *     salt 1, salt 2, checksum 1, checksum 2, the page
+ *
+ * The lowest bit of the magic tells in which byte order checksums are computed. Frames count up to
+ * the last commit whose salts and cumulative checksums are right. What follows is left over from an
  * earlier round of the log, or was never finished.
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
@@ -14,12 +18,17 @@ import { Cursor } from '../../../src/bytes/cursor.js';
 const MAGIC = 0x377f0682;
 const VERSION = 3007000;
 const HEADER_SIZE = 32;
+/** Bytes of the header that its checksum covers. */
+const CHECKED_HEADER_SIZE = 24;
 const FRAME_HEADER_SIZE = 24;
+/** Bytes of a frame's header that its checksum covers; the page follows. */
+const CHECKED_FRAME_SIZE = 8;
 
 /**
- * A copy of `database` with all committed frames of `wal` applied; undefined where the log holds
- * none, as SQLite sees it: an empty log, a header whose checksum is wrong (a reset log), or no
- * complete transaction. Throws `CORRUPT` where the log is valid and cannot belong to this database.
+ * Returns a copy of `database` with all committed frames of `wal` applied. The result is undefined
+ * if the log holds none, as SQLite sees it: it is empty, or its header has a wrong checksum (a
+ * reset log), or it lacks a complete transaction. Throws `CORRUPT` if the log is valid but cannot
+ * belong to this database.
  */
 export function applyWal(database: Uint8Array, wal: Uint8Array): Uint8Array | undefined {
   const committed = committedFrames(wal);
@@ -46,11 +55,18 @@ export function applyWal(database: Uint8Array, wal: Uint8Array): Uint8Array | un
   return image;
 }
 
+/** The two words of a checksum. */
+type Sum = readonly [number, number];
+
+/** What the log adds to the database. */
 interface CommittedFrames {
   readonly pageSize: number;
   /** Size of the database after the last commit. */
   readonly pages: number;
-  /** Offset in the log of the newest content of each page, by page number from 1. */
+  /**
+   * Offset in the log of the newest content of each page, by page number. Pages are numbered from
+   * 1.
+   */
   readonly frames: ReadonlyMap<number, number>;
 }
 
@@ -59,57 +75,106 @@ function committedFrames(wal: Uint8Array): CommittedFrames | undefined {
     return undefined;
   }
   const cursor = new Cursor(wal, 'sqlite log');
+  const header = readHeader(cursor);
+  if (header === undefined) {
+    return undefined;
+  }
+
+  const { pageSize } = header;
+  const frames = new Map<number, number>();
+  let uncommitted: Frame[] = [];
+  let pages = 0;
+  let { sum } = header;
+  while (cursor.remaining >= FRAME_HEADER_SIZE + pageSize) {
+    const frame = readFrame(cursor, header, sum);
+    if (frame === undefined) {
+      break;
+    }
+    sum = frame.sum;
+    uncommitted.push(frame);
+    if (frame.sizeAfterCommit > 0) {
+      for (const { page, offset } of uncommitted) {
+        frames.set(page, offset);
+      }
+      uncommitted = [];
+      pages = frame.sizeAfterCommit;
+    }
+  }
+  return pages === 0 ? undefined : { pageSize, pages, frames };
+}
+
+interface LogHeader {
+  readonly pageSize: number;
+  readonly salts: bigint;
+  /** Byte order of the words that are summed up. */
+  readonly littleEndian: boolean;
+  /** The checksum, on which that of the first frame is based. */
+  readonly sum: Sum;
+}
+
+/** Undefined for a log that SQLite ignores. */
+function readHeader(cursor: Cursor): LogHeader | undefined {
   const magic = cursor.u32();
   const version = cursor.u32();
   const pageSize = cursor.u32();
   if ((magic & ~1) >>> 0 !== MAGIC || !isPageSize(pageSize)) {
     return undefined;
   }
-  cursor.u32(); // the checkpoint number only counts
+  cursor.u32(); // checkpoint number, a counter
   const salts = cursor.u64();
   const littleEndian = (magic & 1) === 0;
-  let sum = checksum(wal, 0, 24, littleEndian, [0, 0]);
+  const sum = checksum(cursor.bytes, 0, CHECKED_HEADER_SIZE, littleEndian, [0, 0]);
   if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) {
     return undefined;
   }
   if (version !== VERSION) {
     throw cursor.error(`log version ${version}, expected ${VERSION}`, 4);
   }
-
-  const frames = new Map<number, number>();
-  let pending: [page: number, offset: number][] = [];
-  let pages = 0;
-  while (cursor.remaining >= FRAME_HEADER_SIZE + pageSize) {
-    const start = cursor.offset;
-    const page = cursor.u32();
-    const sizeAfterCommit = cursor.u32();
-    if (page === 0 || cursor.u64() !== salts) {
-      break;
-    }
-    sum = checksum(wal, start, 8, littleEndian, sum);
-    sum = checksum(wal, start + FRAME_HEADER_SIZE, pageSize, littleEndian, sum);
-    if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) {
-      break;
-    }
-    pending.push([page, cursor.offset]);
-    cursor.take(pageSize);
-    if (sizeAfterCommit === 0) {
-      continue;
-    }
-    for (const [number, offset] of pending) {
-      frames.set(number, offset);
-    }
-    pending = [];
-    pages = sizeAfterCommit;
-  }
-  return pages === 0 ? undefined : { pageSize, pages, frames };
+  return { pageSize, salts, littleEndian, sum };
 }
 
-/** SQLite's page sizes: powers of two from 512 to 65536. */
+interface Frame {
+  readonly page: number;
+  /** Offset of the page's content in the log. */
+  readonly offset: number;
+  /** Size of the database in pages; 0 if the frame does not end a transaction. */
+  readonly sizeAfterCommit: number;
+  readonly sum: Sum;
+}
+
+/**
+ * Reads a frame and its page. Undefined for a frame that does not count; those after it do not
+ * count either.
+ */
+function readFrame(
+  cursor: Cursor,
+  { pageSize, salts, littleEndian }: LogHeader,
+  previousSum: Sum,
+): Frame | undefined {
+  const start = cursor.offset;
+  const page = cursor.u32();
+  const sizeAfterCommit = cursor.u32();
+  if (page === 0 || cursor.u64() !== salts) {
+    return undefined;
+  }
+
+  const offset = start + FRAME_HEADER_SIZE;
+  const { bytes } = cursor;
+  const headSum = checksum(bytes, start, CHECKED_FRAME_SIZE, littleEndian, previousSum);
+  const sum = checksum(bytes, offset, pageSize, littleEndian, headSum);
+  if (cursor.u32() !== sum[0] || cursor.u32() !== sum[1]) {
+    return undefined;
+  }
+  cursor.take(pageSize);
+  return { page, offset, sizeAfterCommit, sum };
+}
+
+/** Whether SQLite has pages of this size: a power of two from 512 to 65536. */
 export function isPageSize(size: number): boolean {
   return size >= 512 && size <= 65536 && (size & (size - 1)) === 0;
 }
 
+/** Sums up pairs of 32-bit words, starting from `start`. */
 function checksum(
   bytes: Uint8Array,
   offset: number,
@@ -125,4 +190,3 @@ function checksum(
   }
   return [s0, s1];
 }
-type Sum = readonly [number, number];
