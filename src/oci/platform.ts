@@ -48,7 +48,10 @@ export function isMachineName(name: string): boolean {
  */
 export function goArchitecture(machine: string): string {
   if (!isMachineName(machine)) {
-    throw new OstrataError('USAGE', `${JSON.stringify(machine)} is no architecture`);
+    throw new OstrataError(
+      'USAGE',
+      `${JSON.stringify(machine)} is not the name of an architecture`,
+    );
   }
   return GOARCH.get(machine) ?? machine;
 }

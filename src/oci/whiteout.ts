@@ -36,7 +36,7 @@ export function parseWhiteout(fileName: string): Whiteout | undefined {
   }
   const name = fileName.slice(PREFIX.length);
   if (name === '' || name === '.' || name === '..') {
-    throw new OstrataError('CORRUPT', `whiteout ${JSON.stringify(fileName)} names nothing`);
+    throw new OstrataError('CORRUPT', `whiteout ${JSON.stringify(fileName)} names no file`);
   }
   return { kind: 'removal', name };
 }

@@ -86,7 +86,7 @@ test('layers are applied in their order', () => {
 test('a whiteout that names no file is refused', () => {
   assert.throws(() => merged(dir({}), dir({ '.wh.': '' })), {
     code: 'CORRUPT',
-    message: /names nothing/,
+    message: /names no file/,
   });
 });
 

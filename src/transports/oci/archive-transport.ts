@@ -55,7 +55,7 @@ function archiveFiles(path: string): LayoutFiles {
     stream: (name) => {
       const range = ranges.get(name);
       if (range === undefined) {
-        throw new OstrataError('NOT_FOUND', `${path} holds no ${name}`);
+        throw new OstrataError('NOT_FOUND', `${path} lacks ${name}`);
       }
       return streamFile(path, { offset: range.offset, length: range.size });
     },

@@ -94,7 +94,7 @@ function findEntry(index: ImageIndex, tag: string | undefined, path: string): De
 function readRequired(files: LayoutFiles, name: string): Uint8Array {
   const bytes = files.readAll(name);
   if (bytes === undefined) {
-    throw new OstrataError('NOT_FOUND', `${files.path} holds no ${name}`);
+    throw new OstrataError('NOT_FOUND', `${files.path} lacks ${name}`);
   }
   return bytes;
 }

@@ -74,7 +74,7 @@ class OciWriter implements ImageWriter {
     if (others.length > 0 && !others.includes(LAYOUT_FILE) && !others.includes(INDEX_FILE)) {
       throw new OstrataError(
         'UNSUPPORTED',
-        'the directory is not empty and holds no OCI image layout',
+        'the directory is not empty and is not an OCI image layout',
       );
     }
     if (others.includes(INDEX_FILE)) {

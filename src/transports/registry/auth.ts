@@ -173,7 +173,7 @@ export class Authenticator {
     if (basic === undefined) {
       throw new OstrataError(
         'IO',
-        `${this.#settings.host} asks for a user and a password, and there are none`,
+        `${this.#settings.host} asks for a user and a password, but no credentials were found`,
       );
     }
     this.#keepSecret(basic.slice('Basic '.length));
@@ -215,7 +215,7 @@ async function readToken(action: string, response: HttpResponse): Promise<Token>
   const { token, access_token, expires_in } = parseTokenResponse(body);
   const value = token || access_token;
   if (!value || !TOKEN.test(value)) {
-    throw new OstrataError('CORRUPT', `${action}: the response holds none`);
+    throw new OstrataError('CORRUPT', `${action}: the response contains no token`);
   }
   return { value, lifetimeSeconds: expires_in || DEFAULT_LIFETIME_SECONDS };
 }
@@ -227,7 +227,7 @@ function parseTokenResponse(body: Uint8Array): v.InferOutput<typeof tokenRespons
   } catch {
     throw new OstrataError(
       'CORRUPT',
-      'the token server does not respond with JSON that holds a token',
+      'the token server does not respond with JSON that contains a token',
     );
   }
 }

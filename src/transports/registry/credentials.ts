@@ -199,7 +199,10 @@ function decodeEntry(entry: AuthEntry): RegistryCredentials | undefined {
  */
 async function askHelper(name: string, host: string): Promise<RegistryCredentials | undefined> {
   if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) {
-    throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is no credential helper`);
+    throw new OstrataError(
+      'CORRUPT',
+      `${JSON.stringify(name)} is not the name of a credential helper`,
+    );
   }
   const program = `docker-credential-${name}`;
   return inContextAsync(program, async () => {

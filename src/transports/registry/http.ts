@@ -183,7 +183,7 @@ function exchange(
       return;
     }
     sendBody(request, body, watchdog).catch((error) => {
-      reject(wrapError('reading what is uploaded', error));
+      reject(wrapError('reading the data to upload', error));
       request.destroy();
     });
   });
@@ -258,12 +258,12 @@ export function resolveLocation(location: string, base: URL): URL {
   try {
     target = new URL(location, base);
   } catch {
-    throw new OstrataError('CORRUPT', 'the registry redirects us to what is no URL');
+    throw new OstrataError('CORRUPT', 'the registry redirects to an invalid URL');
   }
   if (target.protocol !== 'https:' && target.protocol !== base.protocol) {
     throw new OstrataError(
       'IO',
-      `the registry redirects us from ${base.origin} to ${target.origin}, which is not secure`,
+      `the registry redirects from ${base.origin} to ${target.origin}, which is not secure`,
     );
   }
   target.username = '';

@@ -44,7 +44,7 @@ export async function fetchManifest(
   if (mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(mediaType)) {
     throw new OstrataError(
       'UNSUPPORTED',
-      `the registry gives us a manifest of media type ${mediaType}`,
+      `the registry sent a manifest of the unknown media type ${mediaType}`,
     );
   }
   return { bytes, digest, manifest: parseManifest(bytes) };
@@ -91,7 +91,7 @@ async function fetchOnce(client: RegistryClient, name: string): Promise<Document
     if (wanted.startsWith('sha256:') && wanted !== digest) {
       throw new OstrataError(
         'CORRUPT',
-        `the manifest of digest ${wanted} that the registry gives us has ${digest}`,
+        `manifest ${wanted}: the registry sent one with the digest ${digest}`,
       );
     }
   }

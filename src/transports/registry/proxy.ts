@@ -9,7 +9,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Returns the proxy for `url`; undefined if it is reached directly, as this machine always is.
- * Throws `USAGE` if the variable is no URL of a supported proxy.
+ * Throws `USAGE` if the variable is not the URL of a supported proxy.
  */
 export function proxyFor(url: URL, environment: Environment = process.env): URL | undefined {
   const variable = (name: string) =>
@@ -29,7 +29,7 @@ function parseProxy(name: string, value: string): URL {
   try {
     proxy = new URL(value.includes('://') ? value : `http://${value}`);
   } catch {
-    throw refuse('is no URL');
+    throw refuse('is not a URL');
   }
   if (proxy.protocol !== 'http:' && proxy.protocol !== 'https:') {
     throw refuse(`proxies of type ${proxy.protocol} are not supported, only http: and https:`);

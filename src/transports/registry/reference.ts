@@ -52,7 +52,7 @@ export function parseReference(text: string): ImageReference {
 
   const { host, repository } = splitHost(name);
   if (!HOST.test(host)) {
-    throw refuse(`${JSON.stringify(host)} is no host`);
+    throw refuse(`${JSON.stringify(host)} is not a host`);
   }
   if (!REPOSITORY.test(repository)) {
     throw refuse('the path of lower case letters, digits and single . _ or -');

@@ -59,7 +59,7 @@ test('a missing, truncated or modified manifest or config is refused, naming its
     rmSync(file);
     await assert.rejects(open(), {
       code: 'NOT_FOUND',
-      message: new RegExp(`reading oci:.* holds no blobs/${digest.replace(':', '/')}`),
+      message: new RegExp(`reading oci:.* lacks blobs/${digest.replace(':', '/')}`),
     });
   }
 });
@@ -122,7 +122,7 @@ test('a directory with other files is not written into', async () => {
   writeFileSync(join(directory, 'mine'), '');
   await assert.rejects(
     createImage(`oci:${directory}`),
-    /preparing .*not empty and holds no OCI image layout/,
+    /preparing .*not empty and is not an OCI image layout/,
   );
   assert.deepEqual(readdirSync(directory), ['mine']);
 });

@@ -140,7 +140,7 @@ suite('the default files', () => {
     });
     await assert.rejects(find('evil.test/x', file), {
       code: 'CORRUPT',
-      message: /no credential helper/,
+      message: /not the name of a credential helper/,
     });
     assert.equal(
       readFileSync(log, 'utf8'),

@@ -55,7 +55,7 @@ test('the proxy is chosen as Go chooses it', () => {
   });
   assert.throws(refuse('http://user:secret@[x'), {
     code: 'USAGE',
-    message: /^HTTPS_PROXY: is no URL$/,
+    message: /^HTTPS_PROXY: is not a URL$/,
   });
 });
 
