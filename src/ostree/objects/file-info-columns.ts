@@ -15,6 +15,7 @@ export interface FileInfoColumns {
   readonly targets: readonly string[];
 }
 
+/** Packs file infos into columns. */
 export function packFileInfos(infos: readonly FileInfo[]): FileInfoColumns {
   const firstAlike = attributeInterner<FileInfo>();
   return {

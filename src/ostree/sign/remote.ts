@@ -84,7 +84,7 @@ function parseBoolean(key: string, text: string): boolean {
   return value;
 }
 
-/** Returns the boolean that GKeyFile reads from `text`, or undefined if it is none. */
+/** Parses a boolean as GKeyFile does. Returns undefined for other texts. */
 function booleanOf(text: string): boolean | undefined {
   if (text === 'true' || text === '1') {
     return true;

@@ -184,7 +184,9 @@ function createFile(path: string, bytes: Uint8Array): ContentWriter {
   return COMPLETE;
 }
 
-/** Creates the file of an object without a mode of its own: readable by all, whatever the umask. */
+/**
+ * Creates the file of an object that is not deployed as it is: readable by all, whatever the umask.
+ */
 export function writeObjectFile(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, 'wx', OBJECT_MODE);
   try {

@@ -10,7 +10,14 @@ import {
   filezHeaderBytes,
   startFileChecksum,
 } from '../../../src/ostree/objects/file.js';
-import { objectPath, sha256Hex } from '../../../src/ostree/objects/object-name.js';
+import {
+  encodeObjectName,
+  METADATA_KINDS,
+  OBJECT_KINDS,
+  objectPath,
+  parseObjectName,
+  sha256Hex,
+} from '../../../src/ostree/objects/object-name.js';
 import {
   decodeXattrs,
   encodeXattrs,
@@ -175,4 +182,20 @@ test('the path of an object begins with two digits of its checksum', () => {
   assert.equal(objectPath(COMMIT.checksum, 'commit'), `99/${COMMIT.checksum.slice(2)}.commit`);
   assert.throws(() => objectPath('../../etc/passwd', 'commit'), { code: 'CORRUPT' });
   assert.throws(() => objectPath(COMMIT.checksum.toUpperCase(), 'commit'), { code: 'CORRUPT' });
+});
+
+test('the name of an object is parsed to its checksum and its kind', () => {
+  const { checksum } = COMMIT;
+  for (const kind of OBJECT_KINDS) {
+    const name = encodeObjectName(checksum, kind);
+    assert.deepEqual(parseObjectName(name, OBJECT_KINDS), { checksum, kind });
+  }
+});
+
+test('a name of another kind than expected, and other text, is refused', () => {
+  const { checksum } = COMMIT;
+  const names = ['', checksum, `${checksum}.`, `${checksum}.file`, `x${checksum}.commit`];
+  for (const name of [...names, `${checksum.toUpperCase()}.commit`, `${checksum}.commit.commit`]) {
+    assert.throws(() => parseObjectName(name, METADATA_KINDS), { code: 'CORRUPT' }, name);
+  }
 });
