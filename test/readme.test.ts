@@ -96,7 +96,7 @@ suite('scripts of npm', () => {
 
   for (const { file, text } of shellLines()) {
     const script = /^npm (?:run )?([a-z:]+)/.exec(text)?.[1];
-    if (script !== undefined && !['ci', 'install', 'pack', 'publish'].includes(script)) {
+    if (script !== undefined && !['ci', 'install', 'link', 'pack', 'publish'].includes(script)) {
       test(`${file}: ${text}`, () => {
         assert.ok(Object.hasOwn(scripts, script), `package.json has a script ${script}`);
       });
