@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line, `ostrata COMMAND`. Each command has a file or a folder of its own here. */
+/** The command line, `ostrata COMMAND`. Each command is a file or a folder here. */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';

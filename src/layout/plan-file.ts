@@ -67,7 +67,7 @@ function followPlan(
   if (layers.length > maxLayers) {
     throw new OstrataError(
       'LIMIT',
-      `the plan has ${layers.length} layers, ${maxLayers} are allowed`,
+      `the plan has ${layers.length} layers for components, ${maxLayers} are allowed`,
     );
   }
 

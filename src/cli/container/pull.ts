@@ -52,7 +52,7 @@ The reference says how the image is verified:
 
 Examples:
   ostrata container image pull /sysroot/ostree/repo ostree-unverified-registry:quay.io/os/base:40
-  ostrata container unencapsulate --repo=repo --write-ref=os/40 ostree-unverified-image:oci:image:40`;
+  ostrata container unencapsulate --repo=repo ostree-unverified-image:oci:os:40`;
 
 export function addPullCommand(image: Command): void {
   const command = image

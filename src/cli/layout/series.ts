@@ -24,7 +24,7 @@ export interface Series {
   readonly builds: readonly SeriesBuild[];
 }
 
-export interface SeriesContext {
+interface SeriesContext {
   readonly sources: readonly ContentSource[];
   readonly log: Logger;
 }

@@ -45,7 +45,7 @@ export function pluginOptions(command: Command): Command {
     );
 }
 
-export interface LoadedPlugins {
+interface LoadedPlugins {
   readonly sources: readonly ContentSource[];
   readonly strategy: LayoutStrategy;
 }

@@ -4,7 +4,7 @@ import { formatBytes } from '../../output/format.js';
 import { type Element, element } from './element.js';
 
 export const WIDTH = 960;
-/** Of a chart with axes. */
+/** The height of a chart with axes. */
 export const HEIGHT = 300;
 /** Room for the labels of the vertical axis. */
 export const LEFT = 72;
