@@ -1,7 +1,8 @@
 // node .ci/prepare.mjs [--tools]
-// Makes a checkout ready to run: installs the npm dependencies and compiles, each only if it is due. With --tools also
-// the Debian programs that end-to-end tests use: installed with apt as root, else named. Plain JavaScript without
-// dependencies: it runs before there are any. Exit codes: 0 ready, 1 something could not be installed or compiled.
+// Makes a checkout ready to run: installs the npm dependencies and compiles, each only if needed.
+//   --tools  also installs the programs that tests use with apt-get as root, or names them
+// Exit codes: 0 ready, 1 something could not be installed or compiled.
+// It is plain JavaScript without dependencies, because it runs before any are installed.
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -24,7 +25,7 @@ function fail(message) {
   process.exit(1);
 }
 
-/** Runs a program with its output shown; returns whether it succeeded. */
+/** Runs a program and shows its output; returns whether it succeeded. */
 function run(program, args, options = {}) {
   console.error(`$ ${[program, ...args].join(' ')}`);
   const { status, error } = spawnSync(program, args, {
@@ -44,13 +45,12 @@ function checkNode() {
   const present = process.versions.node.split('.').map(Number);
   const at = required.findIndex((part, index) => part !== present[index]);
   if (at >= 0 && present[at] < required[at]) {
-    fail(
-      `Node ${engines.node} is needed, this is ${process.versions.node}; see https://nodejs.org/en/download`,
-    );
+    const versions = `${engines.node} is needed, this is ${process.versions.node}`;
+    fail(`Node ${versions}; see https://nodejs.org/en/download`);
   }
 }
 
-/** Whether node_modules holds what package-lock.json asks for. Optional packages may rightly be absent. */
+/** Whether node_modules holds what package-lock.json names; optional packages may be absent. */
 function dependenciesAreInstalled() {
   const installed = join(root, 'node_modules/.package-lock.json');
   if (!existsSync(installed)) {
@@ -79,14 +79,17 @@ function newestSource(path) {
   if (!stats.isDirectory()) {
     return stats.mtimeMs;
   }
-  // A directory's own time tells of files that were removed.
+  // The time of the directory changes when a file in it is removed.
   return Math.max(
     stats.mtimeMs,
     ...readdirSync(path).map((name) => newestSource(join(path, name))),
   );
 }
 
-/** Compiles if a source is newer than the last compilation. Stale output goes first: a removed test must not run. */
+/**
+ * Compiles if a source is newer than the last compilation. It deletes the old output first, so that
+ * a test whose source was removed does not run.
+ */
 function compile() {
   const sources = ['src', 'plugins', 'test'];
   const inputs = [...sources, 'tsconfig.json', 'package-lock.json']
@@ -108,7 +111,7 @@ function compile() {
 }
 
 function isOnPath(program) {
-  // Some of the programs are for the system administrator, whose directories are not on everyone's path.
+  // Programs for administrators are in directories that are not on the path of every user.
   const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   return directories.some((directory) => {
     try {
@@ -131,9 +134,8 @@ function installTools() {
     return;
   }
   const packages = (system) => missing.map((tool) => tool[system]).join(' ');
-  console.error(
-    `prepare: missing programs: ${missing.flatMap((tool) => tool.programs.filter((p) => !isOnPath(p))).join(' ')}`,
-  );
+  const programs = missing.flatMap((tool) => tool.programs.filter((name) => !isOnPath(name)));
+  console.error(`prepare: missing programs: ${programs.join(' ')}`);
   if (process.getuid?.() === 0 && isOnPath('apt-get')) {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     run('apt-get', ['update', '-qq'], { env });
@@ -151,7 +153,7 @@ function installTools() {
   console.error(`prepare:   Debian, Ubuntu: apt-get install ${packages('debian')}`);
   console.error(`prepare:   Fedora:         dnf install ${packages('fedora')}`);
   if (inCi) {
-    fail('in CI no test may be skipped for want of a program');
+    fail('in CI no test may be skipped because a program is missing');
   }
   console.error('prepare: tests that need them will be skipped');
 }

@@ -12,9 +12,9 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 
-/** Above the slowest end-to-end test on a loaded machine with two cores. */
+/** Longer than the slowest end-to-end test takes on a loaded machine with two cores. */
 const TIMEOUT_MS = 15 * 60 * 1000;
-/** End-to-end tests write much to the disk: more at a time is slower. */
+/** End-to-end tests write so much to the disk that more at the same time are slower. */
 const CONCURRENCY = 2;
 
 const checkout = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -31,8 +31,8 @@ const files = readdirSync(root, { recursive: true })
   .map((name) => join(root, name));
 
 /**
- * Every tracked file that differs from the last commit and every untracked one, with its size and time of change.
- * Undefined where git is missing or this is no checkout (an unpacked release).
+ * Returns every untracked file and every file that differs from the last commit, with its size and
+ * time of change; undefined without git or outside a checkout (an unpacked release).
  */
 function changedFiles() {
   const git = spawnSync(
@@ -50,7 +50,9 @@ function changedFiles() {
   });
 }
 
-/** Names each file that was changed, added or removed by the tests, which must leave the checkout as it was. */
+/**
+ * Names each file that the tests changed, added or removed: they must leave the checkout as it was.
+ */
 function checkCheckout() {
   const after = changedFiles();
   if (before === undefined || after === undefined) {
