@@ -22,9 +22,14 @@ const ORDER: readonly (readonly string[])[] = [
   ['src/index'],
   ['src/cli'],
 ];
-/** `ostrata/rpmdb`, a library that reads RPM databases; the plugin `rpm` uses it as any other program could. */
+/**
+ * `ostrata/rpmdb`, a library that reads RPM databases; the plugin `rpm` uses it as any other
+ * program could.
+ */
 const RPMDB = 'plugins/rpm/rpmdb/';
-/** What that library may use: bytes, errors, and trees to read a database from. Nothing above them. */
+/**
+ * What that library may use: bytes, errors, and trees to read a database from. Nothing above them.
+ */
 const FOR_RPMDB = ['src/bytes', 'src/errors', 'src/tree'];
 
 interface Import {
@@ -46,7 +51,10 @@ const imports: readonly Import[] = sources.flatMap((from) =>
   })),
 );
 
-/** The part of the program a file belongs to: `src/oci` for `src/oci/json.ts`, `src/errors` for `src/errors.ts`. */
+/**
+ * The part of the program a file belongs to: `src/oci` for `src/oci/json.ts`, `src/errors` for
+ * `src/errors.ts`.
+ */
 const part = (file: string) => file.split('/').slice(0, 2).join('/').replace(/\.ts$/, '');
 
 const shown = ({ from, to }: Import) => `${from} -> ${to}`;
@@ -80,7 +88,10 @@ test('imports in src go one way', () => {
   );
 });
 
-/** The built-in plugins, which show that third parties can write the same. The list of them is for the program. */
+/**
+ * The built-in plugins, which show that third parties can write the same. The list of them is for
+ * the program.
+ */
 const isPlugin = (file: string) =>
   file.startsWith('plugins/') && file !== 'plugins/index.ts' && !file.startsWith(RPMDB);
 

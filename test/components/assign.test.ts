@@ -1,3 +1,4 @@
+/** Which component gets a content object, by the claims on its paths. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -6,7 +7,10 @@ import type { Claims, ComponentFacts, FileEntry } from '../../src/plugin.js';
 import type { Tree, TreePath } from '../../src/tree/tree.js';
 import { buildTree, type EntrySpec } from '../support/build-tree.js';
 
-/** Claims by path: `owner` names the component, which is made up from its id (`exclusive...`, or `SOURCE:NAME`). */
+/**
+ * Claims by path: `owner` names the component, which is made up from its id (`exclusive...`, or
+ * `SOURCE:NAME`).
+ */
 function claims(
   owner: (path: string) => string | undefined,
   ids: readonly string[],
@@ -45,7 +49,7 @@ const places = (components: Awaited<ReturnType<typeof assignComponents>>) =>
     ]),
   );
 
-test('the first that claims a path owns it, strongly or weakly; directories are no content', async () => {
+test('the first source that claims a path owns it, strongly or weakly; directories are skipped', async () => {
   const tree = buildTree({ '/one': '1', '/three/x': '3', '/two': '2' });
   const components = await assignComponents(tree, [
     claims((path) => (path === '/one' ? 'first' : undefined), ['first']),
@@ -55,7 +59,7 @@ test('the first that claims a path owns it, strongly or weakly; directories are 
   assert.deepEqual(places(components), { first: ['/one'], second: ['/two'], third: ['/three/x'] });
 });
 
-test('one object is in one component with all its paths; unrelated owners share it, if it is small', async () => {
+test('an object is in one component with all its paths; unrelated owners share it if it is small', async () => {
   const large = 'x'.repeat(1 << 17);
   const components = await assign({
     '/a/empty': '',
@@ -87,13 +91,13 @@ test('one object is in one component with all its paths; unrelated owners share 
   );
 });
 
-test('owners of one source keep the object: the first by id holds it', async () => {
+test('if all owners have one source, the first by id keeps the object', async () => {
   assert.deepEqual(places(await assign({ '/glibc:b/x': 'same', '/glibc:a/x': 'same' })), {
     'glibc:a': ['/glibc:a/x', '/glibc:b/x'],
   });
 });
 
-test('an object does not wander when other content comes and goes', async () => {
+test('an object stays in its component when other content comes and goes', async () => {
   const name = fc.constantFrom<TreePath>(
     '/a/x',
     '/a/y',
@@ -126,7 +130,7 @@ test('an object does not wander when other content comes and goes', async () => 
   );
 });
 
-test('versions are equal exactly when paths and objects are', async () => {
+test('versions are equal if and only if paths and objects are', async () => {
   const version = async (specs: Record<TreePath, EntrySpec>) => (await assign(specs))[0]?.version;
   const same = await version({ '/a/x': '1', '/a/y': '2' });
   assert.equal(await version({ '/a/y': '2', '/a/x': '1' }), same);
@@ -141,7 +145,7 @@ test('versions are equal exactly when paths and objects are', async () => {
   }
 });
 
-test('a claim without facts, and a path that nobody claims, are named', async () => {
+test('errors name a claim without facts and a path that nobody claims', async () => {
   const tree = buildTree({ '/a/x': '' });
   const refused = (message: RegExp) => ({ code: 'PLUGIN', message });
   await assert.rejects(

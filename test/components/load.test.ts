@@ -1,3 +1,4 @@
+/** In which order content sources are asked, and how their errors are reported. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadClaims } from '../../src/components/load.js';
@@ -26,7 +27,7 @@ const load = (sources: readonly ContentSource[], signal = new AbortController().
 const names = async (sources: readonly ContentSource[]) =>
   (await load(sources)).flatMap(({ components }) => [...components.keys()]);
 
-test('in order of priority, then of names; who detects nothing is not asked', async () => {
+test('sources are loaded by priority, then by name; a source that detects nothing is skipped', async () => {
   const absent = source('absent', 0, { detect: () => false, load: () => assert.fail('was asked') });
   assert.deepEqual(await names([source('c', 2), absent, source('b', 1), source('a', 2)]), [
     'b',
@@ -47,7 +48,7 @@ test('an error names the source', async () => {
   });
 });
 
-test('a cancelled signal stops before the next source', async () => {
+test('an aborted signal stops before the next source', async () => {
   const controller = new AbortController();
   const first = source('first', 1);
   const cancelling = {

@@ -1,3 +1,4 @@
+/** Expected changes a year from changelogs, ages and declared intervals. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { changesPerYear, newestBuildTime } from '../../src/components/rates.js';
@@ -27,7 +28,7 @@ test('changelog entries of the last year are counted, to the day', () => {
   assert.equal(changesPerYear(facts([{ changelogTimes: [NOW - 900 * DAY] }]), NOW), 0);
 });
 
-test('of several installed versions the one with most entries counts', () => {
+test('if several versions are installed, the one with most changelog entries counts', () => {
   const packages = [{ changelogTimes: [NOW, NOW - DAY] }, { changelogTimes: [NOW - DAY] }];
   assert.equal(changesPerYear(facts(packages), NOW), 2);
 });
@@ -37,7 +38,7 @@ test('a package without changelog is judged by its age', () => {
   assert.equal(changesPerYear(facts([{ buildTime: NOW }]), NOW), 365 / 7);
 });
 
-test('a declared interval wins; no information at all, and 0, mean every build', () => {
+test('a declared interval wins; an interval of 0 and no information mean "in every build"', () => {
   assert.equal(
     changesPerYear(facts([{ changelogTimes: [NOW] }], { updateInterval: 7 }), NOW),
     365 / 7,

@@ -1,4 +1,7 @@
-/** What every content source must do, over the same trees. A new source is one line in `plugins/index.ts`. */
+/**
+ * What every content source must do, over the same trees. A new source is one line in
+ * `plugins/index.ts`.
+ */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -59,7 +62,7 @@ const mapping = await loadMapping(
 for (const source of [mapping, ...(await loadContentSources())]) {
   for (const [name, tree] of Object.entries(trees)) {
     suite(`content source ${source.name}, tree ${name}`, () => {
-      test('what it claims, it has facts of; ids and names are those of no version', async (context) => {
+      test('every claimed component has facts, and no id contains a version', async (context) => {
         if (!source.detect(tree.files)) {
           return context.diagnostic('has nothing to say of this tree');
         }
@@ -78,7 +81,7 @@ for (const source of [mapping, ...(await loadContentSources())]) {
         }
       });
 
-      test('the same again, and in whatever order the tree was read', async () => {
+      test('claims are the same every time and for any order of the entries', async () => {
         assert.equal(source.detect(shuffled(tree).files), source.detect(tree.files));
         if (!source.detect(tree.files)) {
           return;
@@ -88,7 +91,7 @@ for (const source of [mapping, ...(await loadContentSources())]) {
         assert.deepEqual(await owners(source, shuffled(tree)), await owners(source, tree));
       });
 
-      test('it leaves the tree as it is', async () => {
+      test('the tree is not changed', async () => {
         const before = JSON.stringify([...tree.files]);
         if (source.detect(tree.files)) {
           await owners(source, tree);
@@ -99,7 +102,7 @@ for (const source of [mapping, ...(await loadContentSources())]) {
   }
 }
 
-test('names and priorities are each used once; the last source claims everything', async () => {
+test('names and priorities are unique, and the last source claims everything', async () => {
   const sources = [mapping, ...(await loadContentSources())];
   assert.equal(new Set(sources.map(({ name }) => name)).size, sources.length);
   assert.equal(new Set(sources.map(({ priority }) => priority)).size, sources.length);

@@ -6,13 +6,7 @@ import { layoutNames, loadLayoutStrategy } from '../../plugins/index.js';
 import { planLayout, proveLayout } from '../../src/layout/plan.js';
 import type { LayoutRecord } from '../../src/layout/previous-layout.js';
 import { recordOf } from '../../src/layout/record.js';
-import type {
-  ChangeHistory,
-  Component,
-  LayoutLimits,
-  LayoutStrategy,
-  PriorLayer,
-} from '../../src/plugin.js';
+import type { ChangeHistory, Component, LayoutStrategy, PriorLayer } from '../../src/plugin.js';
 
 const ids = fc.uniqueArray(
   fc.string({
@@ -48,7 +42,7 @@ const given = ids.chain((all) =>
   }),
 );
 
-/** Some of `all`, scattered over layers of which some are empty, more of them than may be wanted. */
+/** Layers of a previous image with some of the ids; there may be empty ones, and too many. */
 function priorOf(all: readonly string[]): fc.Arbitrary<PriorLayer[]> {
   const places = fc.tuple(...all.map(() => fc.option(fc.nat(59))));
   const dirty = fc.array(fc.boolean(), { minLength: 60, maxLength: 60 });
@@ -81,13 +75,7 @@ function plan(
     history,
   }: typeof given extends fc.Arbitrary<infer T> ? T : never,
 ) {
-  const limits: LayoutLimits = {
-    maxLayers,
-    ...(maxLayerSize !== undefined && { maxLayerSize }),
-    ...(prior && { prior }),
-    ...(history && { history }),
-  };
-  return strategy.plan(components, limits);
+  return strategy.plan(components, { maxLayers, maxLayerSize, prior, history });
 }
 
 const many = (count: number): Component[] =>
@@ -103,7 +91,7 @@ const many = (count: number): Component[] =>
 for (const name of layoutNames) {
   const strategy = (await loadLayoutStrategy(name)) as LayoutStrategy;
   suite(`layout strategy ${name}`, () => {
-    test('is known by its name, and described', () => {
+    test('has its name and a description', () => {
       assert.equal(strategy.name, name);
       assert.match(strategy.description, /^[^\n]{10,100}$/);
     });
@@ -123,7 +111,7 @@ for (const name of layoutNames) {
       );
     });
 
-    test('says the same again, whatever the order of the components', () => {
+    test('gives the same layout every time and for any order of the components', () => {
       fc.assert(
         fc.property(given, fc.infiniteStream(fc.nat()), (input, keys) => {
           const shuffled = input.components
@@ -139,7 +127,7 @@ for (const name of layoutNames) {
       );
     });
 
-    test('leaves what it is given as it is', () => {
+    test('does not change its input', () => {
       fc.assert(
         fc.property(given, (input) => {
           const before = structuredClone(input);
@@ -150,22 +138,22 @@ for (const name of layoutNames) {
       );
     });
 
-    test('follows builds whatever comes, goes, grows or is renamed, and however the limit changes', () => {
+    test('plans every build of a random series with changing components and limits', () => {
       fc.assert(
         fc.property(
           fc.array(given, { minLength: 2, maxLength: 5 }),
           fc.boolean(),
-          (builds, foreign) => {
-            let prior: LayoutRecord | undefined;
+          (builds, fromOtherTool) => {
+            let previous: LayoutRecord | undefined;
             for (const { components, maxLayers, maxLayerSize } of builds) {
               const limits = {
                 maxLayers,
-                ...(maxLayerSize !== undefined && { maxLayerSize }),
-                previous: prior,
+                maxLayerSize,
+                previous,
               };
               const plan = planLayout(components, strategy, limits); // proves the layout
               assert.ok(plan.layers.length <= maxLayers);
-              prior = { ...recordOf(plan, components), fromOtherTool: foreign };
+              previous = { ...recordOf(plan, components), fromOtherTool };
             }
           },
         ),
@@ -187,7 +175,7 @@ for (const name of layoutNames) {
   });
 }
 
-test('a name that there is not is not found in what every object has', async () => {
+test('names of object properties, such as `constructor`, are not layout names', async () => {
   for (const name of ['nothing', 'constructor', '__proto__']) {
     assert.equal(await loadLayoutStrategy(name), undefined);
   }

@@ -1,3 +1,4 @@
+/** Which components differ between two builds. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { componentChanges } from '../../src/layout/changes.js';
@@ -14,8 +15,8 @@ const component = (id: string, version: string): Component => ({
   version,
 });
 
-test('what changed, came and went since the previous build, by id', () => {
-  const prior: LayoutRecord = {
+test('changed, added and removed components are listed by id', () => {
+  const previous: LayoutRecord = {
     layers: [{ components: ['same', 'changed'] }, { components: ['gone', 'unknown'] }],
     versions: new Map([
       ['same', fingerprint('1')],
@@ -29,13 +30,13 @@ test('what changed, came and went since the previous build, by id', () => {
     component('changed', '2'),
     component('same', '1'),
   ];
-  assert.deepEqual(componentChanges(prior, components), [
+  assert.deepEqual(componentChanges(previous, components), [
     { id: 'changed', change: 'changed' },
     { id: 'gone', change: 'removed' },
     { id: 'new', change: 'added' },
   ]);
   assert.deepEqual(
-    componentChanges(prior, components.toReversed()),
-    componentChanges(prior, components),
+    componentChanges(previous, components.toReversed()),
+    componentChanges(previous, components),
   );
 });

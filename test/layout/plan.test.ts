@@ -1,3 +1,7 @@
+/**
+ * Planning a layout: exclusive components, the contract of strategies, and what they see of the
+ * previous image.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { single } from '../../plugins/layouts/single.js';
@@ -35,7 +39,7 @@ function spyingOn(seen: LayoutLimits[]): LayoutStrategy {
   };
 }
 
-test('an exclusive component keeps a layer of its own, after the shared ones', () => {
+test('an exclusive component has a layer to itself, after the shared layers', () => {
   const components = [component('a', { exclusive: true }), component('c'), component('b')];
   assert.deepEqual(planLayout(components, single, { maxLayers: 2 }).layers, [
     { components: ['b', 'c'] },
@@ -43,7 +47,7 @@ test('an exclusive component keeps a layer of its own, after the shared ones', (
   ]);
 });
 
-test('too many exclusive components: the largest keep a layer, the rest share one, and a warning says so', () => {
+test('of too many exclusive components the largest keep a layer, the rest share one, with a warning', () => {
   const components = ['a', 'b', 'c', 'd'].map((id, i) =>
     component(id, { exclusive: true, size: i }),
   );
@@ -60,7 +64,7 @@ test('too many exclusive components: the largest keep a layer, the rest share on
   );
 });
 
-test('a strategy that breaks its contract is named, with the component', () => {
+test('an error names the strategy that broke its contract, and the component', () => {
   const components = [component('a'), component('b')];
   const cases: [string[][], RegExp][] = [
     [[['a']], /strategy placing: component b is in no layer/],
@@ -77,7 +81,7 @@ test('a strategy that breaks its contract is named, with the component', () => {
   assert.throws(() => planLayout(components, single, { maxLayers: 0 }), { code: 'USAGE' });
 });
 
-test('the strategy sees the prior layers without vanished ids, marked where clients fetch them anyway', () => {
+test('the strategy sees the previous layers without removed ids; changed layers are dirty', () => {
   const seen: LayoutLimits[] = [];
   const spy = spyingOn(seen);
   const before = ['a', 'b', 'c', 'd', 'x'].map((id) =>
@@ -101,7 +105,7 @@ test('the strategy sees the prior layers without vanished ids, marked where clie
   );
 });
 
-test('an image of another tool has no clean layer', () => {
+test('all layers of an image of another tool are dirty', () => {
   const seen: LayoutLimits[] = [];
   const spy = spyingOn(seen);
   planLayout([component('a')], spy, {
@@ -111,7 +115,7 @@ test('an image of another tool has no clean layer', () => {
   assert.deepEqual(seen[0]?.prior, [{ components: ['a'], dirty: true }]);
 });
 
-test('an id that a damaged record lists twice stays where it is listed first', () => {
+test('an id that a damaged record lists twice counts in the first layer', () => {
   const seen: LayoutLimits[] = [];
   const layers = [{ components: ['a', 'b'] }, { components: ['b'] }, { components: ['b'] }];
   planLayout([component('a'), component('b')], spyingOn(seen), {

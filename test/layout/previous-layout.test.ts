@@ -1,3 +1,4 @@
+/** The history of changes: which updates are counted. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fingerprint } from '../../src/layout/history.js';
@@ -14,30 +15,30 @@ const build = (versions: string): Component[] =>
     changesPerYear: 1,
     version: versions[i] ?? '',
   }));
-const prior = (versions: string, history?: LayoutRecord['history']): LayoutRecord => ({
+const previous = (versions: string, history?: LayoutRecord['history']): LayoutRecord => ({
   layers: [{ components: ids }],
   versions: new Map(ids.map((id, i) => [id, fingerprint(versions[i] ?? '')])),
-  ...(history && { history }),
+  history,
 });
 
-test('an ordinary update is counted for each component known before', () => {
-  const first = historySince(prior('1111'), build('1112'));
+test('an ordinary update is counted for each component that both builds have', () => {
+  const first = historySince(previous('1111'), build('1112'));
   assert.deepEqual(first.get('a'), { updates: 1, changes: 0 });
   assert.deepEqual(first.get('d'), { updates: 1, changes: 1 });
-  const second = historySince(prior('1112', first), build('2112'));
+  const second = historySince(previous('1112', first), build('2112'));
   assert.deepEqual(second.get('a'), { updates: 2, changes: 1 });
   assert.deepEqual(second.get('d'), { updates: 2, changes: 1 });
 });
 
-test('a rebase, where half or more changed, and a rebuild, where nothing did, are not counted', () => {
+test('a rebase (half or more changed) and a rebuild (nothing changed) are not counted', () => {
   const known: LayoutRecord['history'] = new Map([['a', { updates: 3, changes: 2 }]]);
-  assert.deepEqual([...historySince(prior('1111', known), build('2211'))], [...known]);
-  assert.deepEqual([...historySince(prior('1111', known), build('1111'))], [...known]);
+  assert.deepEqual([...historySince(previous('1111', known), build('2211'))], [...known]);
+  assert.deepEqual([...historySince(previous('1111', known), build('1111'))], [...known]);
 });
 
-test('counts stay small by halving', () => {
+test('large counts are halved', () => {
   const known: LayoutRecord['history'] = new Map([['a', { updates: 128, changes: 64 }]]);
-  assert.deepEqual(historySince(prior('1111', known), build('1112')).get('a'), {
+  assert.deepEqual(historySince(previous('1111', known), build('1112')).get('a'), {
     updates: 65,
     changes: 32,
   });

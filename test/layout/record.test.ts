@@ -1,3 +1,4 @@
+/** The label `ostrata.layout`: round trips, damaged labels, and labels that are too large. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -27,7 +28,7 @@ const component = (id: string, source = id): Component => ({
   version: `${id}-1`,
 });
 
-test('what is recorded is read back', () => {
+test('a record is read back as it was written', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.string(), { minLength: 1 }),
@@ -76,7 +77,7 @@ test('a damaged or newer label is ignored with a warning, never an exception', (
   );
 });
 
-test('counts of a tampered label are consistent: no more changes than updates, none for a short list', () => {
+test('counts of a tampered label are corrected: at most as many changes as updates', () => {
   const text =
     '{"version":1,"layers":[{"ids":["a","b"]}],"fingerprints":"abcdef","updates":[3],"changes":[9]}';
   const record = decodeRecord(text, listening());
@@ -84,7 +85,7 @@ test('counts of a tampered label are consistent: no more changes than updates, n
   assert.deepEqual([...(record?.versions ?? [])], [['a', 'abcdef']]);
 });
 
-test('a record too large for a label loses its counts, then its fingerprints, then all', () => {
+test('a record that is too large for a label loses its counts, then its fingerprints, then everything', () => {
   const record = (ids: number, length: number) => {
     const names = Array.from({ length: ids }, (_, i) => `${i}`.padStart(length, '-'));
     return {
@@ -106,7 +107,7 @@ test('a record too large for a label loses its counts, then its fingerprints, th
   assert.equal(log.warnings.length, 1 + 2 + 3);
 });
 
-test('names on layers are mapped to the ids of this tree, each id once', () => {
+test('names on layers become ids of this tree, each in the first layer that names it', () => {
   const components = [
     component('bash.x86_64', 'bash'),
     component('glibc.i686', 'glibc'),

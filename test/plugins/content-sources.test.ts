@@ -1,4 +1,7 @@
-/** What the sources that need no package database claim; what all sources must do is in `test/contract`. */
+/**
+ * What the sources that need no package database claim; what all sources must do is in
+ * `test/contract`.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bigfiles } from '../../plugins/bigfiles/index.js';
@@ -23,7 +26,7 @@ async function load(source: ContentSource, specs: Readonly<Record<TreePath, Entr
   return { owners, components: claims.components, warnings, detected: source.detect(tree.files) };
 }
 
-test('bigfiles: files from 1 MiB on, each a component of its own', async () => {
+test('bigfiles: each file of 1 MiB or more is a component', async () => {
   const [big, small] = [new Uint8Array(1 << 20), new Uint8Array((1 << 20) - 1)];
   const { owners, components, detected } = await load(bigfiles, {
     '/a/big': big,
@@ -40,7 +43,7 @@ test('bigfiles: files from 1 MiB on, each a component of its own', async () => {
   assert.equal((await load(bigfiles, { '/a/small': small })).detected, false);
 });
 
-test('kernel: the initramfs alone, and what else lies directly beside a kernel', async () => {
+test('kernel: the initramfs is one component, other files directly beside a kernel are another', async () => {
   const { owners, detected } = await load(kernel, {
     '/usr/lib/modules/6.1/initramfs.img': '',
     '/usr/lib/modules/6.1/initrd': '',
@@ -64,7 +67,7 @@ test('kernel: the initramfs alone, and what else lies directly beside a kernel',
   );
 });
 
-test('subtree: the first three directories, whatever else there is', async () => {
+test('subtree: a component is named after the first three directories of a path', async () => {
   const { owners } = await load(subtree, {
     '/top': '',
     '/usr/x': '',
@@ -92,7 +95,7 @@ const folder = (name: string, interval?: string): EntrySpec => ({
   directory: true,
 });
 
-test('xattr: inherited from directories, overridable below, an exclusive component', async () => {
+test('xattr: directories pass the name on, entries below can override it, the component is exclusive', async () => {
   const { owners, components, warnings } = await load(xattr, {
     '/app': folder('app'),
     '/app/x': '',
@@ -121,12 +124,12 @@ test('xattr: inherited from directories, overridable below, an exclusive compone
   assert.deepEqual(warnings, []);
 });
 
-test('xattr: on the root it holds for all', async () => {
+test('xattr: a name on the root holds for every file', async () => {
   const { owners } = await load(xattr, { '/': folder('all'), '/x': '', '/a/b/c': '' });
   assert.deepEqual(Object.values(owners), ['component:all', 'component:all', 'component:all']);
 });
 
-test('xattr: intervals in days or by name, the shortest counts, none is inherited', async () => {
+test('xattr: intervals are days or names, the shortest counts, and none is inherited', async () => {
   const { components, warnings } = await load(xattr, {
     '/a': folder('app', 'monthly'),
     '/a/sub': folder('sub'),
@@ -139,7 +142,7 @@ test('xattr: intervals in days or by name, the shortest counts, none is inherite
   assert.deepEqual(warnings, []);
 });
 
-test('xattr: a NUL at the end is none of the name; what is no name or interval is ignored with a warning', async () => {
+test('xattr: a NUL at the end is removed; invalid names and intervals are ignored with a warning', async () => {
   const { owners, components, warnings } = await load(xattr, {
     '/app': folder('app\0'),
     '/app/comma': named('a,b'),
@@ -172,7 +175,7 @@ test('xattr: a NUL at the end is none of the name; what is no name or interval i
 const mapped = (paths: object, components?: object) =>
   mapping(JSON.stringify({ version: 1, paths, components }));
 
-test('mapping: the longest path wins, in the running system and through symlinked directories', async () => {
+test('mapping: the longest path wins, paths are those of the running system, symlinks are followed', async () => {
   const source = mapped({
     '/usr/lib': 'libraries',
     '/lib/modules/6.1': 'kernel',
@@ -212,7 +215,7 @@ test('mapping: the longest path wins, in the running system and through symlinke
   assert.deepEqual(warnings, ['mapping: paths that are not in the tree: 1, the first is /gone']);
 });
 
-test('mapping: what is declared of a component; the root holds for all', async () => {
+test('mapping: declarations become facts, and an entry for the root holds for every file', async () => {
   const declared = {
     mesa: { updateInterval: 14, source: 'graphics', exclusive: true },
     unused: {},
@@ -234,7 +237,7 @@ test('mapping: what is declared of a component; the root holds for all', async (
   assert.equal((await load(mapped({}), { '/x': '' })).detected, false);
 });
 
-test('mapping: what is none is refused, and the member named', () => {
+test('mapping: an invalid file is refused with the name of the wrong member', () => {
   const refused = (text: string, message: RegExp) =>
     assert.throws(() => mapping(text), { code: 'CORRUPT', message });
   refused('{', /^not JSON: /);

@@ -1,3 +1,4 @@
+/** The default layout strategy: its costs, its running time and its probabilities of change. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
@@ -53,7 +54,7 @@ suite('layouts of expected-download', () => {
     ['a dirty image', { prior: [] }],
     ['no image', {}],
   ] as const satisfies readonly (readonly [string, Partial<LayoutLimits>])[]) {
-    test(`more layers never cost more than 1 %, planned on ${from}`, () => {
+    test(`more layers cost at most 1 % more than fewer, planned on ${from}`, () => {
       fc.assert(
         fc.property(
           system,
@@ -78,13 +79,13 @@ suite('probability of change', () => {
       'c1',
     ) as number;
 
-  test('changelogs overstate; what nobody can know is taken to change always', () => {
+  test('changelog rates are scaled down; a component without a rate is expected to change every time', () => {
     assert.ok(probability(0) > 0);
     assert.ok(probability(26) > 0.05 && probability(26) < 0.2);
     assert.ok(probability(Infinity) > 0.95);
   });
 
-  test('counts outweigh changelogs', () => {
+  test('observed changes outweigh changelogs', () => {
     for (const rate of [0, 26, Infinity]) {
       assert.ok(Math.abs(probability(rate, { updates: 200, changes: 100 }) - 0.5) < 0.05);
       assert.ok(

@@ -1,8 +1,12 @@
+/** The layout for a first build: what it costs, and how little it changes from build to build. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Source, stableLayers } from '../../../plugins/layouts/stable.js';
 
-/** Sizes from 1 kB to 60 MB and chances from hardly ever to more often than not: small and seldom are most. */
+/**
+ * Sizes from 1 kB to 60 MB and chances from hardly ever to more often than not: small and seldom
+ * are most.
+ */
 const system = (count: number): Source[] =>
   Array.from({ length: count }, (_, i) => ({
     name: `source-${i}`,
@@ -42,9 +46,10 @@ function keptShare(
   return bytes(layers.filter((ids) => known.has(keyOf(ids)))) / bytes(layers);
 }
 
-// What the numbers are without one of its ideas: none alone 1.62, 2.60 and 2.70; the largest alone, however seldom they change,
-// 1.45, 2.44 and 2.78; the most often changed alone 2.28, 3.77 and 3.69; no tiers 3.30, 5.47 and 5.86; tiers of chance
-// without size 1.45, 2.71 and 3.21. A partition that nothing holds in place has 1.11, 1.51 and 1.60.
+// What the numbers are without one of its ideas: none alone 1.62, 2.60 and 2.70; the largest alone,
+// however seldom they change, 1.45, 2.44 and 2.78; the most often changed alone 2.28, 3.77 and
+// 3.69; no tiers 3.30, 5.47 and 5.86; tiers of chance without size 1.45, 2.71 and 3.21. A partition
+// that nothing holds in place has 1.11, 1.51 and 1.60.
 for (const [count, maxLayers, ratio] of [
   [300, 64, 1.35],
   [300, 32, 2.4],
@@ -60,7 +65,7 @@ for (const [count, maxLayers, ratio] of [
   });
 }
 
-test('what is large and changes often is alone', () => {
+test('a large source that changes often has a layer to itself', () => {
   const all = [
     ...system(300),
     { name: 'kernel', ids: ['kernel', 'kernel-modules'], size: 1e8, unchangedProbability: 0.5 },
@@ -69,7 +74,7 @@ test('what is large and changes often is alone', () => {
   assert.ok(layers.some((ids) => ids.join() === 'kernel,kernel-modules'));
 });
 
-test('one source that grows and changes more often, or is gone, leaves the layers of nearly all others as they are', () => {
+test('if one source grows, changes more often or disappears, nearly all layers stay the same', () => {
   const all = system(300);
   const before = stableLayers(all, 64);
   const mean = (kept: readonly number[]) =>
@@ -99,7 +104,7 @@ test('one source that grows and changes more often, or is gone, leaves the layer
   assert.ok(mean(gone) > 0.95, `${mean(gone)}`);
 });
 
-test('with some layers less, most of what shared a layer still does', () => {
+test('with a few layers less, most sources that shared a layer still do', () => {
   const all = system(300);
   const layerOf = new Map(stableLayers(all, 96).flatMap((ids, i) => ids.map((id) => [id, i])));
   const pairs = stableLayers(all, 90).flatMap((ids) =>

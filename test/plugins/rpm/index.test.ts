@@ -1,4 +1,6 @@
-/** Who owns what by the RPM database, where ostree keeps files elsewhere than packages install them. */
+/**
+ * Who owns what by the RPM database, where ostree keeps files elsewhere than packages install them.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rpm } from '../../../plugins/rpm/index.js';
@@ -23,7 +25,7 @@ const one = (...files: NonNullable<PackageSpec['files']>): PackageSpec[] => [
   { name: 'p', arch: 'x86_64', files },
 ];
 
-test('files installed through symlinked directories', async () => {
+test('files that are installed through symlinked directories are found', async () => {
   const { of } = await claimsOf(one('/bin/sh', '/lib64/libc.so.6', '/usr/tmp', '/home'), {
     '/bin': { target: 'usr/bin' },
     '/lib64': { target: '/usr/lib64' },
@@ -41,7 +43,7 @@ test('files installed through symlinked directories', async () => {
   }
 });
 
-test('configuration in /usr/etc, /opt and what of /boot is no kernel', async () => {
+test('files that ostree moves from /etc, /opt and /boot are found', async () => {
   const { of } = await claimsOf(
     one('/etc/passwd', '/etc/a/n\nl', '/opt/x/y', '/boot/grub2/grub.cfg'),
     {
@@ -63,13 +65,13 @@ test('configuration in /usr/etc, /opt and what of /boot is no kernel', async () 
   assert.deepEqual(of('/usr/etc/other'), []);
 });
 
-test('a path that is still where it was installed wins over where it might have been moved', async () => {
+test('a file that is still at its installed path wins over the path it may have been moved to', async () => {
   const { of } = await claimsOf(one('/etc/x'), { '/etc/x': '', '/usr/etc/x': '' });
   assert.deepEqual(of('/etc/x'), ['p.x86_64']);
   assert.deepEqual(of('/usr/etc/x'), []);
 });
 
-test('several kernels are one component of several packages, their moved files too', async () => {
+test('several kernels are one component with several packages, including their moved files', async () => {
   const kernel = (version: string): PackageSpec => ({
     name: 'kernel-core',
     version,
@@ -128,21 +130,21 @@ test('two architectures of one name are two components that may own one file', a
   assert.deepEqual(of('/usr/share/x').toSorted(), ['glibc.i686', 'glibc.x86_64']);
 });
 
-test("ghosts, files that were not installed, and directories are nobody's", async () => {
+test('ghosts, directories and files that were not installed have no owner', async () => {
   const [replaced, notInstalled, wrongColor] = [1, 2, 4];
   const { of } = await claimsOf(
     one(
       { path: '/usr/ghost', ghost: true },
       { path: '/usr/replaced', state: replaced as number },
       { path: '/usr/excluded', state: notInstalled as number },
-      { path: '/usr/colour', state: wrongColor as number },
+      { path: '/usr/color', state: wrongColor as number },
       '/usr/dir',
     ),
     {
       '/usr/ghost': '',
       '/usr/replaced': '',
       '/usr/excluded': '',
-      '/usr/colour': '',
+      '/usr/color': '',
       '/usr/dir': { directory: true },
     },
   );
@@ -150,14 +152,14 @@ test("ghosts, files that were not installed, and directories are nobody's", asyn
     '/usr/ghost',
     '/usr/replaced',
     '/usr/excluded',
-    '/usr/colour',
+    '/usr/color',
     '/usr/dir',
   ] as const) {
     assert.deepEqual(of(path), [], path);
   }
 });
 
-test('facts: of packages without files, changelog or architecture too; keys are no packages', async () => {
+test('packages without files, changelog or architecture have facts; trusted keys are left out', async () => {
   const { components } = await claimsOf(
     [
       {
@@ -197,7 +199,7 @@ test('facts: of packages without files, changelog or architecture too; keys are 
   });
 });
 
-test('the database and all beside it are a component that changes in every build', async () => {
+test('the database and the files beside it are a component that changes in every build', async () => {
   const { of, components } = await claimsOf([{ name: 'p', files: [DATABASE] }], {
     '/usr/lib/sysimage/rpm/.rpm.lock': '',
     '/usr/lib/sysimage/rpm-ostree-base-db/rpmdb.sqlite': '',
@@ -214,7 +216,7 @@ test('the database and all beside it are a component that changes in every build
   assert.deepEqual(of('/usr/lib/sysimage/other'), []);
 });
 
-test('a tree without a database says nothing; a damaged one is an error that names it', async () => {
+test('a tree without a database is not detected; a damaged database is refused by its name', async () => {
   assert.equal(rpm.detect(buildTree({ '/usr/bin/sh': '' }).files), false);
   const tree = buildTree({ [DATABASE]: 'SQLite format 3\0 and no more' });
   const loading = rpm.load({ tree, log: silentLogger, signal: new AbortController().signal });

@@ -1,3 +1,4 @@
+/** Databases of this machine: how they are found, and that reading leaves no trace. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
@@ -5,28 +6,24 @@ import {
   chownSync,
   cpSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { openRpmdbAt } from '../../../../plugins/rpm/rpmdb/index.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
+import { scratchDirectory } from '../../../support/scratch.js';
 import { needs } from '../../../support/tools.js';
 
-const scratch = mkdtempSync(join(tmpdir(), 'ostrata-rpmdb-disk-'));
-after(() => rmSync(scratch, { recursive: true }));
 const fixtures = discoverFixtures();
 const fixture = (name: string) => fixtures.find((each) => each.name === name) ?? assert.fail(name);
 
-/** A copy of a fixture's database at `path` below a root of its own. */
+/** Copies a fixture's database to `path` below a new root folder. */
 function rootWith(name: string, path: string): string {
-  const root = mkdtempSync(join(scratch, 'root-'));
+  const root = scratchDirectory();
   cpSync(fixture(name).directory, join(root, path), {
     recursive: true,
     filter: (file) => !file.endsWith('.json'),
@@ -42,7 +39,7 @@ const expected = (name: string) =>
     .sort();
 
 for (const { name } of fixtures) {
-  test(`${name}: from its root, its folder and its file`, async () => {
+  test(`${name}: is opened by its root, its folder and its file`, async () => {
     const root = rootWith(name, 'usr/share/rpm');
     mkdirSync(join(root, 'usr/lib/sysimage'), { recursive: true });
     symlinkSync('../../share/rpm', join(root, 'usr/lib/sysimage/rpm'));
@@ -63,11 +60,11 @@ for (const { name } of fixtures) {
   });
 }
 
-test('what is not there is named', async () => {
-  const root = mkdtempSync(join(scratch, 'empty-'));
+test('an error names the database that does not exist', async () => {
+  const root = scratchDirectory();
   await assert.rejects(openRpmdbAt(root), {
     code: 'NOT_FOUND',
-    message: /empty-.*: no package database/,
+    message: /ostrata-test-.*: no package database/,
   });
   await assert.rejects(openRpmdbAt(root, '/x'), {
     code: 'NOT_FOUND',
@@ -79,7 +76,9 @@ test('what is not there is named', async () => {
   });
 });
 
-/** Everything about the files of a folder that reading could change, but for when they were read. */
+/**
+ * Everything about the files of a folder that reading could change, but for when they were read.
+ */
 const snapshot = (folder: string) =>
   readdirSync(folder)
     .sort()
@@ -91,7 +90,7 @@ const snapshot = (folder: string) =>
     });
 
 for (const { name } of fixtures) {
-  test(`${name}: nothing is written and no file appears beside it`, async () => {
+  test(`${name}: reading changes no file and creates none`, async () => {
     const folder = join(rootWith(name, 'db'), 'db');
     const before = snapshot(folder);
     assert.deepEqual(await nevras(folder), expected(name));
@@ -99,30 +98,34 @@ for (const { name } of fixtures) {
   });
 }
 
-test('a read-only file system, files of another user', needs('root'), async () => {
-  const name = 'bookworm-sqlite-wal';
-  const root = rootWith(name, 'db');
-  const folder = join(root, 'db');
-  for (const file of readdirSync(folder)) {
-    chownSync(join(folder, file), 4321, 4321);
-    chmodSync(join(folder, file), 0o444);
-  }
-  execFileSync('mount', ['--bind', folder, folder]);
-  try {
-    execFileSync('mount', ['-o', 'remount,ro,bind', folder]);
-    assert.throws(() => writeFileSync(join(folder, 'new'), ''), { code: 'EROFS' });
-    assert.deepEqual(await nevras(folder), expected(name));
-    const program =
-      'import("./plugins/rpm/rpmdb/index.js").then(({openRpmdbAt}) => openRpmdbAt(process.argv[1])).then((db) => console.log([...db.packages()].length))';
-    const cwd = join(import.meta.dirname, '../../../..');
-    // As whom the files are not; as another user Node itself might be out of reach.
-    const other = ['--bounding-set=-dac_override,-dac_read_search', process.execPath];
-    const output = execFileSync('setpriv', [...other, '-e', program, folder], {
-      cwd,
-      encoding: 'utf8',
-    });
-    assert.equal(Number(output), expected(name).length, 'read without being their owner');
-  } finally {
-    execFileSync('umount', [folder]);
-  }
-});
+test(
+  'databases on a read-only file system and of other users are read',
+  needs('root'),
+  async () => {
+    const name = 'bookworm-sqlite-wal';
+    const root = rootWith(name, 'db');
+    const folder = join(root, 'db');
+    for (const file of readdirSync(folder)) {
+      chownSync(join(folder, file), 4321, 4321);
+      chmodSync(join(folder, file), 0o444);
+    }
+    execFileSync('mount', ['--bind', folder, folder]);
+    try {
+      execFileSync('mount', ['-o', 'remount,ro,bind', folder]);
+      assert.throws(() => writeFileSync(join(folder, 'new'), ''), { code: 'EROFS' });
+      assert.deepEqual(await nevras(folder), expected(name));
+      const program =
+        'import("./plugins/rpm/rpmdb/index.js").then(({openRpmdbAt}) => openRpmdbAt(process.argv[1])).then((db) => console.log([...db.packages()].length))';
+      const cwd = join(import.meta.dirname, '../../../..');
+      // As whom the files are not; as another user Node itself might be out of reach.
+      const other = ['--bounding-set=-dac_override,-dac_read_search', process.execPath];
+      const output = execFileSync('setpriv', [...other, '-e', program, folder], {
+        cwd,
+        encoding: 'utf8',
+      });
+      assert.equal(Number(output), expected(name).length, 'read without being their owner');
+    } finally {
+      execFileSync('umount', [folder]);
+    }
+  },
+);

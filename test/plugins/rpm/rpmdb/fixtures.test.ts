@@ -1,3 +1,4 @@
+/** Every fixture is read as rpm read it; what every backend guarantees (see backend.ts). */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
@@ -56,7 +57,7 @@ function text(bytes: Uint8Array): ExpectedText {
 const byNevra = (a: { nevra: string }, b: { nevra: string }) => (a.nevra < b.nevra ? -1 : 1);
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-test('there are fixtures of every backend', () => {
+test('every backend has fixtures', () => {
   assert.deepEqual(
     new Set(fixtures.map((fixture) => fixture.backend)),
     new Set(['sqlite', 'ndb', 'bdb']),
@@ -71,7 +72,7 @@ for (const fixture of fixtures) {
       assert.deepEqual([...db.packages()].map(toExpected).sort(byNevra), fixture.expected);
     });
 
-    test('packages come in ascending number, again and again, also after an abandoned walk', async () => {
+    test('packages come in ascending order, in every walk, even after an abandoned one', async () => {
       const db = await openRpmdb(fixture.read());
       const numbers = [...db.packages()].map((pkg) => pkg.number);
       assert.deepEqual(
@@ -89,7 +90,7 @@ for (const fixture of fixtures) {
       );
     });
 
-    test('the input is not written', async () => {
+    test('reading does not change the input', async () => {
       const files = fixture.read();
       const before = [digest(files.database), files.wal && digest(files.wal)];
       const db = await openRpmdb(files);
@@ -101,7 +102,7 @@ for (const fixture of fixtures) {
       assert.deepEqual([digest(files.database), files.wal && digest(files.wal)], before);
     });
 
-    test('cut off anywhere, it is an error that names the place', async () => {
+    test('a file that is cut off anywhere is refused with the position', async () => {
       const files = fixture.read();
       for (let part = 0; part < 64; part++) {
         const database = files.database.subarray(
@@ -126,7 +127,7 @@ for (const fixture of fixtures) {
   });
 }
 
-test('text of a path is there exactly when it is UTF-8', async () => {
+test('a path has text if and only if it is UTF-8', async () => {
   for (const fixture of fixtures) {
     const db = await openRpmdb(fixture.read());
     const latin1 = [...db.packages()].find((pkg) => pkg.name === 'odd-latin1');

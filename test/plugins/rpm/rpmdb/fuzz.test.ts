@@ -1,3 +1,4 @@
+/** Random damage to databases and headers, for a short while; `npm run fuzz` goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fuzz } from './fuzz.js';
@@ -6,7 +7,7 @@ import { fuzz } from './fuzz.js';
 const CASES = 3000;
 const SEED = 20261125;
 
-test('damaged databases and headers end in a value or in one typed error', async () => {
+test('damaged databases and headers give a value or a typed error', async () => {
   const { values, errors } = await fuzz(CASES, SEED);
   assert.ok(values > CASES / 20, `${values} cases survived the damage`);
   assert.ok(errors > CASES / 4, `${errors} cases were damaged beyond reading`);

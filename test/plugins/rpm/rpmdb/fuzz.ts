@@ -1,6 +1,7 @@
 /**
- * npm run fuzz [-- CASES [SEED]]: damages the fixtures and their headers at random and reads everything of them. Each case
- * must end in a value or in one typed error, soon, within a bound of memory. The same seed makes the same cases.
+ * npm run fuzz [-- CASES [SEED]]: damages the fixtures and their headers at random and reads
+ * everything of them. Each case must end in a value or in one typed error, soon, within a bound of
+ * memory. The same seed makes the same cases.
  */
 import assert from 'node:assert/strict';
 import { argv } from 'node:process';
@@ -16,7 +17,9 @@ const ALLOWED_CODES = ['CORRUPT', 'LIMIT', 'UNSUPPORTED'];
 const MAX_MILLISECONDS = 5000;
 /** Of the whole process: Node, SQLite and several times the largest fixture (315 KB). */
 const MAX_RSS = 512 << 20;
-/** Headers are read in a fiftieth of the time of a database, and are where most of the parsing is. */
+/**
+ * Headers are read in a fiftieth of the time of a database, and are where most of the parsing is.
+ */
 const HEADERS_PER_DATABASE = 3;
 const DUMP = new QueryFormat(
   '%{NEVRA} %{SOURCERPM} %{LONGSIZE} [%{CHANGELOGTIME}][%{FILENAMES} %{LONGFILESIZES} %{FILESTATES:fstate}]',
@@ -38,7 +41,10 @@ const INTERESTING = [
   0xfffffff0, 0xffffffff,
 ];
 
-/** A damaged copy of `bytes`. Most damage goes where structures begin: the start of the file and of its pages. */
+/**
+ * A damaged copy of `bytes`. Most damage goes where structures begin: the start of the file and of
+ * its pages.
+ */
 export function damaged(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
   const copy = Buffer.from(bytes);
   if (random(16) === 0) {
@@ -93,7 +99,10 @@ export interface FuzzResult {
   readonly slowest: number;
 }
 
-/** Runs `cases` cases; an assertion fails with the seed and number of the case that breaks the promise. */
+/**
+ * Runs `cases` cases; an assertion fails with the seed and number of the case that breaks the
+ * promise.
+ */
 export async function fuzz(
   cases: number,
   seed: number,

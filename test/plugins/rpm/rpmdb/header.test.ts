@@ -1,3 +1,4 @@
+/** Hand-made rpm headers: data types, regions, dribbles, and values out of bounds. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RpmHeader } from '../../../../plugins/rpm/rpmdb/header.js';
@@ -37,7 +38,7 @@ test('every data type is read', () => {
   assert.deepEqual([...header.tags()], [5000, 5001, 5002, 5003, 5004, 5005, 5006, 5007, 5008]);
 });
 
-test('a value of another kind than asked for is an error', () => {
+test('reading a value as the wrong type is an error', () => {
   const header = RpmHeader.parse(
     buildHeader([
       [1000, TagType.STRING, ['x']],
@@ -90,7 +91,7 @@ test('a header without region is read', () => {
   );
 });
 
-test('counts and offsets beyond the data are errors that name both', () => {
+test('counts and offsets beyond the data are refused with both numbers', () => {
   const change = (offset: number, value: number) => {
     const bytes = buildHeader([[1000, TagType.STRING_ARRAY, ['x', 'y']]]);
     bytes.writeUInt32BE(value, offset);

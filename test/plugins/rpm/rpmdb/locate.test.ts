@@ -1,3 +1,4 @@
+/** Where the package database of a tree is found. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findRpmdb, openTreeRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
@@ -27,7 +28,7 @@ function tree(entries: Readonly<Record<TreePath, number | string>>): FileMap {
   ]);
 }
 
-test('each of the usual places, the most recent first', () => {
+test('the database is found in each usual directory, the newest convention first', () => {
   const all = {
     '/var/lib/rpm/Packages': 1,
     '/usr/share/rpm/Packages.db': 1,
@@ -48,7 +49,7 @@ test('each of the usual places, the most recent first', () => {
   assert.equal(findRpmdb(tree({ '/usr/share/other/rpmdb.sqlite': 1 })), undefined);
 });
 
-test('symlinks among them lead to one database, with its log and journal beside it', () => {
+test('symlinked directories lead to one database with its log and journal', () => {
   const files = tree({
     '/usr/lib/sysimage/rpm': '../../share/rpm',
     '/var/lib/rpm': '/usr/lib/sysimage/rpm',
@@ -67,7 +68,7 @@ test('symlinks among them lead to one database, with its log and journal beside 
   );
 });
 
-test("rpm-ostree's copy of the base counts only where there is no other; an empty file only where there is nothing else", () => {
+test("rpm-ostree's copy of the base database and empty files count only if there is no other database", () => {
   const base = '/usr/lib/sysimage/rpm-ostree-base-db/rpmdb.sqlite';
   assert.equal(findRpmdb(tree({ [base]: 1 }))?.database, base);
   assert.equal(
@@ -82,14 +83,14 @@ test("rpm-ostree's copy of the base counts only where there is no other; an empt
   );
 });
 
-test('another place is looked into on request, and only there', () => {
+test('if a directory is given, only that one is searched', () => {
   const files = tree({ '/opt/db/Packages': 1, '/usr/share/rpm/rpmdb.sqlite': 1 });
   assert.equal(findRpmdb(files, '/opt/db')?.database, '/opt/db/Packages');
   assert.equal(findRpmdb(files, 'opt/db/')?.database, '/opt/db/Packages');
   assert.equal(findRpmdb(files, '/opt'), undefined);
 });
 
-test('the database of a tree is read through the tree', async () => {
+test('the database of a tree is read through its lookup', async () => {
   const [fixture] = discoverFixtures().filter(({ backend }) => backend === 'ndb');
   const database = fixture?.read().database as Uint8Array;
   const files = tree({ '/usr/share/rpm/Packages.db': database.length });

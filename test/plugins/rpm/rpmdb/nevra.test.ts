@@ -1,15 +1,16 @@
+/** Package names with versions, and the order of versions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compareVersions, formatNevra, sourceNameOf } from '../../../../plugins/rpm/rpmdb/index.js';
 
-test('NEVRA has an epoch only where there is one, and an architecture only where there is one', () => {
+test('a NEVRA contains epoch and architecture only if the package has them', () => {
   const base = { name: 'a-b', version: '1', release: '2' };
   assert.equal(formatNevra({ ...base, arch: 'noarch' }), 'a-b-1-2.noarch');
   assert.equal(formatNevra({ ...base, epoch: 0, arch: 'x86_64' }), 'a-b-0:1-2.x86_64');
   assert.equal(formatNevra(base), 'a-b-1-2');
 });
 
-test('the source name is what is left of version and release', () => {
+test('the source name is what precedes version and release', () => {
   assert.equal(sourceNameOf('gcc-toolset-12-12.0-6.el9.src.rpm'), 'gcc-toolset-12');
   assert.equal(sourceNameOf('a-1-2.nosrc.rpm'), 'a');
   assert.equal(sourceNameOf('(none)'), undefined);

@@ -1,3 +1,4 @@
+/** Files that are opened as a package database although they are something else. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import initSqlJs from 'sql.js';
@@ -28,7 +29,7 @@ test('a database made by sqlite itself is read', async () => {
   assert.deepEqual(await names(sqlite(TABLE)), []);
 });
 
-test('what is no package database is refused', async () => {
+test('a file that is not a package database is refused', async () => {
   const refused = (message: RegExp) => ({ code: 'CORRUPT', message });
   await assert.rejects(names(new Uint8Array()), refused(/^reading rpmdb x: the file is empty$/));
   await assert.rejects(
@@ -38,7 +39,7 @@ test('what is no package database is refused', async () => {
   await assert.rejects(names(sqlite('CREATE TABLE Name (key TEXT)')), refused(/no table Packages/));
 });
 
-test('made-up tables of endless or computed rows are refused', async () => {
+test('views and tables with endless or computed rows are refused', async () => {
   const endless = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)';
   for (const script of [
     `CREATE VIEW Packages AS ${endless} SELECT i AS hnum, zeroblob(9) AS blob FROM n`,
@@ -55,7 +56,7 @@ test('made-up tables of endless or computed rows are refused', async () => {
   }
 });
 
-test('rows that are no packages are refused', async () => {
+test('rows that are not packages are refused', async () => {
   const row = (values: string) =>
     sqlite(`CREATE TABLE Packages (hnum, blob); INSERT INTO Packages VALUES (${values})`);
   await assert.rejects(names(row("'1', x'00'")), {

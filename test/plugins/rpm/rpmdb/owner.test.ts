@@ -1,3 +1,4 @@
+/** The owners of paths, as `rpm -qf` finds them, in trees that ostree has rearranged. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findOwners, Tag, TagType } from '../../../../plugins/rpm/rpmdb/index.js';
@@ -49,7 +50,7 @@ const owners = (packages: readonly RpmPackage[], files: FileMap, ...paths: reado
 
 const SYSTEM = ['/', '/usr/', '/usr/bin/', '/usr/bin/sh', '/bin -> usr/bin', '/etc/', '/etc/conf'];
 
-test('files, directories and symlinks, whatever symlinked directories lead there', () => {
+test('owners of files, directories and symlinks are found through symlinked directories', () => {
   const packages = [
     pkg('shell', ['/bin/sh', '/etc/conf']),
     pkg('filesystem', ['/', '/usr/bin', '/bin', '/etc/conf']),
@@ -71,7 +72,7 @@ test('files, directories and symlinks, whatever symlinked directories lead there
   );
 });
 
-test('what is not installed owns nothing; what is gone from the tree is still owned', () => {
+test('files that were not installed have no owner; files missing from the tree still have one', () => {
   const packages = [pkg('a', ['/usr/bin/sh', '/usr/gone/file', '/usr/bin/gone'], [1, 0, 3])];
   assert.deepEqual(
     owners(packages, tree(...SYSTEM), '/usr/bin/sh', '/usr/gone/file', '/bin/gone', '/usr/gone'),
@@ -79,7 +80,7 @@ test('what is not installed owns nothing; what is gone from the tree is still ow
   );
 });
 
-test('what ostree moved belongs to who installed it, if it is there and its origin is not', () => {
+test('a moved file belongs to its package if nothing lies at the path that the package names', () => {
   const packages = [
     pkg('setup', ['/etc/passwd', '/etc/both']),
     pkg('kernel', ['/boot/vmlinuz-6.1', '/boot/.vmlinuz-6.1.hmac', '/boot/grub.cfg']),
@@ -135,12 +136,12 @@ test('what ostree moved belongs to who installed it, if it is there and its orig
   );
 });
 
-test('paths beyond ASCII, and paths that are no text', () => {
+test('owners of non-ASCII paths are found; paths that are not UTF-8 have none', () => {
   const packages = [pkg('odd', ['/usr/bin/café', Uint8Array.of(0x2f, 0xe9)])];
   assert.deepEqual(owners(packages, tree(...SYSTEM), '/bin/café', '/\u00e9'), ['odd', '']);
 });
 
-test('a path of a header that is deeper than any on Linux ends in an answer', () => {
+test('a header with a path deeper than Linux allows still gives an answer', () => {
   const deep = '/a'.repeat(30_000);
   assert.deepEqual(owners([pkg('deep', [deep])], tree(...SYSTEM), '/a'), ['']);
 });

@@ -1,8 +1,7 @@
 /** The fixtures (and any `OSTRATA_RPMDB=path`) read side by side with the rpm of this machine. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
@@ -13,22 +12,22 @@ import {
   splitDump,
 } from '../../../support/dump-rpmdb.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
+import { scratchDirectory } from '../../../support/scratch.js';
 import { needs } from '../../../support/tools.js';
 
-/** What rpm prints of the database in `directory`, read from a copy: it makes files beside it. */
+/**
+ * What rpm prints about the database in `directory`. It reads a copy, because it creates files
+ * beside it.
+ */
 function rpmDump(directory: string): Buffer[] {
-  const copy = mkdtempSync(join(tmpdir(), 'ostrata-rpmdb-'));
-  try {
-    for (const name of readdirSync(directory)) {
-      copyFileSync(join(directory, name), join(copy, name));
-    }
-    const query = ['--dbpath', copy, '-qa', '--qf', DUMP_FORMAT];
-    return splitDump(
-      execFileSync('rpm', query, { maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'ignore'] }),
-    );
-  } finally {
-    rmSync(copy, { recursive: true });
+  const copy = scratchDirectory();
+  for (const name of readdirSync(directory)) {
+    copyFileSync(join(directory, name), join(copy, name));
   }
+  const query = ['--dbpath', copy, '-qa', '--qf', DUMP_FORMAT];
+  return splitDump(
+    execFileSync('rpm', query, { maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'ignore'] }),
+  );
 }
 
 async function ourDump(database: string): Promise<Buffer[]> {
@@ -42,7 +41,7 @@ async function ourDump(database: string): Promise<Buffer[]> {
   return dump;
 }
 
-describe('as the rpm of this machine', needs('rpm'), () => {
+describe('packages are read as the rpm of this machine reads them', needs('rpm'), () => {
   const databases = discoverFixtures().map(({ name, directory, backend }) => ({
     name,
     directory,
@@ -60,7 +59,8 @@ describe('as the rpm of this machine', needs('rpm'), () => {
     test(name, async (t) => {
       const file = { sqlite: 'rpmdb.sqlite', ndb: 'Packages.db', bdb: 'Packages' }[backend];
       const theirs = rpmDump(directory);
-      // rpm falls silent on a backend it was built without; every rpm since 4.16 has sqlite.
+      // rpm prints nothing for a backend that it was built without; every rpm since 4.16 has
+      // sqlite.
       if (theirs.length === 0 && backend !== 'sqlite') {
         return t.skip(`this rpm was built without ${backend}`);
       }
@@ -72,5 +72,8 @@ describe('as the rpm of this machine', needs('rpm'), () => {
 });
 
 function backendOf(file: string): 'sqlite' | 'ndb' | 'bdb' {
-  return file.endsWith('.sqlite') ? 'sqlite' : file.endsWith('.db') ? 'ndb' : 'bdb';
+  if (file.endsWith('.sqlite')) {
+    return 'sqlite';
+  }
+  return file.endsWith('.db') ? 'ndb' : 'bdb';
 }

@@ -1,3 +1,4 @@
+/** Write-ahead logs of SQLite: which frames count, and which logs are refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openRpmdb } from '../../../../plugins/rpm/rpmdb/index.js';
@@ -19,7 +20,10 @@ interface Frame {
   /** Database size in pages: this frame commits. */
   readonly commit?: number;
 }
-/** A log of its own making, by the rules of fileformat2.html: an independent writer for the reader under test. */
+/**
+ * A log of its own making, by the rules of fileformat2.html: an independent writer for the reader
+ * under test.
+ */
 function log(frames: readonly Frame[], { littleEndian = false, salt = 7 } = {}): Buffer {
   const header = Buffer.alloc(32);
   [littleEndian ? 0x377f0682 : 0x377f0683, 3007000, PAGE, 0, salt, 8].forEach((value, i) => {
@@ -82,7 +86,7 @@ test('frames after the last commit do not count', () => {
   assert.equal(applyWal(database(3), log([{ page: 2, fill: 20 }])), undefined);
 });
 
-test('a commit makes the database smaller', () => {
+test('a commit can make the database smaller', () => {
   const wal = log([
     { page: 3, fill: 30 },
     { page: 1, fill: 10, commit: 2 },
@@ -121,7 +125,7 @@ test('a flipped bit ends the log at the commit before it', () => {
   }
 });
 
-test('cut off anywhere, whole transactions count', () => {
+test('of a log that is cut off anywhere, the complete transactions count', () => {
   const wal = log([
     { page: 2, fill: 20, commit: 3 },
     { page: 3, fill: 30, commit: 3 },
@@ -137,7 +141,7 @@ test('cut off anywhere, whole transactions count', () => {
   }
 });
 
-test('a log of another page size, or one that makes the database larger than its bytes, is refused', () => {
+test('a log with another page size, or that claims more pages than the files hold, is refused', () => {
   const other = database(3);
   other.writeUInt16BE(1024, 16);
   const wal = log([{ page: 2, fill: 20, commit: 3 }]);
@@ -149,7 +153,7 @@ test('a log of another page size, or one that makes the database larger than its
   });
 });
 
-test('without its log a live database shows other packages: the log is what makes the difference', async () => {
+test('a live database shows different packages with and without its log', async () => {
   const fixture = discoverFixtures().find(({ read }) => (read().wal?.length ?? 0) > 0);
   assert.ok(fixture, 'a fixture with a log');
   const { wal, ...alone } = fixture.read();
