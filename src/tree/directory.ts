@@ -10,7 +10,16 @@ import { readChunks } from '../system/file-chunks.js';
 import { FileMap } from './file-map.js';
 import { type LookupTree, regularFile, rememberingLookup, wholeFile } from './lookup.js';
 import { childPath } from './path.js';
-import type { FileEntry, RegularFile, Symlink, Tree, TreePath, Xattrs } from './tree.js';
+import type {
+  ContentEntry,
+  Directory,
+  FileEntry,
+  RegularFile,
+  Symlink,
+  Tree,
+  TreePath,
+  Xattrs,
+} from './tree.js';
 
 /**
  * Walks everything below `directory`. No symlink is followed but `directory` itself. Sockets, pipes
@@ -79,27 +88,39 @@ function entryAt(root: string, path: TreePath): FileEntry | undefined {
     return undefined;
   }
 
-  // Getters are those of the entry, not of a class: copies of the entry have their values.
-  const { mode, uid, gid } = stats;
   if (stats.isDirectory()) {
-    const lazy = new LazyAttributes(realPath, stats);
-    return {
-      type: 'directory',
-      path,
-      mode,
-      uid,
-      gid,
-      get xattrs() {
-        return lazy.xattrs;
-      },
-    };
+    return directoryEntry(path, stats, new LazyAttributes(realPath, stats));
   }
-
   const content = contentAt(realPath, stats);
   if (content === undefined) {
     return undefined;
   }
-  const lazy = new LazyAttributes(realPath, stats, content.target);
+  return contentEntry(path, stats, content, new LazyAttributes(realPath, stats, content.target));
+}
+
+// Getters are those of the entry, not of a class: copies of the entry have their values.
+
+function directoryEntry(path: TreePath, stats: Stats, lazy: LazyAttributes): Directory {
+  const { mode, uid, gid } = stats;
+  return {
+    type: 'directory',
+    path,
+    mode,
+    uid,
+    gid,
+    get xattrs() {
+      return lazy.xattrs;
+    },
+  };
+}
+
+function contentEntry(
+  path: TreePath,
+  stats: Stats,
+  content: Content,
+  lazy: LazyAttributes,
+): ContentEntry {
+  const { mode, uid, gid } = stats;
   return {
     ...content,
     path,

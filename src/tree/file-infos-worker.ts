@@ -6,7 +6,8 @@ import { openRepo } from '../ostree/repo.js';
 import { receiveRequests } from '../system/worker-task.js';
 import { type InfosBatch, type InfosReply, readUnlessClaimed } from './file-infos.js';
 
-const repo = openRepo(workerData as string);
+const path: string = workerData;
+const repo = openRepo(path);
 const positions: number[] = [];
 const infos: FileInfo[] = [];
 

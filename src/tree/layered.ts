@@ -150,7 +150,10 @@ export class LayeredTree {
       }
       yield { entry: { type: 'directory', path, ...node.attributes } };
       for (const [name, child] of node.children) {
-        pending.push([childPath(path, name), child]);
+        // What lies in a directory of AUFS is kept as target of hard links only.
+        if (!isAufsDirectory(name)) {
+          pending.push([childPath(path, name), child]);
+        }
       }
     }
   }

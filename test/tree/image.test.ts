@@ -190,6 +190,10 @@ test('hard links have the content of their target, also when that is replaced', 
     ),
     ['/', '/a=other', '/b=same', '/c=same', '/d=other'],
   );
+  assert.deepEqual(
+    await paths([file('.wh..wh.plnk/1.2', 'linked'), link('a', '.wh..wh.plnk/1.2')]),
+    ['/', '/a=linked'],
+  );
   await assert.rejects(paths([link('b', 'a')]), {
     code: 'CORRUPT',
     message: /entry "b".*link to a, which is not a file before it/,
