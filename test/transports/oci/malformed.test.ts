@@ -36,7 +36,7 @@ const read = (directory: string) => JSON.parse(readFileSync(join(directory, 'ind
 const write = (directory: string, index: unknown) =>
   writeFileSync(join(directory, 'index.json'), JSON.stringify(index));
 
-test('a missing, truncated or modified manifest or config is refused, naming its digest', async () => {
+test('a missing, truncated or modified manifest or config is refused by its digest', async () => {
   for (const part of ['manifest', 'config'] as const) {
     const { directory, image, blob } = await layout();
     const digest = part === 'manifest' ? image.manifestDigest : image.manifest.config.digest;

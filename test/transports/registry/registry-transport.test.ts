@@ -61,7 +61,7 @@ function assertSameImage(directory: string, image: TestImage): void {
 suite('registry over http', needs('docker-registry'), () => {
   let scratch: string;
   let registry: Registry;
-  let old: TestImage;
+  let previous: TestImage;
   let next: TestImage;
   const options = { tlsVerify: false };
   const ref = (rest: string) => `docker://${registry.host}/${rest}`;
@@ -70,13 +70,13 @@ suite('registry over http', needs('docker-registry'), () => {
     scratch = scratchDirectory();
     registry = await startRegistry(join(scratch, 'registry'));
     const shared = [noise('a', 3 * MIB), noise('b', 100_000), Buffer.alloc(0), noise('c', 1)];
-    old = await writeTestImage(join(scratch, 'images'), 'old', [
-      noise('commit old', 70_000),
+    previous = await writeTestImage(join(scratch, 'images'), 'previous', [
+      noise('commit previous', 70_000),
       ...shared,
       noise('d', 5000),
     ]);
-    next = await writeTestImage(join(scratch, 'images'), 'new', [
-      noise('commit new', 71_000),
+    next = await writeTestImage(join(scratch, 'images'), 'next', [
+      noise('commit next', 71_000),
       ...shared,
       noise('e', 6000),
     ]);
@@ -85,55 +85,59 @@ suite('registry over http', needs('docker-registry'), () => {
     await registry.stop();
   });
 
-  test('a push sends only new blobs, and a pull returns the same bytes', async () => {
-    const first = await copy(old.imgref, ref('os/base:old'), options);
-    assert.deepEqual([first.blobBytesSent, first.blobBytesReceived], [old.size, 0]);
-    assert.equal((await copy(old.imgref, ref('os/base:old'), options)).blobBytesSent, 0);
-    const there = old.layers.map(({ digest }) => digest);
-    const fresh = next.layers.filter(({ digest }) => !there.includes(digest));
-    assert.equal(fresh.length, 2);
-    const newBytes = fresh.reduce((sum, { size }) => sum + size, next.config.length);
-    const second = await copy(next.imgref, ref('os/base:new'), options);
-    assert.equal(second.blobBytesSent, newBytes);
-    for (const [tag, image] of [
-      ['old', old],
-      ['new', next],
-    ] as const) {
+  test('a push sends only the blobs that the registry lacks', async () => {
+    const first = await copy(previous.imgref, ref('os/base:previous'), options);
+    assert.deepEqual([first.blobBytesSent, first.blobBytesReceived], [previous.size, 0]);
+    const again = await copy(previous.imgref, ref('os/base:previous'), options);
+    assert.equal(again.blobBytesSent, 0);
+
+    const present = previous.layers.map(({ digest }) => digest);
+    const added = next.layers.filter(({ digest }) => !present.includes(digest));
+    assert.equal(added.length, 2);
+    const addedSize = added.reduce((sum, { size }) => sum + size, next.config.length);
+    const second = await copy(next.imgref, ref('os/base:next'), options);
+    assert.equal(second.blobBytesSent, addedSize);
+  });
+
+  test('a pull returns the same bytes, each fetched once', async () => {
+    for (const [tag, image] of Object.entries({ previous, next })) {
+      const target = ref(`os/pulled:${tag}`);
+      await copy(image.imgref, target, options);
       const pulled = join(scratch, `pulled-${tag}`);
-      const traffic = await copy(ref(`os/base:${tag}`), `oci:${pulled}:x`, options);
+      const traffic = await copy(target, `oci:${pulled}:x`, options);
       assert.equal(traffic.blobBytesReceived, image.size);
       assertSameImage(pulled, image);
       await validateImage(await openImage(`oci:${pulled}:x`));
-      await validateImage(await openImage(ref(`os/base@${image.manifestDigest}`), options));
+      await validateImage(await openImage(ref(`os/pulled@${image.manifestDigest}`), options));
     }
   });
 
   test('layers of an image in the same registry are mounted, not sent', async () => {
-    await copy(old.imgref, ref('os/source:old'), options);
-    const traffic = await copy(ref('os/source:old'), ref('os/mounted:old'), options);
-    // The config is read to look at it, and written as it may be another.
+    await copy(previous.imgref, ref('os/source:previous'), options);
+    const traffic = await copy(ref('os/source:previous'), ref('os/mounted:previous'), options);
+    // The config alone is read and written, since a caller may change it.
     assert.deepEqual(
       [traffic.blobBytesReceived, traffic.blobBytesSent],
-      [old.config.length, old.config.length],
+      [previous.config.length, previous.config.length],
     );
     const pulled = join(scratch, 'mounted');
-    await copy(ref('os/mounted:old'), `oci:${pulled}:x`, options);
-    assertSameImage(pulled, old);
+    await copy(ref('os/mounted:previous'), `oci:${pulled}:x`, options);
+    assertSameImage(pulled, previous);
   });
 
   test('an image of another registry is streamed through', async () => {
     const other = await startRegistry(join(scratch, 'other'));
     try {
-      await copy(old.imgref, ref('os/stream:old'), options);
+      await copy(previous.imgref, ref('os/stream:previous'), options);
       const traffic = await copy(
-        ref('os/stream:old'),
+        ref('os/stream:previous'),
         `registry:${other.host}/os/streamed`,
         options,
       );
-      assert.equal(traffic.blobBytesSent, old.size);
+      assert.equal(traffic.blobBytesSent, previous.size);
       assert.deepEqual(
         (await openImage(`registry:${other.host}/os/streamed:latest`, options)).manifestBytes,
-        Buffer.from(old.manifest),
+        Buffer.from(previous.manifest),
       );
     } finally {
       await other.stop();
@@ -146,7 +150,7 @@ suite('registry over http', needs('docker-registry'), () => {
     writeFileSync(file, gzipped(noise('a', 3 * MIB)));
     await writer.addBlob(file, {
       mediaType: 'x',
-      ...(old.layers[1] as (typeof old.layers)[number]),
+      ...(previous.layers[1] as (typeof previous.layers)[number]),
     });
     await writer.discard();
     await writer.discard();
@@ -160,52 +164,56 @@ suite('registry over http', needs('docker-registry'), () => {
       ...options,
       signal: interrupt.signal,
     });
-    const image = await openImage(old.imgref);
+    const image = await openImage(previous.imgref);
     for (const layer of image.manifest.layers) {
       await writer.mountBlob(layer, image);
     }
     interrupt.abort();
-    const push = writer.commit({ config: old.config, manifest: old.manifest, platform: undefined });
+    const push = writer.commit({
+      config: previous.config,
+      manifest: previous.manifest,
+      platform: undefined,
+    });
     await assert.rejects(push, { code: 'CANCELLED' });
     await writer.discard();
     await assert.rejects(openImage(ref('os/interrupted:x'), options), { code: 'NOT_FOUND' });
   });
 
   test('the error for a missing image names it and shows the message of the registry', async () => {
-    for (const name of ['os/nowhere:x', `os/nowhere@${old.manifestDigest}`]) {
+    for (const name of ['os/nowhere:x', `os/nowhere@${previous.manifestDigest}`]) {
       await assert.rejects(openImage(ref(name), options), (error: OstrataError) => {
         assert.equal(error.code, 'NOT_FOUND');
         assert.match(error.message, /os\/nowhere.*MANIFEST_UNKNOWN/);
         return true;
       });
     }
-    await assert.rejects(createImage(ref(`os/base@${old.manifestDigest}`), options), {
+    await assert.rejects(createImage(ref(`os/base@${previous.manifestDigest}`), options), {
       code: 'USAGE',
     });
   });
 
   test('plain http is used only if TLS verification is off', async () => {
     await assert.rejects(
-      openImage(ref('os/base:old'), { retries: 0 }),
+      openImage(ref('os/base:previous'), { retries: 0 }),
       (error: OstrataError) => error.code === 'IO',
     );
   });
 
   suite('skopeo and podman', needs('skopeo'), () => {
     test('skopeo pulls what we push, and we pull what skopeo pushes', async () => {
-      await copy(next.imgref, ref('os/ours:new'), options);
+      await copy(next.imgref, ref('os/ours:next'), options);
       const theirs = join(scratch, 'skopeo');
       run('skopeo', [
         'copy',
         '-q',
         '--src-tls-verify=false',
-        ref('os/ours:new'),
+        ref('os/ours:next'),
         `oci:${theirs}:x`,
       ]);
       assertSameImage(theirs, next);
-      run('skopeo', ['copy', '-q', '--dest-tls-verify=false', next.imgref, ref('os/theirs:new')]);
+      run('skopeo', ['copy', '-q', '--dest-tls-verify=false', next.imgref, ref('os/theirs:next')]);
       const ours = join(scratch, 'of-skopeo');
-      await copy(ref('os/theirs:new'), `oci:${ours}:x`, options);
+      await copy(ref('os/theirs:next'), `oci:${ours}:x`, options);
       assertSameImage(ours, next);
     });
 
@@ -215,14 +223,14 @@ suite('registry over http', needs('docker-registry'), () => {
         '-q',
         '--format=v2s2',
         '--dest-tls-verify=false',
-        old.imgref,
-        ref('os/docker:old'),
+        previous.imgref,
+        ref('os/docker:previous'),
       ]);
-      const image = await openImage(ref('os/docker:old'), options);
+      const image = await openImage(ref('os/docker:previous'), options);
       assert.match(image.manifest.mediaType ?? '', /vnd\.docker\.distribution\.manifest\.v2/);
       await validateImage(image);
       const pulled = join(scratch, 'docker');
-      await copy(ref('os/docker:old'), `oci:${pulled}:x`, options);
+      await copy(ref('os/docker:previous'), `oci:${pulled}:x`, options);
       await validateImage(await openImage(`oci:${pulled}:x`));
     });
 
@@ -295,7 +303,7 @@ suite(
       assertSameImage(pulled, image);
     });
 
-    test('an authfile of skopeo is read, and an entry for the repository has precedence', async () => {
+    test('an authfile of skopeo is read; the entry for a repository takes precedence', async () => {
       const authfile = join(scratch, 'auth.json');
       const login = [
         'login',
@@ -411,7 +419,7 @@ suite('registry with a token server', needs('docker-registry', 'openssl'), () =>
     ]);
   });
 
-  test('an anonymous pull works, and an anonymous push shows the message of the registry', async () => {
+  test('an anonymous push is refused with the message of the registry, a pull works', async () => {
     const authfile = join(scratch, 'none.json');
     writeFileSync(authfile, '{}');
     const options = { tlsVerify: false, authfile };
