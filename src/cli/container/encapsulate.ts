@@ -46,7 +46,7 @@ import {
 import { logOptions } from '../options/values.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
-import { contentMeta } from './contentmeta.js';
+import { contentMeta } from './content-meta.js';
 import {
   type ImageConfigOptions,
   imageConfigOptions,

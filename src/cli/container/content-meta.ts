@@ -1,7 +1,7 @@
 /**
  * The file of `container-encapsulate --write-contentmeta-json`: for each component what
  * `rpm-ostree compose container-encapsulate` writes, ObjectSourceMetaSized of
- * https://github.com/ostreedev/ostree-rs-ext/blob/main/lib/src/objectsource.rs
+ * https://github.com/ostreedev/ostree-rs-ext/blob/main/lib/src/chunking.rs
  */
 import type { OwnedComponent } from '../../components/assign.js';
 
