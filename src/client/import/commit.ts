@@ -46,7 +46,7 @@ interface StagedChunk {
 /**
  * Imports the commit of the planned image and returns its checksum. By then the commit is complete
  * in the repository, and all its layers have refs. If the import is interrupted, layers that were
- * complete stay for the next one; if anything is wrong with the image, no ref of it stays.
+ * complete stay for the next one; if a layer is wrong, the refs that this import wrote are removed.
  * @param now clock for the pauses between waits for the disk, in milliseconds
  */
 export async function importCommit(

@@ -46,7 +46,7 @@ export interface DerivedLayer {
   readonly dropped: ReadonlyMap<string, number>;
 }
 
-export interface NewObjectSink {
+interface NewObjectSink {
   newFile(header: FileHeader): NewContentSink;
 }
 

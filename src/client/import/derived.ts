@@ -46,6 +46,9 @@ export async function importDerived(
 ): Promise<readonly MutableTree[]> {
   const { repo } = writer;
   const layers = plan.layers.filter(({ kind }) => kind === 'derived');
+  if (layers.length === 0) {
+    return [];
+  }
   const missing = layers.filter(({ present }) => present === undefined);
 
   const keepAll = await hasWritableRoot(repo, mutableTreeOfCommit(repo, base));

@@ -24,10 +24,10 @@ export interface FetchOptions extends Context {
 }
 
 /** How layers are read. */
-export type LayerImportKind = Pick<LayerImport, 'kind' | 'keepAll'>;
+type LayerImportKind = Pick<LayerImport, 'kind' | 'keepAll'>;
 
 /** Called with a layer that was read and verified; its objects are in `directory`, unpublished. */
-export type StagedVisitor<T> = (
+type StagedVisitor<T> = (
   layer: LayerToImport,
   staged: StagedLayer,
   directory: string,

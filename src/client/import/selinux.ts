@@ -23,7 +23,7 @@ export const SELINUX_XATTR = 'security.selinux';
 const MAX_POLICY_FILE = 64 << 20;
 
 /** Reads content objects. */
-export interface ContentReader {
+interface ContentReader {
   info(checksum: string): FileInfo;
   read(checksum: string, info: FileInfo): ByteStream;
 }
