@@ -17,7 +17,8 @@
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
 import { OstrataError } from '../../../src/errors.js';
-import { Tag, TagType } from './tags.js';
+import { INDEX_ENTRY_SIZE, INDEX_START, readIndex } from './header-index.js';
+import { TagType } from './tags.js';
 
 /** rpm's own bounds (hdrchkTags, hdrchkData). */
 const MAX_INDEX_ENTRIES = 0xffff;
@@ -27,9 +28,6 @@ export const MAX_HEADER_BYTES = 8 + 16 * MAX_INDEX_ENTRIES + MAX_DATA_BYTES;
 
 /** Number of strings from which on it is faster to decode all at once. */
 const LONG_LIST = 8;
-
-const INDEX_START = 8;
-const INDEX_ENTRY_SIZE = 16;
 
 /** Bytes of one element by type; 0 for strings, whose length is in the data. */
 const ELEMENT_SIZE: Readonly<Record<number, number>> = {
@@ -97,8 +95,7 @@ export class RpmHeader {
       );
     }
 
-    const regionEntries = readRegion(cursor, entries, dataStart, dataLength);
-    const index = readIndex(cursor, entries, regionEntries, dataLength);
+    const index = readIndex(cursor, entries, dataLength);
     return new RpmHeader(bytes.subarray(0, end), dataStart, index);
   }
 
@@ -277,80 +274,6 @@ export class RpmHeader {
     }
     return cursor;
   }
-}
-
-/** Returns the offset of the index entry of each tag. */
-function readIndex(
-  cursor: Cursor,
-  entries: number,
-  regionEntries: number,
-  dataLength: number,
-): ReadonlyMap<number, number> {
-  const { bytes } = cursor;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const index = new Map<number, number>();
-  for (let i = 0; i < entries; i++) {
-    const at = INDEX_START + i * INDEX_ENTRY_SIZE;
-    const tag = view.getUint32(at);
-    if (tag < Tag.HEADERI18NTABLE) {
-      continue;
-    }
-    const offset = view.getUint32(at + 8);
-    if (offset > dataLength) {
-      throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
-    }
-
-    const isInRegion = i < regionEntries;
-    if (isInRegion && index.has(tag)) {
-      continue; // In the region, the first entry of a tag counts.
-    }
-    if (!isInRegion && tag === Tag.BASENAMES) {
-      index.delete(Tag.OLDFILENAMES); // A dribble replaces what came before it.
-    }
-    index.set(tag, at);
-  }
-  return index;
-}
-
-/**
- * Returns how many index entries belong to the region, including its own; 0 if there is no region
- * (rpm before 4).
- */
-function readRegion(
-  cursor: Cursor,
-  entries: number,
-  dataStart: number,
-  dataLength: number,
-): number {
-  cursor.seek(INDEX_START);
-  const tag = cursor.u32();
-  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE) {
-    return 0;
-  }
-  const type = cursor.u32();
-  const offset = cursor.u32();
-  const count = cursor.u32();
-  if (type !== TagType.BIN || count !== INDEX_ENTRY_SIZE) {
-    throw cursor.error(
-      `region of type ${type}, count ${count}, expected type 7, count 16`,
-      INDEX_START,
-    );
-  }
-  if (offset === 0) {
-    return entries; // Headers converted from rpm 3 have a region of all entries, without trailer.
-  }
-  if (offset + INDEX_ENTRY_SIZE > dataLength) {
-    throw cursor.error(`region trailer at ${offset} of ${dataLength} bytes`, INDEX_START);
-  }
-  cursor.seek(dataStart + offset + 8);
-  const inRegion = -(cursor.u32() | 0) / INDEX_ENTRY_SIZE;
-  if (!Number.isInteger(inRegion) || inRegion < 1 || inRegion > entries) {
-    throw cursor.error(
-      `region of ${inRegion} index entries in a header of ${entries}`,
-      dataStart + offset,
-    );
-  }
-  return inRegion;
 }
 
 /** Returns a string with one character per byte. */

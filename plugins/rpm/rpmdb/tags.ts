@@ -1,5 +1,7 @@
+/** The numbers that identify entries of an rpm header, and their data types. */
+
 /**
- * Tags of the rpm header, by rpm's own names (`rpm --querytags` without the prefix RPMTAG_).
+ * Tags of the rpm header by rpm's own names (`rpm --querytags` without the prefix RPMTAG_).
  * Spec: https://rpm-software-management.github.io/rpm/manual/tags.html
  */
 export const Tag = {

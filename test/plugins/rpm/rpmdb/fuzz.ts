@@ -22,7 +22,8 @@ const MAX_RSS = 512 << 20;
  */
 const HEADERS_PER_DATABASE = 3;
 const DUMP = new QueryFormat(
-  '%{NEVRA} %{SOURCERPM} %{LONGSIZE} [%{CHANGELOGTIME}][%{FILENAMES} %{LONGFILESIZES} %{FILESTATES:fstate}]',
+  '%{NEVRA} %{SOURCERPM} %{LONGSIZE} [%{CHANGELOGTIME}]' +
+    '[%{FILENAMES} %{LONGFILESIZES} %{FILESTATES:fstate}]',
 );
 
 /** mulberry32: numbers below 2^32, the same for the same seed. */
@@ -58,38 +59,44 @@ export function damaged(bytes: Uint8Array, random: (below: number) => number): U
       page + random(64),
       page + 480 + random(32),
     ][random(4)] as number;
-    switch (random(5)) {
-      case 0:
-        if (at < copy.length) {
-          (copy[at] as number) ^= 1 << random(8);
-        }
-        break;
-      case 1:
-        if (at < copy.length) {
-          copy[at] = random(256);
-        }
-        break;
-      case 2:
-      case 3:
-        if (at + 4 <= copy.length) {
-          const value =
-            random(2) === 0
-              ? (INTERESTING[random(INTERESTING.length)] as number)
-              : random(copy.length);
-          if (random(2) === 0) {
-            copy.writeUInt32BE(value, at);
-          } else {
-            copy.writeUInt32LE(value, at);
-          }
-        }
-        break;
-      default: {
-        const length = random(512);
-        copy.copyWithin(at, random(copy.length), random(copy.length) + length);
-      }
-    }
+    damageAt(copy, at, random);
   }
   return copy;
+}
+
+/** Flips a bit, or replaces a byte, a 32-bit number or a run of bytes. */
+function damageAt(bytes: Buffer, at: number, random: (below: number) => number): void {
+  switch (random(5)) {
+    case 0:
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << random(8));
+      break;
+    case 1:
+      bytes[at] = random(256);
+      break;
+    case 2:
+    case 3:
+      writeNumber(bytes, at, random);
+      break;
+    default: {
+      const length = random(512);
+      const start = random(bytes.length);
+      bytes.copyWithin(at, start, start + length);
+    }
+  }
+}
+
+/** An interesting number, or one that may be an offset, in either byte order. */
+function writeNumber(bytes: Buffer, at: number, random: (below: number) => number): void {
+  if (at + 4 > bytes.length) {
+    return;
+  }
+  const value =
+    random(2) === 0 ? (INTERESTING[random(INTERESTING.length)] ?? 0) : random(bytes.length);
+  if (random(2) === 0) {
+    bytes.writeUInt32BE(value, at);
+  } else {
+    bytes.writeUInt32LE(value, at);
+  }
 }
 
 export interface FuzzResult {
@@ -188,7 +195,7 @@ if (argv[1] === fileURLToPath(import.meta.url)) {
   const result = await fuzz(cases, seed, (done) => process.stdout.write(`\r${done}`));
   const { values, errors, slowest } = result;
   console.log(
-    `\r${values} ended in a value, ${errors} in an error; the slowest took ${slowest.toFixed(0)} ms`,
+    `\r${values} gave a value, ${errors} an error; the slowest took ${slowest.toFixed(0)} ms`,
   );
   console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
 }

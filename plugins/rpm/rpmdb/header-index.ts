@@ -1,0 +1,83 @@
+/**
+ * The index of an rpm header: its region, and which entry of a tag counts. The format is described
+ * in header.ts.
+ */
+import type { Cursor } from '../../../src/bytes/cursor.js';
+import { Tag, TagType } from './tags.js';
+
+/** Offset of the first index entry in the header blob. */
+export const INDEX_START = 8;
+export const INDEX_ENTRY_SIZE = 16;
+
+/**
+ * Returns the offset of the index entry of each tag, without regions. The lengths must have been
+ * checked against the bytes. Throws `CORRUPT` if the region or an offset breaks the format.
+ */
+export function readIndex(
+  cursor: Cursor,
+  entries: number,
+  dataLength: number,
+): ReadonlyMap<number, number> {
+  const { bytes } = cursor;
+  const regionEntries = countRegionEntries(cursor, entries, dataLength);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const index = new Map<number, number>();
+  for (let i = 0; i < entries; i++) {
+    const at = INDEX_START + i * INDEX_ENTRY_SIZE;
+    const tag = view.getUint32(at);
+    if (tag < Tag.HEADERI18NTABLE) {
+      continue;
+    }
+    const offset = view.getUint32(at + 8);
+    if (offset > dataLength) {
+      throw cursor.error(`tag ${tag}: data at ${offset} of ${dataLength} bytes`, at);
+    }
+
+    const isInRegion = i < regionEntries;
+    if (isInRegion && index.has(tag)) {
+      continue; // In the region, the first entry of a tag counts.
+    }
+    if (!isInRegion && tag === Tag.BASENAMES) {
+      index.delete(Tag.OLDFILENAMES); // A dribble replaces what came before it.
+    }
+    index.set(tag, at);
+  }
+  return index;
+}
+
+/**
+ * Returns how many index entries belong to the region, including its own; 0 if there is no region
+ * (rpm before 4).
+ */
+function countRegionEntries(cursor: Cursor, entries: number, dataLength: number): number {
+  const dataStart = INDEX_START + entries * INDEX_ENTRY_SIZE;
+  cursor.seek(INDEX_START);
+  const tag = cursor.u32();
+  if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE) {
+    return 0;
+  }
+  const type = cursor.u32();
+  const offset = cursor.u32();
+  const count = cursor.u32();
+  if (type !== TagType.BIN || count !== INDEX_ENTRY_SIZE) {
+    throw cursor.error(
+      `region of type ${type}, count ${count}, expected type 7, count 16`,
+      INDEX_START,
+    );
+  }
+  if (offset === 0) {
+    return entries; // Headers converted from rpm 3 have a region of all entries, without trailer.
+  }
+  if (offset + INDEX_ENTRY_SIZE > dataLength) {
+    throw cursor.error(`region trailer at ${offset} of ${dataLength} bytes`, INDEX_START);
+  }
+  cursor.seek(dataStart + offset + 8);
+  const inRegion = -(cursor.u32() | 0) / INDEX_ENTRY_SIZE;
+  if (!Number.isInteger(inRegion) || inRegion < 1 || inRegion > entries) {
+    throw cursor.error(
+      `region of ${inRegion} index entries in a header of ${entries}`,
+      dataStart + offset,
+    );
+  }
+  return inRegion;
+}
