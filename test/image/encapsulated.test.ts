@@ -1,3 +1,4 @@
+/** What images say of themselves, and what a new build takes from a previous one. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -30,7 +31,7 @@ function warningLog() {
   return { warnings, log: { ...silentLogger, warn: (message: string) => warnings.push(message) } };
 }
 
-test('the first layer is the commit, those after the final diff_id are derived', async () => {
+test('the first layer is the commit layer, and those after the final diff_id are derived', async () => {
   const image = memoryImage({ layers });
   const final = { labels: { 'ostree.final-diffid': image.manifest.layers[2]?.digest } };
   const kinds = async (change: object) =>
@@ -41,7 +42,7 @@ test('the first layer is the commit, those after the final diff_id are derived',
   assert.deepEqual(await kinds(final), ['commit', 'chunk', 'chunk', 'derived']);
 });
 
-test('what is no encapsulated image says which label is missing or wrong', async () => {
+test('an image that is not encapsulated is refused with the label that is missing or wrong', async () => {
   const read = (labels: Record<string, string | undefined>) =>
     readEncapsulated(memoryImage({ layers, labels }), silentLogger);
   await assert.rejects(read({ 'ostree.final-diffid': undefined }), {
@@ -59,7 +60,7 @@ test('what is no encapsulated image says which label is missing or wrong', async
   });
 });
 
-test('names are those of the annotations of ostree or chunkah, else of the history', async () => {
+test('names of components come from annotations of ostree or chunkah, else from the history', async () => {
   const image = memoryImage({
     layers,
     layerAnnotations: [
@@ -85,7 +86,7 @@ test('names are those of the annotations of ostree or chunkah, else of the histo
   assert.equal(read.layers[0]?.createdBy, 'the commit');
 });
 
-test('an image of another tool: its layout by names, nothing to take over by key', async () => {
+test('of an image of another tool, the layout is taken from names and no layer has a key', async () => {
   const { warnings, log } = warningLog();
   const layerAnnotations = [
     undefined,
@@ -109,7 +110,7 @@ test('an image of another tool: its layout by names, nothing to take over by key
   ]);
 });
 
-test('our own image: layout, versions and layers by key; also where a builder lost the labels or the annotations', async () => {
+test('the layout record is read from labels or, if they are lost, from annotations', async () => {
   const { image, plan } = await buildImage(dir({ a: dir({ x: '1' }), b: dir({ x: '2' }) }), {
     compression: { name: 'none', level: 0 },
   });
@@ -118,12 +119,12 @@ test('our own image: layout, versions and layers by key; also where a builder lo
   const tars = await Promise.all(
     image.manifest.layers.map((layer) => collect(image.blob(layer), layer.size)),
   );
-  const unlabelled = memoryImage({
+  const unlabeled = memoryImage({
     layers: tars,
     labels,
     annotations: { 'ostrata.layout': record ?? '' },
   });
-  for (const each of [image, unlabelled]) {
+  for (const each of [image, unlabeled]) {
     const previous = await previousFromImage(each, silentLogger);
     const prior = previous.recordFor(plan.components);
     assert.deepEqual(
@@ -138,7 +139,7 @@ test('our own image: layout, versions and layers by key; also where a builder lo
   }
 });
 
-test('an image whose layers are not those of its record: the layout counts, the keys do not', async () => {
+test('a layout record of other layers gives the layout and no keys', async () => {
   const chain = chainId(layers.map(sha256Digest));
   for (const [id, count, isKnown] of [
     [chain, 3, true],
@@ -170,7 +171,7 @@ test('an image whose layers are not those of its record: the layout counts, the 
   }
 });
 
-test('the chain id is that of the OCI specification', () => {
+test('the chain id is computed as in the OCI specification', () => {
   const [a, b, c] = ['a', 'b', 'c'].map((name) => `sha256:${name.repeat(64)}`) as [
     string,
     string,
@@ -181,7 +182,7 @@ test('the chain id is that of the OCI specification', () => {
   assert.equal(chainId([a, b, c]), sha256(`${sha256(`${a} ${b}`)} ${c}`));
 });
 
-test('a manifest alone tells the layout, by its record or by names', async () => {
+test('a manifest alone gives the layout, by its record or by names', async () => {
   const path = join(scratchDirectory(), 'manifest.json');
   const { image } = await buildImage(dir({ a: dir({ x: '1' }) }));
   writeFileSync(path, image.manifestBytes);

@@ -1,4 +1,4 @@
-/** What `verify` refuses: images whose digests all fit, but which a client would misread. */
+/** What `verify` refuses: images whose digests all match, but which a client would misread. */
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { verifyImage } from '../../src/image/verify.js';
@@ -71,7 +71,7 @@ const refused = async (
   });
 
 suite('verify', () => {
-  test('a sound image, and what it holds', async () => {
+  test('a sound image is counted', async () => {
     const verified = await verifyImage(
       await image([commitSpec, chunk(a), chunk(rest)]),
       silentLogger,
@@ -95,7 +95,7 @@ suite('verify', () => {
     assert.equal((await verifyImage(whole, silentLogger)).layers, 1);
   });
 
-  test('an image as the pipeline makes it; what is put on top is not looked into', async () => {
+  test('derived layers are not read as layers of the commit', async () => {
     const { image: whole } = await buildImage(
       dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: '' }) }),
     );
@@ -114,7 +114,7 @@ suite('verify', () => {
     assert.deepEqual((await verifyImage(derived, silentLogger)).derivedLayers, 1);
   });
 
-  test('content that is missing, there twice, or of no tree', async () => {
+  test('content objects that are missing, duplicate or superfluous are refused', async () => {
     await refused(
       [commitSpec, chunk(a)],
       new RegExp(`(${Object.keys(rest).join('|')}).* is missing`),
@@ -130,7 +130,7 @@ suite('verify', () => {
     );
   });
 
-  test('a path that is missing or another object', async () => {
+  test('a path that is missing or linked to another object is refused', async () => {
     const wrong = { [object('/usr/a')]: ['/usr/a'], ...rest } as const;
     await refused([commitSpec, chunk(wrong)], /\/usr\/b .*missing/);
     const exchanged = {
@@ -141,7 +141,7 @@ suite('verify', () => {
     await refused([commitSpec, chunk(exchanged)], /\/usr\/(b|etc\/c) is [0-9a-f]{64}/);
   });
 
-  test('a path that is a file of its own and not as its object has it', async () => {
+  test('a path that is a copy has to match its object', async () => {
     const sound = await image([commitSpec, chunk({ ...a, ...rest })]);
     const asCopy: LayerChange = (layers) => {
       const layer = layers[1] as ForgedEntry[];
@@ -171,13 +171,13 @@ suite('verify', () => {
     }
   });
 
-  test('metadata objects outside the first layer, or a first layer that is no commit', async () => {
+  test('metadata objects outside the first layer, or none in it, are refused', async () => {
     const other = commitLayerSpec(openCommitTree(repo, built.commit(built.tree(dir({})))));
     await refused([commitSpec, chunk({ ...a, ...rest }), other], /layer 2/);
     await refused([chunk({ ...a, ...rest }), chunk(a)], /layer 0/);
   });
 
-  test('labels that do not fit the layers or the annotations', async () => {
+  test('labels that contradict the layers or the annotations are refused', async () => {
     const specs = [commitSpec, chunk({ ...a, ...rest })];
     await refused(specs, /label ostree\.commit is d{64}, the commit is/, {
       labels: commitLabel('d'.repeat(64)),

@@ -1,3 +1,4 @@
+/** The specs of layers and their keys. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -42,7 +43,7 @@ async function diffIdOf(spec: ChunkLayerSpec): Promise<string> {
   return hash.digest('hex');
 }
 
-test('two layers have one key exactly when they have the same bytes', async () => {
+test('two layers have the same key exactly if their tars have the same bytes', async () => {
   const mode = fc.constantFrom(0o40755, 0o40700);
   const attributes = fc.constantFrom(
     {},
@@ -90,7 +91,7 @@ test('two layers have one key exactly when they have the same bytes', async () =
   assert.ok(new Set(seen.map(({ key }) => key)).size > 10);
 });
 
-test('a path that looks like the record of another object has a key of its own', () => {
+test('a path that looks like another object and its path does not give the same key', () => {
   const [a, b] = ['a'.repeat(64), 'b'.repeat(64)];
   const info = openRepo(repo.path).fileInfo(repo.file({ content: 'any' }));
   const spec = (objects: { checksum: string; paths: TreePath[] }[]): ChunkLayerSpec => ({
@@ -106,7 +107,7 @@ test('a path that looks like the record of another object has a key of its own',
   assert.notEqual(layerKey(two), layerKey(spec([{ checksum: a, paths: [`/x\n${b}/y`] }])));
 });
 
-test('format 1 knows no directories, format 2 all above its paths', async () => {
+test('format 2 has all directories above the paths of a layer, format 1 has none', async () => {
   const tree = repo.tree(dir({ usr: dir({ lib: dir({ a: 'x' }), other: dir({}) }) }));
   assert.deepEqual([...(await specOf(tree, repo.dirmeta(), 1)).directories.keys()], []);
   const { directories, contentSize } = await specOf(tree, repo.dirmeta(), 2);
@@ -117,7 +118,7 @@ test('format 1 knows no directories, format 2 all above its paths', async () => 
 const commitSpecOf = (root: ReturnType<typeof dir>) =>
   commitLayerSpec(openCommitTree(openRepo(repo.path), repo.commit(repo.tree(root))));
 
-test('two paths that would be one in the image are an error, an empty /etc is none', () => {
+test('/etc beside /usr/etc is refused unless it is empty', () => {
   const usr = dir({ etc: dir({ passwd: 'x' }) });
   const both = { code: 'UNSUPPORTED', message: /both \/etc and \/usr\/etc/ };
   assert.throws(() => commitSpecOf(dir({ etc: dir({ a: 'a' }), usr })), both);
@@ -125,7 +126,7 @@ test('two paths that would be one in the image are an error, an empty /etc is no
   assert.equal(commitSpecOf(dir({ etc: dir({}), usr })).addVarTmp, true);
 });
 
-test('/var/tmp is added only where it can be', () => {
+test('/var/tmp is added unless the commit has it or /var is not a directory', () => {
   assert.equal(commitSpecOf(dir({})).addVarTmp, true);
   assert.equal(commitSpecOf(dir({ var: dir({ tmp: { target: '/tmp' } }) })).addVarTmp, false);
   assert.equal(commitSpecOf(dir({ var: { target: 'run/var' } })).addVarTmp, false);

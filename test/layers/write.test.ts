@@ -1,4 +1,4 @@
-/** The tar of a layer as GNU tar unpacks and lists it, and at the sizes where file systems and formats end. */
+/** The tar of a layer as GNU tar lists and unpacks it, also where file systems have limits. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs';
@@ -60,14 +60,14 @@ const chunk = (
   contentSize: 0,
 });
 const object = (checksum: string) => `${REPO}/objects/${objectPath(checksum, 'file')}`;
-/** Listed names but for the repository that every layer begins with. */
+/** The names in a layer, without those of the repository that every layer begins with. */
 const content = (layer: string) =>
   tar('-tf', layer, '--quoting-style=literal').filter(
     (name) => !/^sysroot\/(ostree\/(repo\/([^.]*\/|config)?)?)?$/.test(name),
   );
 
 suite('ostree layers', needs('tar'), () => {
-  test('an object is its xattrs, itself, then a link for each path, after the directories above', async () => {
+  test('an object is written after its xattrs, and then a link for each path after its directories', async () => {
     const file = built.file({
       content: 'x',
       mode: 0o4755,
@@ -107,7 +107,7 @@ suite('ostree layers', needs('tar'), () => {
     assert.match(tar('-tvf', layer).find((line) => line.includes(' bin link to')) ?? '', /^h/);
   });
 
-  test('the commit layer: ./, commit, its detached metadata, then every directory after its objects', async () => {
+  test('the commit layer holds the root, the commit, and each directory after its objects', async () => {
     const commit = built.commit(
       built.tree(dir({ sysroot: dir({ tmp: dir({}) }), usr: dir({ etc: dir({}) }) })),
     );
@@ -137,7 +137,7 @@ suite('ostree layers', needs('tar'), () => {
     );
   });
 
-  test('an empty file is itself at every path, 70,000 of them too', async () => {
+  test('an empty file is a copy at each of its paths', async () => {
     const empty = built.file({ content: '' });
     const paths = Array.from({ length: 70_000 }, (_, i): TreePath => `/usr/${i}`);
     const layer = await write(chunk([[empty, paths]]));
@@ -145,7 +145,7 @@ suite('ostree layers', needs('tar'), () => {
     assert.equal(tar('-tvf', layer).filter((line) => line.startsWith('h')).length, 0);
   });
 
-  test('70,000 objects, all with no xattrs, unpack: their empty xattrs are files of their own', async () => {
+  test('the xattrs of 70,000 objects without xattrs are files, not links to one file', async () => {
     const repo = openRepo(built.path);
     const [info] = [repo.fileInfo(built.file({ content: 'x' }))];
     // Made-up objects: writing 70,000 real ones would test the file system.
@@ -169,7 +169,7 @@ suite('ostree layers', needs('tar'), () => {
     );
   });
 
-  test('an object of 70,000 paths is copied where a file system would run out of links', async () => {
+  test('an object with 70,000 paths is copied before a file system runs out of links', async () => {
     const file = built.file({ content: 'same' });
     const paths = Array.from({ length: 70_000 }, (_, i): TreePath => `/usr/${i}`);
     const layer = await write(chunk([[file, paths]]));
@@ -192,7 +192,7 @@ suite('ostree layers', needs('tar'), () => {
     assert.ok(lstatSync(join(root, 'usr/0')).nlink <= 65_000);
   });
 
-  test('an object whose bytes are not those of its checksum ends the layer', async () => {
+  test('an object with too few bytes is refused', async () => {
     const file = built.file({ content: 'true' });
     const repo = openRepo(built.path);
     const lying: OstreeRepo = Object.create(repo, {

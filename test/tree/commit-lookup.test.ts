@@ -1,13 +1,13 @@
+/** Single paths of a commit. */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree } from '../../src/tree/commit.js';
 import { lookupCommit } from '../../src/tree/commit-lookup.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
 
 const built = new RepoBuilder('archive');
-after(() => rmSync(built.path, { recursive: true }));
+
 const nested = dir({
   b: dir({ deep: 'x' }),
   file: { content: 'longer', mode: 0o4755 },
@@ -16,7 +16,7 @@ const nested = dir({
 const commit = built.commit(built.tree(dir({ a: nested, 'a-b': dir({}), up: { target: '/a/b' } })));
 const repo = openRepo(built.path);
 
-test('every path is what the whole tree says', () => {
+test('every path resolves to the same entry as in the whole tree', () => {
   const { files, name } = lookupCommit(repo, commit);
   const tree = openCommitTree(repo, commit);
   assert.equal(name, tree.name);
@@ -30,7 +30,7 @@ test('every path is what the whole tree says', () => {
   }
 });
 
-test('content by path', async () => {
+test('files are read by path, through symlinks', async () => {
   const { bytes } = lookupCommit(repo, commit);
   assert.equal(Buffer.from(await bytes('/a/file')).toString(), 'longer');
   assert.equal(Buffer.from(await bytes('/up/deep')).toString(), 'x');
@@ -40,7 +40,7 @@ test('content by path', async () => {
   });
 });
 
-test('only what lies on the way is read', () => {
+test('only directories above the paths are read', () => {
   const loaded: string[] = [];
   const watched = openRepo(built.path);
   const loadDirtree = watched.loadDirtree.bind(watched);

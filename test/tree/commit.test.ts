@@ -1,30 +1,18 @@
+/** The tree of an ostree commit, small, large and broken. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, suite, test } from 'node:test';
+import { suite, test } from 'node:test';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree, openLargeCommitTree } from '../../src/tree/commit.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
 import { repoRoot } from '../support/root.js';
 
-const made: string[] = [];
-after(() => {
-  for (const path of made) {
-    rmSync(path, { recursive: true });
-  }
-});
-
-function builder(): RepoBuilder {
-  const repo = new RepoBuilder('archive');
-  made.push(repo.path);
-  return repo;
-}
-
 const decode = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
-test('the entries of a commit in byte order, its directories depth first', () => {
-  const built = builder();
+test('entries are in byte order of their paths, directories depth first', () => {
+  const built = new RepoBuilder('archive');
   const nested = dir({
     b: dir({ deep: 'x' }),
     file: { content: 'longer', mode: 0o4755 },
@@ -57,8 +45,8 @@ test('the entries of a commit in byte order, its directories depth first', () =>
   );
 });
 
-test('content by path: streamed, or whole through symlinks', async () => {
-  const built = builder();
+test('content is streamed by exact path, or read as a whole through symlinks', async () => {
+  const built = new RepoBuilder('archive');
   const commit = built.commit(
     built.tree(
       dir({
@@ -82,8 +70,8 @@ test('content by path: streamed, or whole through symlinks', async () => {
   await assert.rejects(tree.bytes('/usr/lib'), { code: 'NOT_FOUND' });
 });
 
-test('a file that takes more memory than allowed is not held whole', async () => {
-  const built = builder();
+test('a file larger than 1 GiB is not read as a whole', async () => {
+  const built = new RepoBuilder('archive');
   const commit = built.commit(built.tree(dir({ big: 'x' })));
   const repo = openRepo(built.path);
   const fileInfo = repo.fileInfo.bind(repo);
@@ -94,8 +82,8 @@ test('a file that takes more memory than allowed is not held whole', async () =>
   });
 });
 
-test('the same content in several places is one object', () => {
-  const built = builder();
+test('equal files at several paths are one object', () => {
+  const built = new RepoBuilder('archive');
   const commit = built.commit(
     built.tree(dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: 'same' }) })),
   );
@@ -107,8 +95,8 @@ test('the same content in several places is one object', () => {
   assert.equal(new Set(checksums).size, 1);
 });
 
-test('directories nested without end stop at a named depth', () => {
-  const built = builder();
+test('directories nested too deep are refused with the limit', () => {
+  const built = new RepoBuilder('archive');
   let tree = built.tree(dir({}));
   const dirmeta = built.dirmeta();
   for (let depth = 0; depth < 2100; depth++) {
@@ -120,8 +108,8 @@ test('directories nested without end stop at a named depth', () => {
   });
 });
 
-test('a small repository that expands to 100 million files stops at a named number', () => {
-  const built = builder();
+test('a small repository that expands to 100 million files is refused with the limit', () => {
+  const built = new RepoBuilder('archive');
   const names = Array.from({ length: 100 }, (_, index) => `n${index + 100}`);
   const [checksum, dirmeta] = [built.file({}), built.dirmeta()];
   let tree = built.dirtree({ files: names.map((name) => ({ name, checksum })), dirs: [] });
@@ -137,8 +125,8 @@ test('a small repository that expands to 100 million files stops at a named numb
   });
 });
 
-test('a commit whose objects are not all there', () => {
-  const built = builder();
+test('a missing object of a commit is named', () => {
+  const built = new RepoBuilder('archive');
   const [checksum, dirmeta] = ['a'.repeat(64), built.dirmeta()];
   const commits = {
     file: built.commit(built.dirtree({ files: [{ name: 'f', checksum }], dirs: [] })),
@@ -155,8 +143,8 @@ test('a commit whose objects are not all there', () => {
   }
 });
 
-suite('a large commit, read by two threads', () => {
-  const built = builder();
+suite('a large commit is read by two threads', () => {
+  const built = new RepoBuilder('archive');
   const xattrs = new Map([['user.x', Buffer.from('x')]]);
   const files = Array.from(
     { length: 6000 },
@@ -168,7 +156,7 @@ suite('a large commit, read by two threads', () => {
   );
   const commit = built.commit(built.tree(dir(Object.fromEntries([...files, ...links]))));
 
-  /** Its first object is read so late that the helper has taken all but this thread's first. */
+  /** A repository that is slow at first: until then, the second thread claims all other batches. */
   function slowRepo() {
     const repo = openRepo(built.path);
     const fileInfo = repo.fileInfo.bind(repo);
@@ -182,7 +170,7 @@ suite('a large commit, read by two threads', () => {
     return slow;
   }
 
-  test('is what one thread reads', async () => {
+  test('the tree is the same as with one thread', async () => {
     const slow = slowRepo();
     const { files, objects, directories } = await openLargeCommitTree(slow.repo, commit);
     const tree = openCommitTree(openRepo(built.path), commit);
@@ -193,7 +181,7 @@ suite('a large commit, read by two threads', () => {
     assert.deepEqual(directories, tree.directories);
   });
 
-  test('an object that the helper does not find is named', async () => {
+  test('an object that the second thread cannot find is named', async () => {
     const [[checksum]] = [...openCommitTree(openRepo(built.path), commit).objects] as [
       [string, unknown],
     ];
@@ -205,7 +193,7 @@ suite('a large commit, read by two threads', () => {
   });
 });
 
-test('the sample repositories: real commits, every object verified', async () => {
+test('every object of the sample repositories is verified', async () => {
   for (const build of ['old', 'new']) {
     const repo = openRepo(join(repoRoot, 'rpmdb-fixtures/sample', build));
     const tree = openCommitTree(repo, repo.resolve('sample/os'));

@@ -1,17 +1,17 @@
+/** The tree below a directory of this machine. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { silentLogger } from '../../src/log.js';
 import { lookupDirectory, openDirectoryTree } from '../../src/tree/directory.js';
+import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
-const scratch = mkdtempSync(join(tmpdir(), 'ostrata-directory-'));
-after(() => rmSync(scratch, { recursive: true }));
+const scratch = scratchDirectory();
 
-/** A root with directories, files and symlinks, some of which lead out of it for those who follow them outside. */
+/** Makes a root with symlinks, some of which lead out of it unless they are followed within it. */
 function makeRoot(name: string): string {
   const root = join(scratch, name);
   mkdirSync(join(root, 'usr/bin'), { recursive: true });
@@ -25,7 +25,7 @@ function makeRoot(name: string): string {
 }
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
-test('a folder is walked without following symlinks', async () => {
+test('a directory is walked without following symlinks', async () => {
   const tree = openDirectoryTree(`${makeRoot('walk')}/`);
   assert.equal(tree.name, join(scratch, 'walk'));
   assert.deepEqual(
@@ -59,7 +59,7 @@ test('a folder is walked without following symlinks', async () => {
   }
 });
 
-test('single paths are found without a walk, symlinks within the root only', async () => {
+test('single paths are looked up through symlinks, which never lead out of the root', async () => {
   const { files, bytes } = lookupDirectory(makeRoot('lookup'));
   assert.equal(files.resolve('/bin/sh')?.path, '/usr/bin/sh');
   assert.equal(files.resolve('/absolute')?.type, 'symlink');
@@ -71,7 +71,7 @@ test('single paths are found without a walk, symlinks within the root only', asy
   assert.equal(text(await bytes('/absolute')), 'the shell');
 });
 
-test('the root itself may be a symlink; what is no folder is refused', () => {
+test('the root can be a symlink, and has to be a directory', () => {
   const root = makeRoot('real');
   symlinkSync(root, join(scratch, 'link'));
   assert.equal(openDirectoryTree(join(scratch, 'link')).files.size, 9);
@@ -82,7 +82,7 @@ test('the root itself may be a symlink; what is no folder is refused', () => {
   });
 });
 
-test('a name that is not UTF-8 is an error that shows it, sockets and pipes are left out with a warning', () => {
+test('pipes are left out with a warning, and a name that is not UTF-8 is refused', () => {
   const root = makeRoot('names');
   execFileSync('mkfifo', [join(root, 'pipe')]);
   const warnings: string[] = [];
@@ -102,7 +102,7 @@ test('a name that is not UTF-8 is an error that shows it, sockets and pipes are 
   });
 });
 
-test('a file that changes its size while it is read is an error', () => {
+test('a file that changes its size before it is read is refused', () => {
   const root = makeRoot('changing');
   const tree = openDirectoryTree(root);
   for (const content of ['longer than before', 'less']) {
@@ -114,16 +114,20 @@ test('a file that changes its size while it is read is an error', () => {
   }
 });
 
-test('checksums are those of ostree', needs('ostree', 'attr'), () => {
-  const root = makeRoot('checksums');
-  execFileSync('setfattr', ['-n', 'user.zz', '-v', 'value', join(root, 'usr/bin/sh')]);
-  for (const entry of openDirectoryTree(root).files) {
-    if (entry.type === 'directory') {
-      continue;
+test(
+  'checksums of files and symlinks are those that ostree computes',
+  needs('ostree', 'attr'),
+  () => {
+    const root = makeRoot('checksums');
+    execFileSync('setfattr', ['-n', 'user.zz', '-v', 'value', join(root, 'usr/bin/sh')]);
+    for (const entry of openDirectoryTree(root).files) {
+      if (entry.type === 'directory') {
+        continue;
+      }
+      const computed = execFileSync('ostree', ['checksum', root + entry.path], {
+        encoding: 'utf8',
+      }).trim();
+      assert.equal(entry.checksum, computed, entry.path);
     }
-    const computed = execFileSync('ostree', ['checksum', root + entry.path], {
-      encoding: 'utf8',
-    }).trim();
-    assert.equal(entry.checksum, computed, entry.path);
-  }
-});
+  },
+);

@@ -1,3 +1,4 @@
+/** The map of all entries of a tree, and the paths that it resolves. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,7 +8,7 @@ import type { FileEntry, TreePath } from '../../src/tree/tree.js';
 
 const common = { mode: 0, uid: 0, gid: 0, xattrs: new Map(), size: 0, checksum: '' } as const;
 const file = (path: TreePath): FileEntry => ({ ...common, type: 'file', path });
-const folder = (path: TreePath): FileEntry => ({ ...common, type: 'directory', path });
+const directory = (path: TreePath): FileEntry => ({ ...common, type: 'directory', path });
 const link = (path: TreePath, target: string): FileEntry => ({
   ...common,
   type: 'symlink',
@@ -15,7 +16,7 @@ const link = (path: TreePath, target: string): FileEntry => ({
   target,
 });
 
-test('iteration is in byte order of the paths', () => {
+test('entries are iterated in byte order of their paths', () => {
   const names = fc.uniqueArray(fc.string({ unit: 'binary', minLength: 1, maxLength: 4 }), {
     maxLength: 20,
   });
@@ -36,15 +37,15 @@ test('iteration is in byte order of the paths', () => {
   );
 });
 
-test('a path given twice is an error', () => {
+test('two entries at one path are refused', () => {
   assert.throws(() => new FileMap([file('/a'), file('/a')]), { code: 'CORRUPT' });
 });
 
-test('resolution follows symlinks in directories, and the last component on request', () => {
+test('symlinks above the last component are followed, and the last one on request', () => {
   const files = new FileMap([
-    folder('/'),
-    folder('/usr'),
-    folder('/usr/bin'),
+    directory('/'),
+    directory('/usr'),
+    directory('/usr/bin'),
     file('/usr/bin/sh'),
     link('/bin', 'usr/bin'),
     link('/usr/bin/bash', 'sh'),
@@ -68,6 +69,6 @@ test('resolution follows symlinks in directories, and the last component on requ
   assert.equal(resolved('/usr/bin/nothing'), undefined);
 });
 
-test('the parent of a path', () => {
+test('the parent of a top-level path and of the root is the root', () => {
   assert.deepEqual((['/a/b/c', '/a', '/'] as const).map(parentPath), ['/a/b', '/', '/']);
 });

@@ -1,3 +1,4 @@
+/** The tree of a container image. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
@@ -66,7 +67,7 @@ function image(...layers: readonly (readonly Entry[])[]) {
     blob: ({ digest }: Pick<Descriptor, 'digest'>) => chunks(blobs.get(digest) as Uint8Array),
   };
 }
-/** In pieces that fit no block, in one buffer. */
+/** Streams a blob in pieces that end within tar blocks and share one buffer. */
 function* chunks(blob: Uint8Array): Generator<Uint8Array> {
   const buffer = Buffer.alloc(700);
   for (let at = 0; at < blob.length; at += buffer.length) {
@@ -91,7 +92,7 @@ async function paths(...layers: readonly (readonly Entry[])[]): Promise<string[]
   return shown;
 }
 
-test('layers are applied in order: files replaced, directories merged', async () => {
+test('upper layers replace files and are merged into directories', async () => {
   assert.deepEqual(
     await paths(
       [
@@ -108,7 +109,7 @@ test('layers are applied in order: files replaced, directories merged', async ()
   );
 });
 
-test('whiteouts remove what lower layers have, wherever they stand in their layer', async () => {
+test('whiteouts remove what lower layers have, wherever they are in their layer', async () => {
   const lower = [
     directory('d'),
     file('d/old', ''),
@@ -149,7 +150,7 @@ test('whiteouts remove what lower layers have, wherever they stand in their laye
   );
 });
 
-test('symlinks in the directories of a path are followed within the root', async () => {
+test('symlinks above an entry are followed within the root', async () => {
   const lower = [
     directory('usr'),
     directory('usr/bin'),
@@ -182,7 +183,7 @@ test('symlinks in the directories of a path are followed within the root', async
   }
 });
 
-test('hard links have the content of their target, also when that is replaced', async () => {
+test('hard links keep the content of their target when the target is replaced', async () => {
   assert.deepEqual(
     await paths(
       [file('a', 'same'), link('b', 'a')],
@@ -200,7 +201,7 @@ test('hard links have the content of their target, also when that is replaced', 
   });
 });
 
-test('objects of an encapsulated image: verified, with their xattrs, and no part of the tree', async () => {
+test('objects of an encapsulated image are verified with their xattrs and left out of the tree', async () => {
   const xattrs = encodeXattrs(new Map([['security.selinux', Buffer.from('label\0')]]));
   const attributes = { uid: 0, gid: 0, mode: 0o100755, size: 5, xattrsBytes: xattrs };
   const checksum = startFileChecksum(attributes).update('shell').digest('hex');
@@ -231,7 +232,7 @@ test('objects of an encapsulated image: verified, with their xattrs, and no part
   });
 });
 
-test('metadata, large ids, and binary xattrs', async () => {
+test('setuid bits, large uids and binary xattrs are kept', async () => {
   const tree = await openImageTree(
     image([
       {
@@ -252,7 +253,7 @@ test('metadata, large ids, and binary xattrs', async () => {
   );
 });
 
-test('content by path: streamed or whole, checked again', async () => {
+test('content is streamed or read as a whole, and checked again', async () => {
   const big = 'x'.repeat(300_000);
   const made = image([
     file('first', '1'),
@@ -279,7 +280,7 @@ test('content by path: streamed or whole, checked again', async () => {
   await assert.rejects(tree.bytes('/big'), { code: 'CORRUPT', message: /\/big changed/ });
 });
 
-test('a blob that is not what its descriptor says is refused', async () => {
+test('a blob that does not match its descriptor is refused', async () => {
   const swapped = image([file('a', '1')], [file('b', '2')]);
   const [first, second] = swapped.manifest.layers as [Descriptor, Descriptor];
   swapped.blobs.set(
@@ -307,7 +308,7 @@ test('a blob that is not what its descriptor says is refused', async () => {
   });
 });
 
-test('devices are left out with a warning', async () => {
+test('devices are left out with a warning that counts them', async () => {
   const device = tar([file('null', '')]);
   device[156] = 0x33; // character device: the checksum of the header grows by as much
   const sum = Number.parseInt(device.toString('latin1', 148, 154), 8) + 3;

@@ -1,5 +1,5 @@
 /**
- * Whiteouts mean the same to both readers of derived layers: the tree of an image (src/tree/image.ts)
+ * Whiteouts mean the same to both readers of layers: the tree of an image (src/tree/image.ts)
  * and the merge of a pull (src/client/merge.ts).
  */
 import assert from 'node:assert/strict';
