@@ -204,7 +204,7 @@ class Clustering {
     return this.#nearestIncrease[i] as number;
   }
 
-  /** Of several later groups with the same increase, the first is taken. */
+  /** Looks at later groups only; the first of those with the smallest increase is taken. */
   #findNearestPartner(i: number): void {
     const group = this.#group(i);
     let nearest = Infinity;

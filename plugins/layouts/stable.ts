@@ -23,7 +23,7 @@
  * 3. Within a tier, rendezvous hashing of the name chooses the layer: with one layer more or less,
  *    only the sources of that layer move.
  *
- * Of all these layouts the one with the most layers is taken whose expected bytes exceed the
+ * Among these layouts, the one with the most layers is taken whose expected bytes exceed the
  * minimum by at most {@link TOLERANCE}: with few sources, chance can make fewer layers cheaper.
  *
  * Costs: n sources and m layers take O(n m²) comparisons and n m hashes.
@@ -49,7 +49,7 @@ export interface Source {
 const SINGLE_SHARE = 0.6;
 /** Base of the powers to which quantities are rounded. */
 const STEP = 8;
-/** The smallest quantity that has a power of its own: 0 has no logarithm. */
+/** Smaller quantities have the power of this one, because 0 has no logarithm. */
 const MIN_QUANTITY = 1e-9;
 const TOLERANCE = 0.01;
 
