@@ -1,3 +1,7 @@
+/**
+ * The one error type of the library, its codes, and helpers that add context to errors.
+ */
+
 /** What kind of failure an {@link OstrataError} is; stable, for programs. */
 export type ErrorCode =
   | 'USAGE' // the caller's arguments contradict each other or are out of range (exit code 2)
@@ -26,7 +30,10 @@ export class OstrataError extends Error {
 
 const NOT_FOUND_ERRNOS = new Set(['ENOENT', 'ENOTDIR']);
 
-/** `error` with `context` in front of its message; keeps the code of an OstrataError, else derives one. */
+/**
+ * Returns `error` with `context` in front of its message. Keeps the code of an OstrataError; of other
+ * errors it derives one.
+ */
 export function wrapError(context: string, error: unknown): OstrataError {
   if (error instanceof OstrataError) {
     return new OstrataError(error.code, `${context}: ${error.message}`, { cause: error });
@@ -77,8 +84,8 @@ export function errnoOf(error: unknown): string | undefined {
 }
 
 /**
- * Returns `value`, which the program's own logic guarantees to be defined. Throws a plain Error otherwise:
- * that is a bug, not bad input. Not for hot loops.
+ * Returns `value`, which the program's own logic guarantees to be defined. Throws a plain Error
+ * otherwise, because that is a bug, not bad input. It is not meant for hot loops.
  * @param what names the value in the message, e.g. `layer 3`
  */
 export function must<T>(value: T | undefined, what: string): T {
