@@ -31,8 +31,8 @@ export class OstrataError extends Error {
 const NOT_FOUND_ERRNOS = new Set(['ENOENT', 'ENOTDIR']);
 
 /**
- * Returns `error` with `context` in front of its message. Keeps the code of an OstrataError; of other
- * errors it derives one.
+ * Returns `error` with `context` in front of its message. Keeps the code of an OstrataError; of
+ * other errors it derives one.
  */
 export function wrapError(context: string, error: unknown): OstrataError {
   if (error instanceof OstrataError) {
