@@ -1,5 +1,5 @@
 /** Compares two images: which layers a client of one downloads for the other, and why. */
-import { buildChanges, type ComponentChange } from '../layout/changes.js';
+import { buildChanges, type ComponentChange, hasLayerOf } from '../layout/changes.js';
 import type { EncapsulatedImage, ReadLayer } from './encapsulated.js';
 
 export interface ComparedLayer extends ReadLayer {
@@ -10,6 +10,8 @@ export interface ComparedLayer extends ReadLayer {
    * here, or if an image has no layout record.
    */
   readonly changes: readonly ComponentChange[];
+  /** Whether a layer of the previous image holds the same components, in whatever version. */
+  readonly keptComponents: boolean;
 }
 
 export interface ComparedImages {
@@ -39,7 +41,9 @@ export function compareImages(
     if (!previousDiffIds.has(layer.diffId)) {
       const components = layer.recorded?.components ?? [];
       const ownChanges = components.flatMap((id) => changesById.get(id) ?? []);
-      added.push({ ...layer, index, changes: ownChanges });
+      const keptComponents =
+        previous.record !== undefined && hasLayerOf(previous.record, components);
+      added.push({ ...layer, index, changes: ownChanges, keptComponents });
     }
   }
 

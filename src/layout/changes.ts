@@ -50,6 +50,15 @@ export function buildChanges(from: LayoutRecord, to: LayoutRecord): readonly Com
   return changes.sort((a, b) => compareUtf8(a.id, b.id));
 }
 
+/** Whether a layer of `record` holds exactly `components`, in any order. */
+export function hasLayerOf(record: LayoutRecord, components: readonly string[]): boolean {
+  const wanted = new Set(components);
+  return record.layers.some(
+    (layer) =>
+      layer.components.length === wanted.size && layer.components.every((id) => wanted.has(id)),
+  );
+}
+
 function idsOf({ layers }: LayoutRecord): ReadonlySet<string> {
   return new Set(layers.flatMap(({ components }) => components));
 }

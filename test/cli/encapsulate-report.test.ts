@@ -35,6 +35,14 @@ test('a dry run on a changed commit names each layer to download and the reason'
   ]);
 });
 
+test('a layer that only its format made new names no component as the cause', async () => {
+  const options = { previous: first.image, formatVersion: 1 } as const;
+  const { plan } = await buildImage(tree, options);
+  const report = updateReport(plan, plannedLayers(plan), 'oci:first');
+  assert.match(report, /layer 1 .*: a directory above its files .* or the layer format changed$/m);
+  assert.doesNotMatch(report, /come from layers that changed/);
+});
+
 test('the JSON of a dry run has the digests of reused layers only', async () => {
   const { plan } = await buildImage(changedTree, { previous: first.image });
   const report = JSON.parse(JSON.stringify(jsonReport(plan, plannedLayers(plan), undefined)));

@@ -25,6 +25,7 @@ import {
   sizeOf,
   withoutVerification,
 } from './image-info.js';
+import { reasonWithoutChange } from './reasons.js';
 
 interface CompareOptions extends InfoOptions {
   readonly markdown?: boolean | undefined;
@@ -145,7 +146,8 @@ function bySize(layers: readonly ComparedLayer[]): readonly ComparedLayer[] {
 }
 
 /** Returns why clients of the old image download a layer, as far as the images record it. */
-function reasonOf({ kind, changes, recorded, names, createdBy }: ComparedLayer): string {
+function reasonOf(layer: ComparedLayer): string {
+  const { kind, changes, recorded, names, createdBy } = layer;
   if (kind === 'commit') {
     return 'the commit changed';
   }
@@ -154,7 +156,7 @@ function reasonOf({ kind, changes, recorded, names, createdBy }: ComparedLayer):
     return someNames(reasons, REASONS_WIDTH);
   }
   if (recorded !== undefined) {
-    return 'its components come from layers that changed';
+    return reasonWithoutChange(layer.keptComponents);
   }
   return names.length > 0 ? `holds ${someNames(names, REASONS_WIDTH)}` : createdBy;
 }

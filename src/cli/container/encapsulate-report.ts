@@ -2,7 +2,8 @@
 import type { ImagePlan, PlannedChunk, WrittenImage } from '../../builder/encapsulate.js';
 import type { PreviousBuild } from '../../builder/previous.js';
 import type { PlannedBlob } from '../../builder/write-blobs.js';
-import { type ComponentChange, componentChanges } from '../../layout/changes.js';
+import { type ComponentChange, componentChanges, hasLayerOf } from '../../layout/changes.js';
+import type { LayoutRecord } from '../../layout/previous-layout.js';
 import { stdoutColors } from '../output/colors.js';
 import {
   type Column,
@@ -19,6 +20,7 @@ import {
   shortDigest,
   someNames,
 } from '../output/format.js';
+import { reasonWithoutChange } from './reasons.js';
 
 /** A layer as it is reported, written or only planned. */
 interface ReportedLayer {
@@ -139,7 +141,8 @@ export function updateReport(
   previousName: string,
 ): string {
   const fetched = layers.filter(({ reused }) => !reused);
-  return downloadReport(previousName, layers, fetched, plan.changes ?? []);
+  const previous = plan.previous?.recordFor(plan.components);
+  return downloadReport(previousName, layers, fetched, { changes: plan.changes ?? [], previous });
 }
 
 /** Returns what clients of an image download whose layout the plan does not follow, and why. */
@@ -150,15 +153,24 @@ export function comparisonReport(
 ): string {
   const digests = new Set(other.image?.manifest.layers.map(({ digest }) => digest));
   const fetched = layers.filter(({ blob }) => blob === undefined || !digests.has(blob.digest));
-  const changes = componentChanges(other.recordFor(plan.components), plan.components);
-  return downloadReport(other.image?.name ?? 'the other build', layers, fetched, changes);
+  const previous = other.recordFor(plan.components);
+  const changes = componentChanges(previous, plan.components);
+  const imageName = other.image?.name ?? 'the other build';
+  return downloadReport(imageName, layers, fetched, { changes, previous });
+}
+
+/** How a build differs from the one that clients have. */
+interface Differences {
+  readonly changes: readonly ComponentChange[];
+  /** The layout of the build that clients have, as far as it is known. */
+  readonly previous: LayoutRecord | undefined;
 }
 
 function downloadReport(
   imageName: string,
   layers: readonly ReportedLayer[],
   fetched: readonly ReportedLayer[],
-  changes: readonly ComponentChange[],
+  { changes, previous }: Differences,
 ): string {
   // A layer that is only planned has no size yet: then all layers are measured by their content.
   const isWritten = layers.every(({ blob }) => blob !== undefined);
@@ -178,7 +190,7 @@ function downloadReport(
 
   const changeOf = new Map(changes.map(({ id, change }) => [id, change]));
   for (const layer of fetched) {
-    const reason = printable(reasonFor(layer, changeOf));
+    const reason = printable(reasonFor(layer, changeOf, previous));
     lines.push(`  layer ${layers.indexOf(layer)} (${formatBytes(sizeOf(layer))}): ${reason}`);
   }
   const removed = changes.filter(({ change }) => change === 'removed').map(({ id }) => id);
@@ -191,18 +203,23 @@ function downloadReport(
 function reasonFor(
   layer: ReportedLayer,
   changeOf: ReadonlyMap<string, ComponentChange['change']>,
+  previous: LayoutRecord | undefined,
 ): string {
   if (layer.chunk === undefined) {
     return 'the commit changed';
   }
   const reasons: string[] = [];
-  for (const id of componentIds(layer)) {
+  const components = componentIds(layer);
+  for (const id of components) {
     const change = changeOf.get(id);
     if (change !== undefined) {
       reasons.push(`${id} ${change}`);
     }
   }
-  return reasons.length > 0 ? reasons.join(', ') : 'its components come from layers that changed';
+  if (reasons.length > 0) {
+    return reasons.join(', ');
+  }
+  return reasonWithoutChange(previous !== undefined && hasLayerOf(previous, components));
 }
 
 function componentIds({ chunk }: ReportedLayer): readonly string[] {
