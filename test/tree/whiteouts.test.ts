@@ -79,7 +79,7 @@ test('a whiteout hides what lower layers have, and not what its own layer has', 
 test('a whiteout that names no file is refused', async () => {
   for (const name of ['.wh.', '.wh..', '.wh...']) {
     const layer = dir({ usr: dir({ [name]: '' }) });
-    const error = { code: 'CORRUPT', message: /names nothing/ };
+    const error = { code: 'CORRUPT', message: /names no file/ };
     await assert.rejects(pathsOfImage(dir({}), layer), error);
     assert.throws(() => pathsOfMerge(dir({ usr: dir({}) }), layer), error);
   }
