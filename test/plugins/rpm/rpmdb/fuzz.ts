@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { openRpmdb, QueryFormat } from '../../../../plugins/rpm/rpmdb/index.js';
+import { openRpmdb, QueryFormat, type RpmdbFiles } from '../../../../plugins/rpm/rpmdb/index.js';
 import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
 import { OstrataError } from '../../../../src/errors.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
@@ -129,32 +129,10 @@ export async function fuzz(
     const start = performance.now();
     const name = `case ${i} of seed ${seed}`;
     try {
-      if (random(HEADERS_PER_DATABASE + 1) > 0) {
-        readPackage(
-          new RpmPackage(1, damaged(headers[random(headers.length)] as Uint8Array, random)),
-        );
-      } else {
-        const files = databases[random(databases.length)] as (typeof databases)[number];
-        const isLog = files.wal !== undefined && random(2) === 0;
-        const db = await openRpmdb({
-          ...files,
-          database: isLog ? files.database : damaged(files.database, random),
-          wal: isLog ? damaged(files.wal as Uint8Array, random) : files.wal,
-        });
-        for (const pkg of db.packages()) {
-          readPackage(pkg);
-        }
-      }
+      await readDamaged(databases, headers, random);
       values++;
     } catch (error) {
-      assert.ok(
-        error instanceof OstrataError && ALLOWED_CODES.includes(error.code),
-        `${name}: ${(error as Error).stack}`,
-      );
-      assert.ok(
-        error.message.length < 4096,
-        `${name}: a message of ${error.message.length} characters`,
-      );
+      assertAllowed(error, name);
     }
     const milliseconds = performance.now() - start;
     slowest = Math.max(slowest, milliseconds);
@@ -170,7 +148,41 @@ export async function fuzz(
   return { cases, values, errors: cases - values, slowest };
 }
 
-/** All that the reader can tell. */
+/** Reads a damaged header or, less often, a damaged database. */
+async function readDamaged(
+  databases: readonly RpmdbFiles[],
+  headers: readonly Uint8Array[],
+  random: (below: number) => number,
+): Promise<void> {
+  if (random(HEADERS_PER_DATABASE + 1) > 0) {
+    const header = headers[random(headers.length)] as Uint8Array;
+    readPackage(new RpmPackage(1, damaged(header, random)));
+    return;
+  }
+
+  const files = databases[random(databases.length)] as RpmdbFiles;
+  const isLog = files.wal !== undefined && random(2) === 0;
+  const db = await openRpmdb({
+    ...files,
+    database: isLog ? files.database : damaged(files.database, random),
+    wal: isLog ? damaged(files.wal as Uint8Array, random) : files.wal,
+  });
+  for (const pkg of db.packages()) {
+    readPackage(pkg);
+  }
+}
+
+/** Asserts that a case ended in an error with a code and a short message. */
+function assertAllowed(error: unknown, name: string): void {
+  assert.ok(
+    error instanceof OstrataError && ALLOWED_CODES.includes(error.code),
+    `${name}: ${(error as Error).stack}`,
+  );
+  const { length } = error.message;
+  assert.ok(length < 4096, `${name}: a message of ${length} characters`);
+}
+
+/** Reads everything that a package offers. */
 function readPackage(pkg: RpmPackage): void {
   for (const file of pkg.files()) {
     assert.ok(file.pathBytes.length >= 0 && file.linkTo.length >= 0);
