@@ -1,10 +1,10 @@
 /**
  * What the README files say is true: commands have the options that they show, scripts of npm
- * exist, programs run, plugins and mappings work.
+ * exist, programs run, plugins and mappings work, links and file names lead somewhere.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import type { Plugin } from '../src/plugin.js';
 import { repoRoot } from './support/root.js';
@@ -103,6 +103,41 @@ suite('scripts of npm', () => {
     }
   }
 });
+
+suite('links and file names', () => {
+  for (const file of markdownFiles()) {
+    const markdown = readFileSync(join(repoRoot, file), 'utf8');
+
+    test(`${file}: relative links lead to a file, and to a heading in it`, () => {
+      for (const [, target = ''] of markdown.matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+        const [path = '', heading] = target.split('#');
+        const linked = path === '' ? file : join(dirname(file), path);
+        assert.ok(existsSync(join(repoRoot, linked)), `${linked} exists`);
+        if (heading !== undefined) {
+          assert.ok(headingsOf(linked).includes(heading), `${linked} has a heading ${heading}`);
+        }
+      }
+    });
+
+    test(`${file}: source files that it names exist`, () => {
+      for (const [, name = ''] of markdown.matchAll(/`([\w.-]+(?:\/[\w.-]+)+\.(?:ts|mjs))`/g)) {
+        const places = ['', 'src', dirname(file)].map((folder) => join(repoRoot, folder, name));
+        assert.ok(places.some(existsSync), `${name} exists`);
+      }
+    });
+  }
+});
+
+/** The anchors of the headings of a file, as GitHub makes them. */
+function headingsOf(file: string): readonly string[] {
+  const markdown = readFileSync(join(repoRoot, file), 'utf8');
+  return [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w -]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
 
 suite('programs, plugins and mappings', () => {
   // Within the package, so that programs can import it by its name.
