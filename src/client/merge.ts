@@ -20,8 +20,9 @@ export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTr
 
 /**
  * Lays `layer` over `base`, which it changes. Whiteouts remove what is in `base`, never what is in
- * the layer. A directory in both keeps the owner and mode that it has in `base`, as in libostree:
- * layers list parents that they did not change, with owners and modes of the build.
+ * the layer. A directory in both keeps the owner, mode and xattrs that it has in `base`, as with
+ * ostree-ext: layers list parents that they did not change, with owners and modes of the build. An
+ * opaque directory is another directory, so it has those of the layer.
  * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {
@@ -44,7 +45,7 @@ export function overlay(base: MutableTree, layer: MutableTree): void {
 function applyWhiteouts(base: MutableTree, layer: MutableTree): void {
   const whiteouts = [...layer.files.keys()].map(parseWhiteout);
   if (whiteouts.some((whiteout) => whiteout?.kind === 'opaque')) {
-    base.clear();
+    base.reset(layer.dirmeta);
   }
   for (const whiteout of whiteouts) {
     if (whiteout?.kind === 'removal') {

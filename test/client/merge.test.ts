@@ -3,12 +3,16 @@
  * https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
  */
 import assert from 'node:assert/strict';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { mutableTreeOfCommit, overlay, removeInjected } from '../../src/client/merge.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { MutableTree } from '../../src/ostree/write/mutable-tree.js';
 import { dir, RepoBuilder, type TreeSpec } from '../support/build-repo.js';
+import { run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
 
 const built = new RepoBuilder('archive', '', scratchDirectory());
 const repo = openRepo(built.path);
@@ -69,6 +73,90 @@ test('an opaque directory hides everything that lower layers have in it', () => 
     '/b',
   ]);
 });
+
+/** A directory with a mode and an xattr, and with the files and directories of `spec`. */
+function privateDirectory(mode: number, spec: TreeSpec): MutableTree {
+  const xattrs = new Map([['user.kept', Buffer.from(mode.toString(8))]]);
+  return new MutableTree(repo, built.dirmeta(0o40000 | mode, xattrs), built.tree(spec));
+}
+
+function parentOf(directory: MutableTree): MutableTree {
+  const parent = tree(dir({}));
+  parent.setDir('a', directory);
+  return parent;
+}
+
+test('an opaque directory has the owner, mode and xattrs of its layer', () => {
+  const base = privateDirectory(0o755, dir({ old: '' }));
+  const layer = privateDirectory(0o700, dir({ '.wh..wh..opq': '', secret: '' }));
+  const root = parentOf(base);
+  const stored = root.write(() => {});
+  overlay(root, parentOf(layer));
+  assert.deepEqual(paths(root), ['/a/', '/a/secret']);
+  assert.equal(root.dirs.get('a')?.dirmeta, layer.dirmeta);
+  assert.notEqual(
+    root.write(() => {}),
+    stored,
+  );
+
+  const opaqueRoot = privateDirectory(0o755, dir({ old: '' }));
+  overlay(opaqueRoot, layer);
+  assert.deepEqual([opaqueRoot.dirmeta, paths(opaqueRoot)], [layer.dirmeta, ['/secret']]);
+});
+
+test('a directory that is not opaque keeps the owner, mode and xattrs of the lower layer', () => {
+  const base = privateDirectory(0o700, dir({ old: '' }));
+  const root = parentOf(base);
+  overlay(root, parentOf(privateDirectory(0o755, dir({ new: '' }))));
+  assert.equal(root.dirs.get('a')?.dirmeta, base.dirmeta);
+
+  const removed = privateDirectory(0o750, dir({}));
+  const layer = parentOf(removed);
+  layer.setFile('.wh.a', built.file({ content: '' }));
+  overlay(root, layer);
+  assert.equal(root.dirs.get('a')?.dirmeta, removed.dirmeta, 'it was removed and made anew');
+});
+
+test(
+  'directories have the modes that ostree gives them when it checks out layers',
+  needs('ostree'),
+  () => {
+    const base = privateDirectory(0o750, dir({ old: '' }));
+    for (const below of [dir({ new: '' }), dir({ '.wh..wh..opq': '', new: '' })]) {
+      const layer = privateDirectory(0o700, below);
+      const commits = [base, layer].map((directory) => {
+        const dirtree = parentOf(directory).write(
+          ({ kind, bytes }) => void built.object(kind, bytes),
+        );
+        return built.commit(dirtree);
+      });
+
+      const checkout = join(scratchDirectory(), 'checkout');
+      for (const commit of commits) {
+        run('ostree', [
+          'checkout',
+          `--repo=${built.path}`,
+          '--user-mode',
+          '--union',
+          '--whiteouts',
+          commit,
+          checkout,
+        ]);
+      }
+      const root = parentOf(base);
+      overlay(root, parentOf(layer));
+
+      const mode = statSync(join(checkout, 'a')).mode & 0o7777;
+      const expected = mode === 0o700 ? layer : base;
+      assert.equal(root.dirs.get('a')?.dirmeta, expected.dirmeta, mode.toString(8));
+      const names = readdirSync(checkout, { recursive: true, encoding: 'utf8' });
+      assert.deepEqual(
+        names.sort(),
+        paths(root).map((path) => path.replace(/^\/|\/$/g, '')),
+      );
+    }
+  },
+);
 
 test('a file replaces a directory, and a directory a file', () => {
   assert.deepEqual(merged(dir({ a: dir({ b: '' }), c: '' }), dir({ a: '', c: dir({ d: '' }) })), [

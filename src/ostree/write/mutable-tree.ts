@@ -15,9 +15,8 @@ interface Directory {
 }
 
 export class MutableTree {
-  /** Checksum of the directory's dirmeta object. */
-  readonly dirmeta: string;
   readonly repo: OstreeRepo;
+  #dirmeta: string;
   /** Checksum of the dirtree object; undefined once something below the directory has changed. */
   #stored: string | undefined;
   #loaded: Directory | undefined;
@@ -25,8 +24,13 @@ export class MutableTree {
   /** @param stored checksum of a dirtree in `repo`; undefined for an empty directory */
   constructor(repo: OstreeRepo, dirmeta: string, stored?: string) {
     this.repo = repo;
-    this.dirmeta = dirmeta;
+    this.#dirmeta = dirmeta;
     this.#stored = stored;
+  }
+
+  /** Checksum of the directory's dirmeta object. */
+  get dirmeta(): string {
+    return this.#dirmeta;
   }
 
   /** Checksums of content objects by name. */
@@ -60,11 +64,12 @@ export class MutableTree {
     dirs.delete(name);
   }
 
-  /** Removes everything in the directory. */
-  clear(): void {
+  /** Makes the directory an empty one with the owner, mode and xattrs of `dirmeta`. */
+  reset(dirmeta: string): void {
     const { files, dirs } = this.#change();
     files.clear();
     dirs.clear();
+    this.#dirmeta = dirmeta;
   }
 
   /** Returns the directory `name` for a caller that will change it. */
