@@ -223,10 +223,12 @@ function writtenLayer(plan: ImagePlan, index: number, blob: WrittenBlob): Writte
     return { ...blob, chunk: undefined, createdBy: commitDescription(plan.tree.commit) };
   }
   const chunk = must(plan.chunks[index - 1], `chunk layer ${index}`);
+  const { descriptor } = blob;
+  const annotations = { ...descriptor.annotations, ...componentsAnnotation(chunk.components) };
   return {
     ...blob,
     chunk,
-    descriptor: { ...blob.descriptor, annotations: componentsAnnotation(chunk.components) },
+    descriptor: { ...descriptor, annotations },
     createdBy: createdBy(chunk.components),
   };
 }

@@ -10,7 +10,8 @@ import type { BlobResult } from '../blobs/writer.js';
 import { must } from '../errors.js';
 import type { LayerSpec } from '../layers/spec.js';
 import type { Context } from '../log.js';
-import { layerMediaType } from '../oci/media-types.js';
+import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
+import { layerCompression, layerMediaType, ociLayerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import type { ImageWriter } from '../transports/transport.js';
 import type { PreviousBuild, PreviousLayer } from './previous.js';
@@ -106,8 +107,7 @@ class BlobCollector {
 
   /** Takes over the blob of a layer of the previous build. */
   async reuse(layer: PlannedBlob, previousLayer: PreviousLayer): Promise<void> {
-    const { mediaType, digest, size } = previousLayer.descriptor;
-    const descriptor = { mediaType, digest, size };
+    const descriptor = reusedDescriptor(previousLayer.descriptor);
     if (this.#previous?.image !== undefined) {
       await this.#writer.mountBlob(descriptor, this.#previous.image);
     }
@@ -129,6 +129,21 @@ class BlobCollector {
   blobOf(layer: PlannedBlob): WrittenBlob {
     return must(this.#blobs.get(layer), `the blob of layer ${layer.key}`);
   }
+}
+
+/**
+ * Returns the descriptor of a previous layer for the new manifest, which is an OCI manifest even if
+ * the previous one was Docker's. Only the annotations that describe the bytes of the blob are kept.
+ */
+function reusedDescriptor({ mediaType, digest, size, annotations }: Descriptor): Descriptor {
+  const descriptor = { mediaType: ociLayerMediaType(mediaType), digest, size };
+  const chunked = Object.entries(annotations ?? {}).filter(([key]) =>
+    ZSTD_CHUNKED_PREFIXES.some((prefix) => key.startsWith(prefix)),
+  );
+  if (chunked.length === 0 || layerCompression(mediaType) !== 'zstd') {
+    return descriptor;
+  }
+  return { ...descriptor, annotations: Object.fromEntries(chunked) };
 }
 
 /** A layer, and the file that its blob is written to. */

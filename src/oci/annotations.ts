@@ -19,3 +19,12 @@ export const CONTAINERS_BOOTC = 'containers.bootc';
 export const OSTREE_COMPONENTS = 'ostree.components';
 /** Names of the components in a layer of chunkah, separated by spaces. */
 export const CHUNKAH_COMPONENT = 'org.chunkah.component';
+/**
+ * What the annotations of a zstd:chunked layer begin with, which say where the table of contents is
+ * in its blob. Older programs, such as skopeo 1.9, write and read the second name.
+ * https://github.com/containers/storage/blob/v1.56.0/docs/containers-storage-zstd-chunked.md
+ */
+export const ZSTD_CHUNKED_PREFIXES: readonly string[] = [
+  'io.github.containers.zstd-chunked.',
+  'io.containers.zstd-chunked.',
+];

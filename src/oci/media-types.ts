@@ -26,20 +26,36 @@ export const CONFIG_MEDIA_TYPES: readonly string[] = [OCI_CONFIG, DOCKER_CONFIG]
 /** How the tar of a layer is compressed. */
 export type LayerCompression = 'none' | 'gzip' | 'zstd';
 
-const LAYER_COMPRESSIONS: ReadonlyMap<string, LayerCompression> = new Map([
-  [OCI_LAYER, 'none'],
-  [OCI_LAYER_GZIP, 'gzip'],
-  [OCI_LAYER_ZSTD, 'zstd'],
-  [DOCKER_LAYER, 'none'],
-  [DOCKER_LAYER_GZIP, 'gzip'],
-  [DOCKER_LAYER_ZSTD, 'zstd'],
-]);
+/** One standard's media types: a manifest, its config and its layers are all of one standard. */
+interface Standard {
+  readonly name: 'OCI' | 'Docker';
+  readonly manifest: string;
+  readonly config: string;
+  readonly layers: Readonly<Record<LayerCompression, string>>;
+}
 
-const OCI_LAYER_TYPES: Readonly<Record<LayerCompression, string>> = {
-  none: OCI_LAYER,
-  gzip: OCI_LAYER_GZIP,
-  zstd: OCI_LAYER_ZSTD,
+const OCI: Standard = {
+  name: 'OCI',
+  manifest: OCI_MANIFEST,
+  config: OCI_CONFIG,
+  layers: { none: OCI_LAYER, gzip: OCI_LAYER_GZIP, zstd: OCI_LAYER_ZSTD },
 };
+const DOCKER: Standard = {
+  name: 'Docker',
+  manifest: DOCKER_MANIFEST,
+  config: DOCKER_CONFIG,
+  layers: { none: DOCKER_LAYER, gzip: DOCKER_LAYER_GZIP, zstd: DOCKER_LAYER_ZSTD },
+};
+
+const COMPRESSIONS: readonly LayerCompression[] = ['none', 'gzip', 'zstd'];
+const LAYER_COMPRESSIONS: ReadonlyMap<string, LayerCompression> = new Map(
+  [OCI, DOCKER].flatMap(({ layers }) => COMPRESSIONS.map((name) => [layers[name], name] as const)),
+);
+const STANDARD_NAMES: ReadonlyMap<string, Standard['name']> = new Map(
+  [OCI, DOCKER].flatMap(({ name, manifest, config, layers }) =>
+    [manifest, config, ...Object.values(layers)].map((mediaType) => [mediaType, name] as const),
+  ),
+);
 
 /** Returns how layers of a media type are compressed; undefined if such layers cannot be read. */
 export function layerCompression(mediaType: string): LayerCompression | undefined {
@@ -48,5 +64,22 @@ export function layerCompression(mediaType: string): LayerCompression | undefine
 
 /** Returns the media type of an OCI layer with the given compression. */
 export function layerMediaType(compression: LayerCompression): string {
-  return OCI_LAYER_TYPES[compression];
+  return OCI.layers[compression];
+}
+
+/**
+ * Returns the media type that a layer has in an OCI manifest: the blob of a layer is the same in
+ * both standards. A media type of neither standard stays as it is.
+ */
+export function ociLayerMediaType(mediaType: string): string {
+  const compression = layerCompression(mediaType);
+  return compression === undefined ? mediaType : layerMediaType(compression);
+}
+
+/**
+ * Returns which standard defines the media type of a manifest, config or layer; undefined if
+ * neither does.
+ */
+export function standardOf(mediaType: string): Standard['name'] | undefined {
+  return STANDARD_NAMES.get(mediaType);
 }

@@ -10,7 +10,8 @@ import { inContextAsync, OstrataError } from '../errors.js';
 import { layerDecompressor } from './decompress.js';
 import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
-import { type Descriptor, type ImageConfig, parseConfig } from './types.js';
+import { standardOf } from './media-types.js';
+import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from './types.js';
 
 /**
  * The tar of a layer may have this size plus MAX_EXPANSION times the size of the blob. Compression
@@ -46,6 +47,7 @@ export async function validateImage(
 async function validateConfig(image: ImageReader): Promise<ImageConfig> {
   const { manifest } = image;
   expect('manifest digest', sha256Digest(image.manifestBytes), image.manifestDigest);
+  checkMediaTypes(manifest);
 
   const bytes = await image.config();
   expect('config size', bytes.length, manifest.config.size);
@@ -58,6 +60,24 @@ async function validateConfig(image: ImageReader): Promise<ImageConfig> {
     expect('number of history entries', layerEntries.length, manifest.layers.length);
   }
   return config;
+}
+
+/**
+ * Throws `CORRUPT` for a mixture of the media types of OCI and Docker, which other programs refuse
+ * to read.
+ */
+function checkMediaTypes({ mediaType, config, layers }: Manifest): void {
+  const whole = mediaType ?? config.mediaType;
+  const standard = standardOf(whole);
+  const layerParts = layers.map((layer, i) => [`layer ${i}`, layer.mediaType] as const);
+  for (const [part, partType] of [['config', config.mediaType] as const, ...layerParts]) {
+    if (standardOf(partType) !== standard) {
+      throw new OstrataError(
+        'CORRUPT',
+        `media types of OCI and Docker are mixed: ${whole} with ${partType} (${part})`,
+      );
+    }
+  }
 }
 
 /** What {@link validateBlob} found out about a layer. */

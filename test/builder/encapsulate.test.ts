@@ -8,10 +8,13 @@ import { type ImagePlan, planImage, writeImage } from '../../src/builder/encapsu
 import { verifyImage } from '../../src/image/verify.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
+import { DOCKER_CONFIG, DOCKER_MANIFEST } from '../../src/oci/media-types.js';
+import type { Manifest } from '../../src/oci/types.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { createImage, openImage } from '../../src/transports/image-reference.js';
 import { type BuildOptions, buildImage, byTopDirectory, separate } from '../support/build-image.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
+import { changeManifest } from '../support/forge-image.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 const firstTree = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1' }), c: dir({ x: 'c1' }) });
@@ -40,6 +43,59 @@ test('an unchanged layer keeps its descriptor, however the others are compressed
     ['d', false],
   ]);
   assert.deepEqual(second.image.manifest.layers[1], first.image.manifest.layers[1]);
+});
+
+/** Replaces an image by one with the same config and layers, but a changed manifest. */
+async function withManifest(
+  imgref: string,
+  change: (manifest: Manifest) => void,
+): Promise<ImageReader> {
+  changeManifest<Manifest>({ imgref, directory: directoryOf(imgref) }, change);
+  return openImage(imgref);
+}
+
+/** Gives a manifest the media types of Docker, as `skopeo copy --format v2s2` does. */
+function describeAsDocker(manifest: Manifest): void {
+  manifest.mediaType = DOCKER_MANIFEST;
+  manifest.config.mediaType = DOCKER_CONFIG;
+  for (const layer of manifest.layers) {
+    layer.mediaType = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
+  }
+}
+
+test('layers of a previous image of Docker become layers of OCI', async () => {
+  const first = await buildImage(firstTree);
+  const { layers } = first.image.manifest;
+  const docker = await withManifest(first.imgref, describeAsDocker);
+  await verifyImage(docker, silentLogger);
+
+  for (const previous of [docker, await withoutRecord(docker)]) {
+    const { image } = await buildImage(firstTree, { previous });
+    assert.deepEqual(image.manifest.layers, layers);
+    await verifyImage(image, silentLogger);
+  }
+});
+
+test('a reused layer of zstd:chunked keeps the annotations that describe its blob', async () => {
+  const first = await buildImage(firstTree, { compression: { name: 'zstd', level: 3 } });
+  const chunked = {
+    'io.github.containers.zstd-chunked.manifest-checksum': `sha256:${'0'.repeat(64)}`,
+    'io.github.containers.zstd-chunked.manifest-position': '1:2:3:1',
+    'io.containers.zstd-chunked.manifest-position': '1:2:3:1',
+  };
+  const previous = await withManifest(first.imgref, ({ layers }) => {
+    for (const layer of layers) {
+      layer.annotations = { ...layer.annotations, ...chunked, other: 'is dropped' };
+    }
+  });
+  const { image } = await buildImage(secondTree, { previous });
+  const annotations = image.manifest.layers.map((layer) => layer.annotations);
+  assert.deepEqual(annotations, [
+    undefined,
+    { ...chunked, 'ostree.components': 'a' },
+    { 'ostree.components': 'b' },
+    { 'ostree.components': 'd' },
+  ]);
 });
 
 test('the plan tells which components changed since the previous build', async () => {

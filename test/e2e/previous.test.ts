@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { startRegistry } from '../support/docker-registry.js';
 import {
   type Build,
   blobPath,
@@ -18,8 +19,9 @@ import {
   namesOf,
 } from '../support/read-image.js';
 import { repoRoot } from '../support/root.js';
-import { ostrata, tryOstrata } from '../support/run.js';
+import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
 
 const repo = (name: string) => `--repo=${join(repoRoot, 'rpmdb-fixtures/sample', name)}`;
 const MAX_LAYERS = 9;
@@ -227,6 +229,30 @@ suite('a previous build of another tool', () => {
     ]);
   });
 });
+
+const bothNeeded = needs('docker-registry', 'skopeo');
+
+test(
+  'layers that skopeo pushed in the form of Docker become layers of OCI',
+  bothNeeded,
+  async (t) => {
+    const scratch = scratchDirectory();
+    const registry = await startRegistry(join(scratch, 'registry'));
+    t.after(() => registry.stop());
+    const path = join(repoRoot, 'rpmdb-fixtures/sample/old');
+    const first = encapsulate(path, 'sample/os', join(scratch, 'first'), []);
+    const docker = `docker://${registry.host}/os:docker`;
+    const skopeo = ['--insecure-policy', 'copy', '--quiet'];
+    const asDocker = ['--format=v2s2', '--dest-tls-verify=false'];
+    run('skopeo', [...skopeo, ...asDocker, first.image.reference, docker]);
+
+    const args = [`--previous-build=${docker}`, '--tls-verify=false'];
+    const { image } = encapsulate(path, 'sample/os', join(scratch, 'second'), args);
+    assert.deepEqual(image.manifest.layers, first.image.manifest.layers);
+    ostrata(['verify', '--quiet', image.reference]);
+    run('skopeo', [...skopeo, image.reference, `dir:${join(scratch, 'accepted')}`]);
+  },
+);
 
 /** An empty tar. */
 const EMPTY_LAYER = (() => {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
-import { OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
+import { DOCKER_CONFIG, DOCKER_MANIFEST, OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
 import { validateImage } from '../../src/oci/validate.js';
 import { memoryImage } from '../support/memory-image.js';
 
@@ -81,6 +81,27 @@ test('a wrong number or digest is refused, naming both values', async () => {
   );
   const history = memoryImage({ layers, config: { history: [{ empty_layer: true }, {}, {}, {}] } });
   await assert.rejects(validateImage(history), broken(/number of history entries/));
+});
+
+test('a manifest that mixes the media types of OCI and Docker is refused', async () => {
+  const mediaType = 'application/vnd.docker.image.rootfs.diff.tar';
+  const image = memoryImage({ layers, mediaType });
+  const mixed = (whole: string, part: string) =>
+    broken(new RegExp(`OCI and Docker are mixed: \\S+${whole} with \\S+${part}$`));
+  await assert.rejects(validateImage(image), mixed('oci\\S+', 'diff.tar \\(layer 0\\)'));
+
+  const { manifest } = image;
+  const ofDocker = (members: object) => ({ ...image, manifest: { ...manifest, ...members } });
+  const config = { ...manifest.config, mediaType: DOCKER_CONFIG };
+  await validateImage(ofDocker({ mediaType: DOCKER_MANIFEST, config }));
+  await assert.rejects(
+    validateImage(ofDocker({ mediaType: DOCKER_MANIFEST })),
+    mixed('manifest.v2\\+json', 'json \\(config\\)'),
+  );
+  await assert.rejects(
+    validateImage(ofDocker({ mediaType: undefined })),
+    mixed('oci\\S+', 'diff.tar \\(layer 0\\)'),
+  );
 });
 
 test('a blob other than in the manifest is refused, naming its layer', async () => {

@@ -115,10 +115,10 @@ function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedIma
   return { imgref: `oci:${directory}:x`, directory };
 }
 
-/** Rewrites the manifest of a forged image; the index follows. */
-export function changeManifest(
+/** Rewrites the manifest of the only image in a layout; the index follows. */
+export function changeManifest<T = { layers: unknown[] }>(
   { directory }: ForgedImage,
-  change: (manifest: { layers: unknown[] }) => void,
+  change: (manifest: T) => void,
 ): void {
   const indexPath = join(directory, 'index.json');
   const index = JSON.parse(readFileSync(indexPath, 'utf8'));
@@ -127,7 +127,8 @@ export function changeManifest(
   );
   change(manifest);
   const bytes = canonicalJson(manifest);
-  Object.assign(index.manifests[0], { digest: sha256Digest(bytes), size: bytes.length });
+  const { mediaType } = manifest;
+  Object.assign(index.manifests[0], { mediaType, digest: sha256Digest(bytes), size: bytes.length });
   writeFileSync(join(directory, 'blobs', index.manifests[0].digest.replace(':', '/')), bytes);
   writeFileSync(indexPath, canonicalJson(index));
 }
