@@ -15,6 +15,7 @@ import type { TarHeader } from '../../tar/reader.js';
 import { MAX_TREE_ENTRIES } from '../../tree/file-map.js';
 import { contentHeader, hashContent, pathComponents, readLayerTar } from '../../tree/layer-tar.js';
 import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
+import { WaitingLinks } from './waiting-links.js';
 
 /** Mounted over in a running system: the directories stay, their content is dropped. */
 const MOUNT_POINTS = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
@@ -77,6 +78,7 @@ class DerivedReader {
   readonly #dropped = new Map<string, number>();
   /** Objects of the base's repository that the layer has again, by path: files link to them. */
   readonly #changedObjects = new Map<string, string>();
+  readonly #waitingLinks = new WaitingLinks();
   #entryCount = 0;
 
   constructor(sink: NewObjectSink, keepAll: boolean) {
@@ -111,6 +113,7 @@ class DerivedReader {
   }
 
   finish(): DerivedLayer {
+    this.#waitingLinks.settle((path) => this.#find(path));
     return { root: this.#root, dropped: this.#dropped };
   }
 
@@ -148,23 +151,43 @@ class DerivedReader {
       throw corrupt('was a directory earlier in the layer');
     }
     if (header.type === 'link') {
-      parent.files.set(name, this.#linkTarget(header.linkname));
+      this.#link(parent, location, header.linkname);
       return undefined;
     }
     return this.#content(header, (checksum) => parent.files.set(name, checksum));
   }
 
-  /** The object at the path that a hard link names. */
-  #linkTarget(linkname: string): string {
-    const parts = pathComponents(linkname);
-    const target = this.#changedObjects.get(parts.join('/')) ?? this.#lookup(this.#locate(parts));
-    if (target === undefined) {
-      throw corrupt(`is a link to ${linkname}, which does not precede it in the layer`);
+  #link(directory: DerivedDirectory, location: readonly string[], linkname: string): void {
+    const name = location.at(-1) ?? '';
+    const target = this.#linkTarget(linkname);
+    const checksum = this.#find(target);
+    if (checksum === undefined) {
+      this.#waitingLinks.add(target, { directory, name, path: location.join('/') });
+    } else {
+      directory.files.set(name, checksum);
     }
-    return target;
   }
 
-  #lookup(location: readonly string[] = []): string | undefined {
+  /** The path that a hard link names, in the tree or in the base's repository. */
+  #linkTarget(linkname: string): string {
+    const parts = pathComponents(linkname);
+    const path = parts.join('/');
+    if (path.startsWith(`${REPO_DIRECTORY}/`)) {
+      return path;
+    }
+    const location = this.#locate(parts);
+    if (location === undefined) {
+      throw corrupt(`is a link to ${linkname}, which is left out`);
+    }
+    return location.join('/');
+  }
+
+  /** The content object at a path that {@link #linkTarget} returned. */
+  #find(path: string): string | undefined {
+    return this.#changedObjects.get(path) ?? this.#lookup(path.split('/'));
+  }
+
+  #lookup(location: readonly string[]): string | undefined {
     let directory: DerivedDirectory | undefined = this.#root;
     for (const name of location.slice(0, -1)) {
       directory = directory?.dirs.get(name);

@@ -1,0 +1,118 @@
+/** Derived layers in the forms that builders give them; the real ostree judges how they are read. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
+import { mutableTreeOfCommit } from '../../../src/client/merge.js';
+import { pullImage } from '../../../src/client/pull.js';
+import type { ImageReader } from '../../../src/oci/image.js';
+import { openRepo } from '../../../src/ostree/repo.js';
+import type { MutableTree } from '../../../src/ostree/write/mutable-tree.js';
+import { buildImage } from '../../support/build-image.js';
+import { dir } from '../../support/build-repo.js';
+import { type ForgedEntry, forge, writeTar } from '../../support/forge-image.js';
+import { importOptions, newRepo } from '../../support/import-image.js';
+import { run } from '../../support/run.js';
+import { scratchDirectory } from '../../support/scratch.js';
+import { needs } from '../../support/tools.js';
+
+let image: ImageReader;
+before(async () => {
+  image = (await buildImage(dir({ usr: dir({ base: 'base' }) }))).image;
+});
+
+const directory = (name: string): ForgedEntry => ({ name, type: 'directory', mode: 0o755 });
+const file = (name: string, text: string): ForgedEntry => ({
+  name,
+  type: 'file',
+  content: Buffer.from(text),
+});
+const link = (name: string, linkname: string): ForgedEntry => ({ name, type: 'link', linkname });
+
+/** The merged tree of the image with a layer of `entries`. */
+async function pulledTree(entries: readonly ForgedEntry[]): Promise<MutableTree> {
+  const { imgref } = await forge(image, () => {}, {}, [entries]);
+  const repo = newRepo();
+  const { mergeCommit } = await pullImage(importOptions(repo, imgref));
+  return mutableTreeOfCommit(openRepo(repo), mergeCommit);
+}
+
+/** The tree that ostree makes of a tar of `entries`. */
+function treeByOstree(entries: readonly ForgedEntry[]): MutableTree {
+  const scratch = scratchDirectory();
+  const tar = join(scratch, 'layer.tar');
+  writeFileSync(tar, writeTar(entries));
+  const repo = newRepo();
+  const args = ['--branch=layer', `--tree=tar=${tar}`, '--tar-autocreate-parents'];
+  run('ostree', ['commit', `--repo=${repo}`, ...args]);
+  const opened = openRepo(repo);
+  return mutableTreeOfCommit(opened, opened.resolve('layer'));
+}
+
+suite('a hard link before the file that it names', () => {
+  const entries = [
+    directory('usr'),
+    link('usr/a', 'usr/b'),
+    link('usr/b', './usr/c'),
+    file('usr/c', 'content'),
+    link('usr/d', 'usr/c'),
+  ];
+  const names = ['a', 'b', 'c', 'd'];
+
+  test('is a link to it', async () => {
+    const tree = await pulledTree(entries);
+    const [checksum, ...others] = names.map((name) => tree.lookup(`usr/${name}`));
+    assert.ok(checksum);
+    assert.deepEqual(others, [checksum, checksum, checksum]);
+    assert.ok(tree.lookup('usr/base'));
+  });
+
+  test('is read as ostree reads it', needs('ostree'), async () => {
+    // Whether ostree follows a link to a later link depends on the order of its hash table.
+    const read = [link('usr/a', 'usr/c'), link('usr/b', '/usr/c'), ...entries.slice(3)];
+    const tree = await pulledTree(read);
+    const expected = treeByOstree(read);
+    for (const name of names) {
+      assert.ok(expected.lookup(`usr/${name}`), name);
+      assert.equal(tree.lookup(`usr/${name}`), expected.lookup(`usr/${name}`), name);
+    }
+  });
+
+  test('is replaced by a file of its name that follows', async () => {
+    const tree = await pulledTree([
+      file('usr/a', 'first'),
+      link('usr/a', 'usr/b'),
+      file('usr/a', 'last'),
+      file('usr/b', 'target'),
+    ]);
+    const expected = await pulledTree([file('usr/a', 'last')]);
+    assert.equal(tree.lookup('usr/a'), expected.lookup('usr/a'));
+  });
+
+  test('follows the file into /usr/etc', async () => {
+    const tree = await pulledTree([link('usr/a', 'etc/b'), file('etc/b', 'target')]);
+    assert.ok(tree.lookup('usr/a'));
+    assert.equal(tree.lookup('usr/a'), tree.lookup('usr/etc/b'));
+  });
+
+  test('is refused if the layer does not have that file', async () => {
+    for (const missing of [
+      [link('usr/a', 'usr/base')],
+      [link('usr/a', 'usr/b'), link('usr/b', 'usr/a')],
+      [link('usr/a', 'usr/b'), directory('usr/b')],
+    ]) {
+      await assert.rejects(pulledTree(missing), {
+        code: 'CORRUPT',
+        message: /entry "usr\/a": is a link to usr\/b(ase)?, which the layer does not have/,
+      });
+    }
+  });
+
+  test('is refused if it becomes a directory', async () => {
+    const entries = [link('usr/a', 'usr/b'), directory('usr/a'), file('usr/b', '')];
+    await assert.rejects(pulledTree(entries), {
+      code: 'CORRUPT',
+      message: /entry "usr\/a": is a link and a directory in the same layer/,
+    });
+  });
+});
