@@ -21,6 +21,8 @@ import { WaitingLinks } from './waiting-links.js';
 const MOUNT_POINTS = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
 /** The parts of a system that ostree keeps. */
 const KEPT = new Set(['usr', 'etc', 'var']);
+/** Where the `/etc` of a layer is in a commit. */
+const ETC = 'usr/etc';
 const SYMLINK_MODE = S_IFLNK | 0o777;
 /** Labels of the machine that built the image; the system's own policy gives new ones. */
 const DROPPED_XATTR = 'security.selinux';
@@ -146,6 +148,13 @@ class DerivedReader {
     if (name === undefined) {
       throw corrupt('the root of the image is not a directory');
     }
+    if (location.length === 2 && location.join('/') === ETC) {
+      throw new OstrataError(
+        'UNSUPPORTED',
+        `is a ${header.type}, but an ostree system needs a directory /etc`,
+      );
+    }
+
     const parent = this.#enter(location.slice(0, -1));
     if (parent.dirs.has(name)) {
       throw corrupt('was a directory earlier in the layer');

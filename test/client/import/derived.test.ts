@@ -29,9 +29,9 @@ const file = (name: string, text: string): ForgedEntry => ({
 });
 const link = (name: string, linkname: string): ForgedEntry => ({ name, type: 'link', linkname });
 
-/** The merged tree of the image with a layer of `entries`. */
-async function pulledTree(entries: readonly ForgedEntry[]): Promise<MutableTree> {
-  const { imgref } = await forge(image, () => {}, {}, [entries]);
+/** The merged tree of an image with a layer of `entries`. */
+async function pulledTree(entries: readonly ForgedEntry[], base = image): Promise<MutableTree> {
+  const { imgref } = await forge(base, () => {}, {}, [entries]);
   const repo = newRepo();
   const { mergeCommit } = await pullImage(importOptions(repo, imgref));
   return mutableTreeOfCommit(openRepo(repo), mergeCommit);
@@ -115,4 +115,18 @@ suite('a hard link before the file that it names', () => {
       message: /entry "usr\/a": is a link and a directory in the same layer/,
     });
   });
+});
+
+test('a layer whose /etc is no directory is refused', async () => {
+  for (const entries of [
+    [file('etc', 'text')],
+    [file('usr/etc', 'text')],
+    [{ name: 'etc', type: 'symlink', linkname: 'usr/etc' } as const],
+    [file('usr/a', 'text'), link('etc', 'usr/a')],
+  ]) {
+    await assert.rejects(pulledTree(entries), {
+      code: 'UNSUPPORTED',
+      message: /: is a (file|symlink|link), but an ostree system needs a directory \/etc$/,
+    });
+  }
 });
