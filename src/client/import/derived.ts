@@ -21,12 +21,12 @@ import { DEFAULT_DIRMETA, type DerivedDirectory } from './derived-layer.js';
 import type { ImportPlan, LayerToImport } from './plan.js';
 import { policyTree } from './selinux.js';
 
-/** Locations of ostree-prepare-root's configuration, in the `/etc` of commits and deployments. */
-const PREPARE_ROOT_CONFIGS = [
-  'etc/ostree/prepare-root.conf',
-  'usr/etc/ostree/prepare-root.conf',
-  'usr/lib/ostree/prepare-root.conf',
-];
+/**
+ * Locations of ostree-prepare-root's configuration; the first that exists counts. As in ostree and
+ * ostree-ext, `/usr/etc` is none of them: it is the default of a system's `/etc`, not the `/etc`
+ * that the initramfs reads.
+ */
+const PREPARE_ROOT_CONFIGS = ['etc/ostree/prepare-root.conf', 'usr/lib/ostree/prepare-root.conf'];
 const MAX_CONFIG_SIZE = 1 << 20;
 const COMPOSEFS_ENABLED = ['yes', 'true', '1', 'maybe', 'signed', 'verity'];
 

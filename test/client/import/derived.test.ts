@@ -130,3 +130,23 @@ test('a layer whose /etc is no directory is refused', async () => {
     });
   }
 });
+
+test('only /etc and /usr/lib have a prepare-root.conf that keeps other top directories', async () => {
+  const ostree = dir({ 'prepare-root.conf': '[composefs]\nenabled = yes\n' });
+  const conf = dir({ ostree });
+  const bases = {
+    'etc/ostree': dir({ etc: conf, usr: dir({ a: '' }) }),
+    'usr/lib/ostree': dir({ usr: dir({ lib: conf }) }),
+    'usr/etc/ostree': dir({ usr: dir({ etc: conf }) }),
+  };
+  const kept: string[] = [];
+  for (const [place, spec] of Object.entries(bases)) {
+    const base = await buildImage(spec);
+    const tree = await pulledTree([file('opt/vendor', 'text')], base.image);
+    assert.ok(tree.lookup(`${place}/prepare-root.conf`));
+    if (tree.lookup('opt/vendor') !== undefined) {
+      kept.push(place);
+    }
+  }
+  assert.deepEqual(kept, ['etc/ostree', 'usr/lib/ostree']);
+});
