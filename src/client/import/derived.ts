@@ -110,7 +110,8 @@ function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
 
 /**
  * The fetched layers with SELinux labels. The policy that decides is the one of the whole system,
- * so all layers are merged first, whichever of them has the policy.
+ * so all layers are merged first, whichever of them has the policy. If a layer removes the policy,
+ * that of the base decides, as with ostree-ext: the system must not get files without labels.
  */
 async function labelByMergedPolicy(
   writer: RepoWriter,
@@ -133,7 +134,7 @@ async function labelByMergedPolicy(
       present === undefined ? fetchedTrees.get(index) : mutableTreeOfCommit(repo, present);
     overlay(merged, must(tree, `tree of layer ${index}`));
   }
-  const policy = policyTree(merged);
+  const policy = policyTree(merged) ?? policyTree(mutableTreeOfCommit(repo, base));
   return policy === undefined ? fetched : labelLayers(writer, policy, fetched, log);
 }
 
