@@ -26,6 +26,20 @@ export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTr
  * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {
+  // A loop, as a tree can be deeper than calls can be nested.
+  const pairs: [base: MutableTree, layer: MutableTree][] = [[base, layer]];
+  for (const pair of pairs) {
+    for (const subdirectories of overlayDirectory(...pair)) {
+      pairs.push(subdirectories);
+    }
+  }
+}
+
+/** Lays one directory over another. Returns the pairs of their subdirectories. */
+function* overlayDirectory(
+  base: MutableTree,
+  layer: MutableTree,
+): Iterable<[base: MutableTree, layer: MutableTree]> {
   applyWhiteouts(base, layer);
   for (const [name, checksum] of layer.files) {
     if (parseWhiteout(name) === undefined) {
@@ -37,8 +51,8 @@ export function overlay(base: MutableTree, layer: MutableTree): void {
       continue;
     }
     const below = base.enter(name) ?? new MutableTree(directory.repo, directory.dirmeta);
-    overlay(below, directory);
     base.setDir(name, below);
+    yield [below, directory];
   }
 }
 

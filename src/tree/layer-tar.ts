@@ -28,11 +28,19 @@ export async function readLayerTar(
   reader.end();
 }
 
+/** PATH_MAX of Linux, in bytes: no program could open a file by a longer path. */
+const MAX_PATH_SIZE = 4096;
+
 /**
  * The components of a name in a layer, which is relative to the root whatever it begins with.
- * Throws `CORRUPT` if it has `..`, which would lead out of the image.
+ * Throws `CORRUPT` if it has `..`, which would lead out of the image, and `LIMIT` if it is longer
+ * than any path, which also bounds how deep directories are nested.
  */
 export function pathComponents(name: string): string[] {
+  const size = Buffer.byteLength(name);
+  if (size > MAX_PATH_SIZE) {
+    throw new OstrataError('LIMIT', `a path of ${size} bytes, at most ${MAX_PATH_SIZE}`);
+  }
   const components = name.split('/').filter((component) => component !== '' && component !== '.');
   if (components.includes('..')) {
     throw new OstrataError('CORRUPT', 'leaves the image');

@@ -7,7 +7,12 @@ import type { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { DEFAULT_DIRMETA, type DerivedDirectory, type DerivedLayer } from './derived-layer.js';
+import {
+  DEFAULT_DIRMETA,
+  type DerivedDirectory,
+  type DerivedLayer,
+  directoriesWithPaths,
+} from './derived-layer.js';
 import { type EntryToLabel, SELINUX_XATTR, type SelinuxLabels, selinuxLabels } from './selinux.js';
 
 /** A derived layer that was fetched and verified; its objects are not yet in the repository. */
@@ -31,7 +36,7 @@ export async function labelLayers<T extends StagedDerivedLayer>(
   log: Logger,
 ): Promise<readonly T[]> {
   const content = new StagedContent(writer.repo, writer.createStage(), layers);
-  const entries = layers.flatMap(({ derived }) => [...entriesBelow(derived.root, '', content)]);
+  const entries = layers.flatMap(({ derived }) => [...entriesOf(derived, content)]);
   const labels = await selinuxLabels(policy, content, entries, log);
   if (labels === undefined) {
     return layers;
@@ -43,8 +48,7 @@ export async function labelLayers<T extends StagedDerivedLayer>(
     const stage = new ObjectStage(writer.target, directory);
     try {
       const labeler = new Labeler(labels, content, stage);
-      const root = await labeler.directory(layer.derived.root, '');
-      const derived = { ...layer.derived, root };
+      const derived = await labeler.layer(layer.derived);
       labeled.push({ ...layer, derived, stage: directory, names: [...stage.names] });
     } finally {
       stage.abandon();
@@ -54,22 +58,22 @@ export async function labelLayers<T extends StagedDerivedLayer>(
 }
 
 /** What a layer adds to the tree, with paths; whiteouts are left out. */
-function* entriesBelow(
-  directory: DerivedDirectory,
-  prefix: string,
-  content: StagedContent,
-): Iterable<EntryToLabel> {
-  for (const [name, checksum] of directory.files) {
-    if (parseWhiteout(name) === undefined) {
-      const { type, mode } = content.info(checksum);
-      yield { name: `${prefix}${name}`, type, mode };
+function* entriesOf(layer: DerivedLayer, content: StagedContent): Iterable<EntryToLabel> {
+  for (const [{ meta = DEFAULT_DIRMETA, files }, path] of directoriesWithPaths(layer)) {
+    if (path !== '') {
+      yield { name: path, type: 'directory', mode: meta.mode };
+    }
+    for (const [name, checksum] of files) {
+      if (parseWhiteout(name) === undefined) {
+        const { type, mode } = content.info(checksum);
+        yield { name: pathIn(path, name), type, mode };
+      }
     }
   }
-  for (const [name, below] of directory.dirs) {
-    const { mode } = below.meta ?? DEFAULT_DIRMETA;
-    yield { name: `${prefix}${name}`, type: 'directory', mode };
-    yield* entriesBelow(below, `${prefix}${name}/`, content);
-  }
+}
+
+function pathIn(directory: string, name: string): string {
+  return directory === '' ? name : `${directory}/${name}`;
 }
 
 /** Writes the labeled objects of one layer to a stage. */
@@ -84,22 +88,22 @@ class Labeler {
     this.#stage = stage;
   }
 
-  /** @param path without a leading slash; empty for the root */
-  async directory(directory: DerivedDirectory, path: string): Promise<DerivedDirectory> {
+  async layer(layer: DerivedLayer): Promise<DerivedLayer> {
+    const directories: DerivedDirectory[] = [];
+    for (const [directory, path] of directoriesWithPaths(layer)) {
+      directories.push(await this.#directory(directory, path));
+    }
+    return { ...layer, directories };
+  }
+
+  async #directory(directory: DerivedDirectory, path: string): Promise<DerivedDirectory> {
     const { meta = DEFAULT_DIRMETA } = directory;
-    const prefix = path === '' ? '' : `${path}/`;
-    const labeled: DerivedDirectory = {
-      meta: { ...meta, xattrs: this.#withLabel(meta.xattrs, path) },
-      files: new Map(),
-      dirs: new Map(),
-    };
+    const files = new Map<string, string>();
     for (const [name, checksum] of directory.files) {
-      labeled.files.set(name, await this.#file(checksum, `${prefix}${name}`));
+      files.set(name, await this.#file(checksum, pathIn(path, name)));
     }
-    for (const [name, below] of directory.dirs) {
-      labeled.dirs.set(name, await this.directory(below, `${prefix}${name}`));
-    }
-    return labeled;
+    const xattrs = this.#withLabel(meta.xattrs, path);
+    return { ...directory, meta: { ...meta, xattrs }, files };
   }
 
   /** Stages the content object with the label of `path`, if that has one; returns its checksum. */

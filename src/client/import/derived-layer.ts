@@ -6,7 +6,7 @@
  */
 import type { ContentSink } from '../../bytes/stream.js';
 import type { Xattrs } from '../../bytes/xattrs.js';
-import { OstrataError } from '../../errors.js';
+import { must, OstrataError } from '../../errors.js';
 import { type Dirmeta, S_IFDIR, S_IFLNK } from '../../ostree/objects/dirmeta.js';
 import type { FileHeader } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
@@ -36,15 +36,22 @@ export const DEFAULT_DIRMETA: Dirmeta = {
 };
 
 export interface DerivedDirectory {
+  /** Index among {@link DerivedLayer.directories} of the one that holds this; none for the root. */
+  readonly parent: number | undefined;
+  /** The last component of the path; empty for the root. */
+  readonly name: string;
   /** Undefined if the layer does not list the directory itself. */
-  meta: Dirmeta | undefined;
+  readonly meta: Dirmeta | undefined;
   /** Checksums of content objects by name. */
-  readonly files: Map<string, string>;
-  readonly dirs: Map<string, DerivedDirectory>;
+  readonly files: ReadonlyMap<string, string>;
 }
 
 export interface DerivedLayer {
-  readonly root: DerivedDirectory;
+  /**
+   * The root, then all others, each after the directory that holds it. This is a list and not a
+   * nested structure because threads cannot send each other one that is a thousand levels deep.
+   */
+  readonly directories: readonly DerivedDirectory[];
   /** Number of entries that were dropped, by the first component of their path. */
   readonly dropped: ReadonlyMap<string, number>;
 }
@@ -67,16 +74,33 @@ export async function readDerivedLayer(
   return layer.finish();
 }
 
-const newDirectory = (): DerivedDirectory => ({
-  meta: undefined,
-  files: new Map(),
-  dirs: new Map(),
-});
+/** Yields each directory with its path, without a leading slash; the path of the root is empty. */
+export function* directoriesWithPaths({
+  directories,
+}: DerivedLayer): Iterable<readonly [directory: DerivedDirectory, path: string]> {
+  const paths: string[] = [];
+  for (const directory of directories) {
+    const { parent, name } = directory;
+    const parentPath = parent === undefined ? '' : must(paths[parent], 'path of the parent');
+    const path = parentPath === '' ? name : `${parentPath}/${name}`;
+    paths.push(path);
+    yield [directory, path];
+  }
+}
+
+/** A directory of the layer that is being read, with what it takes to find paths in it. */
+interface OpenDirectory extends DerivedDirectory {
+  readonly index: number;
+  meta: Dirmeta | undefined;
+  readonly files: Map<string, string>;
+  readonly dirs: Map<string, OpenDirectory>;
+}
 
 class DerivedReader {
   readonly #sink: NewObjectSink;
   readonly #keepAll: boolean;
-  readonly #root = newDirectory();
+  readonly #directories: OpenDirectory[] = [];
+  readonly #root: OpenDirectory;
   readonly #dropped = new Map<string, number>();
   /** Objects of the base's repository that the layer has again, by path: files link to them. */
   readonly #changedObjects = new Map<string, string>();
@@ -86,12 +110,11 @@ class DerivedReader {
   constructor(sink: NewObjectSink, keepAll: boolean) {
     this.#sink = sink;
     this.#keepAll = keepAll;
+    this.#root = this.#addDirectory(undefined, '');
   }
 
   entry(header: TarHeader): ContentSink | undefined {
-    if (++this.#entryCount > MAX_TREE_ENTRIES) {
-      throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} entries`);
-    }
+    this.#count();
 
     const parts = pathComponents(header.name);
     const path = parts.join('/');
@@ -116,7 +139,21 @@ class DerivedReader {
 
   finish(): DerivedLayer {
     this.#waitingLinks.settle((path) => this.#find(path));
-    return { root: this.#root, dropped: this.#dropped };
+    const directories = this.#directories.map(({ parent, name, meta, files }) => ({
+      parent,
+      name,
+      meta,
+      files,
+    }));
+    return { directories, dropped: this.#dropped };
+  }
+
+  /** Counts an entry, or a directory that no entry lists: one long path adds two thousand. */
+  #count(): void {
+    this.#entryCount++;
+    if (this.#entryCount > MAX_TREE_ENTRIES) {
+      throw new OstrataError('LIMIT', `more than ${MAX_TREE_ENTRIES} entries and directories`);
+    }
   }
 
   #drop([first = '']: readonly string[]): void {
@@ -166,7 +203,7 @@ class DerivedReader {
     return this.#content(header, (checksum) => parent.files.set(name, checksum));
   }
 
-  #link(directory: DerivedDirectory, location: readonly string[], linkname: string): void {
+  #link(directory: OpenDirectory, location: readonly string[], linkname: string): void {
     const name = location.at(-1) ?? '';
     const target = this.#linkTarget(linkname);
     const checksum = this.#find(target);
@@ -197,7 +234,7 @@ class DerivedReader {
   }
 
   #lookup(location: readonly string[]): string | undefined {
-    let directory: DerivedDirectory | undefined = this.#root;
+    let directory: OpenDirectory | undefined = this.#root;
     for (const name of location.slice(0, -1)) {
       directory = directory?.dirs.get(name);
     }
@@ -205,16 +242,30 @@ class DerivedReader {
   }
 
   /** The directory at `location`, created with those above it if need be. */
-  #enter(location: readonly string[]): DerivedDirectory {
+  #enter(location: readonly string[]): OpenDirectory {
     let directory = this.#root;
     for (const name of location) {
       if (directory.files.has(name)) {
         throw corrupt(`${name} was not a directory earlier in the layer`);
       }
-      const next = directory.dirs.get(name) ?? newDirectory();
-      directory.dirs.set(name, next);
-      directory = next;
+      directory = directory.dirs.get(name) ?? this.#addDirectory(directory, name);
     }
+    return directory;
+  }
+
+  /** @param parent undefined for the root */
+  #addDirectory(parent: OpenDirectory | undefined, name: string): OpenDirectory {
+    this.#count();
+    const directory: OpenDirectory = {
+      index: this.#directories.length,
+      parent: parent?.index,
+      name,
+      meta: undefined,
+      files: new Map(),
+      dirs: new Map(),
+    };
+    this.#directories.push(directory);
+    parent?.dirs.set(name, directory);
     return directory;
   }
 

@@ -17,7 +17,7 @@ import { mutableTreeOfCommit, overlay } from '../merge.js';
 import type { ImportSession } from '../session.js';
 import { blobRef, DIFF_ID_KEY } from '../stored.js';
 import { labelLayers, type StagedDerivedLayer } from './derived-labels.js';
-import { DEFAULT_DIRMETA, type DerivedDirectory } from './derived-layer.js';
+import { DEFAULT_DIRMETA, type DerivedLayer } from './derived-layer.js';
 import type { ImportPlan, LayerToImport } from './plan.js';
 import { policyTree } from './selinux.js';
 
@@ -125,7 +125,7 @@ async function labelByMergedPolicy(
   }
   const { repo } = writer;
   const fetchedTrees = new Map(
-    fetched.map(({ layer, derived }) => [layer.index, treeOfDirectory(repo, derived.root)]),
+    fetched.map(({ layer, derived }) => [layer.index, treeOfLayer(repo, derived)]),
   );
 
   const merged = mutableTreeOfCommit(repo, base);
@@ -138,24 +138,28 @@ async function labelByMergedPolicy(
   return policy === undefined ? fetched : labelLayers(writer, policy, fetched, log);
 }
 
-/** The tree of a directory in a layer; `emit` gets the dirmeta objects that it needs. */
-function treeOfDirectory(
+/** The tree of a layer; `emit` gets the dirmeta objects that it needs. */
+function treeOfLayer(
   repo: OstreeRepo,
-  { meta = DEFAULT_DIRMETA, files, dirs }: DerivedDirectory,
+  { directories }: DerivedLayer,
   emit: (object: EncodedObject) => void = () => {},
 ): MutableTree {
-  const bytes = encodeDirmeta(meta);
-  const checksum = sha256Hex(bytes);
-  emit({ kind: 'dirmeta', checksum, bytes });
+  const trees: MutableTree[] = [];
+  for (const { parent, name, meta = DEFAULT_DIRMETA, files } of directories) {
+    const bytes = encodeDirmeta(meta);
+    const checksum = sha256Hex(bytes);
+    emit({ kind: 'dirmeta', checksum, bytes });
 
-  const tree = new MutableTree(repo, checksum);
-  for (const [name, file] of files) {
-    tree.setFile(name, file);
+    const tree = new MutableTree(repo, checksum);
+    for (const [fileName, file] of files) {
+      tree.setFile(fileName, file);
+    }
+    trees.push(tree);
+    if (parent !== undefined) {
+      must(trees[parent], 'tree of the parent').setDir(name, tree);
+    }
   }
-  for (const [name, dir] of dirs) {
-    tree.setDir(name, treeOfDirectory(repo, dir, emit));
-  }
-  return tree;
+  return must(trees[0], 'tree of the root');
 }
 
 /**
@@ -164,7 +168,7 @@ function treeOfDirectory(
  */
 function writeLayer(writer: RepoWriter, { layer, derived, stage, names }: FetchedLayer): string {
   const objects: EncodedObject[] = [];
-  const root = treeOfDirectory(writer.repo, derived.root, (object) => objects.push(object));
+  const root = treeOfLayer(writer.repo, derived, (object) => objects.push(object));
   const dirtree = root.write((object) => objects.push(object));
 
   const metadata: Metadata = new Map([[DIFF_ID_KEY, { type: 's', value: layer.diffId }]]);

@@ -3,6 +3,7 @@
  * only changed directories are written again.
  */
 import { compareUtf8 } from '../../bytes/text.js';
+import { must } from '../../errors.js';
 import { encodeDirtree } from '../objects/dirtree.js';
 import { sha256Hex } from '../objects/object-name.js';
 import type { EncodedObject } from '../objects/object-set.js';
@@ -95,15 +96,28 @@ export class MutableTree {
 
   /** Returns the checksum of the dirtree. `emit` is given the changed dirtrees, innermost first. */
   write(emit: (object: EncodedObject) => void): string {
-    if (this.#stored !== undefined) {
-      return this.#stored;
+    // A loop, as a tree can be deeper than calls can be nested. Each directory precedes those in it.
+    const changed: MutableTree[] = this.#stored === undefined ? [this] : [];
+    for (const tree of changed) {
+      for (const dir of tree.#load().dirs.values()) {
+        if (dir.#stored === undefined) {
+          changed.push(dir);
+        }
+      }
     }
+    for (const tree of changed.reverse()) {
+      tree.#stored = tree.#writeDirectory(emit);
+    }
+    return must(this.#stored, 'checksum of a directory that was written');
+  }
 
+  /** Writes the dirtree, whose subdirectories are written already. */
+  #writeDirectory(emit: (object: EncodedObject) => void): string {
     const { files, dirs } = this.#load();
     const fileEntries = [...files].map(([name, checksum]) => ({ name, checksum }));
     const dirEntries = [...dirs].map(([name, dir]) => ({
       name,
-      dirtree: dir.write(emit),
+      dirtree: must(dir.#stored, 'checksum of a subdirectory'),
       dirmeta: dir.dirmeta,
     }));
     const bytes = encodeDirtree({
@@ -113,7 +127,6 @@ export class MutableTree {
 
     const checksum = sha256Hex(bytes);
     emit({ kind: 'dirtree', checksum, bytes });
-    this.#stored = checksum;
     return checksum;
   }
 

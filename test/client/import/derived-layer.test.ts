@@ -1,0 +1,53 @@
+/** Derived layers whose trees are deep: pulled whole, or refused with the limit. */
+import assert from 'node:assert/strict';
+import { before, suite, test } from 'node:test';
+import { pullImage } from '../../../src/client/pull.js';
+import type { ImageReader } from '../../../src/oci/image.js';
+import { openRepo } from '../../../src/ostree/repo.js';
+import { openCommitTree } from '../../../src/tree/commit.js';
+import { buildImage } from '../../support/build-image.js';
+import { dir } from '../../support/build-repo.js';
+import { type ForgedEntry, forge } from '../../support/forge-image.js';
+import { importOptions, newRepo } from '../../support/import-image.js';
+
+let image: ImageReader;
+before(async () => {
+  image = (await buildImage(dir({ usr: dir({ a: 'first' }) }))).image;
+});
+
+/** Pulls the image with a derived layer on top, and returns the tree of the merge commit. */
+async function pullDerived(entries: readonly ForgedEntry[]) {
+  const repo = newRepo();
+  const { imgref } = await forge(image, () => {}, {}, [entries]);
+  const { mergeCommit } = await pullImage(importOptions(repo, imgref));
+  return openCommitTree(openRepo(repo), mergeCommit);
+}
+
+/** A file below `depth` directories: `usr`, and others whose names have one letter. */
+function nestedFile(depth: number): ForgedEntry {
+  const name = `usr/${'d/'.repeat(depth - 1)}file`;
+  return { name, type: 'file', content: Buffer.from('deep') };
+}
+
+test('a derived layer with a file below 2,045 directories is pulled', async () => {
+  const file = nestedFile(2045);
+  const link: ForgedEntry = { name: nestedFile(1300).name, type: 'link', linkname: file.name };
+  const tree = await pullDerived([file, link]);
+  for (const { name } of [file, link]) {
+    assert.equal(Buffer.from(await tree.bytes(`/${name}`)).toString(), 'deep');
+  }
+});
+
+suite('a derived layer is refused', () => {
+  const tooLong = nestedFile(2046);
+  const limit = { code: 'LIMIT', message: /: a path of 4098 bytes, at most 4096$/ };
+
+  test('if the path of an entry is longer than any in Linux', async () => {
+    await assert.rejects(pullDerived([tooLong]), limit);
+  });
+
+  test('if the target of a hard link is longer than any path in Linux', async () => {
+    const link: ForgedEntry = { name: 'usr/link', type: 'link', linkname: tooLong.name };
+    await assert.rejects(pullDerived([link]), limit);
+  });
+});
