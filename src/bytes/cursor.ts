@@ -21,7 +21,9 @@ export class Cursor {
     return this.bytes.length - this.offset;
   }
 
-  /** Returns a `CORRUPT` error at the current or the given offset. */
+  /**
+   * Returns a `CORRUPT` error that names the broken rule and an offset, by default the current one.
+   */
   error(rule: string, offset = this.offset): OstrataError {
     return new OstrataError('CORRUPT', `${this.#what}: ${rule} (offset ${offset})`);
   }
@@ -70,7 +72,7 @@ export class Cursor {
     return value;
   }
 
-  /** Goes to `offset`. Throws `CORRUPT` if it is beyond the end. */
+  /** Moves to `offset`. Throws `CORRUPT` if it is beyond the end. */
   seek(offset: number): this {
     if (!(offset >= 0) || offset > this.bytes.length) {
       throw this.error(`seek to ${offset} of ${this.bytes.length} bytes`);
@@ -79,7 +81,9 @@ export class Cursor {
     return this;
   }
 
-  /** Throws unless `length` more bytes are there. A length that is NaN is an error, too. */
+  /**
+   * Throws `CORRUPT` unless `length` more bytes are there. The negated comparison also refuses NaN.
+   */
   #require(length: number): void {
     const at = this.offset;
     const size = this.bytes.length;

@@ -3,8 +3,8 @@ import * as v from 'valibot';
 import { OstrataError } from '../errors.js';
 
 /**
- * Parses `text` and returns its value as `schema` describes it.
- * Throws `CORRUPT` if it is not JSON, or naming the first member that does not fit the schema.
+ * Parses `text` and returns its value as `schema` describes it. Throws `CORRUPT` if the text is not
+ * JSON, or if a member does not fit the schema; the error names the first such member.
  */
 export function parseJson<T extends v.GenericSchema>(text: string, schema: T): v.InferOutput<T> {
   const { success, output, issues } = v.safeParse(schema, parse(text));

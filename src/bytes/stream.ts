@@ -1,8 +1,8 @@
-/** The shapes in which bytes are handed from one part of the program to another. */
+/** The types by which one part of the program hands bytes to another. */
 
 /**
- * Bytes in order; small contents arrive synchronously. A chunk is valid until the next one is asked
- * for. Iterating may throw, e.g. `CORRUPT`.
+ * Bytes in order. Small contents come as a synchronous iterable, which costs no promises. A chunk
+ * is valid until the next one is asked for. Iterating may throw, e.g. `CORRUPT`.
  */
 export type ByteStream = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
@@ -14,10 +14,13 @@ export interface ContentSink {
   finish(): void;
 }
 
-/** Returns memory to read into next, at least one byte. */
+/** Returns the buffer that the next bytes are read into. It has room for at least one byte. */
 export type BufferSource = () => Uint8Array;
 
-/** Reads `stream`, which has `size` bytes, into one array. Throws a RangeError if it has more. */
+/**
+ * Reads `stream`, which has `size` bytes, into one array. Throws a RangeError if it has more; if it
+ * has fewer, the end of the array is zeros.
+ */
 export async function collect(stream: ByteStream, size: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(size);
   let at = 0;

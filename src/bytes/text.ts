@@ -12,7 +12,10 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Whether the characters of `text` are its bytes in any encoding, as in nearly all file names. */
+/**
+ * Whether `text` is printable ASCII, as nearly all file names are. Each character is then one byte,
+ * in UTF-8 as in Latin-1.
+ */
 export function isPrintableAscii(text: string): boolean {
   return PRINTABLE_ASCII.test(text);
 }

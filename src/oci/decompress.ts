@@ -14,8 +14,8 @@ const { createZstdDecompress } = zlib as {
 };
 
 /**
- * Returns the steps of a pipeline that turn a layer blob into its tar, none or one. Throws
- * `UNSUPPORTED` for media types that cannot be read.
+ * Returns the streams that a layer blob is piped through to get its tar: one, or none if the blob
+ * is not compressed. Throws `UNSUPPORTED` for media types that cannot be read.
  */
 export function layerDecompressor(mediaType: string): readonly Duplex[] {
   switch (layerCompression(mediaType)) {

@@ -28,7 +28,8 @@ export interface ImageReader {
    */
   mountableFrom?(host: string): string | undefined;
   /**
-   * Removes what was fetched for reading. If it is never called, the end of the process does so.
+   * Removes the temporary files of this reader. If it is never called, they are removed when the
+   * process ends.
    */
   close?(): Promise<void>;
 }

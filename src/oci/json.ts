@@ -11,8 +11,8 @@ export function canonicalJson(value: unknown): Uint8Array {
 }
 
 /**
- * Sorting the members of an object before JSON.stringify would not do: objects always list names
- * that look like array indexes first.
+ * Objects are not left to JSON.stringify, because sorting their members beforehand would not be
+ * enough: an object always lists names that look like array indexes first.
  */
 function serialize(value: unknown): string {
   if (Array.isArray(value)) {

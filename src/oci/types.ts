@@ -15,9 +15,12 @@ import {
 
 /** Limit for manifests, configs and indexes: more than any registry accepts (4 MiB). */
 export const MAX_JSON_SIZE = 8 << 20;
-/** Twice as many as overlayfs can stack with any option. */
+/** Limit for the layers of an image: twice as many as overlayfs can stack with any option. */
 const MAX_LAYERS = 1024;
-/** Manifests of an index: some hundred platforms and their attestations. */
+/**
+ * Limit for the manifests of an index, which may have some hundred platforms and their
+ * attestations.
+ */
 const MAX_MANIFESTS = 4096;
 
 const digest = v.pipe(
@@ -42,8 +45,8 @@ const descriptor = v.object({
   urls: v.optional(v.array(v.string())),
 });
 
-// A document must not be both a manifest and an index: some programs would read it as the one and
-// some as the other, although both verified the same digest.
+// A document must not be both a manifest and an index: one program would read it as a manifest and
+// another one as an index, although both verified the same digest.
 const manifest = v.object({
   schemaVersion: v.literal(2),
   mediaType: v.optional(v.picklist(MANIFEST_MEDIA_TYPES)),
@@ -82,8 +85,9 @@ export type ImageConfig = v.InferOutput<typeof config>;
 export type Platform = v.InferOutput<typeof platform>;
 
 /**
- * Parses an image manifest. Throws `CORRUPT`, and `UNSUPPORTED` unless it has the config of an
- * image and layers that can be read from the place of the manifest.
+ * Parses an image manifest. Throws `CORRUPT` if it is malformed. Throws `UNSUPPORTED` if its config
+ * is not that of an image, or if a layer has an unknown media type or is to be fetched from another
+ * server.
  */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const parsed = parse(bytes, 'manifest', manifest);
@@ -101,12 +105,12 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   return parsed;
 }
 
-/** Parses an image index. Throws `CORRUPT`. */
+/** Parses an image index. Throws `CORRUPT` if it is malformed. */
 export function parseIndex(bytes: Uint8Array): ImageIndex {
   return parse(bytes, 'index', index);
 }
 
-/** Parses an image config. Throws `CORRUPT`. */
+/** Parses an image config. Throws `CORRUPT` if it is malformed. */
 export function parseConfig(bytes: Uint8Array): ImageConfig {
   return parse(bytes, 'config', config);
 }

@@ -21,7 +21,7 @@ import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '.
 const MIN_EXPANSION_LIMIT = 1 << 30;
 const MAX_EXPANSION = 200;
 
-/** Is shown the uncompressed tar of a layer, counted from 0, and must read it to its end. */
+/** Receives the index of a layer and its uncompressed tar, which it must read to the end. */
 export type LayerVisitor = (layer: number, tar: AsyncIterable<Uint8Array>) => Promise<void>;
 
 /**
@@ -43,7 +43,7 @@ export async function validateImage(
   return config;
 }
 
-/** Validates all of an image but its layers. */
+/** Validates everything except the layers. */
 async function validateConfig(image: ImageReader): Promise<ImageConfig> {
   const { manifest } = image;
   expect('manifest digest', sha256Digest(image.manifestBytes), image.manifestDigest);
@@ -105,22 +105,24 @@ export async function validateBlob<T>(
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
   const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
-  const [flowEnd, visitEnd] = await Promise.allSettled([flow, visit(tar)]);
-  if (flowEnd.status === 'rejected' || visitEnd.status === 'rejected') {
-    throw firstCause([flowEnd, visitEnd]);
+  const [pipelineOutcome, visitOutcome] = await Promise.allSettled([flow, visit(tar)]);
+  if (pipelineOutcome.status === 'rejected' || visitOutcome.status === 'rejected') {
+    throw firstCause([pipelineOutcome, visitOutcome]);
   }
 
   expect('size', blob.length, size);
   expect('digest', blob.digest(), digest);
-  return { diffId: tar.digest(), visited: visitEnd.value };
+  return { diffId: tar.digest(), visited: visitOutcome.value };
 }
 
 /**
- * The error to report of a pipeline and its visitor: each ends the other when it fails, and only
- * the one that found the reason threw an OstrataError.
+ * Returns the error to report when the pipeline or its visitor has failed. A failure of one ends
+ * the other too, and only the original failure is an OstrataError.
  */
-function firstCause(ends: readonly PromiseSettledResult<unknown>[]): OstrataError {
-  const errors = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
+function firstCause(outcomes: readonly PromiseSettledResult<unknown>[]): OstrataError {
+  const errors = outcomes.flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason] : [],
+  );
   const cause = errors.find((error) => error instanceof OstrataError);
   if (cause !== undefined) {
     return cause;
@@ -130,7 +132,7 @@ function firstCause(ends: readonly PromiseSettledResult<unknown>[]): OstrataErro
   return new OstrataError('CORRUPT', message, { cause: error });
 }
 
-/** Passes bytes on and computes their number and digest. */
+/** Passes bytes on, counts them and computes their digest. */
 class HashingTransform extends Transform {
   readonly #hash = createHash('sha256');
   readonly #limit: number;

@@ -17,7 +17,7 @@ export type Whiteout =
   | { readonly kind: 'opaque' }
   /** Removes `name` from the whiteout's directory. */
   | { readonly kind: 'removal'; readonly name: string }
-  /** A file or directory of AUFS that belongs neither into the image nor removes anything. */
+  /** A file or directory of AUFS, which is not part of the image and removes nothing. */
   | { readonly kind: 'aufs' };
 
 /**

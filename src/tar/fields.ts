@@ -40,7 +40,7 @@ export const FIELDS = {
 
 const SPACE = 0x20;
 
-/** Writes octal digits into a field that holds `digits` zeros. */
+/** Writes `value` in octal into a field that already holds `digits` zeros. */
 export function writeOctal(block: Buffer, field: Field, digits: number, value: number): void {
   let rest = value;
   for (let at = field.offset + digits - 1; rest > 0; at--) {
@@ -50,7 +50,8 @@ export function writeOctal(block: Buffer, field: Field, digits: number, value: n
 }
 
 /**
- * Reads octal digits, or a number in base 256 (first bit set, big-endian). `CORRUPT` for others.
+ * Reads a number: octal digits or, if the first bit is set, base 256 (big-endian). Throws `CORRUPT`
+ * for anything else.
  */
 export function readNumber(block: Buffer, { offset, size, label }: Field): number {
   const first = block[offset] ?? 0;
@@ -75,7 +76,7 @@ export function readNumber(block: Buffer, { offset, size, label }: Field): numbe
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 
-/** Reads a text. `UNSUPPORTED` if it is not UTF-8. */
+/** Reads the text of a field. Throws `UNSUPPORTED` if it is not UTF-8. */
 export function readText(block: Buffer, { offset, size, label }: Field): string {
   return decodeText(untilNul(block.subarray(offset, offset + size)), label);
 }
@@ -99,7 +100,7 @@ export function untilNul(bytes: Buffer): Buffer {
   return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
-/** Decodes a text of the archive. `UNSUPPORTED` if it is not UTF-8. */
+/** Decodes a text of the archive. Throws `UNSUPPORTED` if it is not UTF-8. */
 export function decodeText(bytes: Uint8Array, label: string): string {
   const text = decodeUtf8(bytes);
   if (text === undefined) {
@@ -111,7 +112,9 @@ export function decodeText(bytes: Uint8Array, label: string): string {
   return text;
 }
 
-/** Returns `value`. Throws `CORRUPT` if a number cannot represent it exactly. */
+/**
+ * Returns `value`. Throws `CORRUPT` unless it is a whole number that JavaScript represents exactly.
+ */
 export function requireSafe(value: number, label: string): number {
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new OstrataError('CORRUPT', `tar ${label} is ${value}`);

@@ -11,7 +11,10 @@ import { OstrataError } from '../errors.js';
 import { FIELDS, headerChecksum, TAR_BLOCK, writeOctal } from './fields.js';
 import { encodePaxRecord, encodePaxXattrs } from './pax.js';
 
-/** Raised when the same entries give other bytes: part of every layer key. */
+/**
+ * Must be raised whenever a change of this code gives other bytes for the same entries. It is part
+ * of every layer key, so that no layer is reused that another version would write differently.
+ */
 export const TAR_WRITER_VERSION = 1;
 
 /** Two zero blocks end an archive. */
@@ -88,8 +91,8 @@ export function tarPadding(size: number): Uint8Array {
 }
 
 /**
- * Returns the records for what the header block cannot hold.
- * @param longName the name, if it is one of those
+ * Returns the PAX records for whatever the header block cannot hold.
+ * @param longName the whole name, if the header block cannot hold it
  */
 function paxRecords(entry: TarEntry, longName: string | undefined, linkname: string): Buffer[] {
   const records: Buffer[] = [];
@@ -131,7 +134,8 @@ function paxHeader(records: readonly Buffer[]): Buffer {
 }
 
 /**
- * Encodes a block. Numbers that do not fit are cut to the largest; an extended header states them.
+ * Encodes a block. A number that does not fit is replaced by the largest that does; the extended
+ * header states the real one.
  */
 function encodeBlock(header: HeaderBlock): Buffer {
   const block = Buffer.allocUnsafe(TAR_BLOCK);

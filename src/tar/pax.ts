@@ -24,13 +24,15 @@ interface MutableOverrides {
 }
 
 /**
- * What extended headers state of the entry after them. It replaces the fields of its header block.
+ * What extended headers state about the entry that follows. It replaces the fields of that entry's
+ * header block.
  */
 export type Overrides = Readonly<MutableOverrides>;
 
 /** Encodes one record. */
 export function encodePaxRecord(keyword: string, value: Uint8Array): Buffer {
   const rest = Buffer.concat([Buffer.from(` ${keyword}=`), value, Buffer.from('\n')]);
+  // LENGTH counts its own digits, so it is computed again until it no longer changes.
   let length = rest.length + 1;
   while (String(length).length + rest.length !== length) {
     length = String(length).length + rest.length;
@@ -76,7 +78,7 @@ function applyRecord(overrides: MutableOverrides, keyword: string, value: Buffer
     overrides.xattrs.set(name, Buffer.from(value));
     return;
   }
-  // The content of a sparse file is not what the entry seems to hold.
+  // The bytes in the entry of a sparse file are not its content: the holes are left out.
   if (keyword.startsWith('GNU.sparse.')) {
     throw new OstrataError('UNSUPPORTED', 'sparse file in a tar archive');
   }

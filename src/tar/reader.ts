@@ -45,7 +45,10 @@ export interface TarHeader {
   readonly xattrs: Xattrs;
 }
 
-/** Is told of entries in order. An error that it throws is thrown on with the name of the entry. */
+/**
+ * Receives the entries in order. An error that it throws is passed on with the name of the entry in
+ * front.
+ */
 interface TarVisitor {
   entry(header: TarHeader): void;
   /**
@@ -57,11 +60,14 @@ interface TarVisitor {
   entryEnd(): void;
 }
 
-/** All records of one extended header: bootc's limit for xattrs is 1 MiB, and names are short. */
+/** Largest extended header: bootc's limit for xattrs (1 MiB), and 64 KiB for everything else. */
 const MAX_EXTENDED_SIZE = (1 << 20) + (1 << 16);
-/** PATH_MAX and the NUL after it. */
+/** Largest long name: PATH_MAX and the NUL after it. */
 const MAX_NAME_SIZE = 4097;
-/** GNU tar fills up the last record with zeros: 10 KiB, and up to 512 KiB with `-b 1024`. */
+/**
+ * Most bytes after the end of an archive. GNU tar fills up the last record with zeros: up to 10
+ * KiB, and up to 512 KiB with `-b 1024`.
+ */
 const MAX_TRAILER_SIZE = 1 << 20;
 
 const TYPES: Readonly<Record<string, TarType>> = {
@@ -108,7 +114,7 @@ export class TarReader {
   /** Bytes that are still to come: of content, and of the padding after it. */
   #content = 0;
   #padding = 0;
-  /** The current entry in errors. */
+  /** What errors call the current entry. */
   #entry: string | undefined;
   #zeroBlocks = 0;
   /** Bytes that came after the end of the archive. */
@@ -134,7 +140,10 @@ export class TarReader {
     }
   }
 
-  /** Ends the current entry. Returns how many bytes of the archive the caller must not push. */
+  /**
+   * Ends the current entry early. Returns how many bytes of it are left in the archive; the caller
+   * skips them instead of pushing them.
+   */
   skip(): number {
     const left = this.#content + this.#padding;
     if (this.#content > 0) {
@@ -256,7 +265,7 @@ export class TarReader {
     this.#extended = extended;
   }
 
-  /** Like inContext, which would need the name of the entry as a string before anything fails. */
+  /** Calls the visitor. Its errors get the name of the entry. */
   #visit(body: () => void): void {
     try {
       body();
@@ -266,7 +275,9 @@ export class TarReader {
   }
 }
 
-/** Decodes the header block of an entry. What `overrides` states replaces its fields. */
+/**
+ * Decodes the header block of an entry. Fields that `overrides` states replace those of the block.
+ */
 function decodeHeader(block: Buffer, flag: string, overrides: Overrides): TarHeader {
   const size = readNumber(block, FIELDS.size);
   const type = TYPES[flag];
