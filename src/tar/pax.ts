@@ -4,7 +4,8 @@
  * where LENGTH counts the whole record including its own digits, in decimal.
  *
  * Extended attributes are records `SCHILY.xattr.NAME=VALUE`, as star, GNU tar, Go and Rust write
- * them.
+ * them, or `LIBARCHIVE.xattr.NAME=VALUE` of bsdtar, where NAME is URL-encoded and VALUE is base64:
+ * https://github.com/libarchive/libarchive/blob/master/libarchive/tar.5
  */
 import { Cursor } from '../bytes/cursor.js';
 import type { Xattrs } from '../bytes/xattrs.js';
@@ -12,6 +13,7 @@ import { OstrataError } from '../errors.js';
 import { decodeText, requireSafe } from './fields.js';
 
 const XATTR_PREFIX = 'SCHILY.xattr.';
+const LIBARCHIVE_XATTR_PREFIX = 'LIBARCHIVE.xattr.';
 
 interface MutableOverrides {
   name?: string | undefined;
@@ -28,6 +30,13 @@ interface MutableOverrides {
  * header block.
  */
 export type Overrides = Readonly<MutableOverrides>;
+
+/** What the records of one extended header say so far. */
+interface Records {
+  readonly overrides: MutableOverrides;
+  readonly schilyXattrs: Map<string, Uint8Array>;
+  readonly libarchiveXattrs: Map<string, Uint8Array>;
+}
 
 /** Encodes one record. */
 export function encodePaxRecord(keyword: string, value: Uint8Array): Buffer {
@@ -50,7 +59,11 @@ export function encodePaxXattrs(xattrs: Xattrs): Buffer[] {
 /** Decodes the body of an extended header. Ignores records with unknown keywords. */
 export function decodePax(body: Buffer): Overrides {
   const cursor = new Cursor(body, 'pax header');
-  const overrides: MutableOverrides = {};
+  const records: Records = {
+    overrides: {},
+    schilyXattrs: new Map(),
+    libarchiveXattrs: new Map(),
+  };
   while (cursor.remaining > 0) {
     const start = cursor.offset;
     const space = body.indexOf(0x20, start);
@@ -66,16 +79,25 @@ export function decodePax(body: Buffer): Overrides {
     }
 
     const keyword = decodeText(record.subarray(0, equals), 'pax keyword');
-    applyRecord(overrides, keyword, record.subarray(equals + 1, -1));
+    applyRecord(records, keyword, record.subarray(equals + 1, -1));
   }
-  return overrides;
+
+  const { overrides, schilyXattrs, libarchiveXattrs } = records;
+  // bsdtar writes both records. Container engines read the first form only, so it wins.
+  const xattrs = new Map([...libarchiveXattrs, ...schilyXattrs]);
+  return xattrs.size === 0 ? overrides : { ...overrides, xattrs };
 }
 
-function applyRecord(overrides: MutableOverrides, keyword: string, value: Buffer): void {
+function applyRecord(records: Records, keyword: string, value: Buffer): void {
+  const { overrides, schilyXattrs, libarchiveXattrs } = records;
   if (keyword.startsWith(XATTR_PREFIX)) {
     const name = unescapeKeyword(keyword.slice(XATTR_PREFIX.length));
-    overrides.xattrs ??= new Map();
-    overrides.xattrs.set(name, Buffer.from(value));
+    schilyXattrs.set(checkXattrName(name), Buffer.from(value));
+    return;
+  }
+  if (keyword.startsWith(LIBARCHIVE_XATTR_PREFIX)) {
+    const name = decodeUrl(keyword.slice(LIBARCHIVE_XATTR_PREFIX.length));
+    libarchiveXattrs.set(checkXattrName(name), decodeBase64(keyword, value));
     return;
   }
   // The bytes in the entry of a sparse file are not its content: the holes are left out.
@@ -106,6 +128,30 @@ function decodeInteger(keyword: string, value: Buffer): number {
     throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(digits)}`);
   }
   return requireSafe(Number(digits), keyword);
+}
+
+function checkXattrName(name: string): string {
+  if (name === '' || name.includes('\0')) {
+    throw new OstrataError('CORRUPT', `pax header with an xattr named ${JSON.stringify(name)}`);
+  }
+  return name;
+}
+
+/** Decodes `%XX`, each of which is a byte of UTF-8. A `%` without two digits stands for itself. */
+function decodeUrl(text: string): string {
+  const decoded = Buffer.from(text)
+    .toString('latin1')
+    .replace(/%([0-9A-Fa-f]{2})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)));
+  return decodeText(Buffer.from(decoded, 'latin1'), 'xattr name');
+}
+
+/** Decodes base64 with or without padding, for which old versions of libarchive wrote `_`. */
+function decodeBase64(keyword: string, value: Buffer): Buffer {
+  const [, digits] = /^([A-Za-z0-9+/]*)[=_]*$/.exec(value.toString('latin1')) ?? [];
+  if (digits === undefined || digits.length % 4 === 1) {
+    throw new OstrataError('CORRUPT', `pax ${keyword} is not base64`);
+  }
+  return Buffer.from(digits, 'base64');
 }
 
 /** Escapes, as GNU tar does, the two characters that cannot stand in a keyword. */

@@ -5,9 +5,14 @@ import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
+import type { Xattrs } from '../../src/bytes/xattrs.js';
+import { mutableTreeOfCommit } from '../../src/client/merge.js';
+import { openRepo } from '../../src/ostree/repo.js';
 import { TAR_BLOCK } from '../../src/tar/fields.js';
 import { END_OF_ARCHIVE, encodeTarHeader, tarPadding } from '../../src/tar/header.js';
+import { encodePaxRecord } from '../../src/tar/pax.js';
 import { type TarHeader, TarReader } from '../../src/tar/reader.js';
+import { run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
@@ -172,6 +177,64 @@ const pax = (body: string) =>
     tarPadding(body.length),
   ]);
 
+/** An empty file after an extended header with records of these keywords. */
+const withRecords = (records: Readonly<Record<string, string>>) => {
+  const body = Object.entries(records).map(([keyword, value]) =>
+    encodePaxRecord(keyword, Buffer.from(value)),
+  );
+  return archive(pax(Buffer.concat(body).toString()), file('name', ''));
+};
+const asTexts = (xattrs: Xattrs) =>
+  Object.fromEntries(
+    [...xattrs].map(([name, value]) => [name, Buffer.from(value).toString('latin1')]),
+  );
+const xattrsOf = (records: Readonly<Record<string, string>>) =>
+  asTexts(read(withRecords(records))[0]?.xattrs ?? new Map());
+
+suite('an extended attribute that bsdtar wrote', () => {
+  test('is decoded from base64, and its name from URL encoding', () => {
+    const records = {
+      'LIBARCHIVE.xattr.user.empty': '',
+      'LIBARCHIVE.xattr.user.one': 'AA',
+      'LIBARCHIVE.xattr.user.padded': '/+8=',
+      'LIBARCHIVE.xattr.user.old': '/+8_',
+      'LIBARCHIVE.xattr.user.na%C3%AFve%3D%25%zz': 'YWJj',
+    };
+    assert.deepEqual(xattrsOf(records), {
+      'user.empty': '',
+      'user.one': '\0',
+      'user.padded': '\xff\xef',
+      'user.old': '\xff\xef',
+      'user.naïve=%%zz': 'abc',
+    });
+  });
+
+  test('has the value of its other record, which container engines read', () => {
+    const records = { 'SCHILY.xattr.user.a': 'first', 'LIBARCHIVE.xattr.user.a': 'YWJj' };
+    assert.deepEqual(xattrsOf(records), { 'user.a': 'first' });
+  });
+
+  test('is read as ostree reads it', needs('ostree'), () => {
+    const records = {
+      'LIBARCHIVE.xattr.user.a%3Db': '/+8=',
+      'LIBARCHIVE.xattr.user.c': 'AA',
+      'LIBARCHIVE.xattr.user.d': '/+8_',
+      'SCHILY.xattr.user.e': 'text',
+    };
+    const scratch = scratchDirectory();
+    const tar = join(scratch, 'a.tar');
+    writeFileSync(tar, withRecords(records));
+    const path = join(scratch, 'repo');
+    run('ostree', ['init', `--repo=${path}`, '--mode=archive']);
+    const args = ['--branch=tar', `--tree=tar=${tar}`, '--tar-autocreate-parents'];
+    run('ostree', ['commit', `--repo=${path}`, ...args]);
+
+    const repo = openRepo(path);
+    const checksum = mutableTreeOfCommit(repo, repo.resolve('tar')).lookup('name') ?? '';
+    assert.deepEqual(asTexts(repo.fileInfo(checksum).xattrs), xattrsOf(records));
+  });
+});
+
 for (const [name, bytes, message] of [
   ['a cut archive', file('a', 'content').subarray(0, 600), /ends within entry "a"/],
   ['a cut header', file('a', '').subarray(0, 100), /ends within/],
@@ -194,6 +257,17 @@ for (const [name, bytes, message] of [
   ['a pax record longer than the header', pax('99 path=a\n'), /needs 99 bytes/],
   ['a pax record without an end', pax('9 path=ab'), /without KEYWORD=VALUE/],
   ['a pax size that is not a number', pax('12 size=-1x\n'), /pax size is/],
+  ['an xattr without a name', withRecords({ 'SCHILY.xattr.': 'x' }), /an xattr named ""/],
+  [
+    'a NUL in the name of an xattr',
+    withRecords({ 'LIBARCHIVE.xattr.user.a%00b': 'YWJj' }),
+    /an xattr named "user\.a\\u0000b"/,
+  ],
+  [
+    'an xattr that is not base64',
+    withRecords({ 'LIBARCHIVE.xattr.user.a': 'a b' }),
+    /pax LIBARCHIVE\.xattr\.user\.a is not base64/,
+  ],
   ['a sparse file', pax('25 GNU.sparse.size=1234\n\n'.slice(0, 25)), /sparse/],
   [
     'an extended header without an entry',
