@@ -1,7 +1,7 @@
 /**
  * The plugin interface: what `import ... from 'ostrata/plugin'` gives, and all that plugins may
- * rely on. The built-in plugins use nothing else. How to write one is told in `PLUGINS.md` beside
- * this file.
+ * rely on. The built-in plugins use nothing else. `PLUGINS.md` beside this file explains how to
+ * write one.
  *
  * A plugin brings content sources, which say who owns a file, and layout strategies, which say
  * which components share a layer. Both are plain objects. Additions to this file raise the minor
@@ -62,8 +62,8 @@ export interface ComponentFacts {
   /** Readable name for annotations and tables, without a version, e.g. `bash`. */
   readonly name: string;
   /**
-   * Components of one source tend to change together: the source package, or else the component's
-   * own id.
+   * What the component was built from: the source package or, if there is none, the component's own
+   * id. Components with the same source tend to change together.
    */
   readonly source: string;
   readonly packages: readonly PackageFacts[];
@@ -89,8 +89,8 @@ export interface Claims {
    */
   strong(entry: FileEntry): readonly string[];
   /**
-   * Best guess, asked for an entry that neither this source nor one before it claims. May read and
-   * hash content.
+   * Best guess for an entry that no source before this one claims and that `strong` does not claim.
+   * May read and hash content.
    */
   weak?(entry: FileEntry): Promise<readonly string[]>;
 }
@@ -163,7 +163,7 @@ export interface PriorLayer extends LayoutLayer {
 
 /** The bounds within which a strategy plans, and what is known about previous builds. */
 export interface LayoutLimits {
-  /** Number of layers for the given components, at least 1. */
+  /** The largest number of layers for the given components; at least 1. */
   readonly maxLayers: number;
   /** Bytes of content that no layer should exceed, unless it holds a single larger component. */
   readonly maxLayerSize?: number | undefined;
@@ -172,13 +172,13 @@ export interface LayoutLimits {
    * for a first build.
    */
   readonly prior?: readonly PriorLayer[] | undefined;
-  /** Counts up to and with the update from the previous image to this one. */
+  /** Change counts up to and including the update from the previous image to this one. */
   readonly history?: ChangeHistory | undefined;
 }
 
 /**
- * Answers the question "Which layer?" A strategy must be pure, synchronous and deterministic, and
- * the order of `components` must not matter.
+ * Decides which components share a layer. A strategy must be pure, synchronous and deterministic,
+ * and the order of `components` must not matter.
  */
 export interface LayoutStrategy {
   readonly name: string;

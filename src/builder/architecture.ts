@@ -1,4 +1,4 @@
-/** The architecture of an image that nobody named one for. */
+/** Finds the architecture of an image for which the user named none. */
 import { OstrataError } from '../errors.js';
 import { goArchitecture, isMachineName } from '../oci/platform.js';
 import { type Commit, metadataValue } from '../ostree/objects/commit.js';
@@ -25,7 +25,7 @@ export function commitArchitecture(commit: Commit, packages: Iterable<PackageFac
   return goArchitecture(declared);
 }
 
-/** Of equally frequent machines the first by name is returned. */
+/** If several machines are equally frequent, the first by name is returned. */
 function mostFrequentMachine(packages: Iterable<PackageFacts>): string | undefined {
   const counts = new Map<string, number>();
   for (const { nevra } of packages) {

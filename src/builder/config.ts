@@ -56,7 +56,7 @@ export interface AssembledImage {
 
 type LoadedCommit = Pick<Loaded<Commit>, 'checksum' | 'parsed'>;
 
-/** rpm-ostree copies this key too: equal hashes mean that nothing was to be rebuilt. */
+/** rpm-ostree copies this key too: equal hashes mean that nothing has to be rebuilt. */
 const INPUT_HASH = 'rpmostree.inputhash';
 const CONTAINER_CMD = 'ostree.container-cmd';
 /** The last second that RFC 3339 can express, in seconds since 1970. */

@@ -66,9 +66,9 @@ export interface ImagePlan {
   readonly commitLayer: PlannedCommitLayer;
   /** The other layers, in image order: the content of the commit. */
   readonly chunks: readonly PlannedChunk[];
-  /** The layout record of the image, complete but for the chain id of its layers. */
+  /** The layout record of the image, complete except for the chain id of its layers. */
   readonly record: LayoutRecord;
-  /** The build whose layout the plan follows, and whose blobs `unchanged` layers are. */
+  /** The build whose layout the plan follows, and whose blobs the `unchanged` layers reuse. */
   readonly previous: PreviousBuild | undefined;
   /** What changed since the previous build; undefined without one. */
   readonly changes: readonly ComponentChange[] | undefined;

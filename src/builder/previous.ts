@@ -23,18 +23,24 @@ export interface PreviousLayer {
 }
 
 export interface PreviousBuild {
-  /** Returns its layout record; one that is derived from names has the ids of `components`. */
+  /**
+   * Returns the layout record of the build. If there is none, it is made from the component names
+   * on the layers, which are matched with `components`.
+   */
   recordFor(components: readonly Component[]): LayoutRecord;
-  /** Has its blobs; undefined if only a manifest is known. */
+  /** The image with the blobs; undefined if only a manifest is known. */
   readonly image?: ImageReader | undefined;
-  /** By layer key; empty unless this tool made the image and its layers are unchanged since. */
+  /**
+   * Layers by layer key; empty unless ostrata made the image and its layers are unchanged since
+   * then.
+   */
   readonly byKey: ReadonlyMap<string, PreviousLayer>;
   readonly byDiffId: ReadonlyMap<string, PreviousLayer>;
 }
 
 /**
- * Reads the config and manifest of an image. The image of another tool is followed by the names of
- * components on its layers.
+ * Reads the config and manifest of an image. If another tool made the image, its layout is taken
+ * from the component names on its layers.
  */
 export async function previousFromImage(image: ImageReader, log: Logger): Promise<PreviousBuild> {
   return previousBuildOf(image, await readPreviousImage(image, log), log);
@@ -85,9 +91,10 @@ function previousBuildOf(
 type ReadComponents = (image: ImageReader) => Promise<readonly Component[]>;
 
 /**
- * Returns the last of `images`, at least one in age order, as the build to follow. If its record
- * counts no updates, the other images are its history: the versions of their components come from
- * their records or, if another tool made an image, from its content.
+ * Returns the last of `images` as the build to follow. There must be at least one image; they are
+ * ordered from the oldest to the newest. If the record of the last one counts no updates, the
+ * others are its history: the versions of their components come from their records or, if another
+ * tool made an image, from its content.
  */
 export async function previousFromImages(
   images: readonly ImageReader[],
@@ -120,7 +127,10 @@ export async function previousFromImages(
   };
 }
 
-/** Reads a manifest file, as rpm-ostree takes it: only the layout is known, no blob. */
+/**
+ * Reads the file of `--previous-build-manifest`, an option that rpm-ostree has too. It gives a
+ * layout, but no blobs.
+ */
 export async function previousFromManifest(path: string, log: Logger): Promise<PreviousBuild> {
   return inContextAsync(`previous build manifest ${path}`, async () => {
     const manifest = parseManifest(await readFile(path));

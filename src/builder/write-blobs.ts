@@ -1,6 +1,6 @@
 /**
- * The blobs of an image's layers, handed to a transport. Each comes from the first of these places
- * that has it: the previous build, the cache, a worker thread that writes it.
+ * Hands the blobs of an image's layers to a transport. Each blob is taken from the previous build
+ * or else from the cache; if neither has it, a worker thread writes it.
  */
 import { join } from 'node:path';
 import type { BlobCache } from '../blobs/cache.js';
@@ -48,8 +48,9 @@ export interface WrittenBlob {
 }
 
 /**
- * Gives `writer` the blob of every layer; the result is in the order of `layers`. A layer whose tar
- * turns out to be one of the previous build's takes over that blob, however it is compressed.
+ * Gives `writer` the blob of every layer; the result is in the order of `layers`. If the tar of a
+ * new layer turns out to equal one of the previous build, the blob of that build is used, however
+ * it is compressed.
  */
 export async function writeBlobs(
   layers: readonly PlannedBlob[],
@@ -92,7 +93,7 @@ function blobKey({ key }: PlannedBlob, { compression }: BlobOptions): string {
   return `${key}-${compressionKey(compression)}`;
 }
 
-/** Hands finished blobs to the transport, and remembers what each layer got. */
+/** Hands finished blobs to the transport, and remembers which blob each layer got. */
 class BlobCollector {
   readonly #writer: ImageWriter;
   readonly #previous: PreviousBuild | undefined;
@@ -170,7 +171,7 @@ async function writeMissing(
     signal,
     onProgress(bytes) {
       tarSize += bytes;
-      // Tar headers come on top of the content.
+      // `tarSize` also counts tar headers, which `contentSize` does not.
       log.progress('writing layers', Math.min(tarSize, contentSize), contentSize);
     },
     onWritten: (i, blob) => onWritten(must(blobs[i], `task ${i}`), blob),

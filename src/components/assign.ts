@@ -1,6 +1,6 @@
 /**
- * Gives every content object of a tree to exactly one component, by the claims of the content
- * sources.
+ * Assigns every content object of a tree to exactly one component, according to the claims of the
+ * content sources.
  */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
@@ -14,14 +14,16 @@ import { changesPerYear, newestBuildTime } from './rates.js';
 /** A component and the content objects that it owns. */
 export interface OwnedComponent extends LayoutComponent {
   readonly facts: ComponentFacts;
-  /** The entries of each content object, sorted by path, by checksum in ascending order. */
+  /**
+   * The entries of each content object, sorted by path. The keys are checksums, in ascending order.
+   */
   readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;
 }
 
 /**
  * Owns content that several unrelated components have in common (empty files, license texts,
- * symlinks). An object lies in one layer with all its paths; if one of its owners kept it, every
- * change of another would dirty that one's layer.
+ * symlinks). An object lies in one layer with all its paths. If it belonged to one of its owners,
+ * the layer of that owner would change whenever the paths of another owner change.
  */
 export const SHARED_COMPONENT = 'shared';
 const SHARED_OWNER: Owner = {
@@ -29,12 +31,15 @@ const SHARED_OWNER: Owner = {
   facts: { name: SHARED_COMPONENT, source: SHARED_COMPONENT, packages: [] },
 };
 /**
- * Larger objects stay with an owner: downloading them with every change of `shared` costs more than
- * a dirtied layer.
+ * Bytes. A larger object stays with one of its owners: downloading it with every change of `shared`
+ * would cost more than sometimes downloading the layer of that owner.
  */
 const MAX_SHARED_SIZE = 1 << 16;
 
-/** There is one such object for each id, so that owners can be compared by identity. */
+/**
+ * A component that owns paths. Each id has only one such object, so owners can be compared by
+ * identity.
+ */
 interface Owner {
   readonly id: string;
   readonly facts: ComponentFacts;
@@ -48,10 +53,10 @@ interface ClaimedObject {
 }
 
 /**
- * Gives every content object of the tree to one component; components are in byte order of their
- * ids. A path belongs to the first of `claims` that claims it. Who gets an object depends on the
- * owners of its paths alone, so it does not move when other content changes. Throws `PLUGIN` if
- * nobody claims a path, or if a claimed component has no facts.
+ * Assigns every content object of the tree to one component, and returns the components in byte
+ * order of their ids. A path belongs to the first of `claims` that claims it. Which component gets
+ * an object depends only on the owners of its paths, so it does not move when other content
+ * changes. Throws `PLUGIN` if nobody claims a path, or if a claimed component has no facts.
  */
 export async function assignComponents(
   tree: Tree,
@@ -72,7 +77,7 @@ export async function assignComponents(
     .map(([id, component]) => component.build(id, now));
 }
 
-/** Hexadecimal digits need no {@link compareUtf8}. */
+/** Checksums are hexadecimal, so `<` orders them by bytes. */
 function byChecksum([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
   return a < b ? -1 : 1;
 }
@@ -127,7 +132,7 @@ async function claimObjects(
       continue;
     }
     object.entries.push(entry);
-    // From the end: entries are in path order, so most have the same owner as the one before.
+    // Searched from the end: most entries have the same owner as the entry before them.
     if (object.owners.lastIndexOf(owner) < 0) {
       object.owners.push(owner);
     }
@@ -184,7 +189,7 @@ function arbitrate(owners: readonly Owner[], size: number): Owner {
   return areRelated ? first : SHARED_OWNER;
 }
 
-/** Exclusive owners precede the others; within both, the first by id is preferred. */
+/** Prefers an exclusive owner; if both or neither are exclusive, prefers the first by id. */
 function preferred(a: Owner, b: Owner): Owner {
   const rank = Number(b.facts.exclusive ?? false) - Number(a.facts.exclusive ?? false);
   return (rank || compareUtf8(a.id, b.id)) <= 0 ? a : b;

@@ -15,13 +15,13 @@ const MIN_AGE = 7 * DAY;
  *
  * - If the owner of the content declares an `updateInterval`: 365 / days, and Infinity for 0 (every
  *   build).
- * - Else the number of changelog entries in the year before `now`, of the package that has most of
- *   them. Several installed versions of one package are one component and have most of their
+ * - Else the number of changelog entries in the year before `now`, of the package that has the most
+ *   of them. Several installed versions of one package are one component and have most of their
  *   changelog in common.
- * - Else, for packages without a changelog, once per age: a package built half a year ago changes
- *   twice a year.
- * - Else Infinity. What no package owns is made by each compose, until recorded history shows that
- *   it stays the same.
+ * - Else, for packages without a changelog, one change per age of the package: one that was built
+ *   half a year ago is expected to change twice a year.
+ * - Else Infinity. A file that no package owns is expected to be new in every build, until the
+ *   recorded history shows that it stays the same.
  *
  * Changelogs overstate: several entries may reach a tree in one update, or none. Strategies correct
  * for that.
@@ -39,7 +39,7 @@ export function changesPerYear(facts: ComponentFacts, now: number): number {
   return rates.length > 0 ? Math.max(...rates) : Infinity;
 }
 
-/** Undefined if the package has neither a changelog nor a build time. */
+/** Returns undefined if the package has neither a changelog nor a build time. */
 function packageChangesPerYear(
   { changelogTimes, buildTime }: PackageFacts,
   now: number,

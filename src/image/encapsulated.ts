@@ -18,7 +18,7 @@ export interface ReadLayer {
   readonly diffId: string;
   /** The layer's `created_by` in the history of the config; empty if it has none. */
   readonly createdBy: string;
-  /** Names of components: of the annotation or, if a builder lost it, of the history. */
+  /** Names of the components, from the annotation or, if a builder dropped it, from the history. */
   readonly names: readonly string[];
   /** The layer in the layout record; undefined if there is no record that fits. */
   readonly recorded?: RecordedLayer | undefined;
@@ -34,8 +34,8 @@ export interface EncapsulatedImage {
 type Labels = Readonly<Record<string, string>>;
 
 /**
- * Reads config and manifest. Throws as {@link classifyLayers}. If the layout record is not that of
- * these layers, it is marked as another tool's, with a warning.
+ * Reads config and manifest. Throws what {@link classifyLayers} throws. If the layout record does
+ * not describe these layers, it is marked as another tool's, with a warning.
  */
 export async function readEncapsulated(
   image: ImageReader,
@@ -52,7 +52,7 @@ export async function readEncapsulated(
   }
   if (!recordFits(record, layers)) {
     log.warn(
-      `${image.name}: its layers are not those of its layout record; none is known by its key`,
+      `${image.name}: its layout record describes other layers; none can be reused by its key`,
     );
     return { labels, layers, record: { ...record, fromOtherTool: true } };
   }
@@ -72,7 +72,7 @@ function recordFits(record: LayoutRecord, layers: readonly ReadLayer[]): boolean
   );
 }
 
-/** Gives each layer what a record that fits says of it. */
+/** Gives each layer its entry in `record`, which must describe these layers. */
 function attachRecord(record: LayoutRecord, layers: readonly ReadLayer[]): readonly ReadLayer[] {
   const { commitKey } = record;
   const commit = commitKey === undefined ? undefined : { components: [], key: commitKey };
@@ -80,14 +80,16 @@ function attachRecord(record: LayoutRecord, layers: readonly ReadLayer[]): reado
   return layers.map((layer, i) => ({ ...layer, recorded: recorded[i] }));
 }
 
-/** The recorded layers that are in the image: one without components is kept in the layout only. */
+/**
+ * Returns the recorded layers that the image has: a layer without components is only in the layout.
+ */
 function recordedChunks({ layers }: LayoutRecord): readonly RecordedLayer[] {
   return layers.filter(({ components }) => components.length > 0);
 }
 
 /**
- * Returns the layers of an encapsulated image. Throws `UNSUPPORTED` if the image is none, for want
- * of its labels, and `CORRUPT` if manifest, config and labels contradict each other.
+ * Returns the layers of an encapsulated image. Throws `UNSUPPORTED` if the image lacks the labels
+ * of an encapsulated image, and `CORRUPT` if manifest, config and labels contradict each other.
  */
 export function classifyLayers(manifest: Manifest, config: ImageConfig): readonly ReadLayer[] {
   const { layers } = manifest;
@@ -153,12 +155,18 @@ function layerKind(index: number, final: number): ReadLayer['kind'] {
   return index <= final ? 'chunk' : 'derived';
 }
 
-/** The history entries of layers; the others are of steps that changed the config only. */
+/**
+ * Returns the history entries of layers; other entries are of build steps that only changed the
+ * config.
+ */
 function layerHistory({ history }: ImageConfig) {
   return (history ?? []).filter(({ empty_layer }) => empty_layer !== true);
 }
 
-/** Component names on each layer: of its annotation or, if `config` is given, of its history. */
+/**
+ * Returns the component names of each layer, from its annotation or, if `config` is given, from its
+ * history entry.
+ */
 export function namesByLayer(
   { layers }: Manifest,
   config?: ImageConfig,

@@ -1,6 +1,6 @@
 /**
- * Reads a few files of an encapsulated commit and as few layers as possible: of an image in a
- * registry, without downloading all of it.
+ * Reads a few files of an encapsulated commit and as few layers as possible, so that an image in a
+ * registry need not be downloaded as a whole.
  */
 import { inContext, inContextAsync, OstrataError } from '../errors.js';
 import { type LayerContents, type ObjectSink, readOstreeLayer } from '../layers/read.js';
@@ -27,7 +27,7 @@ interface FoundObject {
  * Returns a tree of the files at `paths` and the directories above them. Reads the commit layer,
  * then other layers until all files are found, those that hold `component` first.
  *
- * Returns undefined if the image has to be read as a whole: it is no encapsulated commit, it has
+ * Returns undefined if the image has to be read as a whole: it holds no encapsulated commit, it has
  * derived layers, or no path is a file without symlinks above it.
  */
 export async function lookupEncapsulated(
@@ -45,12 +45,12 @@ export async function lookupEncapsulated(
   const commit = await readLayer(image, commitLayer, 'commit');
   const { objects, directories } = findPaths(image, commit, paths);
   const wanted = new Set(objects.values());
-  // Objects in the commit layer have passed by.
+  // Content in the commit layer was not kept while that layer was read.
   if (wanted.size === 0 || [...wanted].some((checksum) => commit.files.has(checksum))) {
     return undefined;
   }
 
-  const found = await findObjects(image, wanted, inOrderOfUse(chunkLayers, component), log);
+  const found = await findObjects(image, wanted, mostPromisingFirst(chunkLayers, component), log);
   const entries = Array.from(objects, ([path, checksum]) => {
     const object = found.get(checksum);
     if (object === undefined) {
@@ -125,8 +125,8 @@ function addParents(parents: Set<TreePath>, path: TreePath): void {
   }
 }
 
-/** Layers that hold `component` first, and among equals the smallest first. */
-function inOrderOfUse(layers: readonly ReadLayer[], component: string): readonly ReadLayer[] {
+/** Sorts layers that hold `component` before others, and small layers before large ones. */
+function mostPromisingFirst(layers: readonly ReadLayer[], component: string): readonly ReadLayer[] {
   const rank = ({ recorded, names }: ReadLayer) =>
     (recorded?.components ?? names).includes(component) ? 0 : 1;
   return layers.toSorted((a, b) => rank(a) - rank(b) || a.descriptor.size - b.descriptor.size);

@@ -17,16 +17,16 @@ export const FINGERPRINT_LENGTH = 6;
  */
 const REBASE_SHARE = 0.5;
 /**
- * Counts above this are halved, so that as many builds are enough to learn that a component's
- * habits have changed.
+ * The counts of a component with more updates than this are halved. Old updates thereby lose
+ * weight, and the counts follow a component whose habits change.
  */
 const MAX_COUNTED_UPDATES = 128;
 
 export const NO_COUNT: ChangeCount = { updates: 0, changes: 0 };
 
 /**
- * Returns six base64url characters (36 bits) of the SHA-256 of a version. A collision does no harm
- * but a few bytes of download.
+ * Returns six base64url characters (36 bits) of the SHA-256 of a version. If two versions have the
+ * same fingerprint, nothing breaks: clients only download a little more.
  */
 export function fingerprint(version: string): string {
   return createHash('sha256').update(version).digest('base64url').slice(0, FINGERPRINT_LENGTH);
@@ -37,7 +37,7 @@ export function fingerprints(components: readonly Component[]): Fingerprints {
   return new Map(components.map(({ id, version }) => [id, fingerprint(version)]));
 }
 
-/** Returns whether each component that is known in both builds changed between them. */
+/** Returns for each component that both builds have whether it changed between them. */
 export function changesBetween(from: Fingerprints, to: Fingerprints): ReadonlyMap<string, boolean> {
   const changes = new Map<string, boolean>();
   for (const [id, version] of to) {
@@ -50,8 +50,8 @@ export function changesBetween(from: Fingerprints, to: Fingerprints): ReadonlyMa
 }
 
 /**
- * Returns the history that builds in age order add up to, based on what the image of the oldest one
- * recorded.
+ * Returns `recorded`, the history that the image of the first build recorded, plus the updates
+ * between the builds, which are ordered from the oldest to the newest.
  */
 export function historyOf(
   builds: readonly Fingerprints[],

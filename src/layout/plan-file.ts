@@ -1,5 +1,5 @@
 /**
- * A layout as a file, to be committed and reviewed: JSON, one component a line,
+ * A layout as a file that can be committed and reviewed. It is JSON with one component per line:
  *
  *   {"version": 1, "layers": [{"components": [id, ...]}, ...]}
  */
@@ -24,8 +24,8 @@ export function formatPlan(layers: readonly LayoutLayer[]): string {
 }
 
 /**
- * Reads the text of a plan file. Throws `CORRUPT` if it is no plan, naming the member, or if a
- * component is in two layers.
+ * Reads the text of a plan file. Throws `CORRUPT` if the text is not a plan (the error names the
+ * wrong member), or if a component is in two layers.
  */
 export function parsePlan(text: string): readonly LayoutLayer[] {
   const { layers } = parseJson(text, planSchema);
@@ -43,8 +43,8 @@ export function parsePlan(text: string): readonly LayoutLayer[] {
 
 /**
  * Returns a strategy that follows `plan` to the letter. Components that the plan does not name go
- * into one more layer, or into its last one if no more is allowed, and a warning lists them. It
- * throws `LIMIT` if the plan has more layers than allowed.
+ * into one more layer, or into the last layer of the plan if no more layers are allowed, and a
+ * warning lists them. It throws `LIMIT` if the plan has more layers than allowed.
  */
 export function strategyFromPlan(plan: readonly LayoutLayer[], log: Logger): LayoutStrategy {
   return {
@@ -73,8 +73,8 @@ function followPlan(
 
   if (unplaced.size > 0) {
     log.warn(`components that are not in the plan share a layer: ${[...unplaced].join(', ')}`);
-    const companions = layers.length < maxLayers ? undefined : layers.pop();
-    layers.push([...(companions ?? []), ...unplaced]);
+    const lastLayer = layers.length < maxLayers ? undefined : layers.pop();
+    layers.push([...(lastLayer ?? []), ...unplaced]);
   }
   return layers.map((ids) => ({ components: ids }));
 }

@@ -21,8 +21,8 @@ interface PlanLayoutOptions {
 }
 
 /**
- * A proven layout: every component is in exactly one layer, and there are at most as many layers as
- * allowed.
+ * A layout that has been checked: every component is in exactly one layer, and there are at most as
+ * many layers as allowed.
  */
 export interface LayoutPlan {
   readonly layers: readonly RecordedLayer[];
@@ -77,8 +77,8 @@ function placeShared(
 }
 
 /**
- * One layer for each exclusive component. If there are too few layers, the smallest components
- * share the last one.
+ * Returns one layer for each exclusive component. If there are too few layers, the smallest
+ * components share the last one.
  */
 function planExclusiveLayers(
   components: readonly LayoutComponent[],
@@ -93,7 +93,7 @@ function planExclusiveLayers(
   }
 
   log.warn(
-    `${exclusive.length} components ask for layers of their own, ${available} layers are left ` +
+    `${exclusive.length} components ask for a layer to themselves, ${available} layers are left ` +
       `for them: ${available > 0 ? 'the smallest share one' : 'they are placed with all others'}`,
   );
   if (available === 0) {

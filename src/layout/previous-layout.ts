@@ -35,15 +35,15 @@ export interface LayoutRecord {
   /** Key of the commit layer; see {@link RecordedLayer.key}. */
   readonly commitKey?: string | undefined;
   /**
-   * Another tool made the image. None of our layers can equal one of its, so clients download
-   * everything.
+   * Whether another tool made the image. Its layers cannot equal any that ostrata writes, so
+   * clients download everything.
    */
   readonly fromOtherTool?: boolean | undefined;
 }
 
 /**
- * Returns the history up to and with the update from `previous` to `components`, for exactly these
- * components.
+ * Returns the history up to and including the update from the recorded build to `components`, for
+ * exactly these components.
  */
 export function historySince(
   { history = new Map(), versions = NO_FINGERPRINTS }: LayoutRecord,
@@ -52,7 +52,10 @@ export function historySince(
   return historyWithUpdate(history, versions, fingerprints(components));
 }
 
-/** Returns the layers of `previous` as a strategy sees them that places exactly `components`. */
+/**
+ * Returns the recorded layers in the form in which a strategy that places exactly `components` gets
+ * them.
+ */
 export function previousLayers(
   { layers, versions = NO_FINGERPRINTS, fromOtherTool = false }: LayoutRecord,
   components: readonly Component[],
@@ -60,15 +63,15 @@ export function previousLayers(
   const wanted = new Set(components.map(({ id }) => id));
   const changes = changesBetween(versions, fingerprints(components));
 
-  const seen: PriorLayer[] = [];
+  const shown: PriorLayer[] = [];
   for (const layer of layers) {
-    // A damaged record may list an id twice; the first place counts.
+    // A damaged record may list an id twice; the first one counts.
     const kept = layer.components.filter((id) => wanted.delete(id));
     const hasLost = kept.length < layer.components.length;
     const hasChanged = kept.some((id) => changes.get(id) === true);
     if (kept.length > 0 || !layer.exclusive) {
-      seen.push({ components: kept, dirty: fromOtherTool || hasLost || hasChanged });
+      shown.push({ components: kept, dirty: fromOtherTool || hasLost || hasChanged });
     }
   }
-  return seen;
+  return shown;
 }

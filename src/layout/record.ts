@@ -49,8 +49,8 @@ const recordSchema = v.object({
 type ParsedRecord = v.InferOutput<typeof recordSchema>;
 
 /**
- * Returns what the image of `plan` records.
- * @param known for each layer, what else its record is to contain
+ * Returns the layout record of an image with the layout `plan`.
+ * @param known for each layer, what is recorded besides its components
  */
 export function recordOf(
   plan: LayoutPlan,
@@ -182,7 +182,7 @@ function decodeCounts(ids: readonly string[], { updates = [], changes = [] }: Pa
 }
 
 /**
- * Returns the record of an image without the label, made of the component names in its annotations
+ * Returns a record for an image without the label, made from the component names in its annotations
  * or history. Each component of this tree counts only in the first layer that names it; unknown
  * names are ignored, with a warning.
  */
@@ -217,7 +217,10 @@ export function recordFromNames(
   return { layers };
 }
 
-/** By name, and by the name that chunkah gives to a source package. */
+/**
+ * Returns the ids of components by component name, and also by the name that chunkah gives to their
+ * source package.
+ */
 function componentIdsByName(components: readonly Component[]): ReadonlyMap<string, string[]> {
   const idsByName = new Map<string, string[]>();
   const add = (name: string, id: string) => {

@@ -1,6 +1,6 @@
 /**
- * Plays a layout strategy through a series of builds, each planned on the record of the one before,
- * as images have it.
+ * Simulates a layout strategy on a series of builds. Each layout follows the layout record of the
+ * previous build, as in a series of real images.
  */
 import type { LayoutComponent } from '../components/component.js';
 import { must } from '../errors.js';
@@ -48,8 +48,8 @@ export interface SimulatedUpdate {
 }
 
 /**
- * Plans every build on the record of the one before, after a round trip through the label of an
- * image.
+ * Plans the layout of every build. Each follows the record of the previous build, which is written
+ * as the label of an image and read back, so that it loses what a label loses.
  */
 export function simulateChain(
   builds: readonly SeriesBuild[],
@@ -110,7 +110,9 @@ function simulatedLayers(
   });
 }
 
-/** The sizes are by content key. */
+/**
+ * Returns the size of everything that `to` has and `from` lacks; both map content keys to sizes.
+ */
 function bytesToDownload(
   from: ReadonlyMap<string, number>,
   to: ReadonlyMap<string, number>,
@@ -169,7 +171,10 @@ export function summarize(updates: readonly SimulatedUpdate[]): SimulationSummar
   };
 }
 
-/** The smallest value that at least `share` of the values do not exceed; 0 for an empty list. */
+/**
+ * Returns the smallest value that at least `share` of the values do not exceed; 0 for an empty
+ * list.
+ */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }

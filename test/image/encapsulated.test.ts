@@ -167,7 +167,7 @@ test('a layout record of other layers gives the layout and no keys', async () =>
       prior.layers.map(({ components }) => components),
       recorded.map(({ ids }) => ids),
     );
-    assert.equal(/layers are not those of its layout record/.test(warnings.join()), !isKnown);
+    assert.equal(/layout record describes other layers/.test(warnings.join()), !isKnown);
   }
 });
 
