@@ -10,9 +10,14 @@
  * Adding. The blob is linked or copied into `.KEY.RANDOM`, entry.json is written beside it, and the
  * directory is renamed to KEY. If another process was faster, its entry stays.
  *
- * Restoring. The blob is linked or copied to the target, and checked: it must have the size and the
- * mtime that it was added with. A reboot may have lost what was written before it, so that the
- * first use after a reboot also computes the digest. A damaged entry is removed.
+ * Restoring. The blob is linked or copied to the target, and what is there then is hashed: it must
+ * have the digest that it was added with. A damaged entry is removed.
+ *
+ * Other users. Whoever can write an entry decides what the next image contains. A cache folder that
+ * another user owns or can write is not used at all. In one that nobody else can write there may
+ * still be entries from a time when that was different: an entry is ignored if its directory, blob
+ * or entry.json has such an owner or mode. Root is trusted, but its blobs are copied, because a hard
+ * link would be a file of another owner in the image.
  *
  * Trimming. The entries that were not used for longest are renamed to `.KEY.RANDOM` and removed,
  * until the others are within the limit. Directories of that name that a crashed process left
@@ -21,11 +26,9 @@
  * Crash safety. An entry appears and disappears by a single rename: nobody sees half of one, and
  * any number of processes may do all of this at the same time without a lock.
  */
-import { createHash } from 'node:crypto';
 import {
   constants,
   copyFileSync,
-  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -42,13 +45,16 @@ import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { readChunks } from '../system/file-chunks.js';
+import { fileDigest } from '../system/file-chunks.js';
+import { isOwn, ownershipFault } from '../system/ownership.js';
 import type { BlobResult } from './writer.js';
 
 /** Age at which a directory that is being added or removed was left behind by a process. */
 const ABANDONED_MS = 24 * 3600 * 1000;
 /** Larger files are not written by this class. */
 const MAX_ENTRY_JSON_SIZE = 10_000;
+/** No umask makes it writable by others. */
+const ENTRY_MODE = 0o644;
 
 const digestSchema = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
 const sizeSchema = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -57,10 +63,6 @@ const entrySchema = v.object({
   digest: digestSchema,
   size: sizeSchema,
   tarSize: sizeSchema,
-  /** Modification time of the blob, in nanoseconds. */
-  mtime: v.string(),
-  /** The boot of the machine in which the blob was last known to be intact. */
-  boot: v.string(),
 });
 type Entry = v.InferOutput<typeof entrySchema>;
 
@@ -77,10 +79,13 @@ export class BlobCache {
   readonly #directory: string;
   readonly #maxBytes: number;
   readonly #log: Logger;
-  readonly #boot = bootId();
+  /** Whether no other user can write the folder. */
+  readonly #isTrusted: boolean;
+  #hasWarnedOfEntry = false;
 
   /**
-   * Throws if the directory can neither be found nor made.
+   * Throws if the directory can neither be found nor made. One that another user owns or can write
+   * is not used, with a warning: nothing is restored or added.
    * @param directory is made with its parents if it does not exist
    * @param maxBytes the size of all blobs after {@link trim}
    */
@@ -93,6 +98,14 @@ export class BlobCache {
     this.#directory = directory;
     this.#maxBytes = maxBytes;
     this.#log = log;
+
+    const fault = ownershipFault(directory, { followSymlink: true });
+    this.#isTrusted = fault === undefined;
+    if (fault !== undefined) {
+      log.warn(
+        `${this.#name} is not used: its folder ${fault}; change that or name another folder`,
+      );
+    }
   }
 
   /**
@@ -100,9 +113,17 @@ export class BlobCache {
    * Returns undefined if there is no intact blob; the reason for a failure is logged.
    */
   restore(key: string, target: string): BlobResult | undefined {
+    if (!this.#isTrusted) {
+      return undefined;
+    }
     try {
       const incarnation = this.#incarnation(key);
       if (incarnation === undefined) {
+        return undefined;
+      }
+      const fault = this.#entryFault(key);
+      if (fault !== undefined) {
+        this.#warnOfEntry(fault);
         return undefined;
       }
       const entry = this.#readEntry(key);
@@ -125,12 +146,16 @@ export class BlobCache {
 
   /** Adds the finished blob at `path`. A failure is only a warning. */
   add(key: string, path: string, blob: BlobResult): void {
+    if (!this.#isTrusted) {
+      return;
+    }
     try {
       const staging = this.#makeTemporary(key);
       try {
         const stagedBlob = join(staging, 'blob');
         linkOrCopy(path, stagedBlob);
-        writeEntry(staging, { ...blob, mtime: mtimeOf(stagedBlob), boot: this.#boot });
+        writeFileSync(join(staging, 'entry.json'), JSON.stringify(blob), { mode: ENTRY_MODE });
+        this.#removeIfReplaceable(key);
         renameSync(staging, join(this.#directory, key));
       } catch (error) {
         rmSync(staging, { recursive: true, force: true });
@@ -146,9 +171,16 @@ export class BlobCache {
 
   /** Removes the entries that were not used for longest, until the others are within the limit. */
   trim(): void {
+    if (!this.#isTrusted) {
+      return;
+    }
     try {
       const usages: Usage[] = [];
       for (const name of readdirSync(this.#directory)) {
+        // While files are removed, the owner of their directory could replace it by a symlink.
+        if (ownershipFault(join(this.#directory, name)) !== undefined) {
+          continue;
+        }
         if (name.startsWith('.')) {
           this.#removeIfAbandoned(name);
         } else {
@@ -172,6 +204,37 @@ export class BlobCache {
   /** For messages. */
   get #name(): string {
     return `layer cache ${this.#directory}`;
+  }
+
+  /** Returns which part of an entry another user could have changed; undefined if none. */
+  #entryFault(key: string): string | undefined {
+    for (const part of ['', 'blob', 'entry.json']) {
+      const path = join(key, part);
+      const fault = ownershipFault(join(this.#directory, path));
+      if (fault !== undefined) {
+        return `${path} ${fault}`;
+      }
+    }
+    return undefined;
+  }
+
+  /** Removes an entry that is ignored because of a file in it, if only we can write its directory. */
+  #removeIfReplaceable(key: string): void {
+    const isOurs = ownershipFault(join(this.#directory, key)) === undefined;
+    if (isOurs && this.#entryFault(key) !== undefined) {
+      this.#remove(key);
+    }
+  }
+
+  /** Warns once: a folder that was open to other users may have many such entries. */
+  #warnOfEntry(fault: string): void {
+    const message = `${this.#name}: ${fault}; such entries are ignored`;
+    if (this.#hasWarnedOfEntry) {
+      this.#log.info(message);
+    } else {
+      this.#log.warn(message);
+    }
+    this.#hasWarnedOfEntry = true;
   }
 
   /** Returns what tells the current entry of `key` from those before and after it. */
@@ -200,23 +263,24 @@ export class BlobCache {
   #restoreBlob(key: string, entry: Entry, target: string): boolean {
     const directory = join(this.#directory, key);
     const blob = join(directory, 'blob');
-    if (!existsSync(blob)) {
-      return false;
-    }
-    linkOrCopy(blob, target);
-    if (statSync(target).size !== entry.size || mtimeOf(blob) !== entry.mtime) {
+    const stats = statSync(blob, { throwIfNoEntry: false });
+    if (stats?.size !== entry.size) {
       return false;
     }
 
-    const isKnownIntact = entry.boot === this.#boot && this.#boot !== '';
-    if (!isKnownIntact) {
-      if (digestOf(target) !== entry.digest) {
-        return false;
-      }
-      writeEntry(directory, { ...entry, boot: this.#boot });
+    if (isOwn(stats)) {
+      linkOrCopy(blob, target);
+    } else {
+      copyFileSync(blob, target, constants.COPYFILE_FICLONE);
     }
-    const now = new Date();
-    utimesSync(join(directory, 'entry.json'), now, now);
+    if (fileDigest(target) !== entry.digest) {
+      return false;
+    }
+
+    if (isOwn(stats)) {
+      const now = new Date();
+      utimesSync(join(directory, 'entry.json'), now, now);
+    }
     return true;
   }
 
@@ -250,13 +314,6 @@ export class BlobCache {
   }
 }
 
-/** By a rename: other processes may be reading the entry. */
-function writeEntry(directory: string, entry: Entry): void {
-  const written = join(directory, `entry.${process.pid}`);
-  writeFileSync(written, JSON.stringify(entry));
-  renameSync(written, join(directory, 'entry.json'));
-}
-
 /** Copies if a hard link is not possible, for example across file systems. */
 function linkOrCopy(from: string, to: string): void {
   try {
@@ -269,29 +326,8 @@ function linkOrCopy(from: string, to: string): void {
   }
 }
 
-function mtimeOf(path: string): string {
-  return String(statSync(path, { bigint: true }).mtimeNs);
-}
-
 /** Whether a directory could not be renamed because the new name belongs to another one. */
 function isNameTaken(error: unknown): boolean {
   const errno = errnoOf(error);
   return errno === 'ENOTEMPTY' || errno === 'EEXIST';
-}
-
-function digestOf(path: string): string {
-  const hash = createHash('sha256');
-  for (const chunk of readChunks(path, { followSymlink: true })) {
-    hash.update(chunk);
-  }
-  return `sha256:${hash.digest('hex')}`;
-}
-
-/** On Linux each boot has its own id. Elsewhere it is empty: digests are computed at each use. */
-function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return '';
-  }
 }

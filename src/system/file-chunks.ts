@@ -2,6 +2,7 @@
  * Reads files in chunks, synchronously. For the many small files of a system this is ten times as
  * fast as a stream for each of them.
  */
+import { createHash } from 'node:crypto';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { BufferSource } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
@@ -39,6 +40,15 @@ export function readRange(path: string, offset: number, length: number, limit: n
   }
   const chunks = readChunks(path, { offset, length, followSymlink: true });
   return Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)));
+}
+
+/** Returns `sha256:HEX` of all bytes of a file. A symlink at `path` is followed. */
+export function fileDigest(path: string): string {
+  const hash = createHash('sha256');
+  for (const chunk of readChunks(path, { followSymlink: true })) {
+    hash.update(chunk);
+  }
+  return `sha256:${hash.digest('hex')}`;
 }
 
 /**

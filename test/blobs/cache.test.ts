@@ -1,23 +1,28 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { BlobCache } from '../../src/blobs/cache.js';
 import { type Logger, silentLogger } from '../../src/log.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
 import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
 
 function setUp({ size = 1e6, log = silentLogger }: { size?: number; log?: Logger } = {}) {
   const directory = join(scratchDirectory(), 'made/anew');
@@ -77,23 +82,126 @@ for (const [name, damage] of Object.entries(damages)) {
   });
 }
 
-test('the first use after a reboot computes the digest of a blob', () => {
+test('a blob whose bytes changed, but neither its size nor its time, is not used', () => {
+  const { directory, cache, path, add } = setUp();
+  const known = add('other', 'content');
+  const file = path();
+  writeFileSync(file, 'content');
+  utimesSync(file, 1000, 1000);
+  cache.add('key', file, known);
+
+  const blob = join(directory, 'key/blob');
+  writeFileSync(blob, 'changed');
+  utimesSync(blob, 1000, 1000);
+  assert.equal(cache.restore('key', path()), undefined);
+});
+
+/** A user other than the one who runs the tests as root. */
+const NOBODY = 65534;
+
+/** What makes an entry one that another user could have written. */
+const openings: Readonly<Record<string, (path: string) => void>> = {
+  'belongs to another user': (path) => chownSync(path, NOBODY, NOBODY),
+  'can be written by the group': (path) => chmodSync(path, 0o775),
+  'can be written by everybody': (path) => chmodSync(path, 0o777),
+};
+for (const [name, open] of Object.entries(openings)) {
+  const options = name.startsWith('belongs') ? needs('root') : {};
+
+  for (const part of ['', 'blob', 'entry.json']) {
+    test(`an entry is ignored if its ${part || 'directory'} ${name}`, options, () => {
+      const warnings: string[] = [];
+      const { directory, cache, path, add } = setUp({
+        log: { ...silentLogger, warn: (message) => warnings.push(message) },
+      });
+      add('key', 'content');
+      open(join(directory, 'key', part));
+      const target = path();
+      assert.equal(cache.restore('key', target), undefined);
+      assert.equal(cache.restore('key', target), undefined);
+      assert.equal(existsSync(target), false);
+      assert.equal(warnings.length, 1);
+      assert.match(
+        warnings[0] ?? '',
+        /key(\/blob|\/entry\.json)?\/? (belongs to|can be written by) \S+ .*are ignored$/,
+      );
+      cache.trim();
+      assert.ok(existsSync(join(directory, 'key/blob')), 'it is not removed either');
+    });
+  }
+
+  test(`a cache is not used if its folder ${name}`, options, () => {
+    const warnings: string[] = [];
+    const { directory, path, add } = setUp();
+    const blob = add('key', 'content');
+    open(directory);
+    const cache = new BlobCache(directory, 0, {
+      ...silentLogger,
+      warn: (message) => warnings.push(message),
+    });
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0] ?? '', /is not used: its folder (belongs to|can be written by) /);
+    assert.equal(cache.restore('key', path()), undefined);
+    cache.add('other', join(directory, 'key/blob'), blob);
+    cache.trim();
+    assert.deepEqual(readdirSync(directory), ['key']);
+  });
+}
+
+test('an entry with a blob that others can write is replaced by the next one', () => {
   const { directory, cache, path, add } = setUp();
   const blob = add('key', 'content');
-  const file = join(directory, 'key/blob');
-  const entryFile = join(directory, 'key/entry.json');
-  const readEntry = () => JSON.parse(readFileSync(entryFile, 'utf8'));
-  const changeEntry = (members: object) =>
-    writeFileSync(entryFile, JSON.stringify({ ...readEntry(), ...members }));
-
-  changeEntry({ boot: 'another' });
+  chmodSync(join(directory, 'key/blob'), 0o666);
+  add('key', 'content');
   assert.deepEqual(cache.restore('key', path()), blob);
-  assert.notEqual(readEntry().boot, 'another');
+});
 
-  writeFileSync(file, 'lost!!!');
-  const { mtimeNs } = statSync(file, { bigint: true });
-  changeEntry({ boot: 'another', mtime: String(mtimeNs) });
+test('an entry with a symlink in the place of its blob is ignored', () => {
+  const { directory, cache, path, add } = setUp();
+  add('key', 'content');
+  const blob = join(directory, 'key/blob');
+  renameSync(blob, join(directory, 'moved'));
+  symlinkSync('../moved', blob);
   assert.equal(cache.restore('key', path()), undefined);
+});
+
+test('files of an entry are not writable by others, whatever the umask', () => {
+  const umask = process.umask(0);
+  try {
+    const { directory, cache, path, add } = setUp();
+    add('key', 'content');
+    assert.equal(statSync(join(directory, 'key/entry.json')).mode & 0o022, 0);
+    chmodSync(join(directory, 'key/blob'), 0o644);
+    assert.ok(cache.restore('key', path()));
+  } finally {
+    process.umask(umask);
+  }
+});
+
+test('blobs of the own user are linked, those of root are copied', needs('root'), () => {
+  const { directory, cache, path, add } = setUp();
+  const blob = add('key', 'content');
+  const linked = path();
+  cache.restore('key', linked);
+  const cached = join(directory, 'key/blob');
+  assert.equal(statSync(linked).ino, statSync(cached).ino);
+
+  for (const opened of [directory, dirname(directory), dirname(dirname(directory))]) {
+    chmodSync(opened, 0o755);
+  }
+  chmodSync(join(directory, 'key'), 0o755);
+  const scratch = scratchDirectory();
+  chownSync(scratch, NOBODY, NOBODY);
+  const copied = join(scratch, 'copied');
+  process.seteuid?.(NOBODY);
+  try {
+    const ofNobody = new BlobCache(directory, 1e6, silentLogger);
+    assert.deepEqual(ofNobody.restore('key', copied), blob);
+  } finally {
+    process.seteuid?.(0);
+  }
+  assert.notEqual(statSync(copied).ino, statSync(cached).ino);
+  assert.equal(statSync(copied).uid, NOBODY);
 });
 
 test('trimming removes what was not used for longest, and abandoned directories', () => {

@@ -1,0 +1,41 @@
+/** Whether another user of the machine could have changed a file. */
+import { lstatSync, type Stats, statSync } from 'node:fs';
+
+/** The user who can change every file anyway. */
+const ROOT = 0;
+/** Windows has no numbers of users, and its modes say nothing about other users. */
+const HAS_OWNERS = process.geteuid !== undefined;
+/** Permission of the group and of others to write. */
+const WRITABLE_BY_OTHERS = 0o022;
+
+/**
+ * Returns what lets another user change the file or directory at `path`, as words that follow its
+ * name; undefined if nothing does or if there is no such file. Root is no other user. Access control
+ * lists count, because their mask is in the permissions of the group. A symlink at `path` is a fault
+ * unless it is followed.
+ *
+ * Only the file itself is looked at: a user who can write the directory above can replace it.
+ */
+export function ownershipFault(path: string, { followSymlink = false } = {}): string | undefined {
+  const look = followSymlink ? statSync : lstatSync;
+  const stats = look(path, { throwIfNoEntry: false });
+  if (stats === undefined) {
+    return undefined;
+  }
+  if (stats.isSymbolicLink()) {
+    return 'is a symbolic link';
+  }
+  if (!isOwn(stats) && stats.uid !== ROOT) {
+    return `belongs to another user (uid ${stats.uid})`;
+  }
+  if (HAS_OWNERS && (stats.mode & WRITABLE_BY_OTHERS) !== 0) {
+    const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
+    return `can be written by other users (mode ${mode})`;
+  }
+  return undefined;
+}
+
+/** Whether the file belongs to the user of this process. */
+export function isOwn({ uid }: Stats): boolean {
+  return !HAS_OWNERS || uid === process.geteuid?.();
+}
