@@ -86,7 +86,7 @@ function readHeader(fd: number): Uint8Array {
   const end = HEADER_PREFIX_SIZE + decodeHeaderPrefix(start.subarray(0, HEADER_PREFIX_SIZE));
   const bytes = end <= start.length ? start : readAt(fd, 0, end);
   if (bytes.length < end) {
-    throw new OstrataError('CORRUPT', `header of ${end} bytes in ${bytes.length} bytes`);
+    throw new OstrataError('CORRUPT', `header of ${end} bytes in a file of ${bytes.length} bytes`);
   }
   return bytes.subarray(HEADER_PREFIX_SIZE, end);
 }
@@ -106,8 +106,9 @@ function readAt(fd: number, position: number, length: number): Uint8Array {
 }
 
 /**
- * `maxOutputLength` bounds the memory that zlib allocates for a deflate bomb. One byte more than
- * the stated size is allowed, so that the check of the content sees that the size is false.
+ * Inflates content in one call. `maxOutputLength` bounds the memory that a deflate bomb can take.
+ * It is one byte more than the stated size, so that the caller, which checks the content, notices
+ * when there is more of it.
  */
 function* inflateAll(deflated: Uint8Array, size: number, path: string): Iterable<Uint8Array> {
   let content: Uint8Array;
@@ -135,7 +136,7 @@ async function* inflateStream(path: string, start: number): AsyncIterable<Uint8A
   }
 }
 
-/** Errors of zlib are `CORRUPT`; others, of the file, keep their code. */
+/** Returns a `CORRUPT` error for an error of zlib. An error of reading the file keeps its code. */
 function inflateError(path: string, error: unknown): OstrataError {
   const code = errnoOf(error) ?? '';
   if (!code.startsWith('Z_') && code !== 'ERR_BUFFER_TOO_LARGE') {

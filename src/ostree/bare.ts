@@ -30,7 +30,7 @@ export class BareStore implements ContentStore {
   readonly #objects: string;
   readonly #mode: BareMode;
   readonly #interner: XattrsInterner;
-  /** Serialized xattrs by the bytes that the system listed. */
+  /** Serialized xattrs. The key is made of the names and values as the system listed them. */
   readonly #serialized = new Map<string, Uint8Array>();
 
   /** @param objects the directory that holds the objects */

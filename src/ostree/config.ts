@@ -1,7 +1,8 @@
 /**
- * The file `config` of a repository, ostree.repo-config(5). Read are, from the group `core`:
- * `repo_version` (1), `mode`, `parent` (a repository that is searched for missing objects and
- * refs), `fsync`, `min-free-space-percent` and `min-free-space-size`; from `archive`: `zlib-level`.
+ * The file `config` of a repository, ostree.repo-config(5). These keys are read, from the group
+ * `core`: `repo_version` (1), `mode`, `parent` (a repository that is searched for missing objects
+ * and refs), `fsync`, `min-free-space-percent` and `min-free-space-size`; from `archive`:
+ * `zlib-level`.
  */
 import { OstrataError } from '../errors.js';
 import { parseKeyFile } from './keyfile.js';
@@ -13,7 +14,7 @@ export interface RepoConfig {
   readonly mode: RepoMode;
   /** Path of the parent repository, absolute or relative to this one. */
   readonly parent?: string | undefined;
-  /** Whether what is written must be on the disk before it counts. */
+  /** Whether objects must be on the disk before they are published, and before a ref names them. */
   readonly fsync: boolean;
   /** What must stay free on the file system: bytes, or a part of its size from 0 to 1. */
   readonly minFree: { readonly bytes: number } | { readonly part: number };
@@ -33,8 +34,8 @@ const UNITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Parses the text of a `config`. `UNSUPPORTED` for other versions and modes, `CORRUPT` for bad
- * values.
+ * Parses the text of a `config`. Throws `UNSUPPORTED` for unknown versions and modes, and `CORRUPT`
+ * for invalid values.
  */
 export function parseConfig(text: string): RepoConfig {
   const file = parseKeyFile(text);

@@ -18,8 +18,8 @@ export interface ContentStore {
 }
 
 /**
- * Passes `content` on. Throws `CORRUPT` at its end unless it has the size and the checksum of the
- * object.
+ * Passes `content` on and checks it. Iterating throws `CORRUPT` as soon as there are more bytes
+ * than the object has, and at the end unless size and checksum are those of the object.
  * @param context what errors begin with, e.g. `reading file object 1234 of /repo`
  */
 export function verified(

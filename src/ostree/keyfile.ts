@@ -5,12 +5,14 @@
 import { OstrataError } from '../errors.js';
 
 /**
- * Keys and values by group. If a key is given twice, also in two parts of a group, the last counts.
+ * Keys and values by group. If a key is given twice, even in two sections of the same name, the
+ * last value counts.
  */
 type KeyFile = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /**
- * Parses a key file; keys before the first group are ignored. `CORRUPT` for lines of another form.
+ * Parses a key file; keys before the first group are ignored. Throws `CORRUPT` for a line of any
+ * other form.
  */
 export function parseKeyFile(text: string): KeyFile {
   const groups = new Map<string, Map<string, string>>();

@@ -5,7 +5,7 @@
  */
 import { must, OstrataError } from '../errors.js';
 
-/** Escapes `text`. `USAGE` if it is empty or has a NUL. */
+/** Escapes `text`. Throws `USAGE` if it is empty or has a NUL. */
 export function escapeForRef(text: string): string {
   if (text === '' || text.includes('\0')) {
     throw new OstrataError('USAGE', `${JSON.stringify(text)} cannot be the name of a ref`);
@@ -23,7 +23,9 @@ export function escapeForRef(text: string): string {
   return escaped.join('');
 }
 
-/** Undoes {@link escapeForRef}. `CORRUPT` for characters and escapes that it never produces. */
+/**
+ * Undoes {@link escapeForRef}. Throws `CORRUPT` for characters and escapes that it never produces.
+ */
 export function unescapeRef(ref: string): string {
   return ref.replaceAll(/__|_([0-9A-F]{2,6})_|[^A-Za-z0-9/-]/g, (match, hex?: string) => {
     if (match === '__') {

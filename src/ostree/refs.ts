@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { errnoOf, OstrataError, wrapError } from '../errors.js';
 import { isChecksum } from './objects/object-name.js';
 
-/** What resolving needs of a repository. */
+/** The part of {@link OstreeRepo} that resolving needs. */
 interface RefRepository {
   readonly path: string;
-  /** Is searched for what is not found here. */
+  /** The repository that is searched for what this one does not have. */
   readonly parent: RefRepository | undefined;
   loadCommit(checksum: string): { readonly parsed: { readonly parent?: string | undefined } };
 }
@@ -29,7 +29,10 @@ export function isRefName(name: string): boolean {
   return REF_NAME.test(name);
 }
 
-/** See `OstreeRepo.resolve`. A ref precedes an abbreviated checksum that reads the same. */
+/**
+ * Implements `OstreeRepo.resolve`. A name that can be a ref or an abbreviated checksum is taken for
+ * the ref, if that exists.
+ */
 export function resolveRev(repo: RefRepository, rev: string): string {
   const name = rev.replace(/\^+$/, '');
   let checksum = resolveName(repo, name);
@@ -121,7 +124,10 @@ export function readRef(repo: Pick<RefRepository, 'path'>, path: string): string
   }
 
   if (!isChecksum(text)) {
-    throw new OstrataError('CORRUPT', `${file} holds ${JSON.stringify(text.slice(0, 80))}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `${file} holds ${JSON.stringify(text.slice(0, 80))} instead of a checksum`,
+    );
   }
   return text;
 }
@@ -130,7 +136,9 @@ function resolveAbbreviated(repo: RefRepository, beginning: string): string | un
   return ABBREVIATED_CHECKSUM.test(beginning) ? findCommit(repo, beginning) : undefined;
 }
 
-/** Finds the commit whose checksum begins with `beginning`. `AMBIGUOUS` if there are several. */
+/**
+ * Finds the commit whose checksum begins with `beginning`. Throws `AMBIGUOUS` if there are several.
+ */
 function findCommit(repo: RefRepository, beginning: string): string | undefined {
   const found = commitsThatBeginWith(repo, beginning);
   if (found.size > 1) {

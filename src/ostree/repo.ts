@@ -64,7 +64,7 @@ function open(path: string, depth: number): OstreeRepo {
 export class OstreeRepo {
   readonly path: string;
   readonly config: RepoConfig;
-  /** Is searched for objects and refs that are not here. */
+  /** The repository that is searched for objects and refs that this one does not have. */
   readonly parent: OstreeRepo | undefined;
   readonly #objects: string;
   readonly #content: ContentStore;
@@ -84,16 +84,16 @@ export class OstreeRepo {
 
   /**
    * Returns the checksum of the commit that `rev` names: `<ref>`, `<remote>:<ref>`, or the checksum
-   * of a commit or its unique beginning. Each `^` after it goes to the parent of the commit.
-   * `NOT_FOUND` if nothing has that name, `AMBIGUOUS` if several commits have it.
+   * of a commit or its unique beginning. Each `^` after it goes to the parent of the commit. Throws
+   * `NOT_FOUND` if nothing has that name, and `AMBIGUOUS` if several commits have it.
    */
   resolve(rev: string): string {
     return resolveRev(this, rev);
   }
 
   /**
-   * Loads a commit. `NOT_FOUND` if it is missing, or if it is marked as partial.
-   * @param partial load it even if it is marked as partial
+   * Loads a commit. Throws `NOT_FOUND` if it is missing, or if it is marked as partial.
+   * @param partial whether to load it even if it is marked as partial
    */
   loadCommit(checksum: string, { partial = false } = {}): Loaded<Commit> {
     const commit = this.#load(checksum, 'commit', decodeCommit);
@@ -116,12 +116,12 @@ export class OstreeRepo {
     return { checksum, bytes, parsed: inContext(context, () => decodeMetadata(bytes)) };
   }
 
-  /** Loads a dirtree. `NOT_FOUND` if it is missing. */
+  /** Loads a dirtree. Throws `NOT_FOUND` if it is missing. */
   loadDirtree(checksum: string): Loaded<Dirtree> {
     return this.#load(checksum, 'dirtree', decodeDirtree);
   }
 
-  /** Loads a dirmeta. `NOT_FOUND` if it is missing. */
+  /** Loads a dirmeta. Throws `NOT_FOUND` if it is missing. */
   loadDirmeta(checksum: string): Loaded<Dirmeta> {
     return this.#load(checksum, 'dirmeta', decodeDirmeta);
   }
@@ -136,7 +136,8 @@ export class OstreeRepo {
 
   /**
    * Returns what is known of a content object without its bytes. A symlink is verified by its
-   * checksum; a regular file is verified when it is read. `NOT_FOUND` if it is missing.
+   * checksum; a regular file is verified when it is read. Throws `NOT_FOUND` if the object is
+   * missing.
    */
   fileInfo(checksum: string): FileInfo {
     return this.#locate(checksum).info;

@@ -18,7 +18,10 @@ import { alignUp, type GVariantType, memberType, misuse, notNormal } from './typ
 
 const NUL = new Uint8Array(1);
 
-/** Splits a container into views of its serialized members. `CORRUPT` unless in normal form. */
+/**
+ * Splits a container into views of its serialized members. Throws `CORRUPT` unless it is in normal
+ * form.
+ */
 export function splitContainer(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
   switch (type.kind) {
     case 'array':
@@ -123,9 +126,9 @@ function splitTuple(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
     throw notNormal(type, `expected ${type.size} bytes, got ${bytes.length}`);
   }
   const width = offsetWidth(bytes.length);
-  const bodyEnd = bytes.length - type.framed * width;
+  const bodyEnd = bytes.length - type.offsetCount * width;
   if (bodyEnd < 0) {
-    throw notNormal(type, `${bytes.length} bytes have no room for ${type.framed} offsets`);
+    throw notNormal(type, `${bytes.length} bytes have no room for ${type.offsetCount} offsets`);
   }
 
   const body = bytes.subarray(0, bodyEnd);
@@ -152,8 +155,8 @@ function splitTuple(type: GVariantType, bytes: Uint8Array): Uint8Array[] {
   if (at !== bodyEnd) {
     throw notNormal(type, `${bodyEnd - at} bytes after the last member`);
   }
-  if (type.framed > 0) {
-    requireWidth(type, width, bodyEnd, type.framed);
+  if (type.offsetCount > 0) {
+    requireWidth(type, width, bodyEnd, type.offsetCount);
   }
   return members;
 }
@@ -218,7 +221,7 @@ function memberOf(type: GVariantType, body: Uint8Array, start: number, end: numb
   return body.subarray(start, end);
 }
 
-/** Returns the first aligned offset from `at` on. `CORRUPT` unless the padding is zero. */
+/** Returns the first aligned offset from `at` on. Throws `CORRUPT` unless the padding is zero. */
 function skipPadding(type: GVariantType, body: Uint8Array, at: number, alignment: number): number {
   return skipZeros(type, body, at, alignUp(at, alignment));
 }
@@ -251,10 +254,13 @@ function leastOffsetWidth(bodyEnd: number, count: number): OffsetWidth {
   return bodyEnd + 2 * count <= 0xffff ? 2 : 4;
 }
 
-/** A container whose offsets are wider than needed has another, shorter form. */
+/**
+ * Refuses framing offsets that are wider than needed: the same value has a shorter form, the normal
+ * one.
+ */
 function requireWidth(type: GVariantType, width: number, bodyEnd: number, count: number): void {
   if (leastOffsetWidth(bodyEnd, count) !== width) {
-    throw notNormal(type, `framing offsets of ${width} bytes, too wide`);
+    throw notNormal(type, `framing offsets of ${width} bytes are too wide`);
   }
 }
 

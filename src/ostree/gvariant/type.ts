@@ -30,12 +30,12 @@ export interface GVariantType {
   /** The one member type of an array or maybe; those of a tuple or dictionary entry. */
   readonly members: readonly GVariantType[];
   /** Number of framing offsets of a tuple: one per member of variable size but the last member. */
-  readonly framed: number;
+  readonly offsetCount: number;
 }
 
-const NO_MEMBERS = { members: [], framed: 0 };
+const NO_MEMBERS = { members: [], offsetCount: 0 };
 
-/** The types of one letter. */
+/** The types that are written as one letter. */
 const BASIC_TYPES: ReadonlyMap<string, GVariantType> = new Map([
   ...Object.entries(FIXED_SIZES).map(([letter, size]) => basicType('fixed', letter, size, size)),
   ...['s', 'o', 'g'].map((letter) => basicType('string', letter, 1, undefined)),
@@ -53,7 +53,7 @@ function basicType(
 
 const cache = new Map<string, GVariantType>();
 
-/** Parses `signature`. `CORRUPT` unless it is exactly one complete type. */
+/** Parses `signature`. Throws `CORRUPT` unless it is exactly one complete type. */
 export function parseType(signature: string): GVariantType {
   const known = cache.get(signature);
   if (known) {
@@ -107,7 +107,7 @@ class TypeParser {
       case '':
         throw this.#error('is incomplete');
       default:
-        throw this.#error(`holds ${JSON.stringify(letter)}`);
+        throw this.#error(`has the unknown letter ${JSON.stringify(letter)}`);
     }
   }
 
@@ -126,7 +126,7 @@ class TypeParser {
       alignment: member.alignment,
       size: undefined,
       members: [member],
-      framed: 0,
+      offsetCount: 0,
     };
   }
 
@@ -163,9 +163,9 @@ class TypeParser {
 
 function tupleOf(signature: string, members: readonly GVariantType[]): GVariantType {
   const alignment = Math.max(1, ...members.map((member) => member.alignment));
-  const framed = members.slice(0, -1).filter((member) => member.size === undefined).length;
+  const offsetCount = members.slice(0, -1).filter((member) => member.size === undefined).length;
   const size = fixedTupleSize(members, alignment);
-  return { kind: 'tuple', signature, alignment, size, members, framed };
+  return { kind: 'tuple', signature, alignment, size, members, offsetCount };
 }
 
 function fixedTupleSize(members: readonly GVariantType[], alignment: number): number | undefined {

@@ -1,11 +1,11 @@
 /**
- * GVariant values, which all metadata objects of ostree are serialized as. Containers are described
- * in container.ts, type strings in type.ts.
+ * GVariant values, the form in which all metadata objects of ostree are serialized. Containers are
+ * described in container.ts, type strings in type.ts.
  *
  * Spec: https://people.gnome.org/~desrt/gvariant-serialisation.pdf, GLib `gvariant-serialiser.c`. A
- * number takes its size, a boolean is one byte 0 or 1, a string ends in a NUL, a variant is its
- * value, a NUL and its type string. Integers are little-endian here. ostree stores some fields
- * big-endian; the modules of its objects swap them (swap32, swap64).
+ * number takes the size of its type, a boolean is one byte 0 or 1, a string ends in a NUL, a
+ * variant is its value, a NUL and its type string. Integers are little-endian here. ostree stores
+ * some fields big-endian; the modules of its objects swap them (swap32, swap64).
  *
  * Only the normal form is accepted: what GLib would silently replace by a default value is a
  * `CORRUPT` error.
@@ -42,9 +42,9 @@ export interface Variant {
 }
 
 /**
- * Decodes one value that fills `bytes`. Byte strings in the result are views of `bytes`.
- * `CORRUPT` unless it is in normal form. The caller states as `Value` the shape that
- * {@link GVariantValue} gives for `signature`.
+ * Decodes one value that fills `bytes`. Byte strings in the result are views of `bytes`. Throws
+ * `CORRUPT` unless it is in normal form. The caller states as `Value` the shape that {@link
+ * GVariantValue} gives for `signature`.
  */
 export function decode<Value extends GVariantValue = GVariantValue>(
   signature: string,
@@ -65,7 +65,10 @@ export function split<Members extends readonly Uint8Array[] = readonly Uint8Arra
   return members as Members;
 }
 
-/** Serializes `value`. Throws a TypeError unless it has the shape that `signature` wants. */
+/**
+ * Serializes `value`. Throws a TypeError unless it has the shape that {@link GVariantValue} gives
+ * for `signature`.
+ */
 export function encode(signature: string, value: GVariantValue): Uint8Array {
   return encodeValue(parseType(signature), value);
 }

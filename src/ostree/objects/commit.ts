@@ -46,7 +46,7 @@ export interface Commit {
   readonly dirmeta: string;
 }
 
-/** Decodes a commit object. `CORRUPT` unless it is one. */
+/** Decodes a commit object. Throws `CORRUPT` unless `bytes` are one. */
 export function decodeCommit(bytes: Uint8Array): Commit {
   const value = decode<CommitValue>(COMMIT_TYPE, bytes);
   const [metadata, parent, related, subject, body, timestamp, dirtree, dirmeta] = value;
@@ -82,7 +82,7 @@ export function encodeCommit(commit: Commit): Uint8Array {
   return encode(COMMIT_TYPE, value);
 }
 
-/** Decodes detached metadata. `CORRUPT` unless it is an `a{sv}`. */
+/** Decodes detached metadata. Throws `CORRUPT` unless it is an `a{sv}`. */
 export function decodeMetadata(bytes: Uint8Array): Metadata {
   return metadataMap(decode<MetadataEntries>(METADATA_TYPE, bytes));
 }
@@ -92,7 +92,7 @@ export function encodeMetadata(metadata: Metadata): Uint8Array {
   return encode(METADATA_TYPE, [...metadata]);
 }
 
-/** Refuses keys that are given twice: which of the values counts would depend on the reader. */
+/** Refuses a key that occurs twice: it would depend on the reader which of the values counts. */
 function metadataMap(entries: MetadataEntries): Metadata {
   const metadata = new Map(entries);
   if (metadata.size !== entries.length) {

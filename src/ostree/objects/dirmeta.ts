@@ -28,7 +28,9 @@ export interface Dirmeta {
   readonly xattrs: Xattrs;
 }
 
-/** Decodes a dirmeta object. `CORRUPT` unless it is one, and of a directory. */
+/**
+ * Decodes a dirmeta object. Throws `CORRUPT` unless it is one and its mode is that of a directory.
+ */
 export function decodeDirmeta(bytes: Uint8Array): Dirmeta {
   const { uid, gid, mode, xattrsBytes } = decodeOwnerModeXattrs(bytes);
   if ((mode & S_IFMT) !== S_IFDIR) {
@@ -50,7 +52,10 @@ export interface OwnerModeXattrs {
   readonly xattrsBytes: Uint8Array;
 }
 
-/** Decodes the value of `user.ostreemeta`, which is like a dirmeta, of a file of any type. */
+/**
+ * Decodes the value of `user.ostreemeta`. It has the form of a dirmeta, but its mode may be that of
+ * a file of any type.
+ */
 export function decodeOwnerModeXattrs(bytes: Uint8Array): OwnerModeXattrs {
   const members = split<[Uint8Array, Uint8Array, Uint8Array, Uint8Array]>(DIRMETA_TYPE, bytes);
   const [uid, gid, mode, xattrsBytes] = members;
@@ -73,10 +78,10 @@ function decodeBigEndian(bytes: Uint8Array): number {
   return swap32(decode<number>('u', bytes));
 }
 
-/** Returns `mode`. `CORRUPT` if it has bits that `st_mode` does not have. */
+/** Returns `mode`. Throws `CORRUPT` if it has bits that `st_mode` does not have. */
 export function checkMode(mode: number): number {
   if ((mode & ~MODE_BITS) !== 0) {
-    throw new OstrataError('CORRUPT', `mode 0${mode.toString(8)}`);
+    throw new OstrataError('CORRUPT', `mode 0${mode.toString(8)} has unknown bits`);
   }
   return mode;
 }

@@ -33,7 +33,10 @@ export interface DirtreeDir {
   readonly dirmeta: string;
 }
 
-/** Decodes a dirtree object. `CORRUPT` unless its names are path components, sorted and unique. */
+/**
+ * Decodes a dirtree object. Throws `CORRUPT` unless its names are path components, sorted and
+ * unique.
+ */
 export function decodeDirtree(bytes: Uint8Array): Dirtree {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const [files, dirs] = split<[Buffer, Buffer]>(DIRTREE_TYPE, buffer);
@@ -53,7 +56,7 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
   return dirtree;
 }
 
-/** Encodes a dirtree object. `CORRUPT` for names that {@link decodeDirtree} would refuse. */
+/** Encodes a dirtree object. Throws `CORRUPT` for names that {@link decodeDirtree} would refuse. */
 export function encodeDirtree(dirtree: Dirtree): Uint8Array {
   checkNames(dirtree.files);
   checkNames(dirtree.dirs);
@@ -91,8 +94,9 @@ function decodeDir(bytes: Buffer): DirtreeDir {
 }
 
 /**
- * Reads the name of a member by hand if it is short and ASCII, as nearly all are: a tree has one
- * for each of its files. Returns undefined if the member has to be decoded as any GVariant.
+ * Reads the name of a member faster than the general decoder, because a tree has a member for each
+ * of its files. Returns undefined unless the member is short and its name ASCII, as in nearly all
+ * cases; any other member is left to the general decoder.
  * @param checksums how many checksums follow the name and its NUL
  */
 function shortAsciiName(bytes: Buffer, checksums: 1 | 2): string | undefined {

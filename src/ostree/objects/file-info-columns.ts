@@ -8,7 +8,10 @@ import type { FileInfo } from './file.js';
 
 /** Infos of many files. An index refers to the same file in `attributes` and `sizes`. */
 export interface FileInfoColumns {
-  /** The first info with the same owner, mode and xattrs: the same except for size and target. */
+  /**
+   * For each file, the first info with the same owner, mode and xattrs. Its size and target belong
+   * to another file and are not used.
+   */
   readonly attributes: readonly FileInfo[];
   readonly sizes: readonly number[];
   /** Targets of those that are symlinks. */

@@ -61,7 +61,8 @@ export interface FileInfo extends FileHeader {
 }
 
 /**
- * Returns the type that the bits of `mode` state. `CORRUPT` if ostree has no such content objects.
+ * Returns the type that the bits of `mode` state. Throws `CORRUPT` for any type that a content
+ * object cannot have.
  */
 export function fileType(mode: number): 'file' | 'symlink' {
   checkMode(mode);
@@ -104,7 +105,7 @@ export function decodeHeaderPrefix(prefix: Uint8Array): number {
 }
 
 /**
- * Decodes the header of a `.filez`. `CORRUPT` unless its fields agree with each other.
+ * Decodes the header of a `.filez`. Throws `CORRUPT` unless its fields agree with each other.
  * @param bytes the GVariant after the prefix
  */
 export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
@@ -145,8 +146,8 @@ function bigEndian(bytes: Uint8Array): number {
 }
 
 /**
- * Encodes prefix and header by hand: every object that is read needs one, and the general encoder
- * takes ten times as long.
+ * Encodes prefix and header without the general encoder, which takes ten times as long: every
+ * object that is read needs them for its checksum.
  * @param size the content length, or no bytes
  */
 function headerBytes(size: Uint8Array, header: FileHeader): Uint8Array {

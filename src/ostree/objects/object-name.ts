@@ -60,8 +60,8 @@ export function parseObjectName<Kind extends ObjectKind>(
 }
 
 /**
- * Returns the path of a file below `objects/`: of an object, whose extension is its kind, or of
- * what lies beside it (`file-xattrs-link`). Throws `CORRUPT` unless `checksum` is one.
+ * Returns the path of a file below `objects/`. The extension is the kind of an object, or that of a
+ * file beside it (`file-xattrs-link`). Throws `CORRUPT` unless `checksum` is one.
  */
 export function objectPath(checksum: string, extension: string): string {
   requireChecksum(checksum);

@@ -11,11 +11,14 @@ export interface CommitObjects {
   readonly files: ReadonlySet<string>;
 }
 
-/** Bounds what a commit can make a client walk: several times the largest desktop systems. */
+/**
+ * Limit for the metadata objects of a commit, so that none can keep a client busy without end:
+ * several times as many as the largest desktop systems have.
+ */
 const MAX_METADATA_OBJECTS = 1_000_000;
 
 /**
- * Returns the objects of `commit`. `LIMIT` if there are too many.
+ * Returns the objects of `commit`. Throws `LIMIT` if there are too many.
  * @param load called once for every dirtree; throws if it is missing
  */
 export function commitObjects(commit: Commit, load: (dirtree: string) => Dirtree): CommitObjects {

@@ -9,12 +9,15 @@ import { decode, encode } from '../gvariant/value.js';
 
 const XATTRS_TYPE = 'a(ayay)';
 
-/** Most bytes that the attributes of one file take; importers (bootc) have the same limit. */
+/** Limit for the serialized attributes of one file, in bytes. bootc has the same limit. */
 export const MAX_XATTRS_SIZE = 1 << 20;
 
 export const NO_XATTRS: Xattrs = new Map();
 
-/** Decodes attributes. `CORRUPT` unless their names are sorted and unique, `LIMIT` if too many. */
+/**
+ * Decodes attributes. Throws `CORRUPT` unless their names are sorted and unique, and `LIMIT` if
+ * they are too large.
+ */
 export function decodeXattrs(bytes: Uint8Array): Xattrs {
   if (bytes.length === 0) {
     return NO_XATTRS;
@@ -39,14 +42,14 @@ export function decodeXattrs(bytes: Uint8Array): Xattrs {
   return xattrs;
 }
 
-/** A name is not empty, and its NUL is the only one. */
+/** Decodes a name, which must not be empty and has exactly one NUL, at its end. */
 function decodeName(bytes: Uint8Array): string {
   const end = bytes.length - 1;
   const name = bytes.indexOf(0) === end ? decodeUtf8(bytes.subarray(0, end)) : undefined;
   if (!name) {
     throw new OstrataError(
       'CORRUPT',
-      `xattr name ${JSON.stringify(Buffer.from(bytes).toString())}`,
+      `invalid xattr name ${JSON.stringify(Buffer.from(bytes).toString())}`,
     );
   }
   return name;
@@ -74,7 +77,7 @@ interface InternedXattrs {
 export class XattrsInterner {
   readonly #known = new Map<string, InternedXattrs>();
 
-  /** Decodes `bytes`, or returns what equal bytes were decoded to before. */
+  /** Decodes `bytes`, or returns the result of an earlier call with equal bytes. */
   intern(bytes: Uint8Array): InternedXattrs {
     const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     let interned = this.#known.get(key);

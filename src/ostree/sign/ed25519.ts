@@ -18,7 +18,7 @@ const SIGNATURE_SIZE = 64;
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 const SYSTEM_DIRECTORIES = ['/etc/ostree', '/usr/share/ostree'];
 
-/** Returns the trusted keys in base64. `NOT_FOUND` if there is none. */
+/** Returns the trusted keys in base64. Throws `NOT_FOUND` if there is none. */
 export function ed25519Keys(
   remote: Pick<Remote, 'ed25519Key' | 'ed25519File'>,
   directories: readonly string[] = SYSTEM_DIRECTORIES,
@@ -31,8 +31,8 @@ export function ed25519Keys(
 }
 
 /**
- * Returns a line that names the key of the first good signature.
- * `CORRUPT` if no signature is good, or one has another size.
+ * Returns a line that names the key of the first good signature. Throws `CORRUPT` if no signature
+ * is good, or if one has a wrong size.
  */
 export function verifyEd25519(
   keys: readonly string[],
@@ -59,7 +59,7 @@ function publicKey(key: string): KeyObject {
   return createPublicKey({ key: der, format: 'der', type: 'spki' });
 }
 
-/** Returns undefined if the remote configures no keys, which leaves those of the system. */
+/** Returns undefined if the remote configures no keys; those of the system are then used. */
 function configuredKeys({
   ed25519Key,
   ed25519File,

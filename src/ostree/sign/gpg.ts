@@ -13,12 +13,12 @@ import { withTemporaryDirectory } from '../../system/temporary-directory.js';
 import type { OstreeRepo } from '../repo.js';
 import { REMOTES_DIRECTORY, type Remote } from './remote.js';
 
-/** Keys for all remotes that configure none. */
+/** Directory of the keys for all remotes that configure none. */
 const GLOBAL_KEYS = process.env.OSTREE_GPG_HOME ?? '/usr/share/ostree/trusted.gpg.d';
 
 /**
- * Returns a line that names the signer. `CORRUPT` with the reasons of gpg if no signature is good,
- * `NOT_FOUND` if the remote has no keys.
+ * Returns a line that names the signer. Throws `CORRUPT` with the reasons of gpg if no signature is
+ * good, and `NOT_FOUND` if the remote has no keys.
  */
 export async function verifyGpg(
   repo: OstreeRepo,
@@ -55,7 +55,7 @@ function keyFilesOf(repo: OstreeRepo, { name, gpgKeyPaths }: Remote): string[] {
   const configured = gpgKeyPaths.flatMap((path) =>
     statSync(path).isDirectory() ? keyFilesIn(path) : [path],
   );
-  // The keyring beside the repository's config precedes the one in remotes.d.
+  // Only the first keyring is used: the one in the repository comes before the one in remotes.d.
   const ofRemote = [...keyrings.slice(0, 1), ...configured];
   return ofRemote.length > 0 ? ofRemote : keyFilesIn(GLOBAL_KEYS);
 }
@@ -104,7 +104,7 @@ function reasonOf(lines: string): string {
       return `${reason} (key ${key})`;
     }
   }
-  return 'no verdict';
+  return 'gpg gives no reason';
 }
 
 /** Runs gpg and returns its status lines. Its exit code says less than they do. */

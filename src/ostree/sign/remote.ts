@@ -29,8 +29,8 @@ export interface Remote {
 }
 
 /**
- * Loads the configuration of a remote from the repository, its parents or `directory`. `NOT_FOUND`
- * if nothing configures it.
+ * Loads the configuration of a remote from the repository, its parents or `directory`. Throws
+ * `NOT_FOUND` if nothing configures it.
  */
 export function loadRemote(repo: OstreeRepo, name: string, directory = REMOTES_DIRECTORY): Remote {
   const files = [join(repo.path, 'config'), ...confFiles(directory)];

@@ -29,8 +29,8 @@ export interface SignedCommit {
 }
 
 /**
- * Returns one line per kind of signature that names the signer. `CORRUPT` unless every required
- * kind has a good signature, `USAGE` if the remote requires none.
+ * Returns one line per kind of signature that names the signer. Throws `CORRUPT` unless every
+ * required kind has a good signature, and `USAGE` if the remote requires none.
  */
 export async function verifySignatures(
   repo: OstreeRepo,
@@ -66,8 +66,8 @@ export async function verifySignatures(
 }
 
 /**
- * Returns the kinds of signatures other than GPG that the remote requires. `UNSUPPORTED` if
- * unknown.
+ * Returns the kinds of signatures other than GPG that the remote requires. Throws `UNSUPPORTED` for
+ * a kind that cannot be verified.
  */
 function otherKinds({ signVerify, name }: Remote): readonly string[] {
   if (typeof signVerify === 'boolean') {
@@ -85,7 +85,8 @@ function otherKinds({ signVerify, name }: Remote): readonly string[] {
 }
 
 /**
- * Returns the signatures of one kind. `CORRUPT` if there are none, `LIMIT` if there are too many.
+ * Returns the signatures of one kind. Throws `CORRUPT` if there are none, and `LIMIT` if there are
+ * too many.
  */
 function signatures(metadata: Metadata, key: string): readonly Uint8Array[] {
   const found = metadataValue<readonly Uint8Array[]>(metadata, key, SIGNATURES_TYPE) ?? [];

@@ -25,7 +25,9 @@ import { decodeXattrs } from '../objects/xattr-list.js';
 /** Content is compressed in blocks of this many bytes. */
 const DEFLATE_BLOCK = 1 << 20;
 const SYMLINK_MODE = 0o120777;
-/** Mode of the files of objects that keep their own mode elsewhere. */
+/**
+ * Mode of an object's file where the mode of the object itself is kept elsewhere, e.g. in a header.
+ */
 const OBJECT_MODE = 0o644;
 /** Permissions that an object of a bare-user repository may have in the file system. */
 const BARE_USER_MASK = 0o775;
@@ -176,7 +178,7 @@ class FilezWriter implements ContentWriter {
   }
 }
 
-/** The writer of an object that was complete when it was begun. */
+/** The writer of an object whose file is complete from the start. */
 const COMPLETE: ContentWriter = { write() {}, finish() {}, abandon() {} };
 
 function createFile(path: string, bytes: Uint8Array): ContentWriter {
@@ -185,7 +187,8 @@ function createFile(path: string, bytes: Uint8Array): ContentWriter {
 }
 
 /**
- * Creates the file of an object that is not deployed as it is: readable by all, whatever the umask.
+ * Creates a file that is readable by all, whatever the umask. It is meant for objects that
+ * deployments do not hard-link.
  */
 export function writeObjectFile(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, 'wx', OBJECT_MODE);

@@ -1,7 +1,7 @@
 /**
  * Objects on their way into a repository. They are written to a private directory below its `tmp`,
- * and published by rename when all of them are complete and on the disk. What a process that ended
- * left in its directory is not part of the repository.
+ * and published by rename when all of them are complete and on the disk. Whatever a process that
+ * died has left in its directory is not part of the repository.
  */
 import {
   closeSync,
@@ -44,7 +44,7 @@ import {
 const DIRECTORY_PREFIX = 'ostrata-';
 /** File name of a content object whose checksum is not known yet. */
 const NEW_FILE = 'new';
-/** Bytes that may be written before the free space is looked at again. */
+/** Bytes that may be written before the free space is checked again. */
 const SPACE_STEP = 256 << 20;
 
 /** The repository that a stage writes for. Plain data, so that worker threads can be given it. */
@@ -77,7 +77,7 @@ export class ObjectStage {
   readonly #directory: string;
   readonly #names = new Set<string>();
   #open: StagedObjectWriter | undefined;
-  /** Bytes that may be written without looking at the free space again. */
+  /** Bytes that may be written without checking the free space again. */
   #space = 0;
 
   /** @param directory an empty one on the repository's file system */
@@ -97,8 +97,9 @@ export class ObjectStage {
   }
 
   /**
-   * Writes a metadata object unless it is there already; commitmeta replaces what is there.
-   * The caller has verified the checksum.
+   * Writes a metadata object unless the repository or this stage has it. An object of kind
+   * commitmeta is always written, since no checksum covers it. The caller has verified the
+   * checksum.
    */
   metadata(kind: MetadataKind, checksum: string, bytes: Uint8Array): void {
     const name = encodeObjectName(checksum, kind);
@@ -250,7 +251,7 @@ export function hasObject(repoPath: string, name: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Objects in a directory, each in a file of its name (see {@link encodeObjectName}). */
+/** Objects in a directory. The file of each is named by {@link encodeObjectName}. */
 export interface StagedObjects {
   readonly directory: string;
   readonly names: Iterable<string>;

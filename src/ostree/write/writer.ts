@@ -34,7 +34,10 @@ import {
 } from './stage.js';
 
 interface OpenWriterOptions {
-  /** Whether to fsync. By default the repository's config decides, whose default is true. */
+  /**
+   * Whether to wait until data is on the disk. By default the `fsync` of the repository's config
+   * decides.
+   */
   readonly fsync?: boolean | undefined;
   /** Cancels waiting for the lock. */
   readonly signal?: AbortSignal | undefined;

@@ -31,7 +31,7 @@ const MALFORMED: readonly (readonly [
   ['bytes after the last member', '(sy)', '6100ff0002', /1 bytes after the last member/],
   ['offsets that are wider than needed', 'as', `${'61'.repeat(253)}00fe00`, /too wide/],
   ['a variant without a type', 'v', '7878', /no NUL before the type string/],
-  ['a variant of an unknown type', 'v', '780072', /holds "r"/],
+  ['a variant of an unknown type', 'v', '780072', /unknown letter "r"/],
   ['a variant of two types', 'v', '7800007373', /goes on after one complete type/],
   ['a maybe without its zero byte', 'ms', '6101', /no zero byte/],
 ];
