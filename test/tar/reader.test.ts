@@ -215,23 +215,26 @@ suite('an extended attribute that bsdtar wrote', () => {
   });
 
   test('is read as ostree reads it', needs('ostree'), () => {
-    const records = {
-      'LIBARCHIVE.xattr.user.a%3Db': '/+8=',
-      'LIBARCHIVE.xattr.user.c': 'AA',
-      'LIBARCHIVE.xattr.user.d': '/+8_',
-      'SCHILY.xattr.user.e': 'text',
-    };
-    const scratch = scratchDirectory();
-    const tar = join(scratch, 'a.tar');
-    writeFileSync(tar, withRecords(records));
-    const path = join(scratch, 'repo');
-    run('ostree', ['init', `--repo=${path}`, '--mode=archive']);
-    const args = ['--branch=tar', `--tree=tar=${tar}`, '--tar-autocreate-parents'];
-    run('ostree', ['commit', `--repo=${path}`, ...args]);
+    // One for each commit: ostree does not sort the xattrs that it takes from a tar.
+    for (const [keyword, value] of [
+      ['LIBARCHIVE.xattr.user.a%3Db', '/+8='],
+      ['LIBARCHIVE.xattr.user.na%C3%AFve', 'AA'],
+      ['LIBARCHIVE.xattr.user.old', '/+8_'],
+      ['SCHILY.xattr.user.text', 'text'],
+    ] as const) {
+      const records = { [keyword]: value };
+      const scratch = scratchDirectory();
+      const tar = join(scratch, 'a.tar');
+      writeFileSync(tar, withRecords(records));
+      const path = join(scratch, 'repo');
+      run('ostree', ['init', `--repo=${path}`, '--mode=archive']);
+      const args = ['--branch=tar', `--tree=tar=${tar}`, '--tar-autocreate-parents'];
+      run('ostree', ['commit', `--repo=${path}`, ...args]);
 
-    const repo = openRepo(path);
-    const checksum = mutableTreeOfCommit(repo, repo.resolve('tar')).lookup('name') ?? '';
-    assert.deepEqual(asTexts(repo.fileInfo(checksum).xattrs), xattrsOf(records));
+      const repo = openRepo(path);
+      const checksum = mutableTreeOfCommit(repo, repo.resolve('tar')).lookup('name') ?? '';
+      assert.deepEqual(asTexts(repo.fileInfo(checksum).xattrs), xattrsOf(records));
+    }
   });
 });
 
