@@ -8,8 +8,8 @@ import {
 } from '../../src/plugin.js';
 
 /**
- * A file of this size or more costs more by dirtying the layer of its neighbors than by being a
- * component.
+ * Bytes. As a part of another component, a larger file would cost more than as a component of its
+ * own, because its changes would make clients download its neighbors, too.
  */
 const MIN_SIZE = 1 << 20;
 

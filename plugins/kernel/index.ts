@@ -1,7 +1,7 @@
 /**
  * Content source `kernel`: files beside a kernel that no package owns. ostree systems keep kernel
- * and initramfs in `usr/lib/modules/KVER`. Each compose makes a new initramfs, and no package owns
- * it or the files of depmod.
+ * and initramfs in `usr/lib/modules/KVER`. Each build makes a new initramfs. No package owns it,
+ * nor the files that depmod writes.
  */
 import type { ComponentFacts, ContentSource, FileEntry } from '../../src/plugin.js';
 

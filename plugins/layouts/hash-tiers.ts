@@ -6,7 +6,7 @@
 import { type Component, compareUtf8, type LayoutStrategy } from '../../src/plugin.js';
 import { deviation, mean, median, medianDeviation } from './statistics.js';
 
-/** A size is an outlier from the median + 1.5 median deviations on. */
+/** Sizes of at least the median + 1.5 median deviations are outliers. */
 const SIZE_OUTLIER = 1.5;
 /**
  * If the median deviation is below this share of the median, sizes hardly differ, and the median
@@ -15,7 +15,7 @@ const SIZE_OUTLIER = 1.5;
 const MIN_DEVIATION = 0.01;
 /** At most this share of the layers is for outliers. */
 const MAX_OUTLIER_SHARE = 0.8;
-/** Stability is the probability of no change within this part of a year, a week. */
+/** A week, as a part of a year: stability is the probability of no change within it. */
 const PERIOD = 7 / 365;
 /** The stability of what had no change within a year. */
 const MAX_STABILITY = 0.99;
@@ -116,7 +116,10 @@ function tiersOf(sources: readonly Source[]): (readonly Source[])[] {
   return tiers.filter((tier) => tier.length > 0);
 }
 
-/** By a hash of the name. Layers that stay empty get the largest members of layers with several. */
+/**
+ * Chooses layers by a hash of the name. Layers that stay empty get the largest sources from layers
+ * that have several.
+ */
 function hashedLayers(sources: readonly Source[], count: number): Source[][] {
   const layers: Source[][] = Array.from({ length: count }, () => []);
   for (const source of sources) {
@@ -133,7 +136,7 @@ function hashedLayers(sources: readonly Source[], count: number): Source[][] {
   return layers.filter((layer) => layer.length > 0);
 }
 
-/** Removes the largest source from its layer, the last one of several, and returns it. */
+/** Removes the largest source from its layer and returns it; of equally large ones, the last. */
 function takeLargest(layers: readonly Source[][]): Source | undefined {
   let largest: Source | undefined;
   let layerOfLargest: Source[] = [];
@@ -154,7 +157,10 @@ function takeLargest(layers: readonly Source[][]): Source | undefined {
 const FNV_OFFSET = 0xcbf29ce484222325n;
 const FNV_PRIME = 0x100000001b3n;
 
-/** FNV-1a with 64 bits over the name and, because Rust hashes strings so, the byte 0xff. */
+/**
+ * FNV-1a with 64 bits over the name and the byte 0xff, which Rust appends to strings that it
+ * hashes.
+ */
 function fnv1a(text: string): bigint {
   let hash = FNV_OFFSET;
   for (const byte of [...Buffer.from(text), 0xff]) {

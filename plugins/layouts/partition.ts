@@ -34,13 +34,13 @@
  * MAX_ROUNDS}.
  */
 
-/** What is placed as one. */
+/** What is placed as a whole. */
 export interface Item {
   /** Bytes. */
   readonly size: number;
   /** The probability that nothing in the item changes with the next update. */
   readonly unchangedProbability: number;
-  /** Bytes that an update pays once if the item shares its group with any other; 0 if undefined. */
+  /** Bytes that clients download once if the item shares its group with another; 0 if undefined. */
   readonly relocationCost?: number | undefined;
 }
 
@@ -107,9 +107,7 @@ function costIncrease(a: Group, b: Group, maxSize: number): number {
   );
 }
 
-/**
- * The relocation costs have been paid by then: what is added later costs nothing more of that kind.
- */
+/** Returns both groups as one, without relocation cost: {@link costIncrease} has counted it. */
 function union(a: Group, b: Group): Group {
   return {
     size: a.size + b.size,
@@ -318,8 +316,8 @@ class HillClimbing {
   }
 
   /**
-   * Computing the product anew for each member of a group of thousands takes seconds, so it is
-   * divided if possible.
+   * Returns the unchanged probability of `group` without item `i`. It is divided where possible,
+   * because multiplying anew for each of thousands of members takes seconds.
    */
   #probabilityWithout(i: number, group: Group): number {
     if (group.unchangedProbability > 0) {

@@ -12,7 +12,8 @@ const CHANGELOG_OVERSTATES = 10;
 /** Updates a year that are assumed, since no build says how many there are: one every two weeks. */
 const ASSUMED_UPDATES_PER_YEAR = 26;
 /**
- * Added to every rate, so that a component without changelog entries is not taken to change never.
+ * Added to every rate, so that a component without changelog entries is still expected to change at
+ * times.
  */
 const MIN_CHANGES_PER_YEAR = 0.5;
 /**

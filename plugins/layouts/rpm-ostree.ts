@@ -182,7 +182,10 @@ function mediumPartitions(components: Bin): Bin[] {
 
 type Class = 'high' | 'medium' | 'low';
 
-/** Tells outliers in both directions; rpm-ostree halves the lower bound. */
+/**
+ * Returns a function that finds outliers in both directions. The lower bound is halved, as in
+ * rpm-ostree.
+ */
 function classifier(middle: number, spread: number): (value: number) => Class {
   const high = middle + OUTLIER_DEVIATIONS * spread;
   const low = 0.5 * Math.abs(middle - OUTLIER_DEVIATIONS * spread);

@@ -12,7 +12,7 @@ import { MutableTree } from '../ostree/write/mutable-tree.js';
  */
 const INJECTED_FILES = ['hostname', 'resolv.conf'];
 
-/** The tree of a commit, for changes. */
+/** Returns the tree of a commit; the caller may change it. */
 export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTree {
   const { dirmeta, dirtree } = repo.loadCommit(commit).parsed;
   return new MutableTree(repo, dirmeta, dirtree);
@@ -22,7 +22,7 @@ export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTr
  * Lays `layer` over `base`, which it changes. Whiteouts remove what is in `base`, never what is in
  * the layer. A directory in both keeps the owner, mode and xattrs that it has in `base`, as with
  * ostree-ext: layers list parents that they did not change, with owners and modes of the build. An
- * opaque directory is another directory, so it has those of the layer.
+ * opaque directory replaces the one in `base`, so it has those of the layer.
  * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
  */
 export function overlay(base: MutableTree, layer: MutableTree): void {

@@ -1,6 +1,7 @@
 /**
- * Pulls an image into a repository: its ostree commit, the layers that a container build added,
- * and a merge commit with the trees of all and the image's manifest and config.
+ * Pulls an image into a repository: its ostree commit, the layers that a container build added, and
+ * a merge commit. The merge commit has the tree of all of them together, and its metadata holds the
+ * manifest and config of the image.
  */
 import { classifyLayers } from '../image/encapsulated.js';
 import type { ImageReader } from '../oci/image.js';
@@ -75,7 +76,10 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   });
 }
 
-/** The same manifest, or another one with the same config, which names the same layers. */
+/**
+ * Whether the manifest is the same, or another one with the same config: that names the same
+ * layers.
+ */
 function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): boolean {
   return (
     manifestDigest === image.manifestDigest ||
@@ -115,8 +119,8 @@ async function verifyAgain(session: ImportSession, stored: StoredImage): Promise
 }
 
 /**
- * Writes the commit of `base` with the trees of the derived layers laid over it, and makes `ref`
- * name it. The same image gives the same merge commit everywhere.
+ * Writes a commit whose tree is that of `base` with the derived layers laid over it, and makes
+ * `ref` name it. The same image gives the same merge commit everywhere.
  */
 function writeMergeCommit(
   writer: RepoWriter,
@@ -151,7 +155,10 @@ function writeMergeCommit(
   return checksum;
 }
 
-/** When the image says that it was made, in seconds since 1970; undefined if it does not say. */
+/**
+ * Returns the time at which the image was made according to its manifest or config, in seconds
+ * since 1970; undefined if neither has one.
+ */
 function creationTime({ image, config }: ImportPlan): number | undefined {
   const created = image.manifest.annotations?.[IMAGE_CREATED] ?? config.created ?? '';
   const timestamp = Math.floor(Date.parse(created) / 1000);

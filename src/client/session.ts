@@ -114,7 +114,10 @@ export async function previewImport(options: ImportOptions): Promise<ImportPlan>
   }
 }
 
-/** Opens the image; if the reference asks for the host's policy, one that the policy accepts. */
+/**
+ * Opens the image. Throws if the reference asks for the host's policy and the policy refuses the
+ * image.
+ */
 async function openAcceptedImage({ source, transport = {} }: ImportOptions): Promise<ImageReader> {
   const image = await openImage(source.imgref, transport);
   if (source.verification.kind !== 'policy') {

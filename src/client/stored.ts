@@ -154,7 +154,7 @@ function stringValue({ metadata }: Commit, key: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** All images that are pulled or deployed. */
+/** Returns all images that are pulled or deployed. */
 export function allImages(repo: OstreeRepo): readonly StoredImage[] {
   const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));
   const neededRefs = NEEDED_PREFIXES.flatMap((prefix) => listRefs(repo.path, prefix));
@@ -180,7 +180,10 @@ export interface KnownLayers {
   readonly diffIds: ReadonlyMap<string, string>;
 }
 
-/** If images disagree about a layer, the first one counts. */
+/**
+ * Returns what all images together say of their layers. If they disagree about one, the first
+ * counts.
+ */
 export function knownLayers(repo: OstreeRepo): KnownLayers {
   const digests = new Map<string, string>();
   const diffIds = new Map<string, string>();

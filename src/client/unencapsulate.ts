@@ -17,7 +17,7 @@ export interface UnencapsulateOptions extends ImportOptions {
 
 /**
  * Fetches the commit that an image holds, and gives each of its layers a ref. Throws `UNSUPPORTED`
- * if a container build added layers: without them the commit is not what the image is.
+ * if a container build added layers: without them the commit is only a part of the image.
  */
 export async function unencapsulate(options: UnencapsulateOptions): Promise<ImportResult> {
   const { writeRef } = options;

@@ -51,18 +51,18 @@ test('a declared architecture that is not a machine name is an error', () => {
   });
 });
 
-test('without a declared architecture that of most packages counts', () => {
+test('without a declared architecture, that of most packages is used', () => {
   const noarchAndX86 = packages('a-1-1.x86_64', 'b-1-1.noarch', 'c-1-1.noarch', 'd-1-1.i686');
   const all = [...noarchAndX86, ...packages('e-1-1.x86_64')];
   assert.equal(commitArchitecture(commit(), all), 'amd64');
 });
 
-test('of equally frequent architectures the first by name counts', () => {
+test('among equally frequent architectures the first by name is used', () => {
   const all = packages('a-1-1.s390x', 'b-1-1.ppc64le');
   assert.equal(commitArchitecture(commit(), all), 'ppc64le');
 });
 
-test('without any architecture that of this machine counts', () => {
+test('without any architecture, that of this machine is used', () => {
   const ownArchitecture = goArchitecture(process.arch);
   assert.equal(commitArchitecture(commit(), packages('a-1-1', 'b-2.3-4')), ownArchitecture);
   assert.equal(commitArchitecture(commit(), []), ownArchitecture);

@@ -285,7 +285,7 @@ const faults: readonly Fault[] = [
 ];
 
 for (const { name, code, inflict } of faults) {
-  test(`an object that is ${name} fails the build by its name, and nothing is left`, async () => {
+  test(`an object that is ${name} fails the build with an error that names it, and nothing is left`, async () => {
     let checksum = '';
     const { writing, scratch } = await writeDisturbed((repo, { chunks }) => {
       checksum = chunks[0]?.spec.objects[0]?.checksum ?? '';

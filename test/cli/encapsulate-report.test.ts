@@ -35,7 +35,7 @@ test('a dry run on a changed commit names each layer to download and the reason'
   ]);
 });
 
-test('a layer that only its format made new names no component as the cause', async () => {
+test('a layer that is new only because of its format names no component as the cause', async () => {
   const options = { previous: first.image, formatVersion: 1 } as const;
   const { plan } = await buildImage(tree, options);
   const report = updateReport(plan, plannedLayers(plan), 'oci:first');

@@ -186,7 +186,7 @@ test('only changed directories are written', () => {
   assert.equal(written.length, 2, 'the root and /a');
 });
 
-test('of the files that builders leave in /etc, only empty ones are removed', () => {
+test('files that builders leave in /etc are removed only if they are empty', () => {
   const etc = dir({ hostname: '', hosts: '', 'resolv.conf': 'nameserver' });
   const root = tree(dir({ usr: dir({ etc }) }));
   removeInjected(repo, root);

@@ -56,7 +56,7 @@ suite('a pull that is interrupted', needs(...worldNeeds), () => {
     assert.equal(pull(repo, imgref).commit, given.oldCommit);
   });
 
-  test('by the end of its output pipe fails, unless it was complete', async () => {
+  test('by a reader that closes its output fails, unless the pull was complete', async () => {
     const repo = initRepo(join(scratch, 'unread'), 'archive');
     const child = spawn(process.execPath, [
       ostrataProgram,
@@ -169,7 +169,7 @@ suite('a pull that is interrupted', needs(...worldNeeds), () => {
     }
   });
 
-  test('by the limit of free space of the repository names that limit', () => {
+  test("by the repository's limit of free space reports that limit", () => {
     const repo = initRepo(join(scratch, 'full'), 'bare-user');
     run('ostree', [`--repo=${repo}`, 'config', 'set', 'core.min-free-space-size', '900TB']);
     const { status, stderr } = tryOstrata(['container', 'image', 'pull', repo, imgref]);

@@ -27,7 +27,7 @@ suite('ostrata layout', () => {
       number
     >[];
 
-  test('simulate reads a folder of rpmdbs', () => {
+  test('simulate reads a folder of RPM databases', () => {
     const [few, enough, single] = [
       ...simulate(series, '--max-layers=5,17'),
       ...simulate(series, '--strategy=single'),
@@ -65,7 +65,7 @@ suite('ostrata layout', () => {
     }
   });
 
-  test('plan and explain read one rpmdb', () => {
+  test('plan and explain read a single RPM database', () => {
     const source = join(series, '1.sqlite');
     assert.match(
       ostrata(['layout', 'plan', source, '--max-layers=5']),

@@ -206,7 +206,7 @@ suite('ostrata rpmdb on databases alone', () => {
     assert.equal(ostrata(['rpmdb', 'list', database, 'kernel*']).split('\n').length, 3);
   });
 
-  test('errors are one line', () => {
+  test('an error is a single line', () => {
     const refused = (status: number, message: RegExp, ...args: readonly string[]) => {
       const result = tryOstrata(['rpmdb', ...args]);
       assert.match(result.stderr, message);

@@ -47,7 +47,7 @@ test('an exclusive component has a layer to itself, after the shared layers', ()
   ]);
 });
 
-test('of too many exclusive components the largest keep a layer, the rest share one, with a warning', () => {
+test('if too many components are exclusive, the largest keep a layer, the rest share one, with a warning', () => {
   const components = ['a', 'b', 'c', 'd'].map((id, i) =>
     component(id, { exclusive: true, size: i }),
   );

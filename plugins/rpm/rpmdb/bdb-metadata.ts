@@ -1,6 +1,6 @@
 /**
- * The metadata page of a Berkeley DB hash, page 0, which also shows in which byte order the file is
- * written. Fields by offset, as in DBMETA and HMETA of libdb's src/dbinc/db_page.h:
+ * The metadata page of a Berkeley DB hash, page 0. It also shows the byte order of the file. Fields
+ * by offset, as in DBMETA and HMETA of libdb's src/dbinc/db_page.h:
  *
  *   12 u32 magic 0x061561    24 u8 encryption     32 u32 last page      96 u32 spares[32]
  *   16 u32 version           25 u8 page type 8    36 u32 partitions

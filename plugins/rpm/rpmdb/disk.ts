@@ -53,7 +53,8 @@ function locateBelow(tree: LookupTree, dbpath: string | undefined): RpmdbLocatio
 }
 
 /**
- * Undefined if somebody wrote the database meanwhile; an error in reading it means nothing then.
+ * Returns undefined if the database was written meanwhile, even if reading it failed: what was read
+ * may be half old and half new.
  */
 async function readUnlessWritten(
   root: string,

@@ -38,7 +38,7 @@ export function readIndex(
       continue; // In the region, the first entry of a tag counts.
     }
     if (!isInRegion && tag === Tag.BASENAMES) {
-      index.delete(Tag.OLDFILENAMES); // A dribble replaces what came before it.
+      index.delete(Tag.OLDFILENAMES); // Added base names replace old paths.
     }
     index.set(tag, at);
   }

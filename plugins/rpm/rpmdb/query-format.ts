@@ -93,7 +93,7 @@ class Parser {
     return this.#tokensUntil('');
   }
 
-  /** Reads up to and with `end`; the empty string is the end of the format. */
+  /** Reads up to and including `end`; the empty string stands for the end of the format. */
   #tokensUntil(end: ']' | '}' | ''): Token[] {
     const tokens: Token[] = [];
     for (;;) {

@@ -1,6 +1,4 @@
-/**
- * The values of tags as queries of rpm see them: what headers store, and what rpm derives from it.
- */
+/** The values of tags in rpm's queries: what headers store, and what rpm computes from that. */
 import { OstrataError } from '../../../src/errors.js';
 import { fileState, isInstalled, pathsOf } from './file.js';
 import { byteString, type RpmHeader } from './header.js';
@@ -53,8 +51,8 @@ const strings = (values: readonly string[]): TagValues | undefined =>
   values.length === 0 ? undefined : { kind: 'string', values };
 
 /**
- * Tags that are computed. rpm computes more; those that need its configuration or its machine are
- * refused.
+ * Tags that are computed from others. rpm computes more; the rest, which needs rpm's configuration
+ * or machine, is refused.
  */
 const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.EVR]: (pkg) => text(formatEvr(pkg)),

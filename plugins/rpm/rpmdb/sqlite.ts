@@ -100,10 +100,11 @@ function pagesByHeader(image: Uint8Array): number {
 }
 
 /**
- * The image as sql.js's in-memory file system holds it, without a copy: that file system calls
- * `slice` on what it is given, and `subarray` to read. SQLite refuses a file whose header says that
- * it has a log if there is no log beside it; since the log has been applied, the header is shown as
- * that of a database without one. SQLite never writes the file (`query_only`).
+ * The database in the form in which sql.js's in-memory file system holds it without a copy: that
+ * file system calls `slice` on what it is given, and `subarray` to read. SQLite refuses a file
+ * whose header says that it has a log if there is no log beside it; since the log has been applied,
+ * the header is shown as that of a database without one. SQLite never writes the file
+ * (`query_only`).
  */
 class ReadOnlyFile extends Uint8Array<ArrayBufferLike> {
   override slice(start = 0, end = this.length): Uint8Array<ArrayBuffer> {

@@ -40,8 +40,8 @@ export function addCompareCommand(container: Command): void {
     .summary('show what an update from one image to another downloads, and why')
     .description(
       'Show how large the update from one image to another is, and which components cause it. ' +
-        'Two layers are the same if their uncompressed bytes are: clients recognize a layer ' +
-        'that somebody compressed again.',
+        'Two layers are the same if their uncompressed bytes are the same: clients recognize a ' +
+        'layer even if it was compressed again.',
     )
     .argument('<old>', `the image that clients have: ${IMGREF_HELP}`)
     .argument('<new>', 'the image that they update to, in the same form')

@@ -47,7 +47,7 @@ export function previousBuildOptions(command: Command): Command {
     .option(
       '--previous-build <imgref>',
       'follow the layout of this image, and reuse its layers that did not change; if repeated ' +
-        '(in age order), the last one is followed and the others are its history',
+        '(oldest image first), the last one is followed and the others are its history',
       repeated,
     )
     .option('--previous-build-manifest <file>', 'follow the layout that this manifest describes')

@@ -136,7 +136,7 @@ async function encapsulate(
   report(plan, image, inputs, options);
 }
 
-/** What the command line, the files it names and the builds it names say. */
+/** What was read from the command line and from the files and images that it names. */
 interface Inputs extends Context {
   readonly imgref: string;
   readonly optionsFor: (imgref: string) => TransportOptions;

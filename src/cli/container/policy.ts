@@ -25,9 +25,9 @@ export function addPolicyCommand(container: Command): void {
     .description(
       'Show which rule of the signature policy, containers-policy.json(5), applies to an image, ' +
         'and whether that rule accepts the image, as a pull with ostree-image-signed: would. ' +
-        'Problems of the rule are listed: a missing key, signatures that nothing looks for, an ' +
-        'identity that cosign does not sign. Nothing is pulled. The exit code is 0 only if the ' +
-        'rule requires a signature and the signature is good.',
+        'Problems of the rule are listed, such as a missing key, or an identity that cosign does ' +
+        'not write into signatures. Nothing is pulled. The exit code is 0 only if the rule ' +
+        'requires a signature and the signature is good.',
     )
     .argument('<imgref>', 'TRANSPORT:..., also with the prefix ostree-image-signed:')
     .option('--json', 'print the result as JSON')

@@ -150,7 +150,7 @@ function plannedLine({ layersPresent, layersNeeded, bytesNeeded }: PlannedEvent)
   return `layers already present: ${layersPresent}; ${needed}`;
 }
 
-/** With `--json`, the event `planned` has said it all. */
+/** Prints nothing with `--json`: the event `planned` has the same counts. */
 function printPlan({ layers, counts }: ImportPlan, { json }: PullOptions): void {
   if (json) {
     return;

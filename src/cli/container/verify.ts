@@ -18,7 +18,7 @@ export function addVerifyCommand(program: Command): void {
     .summary('check every digest, size, label and object of an image')
     .description(
       'Read a whole image and recompute what it says of itself: every digest, size, diff_id and ' +
-        'label, and the checksum of every ostree object. Checks also that the commit is ' +
+        'label, and the checksum of every ostree object. Also checks that the commit is ' +
         'complete. An image that passes is one that clients can pull. Signatures are not checked.',
     )
     .argument('<imgref>', IMGREF_FORMS)

@@ -121,7 +121,7 @@ function downloadText({ source }: Component, explained: SourceLayout, costs: Lay
   return `${download} when source package ${source} changes (${content})`;
 }
 
-/** The cheapest other layer; none where no other layer takes more components. */
+/** Returns a line on the cheapest other layer; no line if no other layer may hold the component. */
 function elsewhereLines(
   component: Component,
   index: number,

@@ -35,8 +35,8 @@ export interface ImageContext extends SeriesContext {
 
 /** Help for arguments that {@link openSeries} reads. */
 export const SERIES_HELP =
-  'builds from the oldest to the newest: a JSONL file with one build a line (also gzipped), a ' +
-  'folder of RPM databases or component JSON files in the order of their names, or image ' +
+  'builds from the oldest to the newest: a JSONL file with one build per line, plain or gzipped, ' +
+  'a folder of RPM databases or component JSON files in the order of their names, or image ' +
   'references';
 
 /** Opens series. Each file and folder is a series; all image references together are one. */

@@ -53,7 +53,7 @@ export function addLayoutSimulateCommand(layout: Command): void {
     .command('simulate')
     .summary('compare what updates would have cost with different layouts')
     .description(
-      'Play layouts through a series of builds, without building images. Each build is planned ' +
+      'Apply layouts to a series of builds, without building images. Each build is planned ' +
         'as container-encapsulate would plan it on top of the previous one, and the bytes of ' +
         'layers that clients would have downloaded are added up. A ratio of 1.000 is what one ' +
         'layer for each component would cost: no layout can do better.',

@@ -38,8 +38,8 @@ export interface LayoutSourceOptions
 }
 
 export const SOURCE_HELP =
-  'an image reference, an RPM database, a file of components (--write-components); ' +
-  'with --repo a ref or commit; nothing with --root';
+  'an image reference, an RPM database, or a file that --write-components wrote; ' +
+  'with --repo, a ref or commit; with --root, nothing';
 
 /** `--repo`, `--root`, `--previous-build` and `--plan`. */
 export function layoutSourceOptions(command: Command): Command {

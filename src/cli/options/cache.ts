@@ -32,11 +32,15 @@ export function cacheOptions(command: Command): Command {
       'keep layers in this folder and reuse them in later builds ' +
         '(default: $XDG_CACHE_HOME/ostrata or ~/.cache/ostrata)',
     )
-    .option('--no-cache', 'rebuild every layer; do not use the cache')
+    .option(
+      '--no-cache',
+      'do not use the cache; write every layer that the previous build does not have',
+    )
     .addOption(
       new Option(
         '--cache-size <bytes>',
-        'remove the least recently used layers above this size (suffix k, M, G or T)',
+        'largest size of the cache; above it, the least recently used layers are removed ' +
+          '(suffix k, M, G or T)',
       )
         .argParser(byteCount)
         .default(byteCount(DEFAULT_SIZE), DEFAULT_SIZE),

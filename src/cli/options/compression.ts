@@ -34,7 +34,7 @@ export function compressionOptions(command: Command): Command {
     .addOption(
       new Option(
         '--compression-level <n>',
-        'from 1 (fast) to 9 (small), with zstd to 19 (default: 6, with zstd 3)',
+        'from 1 (fast) to 9 (small), or to 19 with zstd (default: 6, or 3 with zstd)',
       ).argParser(integer(1, 19)),
     );
 }

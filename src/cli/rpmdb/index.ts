@@ -32,8 +32,8 @@ Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags)
 
 const OWNER_HELP = `
 As with rpm -qf, files, directories and ghosts are found, also through symlinked directories.
-ostree moves some paths, /etc to /usr/etc and the kernel to /usr/lib/modules: they belong to the
-package that installed them elsewhere, and the answer names the original path.
+ostree moves some files, such as those in /etc to /usr/etc, and the kernel to /usr/lib/modules. A
+moved file belongs to the package that installed it, and the answer names its original path.
 The exit code is 1 if a path belongs to no package.`;
 
 interface QueryCommand {
@@ -91,7 +91,7 @@ export function addRpmdbCommand(program: Command): void {
     .command('rpmdb')
     .summary('query the RPM database of a system, a commit or an image')
     .description(
-      'Query an RPM database without rpm. The formats sqlite, ndb and bdb are known. The ' +
+      'Query an RPM database without rpm. The formats sqlite, ndb and bdb are supported. The ' +
         'database is only read: nothing is locked, and no file is created beside it.',
     )
     .addHelpText('after', HELP);
@@ -114,7 +114,7 @@ function addQueryCommand(rpmdb: Command, { name, summary, ...rest }: QueryComman
   if (hasFormat) {
     command.option(
       '--qf, --queryformat <format>',
-      "print each package in this format, which is rpm's",
+      'print each package in this format, as rpm -q --queryformat does',
       queryFormat,
     );
   }

@@ -21,7 +21,10 @@ export function jsonLine(value: object): string {
   return textLine(JSON.stringify(value));
 }
 
-/** Returns a path as it is into a pipe; on a terminal, a path cannot move the cursor. */
+/**
+ * Returns the line for a path: its exact bytes, but escaped for a terminal, so that it cannot move
+ * the cursor.
+ */
 export function pathLine(path: Uint8Array): string {
   const bytes = Buffer.from(path);
   return process.stdout.isTTY

@@ -47,7 +47,7 @@ interface StagedChunk {
  * Imports the commit of the planned image and returns its checksum. By then the commit is complete
  * in the repository, and all its layers have refs. If the import is interrupted, layers that were
  * complete stay for the next one; if a layer is wrong, the refs that this import wrote are removed.
- * @param now clock for the pauses between waits for the disk, in milliseconds
+ * @param now returns the time in milliseconds; it decides how often the import waits for the disk
  */
 export async function importCommit(
   session: Pick<ImportSession, 'writer' | 'fetcher' | 'verifyCommit'>,
@@ -86,7 +86,7 @@ class CommitImport {
       if (error instanceof OstrataError && INTERRUPTIONS.has(error.code)) {
         this.#keepStaged();
       } else {
-        // Any layer may be the one that is wrong.
+        // Any layer that was published so far may be the wrong one.
         this.#dropWrittenRefs();
       }
       throw error;
@@ -140,7 +140,7 @@ class CommitImport {
         if (!isWhole) {
           this.#writer.markPartial(commit.checksum, '');
         }
-        const names = staged.names.filter((name) => !this.#keepsSignatures(name));
+        const names = staged.names.filter((name) => !this.#wouldReplaceSignatures(name));
         this.#writer.commit([{ directory, names }]);
         if (!isWhole) {
           this.#writer.markPartial(commit.checksum, partialMarkerOf(layer));
@@ -163,7 +163,7 @@ class CommitImport {
   }
 
   /** Whether `name` would replace signatures in the repository by some that nobody verified. */
-  #keepsSignatures(name: string): boolean {
+  #wouldReplaceSignatures(name: string): boolean {
     const { kind } = parseObjectName(name, OBJECT_KINDS);
     return kind === 'commitmeta' && !this.#verifyCommit && this.#writer.has(name);
   }
@@ -202,7 +202,7 @@ class CommitImport {
     try {
       this.#publishStaged();
     } catch {
-      // E.g. the disk is full, which the first error said already.
+      // For example the disk is full, as the error that interrupted the import says already.
     }
   }
 
@@ -232,7 +232,10 @@ class CommitImport {
     this.#writer.unmarkPartial(checksum);
   }
 
-  /** The ref that makes the layer's commit known; none if the repository has it, undamaged. */
+  /**
+   * Returns the ref that makes the layer's commit known, or none if the repository has that ref and
+   * the whole commit.
+   */
   #newRefs({ descriptor }: LayerToImport, commit: string): readonly NewRef[] {
     const { repo } = this.#writer;
     const { digest } = descriptor;

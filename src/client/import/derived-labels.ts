@@ -26,7 +26,7 @@ export interface StagedDerivedLayer {
 
 /**
  * The same layers with labels, staged anew, as a label is part of an object and changes its
- * checksum. Returns `layers` themselves if labels cannot be had, with a warning.
+ * checksum. Returns `layers` themselves, with a warning, if `ostree` cannot be asked for labels.
  * @param policy the directory `/usr/etc/selinux` of the merged system
  */
 export async function labelLayers<T extends StagedDerivedLayer>(
@@ -106,7 +106,10 @@ class Labeler {
     return { ...directory, meta: { ...meta, xattrs }, files };
   }
 
-  /** Stages the content object with the label of `path`, if that has one; returns its checksum. */
+  /**
+   * Stages the content object with the label of `path`, if the policy gives it one; returns its new
+   * checksum.
+   */
   async #file(checksum: string, path: string): Promise<string> {
     const info = this.#content.info(checksum);
     const xattrsBytes = encodeXattrs(this.#withLabel(info.xattrs, path));

@@ -102,7 +102,10 @@ class DerivedReader {
   readonly #directories: OpenDirectory[] = [];
   readonly #root: OpenDirectory;
   readonly #dropped = new Map<string, number>();
-  /** Objects of the base's repository that the layer has again, by path: files link to them. */
+  /**
+   * Objects of the ostree repository in the image that this layer contains again, by path. Files of
+   * the layer can be hard links to them.
+   */
   readonly #changedObjects = new Map<string, string>();
   readonly #waitingLinks = new WaitingLinks();
   #entryCount = 0;
@@ -119,7 +122,8 @@ class DerivedReader {
     const parts = pathComponents(header.name);
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
-      // Also objects that seem unchanged: chmod changes a file and leaves its time.
+      // Objects that seem unchanged are read, too: chmod changes a file but not its modification
+      // time.
       return header.type === 'file' || header.type === 'symlink'
         ? this.#content(header, (checksum) => this.#changedObjects.set(path, checksum))
         : undefined;
@@ -160,7 +164,7 @@ class DerivedReader {
     this.#dropped.set(first, (this.#dropped.get(first) ?? 0) + 1);
   }
 
-  /** Where an entry goes in the tree of a commit; undefined if it is dropped. */
+  /** Returns where an entry goes in the tree of a commit; undefined if it is dropped. */
   #locate(parts: readonly string[]): readonly string[] | undefined {
     const [first] = parts;
     if (first === undefined) {

@@ -7,7 +7,9 @@ import type { LayerToImport } from './plan.js';
 import { ImportWorker, type LayerImport, type StagedLayer } from './worker.js';
 
 export type FetchEvent =
-  /** A layer begins; `layer` is its index in the manifest, `size` is compressed. */
+  /**
+   * The fetch of a layer begins. `layer` is its index in the manifest, `size` its compressed size.
+   */
   | {
       readonly event: 'fetching';
       readonly layer: number;
@@ -109,7 +111,10 @@ export class LayerFetcher {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  /** The threads for so many layers; they stay for the next call. */
+  /**
+   * Returns the threads for so many layers, starting those that are missing; all stay for the next
+   * call.
+   */
   #startWorkers(layerCount: number): readonly ImportWorker[] {
     const count = Math.min(this.#options.jobs, layerCount);
     while (this.#workers.length < count) {

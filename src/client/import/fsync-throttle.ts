@@ -5,9 +5,14 @@
 
 /** Compressed size of layers after which an import waits. */
 const SYNC_SIZE = 32 << 20;
-/** Time after which it waits in any case: pulls that are killed again and again still progress. */
+/**
+ * Time after which it waits in any case, so that pulls that are killed again and again progress.
+ */
 const SYNC_PAUSE_MS = 250;
-/** The pause is at least so many times the last wait, which limits the time lost on slow disks. */
+/**
+ * The pause between waits is at least this many times the last wait: a slow disk is waited for less
+ * often.
+ */
 const PAUSE_FACTOR = 4;
 
 /** Counts layers that wait for the disk, and the time since the last wait. */

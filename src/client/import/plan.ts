@@ -96,7 +96,10 @@ interface ImportedBlob {
   readonly verified: string | undefined;
 }
 
-/** What a blob was imported as, unless a pulled image says that its diff_id is another one. */
+/**
+ * Returns what a blob was imported as; undefined if it was not, or if a pulled image says that the
+ * blob has another diff_id.
+ */
 function importedBlob(
   repo: OstreeRepo,
   { diffIds }: KnownLayers,
@@ -114,8 +117,8 @@ function importedBlob(
 }
 
 /**
- * What the marker of a partial commit says: which layer the commit came from. An import that was
- * interrupted goes on behind that layer.
+ * What the marker of a partial commit says: which layer the commit came from. After an
+ * interruption, the next import need not fetch that layer again.
  */
 export const partialMarkerOf = ({ diffId }: ReadLayer) => `layer ${diffId}\n`;
 

@@ -1,7 +1,7 @@
 /**
- * SELinux labels for paths by the policy in `/usr/etc/selinux` of a system. Only libselinux knows
- * which label a path has, so the installed `ostree` is asked: it commits empty files at those paths
- * to a temporary repository.
+ * Finds the SELinux labels that the policy in `/usr/etc/selinux` of a system gives to paths. Only
+ * libselinux knows which label a path has, so the installed `ostree` is asked: it commits empty
+ * files at those paths to a temporary repository.
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -19,7 +19,7 @@ import { openCommitTree } from '../../tree/commit.js';
 import type { ByteStream } from '../../tree/tree.js';
 
 export const SELINUX_XATTR = 'security.selinux';
-/** A policy's contexts are a few hundred kB, its binary form some MB. */
+/** Bytes. The file contexts of a policy take a few hundred kB, its binary form some MB. */
 const MAX_POLICY_FILE = 64 << 20;
 
 /** Reads content objects. */
@@ -43,8 +43,8 @@ export function policyTree(root: MutableTree): MutableTree | undefined {
 }
 
 /**
- * The labels of those entries that the policy gives one. Returns undefined with a warning if
- * `ostree` is not installed.
+ * Returns the labels of those entries for which the policy has one. Returns undefined with a
+ * warning if `ostree` is not installed.
  * @param policy as {@link policyTree} returns it
  */
 export async function selinuxLabels(

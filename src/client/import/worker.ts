@@ -39,7 +39,10 @@ export type ImportRequest =
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   | { readonly type: 'end' };
 
-/** From the worker, besides its failure: how much it took of the blob, then the staged layer. */
+/**
+ * From the worker, unless it fails: how much of the blob it took, repeatedly, then the staged
+ * layer.
+ */
 export type ImportReply =
   | { readonly type: 'taken'; readonly bytes: number }
   | { readonly type: 'staged'; readonly staged: StagedLayer };
@@ -57,8 +60,8 @@ export class ImportWorker {
   }
 
   /**
-   * Reads a layer into its directory. Fails as soon as the layer, the blob, the thread or the
-   * signal does; by then the thread has ended.
+   * Reads a layer into its directory. Fails as soon as the layer is wrong, the blob or the thread
+   * fails, or the signal is aborted; by then the thread has ended.
    * @param onProgress called with the number of bytes of the blob that the thread took
    */
   async import(
@@ -88,7 +91,8 @@ export class ImportWorker {
       const [staged] = await Promise.all([reading, sending]);
       return staged;
     } catch (error) {
-      // Ends the half that did not fail: a thread that waits for more, or a blob that goes on.
+      // Ends the side that did not fail: a thread that waits for more bytes, or a blob that goes
+      // on.
       window.close();
       await this.terminate();
       throw error;
@@ -104,7 +108,8 @@ export class ImportWorker {
       if (window.isClosed) {
         return;
       }
-      // A copy, as chunks of a stream may share one buffer; its size is 0 once it is transferred.
+      // Copied, because chunks of a stream may share a buffer, and a buffer that is transferred is
+      // lost here.
       const bytes = new Uint8Array(chunk);
       this.#post({ type: 'data', bytes }, [bytes.buffer]);
       await window.send(chunk.length);

@@ -26,7 +26,7 @@ export const OSTREE_IMGREF_FORMS =
   'ostree-remote-image:REMOTE:TRANSPORT:..., ostree-remote-registry:REMOTE:IMAGE ' +
   'or ostree-image-signed:TRANSPORT:...';
 
-/** Splits a reference without touching anything; throws `USAGE` unless it has one of the forms. */
+/** Splits a reference and does no I/O. Throws `USAGE` unless the reference has one of the forms. */
 export function parseOstreeImgref(text: string): OstreeImgref {
   const [scheme, image] = splitAtColon(text, text);
   switch (scheme) {

@@ -1,7 +1,7 @@
 /**
  * Finds the rule of a signature policy, containers-policy.json(5), that decides about an image, and
- * the mistakes in it. Scopes are those of containers/image. Whether a signature is good is for
- * skopeo to say (see policy.ts).
+ * the mistakes in it. Scopes are those of containers/image. skopeo decides whether a signature is
+ * good (see policy.ts).
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -14,7 +14,9 @@ import { parseImgref } from '../../transports/image-reference.js';
 const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
 const SYSTEM_REGISTRIES_D = ['/etc/containers/registries.d', '/usr/share/containers/registries.d'];
 export const ACCEPT_ANYTHING = 'insecureAcceptAnything';
-/** cosign signs repositories; with these identities its signatures count for each of their tags. */
+/**
+ * cosign signs repositories, not tags. With these identities, its signatures count for every tag.
+ */
 const COSIGN_IDENTITIES = new Set(['matchRepository', 'exactRepository', 'remapIdentity']);
 
 const requirements = v.pipe(
@@ -79,7 +81,7 @@ export function policyRule(policy: Policy, imgref: string): PolicyRule {
   return { scope: 'default', requirements: policy.default };
 }
 
-/** Sentences on why a rule does not do what its author probably wants. */
+/** Returns sentences that say why a rule does not do what its author probably wants. */
 export function ruleProblems(
   policy: Policy,
   { scope, requirements }: PolicyRule,
@@ -160,7 +162,7 @@ function scopesOf(imgref: string): ImageScopes {
     return { transport: transport.name, scopes: [] };
   }
 
-  // Without the tag: the only image of an OCI image layout need not be named.
+  // The tag is not part of a scope: it can be left out if an OCI image layout has only one image.
   const path = location.replace(/:.*/s, '');
   const realPath = existsSync(path) ? realpathSync(path) : path;
   return { transport: transport.name, scopes: parentScopes(realPath) };

@@ -46,7 +46,7 @@ export async function enforcePolicy(
     if (accepted !== image.manifestDigest) {
       throw new OstrataError(
         'CORRUPT',
-        `it accepts manifest ${accepted}, this is ${image.manifestDigest}`,
+        `it accepts manifest ${accepted}, but the image has ${image.manifestDigest}`,
       );
     }
   });

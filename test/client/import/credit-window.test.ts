@@ -14,7 +14,7 @@ async function isResolved(promise: Promise<void>): Promise<boolean> {
   return resolved;
 }
 
-test('a sender may go on while at most the limit is on its way', async () => {
+test('a sender does not wait while at most the limit is on its way', async () => {
   const window = new CreditWindow(10);
   assert.equal(await isResolved(window.send(10)), true);
 });
@@ -29,7 +29,7 @@ test('a sender waits until enough was taken', async () => {
   assert.equal(await isResolved(sending), true);
 });
 
-test('closing the window ends the wait, also of later sends', async () => {
+test('closing the window ends the wait, and later sends do not wait', async () => {
   const window = new CreditWindow(10);
   const sending = window.send(15);
   window.close();

@@ -14,7 +14,7 @@ import { buildImage } from '../../support/build-image.js';
 import { dir, RepoBuilder } from '../../support/build-repo.js';
 import { scratchDirectory } from '../../support/scratch.js';
 
-test('many small layers wait together, a large one does not wait for others', () => {
+test('small layers share one wait for the disk, a large one does not wait for others', () => {
   const throttle = new FsyncThrottle(() => 0);
   assert.deepEqual(
     [throttle.isDue(1 << 20), throttle.isDue(1 << 20), throttle.isDue(32 << 20)],

@@ -58,7 +58,7 @@ test('a layer that the worker refuses ends the import while its blob stalls', as
   });
 });
 
-test('a blob that fails ends the import, and the thread', async () => {
+test('a blob that fails ends the import and the thread', async () => {
   const worker = startWorker('');
   async function* failing() {
     yield Buffer.from('some bytes');

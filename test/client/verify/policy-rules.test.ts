@@ -61,7 +61,7 @@ suite('the most specific rule decides', () => {
     }
   });
 
-  test('of an image named by digest, and of a short name', () => {
+  test('for an image named by digest, and for a short name', () => {
     const digest = `sha256:${'0'.repeat(64)}`;
     assert.ok(decides('docker', `quay.io/os@${digest}`, `registry:quay.io/os@${digest}`));
     assert.ok(decides('docker', 'docker.io/library/os', 'registry:os'));

@@ -104,7 +104,7 @@ test('if one source grows, changes more often or disappears, nearly all layers s
   assert.ok(mean(gone) > 0.95, `${mean(gone)}`);
 });
 
-test('with a few layers less, most sources that shared a layer still do', () => {
+test('with a few layers fewer, most sources that shared a layer still do', () => {
   const all = system(300);
   const layerOf = new Map(stableLayers(all, 96).flatMap((ids, i) => ids.map((id) => [id, i])));
   const pairs = stableLayers(all, 90).flatMap((ids) =>

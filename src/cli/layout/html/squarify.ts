@@ -29,7 +29,10 @@ export function squarify(sizes: readonly number[], width: number, height: number
   return boxes;
 }
 
-/** Returns the first areas: a row along `side` grows as long as its worst box gets no worse. */
+/**
+ * Returns the areas of the next row along `side`: it grows as long as its least square box does not
+ * become less square.
+ */
 function nextRow(areas: readonly number[], side: number): readonly number[] {
   let count = 1;
   while (

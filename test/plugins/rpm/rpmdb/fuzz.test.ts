@@ -7,7 +7,7 @@ import { fuzz } from './fuzz.js';
 const CASES = 3000;
 const SEED = 20261125;
 
-test('damaged databases and headers give a value or a typed error', async () => {
+test('damaged databases and headers give a value or an error with a code', async () => {
   const { values, errors } = await fuzz(CASES, SEED);
   assert.ok(values > CASES / 20, `${values} cases survived the damage`);
   assert.ok(errors > CASES / 4, `${errors} cases were damaged beyond reading`);

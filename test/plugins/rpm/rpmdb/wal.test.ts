@@ -125,7 +125,7 @@ test('a flipped bit ends the log at the commit before it', () => {
   }
 });
 
-test('of a log that is cut off anywhere, the complete transactions count', () => {
+test('if a log is cut off anywhere, its complete transactions count', () => {
   const wal = log([
     { page: 2, fill: 20, commit: 3 },
     { page: 3, fill: 30, commit: 3 },
