@@ -23,7 +23,8 @@ export interface ChunkOptions {
 
 /**
  * Yields the bytes of a regular file, or a range of them. A chunk is valid until the next one is
- * asked for. The file is opened when the first chunk is asked for. Throws Node's errors.
+ * asked for. The file is opened when the first chunk is asked for. Errors are those of Node, not
+ * OstrataErrors.
  */
 export function readChunks(path: string, options: ChunkOptions = {}): Iterable<Uint8Array> {
   const { buffers } = options;
@@ -31,7 +32,7 @@ export function readChunks(path: string, options: ChunkOptions = {}): Iterable<U
 }
 
 /**
- * Returns the `length` bytes of a file from `offset` on, or fewer if the file ends before. A
+ * Returns the `length` bytes of a file from `offset` on, or fewer if the file ends earlier. A
  * symlink at `path` is followed. Throws `LIMIT` if `length` is above `limit`.
  */
 export function readRange(path: string, offset: number, length: number, limit: number): Uint8Array {

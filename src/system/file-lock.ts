@@ -41,7 +41,7 @@ export class FileLock {
   }
 
   /**
-   * Waits for the lock, at most five minutes (`IO`). The file is created if it does not exist.
+   * Waits for the lock; throws `IO` after five minutes. The file is created if it does not exist.
    * Without koffi this returns at once.
    */
   static async acquire(path: string, type: LockType, signal?: AbortSignal): Promise<FileLock> {

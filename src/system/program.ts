@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { errnoOf, OstrataError, wrapError } from '../errors.js';
 
-/** Characters of each output that are kept. */
+/** Limit for each output, in characters. */
 const MAX_OUTPUT = 1 << 20;
 
 export interface ProgramOptions {
@@ -25,7 +25,10 @@ export interface ProgramRun {
   readonly stderr: string;
 }
 
-/** Runs a program until it ends, with any exit code. `UNSUPPORTED` if it is not installed. */
+/**
+ * Runs a program until it ends, with whatever exit code. Throws `UNSUPPORTED` if it is not
+ * installed.
+ */
 export function runProgram(
   command: string,
   args: readonly string[],
@@ -48,7 +51,7 @@ export function runProgram(
     child.on('error', (error) => reject(startError(command, purpose, error)));
     child.on('close', (code) => resolve({ code, stdout, stderr }));
 
-    // The program may end without reading its input, which is no error.
+    // It is not an error if the program ends without reading its input.
     child.stdin.on('error', () => {}).end(input);
   });
 }

@@ -2,7 +2,7 @@
 import { parentPort, type Worker } from 'node:worker_threads';
 import { type ErrorCode, inContext, OstrataError, wrapError } from '../errors.js';
 
-/** What a worker replies when it could not do what it was asked to; see {@link failedReply}. */
+/** The reply of a worker whose task failed; see {@link failedReply}. */
 export interface FailedReply {
   readonly type: 'failed';
   readonly code: ErrorCode;
@@ -15,8 +15,8 @@ export interface WorkerTaskOptions<Reply, Result> {
   /** Ends the task with `CANCELLED`; the worker goes on and has to be terminated by the caller. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Gets each reply but a {@link FailedReply}. Returns the result of the task, which ends it, or
-   * undefined while the worker has more to say.
+   * Called with each reply except a {@link FailedReply}. Returns the result of the task, which ends
+   * it, or undefined if further replies are to come.
    */
   readonly onMessage: (reply: Reply) => Result | undefined;
 }
@@ -26,7 +26,7 @@ const ENDED_THREAD = -1;
 
 /**
  * Posts `request` to `worker` and returns what `onMessage` makes of the replies. A worker does one
- * task at a time: the next one is given once this one has ended.
+ * task at a time: the caller gives it the next one once this one has ended.
  *
  * Rejects when the worker replies that it failed (with the code and message of the reply), when it
  * throws, when it ends or has ended before the result, when a message cannot be serialized or
@@ -43,8 +43,8 @@ export async function runWorkerTask<Reply, Result>(
     throw cancelled(name);
   }
   if (worker.threadId === ENDED_THREAD) {
-    // It would never answer: messages to a thread that has ended are dropped.
-    throw new OstrataError('IO', `${name}: the worker thread has ended before`);
+    // Waiting for a reply would never end: messages to a thread that has ended are dropped.
+    throw new OstrataError('IO', `${name}: the worker thread has already ended`);
   }
   inContext(`${name}: sending a request`, () => worker.postMessage(request));
   return receiveResult(worker, options);
@@ -114,7 +114,7 @@ export function failedReply(context: string, error: unknown): FailedReply {
 
 /**
  * In a worker thread: gives each request of the other thread to `onRequest`. A request that cannot
- * be deserialized ends the worker, and with it the task; by default nobody would hear of it.
+ * be deserialized ends the worker, and with it the task; by default Node would ignore it silently.
  */
 export function receiveRequests<Request>(onRequest: (request: Request) => void): void {
   parentPort?.on('message', onRequest).on('messageerror', (error) => {

@@ -6,9 +6,12 @@ import { type Libc, libc } from './libc.js';
 
 /** XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux. */
 const XATTR_MAX = 65536;
-/** The kernel allocates and clears as many bytes as it is offered; nearly all results fit here. */
+/**
+ * Size of the buffer that is tried first. The kernel allocates and clears as many bytes as a call
+ * offers, and nearly all results fit into this many.
+ */
 const USUAL_SIZE = 256;
-/** Cap: a tree in which every file has its own attribute names would only fill the cache. */
+/** Limit for the cache, which a tree with other attribute names in every file would only fill. */
 const MAX_CACHED_LISTS = 1000;
 const READING = 'reading extended attributes (an archive repository can be read without)';
 const WRITING = 'writing extended attributes (an archive repository can be written without)';
@@ -93,7 +96,10 @@ class ResultBuffers {
   }
 }
 
-/** Splits the kernel's lists of names. Nearly all files of a tree have one of a few lists. */
+/**
+ * Splits the kernel's lists of names. The results are cached, because nearly all files of a tree
+ * have one of a few lists.
+ */
 class NameLists {
   readonly #cache = new Map<string, readonly Uint8Array[]>();
 

@@ -9,7 +9,7 @@ export class Semaphore {
     this.#free = limit;
   }
 
-  /** Runs `body` as soon as there is room for it, and returns its result. */
+  /** Runs `body` as soon as fewer than `limit` operations are running, and returns its result. */
   async run<T>(body: () => Promise<T>): Promise<T> {
     if (this.#free > 0) {
       this.#free--;
@@ -24,7 +24,7 @@ export class Semaphore {
     }
   }
 
-  /** The room goes directly to the operation that has waited longest. */
+  /** Lets the operation begin that has waited longest, if there is one. */
   #release(): void {
     const next = this.#waiting.shift();
     if (next) {

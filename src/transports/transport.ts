@@ -53,7 +53,7 @@ export interface ImageWriter {
   discard(): Promise<void>;
 }
 
-/** What completes an image whose blobs have been added. */
+/** The documents that complete an image whose blobs have been added. */
 export interface FinishedImage {
   readonly config: Uint8Array;
   readonly manifest: Uint8Array;
@@ -65,9 +65,14 @@ export interface FinishedImage {
 export interface TransportOptions {
   /** Path of a credentials file (containers-auth.json(5)) instead of the default ones. */
   readonly authfile?: string | undefined;
-  /** Used instead of a file; sent only to the registry of the reference and its token server. */
+  /**
+   * Credentials to use instead of a file. They are sent only to the registry of the reference and
+   * its token server.
+   */
   readonly credentials?: Credentials | undefined;
-  /** False: certificates are not verified, and plain HTTP is used if the registry lacks HTTPS. */
+  /**
+   * If false, certificates are not verified, and plain HTTP is used if the registry has no HTTPS.
+   */
   readonly tlsVerify?: boolean | undefined;
   /**
    * Directory of CA certificates (*.crt) and client certificates (*.cert with *.key) instead of the
@@ -93,8 +98,8 @@ export interface Credentials {
 }
 
 /**
- * Counters that are raised during the transfer. Bytes of blobs are counted whenever they are sent
- * or received, even if they were before or turn out to be useless.
+ * Counters that are raised during the transfer. Bytes of blobs are counted each time they are sent
+ * or received, even if it is a repetition or the bytes turn out to be useless.
  */
 export interface Traffic {
   requests: number;

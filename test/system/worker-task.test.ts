@@ -110,7 +110,7 @@ test('a worker that has ended is given no task', async () => {
 
   await assert.rejects(run(worker, 'x'), {
     code: 'IO',
-    message: 'testing: the worker thread has ended before',
+    message: 'testing: the worker thread has already ended',
   });
   assertNoListeners(worker);
 });

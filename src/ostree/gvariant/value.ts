@@ -43,8 +43,8 @@ export interface Variant {
 
 /**
  * Decodes one value that fills `bytes`. Byte strings in the result are views of `bytes`. Throws
- * `CORRUPT` unless it is in normal form. The caller states as `Value` the shape that {@link
- * GVariantValue} gives for `signature`.
+ * `CORRUPT` unless it is in normal form. The caller states as `Value` the shape that
+ * {@link GVariantValue} gives for `signature`.
  */
 export function decode<Value extends GVariantValue = GVariantValue>(
   signature: string,

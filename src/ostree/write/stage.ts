@@ -97,9 +97,8 @@ export class ObjectStage {
   }
 
   /**
-   * Writes a metadata object unless the repository or this stage has it. An object of kind
-   * commitmeta is always written, since no checksum covers it. The caller has verified the
-   * checksum.
+   * Writes a metadata object unless the repository or this stage has it. The caller has verified
+   * its checksum. Only a commitmeta, which no checksum covers, is always written.
    */
   metadata(kind: MetadataKind, checksum: string, bytes: Uint8Array): void {
     const name = encodeObjectName(checksum, kind);

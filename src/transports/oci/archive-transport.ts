@@ -100,7 +100,10 @@ function findFiles(path: string): ReadonlyMap<string, FileRange> {
   }
 }
 
-/** The content of the last file was skipped without noticing whether it is there. */
+/**
+ * Throws `CORRUPT` if the archive is cut within the content of its last file, which was skipped
+ * without being read.
+ */
 function checkSize(fd: number, needed: number): void {
   const { size } = fstatSync(fd);
   if (needed > size) {
@@ -139,7 +142,7 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
 
 /**
  * Packs everything below `directory` into a tar. The entries are in byte order of their names and
- * say nothing of this machine, so that equal layouts become equal archives.
+ * state nothing about this machine, so that equal layouts become equal archives.
  */
 async function packDirectory(directory: string, archive: string): Promise<void> {
   const names = (await readdir(directory, { recursive: true })).sort();

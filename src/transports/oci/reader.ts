@@ -34,8 +34,8 @@ export interface ImageChoice {
 }
 
 /**
- * Opens one image of a layout. Throws `NOT_FOUND` or `AMBIGUOUS` if there is not exactly one that
- * fits, and `CORRUPT` if its index, manifest or config is damaged.
+ * Opens one image of a layout. Throws `NOT_FOUND` if none fits `choice`, `AMBIGUOUS` if several do,
+ * and `CORRUPT` if its index, manifest or config is damaged.
  * @param name the image reference, for messages
  */
 export function openLayout(files: LayoutFiles, name: string, choice: ImageChoice): ImageReader {

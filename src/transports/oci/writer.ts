@@ -271,12 +271,12 @@ async function copyVerified(
   if (length !== size || computed !== digest) {
     throw new OstrataError(
       'CORRUPT',
-      `${length} bytes of digest ${computed} instead of ${size} bytes`,
+      `got ${length} bytes with the digest ${computed}, expected ${size} bytes with ${digest}`,
     );
   }
 }
 
-/** @param inspect is shown each chunk before it is written */
+/** @param inspect called with each chunk before it is written */
 async function copy(
   stream: ByteStream,
   target: string,

@@ -17,7 +17,7 @@ import {
 } from './http.js';
 import { networkError, statusError } from './request-error.js';
 
-/** Lifetime of a token that states none, by the specification. */
+/** Lifetime that the specification gives a token that states none. */
 const DEFAULT_LIFETIME_SECONDS = 60;
 /**
  * A token is renewed when this part of its lifetime is over, so that a large upload does not begin
@@ -81,7 +81,7 @@ export class Authenticator {
     this.#settings = settings;
   }
 
-  /** Adds a right to ask for, e.g. `repository:NAME:pull`. */
+  /** Adds a right that the next token must grant, e.g. `repository:NAME:pull`. */
   addScope(scope: string): void {
     if (!this.#scopes.has(scope)) {
       this.#scopes.add(scope);
@@ -110,7 +110,7 @@ export class Authenticator {
       return false;
     }
     if (!(await this.#isCurrent(header))) {
-      // Another request was refused at the same time, and there is a new header by now.
+      // Another request was refused at the same time, and has led to a new header already.
       return true;
     }
     if (scheme.name === 'basic' && !(await this.#canTryBasic(header))) {
@@ -137,7 +137,7 @@ export class Authenticator {
     return (await this.#header.value.catch(() => header)) === header;
   }
 
-  /** Basic always sends the same header, so that it is pointless after a refusal. */
+  /** Basic always sends the same header, so there is no use in trying it after a refusal. */
   async #canTryBasic(refused: string | undefined): Promise<boolean> {
     return refused === undefined && (await this.#settings.credentials()) !== undefined;
   }

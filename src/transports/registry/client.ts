@@ -1,4 +1,7 @@
-/** Sends requests to one registry: authenticated, repeated, and with errors in its own words. */
+/**
+ * Sends requests to one registry: authenticates them, repeats them after temporary failures, and
+ * reports the error messages of the registry.
+ */
 import { setMaxListeners } from 'node:events';
 import { OstrataError } from '../../errors.js';
 import { silentLogger } from '../../log.js';
@@ -149,7 +152,7 @@ export class RegistryClient {
 
   async #sendAuthenticated(request: HttpRequest): Promise<HttpResponse> {
     if (!this.#isOwn(request.url)) {
-      // The registry sent us to another host, which must not see our credentials.
+      // The registry gave us a URL on another host, which must not see our credentials.
       return this.#http.send(request, undefined);
     }
     for (let refusals = 0; ; refusals++) {

@@ -14,16 +14,18 @@ import type { ImageReference } from './reference.js';
 /** A password, or a token that token servers accept instead (Docker's `identitytoken`). */
 export type RegistryCredentials = Credentials | { readonly identityToken: string };
 
-/** Characters of an auth file. */
+/** Limit for an auth file, in characters. */
 const MAX_FILE_SIZE = 4 << 20;
-/** Helpers may ask a service, or the user. */
+/** Time for a credential helper, which may ask a service or the user. */
 const HELPER_TIMEOUT_MS = 60_000;
 /** The user that a helper names for an identity token. */
 const TOKEN_USER = '<token>';
 const DOCKER_HUB = 'docker.io';
 /** Other names of Docker Hub in auth files; the first is from the time of version 1. */
 const DOCKER_HUB_KEYS = ['index.docker.io', 'registry-1.docker.io'];
-/** The default file cannot be read: it does not exist, or it belongs to another user. */
+/**
+ * Errors for which a default file is passed over: it does not exist, or belongs to another user.
+ */
 const IGNORED_ERRNOS = ['ENOENT', 'ENOTDIR', 'EACCES'];
 
 const authEntry = v.object({
@@ -126,8 +128,9 @@ function parseAuthFile(text: string): AuthFile {
 }
 
 /**
- * Asks the helper for the host if there is one. Otherwise returns the entry with the longest name
- * that is a prefix of the image's, else what the default helper has.
+ * Asks the credential helper for the host, if there is one. Otherwise returns the entry with the
+ * longest name that is a prefix of the image's name. Without such an entry it asks the default
+ * helper.
  */
 async function lookUp(
   { auths, credHelpers, credsStore }: AuthFile,

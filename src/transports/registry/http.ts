@@ -1,6 +1,6 @@
 /**
- * Sends single HTTP requests: redirects, timeouts, streamed bodies. Nothing here is about
- * registries.
+ * Sends single HTTP requests, with redirects, timeouts and streamed bodies. Nothing here is
+ * specific to registries.
  */
 import http, {
   type ClientRequest,
@@ -15,12 +15,15 @@ import type { Agents } from './agents.js';
 /** The longest time without any transferred byte. The whole transfer may take any time. */
 const STALL_TIMEOUT_MS = 60_000;
 /**
- * Factor for the time until the response, once the whole body is sent: a registry may first move a
- * large blob into its storage.
+ * Once the whole body is sent, the response may take this many times longer: a registry may first
+ * move a large blob into its storage.
  */
 const RESPONSE_FACTOR = 5;
 const MAX_REDIRECTS = 5;
-/** Limit for a body that is only read for its message, or to use the connection again. */
+/**
+ * Limit for a body that is read only for its error message, or only to make the connection usable
+ * for the next request.
+ */
 export const MAX_MESSAGE_SIZE = 64 << 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Redirects after which a request with a body may be repeated. */
@@ -48,7 +51,7 @@ export interface HttpResponse {
   /** The URL that responded, after all redirects. */
   readonly url: URL;
   readonly message: ResponseMessage;
-  /** Timeout for {@link receive}. */
+  /** The longest time without any received byte, for {@link receive}. */
   readonly stallTimeoutMs: number;
 }
 
@@ -283,7 +286,7 @@ export async function* receive({
   try {
     const iterator: AsyncIterator<Uint8Array> = message[Symbol.asyncIterator]();
     for (;;) {
-      // Runs only while we wait for the network, not while the consumer works.
+      // The watchdog runs only while we wait for the network, not while the consumer works.
       watchdog.start();
       const { done, value } = await iterator.next();
       watchdog.stop();
@@ -317,7 +320,7 @@ export async function readAll(response: HttpResponse, limit: number): Promise<Ui
   return Buffer.concat(chunks);
 }
 
-/** Reports an error if it is not stopped or started again in time. */
+/** Calls `onExpiry` with an error unless it is stopped or started again in time. */
 class Watchdog {
   readonly #timeoutMs: number;
   readonly #onExpiry: (error: Error) => void;

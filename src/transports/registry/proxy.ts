@@ -8,8 +8,8 @@ import { OstrataError } from '../../errors.js';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Returns the proxy for `url`; undefined if it is reached directly, as this machine always is.
- * Throws `USAGE` if the variable is not the URL of a supported proxy.
+ * Returns the proxy for `url`; undefined if the URL is reached directly, as those of this machine
+ * always are. Throws `USAGE` if the variable is not the URL of a supported proxy.
  */
 export function proxyFor(url: URL, environment: Environment = process.env): URL | undefined {
   const variable = (name: string) =>

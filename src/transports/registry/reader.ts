@@ -93,7 +93,7 @@ class RegistryReader implements ImageReader {
     if (computed !== digest) {
       throw new OstrataError(
         'CORRUPT',
-        `${context}: what the registry sends has the digest ${computed}`,
+        `${context}: the registry sent bytes with the digest ${computed}`,
       );
     }
   }
@@ -109,7 +109,7 @@ class RegistryReader implements ImageReader {
     try {
       for await (const chunk of this.#requestBlob(start, digest, size)) {
         received += chunk.length;
-        // An error at once: an endless stream would fill the disk.
+        // Throws at once instead of at the end, because an endless stream would fill the disk.
         if (received > size) {
           throw new OstrataError(
             'CORRUPT',
@@ -150,7 +150,10 @@ class RegistryReader implements ImageReader {
   }
 }
 
-/** Compares the announced length with the expected one: an error now, not after gigabytes. */
+/**
+ * Compares the announced length with the expected one, so that a wrong one is an error now and not
+ * after gigabytes.
+ */
 function checkHeaders(response: HttpResponse, start: number, size: number): void {
   const { status, headers, message } = response;
   const range = headers['content-range'] ?? '';

@@ -1,6 +1,6 @@
 /**
- * Names of images in registries, `HOST[:PORT]/PATH[:TAG][@DIGEST]`, as containers and Docker read
- * them: https://github.com/distribution/reference/blob/v0.6.0/reference.go
+ * Names of images in registries, `HOST[:PORT]/PATH[:TAG][@DIGEST]`, as podman and Docker read them:
+ * https://github.com/distribution/reference/blob/v0.6.0/reference.go
  */
 import { OstrataError } from '../../errors.js';
 
@@ -21,7 +21,7 @@ const DEFAULT_API_HOST = 'registry-1.docker.io';
 /** The namespace of Docker Hub for images without a path. */
 const DEFAULT_NAMESPACE = 'library';
 const DEFAULT_TAG = 'latest';
-/** Characters of host and path together. */
+/** Limit for host and path together, in characters. */
 const MAX_NAME_LENGTH = 255;
 
 const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
@@ -84,7 +84,8 @@ function splitReference(text: string): ReferenceParts {
 }
 
 /**
- * Splits off a first component that cannot be part of a path; without it the host is Docker Hub.
+ * Splits off the first component if it must be a host, because no path can begin with it. Otherwise
+ * the host is Docker Hub.
  */
 function splitHost(name: string): { readonly host: string; readonly repository: string } {
   const slash = name.indexOf('/');

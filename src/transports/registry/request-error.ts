@@ -3,11 +3,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import * as v from 'valibot';
 import { errnoOf, OstrataError } from '../../errors.js';
 
-/** Characters of a registry's message that are shown. */
+/** Limit for the shown message of a registry, in characters. */
 const MAX_MESSAGE_LENGTH = 500;
-/** Statuses that another attempt may not get. */
+/** Statuses of failures that may pass: another attempt may succeed. */
 const TEMPORARY_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
-/** Codes of network errors that will not pass by waiting. */
+/** Codes of network errors that do not pass by waiting. */
 const LASTING_CODES = new Set([
   'ENOTFOUND',
   'ECONNREFUSED',
@@ -16,7 +16,7 @@ const LASTING_CODES = new Set([
   'EHOSTUNREACH',
   'EACCES',
 ]);
-/** Codes of errors in TLS, its certificates, or invalid arguments: they will not pass either. */
+/** Codes of errors in TLS, in certificates and in arguments, which do not pass either. */
 const LASTING_CODE_PARTS = /CERT|^ERR_TLS|^ERR_SSL|SELF_SIGNED|SIGNATURE|^ERR_INVALID/;
 
 interface RequestErrorDetails {
@@ -42,7 +42,7 @@ export class RequestError extends OstrataError {
     this.retryAfterSeconds = details.retryAfterSeconds;
   }
 
-  /** Returns the same error, but worth another attempt. */
+  /** Returns the same error, marked as one after which another attempt may succeed. */
   asTemporary(): RequestError {
     const { message, status, retryAfterSeconds, cause } = this;
     return new RequestError(message, { status, isTemporary: true, retryAfterSeconds, cause });
@@ -73,7 +73,8 @@ export function statusError(
 
 /**
  * Returns the error for a missing or incomplete response.
- * @param isKnownHost the host has responded before, so that its name and certificate are right
+ * @param isKnownHost whether the host has responded before, so that its name and certificate are
+ *   right
  */
 export function networkError(action: string, error: unknown, isKnownHost: boolean): RequestError {
   const code = errnoOf(error) ?? '';

@@ -7,7 +7,10 @@ import { RequestError } from './request-error.js';
 export const DEFAULT_RETRIES = 5;
 /** The wait before the first retry; each further one takes twice as long. */
 const FIRST_DELAY_MS = 250;
-/** The longest wait that a registry may ask for. Above that, waiting is for the user to decide. */
+/**
+ * The longest wait that a registry may ask for. If it asks for more, the failure is final, and the
+ * user decides when to try again.
+ */
 const MAX_RETRY_AFTER_SECONDS = 120;
 /** Bytes of progress after which the retry counter is reset. */
 const MIN_PROGRESS = 1 << 20;
@@ -18,8 +21,8 @@ export interface RetryPolicy extends Context {
 }
 
 /**
- * Repeats `attempt` until it succeeds and returns its result. Throws its error if that is not
- * temporary or if there were too many.
+ * Repeats `attempt` until it succeeds and returns its result. Throws its error if the error is not
+ * temporary or if too many attempts have failed.
  * @param recover runs before each repetition; what it throws is final
  */
 export async function retry<T>(
@@ -40,7 +43,7 @@ export async function retry<T>(
 
 /**
  * Yields a stream of bytes that may break off. `open` is called with the number of bytes that have
- * arrived and returns the stream of the others, which must throw if it does not reach the end.
+ * arrived and returns a stream of the remaining ones, which must throw if it ends too early.
  */
 export async function* retryStream(
   policy: RetryPolicy,
@@ -99,7 +102,8 @@ export class RetryCounter {
     if (retryAfterSeconds !== undefined) {
       return retryAfterSeconds * 1000;
     }
-    // The random factor keeps clients that failed together from coming back together.
+    // The random factor keeps clients that failed at the same time from all trying again at the
+    // same time.
     return FIRST_DELAY_MS * 2 ** this.#failures * (0.5 + Math.random());
   }
 }

@@ -18,7 +18,10 @@ import { type RetryCounter, retry } from './retry.js';
  */
 const CHUNK_SIZE = 64 << 20;
 const MIN_CHUNK_SIZE = 1 << 20;
-/** The upload session no longer exists, or the registry has received less than we think. */
+/**
+ * Statuses that mean that the upload session no longer exists, or that the registry has received
+ * less than we think.
+ */
 const SESSION_LOST = new Set([404, 410, 416]);
 const BINARY = { 'content-type': 'application/octet-stream' };
 
@@ -230,7 +233,10 @@ export class Upload {
     }
   }
 
-  /** Prepares to send smaller chunks if that is what the error asks for; false otherwise. */
+  /**
+   * If `error` says that the body was too large, prepares to send smaller chunks. Returns false if
+   * it says anything else, or if chunks cannot be smaller.
+   */
   async #useSmallerChunks(error: unknown): Promise<boolean> {
     if (!(error instanceof RequestError && error.status === 413)) {
       return false;
@@ -287,7 +293,7 @@ export class Upload {
 /** Reads the number of received bytes from a header `Range: 0-LAST`. */
 function receivedBytes(range = ''): number {
   const [, last] = /^(?:bytes=)?0-(\d+)$/.exec(range) ?? [];
-  // 0-0 should stand for one byte, but registries also use it for none.
+  // By the specification, 0-0 stands for one byte, but registries also use it for no bytes at all.
   return last === undefined || last === '0' ? 0 : Number(last) + 1;
 }
 

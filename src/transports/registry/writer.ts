@@ -68,7 +68,7 @@ interface RegistryWriterSettings {
   /** The upload session that proved our right to push. The first blob uses it. */
   readonly session: URL;
   readonly staging: TemporaryDirectory;
-  /** The failure of one blob, which ends the uploads of all others. */
+  /** Aborted when one blob fails, to end the uploads of all others. */
   readonly failure: AbortController;
   /** Fires with `failure`, or when the caller cancels. */
   readonly signal: AbortSignal;
@@ -81,7 +81,7 @@ class RegistryWriter implements ImageWriter {
   readonly #settings: RegistryWriterSettings;
   readonly #client: RegistryClient;
   readonly #uploads = new Semaphore(MAX_UPLOADS);
-  /** Blobs by digest. A promise that rejects is reported when it is awaited. */
+  /** Blobs by digest. The error of a promise that rejects is reported by whoever awaits it. */
   readonly #blobs = new Map<string, Promise<void>>();
   #unusedSession: URL | undefined;
 

@@ -1,4 +1,4 @@
-/** Runs skopeo (https://github.com/containers/skopeo) and reports its errors in its own words. */
+/** Runs skopeo (https://github.com/containers/skopeo) and reports its error messages. */
 
 import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
@@ -6,11 +6,12 @@ import { OstrataError } from '../../errors.js';
 import { runProgram } from '../../system/program.js';
 
 /**
- * Variables that may contain the password of a proxy. Destinations on this machine need no proxy.
+ * Variables that may contain the password of a proxy. skopeo does not get them: it only reads and
+ * writes images on this machine.
  */
 const PROXY_VARIABLE = /^(https?|all)_proxy$/i;
 
-/** Runs skopeo until it ends. Its last message becomes the error's, with the code `IO`. */
+/** Runs skopeo until it ends. If it fails, throws `IO` with its last message. */
 export async function runSkopeo(
   args: readonly string[],
   signal: AbortSignal | undefined,

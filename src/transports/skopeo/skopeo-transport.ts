@@ -56,8 +56,8 @@ export const skopeoTransports: readonly Transport[] = SKOPEO_TRANSPORTS.map((tra
 async function readBySkopeo(imgref: string, options: TransportOptions): Promise<ImageReader> {
   return withStaging(`reading ${imgref}`, async (staging) => {
     const layout = `${join(staging.path, 'layout')}:${TAG}`;
-    // Uncompressed layers are compressed on the way: told to leave them as they are, skopeo would
-    // still give them the media type of gzip.
+    // skopeo compresses uncompressed layers here. If it were told to leave them as they are, it
+    // would still give them the media type of gzip.
     await copy([...platformOptions(options), 'copy'], imgref, `oci:${layout}`, options);
     const image = await ociTransport.read(layout, options);
     return { ...image, name: imgref, close: staging.remove };
@@ -119,7 +119,10 @@ async function publish(
   }
 }
 
-/** Returns the file or directory that is written; undefined if the image goes into a store. */
+/**
+ * Returns the file or directory that is written; undefined if the image goes into the storage of
+ * podman or Docker.
+ */
 function pathOf({ isPath }: SkopeoTransport, location: string): string | undefined {
   return isPath ? location.split(':', 1)[0] : undefined;
 }
