@@ -12,6 +12,7 @@ import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
 import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { type CommitWalk, walkCommit } from '../tree/commit-walk.js';
+import { readLayerTar } from '../tree/layer-tar.js';
 import { childPath } from '../tree/path.js';
 import { classifyLayers } from './encapsulated.js';
 import { decodeLayerCommit } from './layer-commit.js';
@@ -21,7 +22,7 @@ export interface VerifiedImage {
   readonly commit: string;
   /** Number of layers. */
   readonly layers: number;
-  /** Number of layers that a later build put on top; only their digests are checked. */
+  /** Number of layers that a later build put on top; only digests and tar headers are checked. */
   readonly derivedLayers: number;
   readonly metadataObjects: number;
   readonly contentObjects: number;
@@ -44,7 +45,7 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
 
   const config = await validateImage(image, async (number, tar) => {
     if (layers[number]?.kind === 'derived') {
-      await readToEnd(tar);
+      await readLayerTar(tar, () => undefined);
     } else {
       contents.push(await readOstreeLayer(tar, number === 0 ? 'commit' : 'chunk'));
     }
@@ -57,11 +58,6 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
   checkAnnotations(labels, image.manifest.annotations ?? {});
   const counts = verifyCommit(contents, labels[annotation.OSTREE_COMMIT]);
   return { ...counts, layers: layers.length, derivedLayers: layers.length - contents.length };
-}
-
-async function readToEnd(tar: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const _ of tar) {
-  }
 }
 
 /** A diff_id that occurs twice does not say which layer is the last one of the commit. */

@@ -3,8 +3,9 @@
  * verification as for import. See write.ts and ../tree/ostree-tar.ts for the format. The rules are
  * those by which bootc's ostree-ext imports (`tar/import.rs`), and some more.
  */
-import type { ByteStream, ContentSink } from '../bytes/stream.js';
+import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
+import type { LayerTar } from '../oci/layer-tar.js';
 import type { FileHeader } from '../ostree/objects/file.js';
 import {
   encodeObjectName,
@@ -67,7 +68,7 @@ export interface ObjectSink {
 
 /** Reads a layer to its end. Throws `CORRUPT` or `LIMIT` with the entry and the rule it breaks. */
 export async function readOstreeLayer(
-  tar: ByteStream,
+  tar: LayerTar,
   kind: OstreeLayerKind,
   sink?: ObjectSink,
 ): Promise<LayerContents> {

@@ -1,21 +1,36 @@
 /** Decompresses layer blobs. */
 import { Duplex, type Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { OstrataError } from '../errors.js';
 import { layerCompression } from './media-types.js';
+import { boundedParts, MAX_WINDOW_LOG } from './zstd-frames.js';
 
 /** Size of the chunks of tar that a decompressor gives. */
 const CHUNK_SIZE = 1 << 18;
 
+interface ZstdOptions {
+  readonly chunkSize: number;
+  readonly params: Readonly<Record<number, number>>;
+}
+
 /** Node has this function from version 22.15 on; our types are those of Node 20. */
 const { createZstdDecompress } = zlib as {
-  createZstdDecompress?: ((options: { chunkSize: number }) => Transform) | undefined;
+  createZstdDecompress?: ((options: ZstdOptions) => Transform) | undefined;
+};
+
+/** The parameter `ZSTD_d_windowLogMax` of zstd. */
+const ZSTD_MAX_WINDOW_LOG = 100;
+
+const ZSTD_OPTIONS: ZstdOptions = {
+  chunkSize: CHUNK_SIZE,
+  params: { [ZSTD_MAX_WINDOW_LOG]: MAX_WINDOW_LOG },
 };
 
 /**
  * Returns the streams that a layer blob is piped through to get its tar: one, or none if the blob
- * is not compressed. Throws `UNSUPPORTED` for media types that cannot be read.
+ * is not compressed. They hold a few megabytes and a zstd window, whatever the blob expands to.
+ * Throws `UNSUPPORTED` for media types that cannot be read.
  */
 export function layerDecompressor(mediaType: string): readonly Duplex[] {
   switch (layerCompression(mediaType)) {
@@ -24,7 +39,7 @@ export function layerDecompressor(mediaType: string): readonly Duplex[] {
     case 'gzip':
       return [zlib.createGunzip({ chunkSize: CHUNK_SIZE })];
     case 'zstd':
-      return [createZstdDecompress?.({ chunkSize: CHUNK_SIZE }) ?? packagedZstd()];
+      return [createZstdDecompress?.(ZSTD_OPTIONS) ?? packagedZstd()];
     default:
       throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType}`);
   }
@@ -33,15 +48,49 @@ export function layerDecompressor(mediaType: string): readonly Duplex[] {
 /** The decompressor for older versions of Node, from the package that compresses zstd. */
 function packagedZstd(): Duplex {
   return Duplex.from(async function* (blob: AsyncIterable<Uint8Array>) {
-    const { Decompressor } = await loadZstdPackage();
-    const tar = new Decompressor();
-    const done = pipeline(blob, tar);
-    done.catch(() => {}); // the loop below throws the same error
-    for await (const chunk of tar) {
-      yield chunk;
+    const decompressor = await createPackagedDecompressor();
+    for await (const part of boundedParts(blob)) {
+      yield* await decompressor.decompress(part);
     }
-    await done;
+    yield* await decompressor.end();
   });
+}
+
+interface PackagedDecompressor {
+  /** Returns the content of the next part of a blob. */
+  decompress(part: Uint8Array): Promise<readonly Uint8Array[]>;
+  /** Returns what is left. */
+  end(): Promise<readonly Uint8Array[]>;
+}
+
+/**
+ * The package's stream pushes the content of all its input at once, and its own buffer does not
+ * hold it back once the input has ended. So what it pushes is taken before it gets more input.
+ */
+async function createPackagedDecompressor(): Promise<PackagedDecompressor> {
+  const { Decompressor } = await loadZstdPackage();
+  const stream = new Decompressor();
+  stream.on('error', () => {}); // the callbacks below get the same error
+
+  let content: Uint8Array[] = [];
+  stream.push = (chunk: Uint8Array | null) => {
+    if (chunk !== null) {
+      content.push(chunk);
+    }
+    return true;
+  };
+
+  const contentAfter = async (
+    step: (done: (error?: Error | null) => void) => void,
+  ): Promise<readonly Uint8Array[]> => {
+    content = [];
+    await promisify(step)();
+    return content;
+  };
+  return {
+    decompress: (part) => contentAfter((done) => stream.write(part, done)),
+    end: () => contentAfter((done) => stream.end(done)),
+  };
 }
 
 async function loadZstdPackage() {

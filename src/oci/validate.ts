@@ -10,19 +10,20 @@ import { inContextAsync, OstrataError } from '../errors.js';
 import { layerDecompressor } from './decompress.js';
 import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
+import { LayerTar } from './layer-tar.js';
 import { standardOf } from './media-types.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from './types.js';
 
 /**
- * The tar of a layer may have this size plus MAX_EXPANSION times the size of the blob. Compression
- * shrinks system files to a third, text seldom to less than a tenth; a blob that expands a
- * thousandfold is meant to fill the disk.
+ * The tar of a layer may have this size plus MAX_EXPANSION times the size of the blob, besides the
+ * content of files, which has the size that the headers in the tar state. Headers shrink to a tenth
+ * or a twentieth; a blob that expands a thousandfold is meant to fill the memory.
  */
-const MIN_EXPANSION_LIMIT = 1 << 30;
+const MIN_EXPANSION_LIMIT = 128 << 20;
 const MAX_EXPANSION = 200;
 
 /** Receives the index of a layer and its uncompressed tar, which it must read to the end. */
-export type LayerVisitor = (layer: number, tar: AsyncIterable<Uint8Array>) => Promise<void>;
+export type LayerVisitor = (layer: number, tar: LayerTar) => Promise<void>;
 
 /**
  * Reads the whole image once. Throws `CORRUPT` for the first rule that it breaks, naming the layer,
@@ -90,22 +91,22 @@ export interface ValidatedBlob<T> {
 
 /**
  * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Throws
- * `CORRUPT` if they differ from the descriptor, and `LIMIT` if the blob expands far more than
- * layers do.
+ * `CORRUPT` if they differ from the descriptor, and `LIMIT` if the blob expands to far more than the
+ * files whose sizes its tar states.
  */
 export async function validateBlob<T>(
   stream: ByteStream,
   { mediaType, digest, size }: Descriptor,
-  visit: (tar: AsyncIterable<Uint8Array>) => Promise<T>,
+  visit: (tar: LayerTar) => Promise<T>,
 ): Promise<ValidatedBlob<T>> {
-  const blob = new HashingTransform(size, `has more than the ${size} bytes that are stated`);
-  const limit = MIN_EXPANSION_LIMIT + size * MAX_EXPANSION;
-  const tar = new HashingTransform(limit, `expands to more than ${limit} bytes`);
+  const blob = new HashingTransform(size);
+  const tar = new HashingTransform();
+  const layerTar = new LayerTar(tar, MIN_EXPANSION_LIMIT + size * MAX_EXPANSION);
 
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
   const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
-  const [pipelineOutcome, visitOutcome] = await Promise.allSettled([flow, visit(tar)]);
+  const [pipelineOutcome, visitOutcome] = await Promise.allSettled([flow, visit(layerTar)]);
   if (pipelineOutcome.status === 'rejected' || visitOutcome.status === 'rejected') {
     throw firstCause([pipelineOutcome, visitOutcome]);
   }
@@ -135,24 +136,23 @@ function firstCause(outcomes: readonly PromiseSettledResult<unknown>[]): Ostrata
 /** Passes bytes on, counts them and computes their digest. */
 class HashingTransform extends Transform {
   readonly #hash = createHash('sha256');
-  readonly #limit: number;
-  readonly #rule: string;
+  readonly #statedSize: number;
   length = 0;
 
-  /** @param rule the error message if there are more than `limit` bytes */
-  constructor(limit: number, rule: string) {
+  /** @param statedSize the number of bytes above which the stream fails */
+  constructor(statedSize = Number.POSITIVE_INFINITY) {
     super();
-    this.#limit = limit;
-    this.#rule = rule;
+    this.#statedSize = statedSize;
   }
 
   override _transform(chunk: Uint8Array, _encoding: string, done: TransformCallback): void {
     this.#hash.update(chunk);
     this.length += chunk.length;
-    if (this.length <= this.#limit) {
+    if (this.length <= this.#statedSize) {
       done(null, chunk);
     } else {
-      done(new OstrataError('LIMIT', this.#rule));
+      const rule = `has more than the ${this.#statedSize} bytes that are stated`;
+      done(new OstrataError('LIMIT', rule));
     }
   }
 
@@ -167,7 +167,7 @@ async function* copied(stream: ByteStream): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function drain(_layer: number, tar: AsyncIterable<Uint8Array>): Promise<void> {
+async function drain(_layer: number, tar: LayerTar): Promise<void> {
   for await (const _ of tar) {
   }
 }

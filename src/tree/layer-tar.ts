@@ -1,6 +1,7 @@
 /** What all readers of layer tars share: how entries are read, named and turned into objects. */
-import type { ByteStream, ContentSink } from '../bytes/stream.js';
+import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
+import type { LayerTar } from '../oci/layer-tar.js';
 import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
 import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
 import { type TarHeader, TarReader } from '../tar/reader.js';
@@ -11,12 +12,13 @@ import { type TarHeader, TarReader } from '../tar/reader.js';
  * and of the sinks get the name of the entry.
  */
 export async function readLayerTar(
-  tar: ByteStream,
+  tar: LayerTar,
   onEntry: (header: TarHeader) => ContentSink | undefined,
 ): Promise<void> {
   let sink: ContentSink | undefined;
   const reader = new TarReader({
     entry: (header) => {
+      tar.allowContent(header.size);
       sink = onEntry(header);
     },
     content: (bytes) => sink?.write(bytes),

@@ -9,6 +9,7 @@ import { before, suite, test } from 'node:test';
 import type { ErrorCode } from '../../src/errors.js';
 import { readOstreeLayer } from '../../src/layers/read.js';
 import type { ImageReader } from '../../src/oci/image.js';
+import { LayerTar } from '../../src/oci/layer-tar.js';
 import { encodeDirtree } from '../../src/ostree/objects/dirtree.js';
 import { objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
 import { encodeTarHeader } from '../../src/tar/header.js';
@@ -318,7 +319,7 @@ suite('an import refuses', () => {
         yield object;
       }
     }
-    await assert.rejects(readOstreeLayer(layer(), 'commit'), {
+    await assert.rejects(readOstreeLayer(new LayerTar(layer(), 1 << 20), 'commit'), {
       code: 'LIMIT',
       message: /metadata objects of more than 268435456 bytes$/,
     });

@@ -13,6 +13,7 @@ import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import { parseConfig } from '../../src/oci/types.js';
 import { openRepo } from '../../src/ostree/repo.js';
+import { END_OF_ARCHIVE } from '../../src/tar/header.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openCommitTree } from '../../src/tree/commit.js';
 import { buildImage } from '../support/build-image.js';
@@ -162,15 +163,13 @@ suite('an import refuses an image whose', () => {
     );
   });
 
-  test('layer expands without end', async () => {
-    const header = writeTar([{ name: 'usr/z', type: 'file', size: 2 ** 32 }]).subarray(0, 512);
-    // Concatenated gzip files expand to one stream: here 20 times 64 MiB of zeros.
-    const zeros = gzipSync(Buffer.alloc(64 << 20));
-    const bomb = Buffer.concat([gzipSync(header), ...Array.from({ length: 20 }, () => zeros)]);
+  test('layer goes on with zeros after the end of its tar', async () => {
+    // Concatenated gzip files expand to one stream.
+    const bomb = Buffer.concat([gzipSync(END_OF_ARCHIVE), gzipSync(Buffer.alloc(2 << 20))]);
     const digest = sha256Digest(bomb);
     const forged = await withDescriptor({ digest, size: bomb.length });
     writeFileSync(blobFile(forged, digest), bomb);
-    await assertRefused(forged, 'LIMIT', /layer 1 .*: expands to more than \d+ bytes$/);
+    await assertRefused(forged, 'LIMIT', /layer 1 .*: more than 1048576 bytes after the end /);
   });
 });
 

@@ -11,7 +11,7 @@ import { openCommitTree } from '../../src/tree/commit.js';
 import type { TreePath } from '../../src/tree/tree.js';
 import { buildImage } from '../support/build-image.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
-import { type ForgedEntry, forge, type LayerChange } from '../support/forge-image.js';
+import { type ForgedEntry, forge, type LayerChange, writeTar } from '../support/forge-image.js';
 import { commitLabel, type MemoryImage, memoryImage } from '../support/memory-image.js';
 import { scratchDirectory } from '../support/scratch.js';
 
@@ -95,7 +95,7 @@ suite('verify', () => {
     assert.equal((await verifyImage(whole, silentLogger)).layers, 1);
   });
 
-  test('derived layers are not read as layers of the commit', async () => {
+  test('derived layers only have to be tar archives', async () => {
     const { image: whole } = await buildImage(
       dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: '' }) }),
     );
@@ -104,14 +104,20 @@ suite('verify', () => {
       ({ manifest, blob }) =>
         manifest.layers.flatMap((layer) => [...(blob(layer) as Iterable<Uint8Array>)]),
     );
-    const derived = memoryImage({
-      layers: [...layers, Buffer.from('no tar')],
-      labels: {
-        ...commitLabel(commit),
-        'ostree.final-diffid': memoryImage({ layers }).manifest.layers[1]?.digest,
-      },
+    const derived = (layer: Uint8Array) =>
+      memoryImage({
+        layers: [...layers, layer],
+        labels: {
+          ...commitLabel(commit),
+          'ostree.final-diffid': memoryImage({ layers }).manifest.layers[1]?.digest,
+        },
+      });
+    const tar = writeTar([{ name: 'opt/x', type: 'file' }]);
+    assert.deepEqual((await verifyImage(derived(tar), silentLogger)).derivedLayers, 1);
+    await assert.rejects(verifyImage(derived(Buffer.from('no tar')), silentLogger), {
+      code: 'CORRUPT',
+      message: /^layer 2 .*: tar archive ends within a header$/,
     });
-    assert.deepEqual((await verifyImage(derived, silentLogger)).derivedLayers, 1);
   });
 
   test('content objects that are missing, duplicate or superfluous are refused', async () => {

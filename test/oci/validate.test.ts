@@ -1,11 +1,11 @@
 // Validation of whole images.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import { DOCKER_CONFIG, DOCKER_MANIFEST, OCI_LAYER_GZIP } from '../../src/oci/media-types.js';
-import { validateImage } from '../../src/oci/validate.js';
+import { validateBlob, validateImage } from '../../src/oci/validate.js';
 import { memoryImage } from '../support/memory-image.js';
 
 const layers = [Buffer.from('the first'), Buffer.alloc(300_000, 'the second ')];
@@ -144,4 +144,33 @@ test('an error of the visitor ends the validation', async () => {
     throw new Error('enough');
   });
   await assert.rejects(visiting, /layer 0 .*enough/);
+});
+
+suite('a layer may expand', () => {
+  const zeros = gzipSync(Buffer.alloc(64 << 20));
+  // Concatenated gzip files expand to one stream: here 192 MiB.
+  const image = memoryImage({
+    layers: [Buffer.concat([zeros, zeros, zeros])],
+    mediaType: OCI_LAYER_GZIP,
+  });
+  const [descriptor = assert.fail()] = image.manifest.layers;
+
+  test('to 128 MiB and 200 times its size', async () => {
+    const limit = (128 << 20) + 200 * descriptor.size;
+    await assert.rejects(validateImage(image), {
+      code: 'LIMIT',
+      message: new RegExp(`^layer 0 .*: expands to more than ${limit} bytes, which are enough for`),
+    });
+  });
+
+  test('to the content that the headers in its tar state', async () => {
+    let size = 0;
+    await validateBlob(image.blob(descriptor), descriptor, async (tar) => {
+      tar.allowContent(192 << 20);
+      for await (const chunk of tar) {
+        size += chunk.length;
+      }
+    });
+    assert.equal(size, 192 << 20);
+  });
 });

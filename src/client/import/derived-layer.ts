@@ -7,6 +7,7 @@
 import type { ContentSink } from '../../bytes/stream.js';
 import type { Xattrs } from '../../bytes/xattrs.js';
 import { must, OstrataError } from '../../errors.js';
+import type { LayerTar } from '../../oci/layer-tar.js';
 import { type Dirmeta, S_IFDIR, S_IFLNK } from '../../ostree/objects/dirmeta.js';
 import type { FileHeader } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
@@ -65,12 +66,12 @@ interface NewObjectSink {
  * @param keepAll keep top-level directories other than usr, etc and var
  */
 export async function readDerivedLayer(
-  stream: AsyncIterable<Uint8Array>,
+  tar: LayerTar,
   sink: NewObjectSink,
   keepAll: boolean,
 ): Promise<DerivedLayer> {
   const layer = new DerivedReader(sink, keepAll);
-  await readLayerTar(stream, (header) => layer.entry(header));
+  await readLayerTar(tar, (header) => layer.entry(header));
   return layer.finish();
 }
 

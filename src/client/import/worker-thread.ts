@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { OstrataError } from '../../errors.js';
 import { readOstreeLayer } from '../../layers/read.js';
+import type { LayerTar } from '../../oci/layer-tar.js';
 import { validateBlob } from '../../oci/validate.js';
 import { METADATA_KINDS, parseObjectName } from '../../ostree/objects/object-name.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
@@ -76,7 +77,7 @@ async function importLayer(layer: LayerImport): Promise<void> {
 
 async function readLayer(
   { kind, keepAll = false }: LayerImport,
-  tar: AsyncIterable<Uint8Array>,
+  tar: LayerTar,
   stage: ObjectStage,
 ): Promise<StagedLayer> {
   if (kind === 'derived') {

@@ -1,0 +1,192 @@
+/**
+ * Walks the frames of a zstd stream (RFC 8878, https://www.rfc-editor.org/rfc/rfc8878#section-3.1)
+ * without decompressing them. All numbers are little-endian.
+ *
+ * - Frame: magic (4 bytes), frame header (2 to 14), blocks, a checksum (4) if the header says so.
+ * - Frame header: descriptor (1), window (0 or 1), dictionary id (0 to 4), content size (0 to 8).
+ * - Block: header (3; bit 0: last block, bits 1 and 2: type, bits 3 to 23: size), content.
+ * - Skippable frame: magic (4), size (4), content.
+ */
+import { OstrataError } from '../errors.js';
+
+/** A decompressor keeps this much of what it gave. RFC 8878 asks for at least 8 MiB. */
+export const MAX_WINDOW_LOG = 25;
+
+const MAX_WINDOW_SIZE = 2 ** MAX_WINDOW_LOG;
+const MAGIC = 0xfd2fb528;
+/** The last four bits of this magic are arbitrary. */
+const SKIPPABLE_MAGIC = 0x184d2a50;
+/** No block has more content than this, however few bytes it takes. */
+const MAX_BLOCK_CONTENT = 128 << 10;
+/** What one part may expand to, except for its last block. */
+const MAX_PART_CONTENT = 1 << 20;
+
+/** Sizes of fields by the flags of a frame header. */
+const DICTIONARY_ID_SIZES = [0, 1, 2, 4];
+const CONTENT_SIZE_SIZES = [0, 2, 4, 8];
+
+const BLOCK_TYPE_RAW = 0;
+const BLOCK_TYPE_RLE = 1;
+
+/** What the walk does with the next bytes. */
+type Step =
+  | { readonly type: 'read'; readonly size: number; readonly mayEnd: boolean }
+  | { readonly type: 'skip'; readonly size: number };
+
+/** A step in the walk; it is resumed with the bytes that it asked to read. */
+type Walk<Result> = Generator<Step, Result, Buffer>;
+
+/**
+ * Cuts a zstd stream into parts that each expand to little more than a megabyte: a block of four
+ * bytes can stand for 128 KiB, and many decompressors give the content of all their input at once.
+ * Throws `CORRUPT` if the stream is no sequence of complete frames, and `LIMIT` if a frame needs a
+ * window of more than 32 MiB.
+ */
+export async function* boundedParts(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const cutter = new PartCutter();
+  for await (const bytes of stream) {
+    yield* cutter.cut(bytes);
+  }
+  cutter.end();
+}
+
+class PartCutter {
+  /** What the blocks that began in the current part expand to at most. */
+  #content = 0;
+  readonly #walk = walkFrames((blockContent) => {
+    this.#content += blockContent;
+  });
+  #step = this.#resume(Buffer.alloc(0));
+  /** Bytes that the current step has taken; those of a `read` are kept. */
+  #taken = 0;
+  readonly #read = Buffer.alloc(16);
+
+  *cut(bytes: Uint8Array): Generator<Uint8Array> {
+    let start = 0;
+    for (let at = 0; at < bytes.length; ) {
+      at += this.#advance(bytes.subarray(at));
+      if (this.#content >= MAX_PART_CONTENT) {
+        yield bytes.subarray(start, at);
+        start = at;
+        this.#content = 0;
+      }
+    }
+
+    if (start < bytes.length) {
+      yield bytes.subarray(start);
+      this.#content = 0;
+    }
+  }
+
+  /** Throws `CORRUPT` unless the stream ended between two frames. */
+  end(): void {
+    if (this.#taken > 0 || this.#step.type !== 'read' || !this.#step.mayEnd) {
+      throw new OstrataError('CORRUPT', 'the zstd stream ends within a frame');
+    }
+  }
+
+  /** Takes bytes for the current step. Returns how many. */
+  #advance(bytes: Uint8Array): number {
+    const { type, size } = this.#step;
+    const length = Math.min(bytes.length, size - this.#taken);
+    if (type === 'read') {
+      this.#read.set(bytes.subarray(0, length), this.#taken);
+    }
+
+    this.#taken += length;
+    if (this.#taken === size) {
+      this.#step = this.#resume(this.#read);
+      this.#taken = 0;
+    }
+    return length;
+  }
+
+  #resume(read: Buffer): Step {
+    for (;;) {
+      const step = this.#walk.next(read).value;
+      if (step.size > 0) {
+        return step;
+      }
+    }
+  }
+}
+
+/** @param onBlock called with an upper bound of what a block expands to */
+function* walkFrames(onBlock: (content: number) => void): Walk<never> {
+  for (;;) {
+    const magic = (yield read(4, true)).readUInt32LE();
+    if (magic === MAGIC) {
+      yield* walkFrame(onBlock);
+    } else if ((magic & ~0xf) === SKIPPABLE_MAGIC) {
+      yield skip((yield read(4)).readUInt32LE());
+    } else {
+      throw new OstrataError(
+        'CORRUPT',
+        `zstd frame with the magic 0x${magic.toString(16)}, expected 0x${MAGIC.toString(16)}`,
+      );
+    }
+  }
+}
+
+function* walkFrame(onBlock: (content: number) => void): Walk<void> {
+  const { windowSize, hasChecksum } = yield* walkFrameHeader();
+  if (windowSize > MAX_WINDOW_SIZE) {
+    throw new OstrataError(
+      'LIMIT',
+      `zstd frame with a window of ${windowSize} bytes, at most ${MAX_WINDOW_SIZE}`,
+    );
+  }
+
+  for (let isLast = false; !isLast; ) {
+    const header = (yield read(3)).readUIntLE(0, 3);
+    isLast = (header & 1) === 1;
+    const type = (header >> 1) & 3;
+    const size = header >> 3;
+    onBlock(type === BLOCK_TYPE_RAW ? size : MAX_BLOCK_CONTENT);
+    yield skip(type === BLOCK_TYPE_RLE ? 1 : size);
+  }
+  yield skip(hasChecksum ? 4 : 0);
+}
+
+function* walkFrameHeader(): Walk<{ windowSize: number; hasChecksum: boolean }> {
+  const descriptor = (yield read(1)).readUInt8();
+  const contentSizeFlag = descriptor >> 6;
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const hasChecksum = (descriptor & 4) !== 0;
+  const dictionaryIdSize = DICTIONARY_ID_SIZES[descriptor & 3] ?? 0;
+  const contentSizeSize = CONTENT_SIZE_SIZES[contentSizeFlag] ?? 0;
+
+  if (!isSingleSegment) {
+    const window = (yield read(1)).readUInt8();
+    yield skip(dictionaryIdSize + contentSizeSize);
+    const base = 2 ** (10 + (window >> 3));
+    return { windowSize: base + (base / 8) * (window & 7), hasChecksum };
+  }
+
+  yield skip(dictionaryIdSize);
+  // The content is the window.
+  const size = Math.max(contentSizeSize, 1);
+  return { windowSize: readContentSize(yield read(size), size), hasChecksum };
+}
+
+function readContentSize(bytes: Buffer, size: number): number {
+  switch (size) {
+    case 1:
+      return bytes.readUInt8();
+    case 2:
+      return bytes.readUInt16LE() + 256;
+    case 4:
+      return bytes.readUInt32LE();
+    default:
+      return Number(bytes.readBigUInt64LE());
+  }
+}
+
+/** @param mayEnd whether the stream may end before these bytes */
+function read(size: number, mayEnd = false): Step {
+  return { type: 'read', size, mayEnd };
+}
+
+function skip(size: number): Step {
+  return { type: 'skip', size };
+}
