@@ -45,7 +45,7 @@ interface Owner {
   readonly facts: ComponentFacts;
 }
 
-/** A content object with all its paths, and whoever owns one of them. */
+/** A content object with all its paths, and all owners of these paths. */
 interface ClaimedObject {
   readonly size: number;
   readonly entries: ContentEntry[];

@@ -1,5 +1,5 @@
 /**
- * What an encapsulated image says of itself: which layers hold the commit, which components they
+ * What an encapsulated image says about itself: which layers hold the commit, which components they
  * hold, how they were laid out. Reads the config and the manifest only.
  */
 import { must, OstrataError } from '../errors.js';
@@ -100,13 +100,13 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
       `${layers.length} layers in the manifest, ${diffIds.length} diff_ids in the config`,
     );
   }
-  const final = finalLayer(config);
-  checkDistinct(layers.slice(0, final + 1));
+  const finalIndex = finalLayerIndex(config);
+  checkDistinct(layers.slice(0, finalIndex + 1));
 
   const history = layerHistory(config);
   const names = namesByLayer(manifest, config);
   return layers.map((descriptor, i) => ({
-    kind: layerKind(i, final),
+    kind: layerKind(i, finalIndex),
     descriptor,
     diffId: must(diffIds[i], `diff_id ${i}`),
     createdBy: history[i]?.created_by ?? '',
@@ -115,7 +115,7 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
 }
 
 /** Returns the index of the last layer that belongs to the commit. */
-function finalLayer(config: ImageConfig): number {
+function finalLayerIndex(config: ImageConfig): number {
   const label = annotation.OSTREE_FINAL_DIFFID;
   const diffId = config.config?.Labels?.[label];
   if (diffId === undefined) {
@@ -148,11 +148,11 @@ function checkDistinct(layersOfCommit: readonly Descriptor[]): void {
   }
 }
 
-function layerKind(index: number, final: number): ReadLayer['kind'] {
+function layerKind(index: number, finalIndex: number): ReadLayer['kind'] {
   if (index === 0) {
     return 'commit';
   }
-  return index <= final ? 'chunk' : 'derived';
+  return index <= finalIndex ? 'chunk' : 'derived';
 }
 
 /**

@@ -62,10 +62,10 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
 
 /** A diff_id that occurs twice does not say which layer is the last one of the commit. */
 function checkFinalDiffId(labels: Labels, diffIds: readonly string[]): void {
-  const final = labels[annotation.OSTREE_FINAL_DIFFID];
-  if (diffIds.filter((diffId) => diffId === final).length > 1) {
+  const finalDiffId = labels[annotation.OSTREE_FINAL_DIFFID];
+  if (diffIds.filter((diffId) => diffId === finalDiffId).length > 1) {
     throw corrupt(
-      `label ${annotation.OSTREE_FINAL_DIFFID}: ${final} occurs twice among the diff_ids`,
+      `label ${annotation.OSTREE_FINAL_DIFFID}: ${finalDiffId} occurs twice among the diff_ids`,
     );
   }
 }

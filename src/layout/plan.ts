@@ -50,28 +50,28 @@ export function planLayout(
   const sorted = components.toSorted((a, b) => compareUtf8(a.id, b.id));
   const exclusiveLayers = planExclusiveLayers(sorted, maxLayers, log);
   const exclusiveIds = new Set(exclusiveLayers.flatMap((layer) => layer.components));
-  const shared = sorted.filter(({ id }) => !exclusiveIds.has(id));
+  const others = sorted.filter(({ id }) => !exclusiveIds.has(id));
 
   const history = previous ? historySince(previous, sorted) : new Map();
-  const sharedLayers = placeShared(shared, strategy, {
+  const otherLayers = placeOthers(others, strategy, {
     maxLayers: maxLayers - exclusiveLayers.length,
     maxLayerSize,
     history,
-    prior: previous && previousLayers(previous, shared),
+    prior: previous && previousLayers(previous, others),
   });
-  return { layers: [...sharedLayers, ...exclusiveLayers], history };
+  return { layers: [...otherLayers, ...exclusiveLayers], history };
 }
 
-function placeShared(
-  shared: readonly Component[],
+function placeOthers(
+  others: readonly Component[],
   strategy: LayoutStrategy,
   limits: LayoutLimits,
 ): RecordedLayer[] {
-  if (shared.length === 0) {
+  if (others.length === 0) {
     return [];
   }
-  const { layers } = strategy.plan(shared, limits);
-  const ids = shared.map(({ id }) => id);
+  const { layers } = strategy.plan(others, limits);
+  const ids = others.map(({ id }) => id);
   proveLayout(strategy.name, layers, ids, limits.maxLayers);
   return layers.map((layer) => ({ components: layer.components.toSorted(compareUtf8) }));
 }

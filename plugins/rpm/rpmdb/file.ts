@@ -9,7 +9,7 @@ import { Tag } from './tags.js';
 
 /**
  * Longer than any path that Linux accepts (4096). Bounds what a small header with long directory
- * names and many files can unfold to.
+ * names and many files can expand to.
  */
 const MAX_PATH_BYTES = 1 << 16;
 

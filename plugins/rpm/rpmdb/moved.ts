@@ -1,4 +1,6 @@
-/** Where an ostree-shaped tree keeps what packages install elsewhere; rpm-ostree moves it there. */
+/**
+ * Where an ostree-shaped tree keeps files that packages install elsewhere: rpm-ostree moves them.
+ */
 
 /** One rule, in both directions. Replacements are those of `String.replace`. */
 interface Move {

@@ -103,7 +103,10 @@ function checkSlot(slot: Slot, cursor: Cursor, at: number, firstBlock: number): 
   }
 }
 
-/** Sorts the slots by offset. Blobs that overlap would let a small file unfold to a huge one. */
+/**
+ * Sorts the slots by offset. Overlapping blobs would let a small file expand to a huge amount of
+ * data.
+ */
 function checkNoOverlap(slots: Slot[], cursor: Cursor): void {
   slots.sort((a, b) => a.offset - b.offset);
   const numbers = new Set<number>();

@@ -8,7 +8,7 @@ import { originalPaths } from './moved.js';
 import type { RpmPackage } from './package.js';
 import { Tag } from './tags.js';
 
-/** Linux accepts no longer path; bounds how deep the search for a directory goes. */
+/** The longest path that Linux accepts; bounds how deep the search for a directory goes. */
 const PATH_MAX = 4096;
 
 /** The packages that own a path. */
@@ -24,8 +24,8 @@ export interface PathOwners {
 /**
  * Returns the owners of `paths` like `rpm -qf`: of files, directories and ghosts that are
  * installed, also through symlinked directories. Paths are absolute or relative to the root of the
- * tree. If packages name another path for what ostree moved to `path`, and nothing lies there, its
- * owners count, too.
+ * tree. If ostree moved a file to one of `paths`, and nothing lies at the path from which it came,
+ * the owners of that path count, too.
  */
 export function findOwners(
   packages: Iterable<RpmPackage>,

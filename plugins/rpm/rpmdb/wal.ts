@@ -9,9 +9,9 @@
  *   frames, 24 bytes and one page: page number, database size in pages for a commit (else 0),
  *     salt 1, salt 2, checksum 1, checksum 2, the page
  *
- * The lowest bit of the magic tells in which byte order checksums are computed. Frames count up to
- * the last commit whose salts and cumulative checksums are right. What follows is left over from an
- * earlier round of the log, or was never finished.
+ * The lowest bit of the magic shows the byte order in which checksums are computed. Frames are
+ * valid up to the last commit whose salts and cumulative checksums are right. What follows is left
+ * over from an earlier round of the log, or was never finished.
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 
@@ -112,7 +112,7 @@ interface LogHeader {
   readonly sum: Sum;
 }
 
-/** Undefined for a log that SQLite ignores. */
+/** Returns undefined for a log that SQLite ignores. */
 function readHeader(cursor: Cursor): LogHeader | undefined {
   const magic = cursor.u32();
   const version = cursor.u32();
@@ -143,8 +143,8 @@ interface Frame {
 }
 
 /**
- * Reads a frame and its page. Undefined for a frame that does not count; those after it do not
- * count either.
+ * Reads a frame and its page. Returns undefined for a frame that is not valid; those after it are
+ * not valid either.
  */
 function readFrame(
   cursor: Cursor,

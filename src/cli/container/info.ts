@@ -1,4 +1,4 @@
-/** `ostrata container info`: what an image says of itself, in a few lines. */
+/** `ostrata container info`: what an image says about itself, in a few lines. */
 import type { Command } from 'commander';
 import * as annotation from '../../oci/annotations.js';
 import { useOptions } from '../options/groups.js';

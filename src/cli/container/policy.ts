@@ -1,4 +1,4 @@
-/** `ostrata container policy`: what the host's signature policy says of an image. */
+/** `ostrata container policy`: how the host's signature policy decides about an image. */
 import type { Command } from 'commander';
 import { enforcePolicy } from '../../client/verify/policy.js';
 import {

@@ -1,4 +1,4 @@
-/** `ostrata verify`: recomputes everything that an image says of itself. */
+/** `ostrata verify`: recomputes everything that an image says about itself. */
 import type { Command } from 'commander';
 import { type VerifiedImage, verifyImage } from '../../image/verify.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
@@ -17,8 +17,8 @@ export function addVerifyCommand(program: Command): void {
     .command('verify')
     .summary('check every digest, size, label and object of an image')
     .description(
-      'Read a whole image and recompute what it says of itself: every digest, size, diff_id and ' +
-        'label, and the checksum of every ostree object. Also checks that the commit is ' +
+      'Read a whole image and recompute what it says about itself: every digest, size, diff_id ' +
+        'and label, and the checksum of every ostree object. Also checks that the commit is ' +
         'complete. An image that passes is one that clients can pull. Signatures are not checked.',
     )
     .argument('<imgref>', IMGREF_FORMS)

@@ -39,7 +39,9 @@ export function compressionOptions(command: Command): Command {
     );
 }
 
-/** Returns the compression that the options name; `USAGE` for a level that it does not have. */
+/**
+ * Returns the compression that the options name; throws `USAGE` for a level that it does not have.
+ */
 export function compressionOf(options: CompressionOptions): Compression {
   const name = options.compression;
   const { highest, standard } = LEVELS[name];

@@ -113,7 +113,10 @@ async function openImageSource(
   }
 }
 
-/** Reads only the layers that hold the database, if the image tells which and no more is needed. */
+/**
+ * Reads only the layers that hold the database if that is enough and the image records which they
+ * are.
+ */
 async function imageTree(
   image: ImageReader,
   needsTree: boolean,

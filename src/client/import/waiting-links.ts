@@ -19,7 +19,10 @@ interface WaitingLink {
 export class WaitingLinks {
   readonly #byTarget = new Map<string, WaitingLink[]>();
 
-  /** Keeps a link until {@link settle}. What an entry after it puts in its place replaces it. */
+  /**
+   * Keeps a link until {@link settle}. If a later entry of the layer has the same path, it replaces
+   * the link.
+   */
   add(target: string, link: WaitingLink): void {
     link.directory.files.delete(link.name);
     const links = this.#byTarget.get(target) ?? [];
@@ -51,7 +54,8 @@ export class WaitingLinks {
     for (const [target, [link]] of this.#byTarget) {
       throw new OstrataError(
         'CORRUPT',
-        `entry ${JSON.stringify(link?.path)}: is a link to ${target}, which the layer does not have`,
+        `entry ${JSON.stringify(link?.path)}: is a link to ${target}, ` +
+          'which the layer does not have',
       );
     }
   }
