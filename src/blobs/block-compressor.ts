@@ -1,4 +1,4 @@
-/** Who compresses the blocks of a blob: its writer alone, or also workers that are idle. */
+/** Decides who compresses the blocks of a blob: its writer alone, or also workers that are idle. */
 import type { Compressor } from './compress.js';
 import type { QueueEntry, SharedWorkQueue } from './work-queue.js';
 
@@ -31,7 +31,10 @@ export class InlineBlockCompressor implements BlockCompressor {
   *finish(): Iterable<Uint8Array> {}
 }
 
-/** Submits blocks to a work queue as long as idle workers take them, else compresses them. */
+/**
+ * Submits blocks to a work queue as long as idle workers take them; otherwise compresses them
+ * itself.
+ */
 export class SharedBlockCompressor implements BlockCompressor {
   readonly #compressor: Compressor;
   readonly #queue: SharedWorkQueue;

@@ -10,14 +10,14 @@
  * Adding. The blob is linked or copied into `.KEY.RANDOM`, entry.json is written beside it, and the
  * directory is renamed to KEY. If another process was faster, its entry stays.
  *
- * Restoring. The blob is linked or copied to the target, and what is there then is hashed: it must
- * have the digest that it was added with. A damaged entry is removed.
+ * Restoring. The blob is linked or copied to the target, and the target is hashed: it must have the
+ * digest that the blob was added with. A damaged entry is removed.
  *
  * Other users. Whoever can write an entry decides what the next image contains. A cache folder that
- * another user owns or can write is not used at all. In one that nobody else can write there may
- * still be entries from a time when that was different: an entry is ignored if its directory, blob
- * or entry.json has such an owner or mode. Root is trusted, but its blobs are copied, because a hard
- * link would be a file of another owner in the image.
+ * another user owns or can write is not used at all. A folder that nobody else can write now may
+ * hold entries from a time when others could. So an entry is ignored too if another user owns or
+ * can write its directory, blob or entry.json. Root is trusted, but its blobs are copied, because a
+ * hard link would put a file of another owner into the image.
  *
  * Trimming. The entries that were not used for longest are renamed to `.KEY.RANDOM` and removed,
  * until the others are within the limit. Directories of that name that a crashed process left
@@ -49,11 +49,11 @@ import { fileDigest } from '../system/file-chunks.js';
 import { isOwn, ownershipFault } from '../system/ownership.js';
 import type { BlobResult } from './writer.js';
 
-/** Age at which a directory that is being added or removed was left behind by a process. */
+/** Age from which a directory `.KEY.RANDOM` is taken for one that a crashed process left behind. */
 const ABANDONED_MS = 24 * 3600 * 1000;
-/** Larger files are not written by this class. */
+/** Limit for entry.json, in bytes: this class writes no larger ones. */
 const MAX_ENTRY_JSON_SIZE = 10_000;
-/** No umask makes it writable by others. */
+/** Mode of entry.json. No umask makes it writable by others. */
 const ENTRY_MODE = 0o644;
 
 const digestSchema = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
@@ -177,7 +177,8 @@ export class BlobCache {
     try {
       const usages: Usage[] = [];
       for (const name of readdirSync(this.#directory)) {
-        // While files are removed, the owner of their directory could replace it by a symlink.
+        // Another user who owns the directory could replace it by a symlink while files in it are
+        // removed.
         if (ownershipFault(join(this.#directory, name)) !== undefined) {
           continue;
         }
@@ -218,7 +219,10 @@ export class BlobCache {
     return undefined;
   }
 
-  /** Removes an entry that is ignored because of a file in it, if only we can write its directory. */
+  /**
+   * Removes an entry that is ignored because of one of its files. If it is ignored because of its
+   * directory it stays, since another user could interfere with the removal.
+   */
   #removeIfReplaceable(key: string): void {
     const isOurs = ownershipFault(join(this.#directory, key)) === undefined;
     if (isOurs && this.#entryFault(key) !== undefined) {
@@ -237,10 +241,13 @@ export class BlobCache {
     this.#hasWarnedOfEntry = true;
   }
 
-  /** Returns what tells the current entry of `key` from those before and after it. */
+  /**
+   * Returns a text that differs from entry to entry of the same key, to notice a replacement;
+   * undefined if there is no entry.
+   */
   #incarnation(key: string): string | undefined {
     const stat = statSync(join(this.#directory, key), { bigint: true, throwIfNoEntry: false });
-    // Inode numbers alone are used again.
+    // The inode number alone is not enough, since file systems use it again.
     return stat && `${stat.ino} ${stat.birthtimeNs}`;
   }
 
@@ -259,7 +266,9 @@ export class BlobCache {
     }
   }
 
-  /** Links or copies the blob to `target`; returns false if it is not as it was added. */
+  /**
+   * Links or copies the blob to `target`. Returns false if the blob is no longer what was added.
+   */
   #restoreBlob(key: string, entry: Entry, target: string): boolean {
     const directory = join(this.#directory, key);
     const blob = join(directory, 'blob');

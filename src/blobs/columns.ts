@@ -1,4 +1,7 @@
-/** A layer spec as it is posted to a worker thread: in columns, see file-info-columns.ts. */
+/**
+ * The form in which a layer spec is posted to a worker thread: in columns, for the reason that
+ * file-info-columns.ts gives.
+ */
 import type { CommitLayerSpec, LayerDirectory, LayerSpec } from '../layers/spec.js';
 import {
   attributeInterner,

@@ -30,13 +30,15 @@ export function compressionKey({ name, level }: Compression): string {
   }
 }
 
-/** Compresses blocks. One per thread, since a result is only valid until the next call. */
+/**
+ * Compresses blocks. Each thread needs its own, since a result is only valid until the next call.
+ */
 export interface Compressor {
   /** Bytes of tar in a block; the last block may be shorter. */
   readonly blockSize: number;
-  /** Number of bytes before a block that its compression may refer to. */
+  /** How many of the bytes before a block its compression may refer to. */
   readonly windowSize: number;
-  /** Whether the stream equals its content, so that its digest is the diffId. */
+  /** Whether the blob equals its tar, so that its digest is also the diffId. */
   readonly isIdentity: boolean;
   /**
    * Compresses one block. The result is valid until the next call.
@@ -47,7 +49,7 @@ export interface Compressor {
   frame(): Frame;
 }
 
-/** What surrounds the blocks of one stream. */
+/** The bytes before and after the blocks of one stream. */
 export interface Frame {
   /** Precedes the first block. */
   readonly start: Uint8Array;
@@ -60,8 +62,8 @@ export interface Frame {
 /** Smaller blocks would cost speed and size, larger ones memory. */
 const BLOCK_SIZE = 1 << 20;
 /**
- * Frames do not refer to each other: blocks of 1 MiB would cost 1.3 % of the size, blocks of 8 MiB
- * would save 0.2 %.
+ * Frames do not refer to each other, so smaller blocks compress less well: with blocks of 1 MiB
+ * blobs would be 1.3 % larger, with blocks of 8 MiB 0.2 % smaller.
  */
 const ZSTD_BLOCK_SIZE = 4 << 20;
 const NO_BYTES = new Uint8Array();

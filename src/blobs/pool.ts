@@ -41,26 +41,29 @@ export interface WriteLayersOptions {
   /** Largest number of worker threads, at least 1; each writes one layer at a time. */
   readonly jobs: number;
   readonly signal: AbortSignal;
-  /** Gets the bytes of tar that were written since the last call. */
+  /** Called with the number of bytes of tar that were written since the last call. */
   readonly onProgress: (bytes: number) => void;
-  /** Gets each blob as soon as it is written; `task` is its index in the tasks. */
+  /** Called with each blob as soon as it is written; `task` is the index of its task. */
   readonly onWritten?: ((task: number, blob: BlobResult) => Promise<void>) | undefined;
 }
 
-/** What a worker thread costs to start, in {@link expectedWork}. */
+/**
+ * The work from which a further worker pays off, in the unit of {@link expectedWork}: starting one
+ * takes as long as compressing about this many bytes.
+ */
 const WORK_WORTH_A_WORKER = 4 << 20;
 /** Headers, links and look-ups of one object cost about as much as compressing this many bytes. */
 const WORK_PER_OBJECT = 4096;
 /**
- * Workers hold little for long: a small young generation is collected often, and with it blocks
- * that would add up to 100 MB.
+ * A small young generation is collected often. Otherwise blocks that are no longer used would add
+ * up to 100 MB in each worker.
  */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
 
 /**
- * Writes all layers, the largest first; a worker that no layer is left for compresses blocks of the
- * others. The bytes do not depend on the number of workers. Results are in the order of `tasks`.
- * Fails as soon as one task fails. No worker is left in either case.
+ * Writes all layers, the largest first. A worker for which no layer is left compresses blocks of
+ * the layers that others write. The bytes do not depend on the number of workers. Results are in
+ * the order of `tasks`. Fails as soon as one task fails. In either case no worker is left running.
  */
 export async function writeLayers(
   tasks: readonly LayerTask[],
@@ -115,7 +118,10 @@ function workerCountFor(tasks: readonly LayerTask[], jobs: number): number {
   return Math.max(1, Math.min(jobs, Math.ceil(work / WORK_WORTH_A_WORKER)));
 }
 
-/** Bytes to compress, or what takes as long. */
+/**
+ * Returns the number of bytes to compress; other work is counted as the bytes that could be
+ * compressed in its time.
+ */
 function expectedWork({ spec }: LayerTask): number {
   return spec.kind === 'commit'
     ? spec.directories.length * WORK_PER_OBJECT

@@ -1,8 +1,8 @@
 /**
  * A queue of blocks in memory that all workers share. The writer of a blob submits its blocks, any
  * idle worker takes and compresses them, and the writer collects the results in the order of its
- * blocks. A writer only ever waits for a block that another worker is compressing: those that
- * nobody has taken it compresses itself. So no worker can block the others, whatever their number.
+ * blocks. A writer waits only for a block that another worker is compressing right now; blocks that
+ * nobody has taken it compresses itself. So there is no deadlock, whatever the number of workers.
  *
  * Memory. `words` are 32-bit integers, read and written by Atomics:
  *
@@ -16,8 +16,8 @@
  * `bytes` has three areas for each entry: window (the bytes before the block), block, output (the
  * compressed block).
  *
- * An entry goes through these states, and begins again. Whoever changes FREE or READY by
- * compare-and-exchange owns the entry until the next change.
+ * An entry goes through these states again and again. Whoever changes it from FREE or READY, by
+ * compare-and-exchange, owns it until the next change.
  *
  *     FREE         -> FILLING      by a writer that submits a block
  *     FILLING      -> READY        by that writer, once the block is copied
@@ -33,7 +33,10 @@ const [STATE, BLOCK_LENGTH, WINDOW_LENGTH, OUTPUT_LENGTH, ENTRY_WORDS] = [0, 1, 
 const [FREE, FILLING, READY, COMPRESSING, DONE] = [0, 1, 2, 3, 4];
 const WORD_SIZE = Int32Array.BYTES_PER_ELEMENT;
 
-/** One block is being compressed and one is waiting: enough that no worker runs dry. */
+/**
+ * While one block is being compressed, the next one is waiting: enough that no worker runs out of
+ * work.
+ */
 const ENTRIES_PER_WORKER = 2;
 
 /** The memory of a queue, to be posted to workers. */
@@ -44,12 +47,15 @@ export interface WorkQueueMemory {
 
 type BlockSizes = Pick<Compressor, 'blockSize' | 'windowSize'>;
 
-/** Bytes that no compressor exceeds: 1/64 more than the block, and a constant for small blocks. */
+/**
+ * Returns a size that no compressed block exceeds: 1/64 more than the block, and a constant for
+ * small blocks.
+ */
 function maxOutputSize(blockSize: number): number {
   return blockSize + (blockSize >> 6) + 1024;
 }
 
-/** Bytes of the areas of one entry. */
+/** Returns the size of the three areas of one entry together. */
 function entrySize({ blockSize, windowSize }: BlockSizes): number {
   return windowSize + blockSize + maxOutputSize(blockSize);
 }
@@ -66,7 +72,10 @@ export function createWorkQueue(sizes: BlockSizes, workerCount: number): WorkQue
   };
 }
 
-/** Ends {@link SharedWorkQueue.workUntilClosed} in all workers, also where it is called later. */
+/**
+ * Ends {@link SharedWorkQueue.workUntilClosed} in all workers; a worker that calls it later returns
+ * at once.
+ */
 export function closeWorkQueue(memory: WorkQueueMemory): void {
   const words = new Int32Array(memory.words);
   Atomics.store(words, CLOSED, 1);
@@ -77,7 +86,7 @@ export function closeWorkQueue(memory: WorkQueueMemory): void {
 /** Number of an entry of the queue. */
 export type QueueEntry = number;
 
-/** Index of a word of an entry. */
+/** Returns the index of a word of an entry in `words`. */
 function wordOf(entry: QueueEntry, word: number): number {
   return QUEUE_WORDS + entry * ENTRY_WORDS + word;
 }
@@ -175,7 +184,9 @@ export class SharedWorkQueue {
     return this.#words[wordOf(entry, word)] ?? 0;
   }
 
-  /** Copies out of shared memory, views of which not every library is bound to accept. */
+  /**
+   * Copies bytes out of shared memory, because not every library accepts views of shared memory.
+   */
   #copy(at: number, length: number): Uint8Array {
     return new Uint8Array(this.#bytes.subarray(at, at + length));
   }
@@ -193,7 +204,10 @@ export class SharedWorkQueue {
     return Atomics.compareExchange(this.#words, wordOf(entry, STATE), from, to) === from;
   }
 
-  /** Everything written to the entry before is visible to whoever sees the new state. */
+  /**
+   * Sets the state atomically: whoever sees the new state also sees everything that was written to
+   * the entry before.
+   */
   #setState(entry: QueueEntry, state: number): void {
     Atomics.store(this.#words, wordOf(entry, STATE), state);
     Atomics.notify(this.#words, wordOf(entry, STATE));

@@ -1,4 +1,6 @@
-/** Writes the blob of a layer to a file: synchronously, in the memory of a few blocks. */
+/**
+ * Writes the blob of a layer to a file, synchronously and with no more memory than a few blocks.
+ */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { writeFully } from '../system/write-fully.js';

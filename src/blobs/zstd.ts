@@ -1,8 +1,8 @@
 /**
- * zstd (RFC 8878) as one pinned package, @cloudpss/zstd, writes it. Node's own zstd changes from
- * version to version, and blobs must not depend on it. On Linux with glibc the package's native
- * library is called, elsewhere its WebAssembly build, which is the same code: the same bytes at two
- * thirds of the speed.
+ * Compresses zstd (RFC 8878) by one pinned package, @cloudpss/zstd. Node's own zstd changes from
+ * version to version, and blobs must not depend on the version of Node. On Linux with glibc the
+ * package's native library is called, elsewhere its WebAssembly build. Both are the same code and
+ * give the same bytes; WebAssembly has two thirds of the speed.
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -59,7 +59,8 @@ function openNativeLibrary(): ReturnType<typeof import('koffi').load> | undefine
     if (!file.includes('glibc')) {
       return undefined;
     }
-    // "deep": newer Node exports a zstd of another version, which the library would call otherwise.
+    // With "deep" the library calls its own functions. Otherwise it would call those of another
+    // version of zstd, which newer Node exports.
     return koffi.load(file, { deep: true });
   } catch {
     return undefined;

@@ -1,7 +1,7 @@
 /**
- * Reads the tar of an ostree layer and recomputes the checksum of every object in it, for
- * verification as for import. See write.ts and ../tree/ostree-tar.ts for the format. The rules are
- * those by which bootc's ostree-ext imports (`tar/import.rs`), and some more.
+ * Reads the tar of an ostree layer and recomputes the checksum of every object in it. Imports and
+ * verification both use it. See write.ts and ../tree/ostree-tar.ts for the format. The rules are at
+ * least as strict as those by which bootc's ostree-ext imports (`tar/import.rs`).
  */
 import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
@@ -30,14 +30,14 @@ import {
   REPO_DIRECTORY,
 } from '../tree/ostree-tar.js';
 
-/** Files of the repository that are no objects; importers skip them. */
+/** Files of the repository that are not objects; importers skip them. */
 const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
 /**
- * Metadata objects of one layer together, in bytes, all of which are kept in memory: those of a
- * commit of 1,000,000 files take some 60 MiB.
+ * Limit for all metadata objects of one layer together, in bytes, since they are kept in memory.
+ * Those of a commit of 1,000,000 files take some 60 MiB.
  */
 const MAX_LAYER_METADATA_SIZE = 256 << 20;
-/** What {@link LayerContents.paths} says of a directory. */
+/** The value of a directory in {@link LayerContents.paths}. */
 const DIRECTORY = 'directory';
 
 /** The first layer begins with the commit; chunk layers hold no metadata objects. */
@@ -51,8 +51,8 @@ export interface LayerContents {
   readonly files: ReadonlySet<string>;
   /**
    * What is at each path of the image: `directory`, or the checksum of a content object that the
-   * path is a hard link to. A path that is a copy instead has the checksum that it would have with
-   * the xattrs of the object before it, since the image does not hold all xattrs of paths.
+   * path is a hard link to. For a path that is a copy instead of a link, the checksum is computed
+   * with the xattrs of the object before it, since entries of paths do not hold all their xattrs.
    */
   readonly paths: ReadonlyMap<string, string>;
 }
@@ -66,7 +66,10 @@ export interface ObjectSink {
   file(checksum: string, header: FileHeader): ContentSink | undefined;
 }
 
-/** Reads a layer to its end. Throws `CORRUPT` or `LIMIT` with the entry and the rule it breaks. */
+/**
+ * Reads a layer to its end. Throws `CORRUPT` or `LIMIT`, naming the entry and the rule that it
+ * breaks.
+ */
 export async function readOstreeLayer(
   tar: LayerTar,
   kind: OstreeLayerKind,
@@ -85,7 +88,10 @@ class LayerReader {
   readonly #files = new Set<string>();
   readonly #paths = new Map<string, string>();
   readonly #xattrs = new ObjectXattrs();
-  /** Xattrs of the last content object: paths that are copies follow their object. */
+  /**
+   * Xattrs of the last content object. They are needed for paths that are copies, which follow
+   * their object.
+   */
   #lastXattrs: Uint8Array = new Uint8Array();
 
   constructor(kind: OstreeLayerKind, sink: ObjectSink | undefined) {
@@ -221,7 +227,10 @@ class LayerReader {
     return undefined;
   }
 
-  /** The object that a hard link names: by its own name, or by a path before it that is a copy. */
+  /**
+   * Returns the object that a hard link names, either directly or by an earlier path that is a copy
+   * of it.
+   */
   #linked(linkname: string): string {
     if (!linkname.startsWith(OBJECTS_PREFIX)) {
       const target = this.#paths.get(linkname);

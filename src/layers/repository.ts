@@ -1,13 +1,13 @@
 /**
- * The ostree repository inside each layer: the directories that it always has, and what layers
- * leave out.
+ * The ostree repository inside each layer: the directories that it always has, and the xattr that
+ * only its objects have.
  */
 import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import type { TreePath } from '../tree/tree.js';
 
 /**
- * An xattr that is in the ostree objects only: running containers do not show it, and some programs
- * refuse to unpack it.
+ * An xattr that only ostree objects have, not the paths of the image: running containers do not
+ * show it, and some programs refuse to unpack it.
  */
 export const UNLISTED_XATTR = 'security.selinux';
 

@@ -17,7 +17,8 @@ import { isSkeleton, UNLISTED_XATTR } from './repository.js';
 
 /**
  * Version of the layer format. In version 2 a chunk layer has the directories above its paths, with
- * their real metadata; in version 1 whoever unpacks the layer makes them up.
+ * their real metadata; in version 1 it leaves them out, and whoever unpacks the layer creates them
+ * with default metadata.
  */
 export type FormatVersion = 1 | 2;
 
@@ -27,7 +28,7 @@ export interface CommitLayerSpec {
   /** Checksum of the commit. */
   readonly commit: string;
   readonly directories: readonly CommitDirectory[];
-  /** Whether the layer adds `/var/tmp`, as the commit has none. */
+  /** Whether the layer adds `/var/tmp` because the commit has none. */
   readonly addVarTmp: boolean;
 }
 
@@ -41,7 +42,7 @@ export interface ChunkLayerSpec {
    * format version 1.
    */
   readonly directories: ReadonlyMap<string, LayerDirectory>;
-  /** Bytes of regular-file content. */
+  /** Total size of the regular files, in bytes. */
   readonly contentSize: number;
 }
 
@@ -56,8 +57,8 @@ export type LayerSpec = CommitLayerSpec | ChunkLayerSpec;
 export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 
 /**
- * Returns the commit layer of `tree`. Throws `UNSUPPORTED` if two paths of the commit would be the
- * same path of the image.
+ * Returns the spec of the commit layer of a tree. Throws `UNSUPPORTED` if two paths of the commit
+ * would be the same path of the image.
  */
 export function commitLayerSpec({ name, commit, directories, files }: CommitTree): CommitLayerSpec {
   const etc = files.get('/etc');
@@ -87,7 +88,7 @@ function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
   return true;
 }
 
-/** Returns the layer that holds the content objects of `components`. */
+/** Returns the spec of the layer that holds the content objects of `components`. */
 export function chunkLayerSpec(
   tree: CommitTree,
   components: readonly OwnedComponent[],
@@ -133,8 +134,8 @@ function addParents(
 
 /**
  * Returns the key of a chunk layer, 43 base64url characters. It covers what determines the bytes of
- * the layer's tar: two layers have the same key exactly if they have the same diffId. Objects enter
- * by their checksums, which cover content, owner, mode and xattrs.
+ * the layer's tar: two layers have the same key exactly if they have the same diffId. Objects are
+ * covered by their checksums, which stand for content, owner, mode and xattrs.
  */
 export function layerKey({ objects, directories }: ChunkLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
@@ -159,8 +160,8 @@ export function layerKey({ objects, directories }: ChunkLayerSpec): string {
 }
 
 /**
- * Returns the key of a commit layer, like {@link layerKey}. The checksum of the commit covers all
- * of the layer but the detached metadata.
+ * Returns the key of a commit layer, like {@link layerKey}. The checksum of the commit covers the
+ * whole layer except the detached metadata.
  */
 export function commitLayerKey(
   { commit }: CommitLayerSpec,

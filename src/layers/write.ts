@@ -22,17 +22,17 @@ import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from 
 
 const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
 /**
- * Paths that are hard links to one file: ext4 allows 65,000 links, of which the object is one, and
- * programs that unpack can add some.
+ * Limit for the paths that are hard links to one file: ext4 allows 65,000 links, one of them is the
+ * object itself, and programs that unpack images may add some.
  */
 export const MAX_LINKS = 64_000;
 
 export type Sink = (bytes: Uint8Array) => void;
 
 /**
- * Writes the whole tar of a layer to `sink`. Throws as reading the repository does, e.g. `CORRUPT`
- * for a broken object.
- * @param buffers gives memory for content, which then goes to the sink without a copy
+ * Writes the whole tar of a layer to `sink`. Throws the errors of reading the repository, e.g.
+ * `CORRUPT` for a broken object.
+ * @param buffers memory that content is read into; it then goes to the sink without a copy
  */
 export async function writeOstreeLayer(
   repo: OstreeRepo,
@@ -67,7 +67,7 @@ class LayerStream {
 
   commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
     const written = new Set<string>();
-    const attributes = new Map<string, Dirmeta>(); // a few hundred serve all directories
+    const attributes = new Map<string, Dirmeta>(); // directories share a few hundred
     for (const { path, dirtree, dirmeta } of directories) {
       const directory = attributes.get(dirmeta) ?? this.#repo.loadDirmeta(dirmeta).parsed;
       attributes.set(dirmeta, directory);
@@ -88,7 +88,7 @@ class LayerStream {
     }
   }
 
-  /** The commit and, if it has any, its detached metadata. */
+  /** Writes the commit and, if it has any, its detached metadata. */
   #commitObjects(commit: string): void {
     this.#file(objectName(commit, 'commit'), this.#repo.loadCommit(commit).bytes);
     const detached = this.#repo.loadCommitMeta(commit)?.bytes;
@@ -131,7 +131,7 @@ class LayerStream {
     }
   }
 
-  /** The directories above `path` that this layer has not written yet, the outermost first. */
+  /** Writes the directories above `path` that this layer does not have yet, the outermost first. */
   #parents(
     path: TreePath,
     directories: ReadonlyMap<string, LayerDirectory>,
@@ -152,7 +152,7 @@ class LayerStream {
     }
   }
 
-  /** A file or symlink at `name` with the content of an object. */
+  /** Writes a file or symlink at `name` with the content of an object. */
   async #content(name: string, checksum: string, info: FileInfo): Promise<void> {
     const { type, mode, uid, gid, size, target } = info;
     const xattrs = listedXattrs(info.xattrs);
@@ -217,7 +217,7 @@ function objectName(checksum: string, kind: ObjectKind): string {
   return `${OBJECTS_PREFIX}${objectPath(checksum, kind)}`;
 }
 
-/** The xattrs that the entries of a layer have. */
+/** Returns the xattrs that an entry of a layer has: all but {@link UNLISTED_XATTR}. */
 function listedXattrs(xattrs: Xattrs): Xattrs {
   return xattrs.has(UNLISTED_XATTR)
     ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR))

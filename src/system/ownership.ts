@@ -3,18 +3,18 @@ import { lstatSync, type Stats, statSync } from 'node:fs';
 
 /** The user who can change every file anyway. */
 const ROOT = 0;
-/** Windows has no numbers of users, and its modes say nothing about other users. */
+/** False on Windows, which has no user ids, and whose modes say nothing about other users. */
 const HAS_OWNERS = process.geteuid !== undefined;
 /** Permission of the group and of others to write. */
 const WRITABLE_BY_OTHERS = 0o022;
 
 /**
- * Returns what lets another user change the file or directory at `path`, as words that follow its
- * name; undefined if nothing does or if there is no such file. Root is no other user. Access control
- * lists count, because their mask is in the permissions of the group. A symlink at `path` is a fault
- * unless it is followed.
+ * Returns why another user can change the file or directory at `path`, in words that follow its
+ * name in a message; undefined if nobody else can, or if there is no such file. Root does not count
+ * as another user. Access control lists are covered, because their mask is in the permissions of
+ * the group. A symlink at `path` is a fault unless it is followed.
  *
- * Only the file itself is looked at: a user who can write the directory above can replace it.
+ * Only the file itself is checked. Whoever can write its directory can replace it all the same.
  */
 export function ownershipFault(path: string, { followSymlink = false } = {}): string | undefined {
   const look = followSymlink ? statSync : lstatSync;

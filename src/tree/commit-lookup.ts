@@ -1,4 +1,7 @@
-/** Single paths of an ostree commit: reads the directories above them, not the whole tree. */
+/**
+ * Looks up single paths of an ostree commit. Reads only the directories above them, not the whole
+ * tree.
+ */
 import type { DirtreeDir } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { commitName, fileEntry } from './commit.js';
@@ -7,7 +10,7 @@ import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
 import { baseName, parentPath } from './path.js';
 import type { Directory, FileEntry, TreePath } from './tree.js';
 
-/** Looks up paths of a commit in a repository. Throws as {@link openCommitTree}. */
+/** Looks up paths of a commit in a repository. Throws the same errors as {@link openCommitTree}. */
 export function lookupCommit(repo: OstreeRepo, checksum: string): LookupTree {
   const name = commitName(checksum);
   const paths = new CommitPaths(metadataInRepo(repo, repo.loadCommit(checksum).parsed));
@@ -35,7 +38,7 @@ interface OpenDirectory {
   readonly dirs: ReadonlyMap<string, DirtreeDir>;
 }
 
-/** Paths of a commit, none of which is followed through a symlink. Reads each directory once. */
+/** Finds paths of a commit, without following symlinks. Reads each directory once. */
 export class CommitPaths {
   readonly #metadata: CommitMetadata;
   readonly #directories: Map<TreePath, OpenDirectory | undefined>;
@@ -45,7 +48,7 @@ export class CommitPaths {
     this.#directories = new Map([['/', this.#read(metadata.root)]]);
   }
 
-  /** Returns the directory at `path`; undefined if nothing or something else is there. */
+  /** Returns the directory at `path`; undefined if there is none. */
   directory(path: TreePath): Directory | undefined {
     const directory = this.#open(path);
     if (directory === undefined) {

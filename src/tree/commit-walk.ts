@@ -8,7 +8,7 @@ import type { TreePath } from './entry.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
 import { childPath } from './path.js';
 
-/** Deeper directories have paths longer than PATH_MAX (4096). */
+/** Limit for the depth of directories. Deeper ones have paths longer than PATH_MAX (4096). */
 const MAX_TREE_DEPTH = 2048;
 
 /** The metadata objects of a commit. */
@@ -40,8 +40,8 @@ export interface CommitDirectory {
 export interface CommitWalk {
   /**
    * All directories depth first, `/` first, each before its own content, siblings in byte order of
-   * their names. A commit layer holds them in this order. It is not that of the paths: `/a/b` comes
-   * before `/a-b`.
+   * their names. A commit layer holds them in this order. It differs from the byte order of whole
+   * paths: here `/a/b` comes before `/a-b`.
    */
   readonly directories: readonly CommitDirectory[];
   /** Objects of the directories by checksum; many directories can share one. */

@@ -27,7 +27,8 @@ export interface CommitTree extends Tree {
 
 /**
  * Reads all metadata of a commit into memory; the content of its files is read later. Throws
- * `NOT_FOUND` if an object is missing, `CORRUPT` if one is broken, `LIMIT` as {@link walkCommit}.
+ * `NOT_FOUND` if an object is missing, `CORRUPT` if one is broken, and `LIMIT` for the same reasons
+ * as {@link walkCommit}.
  */
 export function openCommitTree(repo: OstreeRepo, checksum: string, log?: Logger): CommitTree {
   const commit = repo.loadCommit(checksum);
@@ -39,7 +40,7 @@ export function openCommitTree(repo: OstreeRepo, checksum: string, log?: Logger)
   return buildTree(repo, commit, walk, objects, log);
 }
 
-/** As {@link openCommitTree}, but reads a large commit with two threads. */
+/** Does the same as {@link openCommitTree}, but reads a large commit with two threads. */
 export async function openLargeCommitTree(
   repo: OstreeRepo,
   checksum: string,
@@ -94,12 +95,12 @@ function* commitEntries(
   }
 }
 
-/** What the tree of a commit is called in messages. */
+/** Returns what the tree of a commit is called in messages. */
 export function commitName(checksum: string): string {
   return `commit ${checksum}`;
 }
 
-/** Returns the entry at `path` that content object `checksum` is. */
+/** Returns the entry at `path` whose content object is `checksum`. */
 export function fileEntry(path: TreePath, checksum: string, info: FileInfo): FileEntry {
   const { mode, uid, gid, xattrs, size, target } = info;
   if (target !== undefined) {

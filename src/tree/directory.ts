@@ -22,9 +22,9 @@ import type {
 } from './tree.js';
 
 /**
- * Walks everything below `directory`. No symlink is followed but `directory` itself. Sockets, pipes
- * and devices are left out with one warning. Throws `UNSUPPORTED` for a name that is not UTF-8.
- * Xattrs and checksums are read when an entry is asked for them.
+ * Walks everything below `directory`. If `directory` itself is a symlink it is followed, but no
+ * other one is. Sockets, pipes and devices are left out with one warning. Throws `UNSUPPORTED` for
+ * a name that is not UTF-8. Xattrs and checksums are read when an entry is asked for them.
  */
 export function openDirectoryTree(directory: string, log: Logger = silentLogger): Tree {
   const { name: root, bytes } = lookupDirectory(directory);
@@ -79,9 +79,12 @@ export function lookupDirectory(directory: string): LookupTree {
   };
 }
 
-/** Returns what is at exactly this path; undefined for nothing, a socket, a pipe or a device. */
+/**
+ * Returns the entry at exactly this path; undefined if nothing, a socket, a pipe or a device is
+ * there.
+ */
 function entryAt(root: string, path: TreePath): FileEntry | undefined {
-  // For the root, this ends in a slash, which follows a symlink.
+  // The path of the root ends in a slash, so that lstat follows a symlink there.
   const realPath = root + path;
   const stats = inContext('reading', () => lstatIfThere(realPath));
   if (stats === undefined) {
@@ -98,7 +101,8 @@ function entryAt(root: string, path: TreePath): FileEntry | undefined {
   return contentEntry(path, stats, content, new LazyAttributes(realPath, stats, content.target));
 }
 
-// Getters are those of the entry, not of a class: copies of the entry have their values.
+// The getters belong to the entry itself, not to a class, so that a copy ({ ...entry }) has their
+// values.
 
 function directoryEntry(path: TreePath, stats: Stats, lazy: LazyAttributes): Directory {
   const { mode, uid, gid } = stats;
@@ -154,7 +158,7 @@ function lstatIfThere(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    // There is nothing below a file, nor at a name that is longer than any file can have.
+    // Nothing can exist below a file, or under a name longer than file names can be.
     const code = errnoOf(error);
     if (code === 'ENOTDIR' || code === 'ENAMETOOLONG') {
       return undefined;
@@ -209,7 +213,9 @@ function* readUnchanged(path: string, size: number): Iterable<Uint8Array> {
   }
 }
 
-/** Attributes that cost a system call or the whole content; read at the first use. */
+/**
+ * Attributes that take a system call or reading the whole content. They are read at the first use.
+ */
 class LazyAttributes {
   readonly #path: string;
   readonly #stats: Stats;

@@ -23,5 +23,5 @@ receiveRequests((request: InfosBatch | 'end') => {
   }
   const reply: InfosReply = { positions, infos: packFileInfos(infos) };
   parentPort?.postMessage(reply);
-  parentPort?.close(); // the thread ends while the other puts the reply to use
+  parentPort?.close(); // so that the thread ends while the main thread uses the reply
 });

@@ -12,9 +12,9 @@ import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { runWorkerTask } from '../system/worker-task.js';
 
-/** Objects of a batch. */
+/** Number of objects in a batch. */
 const BATCH_COUNT = 512;
-/** A commit of fewer objects is read before a thread has started. */
+/** Number of objects from which a second thread pays off: fewer are read before it has started. */
 const WORTH_A_THREAD = 16 * BATCH_COUNT;
 
 /** Objects to be read by one thread; the arrays lie in memory that both threads share. */
@@ -56,7 +56,10 @@ export function readUnlessClaimed(
   }
 }
 
-/** Reads the metadata of objects; of many, with a second thread from before the last is added. */
+/**
+ * Reads the metadata of objects. If they are many, a second thread helps, and begins while objects
+ * are still being added.
+ */
 export class FileInfoReader {
   readonly #repo: OstreeRepo;
   readonly #checksums: string[] = [];
@@ -95,7 +98,8 @@ export class FileInfoReader {
     }
     addReply(infos, await reply);
 
-    // Read here: the last objects, which fill no batch, and those that the helper could not read.
+    // The last objects, which do not fill a batch, and those that the helper could not read are
+    // read here.
     return new Map(
       this.#checksums.map((checksum, position) => [
         checksum,
@@ -120,7 +124,10 @@ export class FileInfoReader {
   }
 }
 
-/** Returns what the helper has read, undefined if it failed: `finish` then reads all of it. */
+/**
+ * Returns what the helper has read; undefined if it failed, and `finish` then reads its objects
+ * itself.
+ */
 async function replyOf(helper: Worker): Promise<InfosReply | undefined> {
   try {
     return await runWorkerTask(helper, 'end', {

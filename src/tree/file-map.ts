@@ -5,15 +5,17 @@ import type { FileEntry } from './entry.js';
 import { type PathLookup, resolvePath } from './lookup.js';
 
 /**
- * Files and directories of one tree: several times the largest desktop systems, and at 200 bytes an
- * entry still well below Node's default heap. Small inputs can expand to more than that, by naming
- * one directory in many places or directories that are in no layer.
+ * Limit for the files and directories of one tree: several times as many as the largest desktop
+ * systems have, and at 200 bytes an entry still well below Node's default heap. The limit is needed
+ * because a small input can expand to more, by using one directory in many places or by naming
+ * directories that no layer has an entry for.
  */
 export const MAX_TREE_ENTRIES = 4_000_000;
 
 /**
- * Only paths with surrogates are in another order by UTF-16 than by UTF-8. All others are compared
- * by the engine, which sorts a million paths in half the time.
+ * The order by UTF-16 code units differs from the order by UTF-8 bytes only for paths with
+ * surrogates. All others are compared by the operator `<`, which sorts a million paths in half the
+ * time.
  */
 const SURROGATE = /[\ud800-\udfff]/;
 
@@ -46,7 +48,7 @@ export class FileMap implements Iterable<FileEntry>, PathLookup {
     return this.#entries.get(path);
   }
 
-  /** See {@link PathLookup.resolve}. */
+  /** Implements {@link PathLookup.resolve}. */
   resolve(path: string, followLast = false): FileEntry | undefined {
     // Nearly all paths are those of entries, and no entry is below a symlink.
     const direct = this.#entries.get(path);

@@ -1,6 +1,6 @@
 /**
- * The tree of a container image: its layers, applied in order. Reads encapsulated commits and any
- * other image.
+ * The tree of a container image: its layers, applied in order. It may be an encapsulated commit or
+ * any other image.
  */
 import { pipeline, Readable } from 'node:stream';
 import type { ByteStream, ContentSink } from '../bytes/stream.js';
@@ -26,7 +26,7 @@ type ReadableImage = Pick<ImageReader, 'name' | 'manifest' | 'blob'>;
 /**
  * Opens the tree of an image. Every layer is read once, its digest is checked and no content is
  * kept: to read a file later, its layer is decompressed again up to that file. The objects of an
- * encapsulated image are verified by their checksums; the repository that holds them is no part of
+ * encapsulated image are verified by their checksums; the repository that holds them is not part of
  * the tree. Devices, pipes and sockets are left out with one warning.
  */
 export async function openImageTree(
@@ -81,7 +81,7 @@ async function applyLayers(
   return skipped;
 }
 
-/** All entries of a tree, and where in the layers the content of each file is. */
+/** Returns all entries of a tree, and where in the layers the content of each file is. */
 function collectEntries(layered: LayeredTree): {
   readonly files: FileMap;
   readonly sources: ReadonlyMap<TreePath, Source>;
@@ -164,7 +164,7 @@ class LayerScan {
   }
 }
 
-/** Reads a file again from its layer. Throws `CORRUPT` if it is not what it was. */
+/** Reads a file again from its layer. Throws `CORRUPT` if it no longer has its checksum. */
 async function* readContent(
   image: ReadableImage,
   source: Source,
@@ -207,7 +207,7 @@ async function* readContent(
 
 /** The tar of a layer whose digest was checked when the tree was opened. */
 async function* layerTar(image: ReadableImage, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
-  // A chunk of a ByteStream is valid until the next; a Readable keeps several.
+  // A chunk of a ByteStream is valid until the next one is asked for, but a Readable keeps several.
   async function* copied(): AsyncGenerator<Uint8Array> {
     for await (const bytes of image.blob(descriptor)) {
       yield Buffer.from(bytes);

@@ -1,4 +1,7 @@
-/** What all readers of layer tars share: how entries are read, named and turned into objects. */
+/**
+ * Functions that all readers of layer tars share: they read entries, check their names, and turn
+ * them into content objects.
+ */
 import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
@@ -34,9 +37,10 @@ export async function readLayerTar(
 const MAX_PATH_SIZE = 4096;
 
 /**
- * The components of a name in a layer, which is relative to the root whatever it begins with.
- * Throws `CORRUPT` if it has `..`, which would lead out of the image, and `LIMIT` if it is longer
- * than any path, which also bounds how deep directories are nested.
+ * Returns the components of the name of an entry. A name is relative to the root, even if it begins
+ * with a slash. Throws `CORRUPT` if it has a component `..`, which could lead out of the image.
+ * Throws `LIMIT` if it is longer than any path can be; this also bounds how deep directories are
+ * nested.
  */
 export function pathComponents(name: string): string[] {
   const size = Buffer.byteLength(name);
@@ -50,7 +54,7 @@ export function pathComponents(name: string): string[] {
   return components;
 }
 
-/** The header of the content object that a regular file or symlink of a tar is. */
+/** Returns the header of the content object for a regular file or symlink of a tar. */
 export function contentHeader(header: TarHeader, xattrsBytes: Uint8Array): FileHeader {
   const { uid, gid, mode, size, linkname } = header;
   if (header.type === 'symlink') {
@@ -75,7 +79,10 @@ export function hashContent(
   };
 }
 
-/** Gives `onComplete` the whole content of an entry. Throws `LIMIT` above `limit` bytes. */
+/**
+ * Collects the whole content of an entry and calls `onComplete` with it. Throws `LIMIT` if it has
+ * more than `limit` bytes.
+ */
 export function collectContent(
   header: TarHeader,
   limit: number,

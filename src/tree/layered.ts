@@ -1,11 +1,12 @@
 /**
- * A root file system put together from the layers of an image.
- * Spec: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md (changesets, whiteouts)
+ * A root file system put together from the layers of an image. Spec:
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md (changesets, whiteouts)
  *
- * The whiteout `.wh.NAME` removes NAME as lower layers have it, and `.wh..wh..opq` removes all that
- * lower layers have in its directory. Neither touches what its own layer adds, whether that comes
- * before or after. Directories are merged; any other entry replaces the one before. Symlinks above
- * the last component of a name are followed within the root, as programs that unpack layers do.
+ * The whiteout `.wh.NAME` removes the NAME of lower layers, and `.wh..wh..opq` removes everything
+ * that lower layers have in its directory. Neither removes anything that its own layer adds,
+ * wherever that is in the tar. Directories are merged; any other entry replaces the one at its
+ * path. Symlinks above the last component of a name are followed within the root, as programs that
+ * unpack layers do.
  */
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
@@ -55,7 +56,7 @@ interface DirectoryNode {
 }
 type Node = LeafNode | DirectoryNode;
 
-/** Attributes of a directory that no layer has an entry for. */
+/** Attributes of a directory that exists only because entries lie below it. */
 const DEFAULT_ATTRIBUTES: Attributes = { mode: S_IFDIR | 0o755, uid: 0, gid: 0, xattrs: NO_XATTRS };
 
 function isDirectory(node: Node | undefined): node is DirectoryNode {
@@ -139,7 +140,10 @@ export class LayeredTree {
     }
   }
 
-  /** Yields every entry, and for files and symlinks where they come from; parents come first. */
+  /**
+   * Yields every entry, each after its parent directory; for files and symlinks also where they
+   * come from.
+   */
   *entries(): Generator<{ readonly entry: FileEntry; readonly source?: Source | undefined }> {
     const pending: [path: TreePath, node: Node][] = [['/', this.#root]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -150,7 +154,7 @@ export class LayeredTree {
       }
       yield { entry: { type: 'directory', path, ...node.attributes } };
       for (const [name, child] of node.children) {
-        // What lies in a directory of AUFS is kept as target of hard links only.
+        // Files in a directory of AUFS are kept only because hard links may point to them.
         if (!isAufsDirectory(name)) {
           pending.push([childPath(path, name), child]);
         }
@@ -160,7 +164,7 @@ export class LayeredTree {
 
   /** Returns the directory at `path`; creates those that are missing and replaces files. */
   #enter(layer: number, path: readonly string[]): DirectoryNode {
-    /** Components to come, the next one last. */
+    /** Components that are still to be followed, the next one last. */
     const pending = path.toReversed();
     const parents: DirectoryNode[] = [];
     let directory = this.#root;
@@ -215,7 +219,7 @@ function linkTarget(node: Node | undefined): string | undefined {
   return node === undefined || isDirectory(node) ? undefined : node.leaf.target;
 }
 
-/** As {@link pathComponents}, but a target may have `..`. */
+/** Like {@link pathComponents}, but the target of a symlink may have `..`. */
 function targetComponents(target: string): string[] {
   return target.split('/').filter((component) => component !== '' && component !== '.');
 }
@@ -228,7 +232,10 @@ function leafEntry(path: TreePath, leaf: Leaf): FileEntry {
   return { type: 'file', path, mode, uid, gid, xattrs, size, checksum };
 }
 
-/** Removes `name` as layers below `layer` have it; a directory that `layer` adds to stays. */
+/**
+ * Removes whatever layers below `layer` have at `name`. A directory in which `layer` has something
+ * stays.
+ */
 function hide(parent: DirectoryNode, name: string, layer: number): void {
   const node = parent.children.get(name);
   if (node === undefined) {

@@ -22,12 +22,15 @@ export interface PathLookup {
   resolve(path: string, followLast?: boolean): FileEntry | undefined;
 }
 
-/** A tree of which a few files are read, and which need not be walked: any Tree, and others. */
+/**
+ * A tree of which only a few files are read. Every Tree is one, and so are trees that are not
+ * walked.
+ */
 export interface LookupTree {
-  /** As `Tree.name`. */
+  /** The same as `Tree.name`. */
   readonly name: string;
   readonly files: PathLookup;
-  /** As `Tree.bytes`. */
+  /** The same as `Tree.bytes`. */
   bytes(path: TreePath): Promise<Uint8Array>;
 }
 
@@ -40,7 +43,7 @@ export function resolvePath(
   path: string,
   followLast = false,
 ): FileEntry | undefined {
-  /** Components to come, the next one last. */
+  /** Components that are still to be followed, the next one last. */
   const pending = reversedComponents(path);
   let at: TreePath = '/';
   let links = 0;
@@ -81,7 +84,10 @@ function reversedComponents(path: string): string[] {
     .reverse();
 }
 
-/** A lookup that asks `get` for every path once, as it may cost a system call or more. */
+/**
+ * Returns a lookup that calls `get` only once for each path, as a call may take a system call or
+ * more.
+ */
 export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined): PathLookup {
   const known = new Map<TreePath, FileEntry | undefined>();
   const remembered = (path: TreePath) => {
@@ -108,7 +114,7 @@ export function regularFile(
   return entry;
 }
 
-/** Reads all of the file that `path` resolved to; see {@link LookupTree.bytes}. */
+/** Reads the whole file that `path` was resolved to; see {@link LookupTree.bytes}. */
 export async function wholeFile(
   path: TreePath,
   resolved: FileEntry | undefined,

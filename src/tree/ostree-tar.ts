@@ -22,7 +22,10 @@ import { checkChecksum, collectContent } from './layer-tar.js';
 export const REPO_DIRECTORY = 'sysroot/ostree/repo';
 /** Names that begin with this are objects of the repository, or its directories. */
 export const OBJECTS_PREFIX = `${REPO_DIRECTORY}/objects/`;
-/** Sets of xattrs of one layer together, in bytes: a system has a few hundred sets of some 50. */
+/**
+ * Limit for all sets of xattrs of one layer together, in bytes: a system has a few hundred sets of
+ * some 50 bytes each.
+ */
 const MAX_SHARED_XATTRS_SIZE = 64 << 20;
 
 /** An object by its path in the tar. */
@@ -42,7 +45,7 @@ export function parseObjectPath(name: string): TarObject | undefined {
   return kind === undefined ? undefined : { checksum: `${start}${rest}`, kind };
 }
 
-/** Whether an object is not content, but the xattrs of content; see {@link ObjectXattrs}. */
+/** Whether an object holds the xattrs of a content object; see {@link ObjectXattrs}. */
 export function isXattrsObject({ kind }: TarObject): boolean {
   return kind === 'file-xattrs' || kind === 'file-xattrs-link';
 }
@@ -54,14 +57,16 @@ export class ObjectXattrs {
   #sharedSize = 0;
   #next: { readonly checksum: string; readonly bytes: Uint8Array } | undefined;
 
-  /** The content object whose xattrs were read and not taken. */
+  /**
+   * The content object whose xattrs were read and are not taken yet; undefined if there is none.
+   */
   get nextObject(): string | undefined {
     return this.#next?.checksum;
   }
 
   /**
-   * Reads an object for which {@link isXattrsObject} holds. Throws `CORRUPT` if it has another
-   * checksum than its path states, or is a link to something that does not precede it.
+   * Reads an object that holds xattrs, see {@link isXattrsObject}. Throws `CORRUPT` if it has
+   * another checksum than its path states, or is a link to something that does not precede it.
    */
   read(header: TarHeader, { checksum, kind }: TarObject): ContentSink | undefined {
     if (kind === 'file-xattrs') {
@@ -76,7 +81,7 @@ export class ObjectXattrs {
     });
   }
 
-  /** Returns the xattrs of a content object; undefined unless they were read just before. */
+  /** Returns the xattrs of a content object; undefined unless they were the last that were read. */
   take(checksum: string): Uint8Array | undefined {
     const next = this.#next;
     if (next?.checksum !== checksum) {

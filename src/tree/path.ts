@@ -1,4 +1,4 @@
-/** The paths of a tree, as text. */
+/** Functions for the paths of a tree. */
 import type { TreePath } from './entry.js';
 
 /** Returns the directory that holds `path`; `/` for `/` itself. */
@@ -19,8 +19,9 @@ export function baseName(path: TreePath): string {
 
 /**
  * Returns where a path of a commit is in an image of the commit and in a running system: ostree
- * keeps `/etc` as `/usr/etc`. All other paths stay the same. Whatever is derived from the result is
- * the same for a commit, its image and a root directory: the layout of one fits the others.
+ * keeps `/etc` as `/usr/etc`. All other paths stay the same. So the results are the same for a
+ * commit, its image and its root directory, and a layout that was made for one of them fits the
+ * others.
  */
 export function deployedPath(path: string): string {
   return path === '/usr/etc' || path.startsWith('/usr/etc/') ? path.slice('/usr'.length) : path;

@@ -96,7 +96,8 @@ export class MutableTree {
 
   /** Returns the checksum of the dirtree. `emit` is given the changed dirtrees, innermost first. */
   write(emit: (object: EncodedObject) => void): string {
-    // A loop, as a tree can be deeper than calls can be nested. Each directory precedes those in it.
+    // A loop instead of recursion, as a tree can be deeper than calls can be nested. In this list
+    // each directory comes before its subdirectories.
     const changed: MutableTree[] = this.#stored === undefined ? [this] : [];
     for (const tree of changed) {
       for (const dir of tree.#load().dirs.values()) {
@@ -111,7 +112,7 @@ export class MutableTree {
     return must(this.#stored, 'checksum of a directory that was written');
   }
 
-  /** Writes the dirtree, whose subdirectories are written already. */
+  /** Writes the dirtree of this directory. Its subdirectories have been written. */
   #writeDirectory(emit: (object: EncodedObject) => void): string {
     const { files, dirs } = this.#load();
     const fileEntries = [...files].map(([name, checksum]) => ({ name, checksum }));
