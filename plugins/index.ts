@@ -3,13 +3,14 @@
  * this file; users of the library choose their own plugins.
  */
 import type { ContentSource, LayoutStrategy } from '../src/plugin.js';
+import type { DamageOptions } from './rpm/index.js';
 
 /** How to load each plugin, by its name. */
-type Loaders<T> = Readonly<Record<string, () => Promise<T>>>;
+type Loaders<T> = Readonly<Record<string, (options: DamageOptions) => Promise<T>>>;
 
 const contentSources: Loaders<ContentSource> = {
   xattr: async () => (await import('./xattr/index.js')).xattr,
-  rpm: async () => (await import('./rpm/index.js')).rpm,
+  rpm: async (options) => (await import('./rpm/index.js')).rpmSource(options),
   kernel: async () => (await import('./kernel/index.js')).kernel,
   bigfiles: async () => (await import('./bigfiles/index.js')).bigfiles,
   subtree: async () => (await import('./subtree/index.js')).subtree,
@@ -30,8 +31,10 @@ const layoutStrategies: Loaders<LayoutStrategy> = {
 export const layoutNames: readonly string[] = Object.keys(layoutStrategies);
 
 /** Loads all built-in content sources but `mapping`, which needs a file. */
-export async function loadContentSources(): Promise<readonly ContentSource[]> {
-  return Promise.all(Object.values(contentSources).map((load) => load()));
+export async function loadContentSources(
+  options: DamageOptions = {},
+): Promise<readonly ContentSource[]> {
+  return Promise.all(Object.values(contentSources).map((load) => load(options)));
 }
 
 /**
@@ -44,5 +47,5 @@ export async function loadMapping(text: string): Promise<ContentSource> {
 
 /** Loads the built-in strategy with this name; returns undefined if there is none. */
 export async function loadLayoutStrategy(name: string): Promise<LayoutStrategy | undefined> {
-  return Object.hasOwn(layoutStrategies, name) ? layoutStrategies[name]?.() : undefined;
+  return Object.hasOwn(layoutStrategies, name) ? layoutStrategies[name]?.({}) : undefined;
 }

@@ -8,10 +8,12 @@ import {
   type ContentSource,
   compareUtf8,
   type FileMap,
+  type Logger,
+  OstrataError,
   type PackageFacts,
 } from '../../src/plugin.js';
 import { FileOwners } from './owners.js';
-import { findRpmdb, openTreeRpmdb, type RpmPackage } from './rpmdb/index.js';
+import { findRpmdb, isDamage, openTreeRpmdb, type Rpmdb, type RpmPackage } from './rpmdb/index.js';
 
 /** The database lists trusted keys like packages; they own no files. */
 const KEY_PACKAGE = 'gpg-pubkey';
@@ -25,31 +27,113 @@ const RPMDB_FACTS: ComponentFacts = {
 /** rpm-ostree's second copy of the database changes with the first. */
 const BASE_DB = '/usr/lib/sysimage/rpm-ostree-base-db/';
 
-export const rpm: ContentSource = {
-  name: 'rpm',
-  priority: 20,
-  detect: (files) => findRpmdb(files) !== undefined,
-  async load({ tree, log, signal }) {
-    const { location, backend, packages } = await openTreeRpmdb(tree);
-    const installed = [...packages()].filter(({ name }) => name !== KEY_PACKAGE);
-    log.info(`rpmdb ${location.database} (${backend}): ${installed.length} packages`);
-    signal.throwIfAborted();
-    return claimsOf(tree.files, installed, location.database);
-  },
-};
+/** How a damaged package database is read. */
+export interface DamageOptions {
+  /** Go on without the packages that are damaged, with a warning for each, instead of throwing. */
+  readonly skipDamagedPackages?: boolean | undefined;
+}
+
+/** The content source that throws if a package is damaged. */
+export const rpm: ContentSource = rpmSource();
+
+/** Makes the content source. */
+export function rpmSource(options: DamageOptions = {}): ContentSource {
+  return {
+    name: 'rpm',
+    priority: 20,
+    detect: (files) => findRpmdb(files) !== undefined,
+    async load({ tree, log, signal }) {
+      const database = await openTreeRpmdb(tree);
+      const path = database.location.database;
+      return orHint(() => {
+        const installed = installedPackages(database, log, options);
+        log.info(`rpmdb ${path} (${database.backend}): ${installed.length} packages`);
+        signal.throwIfAborted();
+        return claimsOf(tree.files, installed, path);
+      }, options);
+    },
+  };
+}
 
 /**
  * Returns what a package database alone says about components, by component id in byte order.
  * Trusted keys are not among them.
  */
 export function packageComponents(
-  packages: Iterable<RpmPackage>,
+  database: Rpmdb,
+  log: Logger,
+  options: DamageOptions = {},
 ): ReadonlyMap<string, ComponentFacts> {
-  const components = new Map<string, ComponentFacts>();
-  for (const [id, versions] of packagesByComponent(packages)) {
-    components.set(id, factsOf(versions));
+  return orHint(() => {
+    const components = new Map<string, ComponentFacts>();
+    for (const [id, versions] of packagesByComponent(installedPackages(database, log, options))) {
+      components.set(id, factsOf(versions));
+    }
+    return components;
+  }, options);
+}
+
+/** Returns the packages without trusted keys and, if the options say so, without damaged ones. */
+function installedPackages(
+  database: Rpmdb,
+  log: Logger,
+  { skipDamagedPackages }: DamageOptions,
+): readonly RpmPackage[] {
+  if (!skipDamagedPackages) {
+    return [...database.packages()].filter(({ name }) => name !== KEY_PACKAGE);
   }
-  return components;
+  const warn = (message: string) =>
+    log.warn(`${message}; its files are planned as if no package owned them`);
+  const packages = [...database.packages({ onError: ({ message }) => warn(message) })];
+  return packages.filter((pkg) => {
+    if (pkg.name === KEY_PACKAGE) {
+      return false;
+    }
+    const damage = damageOf(pkg);
+    if (damage !== undefined) {
+      warn(damage.message);
+    }
+    return damage === undefined;
+  });
+}
+
+/** Returns what is wrong with the entries of a package that are needed here. */
+function damageOf(pkg: RpmPackage): OstrataError | undefined {
+  try {
+    factsOf([pkg]);
+    inPackage(pkg, () => [...pkg.files()]);
+    return undefined;
+  } catch (error) {
+    if (!isDamage(error)) {
+      throw error;
+    }
+    return error;
+  }
+}
+
+/** Adds the name of the package to the error of a broken entry. */
+function inPackage<T>({ nevra }: RpmPackage, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!isDamage(error)) {
+      throw error;
+    }
+    throw new OstrataError(error.code, `package ${nevra}: ${error.message}`, { cause: error });
+  }
+}
+
+/** Adds to the error of a damaged package how to go on. */
+function orHint<T>(body: () => T, { skipDamagedPackages }: DamageOptions): T {
+  try {
+    return body();
+  } catch (error) {
+    if (skipDamagedPackages || !isDamage(error)) {
+      throw error;
+    }
+    const hint = '--skip-damaged-packages plans without damaged packages';
+    throw new OstrataError(error.code, `${error.message}; ${hint}`, { cause: error });
+  }
 }
 
 function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: string): Claims {
@@ -58,7 +142,7 @@ function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: str
   for (const [id, versions] of packagesByComponent(packages)) {
     components.set(id, factsOf(versions));
     for (const version of versions) {
-      owners.add(id, version.files());
+      inPackage(version, () => owners.add(id, version.files()));
     }
   }
 
@@ -78,9 +162,6 @@ function packagesByComponent(
 ): ReadonlyMap<string, readonly [RpmPackage, ...RpmPackage[]]> {
   const installed = new Map<string, [RpmPackage, ...RpmPackage[]]>();
   for (const each of packages) {
-    if (each.name === KEY_PACKAGE) {
-      continue;
-    }
     const id = `${each.name}.${each.arch ?? 'noarch'}`;
     const versions = installed.get(id);
     if (versions === undefined) {
@@ -93,11 +174,16 @@ function packagesByComponent(
 }
 
 function factsOf(versions: readonly [RpmPackage, ...RpmPackage[]]): ComponentFacts {
-  const [{ name, sourceName }] = versions;
+  const [first] = versions;
+  const { name } = first;
+  const sourceName = inPackage(first, () => first.sourceName);
   const packages = versions.map(packageFacts).sort((a, b) => compareUtf8(a.nevra, b.nevra));
   return { name, source: sourceName ?? name, packages };
 }
 
-function packageFacts({ name, nevra, size, buildTime, changelogTimes }: RpmPackage): PackageFacts {
-  return { name, nevra, size, buildTime, changelogTimes };
+function packageFacts(pkg: RpmPackage): PackageFacts {
+  return inPackage(pkg, () => {
+    const { name, nevra, size, buildTime, changelogTimes } = pkg;
+    return { name, nevra, size, buildTime, changelogTimes };
+  });
 }

@@ -1,4 +1,5 @@
 /** What the three on-disk formats of the package database have in common. */
+import { OstrataError } from '../../../src/errors.js';
 
 /** One record of a package database. */
 export interface HeaderRecord {
@@ -13,13 +14,40 @@ export interface HeaderRecord {
  * checks:
  *
  * - Records come in ascending order of package numbers and can be walked any number of times.
- * - An entry that breaks the format throws `CORRUPT` or `LIMIT` and names its place. Nothing is
- *   skipped.
+ * - An entry that breaks the format is reported with its place, and the walk goes on behind it.
+ *   Nothing is skipped in silence.
  * - The bytes of the database are never written.
  * - Besides the database itself (twice, if it has a log) no more memory is used than for the
  *   largest header.
  */
 export interface Backend {
   readonly name: 'sqlite' | 'ndb' | 'bdb';
-  records(): Iterable<HeaderRecord>;
+  records(report: WalkReport): Iterable<HeaderRecord>;
+}
+
+/** Where a walk over the records reports what it finds besides them. */
+export interface WalkReport {
+  /**
+   * An entry breaks the format: `error` is `CORRUPT` or `LIMIT`. The method throws to end the walk;
+   * if it returns, the walk goes on behind the entry.
+   */
+  damage(error: OstrataError): void;
+}
+
+/** Returns what `body` returns; reports the damage that it finds, and returns undefined then. */
+export function attempt<T>(report: WalkReport, body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (!isDamage(error)) {
+      throw error;
+    }
+    report.damage(error);
+    return undefined;
+  }
+}
+
+/** Whether the bytes that were read are to blame for an error. */
+export function isDamage(error: unknown): error is OstrataError {
+  return error instanceof OstrataError && (error.code === 'CORRUPT' || error.code === 'LIMIT');
 }

@@ -17,14 +17,21 @@
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { OstrataError } from '../../../src/errors.js';
-import type { Backend, HeaderRecord } from './backend.js';
+import { attempt, type Backend, type HeaderRecord, type WalkReport } from './backend.js';
 import { readMetadata, WHAT } from './bdb-metadata.js';
-import { corrupt, expectType, type Page, PageType, VisitedPages } from './bdb-page.js';
+import {
+  corrupt,
+  type Item,
+  PAGE_HEADER_SIZE,
+  type Page,
+  PageFile,
+  PageType,
+  VisitedPages,
+} from './bdb-page.js';
 import { MAX_HEADER_BYTES } from './header.js';
 
 /** The package number whose value is the highest number given so far. */
 const COUNTER = 0;
-const PAGE_HEADER_SIZE = 26;
 /** An item that is a key: its type and a package number. */
 const KEY_SIZE = 5;
 
@@ -39,7 +46,7 @@ const MAX_TREE_LEVELS = 255;
 /** Opens the content of a `Packages` hash. Throws `CORRUPT` or `UNSUPPORTED`. */
 export function openBdb(database: Uint8Array): Backend {
   const file = new HashFile(database);
-  return { name: 'bdb', records: () => file.records() };
+  return { name: 'bdb', records: (report) => file.records(report) };
 }
 
 /** Where the value of a pair lies: in one piece, or in a chain of overflow pages. */
@@ -53,11 +60,18 @@ interface Pair {
   readonly location: Location;
 }
 
+/** What a walk over the file has found so far. */
+interface Walk {
+  readonly report: WalkReport;
+  readonly visited: VisitedPages;
+  readonly pairs: Pair[];
+}
+
 class HashFile {
   readonly #bytes: Uint8Array;
   readonly #littleEndian: boolean;
   readonly #pageSize: number;
-  readonly #pages: number;
+  readonly #pages: PageFile;
   readonly #lastBucket: number;
   readonly #spares: readonly number[];
 
@@ -66,117 +80,68 @@ class HashFile {
     this.#bytes = bytes;
     this.#littleEndian = littleEndian;
     this.#pageSize = pageSize;
-    this.#pages = Math.floor(bytes.length / pageSize);
+    this.#pages = new PageFile(bytes, littleEndian, pageSize);
     this.#lastBucket = lastBucket;
     this.#spares = spares;
   }
 
-  *records(): Generator<HeaderRecord> {
-    const visited = new VisitedPages(this.#pages);
-    const pairs: Pair[] = [];
+  *records(report: WalkReport): Generator<HeaderRecord> {
+    const visited = new VisitedPages(this.#pages.count);
+    const walk: Walk = { report, visited, pairs: [] };
     for (let bucket = 0; bucket <= this.#lastBucket; bucket++) {
-      const first = this.#firstPageOf(bucket);
-      for (const page of this.#chain(first, visited, [PageType.HASH, PageType.HASH_UNSORTED])) {
-        for (const pair of this.#pairs(page, visited)) {
-          pairs.push(pair);
-        }
-      }
+      attempt(report, () => this.#readBucket(bucket, walk));
     }
 
-    pairs.sort((a, b) => a.number - b.number);
-    for (const { number, location } of pairs) {
-      if (number !== COUNTER) {
-        yield { number, bytes: this.#value(location, number, visited) };
+    walk.pairs.sort((a, b) => a.number - b.number);
+    for (const { number, location } of walk.pairs) {
+      if (number === COUNTER) {
+        continue;
       }
+      const bytes = attempt(report, () => this.#value(location, number, visited));
+      if (bytes !== undefined) {
+        yield { number, bytes };
+      }
+    }
+  }
+
+  #readBucket(bucket: number, walk: Walk): void {
+    const first = this.#firstPageOf(bucket);
+    const types = [PageType.HASH, PageType.HASH_UNSORTED];
+    for (const page of this.#pages.chain(first, walk.visited, types)) {
+      this.#readPairs(page, walk);
+    }
+  }
+
+  #readPairs(page: Page, walk: Walk): void {
+    const { report } = walk;
+    const items: Item[] = [];
+    attempt(report, () => {
+      for (const item of this.#pages.items(page)) {
+        items.push(item);
+      }
+    });
+    if (items.length % 2 !== 0) {
+      report.damage(corrupt(page, `${page.entries} items do not make pairs`));
+    }
+
+    for (let i = 0; i < items.length; i += 2) {
+      const [key, value] = items.slice(i, i + 2);
+      if (key !== undefined && value !== undefined) {
+        attempt(report, () => this.#readPair(page, key, value, walk));
+      }
+    }
+  }
+
+  #readPair(page: Page, key: Item, value: Item, { visited, pairs }: Walk): void {
+    const number = this.#packageNumber(page, key.start, key.end);
+    for (const location of this.#values(page, value.start, value.end, visited)) {
+      pairs.push({ number, location });
     }
   }
 
   #firstPageOf(bucket: number): number {
     const group = bucket === 0 ? 0 : 32 - Math.clz32(bucket);
     return bucket + (this.#spares[group] ?? 0);
-  }
-
-  /**
-   * The pages from `number` on along their `next`; each page can be used only once in the whole
-   * file.
-   */
-  *#chain(number: number, visited: VisitedPages, types: readonly number[]): Generator<Page> {
-    for (let next = number; next !== 0; ) {
-      const page = this.#page(next);
-      visited.add(page);
-      // The page of a bucket that was never used may be a hole in the file.
-      if (page.type === PageType.INVALID && page.entries === 0) {
-        return;
-      }
-      expectType(page, types);
-      yield page;
-      next = page.next;
-    }
-  }
-
-  #page(number: number): Page {
-    if (number === 0 || number >= this.#pages) {
-      throw new OstrataError(
-        'CORRUPT',
-        `${WHAT}: page ${number} of a file of ${this.#pages} pages`,
-      );
-    }
-    const start = number * this.#pageSize;
-    const cursor = new Cursor(this.#bytes, WHAT, start + 16);
-    const le = this.#littleEndian;
-    const next = cursor.u32(le);
-    const entries = cursor.u16(le);
-    const length = cursor.u16(le);
-    const type = cursor.seek(start + 25).u8();
-    return { number, start, type, next, entries, length };
-  }
-
-  /** The offset in the file of each item of a page. */
-  *#offsets(page: Page): Generator<number> {
-    const cursor = new Cursor(this.#bytes, WHAT, page.start + PAGE_HEADER_SIZE);
-    const itemsStart = PAGE_HEADER_SIZE + 2 * page.entries;
-    if (itemsStart > this.#pageSize) {
-      throw corrupt(page, `${page.entries} entries in ${this.#pageSize} bytes`);
-    }
-    for (let i = 0; i < page.entries; i++) {
-      const start = cursor.u16(this.#littleEndian);
-      if (start < itemsStart || start >= this.#pageSize) {
-        throw corrupt(page, `item ${i} at ${start}, expected ${itemsStart} to ${this.#pageSize}`);
-      }
-      yield page.start + start;
-    }
-  }
-
-  /**
-   * Offset and end in the file of each item of a hash page. Items have no gaps, from the end of the
-   * page downwards.
-   */
-  *#items(page: Page): Generator<{ readonly start: number; readonly end: number }> {
-    let end = page.start + this.#pageSize;
-    for (const start of this.#offsets(page)) {
-      if (start >= end) {
-        throw corrupt(page, `item at ${start - page.start}, expected below ${end - page.start}`);
-      }
-      yield { start, end };
-      end = start;
-    }
-  }
-
-  *#pairs(page: Page, visited: VisitedPages): Generator<Pair> {
-    let number: number | undefined;
-    for (const { start, end } of this.#items(page)) {
-      if (number === undefined) {
-        number = this.#packageNumber(page, start, end);
-        continue;
-      }
-      for (const location of this.#values(page, start, end, visited)) {
-        yield { number, location };
-      }
-      number = undefined;
-    }
-    if (number !== undefined) {
-      throw corrupt(page, `${page.entries} items do not make pairs`);
-    }
   }
 
   #packageNumber(page: Page, start: number, end: number): number {
@@ -234,8 +199,8 @@ class HashFile {
   /** The duplicates in a tree: down its left edge, then along the leaves. */
   *#duplicateTree(root: number, visited: VisitedPages): Generator<Location> {
     const firstLeaf = this.#firstLeaf(root, visited);
-    for (const leaf of this.#chain(firstLeaf, visited, [PageType.LDUP, PageType.LRECNO])) {
-      for (const start of this.#offsets(leaf)) {
+    for (const leaf of this.#pages.chain(firstLeaf, visited, [PageType.LDUP, PageType.LRECNO])) {
+      for (const start of this.#pages.offsets(leaf)) {
         const location = this.#duplicate(leaf, start);
         if (location !== undefined) {
           yield location;
@@ -245,19 +210,19 @@ class HashFile {
   }
 
   #firstLeaf(root: number, visited: VisitedPages): number {
-    let page = this.#page(root);
+    let page = this.#pages.page(root);
     for (let level = 0; page.type === PageType.IBTREE || page.type === PageType.IRECNO; level++) {
       if (level >= MAX_TREE_LEVELS) {
         throw corrupt(page, `more than ${MAX_TREE_LEVELS} levels`);
       }
       visited.add(page);
-      const [first] = this.#offsets(page);
+      const [first] = this.#pages.offsets(page);
       if (first === undefined) {
         throw corrupt(page, 'inner page without entries');
       }
       const childOffset = page.type === PageType.IBTREE ? 4 : 0;
       const cursor = new Cursor(this.#bytes, WHAT, first + childOffset);
-      page = this.#page(cursor.u32(this.#littleEndian));
+      page = this.#pages.page(cursor.u32(this.#littleEndian));
     }
     return page.number;
   }
@@ -295,22 +260,33 @@ class HashFile {
       );
     }
 
-    const value = new Uint8Array(length);
-    let filled = 0;
-    for (const page of this.#chain(location.page, visited, [PageType.OVERFLOW])) {
-      if (page.length > this.#pageSize - PAGE_HEADER_SIZE || filled + page.length > length) {
-        throw corrupt(page, `package ${number}: ${page.length} bytes after ${filled} of ${length}`);
+    const pages: Page[] = [];
+    let held = 0;
+    for (const page of this.#pages.chain(location.page, visited, [PageType.OVERFLOW])) {
+      if (page.length > this.#pageSize - PAGE_HEADER_SIZE || held + page.length > length) {
+        throw corrupt(page, `package ${number}: ${page.length} bytes after ${held} of ${length}`);
       }
-      const start = page.start + PAGE_HEADER_SIZE;
-      value.set(this.#bytes.subarray(start, start + page.length), filled);
-      filled += page.length;
+      pages.push(page);
+      held += page.length;
     }
-    if (filled !== length) {
+    if (held !== length) {
       throw new OstrataError(
         'CORRUPT',
         `${WHAT}: package ${number}: ` +
-          `its pages hold ${filled} of ${length} bytes (page ${location.page})`,
+          `its pages hold ${held} of ${length} bytes (page ${location.page})`,
       );
+    }
+    // Room is made only now: many damaged packages could each claim the size of the file.
+    return this.#joined(pages, length);
+  }
+
+  #joined(pages: readonly Page[], length: number): Uint8Array {
+    const value = new Uint8Array(length);
+    let filled = 0;
+    for (const page of pages) {
+      const start = page.start + PAGE_HEADER_SIZE;
+      value.set(this.#bytes.subarray(start, start + page.length), filled);
+      filled += page.length;
     }
     return value;
   }

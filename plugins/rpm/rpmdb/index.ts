@@ -3,6 +3,7 @@
  * database is opened from a path of this machine (openRpmdbAt), from a tree such as a folder, an
  * ostree commit or an image (openTreeRpmdb), or from bytes (openRpmdb).
  */
+export { isDamage } from './backend.js';
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
@@ -15,7 +16,7 @@ export {
 } from './locate.js';
 export { movedPaths } from './moved.js';
 export { compareVersions, formatEvr, formatNevra, type Nevra, sourceNameOf } from './nevra.js';
-export { openRpmdb, type Rpmdb, type RpmdbFiles } from './open.js';
+export { openRpmdb, type PackagesOptions, type Rpmdb, type RpmdbFiles } from './open.js';
 export { findOwners, type PathOwners } from './owner.js';
 export type { RpmPackage } from './package.js';
 export { QueryFormat } from './query-format.js';

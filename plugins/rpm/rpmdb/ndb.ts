@@ -12,7 +12,7 @@
  *     tail: adler32 over everything before it, length, `BlbE`
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
-import type { Backend, HeaderRecord } from './backend.js';
+import { attempt, type Backend, type HeaderRecord, type WalkReport } from './backend.js';
 
 export const NDB_MAGIC = Buffer.from('RpmP', 'latin1');
 const SLOT_MAGIC = 0x746f6c53; // Slot
@@ -38,17 +38,28 @@ interface Slot {
   readonly count: number;
 }
 
-/** Opens the content of a `Packages.db` and reads its slots. Throws `CORRUPT`. */
+/** Opens the content of a `Packages.db`. Throws `CORRUPT` if its header is damaged. */
 export function openNdb(database: Uint8Array): Backend {
-  const slots = readSlots(database);
-  return { name: 'ndb', records: () => readBlobs(database, slots) };
+  const slotsEnd = readSlotsEnd(database);
+  return { name: 'ndb', records: (report) => readRecords(database, slotsEnd, report) };
 }
 
-/**
- * Returns the slots in use by ascending package number. Throws if one lies outside the file or
- * overlaps another.
- */
-function readSlots(database: Uint8Array): Slot[] {
+function* readRecords(
+  database: Uint8Array,
+  slotsEnd: number,
+  report: WalkReport,
+): Generator<HeaderRecord> {
+  const slots = readSlots(database, slotsEnd, report);
+  for (const slot of slots.toSorted((a, b) => a.number - b.number)) {
+    const bytes = attempt(report, () => readBlob(database, slot));
+    if (bytes !== undefined) {
+      yield { number: slot.number, bytes };
+    }
+  }
+}
+
+/** Returns the offset at which the slots end and the blobs begin. */
+function readSlotsEnd(database: Uint8Array): number {
   const cursor = new Cursor(database, WHAT, NDB_MAGIC.length);
   const version = cursor.u32(true);
   if (version !== VERSION) {
@@ -63,31 +74,43 @@ function readSlots(database: Uint8Array): Slot[] {
     );
   }
 
-  const slotsEnd = slotPages * SLOT_PAGE_SIZE;
+  return slotPages * SLOT_PAGE_SIZE;
+}
+
+/** Returns the sound slots in use, by ascending offset. */
+function readSlots(database: Uint8Array, slotsEnd: number, report: WalkReport): readonly Slot[] {
+  const cursor = new Cursor(database, WHAT);
   const slots: Slot[] = [];
   for (let at = HEADER_SIZE; at < slotsEnd; at += SLOT_SIZE) {
-    const slot = readSlot(cursor.seek(at));
-    if (slot.offset !== FREE_SLOT) {
-      checkSlot(slot, cursor, at, slotsEnd / BLOCK_SIZE);
+    const slot = attempt(report, () => readSlot(cursor, at, slotsEnd / BLOCK_SIZE));
+    if (slot !== undefined) {
       slots.push(slot);
     }
   }
-  checkNoOverlap(slots, cursor);
-  return slots.sort((a, b) => a.number - b.number);
+  return withoutOverlaps(slots, cursor, report);
 }
 
-function readSlot(cursor: Cursor): Slot {
-  const at = cursor.offset;
+/**
+ * Returns the slot at offset `at`; undefined if it is free.
+ * @param firstBlock the first block after the slots
+ */
+function readSlot(cursor: Cursor, at: number, firstBlock: number): Slot | undefined {
+  cursor.seek(at);
   if (cursor.u32(true) !== SLOT_MAGIC) {
     throw cursor.error('no slot magic', at);
   }
   const number = cursor.u32(true);
   const offset = cursor.u32(true);
   const count = cursor.u32(true);
-  return { number, offset, count };
+  if (offset === FREE_SLOT) {
+    return undefined;
+  }
+  const slot = { number, offset, count };
+  checkSlot(slot, cursor, at, firstBlock);
+  return slot;
 }
 
-/** @param firstBlock the first block after the slots */
+/** Throws if a slot lies outside the blocks of the file. */
 function checkSlot(slot: Slot, cursor: Cursor, at: number, firstBlock: number): void {
   if (slot.number === 0) {
     throw cursor.error('slot in use without package number', at);
@@ -104,29 +127,32 @@ function checkSlot(slot: Slot, cursor: Cursor, at: number, firstBlock: number): 
 }
 
 /**
- * Sorts the slots by offset. Overlapping blobs would let a small file expand to a huge amount of
- * data.
+ * Returns the slots by ascending offset, without those that overlap the one before or repeat a
+ * number. Overlapping blobs would let a small file expand to a huge amount of data.
  */
-function checkNoOverlap(slots: Slot[], cursor: Cursor): void {
-  slots.sort((a, b) => a.offset - b.offset);
+function withoutOverlaps(
+  slots: readonly Slot[],
+  cursor: Cursor,
+  report: WalkReport,
+): readonly Slot[] {
+  const kept: Slot[] = [];
   const numbers = new Set<number>();
   let end = 0;
-  for (const { number, offset, count } of slots) {
+  for (const slot of slots.toSorted((a, b) => a.offset - b.offset)) {
+    const { number, offset, count } = slot;
     if (offset < end) {
-      throw cursor.error(`package ${number}: overlaps the blob before it`, offset * BLOCK_SIZE);
+      const rule = `package ${number}: overlaps the blob before it`;
+      report.damage(cursor.error(rule, offset * BLOCK_SIZE));
+    } else if (numbers.has(number)) {
+      const rule = `package ${number}: has two slots`;
+      report.damage(cursor.error(rule, offset * BLOCK_SIZE));
+    } else {
+      kept.push(slot);
+      numbers.add(number);
+      end = offset + count;
     }
-    if (numbers.has(number)) {
-      throw cursor.error(`package ${number}: has two slots`, offset * BLOCK_SIZE);
-    }
-    numbers.add(number);
-    end = offset + count;
   }
-}
-
-function* readBlobs(database: Uint8Array, slots: readonly Slot[]): Generator<HeaderRecord> {
-  for (const slot of slots) {
-    yield { number: slot.number, bytes: readBlob(database, slot) };
-  }
+  return kept;
 }
 
 function readBlob(database: Uint8Array, slot: Slot): Uint8Array {

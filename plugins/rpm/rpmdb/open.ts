@@ -1,13 +1,16 @@
 /** Opens a package database from its bytes, whatever its format. */
-import { inContext, inContextAsync, OstrataError } from '../../../src/errors.js';
-import type { Backend } from './backend.js';
+import { inContext, inContextAsync, OstrataError, wrapError } from '../../../src/errors.js';
+import { attempt, type Backend, type WalkReport } from './backend.js';
 import { openBdb } from './bdb.js';
 import { detectBdb } from './bdb-metadata.js';
 import { NDB_MAGIC, openNdb } from './ndb.js';
 import { RpmPackage } from './package.js';
 import { openSqlite, SQLITE_MAGIC } from './sqlite.js';
 
-/** Far above the largest system seen (about 10,000); bounds a hostile database. */
+/**
+ * Far above the largest system seen (about 10,000); bounds a hostile database. Damaged packages
+ * count, too.
+ */
 const MAX_PACKAGES = 1_000_000;
 /** How many bytes of an unknown file an error shows. */
 const SHOWN_BYTES = 16;
@@ -28,10 +31,21 @@ export interface RpmdbFiles {
 export interface Rpmdb {
   readonly backend: Backend['name'];
   /**
-   * All packages, in ascending order of package numbers; can be walked any number of times. Throws
-   * `CORRUPT` or `LIMIT` and names the place.
+   * All packages, in ascending order of package numbers; can be walked any number of times. The
+   * walk throws `CORRUPT` or `LIMIT` and names the place if the database is damaged; with
+   * `onError`, it throws only if no more packages can be found.
    */
-  packages(): Iterable<RpmPackage>;
+  packages(options?: PackagesOptions): Iterable<RpmPackage>;
+}
+
+/** How packages are walked. */
+export interface PackagesOptions {
+  /**
+   * Is called for each damaged package and each damaged part of the database, with the error that
+   * the walk would throw otherwise; the walk goes on with the next package. A package may still
+   * have broken entries, which throw when they are asked for.
+   */
+  readonly onError?: ((error: OstrataError) => void) | undefined;
 }
 
 /**
@@ -43,7 +57,9 @@ export async function openRpmdb(files: RpmdbFiles): Promise<Rpmdb> {
   const backend = await inContextAsync(context, () => openBackend(files));
   return {
     backend: backend.name,
-    packages: () => ({ [Symbol.iterator]: () => readPackages(backend, context) }),
+    packages: (options = {}) => ({
+      [Symbol.iterator]: () => readPackages(backend, context, options),
+    }),
   };
 }
 
@@ -72,23 +88,50 @@ function notADatabase(bytes: Uint8Array): OstrataError {
   return new OstrataError('CORRUPT', `neither sqlite, ndb nor bdb: starts with ${start}`);
 }
 
-function* readPackages(backend: Backend, context: string): Generator<RpmPackage> {
-  const records = inContext(context, () => backend.records()[Symbol.iterator]());
+function* readPackages(
+  backend: Backend,
+  context: string,
+  { onError }: PackagesOptions,
+): Generator<RpmPackage> {
+  const countOne = packageCounter();
+  const report: WalkReport = {
+    damage(error) {
+      if (onError === undefined) {
+        throw error;
+      }
+      countOne();
+      onError(wrapError(context, error));
+    },
+  };
+  const records = inContext(context, () => backend.records(report)[Symbol.iterator]());
   try {
-    for (let count = 0; ; count++) {
+    for (;;) {
       const next = inContext(context, () => records.next());
       if (next.done) {
         return;
       }
-      if (count >= MAX_PACKAGES) {
-        throw new OstrataError('LIMIT', `${context}: more than ${MAX_PACKAGES} packages`);
-      }
+      inContext(context, countOne);
       const { number, bytes } = next.value;
-      yield inContext(`${context}: package ${number}`, () => new RpmPackage(number, bytes));
+      const parse = () => inContext(`package ${number}`, () => new RpmPackage(number, bytes));
+      const pkg = inContext(context, () => attempt(report, parse));
+      if (pkg !== undefined) {
+        yield pkg;
+      }
     }
   } finally {
     records.return?.();
   }
+}
+
+/** Returns a function that throws `LIMIT` when it is called once too often. */
+function packageCounter(): () => void {
+  let count = 0;
+  return () => {
+    count++;
+    if (count > MAX_PACKAGES) {
+      throw new OstrataError('LIMIT', `more than ${MAX_PACKAGES} packages`);
+    }
+  };
 }
 
 function startsWith(bytes: Uint8Array, magic: Uint8Array): boolean {

@@ -1,7 +1,9 @@
 /** Which packages own a path, like `rpm -qf`. */
 import { posix } from 'node:path';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
+import { inContext, type OstrataError } from '../../../src/errors.js';
 import type { PathLookup } from '../../../src/tree/lookup.js';
+import { attempt, type WalkReport } from './backend.js';
 import { fileState, isInstalled, pathsOf } from './file.js';
 import { byteString } from './header.js';
 import { originalPaths } from './moved.js';
@@ -26,11 +28,13 @@ export interface PathOwners {
  * installed, also through symlinked directories. Paths are absolute or relative to the root of the
  * tree. If ostree moved a file to one of `paths`, and nothing lies at the path from which it came,
  * the owners of that path count, too.
+ * @param onError is told of each package whose files cannot be read; without it, that is thrown
  */
 export function findOwners(
   packages: Iterable<RpmPackage>,
   files: PathLookup,
   paths: readonly string[],
+  onError?: (error: OstrataError) => void,
 ): PathOwners[] {
   const canonical = new CanonicalPaths(files);
   const wanted = new Map<string, RpmPackage[]>();
@@ -51,7 +55,7 @@ export function findOwners(
       .map((installedAs) => ({ installedAs, owners: ownersOf(installedAs) }));
     return { path, direct: ownersOf(absolute), moved };
   });
-  collectOwners(packages, canonical, wanted);
+  collectOwners(packages, canonical, wanted, onError);
 
   return questions.map(({ path, direct, moved }) => {
     const found = direct.length > 0 ? undefined : moved.find(({ owners }) => owners.length > 0);
@@ -64,18 +68,34 @@ function collectOwners(
   packages: Iterable<RpmPackage>,
   canonical: CanonicalPaths,
   wanted: ReadonlyMap<string, RpmPackage[]>,
+  onError: ((error: OstrataError) => void) | undefined,
 ): void {
+  const report: WalkReport = {
+    damage(error) {
+      if (onError === undefined) {
+        throw error;
+      }
+      onError(error);
+    },
+  };
   // Comparing base names first is fast, and few files pass.
   const names = new Set(
     Array.from(wanted.keys(), (path) => byteString(Buffer.from(posix.basename(path)))),
   );
   for (const pkg of packages) {
-    for (const path of installedPaths(pkg, names)) {
-      const owners = wanted.get(canonical.of(path));
-      if (owners !== undefined && owners.at(-1) !== pkg) {
-        owners.push(pkg);
+    attempt(report, () => {
+      const context = `package ${pkg.nevra}`;
+      const paths = inContext(context, () => [...installedPaths(pkg, names)]);
+      for (const path of paths) {
+        addOwner(wanted.get(canonical.of(path)), pkg);
       }
-    }
+    });
+  }
+}
+
+function addOwner(owners: RpmPackage[] | undefined, pkg: RpmPackage): void {
+  if (owners !== undefined && owners.at(-1) !== pkg) {
+    owners.push(pkg);
   }
 }
 

@@ -7,8 +7,9 @@
  */
 import type { Database, SqlJsStatic } from 'sql.js';
 import { Cursor } from '../../../src/bytes/cursor.js';
-import { OstrataError, wrapError } from '../../../src/errors.js';
-import type { Backend, HeaderRecord } from './backend.js';
+import { OstrataError } from '../../../src/errors.js';
+import type { Backend, HeaderRecord, WalkReport } from './backend.js';
+import { inSqlite, readRows, WHAT } from './sqlite-rows.js';
 import { applyWal, isPageSize } from './wal.js';
 
 export const SQLITE_MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
@@ -24,7 +25,6 @@ const ROLLBACK_MODE = 1;
 const MIN_FILE_SIZE = 512;
 const SAFETY_PRAGMAS =
   'PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON';
-const WHAT = 'sqlite database';
 
 /** SQLite, loaded when the first database is opened. */
 let engine: Promise<SqlJsStatic> | undefined;
@@ -47,7 +47,10 @@ export async function openSqlite(
   const open = () =>
     new Database(new ReadOnlyFile(image.buffer, image.byteOffset, image.byteLength));
   withDatabase(open, checkSchema);
-  return { name: 'sqlite', records: () => walk(open, (db) => readRecords(db, image.length)) };
+  return {
+    name: 'sqlite',
+    records: (report) => walk(open, (db) => readRecords(db, image.length, report)),
+  };
 }
 
 function refuseHotJournal(journal: Uint8Array | undefined): void {
@@ -174,54 +177,36 @@ function checkSchema(db: Database): void {
   }
 }
 
-function* readRecords(db: Database, imageSize: number): Generator<HeaderRecord> {
+function* readRecords(
+  db: Database,
+  imageSize: number,
+  report: WalkReport,
+): Generator<HeaderRecord> {
   // Each blob has its own pages, so all together cannot be larger than the file. This and the order
   // of the rows end a walk over pages that refer to each other in circles.
   let total = 0;
   let previous = 0;
-  const statement = inSqlite(() =>
-    db.prepare('SELECT hnum, blob FROM Packages NOT INDEXED ORDER BY rowid'),
-  );
-  try {
-    while (inSqlite(() => statement.step())) {
-      const [number, bytes] = inSqlite(() => statement.get());
-      if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous) {
-        throw new OstrataError('CORRUPT', `${WHAT}: package number ${number} after ${previous}`);
-      }
-      if (!(bytes instanceof Uint8Array)) {
-        throw new OstrataError(
+  for (const { number, bytes } of readRows(db, report)) {
+    if (typeof number !== 'number' || !Number.isSafeInteger(number) || number <= previous) {
+      throw new OstrataError('CORRUPT', `${WHAT}: package number ${number} after ${previous}`);
+    }
+    previous = number;
+    if (!(bytes instanceof Uint8Array)) {
+      report.damage(
+        new OstrataError(
           'CORRUPT',
           `${WHAT}: package ${number}: ${typeof bytes} instead of a blob`,
-        );
-      }
-      previous = number;
-      total += bytes.length;
-      if (total > imageSize) {
-        throw new OstrataError(
-          'CORRUPT',
-          `${WHAT}: ${total} bytes of headers up to package ${number} ` +
-            `in a file of ${imageSize}`,
-        );
-      }
-      yield { number, bytes };
+        ),
+      );
+      continue;
     }
-  } finally {
-    statement.free();
+    total += bytes.length;
+    if (total > imageSize) {
+      throw new OstrataError(
+        'CORRUPT',
+        `${WHAT}: ${total} bytes of headers up to package ${number} in a file of ${imageSize}`,
+      );
+    }
+    yield { number, bytes };
   }
-}
-
-function inSqlite<T>(body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw asCorrupt(error);
-  }
-}
-
-/** SQLite works in memory, so whatever it reports is the fault of the bytes. */
-function asCorrupt(error: unknown): OstrataError {
-  if (error instanceof OstrataError) {
-    return error;
-  }
-  return new OstrataError('CORRUPT', wrapError(WHAT, error).message, { cause: error });
 }

@@ -1,7 +1,7 @@
 /** What the layout commands read builds from: component lists, RPM databases, images and trees. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { packageComponents } from '../../../plugins/rpm/index.js';
+import { type DamageOptions, packageComponents } from '../../../plugins/rpm/index.js';
 import { openRpmdbAt } from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8 } from '../../bytes/text.js';
 import { assignComponents } from '../../components/assign.js';
@@ -29,7 +29,11 @@ interface SeriesContext {
   readonly log: Logger;
 }
 
-export interface ImageContext extends SeriesContext {
+interface DatabaseContext extends DamageOptions {
+  readonly log: Logger;
+}
+
+export interface ImageContext extends SeriesContext, DatabaseContext {
   readonly open: OpenImage;
 }
 
@@ -46,7 +50,7 @@ export async function openSeries(
 ): Promise<readonly Series[]> {
   const series: Series[] = [];
   for (const path of args.filter((arg) => !isImgref(arg))) {
-    series.push(await seriesOfPath(path));
+    series.push(await seriesOfPath(path, context));
   }
   const images = args.filter(isImgref);
   if (images.length > 0) {
@@ -55,18 +59,21 @@ export async function openSeries(
   return series;
 }
 
-async function seriesOfPath(path: string): Promise<Series> {
+async function seriesOfPath(path: string, context: DatabaseContext): Promise<Series> {
   const name = basename(path).replace(/\.jsonl?(\.gz)?$/, '');
   const stats = await inContextAsync(`series ${path}`, () => stat(path));
-  const builds = stats.isDirectory() ? await buildsOfFolder(path) : await readSeries(path);
+  const builds = stats.isDirectory() ? await buildsOfFolder(path, context) : await readSeries(path);
   return { name, builds };
 }
 
-async function buildsOfFolder(path: string): Promise<readonly SeriesBuild[]> {
+async function buildsOfFolder(
+  path: string,
+  context: DatabaseContext,
+): Promise<readonly SeriesBuild[]> {
   const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort(compareUtf8);
   const builds: SeriesBuild[] = [];
   for (const name of names) {
-    builds.push(await buildOfPath(join(path, name), name));
+    builds.push(await buildOfPath(join(path, name), name, context));
   }
   if (builds.length === 0) {
     throw new OstrataError('NOT_FOUND', `series ${path}: the folder is empty`);
@@ -86,12 +93,17 @@ async function buildsOfImages(
 }
 
 /** Reads a component JSON file or an RPM database: its file, its folder or the root of a system. */
-export async function buildOfPath(path: string, name: string): Promise<SeriesBuild> {
+export async function buildOfPath(
+  path: string,
+  name: string,
+  { log, skipDamagedPackages }: DatabaseContext,
+): Promise<SeriesBuild> {
   if (/\.json(\.gz)?$/.test(name)) {
     return readBuild(path, name.replace(/\.json(\.gz)?$/, ''));
   }
   const database = await openRpmdbAt(path);
-  return { build: name, components: componentsOfFacts(packageComponents(database.packages())) };
+  const facts = packageComponents(database, log, { skipDamagedPackages });
+  return { build: name, components: componentsOfFacts(facts) };
 }
 
 export async function buildOfImage(imgref: string, context: ImageContext): Promise<SeriesBuild> {

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { layoutNames } from '../../../plugins/index.js';
+import type { DamageOptions } from '../../../plugins/rpm/index.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { DEFAULT_MAX_LAYERS, layersForComponents, MIN_LAYERS } from '../../layout/max-layers.js';
 import { isDate } from '../../layout/series.js';
@@ -17,7 +18,7 @@ import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { MAX_LAYER_SIZE_HELP, MAX_LAYERS_HELP } from '../options/layers.js';
-import { loadLayouts, loadSources } from '../options/plugins.js';
+import { loadLayouts, loadSources, SKIP_DAMAGED_HELP } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
 import { formatBytes, formatTable, left, right } from '../output/format.js';
@@ -30,7 +31,7 @@ import { openSeries, SERIES_HELP, type Series } from './series.js';
 const MAX_LAYERS = 10_000;
 const DAY_MS = 86_400_000;
 
-interface SimulateOptions extends LogOptions, RegistryOptions {
+interface SimulateOptions extends LogOptions, RegistryOptions, DamageOptions {
   readonly strategy: readonly string[];
   readonly maxLayers: readonly number[];
   readonly maxLayerSize?: number | undefined;
@@ -78,6 +79,7 @@ export function addLayoutSimulateCommand(layout: Command): void {
     .option('--from <date>', 'leave out builds before this date', date)
     .option('--to <date>', 'leave out builds after this date', date)
     .option('--plugin <module>', 'load more layouts from this file or package', repeated)
+    .option('--skip-damaged-packages', SKIP_DAMAGED_HELP)
     .option('--json', 'print the results as JSON')
     .option('--html <file>', 'write charts to a self-contained HTML file')
     .addHelpText('after', EXAMPLES)
@@ -87,11 +89,11 @@ export function addLayoutSimulateCommand(layout: Command): void {
 
 async function simulate(args: readonly string[], options: SimulateOptions): Promise<void> {
   const log = terminalLogger(options);
-  const modules = options.plugin ?? [];
+  const { plugin: modules = [], skipDamagedPackages } = options;
   const strategies = await loadLayouts(modules, options.strategy);
-  const sources = await loadSources(modules);
+  const sources = await loadSources(modules, { skipDamagedPackages });
   const open = imageOpener(options, args.filter(isImgref), log);
-  const opened = await openSeries(args, { sources, log, open });
+  const opened = await openSeries(args, { sources, log, open, skipDamagedPackages });
   const series = opened.map((each) => buildsBetween(each, options));
 
   const runs = await runAll(series, strategies, options, log);

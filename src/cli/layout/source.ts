@@ -66,10 +66,11 @@ export async function planSource(
   log: Logger,
 ): Promise<SourceLayout> {
   const plugins = await loadPlugins(options);
-  const { previousBuild } = options;
+  const { previousBuild, skipDamagedPackages } = options;
   const imgrefs = [source, previousBuild].filter((each) => each !== undefined).filter(isImgref);
   const open = imageOpener(options, imgrefs, log);
-  const build = await openBuild(source, options, { sources: plugins.sources, log, open });
+  const context = { sources: plugins.sources, log, open, skipDamagedPackages };
+  const build = await openBuild(source, options, context);
 
   const previous = previousBuild && (await previousFromImage(await open(previousBuild), log));
   const strategy =
@@ -147,5 +148,7 @@ async function openBuild(
     const tree = await openLargeCommitTree(opened, opened.resolve(source), context.log);
     return buildOfTree(tree, source, context);
   }
-  return isImgref(source) ? buildOfImage(source, context) : buildOfPath(source, basename(source));
+  return isImgref(source)
+    ? buildOfImage(source, context)
+    : buildOfPath(source, basename(source), context);
 }

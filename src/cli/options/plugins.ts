@@ -10,6 +10,7 @@ import {
   loadLayoutStrategy,
   loadMapping,
 } from '../../../plugins/index.js';
+import type { DamageOptions } from '../../../plugins/rpm/index.js';
 import { inContextAsync, messageOf, OstrataError } from '../../errors.js';
 import {
   type ContentSource,
@@ -19,13 +20,16 @@ import {
 } from '../../plugin.js';
 import { repeated } from './values.js';
 
-export interface PluginOptions {
+export interface PluginOptions extends DamageOptions {
   readonly plugin?: readonly string[] | undefined;
   readonly mapping?: string | undefined;
   readonly layout: string;
 }
 
-/** `--layout`, `--plugin` and `--mapping`. */
+export const SKIP_DAMAGED_HELP =
+  'plan without the packages that are damaged in the RPM database, with a warning for each';
+
+/** `--layout`, `--plugin`, `--mapping` and `--skip-damaged-packages`. */
 export function pluginOptions(command: Command): Command {
   return command
     .optionsGroup('Components and layout:')
@@ -42,7 +46,8 @@ export function pluginOptions(command: Command): Command {
     .option(
       '--mapping <file>',
       'JSON that assigns paths to components; it overrides all other content sources',
-    );
+    )
+    .option('--skip-damaged-packages', SKIP_DAMAGED_HELP);
 }
 
 interface LoadedPlugins {
@@ -58,12 +63,15 @@ interface LoadedPlugins {
 export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins> {
   const plugins = await loadModules(options.plugin ?? []);
   const strategy = await findLayout(options.layout, plugins, '--layout');
-  return { sources: await contentSources(plugins, options.mapping), strategy };
+  return { sources: await contentSources(plugins, options, options.mapping), strategy };
 }
 
 /** Returns the content sources that are built in and those of the modules. */
-export async function loadSources(modules: readonly string[]): Promise<readonly ContentSource[]> {
-  return contentSources(await loadModules(modules));
+export async function loadSources(
+  modules: readonly string[],
+  options: DamageOptions,
+): Promise<readonly ContentSource[]> {
+  return contentSources(await loadModules(modules), options);
 }
 
 /** Returns the layouts called `names`, of the modules or built in; see {@link loadPlugins}. */
@@ -77,9 +85,10 @@ export async function loadLayouts(
 
 async function contentSources(
   plugins: readonly Plugin[],
+  options: DamageOptions,
   mapping?: string,
 ): Promise<readonly ContentSource[]> {
-  const sources = [...(await loadContentSources())];
+  const sources = [...(await loadContentSources(options))];
   for (const plugin of plugins) {
     sources.push(...(plugin.contentSources ?? []));
   }

@@ -23,6 +23,8 @@ Examples:
   ostrata rpmdb files --root /mnt bash --qf '[%{FILEMODES:perms} %{FILENAMES}\\n]'
   ostrata rpmdb owner --repo /ostree/repo REF /usr/etc/passwd /usr/lib/modules/6.1/vmlinuz
 
+A damaged package does not hide the others: it is left out with a warning, and the exit code is 1.
+
 Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags):
   %{TAG} %-20{TAG}                    a value, and a value in a column of that width
   [%{FILENAMES} %{=NAME}\\n]           once for each value
@@ -132,6 +134,7 @@ async function run(
   // Only `owner` looks up paths besides those of the database.
   const source = await openSource(options, args, query === owner);
   await writeOutput(query(source, options));
+  source.packages.throwIfDamaged();
 }
 
 function queryFormat(text: string): QueryFormat {

@@ -36,20 +36,26 @@ function bytesOf(text: string): string {
   return Buffer.from(text).toString('latin1');
 }
 
-/** Writes to standard output. Waits for a slow reader instead of keeping what it has not read. */
+/**
+ * Writes to standard output. Waits for a slow reader instead of keeping what it has not read. If
+ * making a part throws, the parts before it are written all the same.
+ */
 export async function writeOutput(parts: Output): Promise<void> {
   let pending: string[] = [];
   let size = 0;
-  for (const part of parts) {
-    pending.push(part);
-    size += part.length;
-    if (size >= WRITE_SIZE) {
-      await writeBytes(pending.join(''));
-      pending = [];
-      size = 0;
+  try {
+    for (const part of parts) {
+      pending.push(part);
+      size += part.length;
+      if (size >= WRITE_SIZE) {
+        await writeBytes(pending.join(''));
+        pending = [];
+        size = 0;
+      }
     }
+  } finally {
+    await writeBytes(pending.join(''));
   }
-  await writeBytes(pending.join(''));
 }
 
 async function writeBytes(bytes: string): Promise<void> {

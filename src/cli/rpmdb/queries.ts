@@ -31,18 +31,18 @@ export type Query = (source: Source, options: QueryOptions) => Output;
  * Lists packages, sorted by name. With a query format they come in the order of the database, as
  * rpm prints them: then no package has to be kept for sorting.
  */
-export function list({ database, args }: Source, { queryformat, json }: QueryOptions): Output {
+export function list({ packages, args }: Source, { queryformat, json }: QueryOptions): Output {
   const patterns = args.map(globPattern);
   const isWanted = ({ name }: RpmPackage) =>
     patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
-  const wanted = filtered(database.packages(), isWanted);
+  const wanted = filtered(packages.all(), isWanted);
   if (queryformat !== undefined && !json) {
-    return formatted(wanted, queryformat);
+    return packages.map(wanted, (pkg) => queryformat.print(pkg));
   }
-  const packages = sortedPackages(wanted);
+  const sorted = sortedPackages(wanted);
   return json
-    ? [jsonLine(packages.map(jsonPackage))]
-    : packages.map(({ nevra }) => textLine(printable(nevra)));
+    ? [jsonLine([...packages.map(sorted, jsonPackage)])]
+    : sorted.map(({ nevra }) => textLine(printable(nevra)));
 }
 
 function* filtered(
@@ -56,56 +56,51 @@ function* filtered(
   }
 }
 
-function* formatted(packages: Iterable<RpmPackage>, format: QueryFormat): Generator<string> {
-  for (const pkg of packages) {
-    yield format.print(pkg);
-  }
-}
-
 export function info(source: Source, { queryformat, json }: QueryOptions): Output {
-  const packages = namedPackages(source);
+  const { packages } = source;
+  const named = namedPackages(source);
   if (json) {
-    return [jsonLine(packages.map(jsonPackageInfo))];
+    return [jsonLine([...packages.map(named, jsonPackageInfo)])];
   }
   return queryformat === undefined
-    ? [textLine(packages.map(packageInfo).join('\n\n'))]
-    : formatted(packages, queryformat);
+    ? [textLine([...packages.map(named, packageInfo)].join('\n\n'))]
+    : packages.map(named, (pkg) => queryformat.print(pkg));
 }
 
 export function files(source: Source, { queryformat, json }: QueryOptions): Output {
-  const packages = namedPackages(source);
+  const { packages } = source;
+  const named = namedPackages(source);
   if (json) {
-    return [jsonLine(packages.map(jsonPackageFiles))];
+    return [jsonLine([...packages.map(named, jsonPackageFiles)])];
   }
-  return queryformat === undefined ? pathLines(packages) : formatted(packages, queryformat);
+  return packages.map(
+    named,
+    queryformat === undefined ? pathLines : (pkg) => queryformat.print(pkg),
+  );
 }
 
 function jsonPackageFiles(pkg: RpmPackage): object {
   return { nevra: pkg.nevra, files: Array.from(pkg.files(), jsonFile) };
 }
 
-function* pathLines(packages: readonly RpmPackage[]): Generator<string> {
-  for (const pkg of packages) {
-    for (const { pathBytes } of pkg.files()) {
-      yield pathLine(pathBytes);
-    }
-  }
+function pathLines(pkg: RpmPackage): string {
+  return Array.from(pkg.files(), ({ pathBytes }) => pathLine(pathBytes)).join('');
 }
 
 /** Exit code 1 if a path has no owner. */
 export function owner(source: Source, { queryformat, json }: QueryOptions): Output {
-  const { database, tree, name, args } = source;
+  const { packages, tree, args } = source;
   if (args.length === 0) {
     throw new OstrataError('USAGE', 'expected paths');
   }
   const lookup = tree?.files ?? { resolve: () => undefined };
-  const answers = findOwners(database.packages(), lookup, args);
+  const answers = findOwners(packages.all(), lookup, args, packages.onError);
   if (answers.some(({ owners }) => owners.length === 0)) {
     process.exitCode = 1;
   }
   return json
     ? [jsonLine(answers.map(jsonOwners))]
-    : answers.map((answer) => ownerLines(answer, name, queryformat));
+    : answers.map((answer) => ownerLines(answer, source, queryformat));
 }
 
 function jsonOwners(answer: PathOwners): object {
@@ -114,17 +109,16 @@ function jsonOwners(answer: PathOwners): object {
 
 function ownerLines(
   { path, owners, installedAs }: PathOwners,
-  name: string,
+  { packages, name }: Source,
   format: QueryFormat | undefined,
 ): string {
   if (owners.length === 0) {
     return textLine(`${printable(path)} is not owned by any package of ${printable(name)}`);
   }
   const note = installedAs === undefined ? '' : ` (installed as ${printable(installedAs)})`;
-  const lines = owners.map(
-    (pkg) => format?.print(pkg) ?? textLine(`${printable(pkg.nevra)}${note}`),
-  );
-  return lines.join('');
+  const ownerLine = (pkg: RpmPackage) =>
+    format?.print(pkg) ?? textLine(`${printable(pkg.nevra)}${note}`);
+  return [...packages.map(owners, ownerLine)].join('');
 }
 
 export function stats(source: Source, { json }: QueryOptions): Output {
@@ -137,13 +131,13 @@ export function stats(source: Source, { json }: QueryOptions): Output {
 }
 
 /** Returns the packages that the arguments name; `NOT_FOUND` for a name without a package. */
-function namedPackages({ database, args, name }: Source): readonly RpmPackage[] {
+function namedPackages({ packages, args, name }: Source): readonly RpmPackage[] {
   if (args.length === 0) {
     throw new OstrataError('USAGE', 'expected names of packages');
   }
-  const packages = sortedPackages(database.packages());
+  const sorted = sortedPackages(packages.all());
   return args.flatMap((wanted) => {
-    const found = packages.filter((pkg) => namesOf(pkg).includes(wanted));
+    const found = sorted.filter((pkg) => namesOf(pkg).includes(wanted));
     if (found.length === 0) {
       throw new OstrataError('NOT_FOUND', `package ${wanted} is not in ${name}`);
     }

@@ -129,45 +129,71 @@ export interface Stats {
   readonly newestBuild: number | undefined;
 }
 
-export function statsOf({ database, name, tree }: Source): Stats {
-  const packages = sortedPackages(database.packages());
+/** What {@link Stats} counts of one package. */
+interface PackageStats {
+  readonly name: string;
+  readonly arch: string;
+  readonly nevra: string;
+  readonly source: string;
+  readonly size: number;
+  readonly buildTime: number;
+  readonly files: number;
+  readonly ghosts: number;
+  readonly notInstalled: number;
+}
+
+export function statsOf({ database, packages, name, tree }: Source): Stats {
+  const all = [...packages.map(sortedPackages(packages.all()), packageStats)];
   const architectures: Record<string, number> = {};
   const versions = new Map<string, Set<string>>();
   const architecturesOf = new Map<string, Set<string>>();
-  for (const { name, arch = '(none)', nevra } of packages) {
+  for (const { name, arch, nevra } of all) {
     architectures[arch] = (architectures[arch] ?? 0) + 1;
     addTo(versions, `${name}.${arch}`, nevra);
     addTo(architecturesOf, name, arch);
   }
 
-  const sources = new Set(packages.map((pkg) => pkg.sourceName ?? pkg.name));
-  const newestBuild = packages.reduce((newest, pkg) => Math.max(newest, pkg.buildTime ?? 0), 0);
+  const newestBuild = all.reduce((newest, { buildTime }) => Math.max(newest, buildTime), 0);
   return {
     database: tree === undefined ? name : database.location.database,
     backend: database.backend,
-    packages: packages.length,
-    sourcePackages: sources.size,
+    packages: all.length,
+    sourcePackages: new Set(all.map(({ source }) => source)).size,
     severalVersions: keysOfSeveral(versions),
     severalArchitectures: keysOfSeveral(architecturesOf),
     architectures,
-    ...countFiles(packages),
-    size: packages.reduce((sum, { size }) => sum + size, 0),
+    files: sum(all, ({ files }) => files),
+    ghosts: sum(all, ({ ghosts }) => ghosts),
+    notInstalled: sum(all, ({ notInstalled }) => notInstalled),
+    size: sum(all, ({ size }) => size),
     newestBuild: newestBuild || undefined,
   };
 }
 
-function countFiles(packages: readonly RpmPackage[]) {
+function packageStats(pkg: RpmPackage): PackageStats {
   let files = 0;
   let ghosts = 0;
   let notInstalled = 0;
-  for (const pkg of packages) {
-    for (const file of pkg.files()) {
-      files++;
-      ghosts += file.isGhost ? 1 : 0;
-      notInstalled += file.isInstalled ? 0 : 1;
-    }
+  for (const file of pkg.files()) {
+    files++;
+    ghosts += file.isGhost ? 1 : 0;
+    notInstalled += file.isInstalled ? 0 : 1;
   }
-  return { files, ghosts, notInstalled };
+  return {
+    name: pkg.name,
+    arch: pkg.arch ?? '(none)',
+    nevra: pkg.nevra,
+    source: pkg.sourceName ?? pkg.name,
+    size: pkg.size,
+    buildTime: pkg.buildTime ?? 0,
+    files,
+    ghosts,
+    notInstalled,
+  };
+}
+
+function sum(all: readonly PackageStats[], count: (each: PackageStats) => number): number {
+  return all.reduce((total, each) => total + count(each), 0);
 }
 
 function addTo(sets: Map<string, Set<string>>, key: string, value: string): void {

@@ -13,6 +13,7 @@ import { lookupDirectory } from '../../tree/directory.js';
 import type { LookupTree } from '../../tree/lookup.js';
 import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
+import { SoundPackages } from './damage.js';
 
 /** The component of an encapsulated image that holds the database, as the plugin rpm names it. */
 const RPMDB_COMPONENT = 'rpmdb';
@@ -26,6 +27,8 @@ export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
 
 export interface Source {
   readonly database: LocatedRpmdb;
+  /** The packages of the database; those that are damaged are left out with a warning. */
+  readonly packages: SoundPackages;
   /** Names the source in messages. */
   readonly name: string;
   /** The tree that holds the database; undefined for a database file or folder. */
@@ -64,6 +67,17 @@ export async function openSource(
   args: readonly string[],
   needsTree: boolean,
 ): Promise<Source> {
+  const opened = await openDatabase(options, args, needsTree);
+  return { ...opened, packages: new SoundPackages(opened.database, terminalLogger(options)) };
+}
+
+type OpenedDatabase = Omit<Source, 'packages'>;
+
+async function openDatabase(
+  options: RpmdbSourceOptions,
+  args: readonly string[],
+  needsTree: boolean,
+): Promise<OpenedDatabase> {
   const { root, repo, image, dbpath } = options;
   if ([root, repo, image].filter((each) => each !== undefined).length > 1) {
     throw new OstrataError('USAGE', 'give one of --root, --repo and --image');
@@ -87,7 +101,7 @@ async function openCommitSource(
   repo: string,
   [ref, ...args]: readonly string[],
   dbpath: string | undefined,
-): Promise<Source> {
+): Promise<OpenedDatabase> {
   if (ref === undefined) {
     throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
   }
@@ -102,7 +116,7 @@ async function openImageSource(
   options: RpmdbSourceOptions,
   args: readonly string[],
   needsTree: boolean,
-): Promise<Source> {
+): Promise<OpenedDatabase> {
   const { dbpath } = options;
   const log = terminalLogger(options);
   const image = await imageOpener(options, [imgref], log)(imgref);
@@ -135,6 +149,6 @@ async function treeSource(
   tree: LookupTree,
   dbpath: string | undefined,
   args: readonly string[],
-): Promise<Source> {
+): Promise<OpenedDatabase> {
   return { database: await openTreeRpmdb(tree, dbpath), name: tree.name, tree, args };
 }

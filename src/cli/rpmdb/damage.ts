@@ -1,0 +1,73 @@
+/** How `ostrata rpmdb` goes on behind damaged packages. */
+import { isDamage, type Rpmdb, type RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import { OstrataError, wrapError } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import { counted } from '../output/format.js';
+
+/**
+ * Reads the packages of a database so that one that is damaged does not hide the others: it is left
+ * out, with a warning.
+ */
+export class SoundPackages {
+  readonly #database: Rpmdb;
+  readonly #log: Logger;
+  /** Damaged packages by their number, and damaged parts of the database by their message. */
+  readonly #damaged = new Set<number | string>();
+
+  constructor(database: Rpmdb, log: Logger) {
+    this.#database = database;
+    this.#log = log;
+  }
+
+  /** All packages whose headers can be read; broken entries throw when they are used. */
+  all(): Iterable<RpmPackage> {
+    return this.#database.packages({ onError: this.onError });
+  }
+
+  /** Yields what `read` returns for each package, without the packages for which it fails. */
+  *map<T>(packages: Iterable<RpmPackage>, read: (pkg: RpmPackage) => T): Generator<T> {
+    for (const pkg of packages) {
+      const result = this.#attempt(pkg, read);
+      if (result !== undefined) {
+        yield result.value;
+      }
+    }
+  }
+
+  /** Warns of damage. */
+  readonly onError = (error: OstrataError): void => {
+    this.#add(error.message, error);
+  };
+
+  /** Throws if something was left out: the exit code must tell. */
+  throwIfDamaged(): void {
+    const { size } = this.#damaged;
+    if (size > 0) {
+      throw new OstrataError(
+        'CORRUPT',
+        `the package database is damaged in ${counted(size, 'place')}; ` +
+          'the packages there are missing in the output',
+      );
+    }
+  }
+
+  #attempt<T>(pkg: RpmPackage, read: (pkg: RpmPackage) => T): { readonly value: T } | undefined {
+    try {
+      return { value: read(pkg) };
+    } catch (error) {
+      if (!isDamage(error)) {
+        throw error;
+      }
+      this.#add(pkg.number, wrapError(`package ${pkg.nevra}`, error));
+      return undefined;
+    }
+  }
+
+  /** Warns once of each place. */
+  #add(place: number | string, error: OstrataError): void {
+    if (!this.#damaged.has(place)) {
+      this.#damaged.add(place);
+      this.#log.warn(error.message);
+    }
+  }
+}

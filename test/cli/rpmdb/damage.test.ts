@@ -1,0 +1,113 @@
+/** `ostrata rpmdb` and the planning of layouts on a database with damaged packages. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
+import initSqlJs from 'sql.js';
+import type { RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import { namedHeader } from '../../support/build-header.js';
+import { breakFiles, breakHeader, fixtureOf, packagesOf } from '../../support/damage-database.js';
+import { ostrata, tryOstrata } from '../../support/run.js';
+import { scratchDirectory } from '../../support/scratch.js';
+
+const linesOf = (text: string) => text.split('\n').filter(Boolean);
+
+suite('a database in which one header and the files of another package are damaged', () => {
+  let root: string;
+  let dbpath: string;
+  let headless: RpmPackage;
+  let fileless: RpmPackage;
+  let sound: readonly RpmPackage[];
+
+  before(async () => {
+    const fixture = fixtureOf('bullseye-bdb-64k');
+    const packages = await packagesOf(fixture);
+    [headless, fileless] = ['odd', 'long'].map(
+      (name) => packages.find((pkg) => pkg.name === name) ?? assert.fail(name),
+    ) as [RpmPackage, RpmPackage];
+    sound = packages.filter((pkg) => pkg !== headless && pkg !== fileless);
+    const { database } = fixture.read();
+    root = scratchDirectory();
+    const directory = join(root, 'usr/lib/sysimage/rpm');
+    mkdirSync(directory, { recursive: true });
+    const file = join(directory, 'Packages');
+    writeFileSync(file, breakFiles(breakHeader(database, headless), fileless));
+    dbpath = `--dbpath=${file}`;
+  });
+
+  /** Runs a query; the exit code must be 1, and the damage must be told. */
+  const query = (...args: readonly string[]) => {
+    const { status, stdout, stderr } = tryOstrata(['rpmdb', ...args, dbpath]);
+    assert.equal(status, 1, stderr);
+    const lines = linesOf(stderr);
+    assert.match(lines.pop() ?? '', /^error: the package database is damaged in [12] places?; /);
+    assert.ok(
+      lines.every((line) => line.startsWith('warning: ')),
+      stderr,
+    );
+    assert.match(lines[0] ?? '', new RegExp(`package ${headless.number}: rpm header: `));
+    return { stdout, warnings: lines };
+  };
+
+  test('list prints the others, and so does list with a query format', () => {
+    const names = [...sound, fileless].map(({ nevra }) => nevra).sort();
+    assert.deepEqual(linesOf(query('list').stdout), names);
+    assert.deepEqual(linesOf(query('list', '--qf', '%{NEVRA}\\n').stdout).sort(), names);
+    assert.equal(JSON.parse(query('list', '--json').stdout).length, names.length);
+  });
+
+  test('files, info, owner and stats go on after a package with broken entries', () => {
+    const other = sound.find((pkg) => [...pkg.files()].length > 1) ?? assert.fail();
+    const { stdout, warnings } = query('files', fileless.name, other.name);
+    assert.equal(linesOf(stdout).length, [...other.files()].length);
+    assert.match(
+      warnings[1] ?? '',
+      new RegExp(`^warning: package ${fileless.nevra}: rpm header: `),
+    );
+    assert.equal(warnings.length, 2);
+
+    assert.match(query('info', fileless.name, other.name).stdout, new RegExp(`: ${other.name}\n`));
+    const path = [...other.files()].at(-1)?.path ?? assert.fail();
+    assert.equal(query('owner', path).stdout, `${other.nevra}\n`);
+    assert.equal(JSON.parse(query('stats', '--json').stdout).packages, sound.length);
+  });
+
+  test('without damage the exit code is 0', () => {
+    const fixture = join(fixtureOf('bullseye-bdb-64k').directory, 'Packages');
+    ostrata(['rpmdb', 'list', `--dbpath=${fixture}`]);
+  });
+
+  test('a layout is planned without damaged packages only if it is asked for', () => {
+    const sources = [[`--root=${root}`], [dbpath.slice('--dbpath='.length)]];
+    for (const source of sources) {
+      const plan = ['layout', 'plan', ...source, '--json'];
+      const strict = tryOstrata(plan);
+      assert.deepEqual([strict.status, strict.stdout], [1, '']);
+      assert.match(strict.stderr, /^error: .*package \d+: rpm header: .*; --skip-damaged-packages/);
+
+      const { status, stdout, stderr } = tryOstrata([...plan, '--skip-damaged-packages']);
+      assert.equal(status, 0, stderr);
+      assert.equal(linesOf(stderr).filter((line) => line.startsWith('warning: ')).length, 2);
+      assert.ok(!stdout.includes(`"${fileless.name}.`));
+    }
+  });
+});
+
+test('what was printed before a database turns out to be unreadable is not lost', async () => {
+  const { Database } = await initSqlJs();
+  const database = new Database();
+  database.run('CREATE TABLE Packages (hnum INTEGER, blob BLOB)');
+  for (const [number, name] of [
+    [2, 'first'],
+    [1, 'second'],
+  ] as const) {
+    database.run('INSERT INTO Packages VALUES (?, ?)', [number, namedHeader(name)]);
+  }
+  const file = join(scratchDirectory(), 'rpmdb.sqlite');
+  writeFileSync(file, database.export());
+  database.close();
+
+  const result = tryOstrata(['rpmdb', 'list', `--dbpath=${file}`, '--qf', '%{NAME}\\n']);
+  assert.deepEqual([result.status, result.stdout], [1, 'first\n']);
+  assert.match(result.stderr, /^error: reading rpmdb .*: package number 1 after 2\n$/);
+});
