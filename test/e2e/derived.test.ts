@@ -1,11 +1,11 @@
 /** An image that buildah builds on ours is pulled as the tree that its containers see. */
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { fsck } from '../support/client.js';
+import { fsck, pull } from '../support/client.js';
 import { encapsulate } from '../support/read-image.js';
-import { run, tryOstrata } from '../support/run.js';
+import { run, tryOstrata, tryRun } from '../support/run.js';
 import { differences, type Scan, scan } from '../support/scan-tree.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -96,10 +96,21 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
     ];
   });
   // A mounted container cannot be removed with the scratch directory.
-  after(() => void buildah('umount', '--all'));
+  after(() => {
+    buildah('umount', '--all');
+    onOverlay('umount', '--all');
+  });
 
   const buildah = (...args: string[]) =>
     run('buildah', [...storage, ...args], { cwd: scratch }).trim();
+  const onOverlay = (...args: string[]) => {
+    const overlay = [
+      `--root=${join(scratch, 'overlay')}`,
+      `--runroot=${join(scratch, 'run-overlay')}`,
+      '--storage-driver=overlay',
+    ];
+    return tryRun('buildah', [...overlay, ...args], { cwd: scratch });
+  };
 
   test('is pulled as the tree that its containers see', () => {
     encapsulate(given.repo, 'os/old', join(scratch, 'image'), ['--max-layers=6']);
@@ -142,5 +153,36 @@ suite('an image that buildah builds on ours', needs(...worldNeeds, 'buildah'), (
       assert.ok(!actual.has(path), path);
     }
     assert.match(stderr, /left out: \/opt: 3/);
+  });
+
+  test('has the mode and owner of a directory that a layer replaces', (context) => {
+    const build = (...args: string[]) => {
+      const { status, stdout, stderr } = onOverlay(...args);
+      assert.equal(status, 0, stderr);
+      return stdout.trim();
+    };
+
+    // Other storage drivers write whiteouts of the files and make no directory opaque.
+    const { status: supported, stderr } = onOverlay('info');
+    if (supported !== 0) {
+      context.skip(`buildah cannot use overlay here: ${stderr}`);
+      return;
+    }
+
+    encapsulate(given.repo, 'os/old', join(scratch, 'opaque-base'), ['--max-layers=6']);
+    const container = build('from', 'oci:opaque-base:latest');
+    const path = join(build('mount', container), 'usr/share/app');
+    rmSync(path, { recursive: true });
+    mkdirSync(path, { mode: 0o700 });
+    chownSync(path, 7, 8);
+    writeFileSync(join(path, 'secret'), 'secret\n');
+    const target = `oci:${join(scratch, 'opaque')}:v1`;
+    build('commit', '--quiet', container, target);
+
+    const repo = initRepo(join(scratch, 'repo-opaque'), 'bare');
+    const { mergeCommit = '' } = pull(repo, `ostree-unverified-image:${target}`);
+    fsck(repo);
+    const listed = run('ostree', [`--repo=${repo}`, 'ls', mergeCommit, '/usr/share/app']);
+    assert.match(listed, /^d00700 7 8 +0 \/usr\/share\/app\n-0\d+ 0 0 +7 .*\/secret\n$/);
   });
 });
