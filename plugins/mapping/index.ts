@@ -30,7 +30,7 @@ const CANONICAL_PATH = /^(\/|(\/(?!\.{1,2}(\/|$))[^/\0]+)+)$/;
 
 const nameSchema = v.pipe(
   v.string(),
-  v.regex(NAME, 'expected a name of 1 to 255 characters, no comma'),
+  v.regex(NAME, 'expected a name of 1 to 255 characters without commas'),
 );
 const pathSchema = v.pipe(
   v.string(),

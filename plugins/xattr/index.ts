@@ -90,7 +90,7 @@ function declaredName(entry: FileEntry, log: Logger): string | undefined {
   }
   log.warn(
     `${entry.path}: ${COMPONENT} ${JSON.stringify(value)} is ignored: ` +
-      'not a name of 1 to 255 characters, no comma',
+      'a name has 1 to 255 characters and no comma',
   );
   return undefined;
 }

@@ -33,8 +33,8 @@ suite('ostrata layout', () => {
       ...simulate(series, '--strategy=single'),
     ] as [Record<string, number>, Record<string, number>, Record<string, number>];
     assert.equal(few.updates, 4);
-    // Each has 0.1 MB of -libs. The kernel is in all updates, vim in three, systemd in two, and
-    // glibc, bash and firmware in one.
+    // Each package has a subpackage NAME-libs of 0.1 MB. The kernel is in all updates, vim in
+    // three, systemd in two, and glibc, bash and firmware in one.
     assert.equal(few.boundBytes, (4 * 90.1 + 3 * 2.1 + 2 * 20.1 + 30.1 + 7.1 + 150.1) * 1e6);
     assert.equal(enough.ratio, 1);
     assert.ok((few.ratio as number) > 1 && (few.ratio as number) < (single.ratio as number));

@@ -54,7 +54,7 @@ export function policyPath(): string {
   const candidates = [join(userConfigDirectory(), 'policy.json'), ...SYSTEM_POLICIES];
   const path = candidates.find((candidate) => existsSync(candidate));
   if (path === undefined) {
-    throw new OstrataError('NOT_FOUND', `no policy.json in ${SYSTEM_POLICIES.join(' or ')}`);
+    throw new OstrataError('NOT_FOUND', `there is no signature policy: ${candidates.join(', ')}`);
   }
   return path;
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { CreditWindow } from '../../../src/client/import/credit-window.js';
 
-/** Whether `promise` is resolved once everything that can go on has gone on. */
+/** Whether `promise` is resolved after all pending callbacks have run. */
 async function isResolved(promise: Promise<void>): Promise<boolean> {
   let resolved = false;
   void promise.then(() => {

@@ -53,7 +53,7 @@ async function imageOfFourLayers(): Promise<ImageReader> {
 }
 
 /**
- * Imports the image with one thread while a clock goes on by `stepMs` for each layer. Returns the
+ * Imports the image with one thread while a clock advances by `stepMs` for each layer. Returns the
  * sizes of the layers in the order in which they were fetched, and how many layers the repository
  * had when each was imported.
  */

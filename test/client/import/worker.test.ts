@@ -33,7 +33,7 @@ function startWorker(body: string): Worker {
   return worker;
 }
 
-/** Some bytes, and then nothing for ever. */
+/** A blob that sends some bytes and then stalls. */
 async function* stalledBlob(): AsyncGenerator<Uint8Array> {
   yield Buffer.from('some bytes');
   await new Promise(() => {});

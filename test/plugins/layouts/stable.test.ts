@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { type Source, stableLayers } from '../../../plugins/layouts/stable.js';
 
 /**
- * Sizes from 1 kB to 60 MB and chances from hardly ever to more often than not: small and seldom
- * are most.
+ * Sizes are from 1 kB to 60 MB, and probabilities of change from 0.001 to 0.6. Most sources are
+ * small and seldom change.
  */
 const system = (count: number): Source[] =>
   Array.from({ length: count }, (_, i) => ({
@@ -46,10 +46,11 @@ function keptShare(
   return bytes(layers.filter((ids) => known.has(keyOf(ids)))) / bytes(layers);
 }
 
-// What the numbers are without one of its ideas: none alone 1.62, 2.60 and 2.70; the largest alone,
-// however seldom they change, 1.45, 2.44 and 2.78; the most often changed alone 2.28, 3.77 and
-// 3.69; no tiers 3.30, 5.47 and 5.86; tiers of chance without size 1.45, 2.71 and 3.21. A partition
-// that nothing holds in place has 1.11, 1.51 and 1.60.
+// The ratios if one idea of the layout is changed. No source has a layer to itself: 1.62, 2.60 and
+// 2.70. The largest sources have one, however seldom they change: 1.45, 2.44 and 2.78. The sources
+// that change most often have one: 2.28, 3.77 and 3.69. No tiers: 3.30, 5.47 and 5.86. Tiers by
+// probability without size: 1.45, 2.71 and 3.21. A partition, which is not stable from build to
+// build, has 1.11, 1.51 and 1.60.
 for (const [count, maxLayers, ratio] of [
   [300, 64, 1.35],
   [300, 32, 2.4],
@@ -99,7 +100,7 @@ test('if one source grows, changes more often or disappears, nearly all layers s
       64,
     ),
   );
-  // 0.990 and 0.966; of a partition that nothing holds in place 0.900 and 0.862.
+  // The means are 0.990 and 0.966; those of a partition, which is not stable, are 0.900 and 0.862.
   assert.ok(mean(changed) > 0.98, `${mean(changed)}`);
   assert.ok(mean(gone) > 0.95, `${mean(gone)}`);
 });
@@ -111,6 +112,6 @@ test('with a few layers fewer, most sources that shared a layer still do', () =>
     ids.flatMap((a, i) => ids.slice(i + 1).map((b) => [a, b])),
   );
   const kept = pairs.filter(([a, b]) => layerOf.get(a as string) === layerOf.get(b as string));
-  // 0.84; with a hash modulo the number of bins 0.59.
+  // The share is 0.84; with a hash modulo the number of layers it would be 0.59.
   assert.ok(kept.length > 0.75 * pairs.length, `${kept.length} of ${pairs.length}`);
 });

@@ -117,7 +117,8 @@ test(
       const program =
         'import("./plugins/rpm/rpmdb/index.js").then(({openRpmdbAt}) => openRpmdbAt(process.argv[1])).then((db) => console.log([...db.packages()].length))';
       const cwd = join(import.meta.dirname, '../../../..');
-      // As whom the files are not; as another user Node itself might be out of reach.
+      // Without the capabilities by which root ignores permissions. Another user might not reach
+      // Node.
       const other = ['--bounding-set=-dac_override,-dac_read_search', process.execPath];
       const output = execFileSync('setpriv', [...other, '-e', program, folder], {
         cwd,

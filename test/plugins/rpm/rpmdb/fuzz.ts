@@ -15,10 +15,10 @@ import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 const ALLOWED_CODES = ['CORRUPT', 'LIMIT', 'UNSUPPORTED'];
 /** The slowest sound fixture takes some 10 ms. */
 const MAX_MILLISECONDS = 5000;
-/** Of the whole process: Node, SQLite and several times the largest fixture (315 KB). */
+/** Memory of the whole process: Node, SQLite and several times the largest fixture (315 KB). */
 const MAX_RSS = 512 << 20;
 /**
- * Headers are read in a fiftieth of the time of a database, and are where most of the parsing is.
+ * A header is read 50 times as fast as a database, and most of the parser's code is for headers.
  */
 const HEADERS_PER_DATABASE = 3;
 const DUMP = new QueryFormat(

@@ -75,7 +75,7 @@ test('a format prints what rpm prints, and so does every tag', needs('rpm'), () 
       maxBuffer: 1 << 28,
     });
     assert.equal(status, 0, stderr);
-    // rpm has an order of its own.
+    // rpm prints the packages in another order.
     const parts = stdout.split('\x01').filter(Boolean);
     const theirs = new Map(
       parts.map((part) => [Number.parseInt(part, 10), part.slice(part.indexOf('=') + 1)]),

@@ -17,13 +17,10 @@ function database(pages: number): Buffer {
 interface Frame {
   readonly page: number;
   readonly fill: number;
-  /** Database size in pages: this frame commits. */
+  /** Database size in pages, which marks the frame as a commit. */
   readonly commit?: number;
 }
-/**
- * A log of its own making, by the rules of fileformat2.html: an independent writer for the reader
- * under test.
- */
+/** Writes a log by the rules of fileformat2.html, independently of the reader under test. */
 function log(frames: readonly Frame[], { littleEndian = false, salt = 7 } = {}): Buffer {
   const header = Buffer.alloc(32);
   [littleEndian ? 0x377f0682 : 0x377f0683, 3007000, PAGE, 0, salt, 8].forEach((value, i) => {
