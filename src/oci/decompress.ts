@@ -64,8 +64,9 @@ interface PackagedDecompressor {
 }
 
 /**
- * The package's stream pushes the content of all its input at once, and its own buffer does not
- * hold it back once the input has ended. So what it pushes is taken before it gets more input.
+ * The stream of the package does not wait for its reader: it pushes the content of all its input at
+ * once. So it is given one part of the input at a time, and the content is taken before the next
+ * part.
  */
 async function createPackagedDecompressor(): Promise<PackagedDecompressor> {
   const { Decompressor } = await loadZstdPackage();

@@ -1,10 +1,13 @@
-/** The uncompressed tar of a layer on its way to a reader, which may not be endless. */
+/**
+ * Bounds the uncompressed tar of a layer while it is read, since a small blob can expand without
+ * end.
+ */
 import { OstrataError } from '../errors.js';
 
 /**
- * Gives the chunks of a tar and throws `LIMIT` once there are more bytes than `limit` and the sizes
- * in the tar's headers allow. A sparse file compresses as well as a bomb does: only the headers tell
- * them apart.
+ * Passes on the chunks of a tar. Throws `LIMIT` once there are more bytes than `limit` plus the
+ * sizes of files that the tar's own headers have stated. A large file of zeros compresses as well
+ * as a bomb does, and only its header tells them apart.
  */
 export class LayerTar implements AsyncIterable<Uint8Array> {
   readonly #chunks: AsyncIterable<Uint8Array>;
@@ -12,7 +15,7 @@ export class LayerTar implements AsyncIterable<Uint8Array> {
   #limit: number;
   #size = 0;
 
-  /** @param limit the size of everything but the content of files, in bytes */
+  /** @param limit the most bytes for everything except the content of files */
   constructor(chunks: AsyncIterable<Uint8Array>, limit: number) {
     this.#chunks = chunks;
     this.#limit = limit;
@@ -29,8 +32,7 @@ export class LayerTar implements AsyncIterable<Uint8Array> {
       if (this.#size > this.#limit) {
         throw new OstrataError(
           'LIMIT',
-          `expands to more than ${this.#limit} bytes, ` +
-            'which are enough for the headers of its tar and the content that they state',
+          `expands to more than ${this.#limit} bytes, all that its tar headers account for`,
         );
       }
       yield chunk;

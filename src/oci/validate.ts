@@ -15,9 +15,9 @@ import { standardOf } from './media-types.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from './types.js';
 
 /**
- * The tar of a layer may have this size plus MAX_EXPANSION times the size of the blob, besides the
- * content of files, which has the size that the headers in the tar state. Headers shrink to a tenth
- * or a twentieth; a blob that expands a thousandfold is meant to fill the memory.
+ * Without the content of files, whose sizes the headers state, the tar of a layer may have this
+ * size plus MAX_EXPANSION times the size of the blob. Headers shrink to a tenth or a twentieth; a
+ * blob that expands a thousandfold is meant to fill the memory.
  */
 const MIN_EXPANSION_LIMIT = 128 << 20;
 const MAX_EXPANSION = 200;
@@ -91,8 +91,8 @@ export interface ValidatedBlob<T> {
 
 /**
  * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Throws
- * `CORRUPT` if they differ from the descriptor, and `LIMIT` if the blob expands to far more than the
- * files whose sizes its tar states.
+ * `CORRUPT` if they differ from the descriptor, and `LIMIT` if the blob expands to far more than
+ * the sizes that its tar states.
  */
 export async function validateBlob<T>(
   stream: ByteStream,

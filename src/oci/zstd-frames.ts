@@ -9,16 +9,21 @@
  */
 import { OstrataError } from '../errors.js';
 
-/** A decompressor keeps this much of what it gave. RFC 8878 asks for at least 8 MiB. */
+/**
+ * Largest window, as a power of two: 32 MiB. A decompressor keeps that much of its output in
+ * memory. RFC 8878 asks for at least 8 MiB.
+ */
 export const MAX_WINDOW_LOG = 25;
 
 const MAX_WINDOW_SIZE = 2 ** MAX_WINDOW_LOG;
 const MAGIC = 0xfd2fb528;
 /** The last four bits of this magic are arbitrary. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
-/** No block has more content than this, however few bytes it takes. */
+/**
+ * Limit of the format for the content of a block, in bytes; compressed, a block may take only four.
+ */
 const MAX_BLOCK_CONTENT = 128 << 10;
-/** What one part may expand to, except for its last block. */
+/** Limit for what one part expands to, in bytes; only its last block may exceed it. */
 const MAX_PART_CONTENT = 1 << 20;
 
 /** Sizes of fields by the flags of a frame header. */
@@ -39,8 +44,8 @@ type Walk<Result> = Generator<Step, Result, Buffer>;
 /**
  * Cuts a zstd stream into parts that each expand to little more than a megabyte: a block of four
  * bytes can stand for 128 KiB, and many decompressors give the content of all their input at once.
- * Throws `CORRUPT` if the stream is no sequence of complete frames, and `LIMIT` if a frame needs a
- * window of more than 32 MiB.
+ * Throws `CORRUPT` unless the stream is a sequence of complete frames, and `LIMIT` if a frame needs
+ * a window of more than 32 MiB.
  */
 export async function* boundedParts(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const cutter = new PartCutter();
@@ -51,13 +56,15 @@ export async function* boundedParts(stream: AsyncIterable<Uint8Array>): AsyncGen
 }
 
 class PartCutter {
-  /** What the blocks that began in the current part expand to at most. */
+  /** The most bytes that the blocks which begin in the current part can expand to. */
   #content = 0;
   readonly #walk = walkFrames((blockContent) => {
     this.#content += blockContent;
   });
   #step = this.#resume(Buffer.alloc(0));
-  /** Bytes that the current step has taken; those of a `read` are kept. */
+  /**
+   * Number of bytes that the current step has taken. A step of type `read` keeps them in `#read`.
+   */
   #taken = 0;
   readonly #read = Buffer.alloc(16);
 
@@ -85,7 +92,7 @@ class PartCutter {
     }
   }
 
-  /** Takes bytes for the current step. Returns how many. */
+  /** Takes bytes for the current step. Returns how many it took. */
   #advance(bytes: Uint8Array): number {
     const { type, size } = this.#step;
     const length = Math.min(bytes.length, size - this.#taken);

@@ -8,7 +8,7 @@ import { type FileHeader, type FileInfo, startFileChecksum } from './objects/fil
 
 /** Reads content objects, without verifying their checksums. */
 export interface ContentStore {
-  /** Returns what is known of an object without its bytes, or undefined if it is not there. */
+  /** Returns the metadata of an object, or undefined if it does not exist. */
   info(checksum: string): FileInfo | undefined;
   /**
    * Reads the content of a regular file.

@@ -135,9 +135,8 @@ export class OstreeRepo {
   }
 
   /**
-   * Returns what is known of a content object without its bytes. A symlink is verified by its
-   * checksum; a regular file is verified when it is read. Throws `NOT_FOUND` if the object is
-   * missing.
+   * Returns the metadata of a content object. A symlink is verified by its checksum; a regular file
+   * is verified when it is read. Throws `NOT_FOUND` if the object is missing.
    */
   fileInfo(checksum: string): FileInfo {
     return this.#locate(checksum).info;

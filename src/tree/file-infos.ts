@@ -108,7 +108,7 @@ export class FileInfoReader {
     );
   }
 
-  /** Ends the second thread. Must be called in the end, whatever failed before. */
+  /** Ends the second thread. Must be called in every case, also after a failure. */
   async close(): Promise<void> {
     await this.#helper?.terminate();
   }

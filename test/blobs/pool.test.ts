@@ -90,7 +90,7 @@ test('progress is reported in bytes of tar, several times per layer', async () =
   assert.ok(steps.length > 1 && sum <= (blob?.tarSize ?? 0), `${steps}`);
 });
 
-test('the first failure ends all workers and is the error', async () => {
+test('the first failure ends all workers and is the error that is thrown', async () => {
   const tasks = ['a', 'b', 'c'].map((name) => task(`broken ${name}`));
   const checksum = tasks[1]?.checksum ?? '';
   rmSync(join(repo.path, 'objects', objectPath(checksum, 'filez')));

@@ -71,7 +71,7 @@ test('the native and the WebAssembly build give the same bytes', async () => {
   }
 });
 
-describe('a blob', () => {
+describe('a zstd blob', () => {
   const { blockSize } = compressor;
   for (const length of [0, 1, blockSize - 1, blockSize, 2 * blockSize + 12345]) {
     test(`of ${length} bytes is read by ostrata and by zstd`, needs('zstd'), async () => {
@@ -95,7 +95,7 @@ describe('a blob', () => {
     assert.ok((await decompress(blob)).equals(content));
   });
 
-  test('that is damaged is an error', async () => {
+  test('that is damaged is refused', async () => {
     const blob = readFileSync(write(mixed(100_000)).path);
     await assert.rejects(
       decompress(Buffer.concat([blob.subarray(0, 100), blob.subarray(0, -100)])),
@@ -104,7 +104,7 @@ describe('a blob', () => {
   });
 });
 
-test('an image of zstd layers verifies', async () => {
+test('an image of zstd layers passes verification', async () => {
   const spec = dir({ a: dir({ x: 'a1' }), b: dir({ x: 'b1'.repeat(100_000) }) });
   const { image } = await buildImage(spec, { compression: { name: 'zstd', level: 3 } });
   assert.ok(image.manifest.layers.every(({ mediaType }) => mediaType === OCI_LAYER_ZSTD));

@@ -86,7 +86,7 @@ test('names of components come from annotations of ostree or chunkah, else from 
   assert.equal(read.layers[0]?.createdBy, 'the commit');
 });
 
-test('of an image of another tool, the layout is taken from names and no layer has a key', async () => {
+test('in an image of another tool, the names of components give the layout, and no layer has a key', async () => {
   const { warnings, log } = warningLog();
   const layerAnnotations = [
     undefined,
@@ -139,7 +139,7 @@ test('the layout record is read from labels or, if they are lost, from annotatio
   }
 });
 
-test('a layout record of other layers gives the layout and no keys', async () => {
+test('a layout record that does not fit the layers gives the layout but no keys', async () => {
   const chain = chainId(layers.map(sha256Digest));
   for (const [id, count, isKnown] of [
     [chain, 3, true],
@@ -182,7 +182,7 @@ test('the chain id is computed as in the OCI specification', () => {
   assert.equal(chainId([a, b, c]), sha256(`${sha256(`${a} ${b}`)} ${c}`));
 });
 
-test('a manifest alone gives the layout, by its record or by names', async () => {
+test('a manifest without its image gives the layout, from its record or from names of components', async () => {
   const path = join(scratchDirectory(), 'manifest.json');
   const { image } = await buildImage(dir({ a: dir({ x: '1' }) }));
   writeFileSync(path, image.manifestBytes);

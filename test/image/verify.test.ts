@@ -71,7 +71,7 @@ const refused = async (
   });
 
 suite('verify', () => {
-  test('a sound image is counted', async () => {
+  test('a valid image passes, and the result counts its layers, objects and paths', async () => {
     const verified = await verifyImage(
       await image([commitSpec, chunk(a), chunk(rest)]),
       silentLogger,

@@ -229,7 +229,7 @@ test('archive: a file that ends within its header is refused', () => {
   }
 });
 
-test('an object that disappears before it is read is an error of the object', async () => {
+test('the error for an object that disappears before it is read names the object', async () => {
   for (const mode of ['archive', 'bare-split-xattrs'] as const) {
     const built = new RepoBuilder(mode);
     const checksum = built.file({ content: 'x' });

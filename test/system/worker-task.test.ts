@@ -56,7 +56,7 @@ test('a task ends with the first result, after replies that give none', async ()
   assertNoListeners(worker, signal);
 });
 
-test('a reply that says failed ends the task with its code and message', async () => {
+test('a reply of type failed ends the task with its code and message', async () => {
   const worker = startWorker('port.postMessage(request);');
   const reply = failedReply('reading x', new OstrataError('LIMIT', '5 bytes, at most 4'));
 

@@ -125,7 +125,7 @@ test('a small repository that expands to 100 million files is refused with the l
   });
 });
 
-test('a missing object of a commit is named', () => {
+test('the error for a missing object of a commit names it', () => {
   const built = new RepoBuilder('archive');
   const [checksum, dirmeta] = ['a'.repeat(64), built.dirmeta()];
   const commits = {
@@ -181,7 +181,7 @@ suite('a large commit is read by two threads', () => {
     assert.deepEqual(directories, tree.directories);
   });
 
-  test('an object that the second thread cannot find is named', async () => {
+  test('the error for an object that the second thread cannot find names it', async () => {
     const [[checksum]] = [...openCommitTree(openRepo(built.path), commit).objects] as [
       [string, unknown],
     ];

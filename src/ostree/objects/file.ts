@@ -54,7 +54,7 @@ export interface FileHeader {
   readonly xattrsBytes: Uint8Array;
 }
 
-/** All there is to know of a content object without its bytes. */
+/** The metadata of a content object: everything except its bytes. */
 export interface FileInfo extends FileHeader {
   readonly type: 'file' | 'symlink';
   readonly xattrs: Xattrs;

@@ -118,8 +118,8 @@ export class ObjectStage {
   }
 
   /**
-   * Begins a content object. Returns undefined if it is there already.
-   * The caller verifies the checksum before it calls `finish`.
+   * Begins a content object. Returns undefined if the repository or this stage already has it. The
+   * caller verifies the checksum before it calls `finish`.
    */
   file(checksum: string, header: FileHeader): ContentSink | undefined {
     const name = this.#contentName(checksum);

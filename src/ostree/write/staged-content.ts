@@ -37,7 +37,10 @@ export class StagedContent {
     this.#staged = createContentStore(directory, repo.mode);
   }
 
-  /** Returns what is known of a content object without its bytes. `NOT_FOUND` if it is nowhere. */
+  /**
+   * Returns the metadata of a content object. Throws `NOT_FOUND` if neither the stages nor the
+   * repository have it.
+   */
   info(checksum: string): FileInfo {
     return this.#staged.info(checksum) ?? this.#repo.fileInfo(checksum);
   }

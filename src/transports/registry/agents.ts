@@ -39,7 +39,9 @@ export class Agents {
     this.#settings = settings;
   }
 
-  /** Returns the route to `url`. Throws `USAGE` if the proxy in the environment is no valid URL. */
+  /**
+   * Returns the route to `url`. Throws `USAGE` if the proxy in the environment is not a valid URL.
+   */
   route(url: URL): Route {
     const proxy = proxyFor(url);
     if (url.protocol === 'https:' || proxy === undefined) {

@@ -38,7 +38,7 @@ function createTransport(
   };
 }
 
-/** Also accepts `registry://HOST/PATH`, which some write. */
+/** Also accepts `registry://HOST/PATH`, a form that some people write. */
 function parseRegistryLocation(location: string): ImageReference {
   return parseReference(location.replace(/^\/\//, ''));
 }

@@ -51,7 +51,7 @@ test('dirtree: names that are not path components, not sorted or not unique are 
   );
 });
 
-test('dirtree: the fast decoder of members agrees with the decoder of any GVariant', () => {
+test('dirtree: the fast decoder of members agrees with the general GVariant decoder', () => {
   const name = fc.oneof(
     fc.string({ minLength: 1 }),
     fc.string({ unit: 'grapheme', minLength: 1 }),
@@ -192,7 +192,7 @@ test('header prefix: a size above the limit, padding that is not zero and a cut 
   );
 });
 
-test('commit: a repeated metadata key, an endless timestamp and a cut at any byte are refused', () => {
+test('commit: a repeated metadata key, a timestamp too large for a number and a cut at any byte are refused', () => {
   const twice = encode('a{sv}', [
     ['key', { type: 's', value: 'a' }],
     ['key', { type: 's', value: 'b' }],

@@ -125,7 +125,7 @@ suite('registry over http', needs('docker-registry'), () => {
     assertSameImage(pulled, previous);
   });
 
-  test('an image of another registry is streamed through', async () => {
+  test('the blobs of an image in another registry are streamed to the destination', async () => {
     const other = await startRegistry(join(scratch, 'other'));
     try {
       await copy(previous.imgref, ref('os/stream:previous'), options);
@@ -332,7 +332,7 @@ suite(
       });
     });
 
-    test('a missing CA and missing or wrong credentials are errors without secrets', async () => {
+    test('the errors for a missing CA and for missing or wrong credentials contain no secrets', async () => {
       const authfile = join(scratch, 'none.json');
       writeFileSync(authfile, '{}');
       for (const [options, message] of [
@@ -353,7 +353,7 @@ suite(
       }
     });
 
-    test('--tls-verify=false accepts any certificate and keeps to https', async () => {
+    test('--tls-verify=false accepts any certificate and still uses https', async () => {
       await openImage(imgref(), { tlsVerify: false, credentials: { username: user, password } });
     });
 

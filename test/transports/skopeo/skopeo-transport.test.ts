@@ -115,7 +115,7 @@ suite('transports that skopeo implements', needs('skopeo'), () => {
     }));
 });
 
-test('skopeo sees no credentials, and a missing skopeo is a named error', async () => {
+test('skopeo sees no credentials, and the error for a missing skopeo names it', async () => {
   await withTmpdir(async (scratch) => {
     const [path, proxy] = [process.env.PATH, process.env.HTTPS_PROXY];
     const log = join(scratch, 'log');
