@@ -1,5 +1,5 @@
 /** Walks all directories of a commit, whether its metadata comes from a repository or an image. */
-import { OstrataError } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
 import type { Commit } from '../ostree/objects/commit.js';
 import type { Dirmeta } from '../ostree/objects/dirmeta.js';
 import type { Dirtree } from '../ostree/objects/dirtree.js';
@@ -60,23 +60,31 @@ export function walkCommit(
   metadata: CommitMetadata,
   onContentObject: (checksum: string) => void = () => {},
 ): CommitWalk {
-  const directories: CommitDirectory[] = [];
+  const { dirtrees, checksums } = loadDirtrees(metadata, onContentObject);
+  return { ...listDirectories(metadata, dirtrees), dirtrees, checksums };
+}
+
+/**
+ * Loads each dirtree once, depth first, and counts what it expands to. Thirty dirtrees that each
+ * name the next one a hundred times stand for more directories than any walk could visit: they are
+ * refused before their paths are made.
+ */
+function loadDirtrees(
+  { root, loadDirtree }: CommitMetadata,
+  onContentObject: (checksum: string) => void,
+): Pick<CommitWalk, 'dirtrees' | 'checksums'> {
   const dirtrees = new Map<string, Dirtree>();
-  const dirmetas = new Map<string, Dirmeta>();
   const checksums = new Set<string>();
-  let entries = 0;
+  const entryCounts = new Map<string, number>();
 
-  const root: CommitDirectory = { path: '/', ...metadata.root };
-  const pending = [{ directory: root, depth: 0 }];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const { directory, depth } = next;
-    checkDepth(directory, depth);
-    remember(dirmetas, directory.dirmeta, metadata.loadDirmeta);
-    const { files, dirs } = remember(dirtrees, directory.dirtree, metadata.loadDirtree);
-    directories.push(directory);
-
-    entries += 1 + files.length;
-    checkEntries(entries);
+  /** Returns how many files and directories there are at and below `path`. */
+  const load = (dirtree: string, path: TreePath, depth: number): number => {
+    const known = entryCounts.get(dirtree);
+    if (known !== undefined) {
+      return known;
+    }
+    checkDepth(path, depth);
+    const { files, dirs } = remember(dirtrees, dirtree, loadDirtree);
     for (const { checksum } of files) {
       if (!checksums.has(checksum)) {
         checksums.add(checksum);
@@ -84,16 +92,46 @@ export function walkCommit(
       }
     }
 
+    let entries = 1 + files.length;
+    checkEntries(entries);
+    for (const dir of dirs) {
+      entries += load(dir.dirtree, childPath(path, dir.name), depth + 1);
+      checkEntries(entries);
+    }
+    entryCounts.set(dirtree, entries);
+    return entries;
+  };
+  load(root.dirtree, '/', 0);
+  return { dirtrees, checksums };
+}
+
+/** Lists the directories at all their paths, once it is known that there are not too many. */
+function listDirectories(
+  metadata: CommitMetadata,
+  dirtrees: ReadonlyMap<string, Dirtree>,
+): Pick<CommitWalk, 'directories' | 'dirmetas'> {
+  const directories: CommitDirectory[] = [];
+  const dirmetas = new Map<string, Dirmeta>();
+
+  const root: CommitDirectory = { path: '/', ...metadata.root };
+  const pending = [{ directory: root, depth: 0 }];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { directory, depth } = next;
+    checkDepth(directory.path, depth);
+    remember(dirmetas, directory.dirmeta, metadata.loadDirmeta);
+    directories.push(directory);
+
     // What is pushed last is visited first.
+    const { dirs } = must(dirtrees.get(directory.dirtree), 'dirtree of a walk');
     for (const { name, dirtree, dirmeta } of dirs.toReversed()) {
       const path = childPath(directory.path, name);
       pending.push({ directory: { path, dirtree, dirmeta }, depth: depth + 1 });
     }
   }
-  return { directories, dirtrees, dirmetas, checksums };
+  return { directories, dirmetas };
 }
 
-function checkDepth({ path }: CommitDirectory, depth: number): void {
+function checkDepth(path: TreePath, depth: number): void {
   if (depth > MAX_TREE_DEPTH) {
     throw new OstrataError('LIMIT', `directories nested more than ${MAX_TREE_DEPTH} deep: ${path}`);
   }

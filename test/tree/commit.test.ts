@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree, openLargeCommitTree } from '../../src/tree/commit.js';
+import { type CommitMetadata, walkCommit } from '../../src/tree/commit-walk.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
 import { repoRoot } from '../support/root.js';
 
@@ -123,6 +124,28 @@ test('a small repository that expands to 100 million files is refused with the l
     code: 'LIMIT',
     message: /more than 4000000 files and directories/,
   });
+});
+
+test('directories that share their children are refused after each was read once', () => {
+  const depth = 30;
+  let reads = 0;
+  const metadata: CommitMetadata = {
+    root: { dirtree: `${depth}`, dirmeta: 'meta' },
+    loadDirmeta: () => ({ uid: 0, gid: 0, mode: 0o40755, xattrs: new Map() }),
+    loadDirtree: (checksum) => ({
+      files: [],
+      get dirs() {
+        reads++;
+        const child = { dirtree: `${Number(checksum) - 1}`, dirmeta: 'meta' };
+        return checksum === '0' ? [] : ['a', 'b'].map((name) => ({ name, ...child }));
+      },
+    }),
+  };
+  assert.throws(() => walkCommit(metadata), {
+    code: 'LIMIT',
+    message: 'more than 4000000 files and directories',
+  });
+  assert.ok(reads <= depth + 1, `${reads} reads`);
 });
 
 test('the error for a missing object of a commit names it', () => {
