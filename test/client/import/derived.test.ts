@@ -1,4 +1,4 @@
-/** Derived layers in the forms that builders give them; the real ostree judges how they are read. */
+/** Derived layers in the forms that builders give them; ostree judges how they are read. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
