@@ -7,9 +7,9 @@ import type { BlobCache } from '../blobs/cache.js';
 import { type Compression, compressionKey } from '../blobs/compress.js';
 import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
-import { must } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
 import type { LayerSpec } from '../layers/spec.js';
-import type { Context } from '../log.js';
+import type { Context, Logger } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
 import { layerCompression, layerMediaType, ociLayerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
@@ -63,8 +63,7 @@ export async function writeBlobs(
 
   for (const [i, layer] of layers.entries()) {
     const path = join(writer.stagingDirectory, `layer-${i}`);
-    if (layer.unchanged !== undefined) {
-      await results.reuse(layer, layer.unchanged);
+    if (layer.unchanged !== undefined && (await results.reuse(layer, layer.unchanged))) {
       continue;
     }
     const cached = cache?.restore(blobKey(layer, options), path);
@@ -98,33 +97,62 @@ class BlobCollector {
   readonly #writer: ImageWriter;
   readonly #previous: PreviousBuild | undefined;
   readonly #mediaType: string;
+  readonly #log: Logger;
+  /** Digests of blobs of the previous build that have other bytes. */
+  readonly #damaged = new Set<string>();
   readonly #blobs = new Map<PlannedBlob, WrittenBlob>();
 
-  constructor(writer: ImageWriter, { previous, compression }: WriteBlobsOptions) {
+  constructor(writer: ImageWriter, { previous, compression, log }: WriteBlobsOptions) {
     this.#writer = writer;
     this.#previous = previous;
     this.#mediaType = layerMediaType(compression.name);
+    this.#log = log;
   }
 
-  /** Takes over the blob of a layer of the previous build. */
-  async reuse(layer: PlannedBlob, previousLayer: PreviousLayer): Promise<void> {
+  /**
+   * Takes over the blob of a layer of the previous build. Returns false, after a warning, if that
+   * blob is damaged.
+   */
+  async reuse(layer: PlannedBlob, previousLayer: PreviousLayer): Promise<boolean> {
     const descriptor = reusedDescriptor(previousLayer.descriptor);
-    if (this.#previous?.image !== undefined) {
-      await this.#writer.mountBlob(descriptor, this.#previous.image);
+    if (this.#damaged.has(descriptor.digest) || !(await this.#mount(descriptor))) {
+      return false;
     }
     this.#blobs.set(layer, { descriptor, diffId: previousLayer.diffId, reused: true });
+    return true;
   }
 
   /** Takes the file at `path`, unless the previous build has a blob of the same tar. */
   async add(layer: PlannedBlob, path: string, blob: BlobResult): Promise<void> {
     const { diffId, digest, size } = blob;
     const previousLayer = this.#previous?.byDiffId.get(diffId);
-    if (previousLayer !== undefined) {
-      return this.reuse(layer, previousLayer);
+    if (previousLayer !== undefined && (await this.reuse(layer, previousLayer))) {
+      return;
     }
     const descriptor = { mediaType: this.#mediaType, digest, size };
     await this.#writer.addBlob(path, descriptor);
-    this.#blobs.set(layer, { descriptor, diffId, reused: false });
+    // A damaged blob of the previous build has been made anew, with the digest that clients know.
+    const reused = digest === previousLayer?.descriptor.digest;
+    this.#blobs.set(layer, { descriptor, diffId, reused });
+  }
+
+  /** Returns whether the writer has taken the blob from the previous build. */
+  async #mount(descriptor: Descriptor): Promise<boolean> {
+    const image = this.#previous?.image;
+    if (image === undefined) {
+      return true;
+    }
+    try {
+      await this.#writer.mountBlob(descriptor, image);
+      return true;
+    } catch (error) {
+      if (!(error instanceof OstrataError && error.code === 'CORRUPT')) {
+        throw error;
+      }
+      this.#damaged.add(descriptor.digest);
+      this.#log.warn(`${error.message}; the layer is made anew`);
+      return false;
+    }
   }
 
   blobOf(layer: PlannedBlob): WrittenBlob {

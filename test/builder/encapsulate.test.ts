@@ -1,13 +1,24 @@
 /** The whole build of small trees. Real trees, judged by real programs, are in `test/e2e`. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Compression } from '../../src/blobs/compress.js';
 import { type ImagePlan, planImage, writeImage } from '../../src/builder/encapsulate.js';
+import { must } from '../../src/errors.js';
 import { verifyImage } from '../../src/image/verify.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
+import { blobPath } from '../../src/oci/image-layout.js';
 import { DOCKER_CONFIG, DOCKER_MANIFEST } from '../../src/oci/media-types.js';
 import type { Manifest } from '../../src/oci/types.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
@@ -193,6 +204,83 @@ test('a missing blob of a reused layer is an error, and nothing is left', async 
     message: new RegExp(`taking over blob ${digest}`),
   });
   assert.deepEqual(readdirSync(scratch), []);
+});
+
+/** Changes one byte of a blob within `file`. */
+function damageBlob(file: string, blob: Uint8Array): void {
+  const bytes = readFileSync(file);
+  const at = bytes.indexOf(blob) + Math.floor(blob.length / 2);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  writeFileSync(file, bytes);
+}
+
+/** Builds an image and damages the blob of its layer `a`. */
+async function damagedImage(transport: 'oci' | 'oci-archive') {
+  const path = join(scratchDirectory(), 'image');
+  const imgref = `${transport}:${path}`;
+  const { image } = await buildImage(firstTree, { imgref });
+  const layer = must(image.manifest.layers[1], 'layer a');
+  const blob: Uint8Array[] = [];
+  for await (const chunk of image.blob(layer)) {
+    blob.push(Buffer.from(chunk));
+  }
+  const file = transport === 'oci' ? join(path, blobPath(layer.digest)) : path;
+  damageBlob(file, Buffer.concat(blob));
+  return { image: await openImage(imgref), imgref, layer };
+}
+
+/** By what is done with the blob: the transport of the previous build, and the destination. */
+const destinations = {
+  'that is linked': ['oci', () => undefined],
+  'of an archive': ['oci-archive', () => undefined],
+  'that the destination has': ['oci', (imgref: string) => imgref],
+} as const;
+
+for (const [name, [transport, destination]] of Object.entries(destinations)) {
+  test(`a damaged blob of the previous build ${name} is made anew`, async () => {
+    const { image: previous, imgref, layer } = await damagedImage(transport);
+    const warnings: string[] = [];
+    const second = await buildImage(firstTree, {
+      previous,
+      imgref: destination(imgref),
+      log: { ...silentLogger, warn: (message: string) => warnings.push(message) },
+    });
+    const aboutBlobs = warnings.filter((message) => message.includes('blob'));
+    assert.equal(aboutBlobs.length, 1);
+    assert.match(
+      aboutBlobs[0] ?? '',
+      new RegExp(`taking over blob ${layer.digest} of \\S+: .*; the layer is made anew$`),
+    );
+    assert.deepEqual(second.image.manifest.layers, previous.manifest.layers);
+    assert.ok(second.written.layers.every(({ reused }) => reused));
+    await verifyImage(second.image, silentLogger);
+  });
+}
+
+test('a blob that is a symlink in the previous layout is copied', async () => {
+  const { image, imgref } = await buildImage(firstTree);
+  const layer = must(image.manifest.layers[1], 'layer a');
+  const file = join(directoryOf(imgref), blobPath(layer.digest));
+  renameSync(file, join(directoryOf(imgref), 'moved'));
+  symlinkSync('../../moved', file);
+
+  const second = await buildImage(firstTree, { previous: image });
+  const copied = join(directoryOf(second.imgref), blobPath(layer.digest));
+  assert.ok(lstatSync(copied).isFile());
+  await verifyImage(second.image, silentLogger);
+});
+
+test('a damaged blob of the same tar is not taken either', async () => {
+  const { image } = await damagedImage('oci');
+  const warnings: string[] = [];
+  const second = await buildImage(secondTree, {
+    previous: await withoutRecord(image),
+    compression: { name: 'gzip', level: 9 },
+    log: { ...silentLogger, warn: (message: string) => warnings.push(message) },
+  });
+  assert.match(warnings.at(-1) ?? '', /the layer is made anew$/);
+  assert.ok(second.written.layers.every(({ reused }) => !reused));
+  await verifyImage(second.image, silentLogger);
 });
 
 async function manifestDigest(options: BuildOptions = {}): Promise<string> {

@@ -218,6 +218,28 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       });
     }
 
+    for (const [other, { imgref: otherRef }] of Object.entries(transports)) {
+      test(`a blob of ${other} with other bytes is refused, and can be added then`, async () => {
+        const source = otherRef(scratchDirectory());
+        const stated = descriptor(small);
+        await write(await createImage(source), [small]);
+        const from = await openImage(source);
+        const file = join(scratchDirectory(), 'blob');
+        for (const bytes of [Buffer.alloc(small.length, 'x'), small.subarray(1)]) {
+          writeFileSync(file, bytes);
+          const lying = { ...from, blob: () => [bytes], blobFile: () => blobFile(from, file) };
+          const target = imgref(scratchDirectory());
+          const writer = await createImage(target);
+          await assert.rejects(writer.mountBlob(stated, lying), {
+            code: 'CORRUPT',
+            message: new RegExp(`taking over blob ${stated.digest} of .*image`),
+          });
+          await write(writer, [small]);
+          await validateImage(await openImage(target));
+        }
+      });
+    }
+
     test('mounting a missing blob fails with NOT_FOUND', async () => {
       const source = imgref(scratchDirectory());
       await write(await createImage(source), [small]);
@@ -232,6 +254,11 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       assert.deepEqual(readdirSync(scratch), []);
     });
   });
+}
+
+/** Returns `file` if the files of an image can be linked. */
+function blobFile(image: ImageReader, file: string): string | undefined {
+  return image.blobFile(descriptor(small)) && file;
 }
 
 /** Digests of all files below `directory` by path. */

@@ -42,7 +42,7 @@ export interface BuildOptions extends Partial<WriteImageOptions> {
   readonly commit?: Partial<Commit>;
   readonly formatVersion?: FormatVersion;
   /** The destination; by default `oci:` and a new directory. */
-  readonly imgref?: string;
+  readonly imgref?: string | undefined;
   readonly log?: Logger;
 }
 

@@ -1,5 +1,5 @@
 /** Transport `oci:DIR[:TAG]`: an OCI image layout in a directory. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange } from '../../system/file-chunks.js';
@@ -32,7 +32,8 @@ function directoryFiles(directory: string): LayoutFiles {
     stream: (name) => streamFile(join(directory, name)),
     linkablePath: (name) => {
       const path = join(directory, name);
-      return existsSync(path) ? path : undefined;
+      // A hard link to a symlink would be a symlink in the new image.
+      return lstatSync(path, { throwIfNoEntry: false })?.isFile() ? path : undefined;
     },
   };
 }

@@ -2,7 +2,6 @@
  * Writes an image into an OCI image layout in a directory. Blobs are staged in a private directory
  * within the layout and published by rename when the image is committed, the index last.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { link, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -21,9 +20,11 @@ import {
 import { canonicalJson, sha256Digest } from '../../oci/json.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseIndex, parseManifest } from '../../oci/types.js';
+import { fileDigest, readChunks } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
 import { writeFully } from '../../system/write-fully.js';
 import type { FinishedImage, ImageReader, ImageWriter } from '../transport.js';
+import { verified, verifyBlob } from '../verified.js';
 
 const STAGING_PREFIX = '.ostrata-';
 
@@ -91,7 +92,7 @@ class OciWriter implements ImageWriter {
   }
 
   async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
-    if (this.#staged.has(descriptor.digest) || this.#has(descriptor)) {
+    if (this.#staged.has(descriptor.digest) || this.#hasIntact(descriptor)) {
       return;
     }
     const target = join(this.stagingDirectory, descriptor.digest.replace(':', '-'));
@@ -136,10 +137,11 @@ class OciWriter implements ImageWriter {
     return join(this.#directory, name);
   }
 
-  /** Whether the layout already contains the blob. */
-  #has({ digest, size }: Descriptor): boolean {
-    const stats = statSync(this.#path(blobPath(digest)), { throwIfNoEntry: false });
-    return stats?.size === size;
+  /** Whether the layout already contains the blob. One with other bytes is replaced. */
+  #hasIntact({ digest, size }: Descriptor): boolean {
+    const path = this.#path(blobPath(digest));
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats?.size === size && fileDigest(path) === digest;
   }
 
   /** Creates a directory and its missing parents. */
@@ -225,25 +227,27 @@ function describeManifest({ manifest, platform }: FinishedImage): Descriptor {
   return { mediaType, digest: sha256Digest(manifest), size: manifest.length, platform };
 }
 
-/** Puts a blob of another image at `target`, as a hard link if the file systems allow one. */
+/**
+ * Puts a blob of another image at `target`, as a hard link if the file systems allow one. Throws
+ * `CORRUPT`, and leaves nothing at `target`, if the blob is not what its descriptor says.
+ */
 async function linkOrCopy(
   descriptor: Descriptor,
   from: ImageReader,
   target: string,
 ): Promise<void> {
-  const file = from.blobFile(descriptor);
-  if (file !== undefined) {
-    const { size } = statSync(file);
-    if (size !== descriptor.size) {
-      throw new OstrataError('CORRUPT', `${size} bytes instead of ${descriptor.size}`);
-    }
-    if (await tryLink(file, target)) {
+  try {
+    const file = from.blobFile(descriptor);
+    if (file !== undefined && (await tryLink(file, target))) {
+      await verifyBlob(readChunks(target), descriptor);
       return;
     }
+    const blob = from.blob(descriptor);
+    await copy(from.isVerifying ? blob : verified(blob, descriptor), target);
+  } catch (error) {
+    await rm(target, { force: true });
+    throw error;
   }
-
-  const blob = from.blob(descriptor);
-  await (from.isVerifying ? copy(blob, target) : copyVerified(blob, target, descriptor));
 }
 
 async function tryLink(file: string, target: string): Promise<boolean> {
@@ -255,37 +259,10 @@ async function tryLink(file: string, target: string): Promise<boolean> {
   }
 }
 
-async function copyVerified(
-  stream: ByteStream,
-  target: string,
-  { digest, size }: Descriptor,
-): Promise<void> {
-  const hash = createHash('sha256');
-  let length = 0;
-  await copy(stream, target, (chunk) => {
-    hash.update(chunk);
-    length += chunk.length;
-  });
-
-  const computed = `sha256:${hash.digest('hex')}`;
-  if (length !== size || computed !== digest) {
-    throw new OstrataError(
-      'CORRUPT',
-      `got ${length} bytes with the digest ${computed}, expected ${size} bytes with ${digest}`,
-    );
-  }
-}
-
-/** @param inspect called with each chunk before it is written */
-async function copy(
-  stream: ByteStream,
-  target: string,
-  inspect: (chunk: Uint8Array) => void = () => {},
-): Promise<void> {
+async function copy(stream: ByteStream, target: string): Promise<void> {
   const fd = openSync(target, 'wx', 0o644);
   try {
     for await (const chunk of stream) {
-      inspect(chunk);
       writeFully(fd, chunk);
     }
   } finally {

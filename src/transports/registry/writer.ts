@@ -23,6 +23,7 @@ import type {
   Traffic,
   TransportOptions,
 } from '../transport.js';
+import { verifyBlob } from '../verified.js';
 import { RegistryClient } from './client.js';
 import { MAX_MESSAGE_SIZE, readAll } from './http.js';
 import type { ImageReference } from './reference.js';
@@ -101,8 +102,17 @@ class RegistryWriter implements ImageWriter {
     });
   }
 
-  /** Returns while the blob is still being uploaded. A blob of the same registry is mounted. */
+  /**
+   * Returns while the blob is still being uploaded. A blob of the same registry is mounted. A blob
+   * whose source does not check it is read first: the registry would refuse a damaged one only
+   * after this method has returned.
+   */
   async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
+    if (!from.isVerifying) {
+      await inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
+        verifyBlob(from.blob(descriptor), descriptor),
+      );
+    }
     const stream = (start: number) => skipBytes(from.blob(descriptor), start);
     this.#start(descriptor.digest, () =>
       inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>

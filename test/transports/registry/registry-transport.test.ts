@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import type { OstrataError } from '../../../src/errors.js';
+import { must, type OstrataError } from '../../../src/errors.js';
 import { validateImage } from '../../../src/oci/validate.js';
 import { createImage, openImage } from '../../../src/transports/image-reference.js';
 import type { TransportOptions } from '../../../src/transports/transport.js';
@@ -142,6 +142,32 @@ suite('registry over http', needs('docker-registry'), () => {
     } finally {
       await other.stop();
     }
+  });
+
+  test('a damaged blob of a file is refused before it is sent, and can be added then', async () => {
+    const image = await openImage(previous.imgref);
+    const [layer] = image.manifest.layers;
+    assert.ok(layer);
+    const bytes = readFileSync(must(image.blobFile(layer), 'the file of the layer'));
+    const damaged = Buffer.from(bytes).fill('x', 100, 200);
+
+    const traffic = newTraffic();
+    const writer = await createImage(ref('os/damaged:x'), { ...options, traffic });
+    await assert.rejects(writer.mountBlob(layer, { ...image, blob: () => [damaged] }), {
+      code: 'CORRUPT',
+      message: new RegExp(`taking over blob ${layer.digest} of oci:`),
+    });
+    assert.equal(traffic.blobBytesSent, 0);
+
+    const file = join(writer.stagingDirectory, 'layer');
+    writeFileSync(file, bytes);
+    await writer.addBlob(file, layer);
+    for (const other of image.manifest.layers.slice(1)) {
+      await writer.mountBlob(other, image);
+    }
+    const { config, manifest } = previous;
+    await writer.commit({ config, manifest, platform: undefined });
+    await validateImage(await openImage(ref('os/damaged:x'), options));
   });
 
   test('a discarded image is not visible', async () => {
