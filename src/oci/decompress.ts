@@ -41,7 +41,7 @@ export function layerDecompressor(mediaType: string): readonly Duplex[] {
     case 'zstd':
       return [createZstdDecompress?.(ZSTD_OPTIONS) ?? packagedZstd()];
     default:
-      throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType}`);
+      throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType} cannot be read`);
   }
 }
 

@@ -53,13 +53,13 @@ const manifest = v.object({
   config: descriptor,
   layers: v.pipe(v.array(descriptor), v.maxLength(MAX_LAYERS)),
   annotations: v.optional(annotations),
-  manifests: v.optional(v.never('a manifest is no index')),
+  manifests: v.optional(v.never('a manifest cannot have this member of an index')),
 });
 const index = v.object({
   schemaVersion: v.literal(2),
   mediaType: v.optional(v.picklist(INDEX_MEDIA_TYPES)),
   manifests: v.pipe(v.array(descriptor), v.maxLength(MAX_MANIFESTS)),
-  layers: v.optional(v.never('an index is no manifest')),
+  layers: v.optional(v.never('an index cannot have this member of a manifest')),
 });
 
 const historyEntry = v.object({

@@ -137,7 +137,7 @@ function readTarget(path: string, stat: Stats): string {
   const text = decodeUtf8(bytes);
   if (text === undefined || text === '' || text.includes('\0')) {
     const shown = JSON.stringify(Buffer.from(bytes).toString());
-    throw new OstrataError('CORRUPT', `symlink target ${shown}`);
+    throw new OstrataError('CORRUPT', `invalid symlink target ${shown}`);
   }
   return text;
 }

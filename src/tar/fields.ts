@@ -71,7 +71,7 @@ export function readNumber(block: Buffer, { offset, size, label }: Field): numbe
     .replace(/[\0 ]+$/, '')
     .trimStart();
   if (!/^[0-7]*$/.test(digits)) {
-    throw new OstrataError('CORRUPT', `tar ${label} is ${JSON.stringify(digits)}`);
+    throw new OstrataError('CORRUPT', `tar ${label} is not a number: ${JSON.stringify(digits)}`);
   }
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
@@ -117,7 +117,7 @@ export function decodeText(bytes: Uint8Array, label: string): string {
  */
 export function requireSafe(value: number, label: string): number {
   if (!Number.isSafeInteger(value) || value < 0) {
-    throw new OstrataError('CORRUPT', `tar ${label} is ${value}`);
+    throw new OstrataError('CORRUPT', `tar ${label} is out of range: ${value}`);
   }
   return value;
 }

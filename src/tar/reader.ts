@@ -301,7 +301,10 @@ function decodeHeader(block: Buffer, flag: string, overrides: Overrides): TarHea
     xattrs: overrides.xattrs ?? new Map<string, Uint8Array>(),
   };
   if (header.name === '' || header.name.includes('\0') || header.linkname.includes('\0')) {
-    throw new OstrataError('CORRUPT', `tar entry named ${JSON.stringify(header.name)}`);
+    throw new OstrataError(
+      'CORRUPT',
+      `tar entry ${JSON.stringify(header.name)}: a name is empty or has a NUL`,
+    );
   }
   return header;
 }

@@ -38,8 +38,8 @@ test('a broken rule is refused, naming the member', () => {
     [parseManifest, { ...manifest, annotations: { a: 1 } }, /annotations\.a: /],
     [parseManifest, [], /image manifest: /],
     [parseIndex, { schemaVersion: 2 }, /image index: manifests: /],
-    [parseManifest, { ...manifest, manifests: [] }, /manifests: a manifest is no index/],
-    [parseIndex, { ...manifest, manifests: [] }, /layers: an index is no manifest/],
+    [parseManifest, { ...manifest, manifests: [] }, /manifests: a manifest cannot have/],
+    [parseIndex, { ...manifest, manifests: [] }, /layers: an index cannot have/],
     [
       parseConfig,
       { ...config, rootfs: { type: 'layers', diff_ids: ['x'] } },

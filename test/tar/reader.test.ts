@@ -255,7 +255,7 @@ for (const [name, bytes, message] of [
   ],
   ['an unknown type', patched(156, 'V'), /of type "V"/],
   ['a name that is not UTF-8', patched(0, '\xff'), /not UTF-8/],
-  ['an empty name', patched(0, '\0\0\0\0'), /named ""/],
+  ['an empty name', patched(0, '\0\0\0\0'), /name is empty/],
   ['a pax record without a length', pax('x path=a\n'), /without a length/],
   ['a pax record longer than the header', pax('99 path=a\n'), /needs 99 bytes/],
   ['a pax record without an end', pax('9 path=ab'), /without KEYWORD=VALUE/],

@@ -52,7 +52,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   const [metadata, parent, related, subject, body, timestamp, dirtree, dirmeta] = value;
   const seconds = swap64(timestamp);
   if (seconds > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw new OstrataError('CORRUPT', `commit timestamp ${seconds}`);
+    throw new OstrataError('CORRUPT', `commit timestamp ${seconds} is out of range`);
   }
 
   return {
