@@ -79,12 +79,13 @@ function installedPackages(
   log: Logger,
   { skipDamagedPackages }: DamageOptions,
 ): readonly RpmPackage[] {
+  const onWarning = (message: string) => log.warn(message);
   if (!skipDamagedPackages) {
-    return [...database.packages()].filter(({ name }) => name !== KEY_PACKAGE);
+    return [...database.packages({ onWarning })].filter(({ name }) => name !== KEY_PACKAGE);
   }
   const warn = (message: string) =>
     log.warn(`${message}; its files are planned as if no package owned them`);
-  const packages = [...database.packages({ onError: ({ message }) => warn(message) })];
+  const packages = [...database.packages({ onError: ({ message }) => warn(message), onWarning })];
   return packages.filter((pkg) => {
     if (pkg.name === KEY_PACKAGE) {
       return false;

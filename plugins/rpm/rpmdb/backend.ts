@@ -32,6 +32,8 @@ export interface WalkReport {
    * if it returns, the walk goes on behind the entry.
    */
   damage(error: OstrataError): void;
+  /** Something is unusual, but rpm lists no more packages than the walk gives. */
+  warning(message: string): void;
 }
 
 /** Returns what `body` returns; reports the damage that it finds, and returns undefined then. */

@@ -5,6 +5,7 @@
  *   12 u32 magic 0x061561    24 u8 encryption     32 u32 last page      96 u32 spares[32]
  *   16 u32 version           25 u8 page type 8    36 u32 partitions
  *   20 u32 page size         26 u8 flags          72 u32 last bucket
+ *                                                 88 u32 pairs
  */
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { OstrataError } from '../../../src/errors.js';
@@ -50,6 +51,8 @@ export interface BdbMetadata {
   readonly littleEndian: boolean;
   readonly pageSize: number;
   readonly lastBucket: number;
+  /** How many pairs the file holds; db_load counts keys and values, which is twice as many. */
+  readonly pairCount: number;
   readonly spares: readonly number[];
 }
 
@@ -71,6 +74,7 @@ export function readMetadata(bytes: Uint8Array): BdbMetadata {
   const lastPage = cursor.seek(32).u32(littleEndian);
   const partitions = cursor.u32(littleEndian);
   const lastBucket = cursor.seek(72).u32(littleEndian);
+  const pairCount = cursor.seek(88).u32(littleEndian);
   cursor.seek(96);
   const spares = Array.from({ length: SPARES }, () => cursor.u32(littleEndian));
 
@@ -91,7 +95,7 @@ export function readMetadata(bytes: Uint8Array): BdbMetadata {
   if (lastBucket >= pages) {
     throw cursor.error(`last bucket ${lastBucket} in a file of ${pages} pages`, 72);
   }
-  return { littleEndian, pageSize, lastBucket, spares };
+  return { littleEndian, pageSize, lastBucket, pairCount, spares };
 }
 
 function checkSupported(

@@ -86,6 +86,25 @@ export class PageFile {
     return { number, start, type, next, entries, length };
   }
 
+  /**
+   * Throws if a page in use was not visited: what led to it is damaged, and packages are lost. A
+   * bucket page of zeros looks like one that was never used.
+   */
+  checkAllVisited(visited: VisitedPages): void {
+    const lost: Page[] = [];
+    for (let number = 1; number < this.count; number++) {
+      const page = this.page(number);
+      if (isInUse(page) && !visited.has(page)) {
+        lost.push(page);
+      }
+    }
+    const [first] = lost;
+    if (first !== undefined) {
+      const rule = `one of ${lost.length} pages to which nothing leads: packages are lost`;
+      throw corrupt(first, rule);
+    }
+  }
+
   /** The offset in the file of each item of a page. */
   *offsets(page: Page): Generator<number> {
     const cursor = new Cursor(this.#bytes, WHAT, page.start + PAGE_HEADER_SIZE);
@@ -115,6 +134,12 @@ export class PageFile {
   }
 }
 
+/** Whether a page holds something that a bucket, or a package in a bucket, refers to. */
+function isInUse({ type, entries }: Page): boolean {
+  const isHash = type === PageType.HASH || type === PageType.HASH_UNSORTED;
+  return type === PageType.OVERFLOW || (isHash && entries > 0);
+}
+
 /**
  * The pages that were used. Every page belongs to one bucket, tree or overflow chain: chains that
  * share pages or run in circles are errors, and a walk has an end.
@@ -134,6 +159,11 @@ export class VisitedPages {
       throw corrupt(page, 'is used twice');
     }
     this.#bits[index] = byte | bit;
+  }
+
+  has(page: Page): boolean {
+    const byte = this.#bits[page.number >> 3] ?? 0;
+    return (byte & (1 << (page.number & 7))) !== 0;
   }
 }
 

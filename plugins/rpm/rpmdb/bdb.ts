@@ -65,6 +65,8 @@ interface Walk {
   readonly report: WalkReport;
   readonly visited: VisitedPages;
   readonly pairs: Pair[];
+  /** How many keys the buckets hold; a key with duplicates has several pairs. */
+  keys: number;
 }
 
 class HashFile {
@@ -73,21 +75,23 @@ class HashFile {
   readonly #pageSize: number;
   readonly #pages: PageFile;
   readonly #lastBucket: number;
+  readonly #pairCount: number;
   readonly #spares: readonly number[];
 
   constructor(bytes: Uint8Array) {
-    const { littleEndian, pageSize, lastBucket, spares } = readMetadata(bytes);
+    const { littleEndian, pageSize, lastBucket, pairCount, spares } = readMetadata(bytes);
     this.#bytes = bytes;
     this.#littleEndian = littleEndian;
     this.#pageSize = pageSize;
     this.#pages = new PageFile(bytes, littleEndian, pageSize);
     this.#lastBucket = lastBucket;
+    this.#pairCount = pairCount;
     this.#spares = spares;
   }
 
   *records(report: WalkReport): Generator<HeaderRecord> {
     const visited = new VisitedPages(this.#pages.count);
-    const walk: Walk = { report, visited, pairs: [] };
+    const walk: Walk = { report, visited, pairs: [], keys: 0 };
     for (let bucket = 0; bucket <= this.#lastBucket; bucket++) {
       attempt(report, () => this.#readBucket(bucket, walk));
     }
@@ -101,6 +105,19 @@ class HashFile {
       if (bytes !== undefined) {
         yield { number, bytes };
       }
+    }
+    attempt(report, () => this.#pages.checkAllVisited(visited));
+    attempt(report, () => this.#checkPairCount(walk.keys));
+  }
+
+  /** @param keys the number of keys that were found */
+  #checkPairCount(keys: number): void {
+    const isByLoad = this.#pairCount === 2 * keys;
+    if (this.#pairCount > keys && !isByLoad) {
+      throw new OstrataError(
+        'CORRUPT',
+        `${WHAT}: ${keys} pairs found of ${this.#pairCount} (page 0, offset 88): packages are lost`,
+      );
     }
   }
 
@@ -127,6 +144,7 @@ class HashFile {
     for (let i = 0; i < items.length; i += 2) {
       const [key, value] = items.slice(i, i + 2);
       if (key !== undefined && value !== undefined) {
+        walk.keys++;
         attempt(report, () => this.#readPair(page, key, value, walk));
       }
     }

@@ -28,6 +28,8 @@ const SLOT_SIZE = 16;
 const BLOCK_SIZE = 16;
 const BLOB_HEAD_SIZE = 16;
 const BLOB_TAIL_SIZE = 12;
+/** How many package numbers a warning names. */
+const SHOWN_BLOBS = 10;
 const WHAT = 'ndb database';
 
 interface Slot {
@@ -56,6 +58,60 @@ function* readRecords(
       yield { number: slot.number, bytes };
     }
   }
+
+  const lost = blobsOutside(slots, database, slotsEnd);
+  if (lost.length > 0) {
+    const shown =
+      lost.slice(0, SHOWN_BLOBS).join(', ') + (lost.length > SHOWN_BLOBS ? ', ...' : '');
+    report.warning(
+      `${WHAT}: no slot leads to the blobs of packages that rpm does not list: ${shown}`,
+    );
+  }
+}
+
+/**
+ * Returns the package numbers of blobs outside every slot. rpm overwrites a blob when it frees its
+ * slot, so either the slot was damaged or the installation of the package was interrupted.
+ * @param slots by ascending offset
+ */
+function blobsOutside(slots: readonly Slot[], database: Uint8Array, slotsEnd: number): number[] {
+  const cursor = new Cursor(database, WHAT);
+  const lastBlock = Math.floor(database.length / BLOCK_SIZE);
+  const numbers: number[] = [];
+  let block = slotsEnd / BLOCK_SIZE;
+  for (const next of [...slots, { offset: lastBlock, count: 0 }]) {
+    while (block < next.offset) {
+      const blob = blobAt(cursor, block, next.offset);
+      if (blob !== undefined) {
+        numbers.push(blob.number);
+      }
+      block += blob?.count ?? 1;
+    }
+    block = next.offset + next.count;
+  }
+  return numbers;
+}
+
+/** Returns the blob that begins at a block and ends before block `end`; undefined if none does. */
+function blobAt(cursor: Cursor, block: number, end: number): Slot | undefined {
+  if (cursor.seek(block * BLOCK_SIZE).u32(true) !== BLOB_START_MAGIC) {
+    return undefined;
+  }
+  const number = cursor.u32(true);
+  cursor.u32(true); // generation
+  const length = cursor.u32(true);
+  const count = blocksOf(length);
+  if (block + count > end) {
+    return undefined;
+  }
+  cursor.seek((block + count) * BLOCK_SIZE - BLOB_TAIL_SIZE + 4);
+  const isWhole = cursor.u32(true) === length && cursor.u32(true) === BLOB_END_MAGIC;
+  return isWhole ? { number, offset: block, count } : undefined;
+}
+
+/** Returns how many blocks a blob with a header of `length` bytes takes. */
+function blocksOf(length: number): number {
+  return Math.ceil((BLOB_HEAD_SIZE + length + BLOB_TAIL_SIZE) / BLOCK_SIZE);
 }
 
 /** Returns the offset at which the slots end and the blobs begin. */
@@ -167,7 +223,7 @@ function readBlob(database: Uint8Array, slot: Slot): Uint8Array {
   }
   cursor.u32(true); // generation
   const length = cursor.u32(true);
-  const blocks = Math.ceil((BLOB_HEAD_SIZE + length + BLOB_TAIL_SIZE) / BLOCK_SIZE);
+  const blocks = blocksOf(length);
   if (blocks !== slot.count) {
     throw cursor.error(`blob of ${length} bytes in ${slot.count} blocks`, start);
   }

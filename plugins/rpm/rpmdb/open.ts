@@ -46,6 +46,8 @@ export interface PackagesOptions {
    * have broken entries, which throw when they are asked for.
    */
   readonly onError?: ((error: OstrataError) => void) | undefined;
+  /** Is told what is unusual, although rpm lists no more packages than the walk gives. */
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 /**
@@ -91,7 +93,7 @@ function notADatabase(bytes: Uint8Array): OstrataError {
 function* readPackages(
   backend: Backend,
   context: string,
-  { onError }: PackagesOptions,
+  { onError, onWarning }: PackagesOptions,
 ): Generator<RpmPackage> {
   const countOne = packageCounter();
   const report: WalkReport = {
@@ -101,6 +103,9 @@ function* readPackages(
       }
       countOne();
       onError(wrapError(context, error));
+    },
+    warning(message) {
+      onWarning?.(`${context}: ${message}`);
     },
   };
   const records = inContext(context, () => backend.records(report)[Symbol.iterator]());

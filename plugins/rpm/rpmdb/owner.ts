@@ -77,6 +77,7 @@ function collectOwners(
       }
       onError(error);
     },
+    warning() {},
   };
   // Comparing base names first is fast, and few files pass.
   const names = new Set(

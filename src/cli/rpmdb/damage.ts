@@ -21,7 +21,10 @@ export class SoundPackages {
 
   /** All packages whose headers can be read; broken entries throw when they are used. */
   all(): Iterable<RpmPackage> {
-    return this.#database.packages({ onError: this.onError });
+    return this.#database.packages({
+      onError: this.onError,
+      onWarning: (message) => this.#log.warn(message),
+    });
   }
 
   /** Yields what `read` returns for each package, without the packages for which it fails. */

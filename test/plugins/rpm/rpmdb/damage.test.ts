@@ -13,9 +13,12 @@ import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 /** Reads a database as far as possible. */
 async function readDamaged(files: RpmdbFiles) {
   const errors: string[] = [];
+  const warnings: string[] = [];
   const db = await openRpmdb(files);
-  const packages = [...db.packages({ onError: ({ message }) => errors.push(message) })];
-  return { db, packages, numbers: packages.map(({ number }) => number), errors };
+  const onError = ({ message }: Error) => errors.push(message);
+  const onWarning = (message: string) => warnings.push(message);
+  const packages = [...db.packages({ onError, onWarning })];
+  return { db, packages, numbers: packages.map(({ number }) => number), errors, warnings };
 }
 
 // The other database of sqlite has its newest packages in the log.
@@ -81,4 +84,66 @@ test('packages whose files cannot be read do not hide the owners of paths', asyn
   );
   assert.equal(errors.length, 1);
   assert.match(errors[0] ?? '', new RegExp(`^package ${broken.nevra}: rpm header: tag 1029: `));
+});
+
+for (const fixture of discoverFixtures().filter(({ backend }) => backend === 'bdb')) {
+  test(`a page of zeros loses no package in silence: ${fixture.name}`, async () => {
+    const files = fixture.read();
+    const packages = await packagesOf(fixture);
+    const pageSize = bdbPageSize(files.database);
+    for (let start = pageSize; start < files.database.length; start += pageSize) {
+      const database = Uint8Array.from(files.database).fill(0, start, start + pageSize);
+      const { db, numbers, errors } = await readDamaged({ ...files, database });
+      assert.ok(numbers.length < packages.length, `offset ${start}`);
+      assert.ok(errors.length > 0, `offset ${start}: ${numbers.length} packages, no error`);
+      assert.throws(() => [...db.packages()], { code: 'CORRUPT', message: errors[0] });
+    }
+  });
+
+  test(`entries cut from a hash page lose no package in silence: ${fixture.name}`, async () => {
+    const files = fixture.read();
+    const packages = await packagesOf(fixture);
+    const pageSize = bdbPageSize(files.database);
+    let cutPages = 0;
+    for (let start = pageSize; start < files.database.length; start += pageSize) {
+      const hashPages = [2, 13];
+      if (hashPages.includes(files.database[start + 25] ?? 0)) {
+        cutPages++;
+        const database = Uint8Array.from(files.database).fill(0, start + 20, start + 22);
+        const { numbers, errors } = await readDamaged({ ...files, database });
+        assert.ok(numbers.length < packages.length && errors.length > 0, `offset ${start}`);
+      }
+    }
+    assert.ok(cutPages > 1);
+  });
+}
+
+function bdbPageSize(database: Uint8Array): number {
+  const view = Buffer.from(database);
+  const magic = 0x061561;
+  return view.readUInt32LE(12) === magic ? view.readUInt32LE(20) : view.readUInt32BE(20);
+}
+
+test('a blob of ndb to which no slot leads is a warning, because rpm does not list it', async () => {
+  const fixture = fixtureOf('trixie-ndb');
+  const files = fixture.read();
+  const packages = await packagesOf(fixture);
+  assert.deepEqual((await readDamaged(files)).warnings, []);
+  const slotSize = 16;
+  for (const { number } of packages) {
+    const database = Buffer.from(files.database);
+    const slot = Buffer.from('Slot    ');
+    slot.writeUInt32LE(number, 4);
+    const at = database.indexOf(slot);
+    assert.equal(at % slotSize, 0);
+    const freeSlot = 0;
+    database.writeUInt32LE(freeSlot, at + 8);
+    const { numbers, errors, warnings } = await readDamaged({ ...files, database });
+    assert.equal(numbers.length, packages.length - 1);
+    assert.deepEqual(errors, []);
+    assert.deepEqual(warnings, [
+      'reading rpmdb trixie-ndb: ndb database: no slot leads to the blobs of packages that rpm ' +
+        `does not list: ${number}`,
+    ]);
+  }
 });
