@@ -6,6 +6,7 @@
 import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
+import { decodeDirmeta } from '../ostree/objects/dirmeta.js';
 import type { FileHeader } from '../ostree/objects/file.js';
 import {
   encodeObjectName,
@@ -174,6 +175,10 @@ class LayerReader {
       !this.#metadata.has(encodeObjectName(checksum, 'commit'))
     ) {
       throw corrupt('does not come directly after its commit');
+    }
+    if (kind === 'dirmeta') {
+      // Walks of a tree decode commits and dirtrees, but not all of them decode dirmetas.
+      decodeDirmeta(bytes);
     }
     this.#metadata.set(name, bytes);
   }

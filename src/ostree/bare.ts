@@ -17,14 +17,14 @@ import { readChunks } from '../system/file-chunks.js';
 import { getXattr, listXattrs } from '../system/xattr.js';
 import type { ContentStore } from './content.js';
 import { decodeOwnerModeXattrs, type OwnerModeXattrs } from './objects/dirmeta.js';
-import { type FileInfo, fileType } from './objects/file.js';
+import { type FileInfo, fileType, MAX_TARGET_SIZE } from './objects/file.js';
 import { objectPath } from './objects/object-name.js';
 import { encodeXattrs, MAX_XATTRS_SIZE, type XattrsInterner } from './objects/xattr-list.js';
 
 type BareMode = 'bare' | 'bare-user' | 'bare-user-only' | 'bare-split-xattrs';
 
 /** Longest symlink target with its NUL (PATH_MAX). */
-const MAX_TARGET_SIZE = 4096;
+const MAX_TARGET_FILE_SIZE = MAX_TARGET_SIZE + 1;
 
 export class BareStore implements ContentStore {
   readonly #objects: string;
@@ -143,10 +143,10 @@ function readTarget(path: string, stat: Stats): string {
 }
 
 function readTargetFile(path: string, stat: Stats): Uint8Array {
-  if (stat.size > MAX_TARGET_SIZE) {
+  if (stat.size > MAX_TARGET_FILE_SIZE) {
     throw new OstrataError(
       'LIMIT',
-      `${path}: symlink target of ${stat.size} bytes, at most ${MAX_TARGET_SIZE}`,
+      `${path}: symlink target of ${stat.size} bytes, at most ${MAX_TARGET_FILE_SIZE}`,
     );
   }
   const bytes = readFileSync(path);

@@ -6,7 +6,7 @@ import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
 import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
-import { type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
+import { checkTarget, type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
 import { type TarHeader, TarReader } from '../tar/reader.js';
 
 /**
@@ -58,7 +58,7 @@ export function pathComponents(name: string): string[] {
 export function contentHeader(header: TarHeader, xattrsBytes: Uint8Array): FileHeader {
   const { uid, gid, mode, size, linkname } = header;
   if (header.type === 'symlink') {
-    return { uid, gid, mode: mode | S_IFLNK, size, target: linkname, xattrsBytes };
+    return { uid, gid, mode: mode | S_IFLNK, size, target: checkTarget(linkname), xattrsBytes };
   }
   return { uid, gid, mode: mode | S_IFREG, size, xattrsBytes };
 }

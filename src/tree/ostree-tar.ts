@@ -14,7 +14,7 @@
 import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import { sha256Hex } from '../ostree/objects/object-name.js';
-import { MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
+import { decodeXattrs, MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
 import type { TarHeader } from '../tar/reader.js';
 import { checkChecksum, collectContent } from './layer-tar.js';
 
@@ -55,6 +55,8 @@ export class ObjectXattrs {
   /** Sets of xattrs by their checksums. */
   readonly #shared = new Map<string, Uint8Array>();
   #sharedSize = 0;
+  /** The bytes that were checked last: most files have the xattrs of the file before them. */
+  #checked: Uint8Array = new Uint8Array();
   #next: { readonly checksum: string; readonly bytes: Uint8Array } | undefined;
 
   /**
@@ -77,6 +79,7 @@ export class ObjectXattrs {
       return undefined;
     }
     return collectContent(header, MAX_XATTRS_SIZE, (bytes) => {
+      this.#check(bytes);
       this.#next = { checksum, bytes };
     });
   }
@@ -91,8 +94,17 @@ export class ObjectXattrs {
     return next.bytes;
   }
 
+  /** Throws `CORRUPT` for xattrs that libostree would not have written, and would refuse. */
+  #check(bytes: Uint8Array): void {
+    if (Buffer.compare(bytes, this.#checked) !== 0) {
+      decodeXattrs(bytes);
+      this.#checked = bytes;
+    }
+  }
+
   #share(checksum: string, bytes: Uint8Array): void {
     checkChecksum(checksum, sha256Hex(bytes));
+    this.#check(bytes);
     this.#sharedSize += bytes.length;
     if (this.#sharedSize > MAX_SHARED_XATTRS_SIZE) {
       throw new OstrataError('LIMIT', `shared xattrs of more than ${MAX_SHARED_XATTRS_SIZE} bytes`);

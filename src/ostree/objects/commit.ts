@@ -92,9 +92,15 @@ export function encodeMetadata(metadata: Metadata): Uint8Array {
   return encode(METADATA_TYPE, [...metadata]);
 }
 
-/** Refuses a key that occurs twice: it would depend on the reader which of the values counts. */
+/**
+ * Refuses an empty key, as libostree does, and a key that occurs twice: it would depend on the
+ * reader which of the values counts.
+ */
 function metadataMap(entries: MetadataEntries): Metadata {
   const metadata = new Map(entries);
+  if (metadata.has('')) {
+    throw new OstrataError('CORRUPT', 'a commit metadata key is empty');
+  }
   if (metadata.size !== entries.length) {
     throw new OstrataError('CORRUPT', 'a commit metadata key occurs twice');
   }

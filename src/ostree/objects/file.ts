@@ -40,6 +40,9 @@ export const HEADER_PREFIX_SIZE = 8;
 /** Xattrs, a symlink target (PATH_MAX is 4096) and the fixed fields. */
 const MAX_FILE_HEADER_SIZE = MAX_XATTRS_SIZE + (1 << 16);
 
+/** Limit for the target of a symlink, in bytes: PATH_MAX of Linux without the NUL. */
+export const MAX_TARGET_SIZE = 4095;
+
 /** A content object without its bytes; the xattrs are serialized, as in the header. */
 export interface FileHeader {
   readonly uid: number;
@@ -74,6 +77,21 @@ export function fileType(mode: number): 'file' | 'symlink' {
     default:
       throw new OstrataError('CORRUPT', `content object of mode 0${mode.toString(8)}`);
   }
+}
+
+/** Returns `target`. Throws `CORRUPT` or `LIMIT` if no symlink of a Linux system can have it. */
+export function checkTarget(target: string): string {
+  const size = Buffer.byteLength(target);
+  if (size === 0) {
+    throw new OstrataError('CORRUPT', 'a symlink without a target');
+  }
+  if (size > MAX_TARGET_SIZE) {
+    throw new OstrataError(
+      'LIMIT',
+      `a symlink target of ${size} bytes, at most ${MAX_TARGET_SIZE}`,
+    );
+  }
+  return target;
 }
 
 /**
@@ -138,7 +156,7 @@ export function decodeFilezHeader(bytes: Uint8Array): FileHeader {
     size: Number(size),
     xattrsBytes,
   };
-  return isSymlink ? { ...header, target } : header;
+  return isSymlink ? { ...header, target: checkTarget(target) } : header;
 }
 
 function bigEndian(bytes: Uint8Array): number {

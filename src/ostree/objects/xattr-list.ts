@@ -22,9 +22,7 @@ export function decodeXattrs(bytes: Uint8Array): Xattrs {
   if (bytes.length === 0) {
     return NO_XATTRS;
   }
-  if (bytes.length > MAX_XATTRS_SIZE) {
-    throw new OstrataError('LIMIT', `xattrs of ${bytes.length} bytes, at most ${MAX_XATTRS_SIZE}`);
-  }
+  checkSize(bytes);
 
   const xattrs = new Map<string, Uint8Array>();
   let previous: string | undefined;
@@ -55,14 +53,25 @@ function decodeName(bytes: Uint8Array): string {
   return name;
 }
 
-/** Encodes attributes, sorted by name. Without attributes there are no bytes. */
+function checkSize({ length }: Uint8Array): void {
+  if (length > MAX_XATTRS_SIZE) {
+    throw new OstrataError('LIMIT', `xattrs of ${length} bytes, at most ${MAX_XATTRS_SIZE}`);
+  }
+}
+
+/**
+ * Encodes attributes, sorted by name. Without attributes there are no bytes. Throws `LIMIT` for
+ * attributes that {@link decodeXattrs} would refuse.
+ */
 export function encodeXattrs(xattrs: Xattrs): Uint8Array {
   if (xattrs.size === 0) {
     return new Uint8Array();
   }
   const sorted = [...xattrs].sort(([a], [b]) => compareUtf8(a, b));
   const members = sorted.map(([name, value]) => [new TextEncoder().encode(`${name}\0`), value]);
-  return encode(XATTRS_TYPE, members);
+  const bytes = encode(XATTRS_TYPE, members);
+  checkSize(bytes);
+  return bytes;
 }
 
 /** Attributes, decoded and serialized. */

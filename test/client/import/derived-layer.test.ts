@@ -1,4 +1,4 @@
-/** Derived layers whose trees are deep: pulled whole, or refused with the limit. */
+/** Derived layers with deep trees and long names are pulled up to the limits of Linux. */
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
 import { pullImage } from '../../../src/client/pull.js';
@@ -49,5 +49,13 @@ suite('a derived layer is refused', () => {
   test('if the target of a hard link is longer than any path in Linux', async () => {
     const link: ForgedEntry = { name: 'usr/link', type: 'link', linkname: tooLong.name };
     await assert.rejects(pullDerived([link]), limit);
+  });
+
+  test('if the target of a symlink is longer than any in Linux', async () => {
+    const link: ForgedEntry = { name: 'usr/link', type: 'symlink', linkname: 'x'.repeat(4096) };
+    await assert.rejects(pullDerived([link]), {
+      code: 'LIMIT',
+      message: /: a symlink target of 4096 bytes, at most 4095$/,
+    });
   });
 });

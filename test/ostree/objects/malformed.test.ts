@@ -13,7 +13,7 @@ import {
   decodeHeaderPrefix,
   filezHeaderBytes,
 } from '../../../src/ostree/objects/file.js';
-import { decodeXattrs } from '../../../src/ostree/objects/xattr-list.js';
+import { decodeXattrs, encodeXattrs } from '../../../src/ostree/objects/xattr-list.js';
 
 const NONE = new Uint8Array();
 const ID = new Uint8Array(32);
@@ -177,6 +177,25 @@ test('filez header: a type, target and size that contradict each other are refus
   assert.throws(() => decodeFilezHeader(huge), corrupt(/content of 18446744073709551615 bytes/));
 });
 
+test('filez header: a symlink target that is longer than any in Linux is refused', () => {
+  const symlink = (target: string) => {
+    const header = { uid: 0, gid: 0, mode: 0o120777, size: 0, target, xattrsBytes: NONE };
+    return filezHeaderBytes(header).subarray(8);
+  };
+  assert.equal(decodeFilezHeader(symlink('x'.repeat(4095))).target?.length, 4095);
+  assert.throws(() => decodeFilezHeader(symlink('ä'.repeat(2048))), {
+    code: 'LIMIT',
+    message: 'a symlink target of 4096 bytes, at most 4095',
+  });
+});
+
+test('xattrs that could not be read back are not encoded', () => {
+  assert.throws(() => encodeXattrs(new Map([['user.a', new Uint8Array(1 << 20)]])), {
+    code: 'LIMIT',
+    message: /xattrs of 10485\d\d bytes, at most 1048576$/,
+  });
+});
+
 test('header prefix: a size above the limit, padding that is not zero and a cut are refused', () => {
   assert.throws(
     () => decodeHeaderPrefix(Buffer.from('7fffffff00000000', 'hex')),
@@ -190,6 +209,11 @@ test('header prefix: a size above the limit, padding that is not zero and a cut 
     () => decodeHeaderPrefix(Buffer.from('00000010', 'hex')),
     corrupt(/needs 4 bytes, has 0/),
   );
+});
+
+test('commit: an empty metadata key is refused', () => {
+  const unnamed = encode('a{sv}', [['', { type: 's', value: 'a' }]]);
+  assert.throws(() => decodeMetadata(unnamed), corrupt(/metadata key is empty/));
 });
 
 test('commit: a repeated metadata key, a timestamp too large for a number and a cut at any byte are refused', () => {
