@@ -29,7 +29,9 @@ const BASE_DB = '/usr/lib/sysimage/rpm-ostree-base-db/';
 
 /** How a damaged package database is read. */
 export interface DamageOptions {
-  /** Go on without the packages that are damaged, with a warning for each, instead of throwing. */
+  /**
+   * Whether damaged packages are left out, with a warning for each. Otherwise the source throws.
+   */
   readonly skipDamagedPackages?: boolean | undefined;
 }
 
@@ -45,7 +47,7 @@ export function rpmSource(options: DamageOptions = {}): ContentSource {
     async load({ tree, log, signal }) {
       const database = await openTreeRpmdb(tree);
       const path = database.location.database;
-      return orHint(() => {
+      return withHint(() => {
         const installed = installedPackages(database, log, options);
         log.info(`rpmdb ${path} (${database.backend}): ${installed.length} packages`);
         signal.throwIfAborted();
@@ -64,7 +66,7 @@ export function packageComponents(
   log: Logger,
   options: DamageOptions = {},
 ): ReadonlyMap<string, ComponentFacts> {
-  return orHint(() => {
+  return withHint(() => {
     const components = new Map<string, ComponentFacts>();
     for (const [id, versions] of packagesByComponent(installedPackages(database, log, options))) {
       components.set(id, factsOf(versions));
@@ -98,7 +100,10 @@ function installedPackages(
   });
 }
 
-/** Returns what is wrong with the entries of a package that are needed here. */
+/**
+ * Returns the error of a broken entry among those that this source needs; undefined if all are
+ * sound.
+ */
 function damageOf(pkg: RpmPackage): OstrataError | undefined {
   try {
     factsOf([pkg]);
@@ -124,8 +129,8 @@ function inPackage<T>({ nevra }: RpmPackage, body: () => T): T {
   }
 }
 
-/** Adds to the error of a damaged package how to go on. */
-function orHint<T>(body: () => T, { skipDamagedPackages }: DamageOptions): T {
+/** Adds to the error of a damaged package how to plan without it. */
+function withHint<T>(body: () => T, { skipDamagedPackages }: DamageOptions): T {
   try {
     return body();
   } catch (error) {

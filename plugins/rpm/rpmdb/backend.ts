@@ -14,8 +14,8 @@ export interface HeaderRecord {
  * checks:
  *
  * - Records come in ascending order of package numbers and can be walked any number of times.
- * - An entry that breaks the format is reported with its place, and the walk goes on behind it.
- *   Nothing is skipped in silence.
+ * - An entry that breaks the format is reported with its offset, and the walk continues after it.
+ *   Nothing is skipped without a report.
  * - The bytes of the database are never written.
  * - Besides the database itself (twice, if it has a log) no more memory is used than for the
  *   largest header.
@@ -25,18 +25,20 @@ export interface Backend {
   records(report: WalkReport): Iterable<HeaderRecord>;
 }
 
-/** Where a walk over the records reports what it finds besides them. */
+/** Where a walk over the records reports damage. */
 export interface WalkReport {
   /**
-   * An entry breaks the format: `error` is `CORRUPT` or `LIMIT`. The method throws to end the walk;
-   * if it returns, the walk goes on behind the entry.
+   * Called for an entry that breaks the format; `error` is `CORRUPT` or `LIMIT`. If the method
+   * throws, the walk ends; if it returns, the walk continues after the entry.
    */
   damage(error: OstrataError): void;
   /** Something is unusual, but rpm lists no more packages than the walk gives. */
   warning(message: string): void;
 }
 
-/** Returns what `body` returns; reports the damage that it finds, and returns undefined then. */
+/**
+ * Returns what `body` returns. If it throws because of damage, reports that and returns undefined.
+ */
 export function attempt<T>(report: WalkReport, body: () => T): T | undefined {
   try {
     return body();
@@ -49,7 +51,7 @@ export function attempt<T>(report: WalkReport, body: () => T): T | undefined {
   }
 }
 
-/** Whether the bytes that were read are to blame for an error. */
+/** Whether an error was caused by the bytes that were read. */
 export function isDamage(error: unknown): error is OstrataError {
   return error instanceof OstrataError && (error.code === 'CORRUPT' || error.code === 'LIMIT');
 }

@@ -41,9 +41,9 @@ export interface Rpmdb {
 /** How packages are walked. */
 export interface PackagesOptions {
   /**
-   * Is called for each damaged package and each damaged part of the database, with the error that
-   * the walk would throw otherwise; the walk goes on with the next package. A package may still
-   * have broken entries, which throw when they are asked for.
+   * Called for each damaged package and each damaged part of the database, with the error that the
+   * walk would otherwise throw; the walk continues with the next package. A package may still have
+   * broken entries, which throw when they are asked for.
    */
   readonly onError?: ((error: OstrataError) => void) | undefined;
   /** Is told what is unusual, although rpm lists no more packages than the walk gives. */

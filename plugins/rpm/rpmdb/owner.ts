@@ -28,7 +28,8 @@ export interface PathOwners {
  * installed, also through symlinked directories. Paths are absolute or relative to the root of the
  * tree. If ostree moved a file to one of `paths`, and nothing lies at the path from which it came,
  * the owners of that path count, too.
- * @param onError is told of each package whose files cannot be read; without it, that is thrown
+ * @param onError called for each package whose files cannot be read; if it is missing, the error is
+ * thrown
  */
 export function findOwners(
   packages: Iterable<RpmPackage>,

@@ -8,18 +8,21 @@ export const WHAT = 'sqlite database';
 
 const ROWS = 'SELECT rowid, hnum, blob FROM Packages NOT INDEXED WHERE rowid >= ? ORDER BY rowid';
 const FIRST_ROW = 'SELECT rowid FROM Packages NOT INDEXED WHERE rowid >= ? ORDER BY rowid LIMIT 1';
-/** Above the number of row ids that a damaged page usually hides. */
+/** More row ids than a damaged page usually hides. */
 const SINGLE_STEPS = 1000;
 /** Bounds the search for rows in one walk to some seconds. */
 const MAX_LOOKUPS = 100_000;
 
-/** A row of the table as SQLite gives it; nothing is known of the types of its values. */
+/** A row of the table as SQLite returns it; the types of its values are unchecked. */
 interface Row {
   readonly number: unknown;
   readonly bytes: unknown;
 }
 
-/** Yields the rows by ascending row id; behind damage it goes on with the next row within reach. */
+/**
+ * Yields the rows by ascending row id. After damage, it continues with the next row that it can
+ * find.
+ */
 export function* readRows(db: Database, report: WalkReport): Generator<Row> {
   const rows = inSqlite(() => db.prepare(ROWS));
   try {
@@ -61,7 +64,7 @@ function* rowsFrom(
   }
 }
 
-/** Finds the rows behind damaged pages. */
+/** Finds the rows that follow damaged pages. */
 class RowSearch {
   readonly #db: Database;
   #lookupsLeft = MAX_LOOKUPS;
@@ -129,7 +132,7 @@ class RowSearch {
   }
 }
 
-/** Runs `body`; whatever SQLite throws is the fault of the bytes. */
+/** Runs `body`; whatever SQLite throws becomes a `CORRUPT` error. */
 export function inSqlite<T>(body: () => T): T {
   try {
     return body();

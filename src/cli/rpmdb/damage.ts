@@ -1,4 +1,4 @@
-/** How `ostrata rpmdb` goes on behind damaged packages. */
+/** How `ostrata rpmdb` continues after damaged packages. */
 import { isDamage, type Rpmdb, type RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError, wrapError } from '../../errors.js';
 import type { Logger } from '../../log.js';
@@ -42,7 +42,7 @@ export class SoundPackages {
     this.#add(error.message, error);
   };
 
-  /** Throws if something was left out: the exit code must tell. */
+  /** Throws if anything was left out, so that the exit code shows it. */
   throwIfDamaged(): void {
     const { size } = this.#damaged;
     if (size > 0) {
@@ -66,7 +66,7 @@ export class SoundPackages {
     }
   }
 
-  /** Warns once of each place. */
+  /** Warns of each damaged package or part only once. */
   #add(place: number | string, error: OstrataError): void {
     if (!this.#damaged.has(place)) {
       this.#damaged.add(place);

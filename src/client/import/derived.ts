@@ -23,8 +23,8 @@ import { policyTree } from './selinux.js';
 
 /**
  * Locations of ostree-prepare-root's configuration; the first that exists counts. As in ostree and
- * ostree-ext, `/usr/etc` is none of them: it is the default of a system's `/etc`, not the `/etc`
- * that the initramfs reads.
+ * ostree-ext, `/usr/etc` is not searched: it holds the defaults for the `/etc` of a system, and the
+ * initramfs does not read it.
  */
 const PREPARE_ROOT_CONFIGS = ['etc/ostree/prepare-root.conf', 'usr/lib/ostree/prepare-root.conf'];
 const MAX_CONFIG_SIZE = 1 << 20;
