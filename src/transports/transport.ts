@@ -43,9 +43,9 @@ export interface ImageWriter {
    */
   addBlob(file: string, descriptor: Descriptor): Promise<void>;
   /**
-   * Adds a blob of another image by mounting, linking or copying it. Throws `NOT_FOUND` if the other
-   * image lacks the blob, and `CORRUPT` if the blob does not have the size and digest of `descriptor`;
-   * the right one can be added then.
+   * Adds a blob of another image by mounting, linking or copying it. Throws `NOT_FOUND` if the
+   * other image lacks the blob, and `CORRUPT` if the blob does not have the size and digest of
+   * `descriptor`; the right one can be added then.
    */
   mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void>;
   /** Writes config and manifest and thereby makes the image visible. The last step. */
