@@ -45,7 +45,7 @@ export interface ImageWriter {
   /**
    * Adds a blob of another image by mounting, linking or copying it. Throws `NOT_FOUND` if the
    * other image lacks the blob, and `CORRUPT` if the blob does not have the size and digest of
-   * `descriptor`; the right one can be added then.
+   * `descriptor`. After that error the caller can still add the right blob by `addBlob`.
    */
   mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void>;
   /** Writes config and manifest and thereby makes the image visible. The last step. */

@@ -7,7 +7,8 @@ import type { Descriptor } from '../oci/types.js';
 
 /**
  * Passes on the chunks of a blob. Throws `CORRUPT` as soon as there are more bytes than in its
- * descriptor, and after the last chunk unless the blob has the size and the digest of that.
+ * descriptor, and after the last chunk unless the blob has the size and digest that the
+ * descriptor states.
  */
 export async function* verified(
   stream: ByteStream,
@@ -35,7 +36,7 @@ export async function* verified(
   }
 }
 
-/** Reads a blob to its end. Throws as {@link verified}. */
+/** Reads a blob to its end. Throws the same errors as {@link verified}. */
 export async function verifyBlob(stream: ByteStream, descriptor: Descriptor): Promise<void> {
   for await (const _ of verified(stream, descriptor)) {
   }
