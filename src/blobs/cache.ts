@@ -45,6 +45,7 @@ import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { digestSchema, sizeSchema } from '../oci/types.js';
 import { fileDigest } from '../system/file-chunks.js';
 import { isOwn, ownershipFault } from '../system/ownership.js';
 import type { BlobResult } from './writer.js';
@@ -56,15 +57,15 @@ const MAX_ENTRY_JSON_SIZE = 10_000;
 /** Mode of entry.json. No umask makes it writable by others. */
 const ENTRY_MODE = 0o644;
 
-const digestSchema = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
-const sizeSchema = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** The files of an entry. */
+const ENTRY_FILES = ['blob', 'entry.json'];
+
 const entrySchema = v.object({
   diffId: digestSchema,
   digest: digestSchema,
   size: sizeSchema,
   tarSize: sizeSchema,
 });
-type Entry = v.InferOutput<typeof entrySchema>;
 
 /** What trimming needs to know of an entry. */
 interface Usage {
@@ -128,8 +129,7 @@ export class BlobCache {
       }
       const entry = this.#readEntry(key);
       if (entry !== undefined && this.#restoreBlob(key, entry, target)) {
-        const { diffId, digest, size, tarSize } = entry;
-        return { diffId, digest, size, tarSize };
+        return entry;
       }
       // A different entry by now means that another process removed or replaced the one read here.
       if (this.#incarnation(key) === incarnation) {
@@ -179,7 +179,10 @@ export class BlobCache {
       for (const name of readdirSync(this.#directory)) {
         // Another user who owns the directory could replace it by a symlink while files in it are
         // removed.
-        if (ownershipFault(join(this.#directory, name)) !== undefined) {
+        if (
+          ownershipFault(join(this.#directory, name)) !== undefined ||
+          !this.#holdsOnlyEntryFiles(name)
+        ) {
           continue;
         }
         if (name.startsWith('.')) {
@@ -190,7 +193,8 @@ export class BlobCache {
       }
 
       let total = usages.reduce((sum, { size }) => sum + size, 0);
-      for (const { key, size } of usages.sort((a, b) => a.lastUse - b.lastUse)) {
+      const withBlob = usages.filter(({ size }) => size > 0);
+      for (const { key, size } of withBlob.sort((a, b) => a.lastUse - b.lastUse)) {
         if (total <= this.#maxBytes) {
           return;
         }
@@ -199,6 +203,19 @@ export class BlobCache {
       }
     } catch (error) {
       this.#log.warn(wrapError(this.#name, error).message);
+    }
+  }
+
+  /**
+   * Whether a directory holds nothing but files of an entry: the user may have named a folder in
+   * which there are other things. False if it is gone.
+   */
+  #holdsOnlyEntryFiles(name: string): boolean {
+    try {
+      const files = readdirSync(join(this.#directory, name));
+      return files.every((file) => ENTRY_FILES.includes(file));
+    } catch {
+      return false; // a file, or another process removed the directory
     }
   }
 
@@ -252,7 +269,7 @@ export class BlobCache {
   }
 
   /** Returns undefined if entry.json is missing or damaged. */
-  #readEntry(key: string): Entry | undefined {
+  #readEntry(key: string): BlobResult | undefined {
     const path = join(this.#directory, key, 'entry.json');
     const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
     if (size === 0 || size > MAX_ENTRY_JSON_SIZE) {
@@ -269,7 +286,7 @@ export class BlobCache {
   /**
    * Links or copies the blob to `target`. Returns false if the blob is no longer what was added.
    */
-  #restoreBlob(key: string, entry: Entry, target: string): boolean {
+  #restoreBlob(key: string, entry: BlobResult, target: string): boolean {
     const directory = join(this.#directory, key);
     const blob = join(directory, 'blob');
     const stats = statSync(blob, { throwIfNoEntry: false });

@@ -1,6 +1,6 @@
 /** Finds the architecture of an image for which the user named none. */
 import { OstrataError } from '../errors.js';
-import { goArchitecture, isMachineName } from '../oci/platform.js';
+import { goArchitecture, hostPlatform, isMachineName } from '../oci/platform.js';
 import { type Commit, metadataValue } from '../ostree/objects/commit.js';
 import type { PackageFacts } from '../plugin.js';
 
@@ -14,7 +14,8 @@ const ARCHITECTURE_KEY = 'ostree.architecture';
 export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
   const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
   if (typeof declared !== 'string') {
-    return goArchitecture(mostFrequentMachine(packages) ?? process.arch);
+    const machine = mostFrequentMachine(packages);
+    return machine === undefined ? hostPlatform().architecture : goArchitecture(machine);
   }
   if (!isMachineName(declared)) {
     throw new OstrataError(

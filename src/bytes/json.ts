@@ -1,6 +1,6 @@
 /** JSON from outside, checked against a valibot schema before anything uses it. */
 import * as v from 'valibot';
-import { OstrataError } from '../errors.js';
+import { messageOf, OstrataError } from '../errors.js';
 
 /**
  * Parses `text` and returns its value as `schema` describes it. Throws `CORRUPT` if the text is not
@@ -19,7 +19,6 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OstrataError('CORRUPT', `not JSON: ${reason}`, { cause });
+    throw new OstrataError('CORRUPT', `not JSON: ${messageOf(cause)}`, { cause });
   }
 }

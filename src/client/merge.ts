@@ -50,8 +50,11 @@ function* overlayDirectory(
     if (isAufsDirectory(name)) {
       continue;
     }
-    const below = base.enter(name) ?? new MutableTree(directory.repo, directory.dirmeta);
-    base.setDir(name, below);
+    let below = base.enter(name);
+    if (below === undefined) {
+      below = new MutableTree(directory.repo, directory.dirmeta);
+      base.setDir(name, below);
+    }
     yield [below, directory];
   }
 }

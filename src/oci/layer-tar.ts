@@ -32,7 +32,7 @@ export class LayerTar implements AsyncIterable<Uint8Array> {
       if (this.#size > this.#limit) {
         throw new OstrataError(
           'LIMIT',
-          `expands to more than ${this.#limit} bytes, all that its tar headers account for`,
+          `expands to more than ${this.#limit} bytes, the most for its size and its tar headers`,
         );
       }
       yield chunk;

@@ -2,6 +2,7 @@
  * Platforms by the names that Go uses, and the choice of an image from an index by platform:
  * https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
  */
+import { machine } from 'node:os';
 import { OstrataError } from '../errors.js';
 import { MANIFEST_MEDIA_TYPES } from './media-types.js';
 import type { Descriptor, ImageIndex, Platform } from './types.js';
@@ -14,16 +15,17 @@ const GOARCH: ReadonlyMap<string, string> = new Map([
   ['x86_64', 'amd64'],
   ['x86_64_v2', 'amd64'],
   ['x86_64_v3', 'amd64'],
+  ['x86_64_v4', 'amd64'],
   ['x64', 'amd64'],
   ['i386', '386'],
   ['i686', '386'],
   ['ia32', '386'],
   ['aarch64', 'arm64'],
   ['armv7hl', 'arm'],
+  ['armv7l', 'arm'],
   ['powerpc64le', 'ppc64le'],
   ['mips64el', 'mips64le'],
   ['mipsel', 'mipsle'],
-  ['loong64', 'loong64'],
   ['loongarch64', 'loong64'],
 ]);
 const MACHINE = /^[a-z0-9_]{2,32}$/;
@@ -44,21 +46,18 @@ export function isMachineName(name: string): boolean {
 }
 
 /**
- * Returns the GOARCH of a machine type. Throws `USAGE` if `machine` does not have the form of one.
+ * Returns the GOARCH of a machine type. Throws `USAGE` if `name` does not have the form of one.
  */
-export function goArchitecture(machine: string): string {
-  if (!isMachineName(machine)) {
-    throw new OstrataError(
-      'USAGE',
-      `${JSON.stringify(machine)} is not the name of an architecture`,
-    );
+export function goArchitecture(name: string): string {
+  if (!isMachineName(name)) {
+    throw new OstrataError('USAGE', `${JSON.stringify(name)} is not the name of an architecture`);
   }
-  return GOARCH.get(machine) ?? machine;
+  return GOARCH.get(name) ?? name;
 }
 
 /** Returns the platform of images that run on this machine. */
 export function hostPlatform(): PlatformChoice {
-  return { os: 'linux', architecture: goArchitecture(process.arch) };
+  return { os: 'linux', architecture: goArchitecture(machine()) };
 }
 
 /**

@@ -23,11 +23,13 @@ const MAX_LAYERS = 1024;
  */
 const MAX_MANIFESTS = 4096;
 
-const digest = v.pipe(
+/** A digest, `sha256:HEX`. */
+export const digestSchema = v.pipe(
   v.string(),
   v.regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 hex digits'),
 );
-const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** A number of bytes. */
+export const sizeSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const annotations = v.record(v.string(), v.string());
 
 const platform = v.object({
@@ -38,8 +40,8 @@ const platform = v.object({
 
 const descriptor = v.object({
   mediaType: v.string(),
-  digest,
-  size,
+  digest: digestSchema,
+  size: sizeSchema,
   annotations: v.optional(annotations),
   platform: v.optional(platform),
   urls: v.optional(v.array(v.string())),
@@ -74,7 +76,7 @@ const config = v.object({
   architecture: v.string(),
   os: v.string(),
   config: v.nullish(v.looseObject({ Labels: v.nullish(annotations) })),
-  rootfs: v.object({ type: v.literal('layers'), diff_ids: v.array(digest) }),
+  rootfs: v.object({ type: v.literal('layers'), diff_ids: v.array(digestSchema) }),
   history: v.nullish(v.array(historyEntry)),
 });
 

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ByteStream } from '../bytes/stream.js';
-import { inContextAsync, OstrataError } from '../errors.js';
+import { inContextAsync, messageOf, OstrataError } from '../errors.js';
 import { layerDecompressor } from './decompress.js';
 import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
@@ -106,9 +106,13 @@ export async function validateBlob<T>(
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
   const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
-  const [pipelineOutcome, visitOutcome] = await Promise.allSettled([flow, visit(layerTar)]);
+  const visiting = visit(layerTar).catch((error) => {
+    tar.destroy(); // otherwise the pipeline would wait for its reader
+    throw error;
+  });
+  const [pipelineOutcome, visitOutcome] = await Promise.allSettled([flow, visiting]);
   if (pipelineOutcome.status === 'rejected' || visitOutcome.status === 'rejected') {
-    throw firstCause([pipelineOutcome, visitOutcome]);
+    throw firstCause([visitOutcome, pipelineOutcome]);
   }
 
   expect('size', blob.length, size);
@@ -117,8 +121,9 @@ export async function validateBlob<T>(
 }
 
 /**
- * Returns the error to report when the pipeline or its visitor has failed. A failure of one ends
- * the other too, and only the original failure is an OstrataError.
+ * Returns the error to report when the visitor or the pipeline has failed. A failure of one ends
+ * the other too. An OstrataError is the original failure; otherwise the visitor has the original
+ * one, or the same as the pipeline.
  */
 function firstCause(outcomes: readonly PromiseSettledResult<unknown>[]): OstrataError {
   const errors = outcomes.flatMap((outcome) =>
@@ -129,8 +134,7 @@ function firstCause(outcomes: readonly PromiseSettledResult<unknown>[]): Ostrata
     return cause;
   }
   const [error] = errors;
-  const message = error instanceof Error ? error.message : String(error);
-  return new OstrataError('CORRUPT', message, { cause: error });
+  return new OstrataError('CORRUPT', messageOf(error), { cause: error });
 }
 
 /** Passes bytes on, counts them and computes their digest. */

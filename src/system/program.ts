@@ -63,5 +63,6 @@ function startError(command: string, purpose: string, error: Error): OstrataErro
   return new OstrataError(
     'UNSUPPORTED',
     `${purpose} needs the program ${command}, which is not installed`,
+    { cause: error },
   );
 }

@@ -21,7 +21,6 @@ interface MutableOverrides {
   size?: number | undefined;
   uid?: number | undefined;
   gid?: number | undefined;
-  mtime?: number | undefined;
   xattrs?: Map<string, Uint8Array> | undefined;
 }
 
@@ -116,9 +115,6 @@ function applyRecord(records: Records, keyword: string, value: Buffer): void {
     case 'uid':
     case 'gid':
       overrides[keyword] = decodeInteger(keyword, value);
-      break;
-    case 'mtime':
-      overrides.mtime = Math.floor(Number(value.toString('latin1')) || 0);
   }
 }
 

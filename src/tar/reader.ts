@@ -38,8 +38,6 @@ export interface TarHeader {
   readonly gid: number;
   /** Bytes of content; 0 unless the entry is a file. */
   readonly size: number;
-  /** Whole seconds since 1970. */
-  readonly mtime: number;
   /** The target of a link or symlink; empty for other types. */
   readonly linkname: string;
   readonly xattrs: Xattrs;
@@ -158,8 +156,11 @@ export class TarReader {
   end(): void {
     const isWithinEntry = this.#content > 0 || this.#padding > 0;
     const isWithinHeader = this.#filled > 0 || this.#extended !== undefined;
-    if (isWithinEntry || isWithinHeader || hasKeys(this.#overrides)) {
-      throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry ?? 'a header'}`);
+    if (isWithinHeader || hasKeys(this.#overrides)) {
+      throw new OstrataError('CORRUPT', 'tar archive ends within a header');
+    }
+    if (isWithinEntry) {
+      throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry}`);
     }
   }
 
@@ -296,7 +297,6 @@ function decodeHeader(block: Buffer, flag: string, overrides: Overrides): TarHea
     uid: overrides.uid ?? readNumber(block, FIELDS.uid),
     gid: overrides.gid ?? readNumber(block, FIELDS.gid),
     size: type === 'file' ? (overrides.size ?? size) : 0,
-    mtime: overrides.mtime ?? readNumber(block, FIELDS.mtime),
     linkname: isLink ? (overrides.linkname ?? readText(block, FIELDS.linkname)) : '',
     xattrs: overrides.xattrs ?? new Map<string, Uint8Array>(),
   };

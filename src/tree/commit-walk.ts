@@ -84,7 +84,9 @@ function loadDirtrees(
       return known;
     }
     checkDepth(path, depth);
-    const { files, dirs } = remember(dirtrees, dirtree, loadDirtree);
+    const loaded = loadDirtree(dirtree);
+    dirtrees.set(dirtree, loaded);
+    const { files, dirs } = loaded;
     for (const { checksum } of files) {
       if (!checksums.has(checksum)) {
         checksums.add(checksum);

@@ -262,3 +262,18 @@ test('a build takes the layers that it has written before from the cache', async
   );
   assert.equal(readdirSync(directory).length, 6, 'another level is another blob');
 });
+
+test('trimming leaves everything in the folder that is not an entry', () => {
+  const { directory, cache, add } = setUp({ size: 1 });
+  for (const name of ['.git', 'documents']) {
+    mkdirSync(join(directory, name));
+    writeFileSync(join(directory, name, 'file'), '');
+    utimesSync(join(directory, name), 1000, 1000);
+  }
+  writeFileSync(join(directory, '.profile'), '');
+  utimesSync(join(directory, '.profile'), 1000, 1000);
+  add('key', 'content');
+
+  cache.trim();
+  assert.deepEqual(readdirSync(directory).sort(), ['.git', '.profile', 'documents']);
+});

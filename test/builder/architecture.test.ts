@@ -1,7 +1,8 @@
+/** The architecture of an image: what the commit declares, else what its packages are built for. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commitArchitecture } from '../../src/builder/architecture.js';
-import { goArchitecture } from '../../src/oci/platform.js';
+import { hostPlatform } from '../../src/oci/platform.js';
 import type { Commit } from '../../src/ostree/objects/commit.js';
 import type { PackageFacts } from '../../src/plugin.js';
 
@@ -17,28 +18,6 @@ function commit(architecture?: string): Commit {
 function packages(...nevras: string[]): PackageFacts[] {
   return nevras.map((nevra) => ({ name: '', nevra, size: 0, changelogTimes: [] }));
 }
-
-test('goArchitecture translates the machine names of RPM and the kernel', () => {
-  const names = {
-    x86_64: 'amd64',
-    aarch64: 'arm64',
-    i686: '386',
-    armv7hl: 'arm',
-    ppc64le: 'ppc64le',
-    s390x: 's390x',
-    riscv64: 'riscv64',
-  };
-  for (const [machine, goName] of Object.entries(names)) {
-    assert.equal(goArchitecture(machine), goName);
-  }
-  assert.equal(goArchitecture('constructor'), 'constructor');
-});
-
-test('goArchitecture refuses names that no machine can have', () => {
-  for (const name of ['', 'x', 'x86-64', 'a/b', 'x'.repeat(33)]) {
-    assert.throws(() => goArchitecture(name), { code: 'USAGE' });
-  }
-});
 
 test('the architecture that the commit declares wins over that of its packages', () => {
   assert.equal(commitArchitecture(commit('aarch64'), packages('a-1-1.x86_64')), 'arm64');
@@ -63,7 +42,7 @@ test('among equally frequent architectures the first by name is used', () => {
 });
 
 test('without any architecture, that of this machine is used', () => {
-  const ownArchitecture = goArchitecture(process.arch);
+  const ownArchitecture = hostPlatform().architecture;
   assert.equal(commitArchitecture(commit(), packages('a-1-1', 'b-2.3-4')), ownArchitecture);
   assert.equal(commitArchitecture(commit(), []), ownArchitecture);
 });

@@ -139,11 +139,24 @@ test('damaged or truncated gzip is refused, naming its layer', async () => {
   }
 });
 
-test('an error of the visitor ends the validation', async () => {
-  const visiting = validateImage(gzipImage(), async () => {
-    throw new Error('enough');
+test('an error of the visitor ends the validation, whether it has read anything or not', async () => {
+  const tar = Buffer.alloc(3 << 20);
+  const image = memoryImage({
+    layers: [gzipSync(tar)],
+    mediaType: OCI_LAYER_GZIP,
+    config: { rootfs: { type: 'layers', diff_ids: [sha256Digest(tar)] } },
   });
-  await assert.rejects(visiting, /layer 0 .*enough/);
+  const enough = async () => {
+    throw new Error('enough');
+  };
+  await assert.rejects(validateImage(image, enough), /layer 0 .*enough/);
+
+  const later = validateImage(image, async (_, chunks) => {
+    for await (const _chunk of chunks) {
+      await enough();
+    }
+  });
+  await assert.rejects(later, /layer 0 .*enough/);
 });
 
 suite('a layer may expand', () => {
@@ -159,7 +172,9 @@ suite('a layer may expand', () => {
     const limit = (128 << 20) + 200 * descriptor.size;
     await assert.rejects(validateImage(image), {
       code: 'LIMIT',
-      message: new RegExp(`^layer 0 .*: expands to more than ${limit} bytes, all that its tar`),
+      message: new RegExp(
+        `^layer 0 .*: expands to more than ${limit} bytes, the most for its size`,
+      ),
     });
   });
 

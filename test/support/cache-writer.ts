@@ -1,6 +1,7 @@
-// node cache-writer.js CACHE SCRATCH KEYS MAX_BYTES ROUNDS One of several processes that share a
-// blob cache. Each round restores a blob of 1 MB or adds it if it is missing, trims the cache, and
-// prints a line. Exit code 1: a restored blob had wrong bytes.
+// node cache-writer.js CACHE SCRATCH KEYS MAX_BYTES ROUNDS
+// One of several processes that share a blob cache. Each round restores a blob of 1 MB or adds it
+// if it is missing, trims the cache, and prints a line. Exit code 1: a restored blob had wrong
+// bytes, or the cache warned.
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -68,7 +68,8 @@ suite('archives of GNU tar', needs('tar'), () => {
   writeFileSync(join(tree, LONG), 'long');
   writeFileSync(join(tree, 'päth'), 'x'.repeat(1000), { mode: 0o600 });
   symlinkSync('t'.repeat(300), join(tree, 'link'));
-  utimesSync(join(tree, 'päth'), 1.5, 1234.5);
+  // Nothing needs the times of an entry: one before 1970 is no reason to refuse it.
+  utimesSync(join(tree, 'päth'), 1.5, -1e8);
   writeFileSync(join(tree, 'empty'), '');
 
   for (const format of ['gnu', 'oldgnu', 'pax', 'posix']) {
@@ -105,7 +106,7 @@ suite('archives of GNU tar', needs('tar'), () => {
         );
         assert.deepEqual([entries[0]?.content, entries[1]?.content], ['long', 'x'.repeat(1000)]);
         assert.equal(entries[2]?.linkname, 't'.repeat(300));
-        assert.deepEqual([entries[1]?.mode, entries[1]?.mtime], [0o600, 1234]);
+        assert.equal(entries[1]?.mode, 0o600);
       }
     });
   }
@@ -141,7 +142,7 @@ test('entries that we write are read as they were, in chunks of any size', () =>
             xattrs: [...each.xattrs].map(([key, value]) => [key, [...value]]),
           })),
           entries.map(({ text, xattrs, ...rest }) => ({
-            ...{ ...rest, type: 'file', mtime: 0, linkname: '' },
+            ...{ ...rest, type: 'file', linkname: '' },
             size: Buffer.byteLength(text),
             content: Buffer.from(text).toString('latin1'),
             xattrs: Object.entries(xattrs).map(([key, value]) => [key, [...value]]),
@@ -240,7 +241,11 @@ suite('an extended attribute that bsdtar wrote', () => {
 
 for (const [name, bytes, message] of [
   ['a cut archive', file('a', 'content').subarray(0, 600), /ends within entry "a"/],
-  ['a cut header', file('a', '').subarray(0, 100), /ends within/],
+  [
+    'a cut header after an entry',
+    Buffer.concat([file('a', ''), file('b', '').subarray(0, 100)]),
+    /ends within a header/,
+  ],
   [
     'a false checksum',
     Buffer.concat([Buffer.from('b'), file('a', '').subarray(1)]),

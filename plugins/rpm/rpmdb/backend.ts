@@ -39,7 +39,7 @@ export interface WalkReport {
 /**
  * Returns what `body` returns. If it throws because of damage, reports that and returns undefined.
  */
-export function attempt<T>(report: WalkReport, body: () => T): T | undefined {
+export function attempt<T>(report: Pick<WalkReport, 'damage'>, body: () => T): T | undefined {
   try {
     return body();
   } catch (error) {

@@ -168,7 +168,7 @@ export class VisitedPages {
 }
 
 /** Throws `CORRUPT` unless the page has one of `types`. */
-export function expectType(page: Page, types: readonly number[]): void {
+function expectType(page: Page, types: readonly number[]): void {
   if (!types.includes(page.type)) {
     throw corrupt(page, `expected type ${types.join(' or ')}, got ${page.type}`);
   }

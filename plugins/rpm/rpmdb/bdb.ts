@@ -137,7 +137,7 @@ class HashFile {
         items.push(item);
       }
     });
-    if (items.length % 2 !== 0) {
+    if (page.entries % 2 !== 0) {
       report.damage(corrupt(page, `${page.entries} items do not make pairs`));
     }
 

@@ -63,14 +63,12 @@ function* readRecords(
   if (lost.length > 0) {
     const shown =
       lost.slice(0, SHOWN_BLOBS).join(', ') + (lost.length > SHOWN_BLOBS ? ', ...' : '');
-    report.warning(
-      `${WHAT}: no slot leads to the blobs of packages that rpm does not list: ${shown}`,
-    );
+    report.warning(`${WHAT}: no sound slot leads to the blobs of these packages: ${shown}`);
   }
 }
 
 /**
- * Returns the package numbers of blobs outside every slot. rpm overwrites a blob when it frees its
+ * Returns the package numbers of blobs outside every sound slot. rpm overwrites a blob when it frees its
  * slot, so either the slot was damaged or the installation of the package was interrupted.
  * @param slots by ascending offset
  */

@@ -43,7 +43,8 @@ export interface PackagesOptions {
   /**
    * Called for each damaged package and each damaged part of the database, with the error that the
    * walk would otherwise throw; the walk continues with the next package. A package may still have
-   * broken entries, which throw when they are asked for.
+   * broken entries, which throw when they are asked for. The function must not throw: to stop at
+   * the first damage, leave it out.
    */
   readonly onError?: ((error: OstrataError) => void) | undefined;
   /** Is told what is unusual, although rpm lists no more packages than the walk gives. */

@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
 import { inContext, type OstrataError } from '../../../src/errors.js';
 import type { PathLookup } from '../../../src/tree/lookup.js';
-import { attempt, type WalkReport } from './backend.js';
+import { attempt } from './backend.js';
 import { fileState, isInstalled, pathsOf } from './file.js';
 import { byteString } from './header.js';
 import { originalPaths } from './moved.js';
@@ -71,14 +71,13 @@ function collectOwners(
   wanted: ReadonlyMap<string, RpmPackage[]>,
   onError: ((error: OstrataError) => void) | undefined,
 ): void {
-  const report: WalkReport = {
-    damage(error) {
+  const report = {
+    damage(error: OstrataError) {
       if (onError === undefined) {
         throw error;
       }
       onError(error);
     },
-    warning() {},
   };
   // Comparing base names first is fast, and few files pass.
   const names = new Set(

@@ -50,7 +50,12 @@ export function previousBuildOptions(command: Command): Command {
         '(oldest image first), the last one is followed and the others are its history',
       repeated,
     )
-    .option('--previous-build-manifest <file>', 'follow the layout that this manifest describes')
+    .addOption(
+      new Option(
+        '--previous-build-manifest <file>',
+        'follow the layout that this manifest describes',
+      ).conflicts('previousBuild'),
+    )
     .option('--compare-with-build <imgref>', 'print what clients of this image have to download');
 }
 

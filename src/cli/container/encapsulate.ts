@@ -16,7 +16,7 @@ import {
   previousFromImages,
   previousFromManifest,
 } from '../../builder/previous.js';
-import { inContextAsync, OstrataError } from '../../errors.js';
+import { inContextAsync } from '../../errors.js';
 import type { Context } from '../../log.js';
 import type { ContentSource } from '../../plugin.js';
 import {
@@ -208,13 +208,6 @@ async function openPreviousBuild(
   if (imgrefs === undefined) {
     return manifest === undefined ? undefined : previousFromManifest(manifest, log);
   }
-  if (manifest !== undefined) {
-    throw new OstrataError(
-      'USAGE',
-      'options --previous-build and --previous-build-manifest exclude each other',
-    );
-  }
-
   const images: ImageReader[] = [];
   for (const imgref of imgrefs) {
     images.push(await open(imgref));

@@ -1,7 +1,7 @@
 /** The logger of the command line. It writes to standard error, progress to a terminal only. */
 import type { Logger } from '../../log.js';
 import { stderrColors } from './colors.js';
-import { formatBytes, formatPercent } from './format.js';
+import { formatBytes, formatPercent, printable } from './format.js';
 
 /** Values of `--quiet` and `--verbose`. */
 export interface LogOptions {
@@ -38,13 +38,13 @@ class TerminalLogger implements Logger {
 
   warn(message: string): void {
     if (!this.#isQuiet) {
-      this.#line(`${stderrColors.yellow('warning:')} ${message}`);
+      this.#line(`${stderrColors.yellow('warning:')} ${printable(message)}`);
     }
   }
 
   info(message: string): void {
     if (this.#isVerbose) {
-      this.#line(stderrColors.dim(message));
+      this.#line(stderrColors.dim(printable(message)));
     }
   }
 
@@ -64,7 +64,7 @@ class TerminalLogger implements Logger {
 
     const share = formatPercent(done, total).padStart(7);
     const amount = `${formatBytes(done)} of ${formatBytes(total)}`;
-    const text = `${what} ${share}  ${amount}${this.#rate(done, now)}`;
+    const text = `${printable(what)} ${share}  ${amount}${this.#rate(done, now)}`;
     process.stderr.write(isFinished ? CLEAR_LINE : `${CLEAR_LINE}${text}`);
     this.#drawnAt = now;
     this.#isDrawn = !isFinished;

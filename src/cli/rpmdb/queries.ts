@@ -63,8 +63,17 @@ export function info(source: Source, { queryformat, json }: QueryOptions): Outpu
     return [jsonLine([...packages.map(named, jsonPackageInfo)])];
   }
   return queryformat === undefined
-    ? [textLine([...packages.map(named, packageInfo)].join('\n\n'))]
+    ? separatedLines(packages.map(named, packageInfo))
     : packages.map(named, (pkg) => queryformat.print(pkg));
+}
+
+/** Puts an empty line between texts. */
+function* separatedLines(texts: Iterable<string>): Generator<string> {
+  let separator = '';
+  for (const text of texts) {
+    yield textLine(`${separator}${text}`);
+    separator = '\n';
+  }
 }
 
 export function files(source: Source, { queryformat, json }: QueryOptions): Output {

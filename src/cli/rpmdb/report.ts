@@ -102,13 +102,23 @@ function changelog(times: readonly number[]): string | undefined {
     : `${times.length} entries, the newest of ${dateText(newest)}`;
 }
 
+/** The latest time that a Date can hold, in seconds since 1970. */
+const MAX_DATE = 8.64e12;
+
 /** @param seconds since 1970; 0 means unknown, as a missing time does */
-function timeText(seconds: number | undefined): string | number | undefined {
-  return seconds && new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+function timeText(seconds: number | undefined): string | undefined {
+  return seconds ? isoTime(seconds) : undefined;
 }
 
 function dateText(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().slice(0, 'YYYY-MM-DD'.length);
+  return isoTime(seconds).split('T', 1)[0] ?? '';
+}
+
+/** Returns the plain number for a time that no calendar has; only a damaged package has one. */
+function isoTime(seconds: number): string {
+  return seconds > MAX_DATE
+    ? String(seconds)
+    : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 export interface Stats {

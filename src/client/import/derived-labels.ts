@@ -36,14 +36,14 @@ export async function labelLayers<T extends StagedDerivedLayer>(
   log: Logger,
 ): Promise<readonly T[]> {
   const content = new StagedContent(writer.repo, writer.createStage(), layers);
-  const entries = layers.flatMap(({ derived }) => [...entriesOf(derived, content)]);
-  const labels = await selinuxLabels(policy, content, entries, log);
-  if (labels === undefined) {
-    return layers;
-  }
-
   const labeled: T[] = [];
   for (const layer of layers) {
+    // Each layer by itself: what is a file in one can be a directory in the next.
+    const entries = [...entriesOf(layer.derived, content)];
+    const labels = await selinuxLabels(policy, content, entries, log);
+    if (labels === undefined) {
+      return layers;
+    }
     const directory = writer.createStage();
     const stage = new ObjectStage(writer.target, directory);
     try {

@@ -213,7 +213,7 @@ class DerivedReader {
     const target = this.#linkTarget(linkname);
     const checksum = this.#find(target);
     if (checksum === undefined) {
-      this.#waitingLinks.add(target, { directory, name, path: location.join('/') });
+      this.#waitingLinks.add({ directory, name, path: location.join('/'), target });
     } else {
       directory.files.set(name, checksum);
     }

@@ -14,20 +14,20 @@ interface WaitingLink {
   readonly name: string;
   /** The path of the link; other links may wait for it. */
   readonly path: string;
+  /** The path of the file that it names. */
+  readonly target: string;
 }
 
 export class WaitingLinks {
-  readonly #byTarget = new Map<string, WaitingLink[]>();
+  readonly #byPath = new Map<string, WaitingLink>();
 
   /**
    * Keeps a link until {@link settle}. If a later entry of the layer has the same path, it replaces
    * the link.
    */
-  add(target: string, link: WaitingLink): void {
+  add(link: WaitingLink): void {
     link.directory.files.delete(link.name);
-    const links = this.#byTarget.get(target) ?? [];
-    links.push(link);
-    this.#byTarget.set(target, links);
+    this.#byPath.set(link.path, link);
   }
 
   /**
@@ -36,22 +36,29 @@ export class WaitingLinks {
    * @param find returns the checksum of the content object at a path
    */
   settle(find: (path: string) => string | undefined): void {
-    const targets = [...this.#byTarget.keys()];
+    const byTarget = new Map<string, WaitingLink[]>();
+    for (const link of this.#byPath.values()) {
+      const links = byTarget.get(link.target) ?? [];
+      links.push(link);
+      byTarget.set(link.target, links);
+    }
+
+    const targets = [...byTarget.keys()];
     for (const target of targets) {
       const checksum = find(target);
-      const links = this.#byTarget.get(target);
+      const links = byTarget.get(target);
       if (checksum === undefined || links === undefined) {
         continue;
       }
 
-      this.#byTarget.delete(target);
+      byTarget.delete(target);
       for (const link of links) {
         makeLink(link, checksum);
         targets.push(link.path);
       }
     }
 
-    for (const [target, [link]] of this.#byTarget) {
+    for (const [target, [link]] of byTarget) {
       throw new OstrataError(
         'CORRUPT',
         `entry ${JSON.stringify(link?.path)}: is a link to ${target}, ` +

@@ -45,21 +45,13 @@ export function decodeDirtree(bytes: Uint8Array): Dirtree {
     dirs: split<Buffer[]>(DIRS_TYPE, dirs).map(decodeDir),
   };
 
-  checkNames(dirtree.files);
-  checkNames(dirtree.dirs);
-  const fileNames = new Set(dirtree.files.map((file) => file.name));
-  for (const { name } of dirtree.dirs) {
-    if (fileNames.has(name)) {
-      throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is a file and a directory`);
-    }
-  }
+  checkEntries(dirtree);
   return dirtree;
 }
 
 /** Encodes a dirtree object. Throws `CORRUPT` for names that {@link decodeDirtree} would refuse. */
 export function encodeDirtree(dirtree: Dirtree): Uint8Array {
-  checkNames(dirtree.files);
-  checkNames(dirtree.dirs);
+  checkEntries(dirtree);
   const files = dirtree.files.map(({ name, checksum }) => [name, checksumToBytes(checksum)]);
   const dirs = dirtree.dirs.map((dir) => [
     dir.name,
@@ -67,6 +59,17 @@ export function encodeDirtree(dirtree: Dirtree): Uint8Array {
     checksumToBytes(dir.dirmeta),
   ]);
   return encode(DIRTREE_TYPE, [files, dirs]);
+}
+
+function checkEntries({ files, dirs }: Dirtree): void {
+  checkNames(files);
+  checkNames(dirs);
+  const fileNames = new Set(files.map((file) => file.name));
+  for (const { name } of dirs) {
+    if (fileNames.has(name)) {
+      throw new OstrataError('CORRUPT', `${JSON.stringify(name)} is a file and a directory`);
+    }
+  }
 }
 
 function decodeFile(bytes: Buffer): DirtreeFile {

@@ -20,7 +20,7 @@ import {
 import { canonicalJson, sha256Digest } from '../../oci/json.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseIndex, parseManifest } from '../../oci/types.js';
-import { fileDigest, readChunks } from '../../system/file-chunks.js';
+import { readChunks } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
 import { writeFully } from '../../system/write-fully.js';
 import type { FinishedImage, ImageReader, ImageWriter } from '../transport.js';
@@ -92,7 +92,7 @@ class OciWriter implements ImageWriter {
   }
 
   async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
-    if (this.#staged.has(descriptor.digest) || this.#hasIntact(descriptor)) {
+    if (this.#staged.has(descriptor.digest) || (await this.#hasIntact(descriptor))) {
       return;
     }
     const target = join(this.stagingDirectory, descriptor.digest.replace(':', '-'));
@@ -138,10 +138,20 @@ class OciWriter implements ImageWriter {
   }
 
   /** Whether the layout already contains the blob. One with other bytes is replaced. */
-  #hasIntact({ digest, size }: Descriptor): boolean {
-    const path = this.#path(blobPath(digest));
-    const stats = statSync(path, { throwIfNoEntry: false });
-    return stats?.size === size && fileDigest(path) === digest;
+  async #hasIntact(descriptor: Descriptor): Promise<boolean> {
+    const path = this.#path(blobPath(descriptor.digest));
+    if (statSync(path, { throwIfNoEntry: false })?.size !== descriptor.size) {
+      return false;
+    }
+    try {
+      await verifyBlob(readChunks(path, { followSymlink: true }), descriptor);
+      return true;
+    } catch (error) {
+      if (error instanceof OstrataError && error.code === 'CORRUPT') {
+        return false;
+      }
+      throw error;
+    }
   }
 
   /** Creates a directory and its missing parents. */

@@ -224,7 +224,10 @@ async function sendBody(request: ClientRequest, body: HttpBody, watchdog: Watchd
     const size = sent > body.length ? 'more than' : sent;
     throw new OstrataError('CORRUPT', `${size} bytes instead of ${body.length}`);
   }
-  watchdog.start(RESPONSE_FACTOR);
+  // A response that is already here has stopped the watchdog for good.
+  if (!isOver) {
+    watchdog.start(RESPONSE_FACTOR);
+  }
   request.end();
 }
 

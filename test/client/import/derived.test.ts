@@ -89,6 +89,17 @@ suite('a hard link before the file that it names', () => {
     assert.equal(tree.lookup('usr/a'), expected.lookup('usr/a'));
   });
 
+  test('is replaced by a link of its name that follows and waits, too', async () => {
+    const tree = await pulledTree([
+      link('usr/a', 'usr/b'),
+      link('usr/a', 'usr/c'),
+      file('usr/b', 'first'),
+      file('usr/c', 'last'),
+    ]);
+    assert.ok(tree.lookup('usr/c'));
+    assert.equal(tree.lookup('usr/a'), tree.lookup('usr/c'));
+  });
+
   test('follows the file into /usr/etc', async () => {
     const tree = await pulledTree([link('usr/a', 'etc/b'), file('etc/b', 'target')]);
     assert.ok(tree.lookup('usr/a'));
@@ -179,3 +190,20 @@ test(
     }
   },
 );
+
+test('a path can be a file in one layer and a directory in another', needs('ostree'), async () => {
+  const spec = dir({ usr: dir({ etc: dir({ selinux: policy('base_t') }) }) });
+  const base = await buildImage(spec);
+  const asFile = file('usr/foo', 'text');
+  const inDirectory = file('usr/foo/bar', 'text');
+  const whiteout = file('usr/.wh.foo', '');
+  for (const [below, above, path] of [
+    [asFile, inDirectory, 'usr/foo/bar'],
+    [inDirectory, asFile, 'usr/foo'],
+  ] as const) {
+    const { imgref } = await forge(base.image, () => {}, {}, [[below], [whiteout, above]]);
+    const repo = newRepo();
+    const { mergeCommit } = await pullImage(importOptions(repo, imgref));
+    assert.ok(mutableTreeOfCommit(openRepo(repo), mergeCommit).lookup(path));
+  }
+});

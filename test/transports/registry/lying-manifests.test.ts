@@ -9,6 +9,7 @@ import {
   OCI_LAYER_GZIP,
   OCI_MANIFEST,
 } from '../../../src/oci/media-types.js';
+import { hostPlatform } from '../../../src/oci/platform.js';
 import { validateImage } from '../../../src/oci/validate.js';
 import { openImage } from '../../../src/transports/image-reference.js';
 import type { TransportOptions } from '../../../src/transports/transport.js';
@@ -228,7 +229,7 @@ suite('an index', () => {
       code: 'NOT_FOUND',
       message: /linux\/s390x, linux\/arm\/v7/,
     });
-    const here = process.arch === 'x64' ? 'amd64' : process.arch;
+    const here = hostPlatform().architecture;
     await validate(index([other, { ...entry, platform: on(here) }]), ':index');
   });
 

@@ -142,8 +142,8 @@ test('a blob of ndb to which no slot leads is a warning, because rpm does not li
     assert.equal(numbers.length, packages.length - 1);
     assert.deepEqual(errors, []);
     assert.deepEqual(warnings, [
-      'reading rpmdb trixie-ndb: ndb database: no slot leads to the blobs of packages that rpm ' +
-        `does not list: ${number}`,
+      'reading rpmdb trixie-ndb: ndb database: no sound slot leads to the blobs of these ' +
+        `packages: ${number}`,
     ]);
   }
 });
