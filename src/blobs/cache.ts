@@ -4,7 +4,7 @@
  * The *blob key* determines the bytes of a blob. An *entry* is a directory named by the key:
  *
  *     KEY/blob        the blob
- *     KEY/entry.json  its digests and sizes (`entrySchema`); its mtime is the time of the last use
+ *     KEY/entry.json  its digests and sizes (cache-entry.ts); its mtime is the time of the last use
  *     .KEY.RANDOM/    an entry that some process is adding or removing
  *
  * Adding. The blob is linked or copied into `.KEY.RANDOM`, entry.json is written beside it, and the
@@ -33,7 +33,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -41,31 +40,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import * as v from 'valibot';
-import { parseJson } from '../bytes/json.js';
 import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { digestSchema, sizeSchema } from '../oci/types.js';
 import { fileDigest } from '../system/file-chunks.js';
 import { isOwn, ownershipFault } from '../system/ownership.js';
+import { ENTRY_FILES, holdsOnlyEntryFiles, readEntry } from './cache-entry.js';
 import type { BlobResult } from './writer.js';
 
 /** Age from which a directory `.KEY.RANDOM` is taken for one that a crashed process left behind. */
 const ABANDONED_MS = 24 * 3600 * 1000;
-/** Limit for entry.json, in bytes: this class writes no larger ones. */
-const MAX_ENTRY_JSON_SIZE = 10_000;
 /** Mode of entry.json. No umask makes it writable by others. */
 const ENTRY_MODE = 0o644;
-
-/** The files of an entry. */
-const ENTRY_FILES = ['blob', 'entry.json'];
-
-const entrySchema = v.object({
-  diffId: digestSchema,
-  digest: digestSchema,
-  size: sizeSchema,
-  tarSize: sizeSchema,
-});
 
 /** What trimming needs to know of an entry. */
 interface Usage {
@@ -127,7 +112,7 @@ export class BlobCache {
         this.#warnOfEntry(fault);
         return undefined;
       }
-      const entry = this.#readEntry(key);
+      const entry = readEntry(join(this.#directory, key));
       if (entry !== undefined && this.#restoreBlob(key, entry, target)) {
         return entry;
       }
@@ -179,10 +164,8 @@ export class BlobCache {
       for (const name of readdirSync(this.#directory)) {
         // Another user who owns the directory could replace it by a symlink while files in it are
         // removed.
-        if (
-          ownershipFault(join(this.#directory, name)) !== undefined ||
-          !this.#holdsOnlyEntryFiles(name)
-        ) {
+        const path = join(this.#directory, name);
+        if (ownershipFault(path) !== undefined || !holdsOnlyEntryFiles(path)) {
           continue;
         }
         if (name.startsWith('.')) {
@@ -206,19 +189,6 @@ export class BlobCache {
     }
   }
 
-  /**
-   * Whether a directory holds nothing but files of an entry: the user may have named a folder in
-   * which there are other things. False if it is gone.
-   */
-  #holdsOnlyEntryFiles(name: string): boolean {
-    try {
-      const files = readdirSync(join(this.#directory, name));
-      return files.every((file) => ENTRY_FILES.includes(file));
-    } catch {
-      return false; // a file, or another process removed the directory
-    }
-  }
-
   /** For messages. */
   get #name(): string {
     return `layer cache ${this.#directory}`;
@@ -226,7 +196,7 @@ export class BlobCache {
 
   /** Returns which part of an entry another user could have changed; undefined if none. */
   #entryFault(key: string): string | undefined {
-    for (const part of ['', 'blob', 'entry.json']) {
+    for (const part of ['', ...ENTRY_FILES]) {
       const path = join(key, part);
       const fault = ownershipFault(join(this.#directory, path));
       if (fault !== undefined) {
@@ -266,21 +236,6 @@ export class BlobCache {
     const stat = statSync(join(this.#directory, key), { bigint: true, throwIfNoEntry: false });
     // The inode number alone is not enough, since file systems use it again.
     return stat && `${stat.ino} ${stat.birthtimeNs}`;
-  }
-
-  /** Returns undefined if entry.json is missing or damaged. */
-  #readEntry(key: string): BlobResult | undefined {
-    const path = join(this.#directory, key, 'entry.json');
-    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-    if (size === 0 || size > MAX_ENTRY_JSON_SIZE) {
-      return undefined;
-    }
-    const text = readFileSync(path, 'utf8');
-    try {
-      return parseJson(text, entrySchema);
-    } catch {
-      return undefined;
-    }
   }
 
   /**
