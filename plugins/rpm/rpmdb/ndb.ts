@@ -69,7 +69,8 @@ function* readRecords(
 
 /**
  * Returns the package numbers of blobs outside every sound slot. rpm overwrites a blob when it
- * frees its slot, so either the slot was damaged or the installation of the package was interrupted.
+ * frees its slot, so either the slot was damaged or the installation of the package was
+ * interrupted.
  * @param slots by ascending offset
  */
 function blobsOutside(slots: readonly Slot[], database: Uint8Array, slotsEnd: number): number[] {
