@@ -15,7 +15,7 @@ import {
   type MetadataKind,
   sha256Hex,
 } from '../ostree/objects/object-name.js';
-import type { TarHeader } from '../tar/reader.js';
+import type { TarHeader } from '../tar/entry.js';
 import {
   checkChecksum,
   collectContent,

@@ -28,8 +28,8 @@ const ZSTD_OPTIONS: ZstdOptions = {
 };
 
 /**
- * Returns the streams that a layer blob is piped through to get its tar: one, or none if the blob
- * is not compressed. They hold a few megabytes and a zstd window, whatever the blob expands to.
+ * Returns the streams that a layer blob is piped through to get its tar; none if the blob is not
+ * compressed. They hold a few megabytes and a zstd window, whatever the blob expands to.
  * Throws `UNSUPPORTED` for media types that cannot be read.
  */
 export function layerDecompressor(mediaType: string): readonly Duplex[] {
@@ -39,9 +39,27 @@ export function layerDecompressor(mediaType: string): readonly Duplex[] {
     case 'gzip':
       return [zlib.createGunzip({ chunkSize: CHUNK_SIZE })];
     case 'zstd':
-      return [createZstdDecompress?.(ZSTD_OPTIONS) ?? packagedZstd()];
+      return createZstdDecompress === undefined
+        ? [packagedZstd()]
+        : [Duplex.from(boundedParts), createZstdDecompress(ZSTD_OPTIONS)];
     default:
       throw new OstrataError('UNSUPPORTED', `layers of media type ${mediaType} cannot be read`);
+  }
+}
+
+/**
+ * Throws `CORRUPT` if a decompressor did not take all `size` bytes of a blob. Node, gzip and GNU
+ * tar ignore zeros after a gzip stream, and Python's gzip too; Go (podman, umoci) refuses whatever
+ * is no further gzip stream. Bytes after a zstd stream never get here: {@link boundedParts} refuses
+ * them.
+ */
+export function checkAllDecompressed(streams: readonly Duplex[], size: number): void {
+  const [stream] = streams;
+  if (stream !== undefined && 'bytesWritten' in stream && stream.bytesWritten !== size) {
+    throw new OstrataError(
+      'CORRUPT',
+      `its gzip stream ends at byte ${stream.bytesWritten} of ${size}; nothing may follow it`,
+    );
   }
 }
 

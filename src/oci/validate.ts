@@ -7,7 +7,7 @@ import { Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ByteStream } from '../bytes/stream.js';
 import { inContextAsync, messageOf, OstrataError } from '../errors.js';
-import { layerDecompressor } from './decompress.js';
+import { checkAllDecompressed, layerDecompressor } from './decompress.js';
 import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
 import { LayerTar } from './layer-tar.js';
@@ -105,7 +105,8 @@ export async function validateBlob<T>(
 
   // Chunks of a ByteStream may share one buffer; streams keep what they are given.
   const source = Readable.from(copied(stream), { objectMode: false });
-  const flow = pipeline([source, blob, ...layerDecompressor(mediaType), tar]);
+  const decompressor = layerDecompressor(mediaType);
+  const flow = pipeline([source, blob, ...decompressor, tar]);
   const visiting = visit(layerTar).catch((error) => {
     tar.destroy(); // otherwise the pipeline would wait for its reader
     throw error;
@@ -117,6 +118,7 @@ export async function validateBlob<T>(
 
   expect('size', blob.length, size);
   expect('digest', blob.digest(), digest);
+  checkAllDecompressed(decompressor, size);
   return { diffId: tar.digest(), visited: visitOutcome.value };
 }
 

@@ -39,6 +39,8 @@ export const FIELDS = {
 } as const satisfies Readonly<Record<string, Field>>;
 
 const SPACE = 0x20;
+/** The largest uid or gid that Linux and ostree objects can hold. */
+const MAX_ID = 2 ** 32 - 1;
 
 /** Writes `value` in octal into a field that already holds `digits` zeros. */
 export function writeOctal(block: Buffer, field: Field, digits: number, value: number): void {
@@ -53,9 +55,10 @@ export function writeOctal(block: Buffer, field: Field, digits: number, value: n
  * Reads a number: octal digits or, if the first bit is set, base 256 (big-endian). Throws `CORRUPT`
  * for anything else.
  */
-export function readNumber(block: Buffer, { offset, size, label }: Field): number {
+export function readNumber(block: Buffer, field: Field): number {
+  const { offset, size, label } = field;
   const first = block[offset] ?? 0;
-  if (first === 0xff) {
+  if (isNegative(block, field)) {
     throw new OstrataError('CORRUPT', `tar ${label} is negative`);
   }
   if (first >= 0x80) {
@@ -74,6 +77,11 @@ export function readNumber(block: Buffer, { offset, size, label }: Field): numbe
     throw new OstrataError('CORRUPT', `tar ${label} is not a number: ${JSON.stringify(digits)}`);
   }
   return digits === '' ? 0 : Number.parseInt(digits, 8);
+}
+
+/** Whether a number is negative, which only base 256 can express. */
+export function isNegative(block: Buffer, { offset }: Field): boolean {
+  return block[offset] === 0xff;
 }
 
 /** Reads the text of a field. Throws `UNSUPPORTED` if it is not UTF-8. */
@@ -120,4 +128,15 @@ export function requireSafe(value: number, label: string): number {
     throw new OstrataError('CORRUPT', `tar ${label} is out of range: ${value}`);
   }
   return value;
+}
+
+/**
+ * Returns `id`, a uid or gid. Throws `CORRUPT` unless it is a whole number of 32 bits: a larger one
+ * would be cut to another owner, 2^32 to root.
+ */
+export function checkId(id: number, label: 'uid' | 'gid'): number {
+  if (!Number.isInteger(id) || id < 0 || id > MAX_ID) {
+    throw new OstrataError('CORRUPT', `tar ${label} is ${id}, expected 0 to ${MAX_ID}`);
+  }
+  return id;
 }

@@ -8,7 +8,7 @@
 import { isPrintableAscii } from '../bytes/text.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
-import { FIELDS, headerChecksum, TAR_BLOCK, writeOctal } from './fields.js';
+import { checkId, FIELDS, headerChecksum, TAR_BLOCK, writeOctal } from './fields.js';
 import { encodePaxRecord, encodePaxXattrs } from './pax.js';
 
 /**
@@ -57,7 +57,10 @@ interface HeaderBlock {
   readonly linkname: string;
 }
 
-/** Returns the header block or blocks of `entry`, without its content. */
+/**
+ * Returns the header block or blocks of `entry`, without its content. Throws `UNSUPPORTED` for a
+ * name with a NUL, and `CORRUPT` for a uid or gid that is no number of 32 bits.
+ */
 export function encodeTarHeader(entry: TarEntry): Uint8Array {
   const name = byteString(entry.type === 'directory' ? `${entry.name}/` : entry.name);
   const linkname = byteString(entry.linkname ?? '');
@@ -75,8 +78,8 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
     prefix,
     name: base,
     mode: entry.mode,
-    uid: entry.uid,
-    gid: entry.gid,
+    uid: checkId(entry.uid, 'uid'),
+    gid: checkId(entry.gid, 'gid'),
     size: entry.size,
     linkname: linkname.slice(0, FIELDS.linkname.size),
   });

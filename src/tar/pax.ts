@@ -115,6 +115,19 @@ function applyRecord(records: Records, keyword: string, value: Buffer): void {
     case 'uid':
     case 'gid':
       overrides[keyword] = decodeInteger(keyword, value);
+      break;
+    case 'mtime':
+    case 'atime':
+    case 'ctime':
+      checkTime(keyword, value);
+  }
+}
+
+/** Times are not needed here, but programs that need them refuse the archive. */
+function checkTime(keyword: string, value: Buffer): void {
+  const seconds = value.toString('latin1');
+  if (!/^-?[0-9]+(\.[0-9]*)?$/.test(seconds)) {
+    throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(seconds)}`);
   }
 }
 

@@ -1,47 +1,14 @@
 /**
  * Reads tar archives: POSIX ustar and pax, and the long names and base-256 numbers of GNU tar.
- * The fields of a header are described in fields.ts, extended headers in pax.ts.
+ * A header block is decoded in entry.ts, extended headers in pax.ts.
  *
  * Bytes are pushed in as they come, and entries go out synchronously: a layer has up to 70,000
  * entries, too many for a promise each.
  */
-import type { Xattrs } from '../bytes/xattrs.js';
 import { must, OstrataError, wrapError } from '../errors.js';
-import {
-  decodeText,
-  FIELDS,
-  headerChecksum,
-  readNumber,
-  readText,
-  TAR_BLOCK,
-  untilNul,
-} from './fields.js';
+import { checkChecksum, decodeHeader, type TarHeader } from './entry.js';
+import { decodeText, FIELDS, readNumber, TAR_BLOCK, untilNul } from './fields.js';
 import { decodePax, type Overrides } from './pax.js';
-
-type TarType =
-  | 'file'
-  | 'link'
-  | 'symlink'
-  | 'directory'
-  | 'character device'
-  | 'block device'
-  | 'fifo';
-
-/** An entry as it is read, with its extended headers applied. */
-export interface TarHeader {
-  /** As it is in the archive: may be absolute, hold `..` or end in a slash. */
-  readonly name: string;
-  readonly type: TarType;
-  /** Permission bits. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Bytes of content; 0 unless the entry is a file. */
-  readonly size: number;
-  /** The target of a link or symlink; empty for other types. */
-  readonly linkname: string;
-  readonly xattrs: Xattrs;
-}
 
 /**
  * Receives the entries in order. An error that it throws is passed on with the name of the entry in
@@ -68,18 +35,6 @@ const MAX_NAME_SIZE = 4097;
  */
 const MAX_TRAILER_SIZE = 1 << 20;
 
-const TYPES: Readonly<Record<string, TarType>> = {
-  '\0': 'file',
-  '0': 'file',
-  '7': 'file',
-  '1': 'link',
-  '2': 'symlink',
-  '3': 'character device',
-  '4': 'block device',
-  '5': 'directory',
-  '6': 'fifo',
-};
-
 /** An entry that describes the entry after it. */
 interface ExtendedHeader {
   /** Largest body in bytes. */
@@ -88,18 +43,21 @@ interface ExtendedHeader {
 }
 
 /** The extended headers by their type flags; `L` and `K` are GNU tar's. */
-const EXTENDED_HEADERS: Readonly<Record<string, ExtendedHeader>> = {
-  x: { limit: MAX_EXTENDED_SIZE, decode: decodePax },
-  g: { limit: MAX_EXTENDED_SIZE, decode: decodeGlobalPax },
-  L: {
-    limit: MAX_NAME_SIZE,
-    decode: (body) => ({ name: decodeText(untilNul(body), 'long name') }),
-  },
-  K: {
-    limit: MAX_NAME_SIZE,
-    decode: (body) => ({ linkname: decodeText(untilNul(body), 'long link name') }),
-  },
-};
+const EXTENDED_HEADERS: ReadonlyMap<string, ExtendedHeader> = new Map([
+  ['x', { limit: MAX_EXTENDED_SIZE, decode: decodePax }],
+  ['g', { limit: MAX_EXTENDED_SIZE, decode: decodeGlobalPax }],
+  [
+    'L',
+    { limit: MAX_NAME_SIZE, decode: (body) => ({ name: decodeText(untilNul(body), 'long name') }) },
+  ],
+  [
+    'K',
+    {
+      limit: MAX_NAME_SIZE,
+      decode: (body) => ({ linkname: decodeText(untilNul(body), 'long link name') }),
+    },
+  ],
+]);
 
 export class TarReader {
   readonly #visitor: TarVisitor;
@@ -114,6 +72,11 @@ export class TarReader {
   #padding = 0;
   /** What errors call the current entry. */
   #entry: string | undefined;
+  /**
+   * Blocks of zeros so far: two of them end an archive. After one, GNU tar and Python's tarfile end
+   * the archive too, Go's archive/tar (podman, umoci) fails if another block follows: entries that
+   * some programs read and others do not are refused.
+   */
   #zeroBlocks = 0;
   /** Bytes that came after the end of the archive. */
   #trailer = 0;
@@ -229,11 +192,16 @@ export class TarReader {
       this.#zeroBlocks++;
       return;
     }
-    this.#zeroBlocks = 0;
+    if (this.#zeroBlocks > 0) {
+      throw new OstrataError(
+        'CORRUPT',
+        `tar archive goes on after a lone block of zeros behind ${this.#entry ?? 'nothing'}`,
+      );
+    }
     checkChecksum(block);
 
     const flag = String.fromCharCode(block[FIELDS.typeflag.offset] ?? 0);
-    const extended = EXTENDED_HEADERS[flag];
+    const extended = EXTENDED_HEADERS.get(flag);
     if (extended === undefined) {
       this.#readEntry(block, flag);
     } else {
@@ -273,58 +241,6 @@ export class TarReader {
     } catch (error) {
       throw wrapError(must(this.#entry, 'the entry that is visited'), error);
     }
-  }
-}
-
-/**
- * Decodes the header block of an entry. Fields that `overrides` states replace those of the block.
- */
-function decodeHeader(block: Buffer, flag: string, overrides: Overrides): TarHeader {
-  const size = readNumber(block, FIELDS.size);
-  const type = TYPES[flag];
-  if (type === undefined) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `tar entry ${JSON.stringify(readName(block))} of type ${JSON.stringify(flag)}`,
-    );
-  }
-
-  const isLink = type === 'link' || type === 'symlink';
-  const header: TarHeader = {
-    name: overrides.name ?? readName(block),
-    type,
-    mode: readNumber(block, FIELDS.mode) & 0o7777,
-    uid: overrides.uid ?? readNumber(block, FIELDS.uid),
-    gid: overrides.gid ?? readNumber(block, FIELDS.gid),
-    size: type === 'file' ? (overrides.size ?? size) : 0,
-    linkname: isLink ? (overrides.linkname ?? readText(block, FIELDS.linkname)) : '',
-    xattrs: overrides.xattrs ?? new Map<string, Uint8Array>(),
-  };
-  if (header.name === '' || header.name.includes('\0') || header.linkname.includes('\0')) {
-    throw new OstrataError(
-      'CORRUPT',
-      `tar entry ${JSON.stringify(header.name)}: a name is empty or has a NUL`,
-    );
-  }
-  return header;
-}
-
-function readName(block: Buffer): string {
-  const name = readText(block, FIELDS.name);
-  // GNU headers, whose magic is "ustar  ", keep other data in the prefix field.
-  const { offset } = FIELDS.magic;
-  if (block.toString('latin1', offset, offset + 6) !== 'ustar\0') {
-    return name;
-  }
-  const prefix = readText(block, FIELDS.prefix);
-  return prefix === '' ? name : `${prefix}/${name}`;
-}
-
-function checkChecksum(block: Buffer): void {
-  const stated = readNumber(block, FIELDS.checksum);
-  const computed = headerChecksum(block);
-  if (stated !== computed) {
-    throw new OstrataError('CORRUPT', `tar header states the checksum ${stated}, has ${computed}`);
   }
 }
 

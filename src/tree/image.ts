@@ -13,7 +13,8 @@ import { validateBlob } from '../oci/validate.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
 import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
-import { type TarHeader, TarReader } from '../tar/reader.js';
+import type { TarHeader } from '../tar/entry.js';
+import { TarReader } from '../tar/reader.js';
 import { FileMap } from './file-map.js';
 import { checkChecksum, contentHeader, hashContent, readLayerTar } from './layer-tar.js';
 import { LayeredTree, type Source } from './layered.js';
@@ -214,9 +215,10 @@ async function* layerTar(image: ReadableImage, descriptor: Descriptor): AsyncGen
     }
   }
   const source = Readable.from(copied(), { objectMode: false });
-  const [decompressor] = layerDecompressor(descriptor.mediaType);
-  const tar: AsyncIterable<Uint8Array> =
-    decompressor === undefined ? source : pipeline(source, decompressor, () => {});
+  const tar = layerDecompressor(descriptor.mediaType).reduce<Readable>(
+    (stream, decompressor) => pipeline(stream, decompressor, () => {}),
+    source,
+  );
   try {
     yield* tar;
   } catch (error) {

@@ -7,7 +7,8 @@ import { OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
 import { S_IFLNK, S_IFREG } from '../ostree/objects/dirmeta.js';
 import { checkTarget, type FileHeader, startFileChecksum } from '../ostree/objects/file.js';
-import { type TarHeader, TarReader } from '../tar/reader.js';
+import type { TarHeader } from '../tar/entry.js';
+import { TarReader } from '../tar/reader.js';
 
 /**
  * Reads a tar to its end. `onEntry` is called for every entry and returns what takes its content,

@@ -15,7 +15,7 @@ import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import { sha256Hex } from '../ostree/objects/object-name.js';
 import { decodeXattrs, MAX_XATTRS_SIZE } from '../ostree/objects/xattr-list.js';
-import type { TarHeader } from '../tar/reader.js';
+import type { TarHeader } from '../tar/entry.js';
 import { checkChecksum, collectContent } from './layer-tar.js';
 
 /** Where the repository lies in the image; without a leading slash, as names in a tar have none. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Duplex, Readable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, test } from 'node:test';
 import { createCompressor } from '../../src/blobs/compress.js';
@@ -42,14 +42,15 @@ function write(content: Uint8Array) {
 }
 
 async function decompress(blob: Uint8Array): Promise<Buffer> {
-  const [decompressor] = layerDecompressor(OCI_LAYER_ZSTD) as [Duplex];
   const chunks: Uint8Array[] = [];
-  const done = pipeline(Readable.from([blob], { objectMode: false }), decompressor);
-  done.catch(() => {}); // the same error ends the loop
-  for await (const chunk of decompressor) {
-    chunks.push(chunk as Uint8Array);
-  }
-  await done;
+  const source = Readable.from([blob], { objectMode: false });
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  await pipeline([source, ...layerDecompressor(OCI_LAYER_ZSTD), sink]);
   return Buffer.concat(chunks);
 }
 

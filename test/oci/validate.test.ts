@@ -189,3 +189,33 @@ suite('a layer may expand', () => {
     assert.equal(size, 192 << 20);
   });
 });
+
+suite('a gzip layer', () => {
+  const tar = layers[1] ?? Buffer.alloc(0);
+  const read = (blob: Uint8Array) =>
+    validateBlob(
+      [blob],
+      { mediaType: OCI_LAYER_GZIP, digest: sha256Digest(blob), size: blob.length },
+      async (chunks) => {
+        for await (const _ of chunks) {
+        }
+      },
+    );
+
+  for (const [title, rest] of [
+    ['one zero', Buffer.alloc(1)],
+    ['a megabyte of zeros', Buffer.alloc(1 << 20)],
+    ['zeros and another gzip stream', Buffer.concat([Buffer.alloc(8), gzipSync(tar)])],
+    ['text', Buffer.from('garbage')],
+    ['the start of another gzip stream', gzipSync(tar).subarray(0, 2)],
+  ] as const) {
+    test(`is refused if ${title} follows its gzip stream`, async () => {
+      await assert.rejects(read(Buffer.concat([gzipSync(tar), rest])), { code: 'CORRUPT' });
+    });
+  }
+
+  test('can consist of several gzip streams', async () => {
+    const blob = Buffer.concat([gzipSync(tar.subarray(0, 1000)), gzipSync(tar.subarray(1000))]);
+    assert.equal((await read(blob)).diffId, sha256Digest(tar));
+  });
+});

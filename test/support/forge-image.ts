@@ -10,13 +10,14 @@ import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
 import { validateBlob } from '../../src/oci/validate.js';
 import { startFileChecksum } from '../../src/ostree/objects/file.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
+import type { TarHeader } from '../../src/tar/entry.js';
 import {
   END_OF_ARCHIVE,
   encodeTarHeader,
   type TarEntryType,
   tarPadding,
 } from '../../src/tar/header.js';
-import { type TarHeader, TarReader } from '../../src/tar/reader.js';
+import { TarReader } from '../../src/tar/reader.js';
 import { scratchDirectory } from './scratch.js';
 
 export interface ForgedEntry extends Partial<Omit<TarHeader, 'type' | 'size'>> {

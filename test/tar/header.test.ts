@@ -219,6 +219,17 @@ suite('extended attributes', needs('tar', 'attr'), () => {
   });
 });
 
+test('a uid or gid that does not fit into 32 bits is refused', () => {
+  for (const id of [2 ** 32, -1, 1.5, Number.NaN]) {
+    for (const change of [{ uid: id }, { gid: id }]) {
+      assert.throws(() => encodeTarHeader({ ...plain, ...change }), {
+        code: 'CORRUPT',
+        message: /tar [ug]id is \S+, expected 0 to 4294967295$/,
+      });
+    }
+  }
+});
+
 test('the fields of a plain header are where the specification places them', () => {
   const block = Buffer.from(
     encodeTarHeader({ ...plain, name: 'etc/passwd', mode: 0, uid: 1, gid: 2, size: 0o1234567 }),

@@ -8,10 +8,11 @@ import fc from 'fast-check';
 import type { Xattrs } from '../../src/bytes/xattrs.js';
 import { mutableTreeOfCommit } from '../../src/client/merge.js';
 import { openRepo } from '../../src/ostree/repo.js';
+import type { TarHeader } from '../../src/tar/entry.js';
 import { TAR_BLOCK } from '../../src/tar/fields.js';
 import { END_OF_ARCHIVE, encodeTarHeader, tarPadding } from '../../src/tar/header.js';
 import { encodePaxRecord } from '../../src/tar/pax.js';
-import { type TarHeader, TarReader } from '../../src/tar/reader.js';
+import { TarReader } from '../../src/tar/reader.js';
 import { run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -157,6 +158,8 @@ test('entries that we write are read as they were, in chunks of any size', () =>
 test('bytes after the end of an archive are skipped, up to a limit', () => {
   assert.equal(read(Buffer.concat([archive(file('a', 'x')), Buffer.alloc(10_000)])).length, 1);
   assert.equal(read(file('a', 'x')).length, 1, 'without the zero blocks');
+  const oneBlock = Buffer.concat([file('a', 'x'), Buffer.alloc(TAR_BLOCK)]);
+  assert.equal(read(oneBlock).length, 1, 'with one zero block');
   const endless = Buffer.concat([archive(file('a', 'x')), Buffer.alloc(2 << 20)]);
   assert.throws(() => read(endless), { code: 'LIMIT' });
 });
@@ -259,6 +262,26 @@ for (const [name, bytes, message] of [
     /tar size is/,
   ],
   ['an unknown type', patched(156, 'V'), /of type "V"/],
+  ['a uid of 33 bits', withRecords({ uid: '4294967296' }), /tar uid is 4294967296, expected/],
+  ['a gid of 33 bits', patched(116, '\x80\0\0\x01\0\0\0\x05'), /tar gid is 4294967301, expected/],
+  ['a time that is no number', patched(136, 'xyz'), /tar mtime is not a number/],
+  ['a device number that is no number', patched(329, 'xyz'), /tar devmajor is not a number/],
+  ['a pax time that is no number', withRecords({ mtime: 'now' }), /pax mtime is "now"/],
+  [
+    'an entry after a lone block of zeros',
+    Buffer.concat([file('a', 'x'), Buffer.alloc(TAR_BLOCK), archive(file('b', 'y'))]),
+    /goes on after a lone block of zeros behind entry "a"$/,
+  ],
+  [
+    'a lone block of zeros at the start',
+    Buffer.concat([Buffer.alloc(TAR_BLOCK), archive(file('b', 'y'))]),
+    /goes on after a lone block of zeros behind nothing$/,
+  ],
+  [
+    'a part of a block after a lone block of zeros',
+    Buffer.concat([file('a', 'x'), Buffer.alloc(TAR_BLOCK + 100)]),
+    /ends within a header/,
+  ],
   ['a name that is not UTF-8', patched(0, '\xff'), /not UTF-8/],
   ['an empty name', patched(0, '\0\0\0\0'), /name is empty/],
   ['a pax record without a length', pax('x path=a\n'), /without a length/],

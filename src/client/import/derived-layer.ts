@@ -12,7 +12,7 @@ import { type Dirmeta, S_IFDIR, S_IFLNK } from '../../ostree/objects/dirmeta.js'
 import type { FileHeader } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
 import type { NewContentSink } from '../../ostree/write/content-writer.js';
-import type { TarHeader } from '../../tar/reader.js';
+import type { TarHeader } from '../../tar/entry.js';
 import { MAX_TREE_ENTRIES } from '../../tree/file-map.js';
 import { contentHeader, hashContent, pathComponents, readLayerTar } from '../../tree/layer-tar.js';
 import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
