@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import * as v from 'valibot';
+import { addHelpCommands, EXIT_CODES } from './help.js';
 import { runToExit } from './run.js';
 
 /** Percent by which the heap may outgrow what is in use: 1.5 GB for a million files, not 1.9. */
@@ -27,10 +28,12 @@ const program = new Command('ostrata')
   .description(`${description}.`)
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
-  .helpCommand('help [command]', 'print the help of a command')
+  .helpCommand(false)
   .exitOverride()
-  .showSuggestionAfterError(false)
-  .addHelpText('after', '\nRun `ostrata COMMAND --help` for the options of a command.');
+  .configureOutput({ outputError: () => {} })
+  .configureHelp({ subcommandTerm: (command) => command.name() })
+  .addHelpText('after', '\nRun `ostrata COMMAND --help` for the options of a command.')
+  .addHelpText('afterAll', EXIT_CODES);
 
 type AddCommand = (program: Command) => void;
 
@@ -40,10 +43,11 @@ const COMMANDS = new Map<string, () => Promise<AddCommand>>([
     'container-encapsulate',
     async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand,
   ],
-  ['container', async () => (await import('./container/index.js')).addContainerCommand],
+  ['compose', async () => (await import('./compose.js')).addComposeCommand],
+  ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
   ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],
-  ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
+  ['container', async () => (await import('./container/index.js')).addContainerCommand],
   ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
 ]);
 
@@ -61,5 +65,6 @@ await runToExit(async () => {
     const addCommand = await load();
     addCommand(program);
   }
+  addHelpCommands(program);
   await program.parseAsync();
 });

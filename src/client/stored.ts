@@ -16,10 +16,9 @@ import { type ImageConfig, type Manifest, parseConfig, parseManifest } from '../
 import { type Commit, type Metadata, metadataValue } from '../ostree/objects/commit.js';
 import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { escapeForRef, unescapeRef } from '../ostree/ref-escape.js';
-import { readRef } from '../ostree/refs.js';
+import { listRefs, readRef } from '../ostree/refs.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import type { SignedCommit } from '../ostree/sign/verify.js';
-import { listRefs } from '../ostree/write/refs.js';
 import { hasObject } from '../ostree/write/stage.js';
 
 const IMAGE_PREFIX = 'ostree/container/image';

@@ -2,9 +2,10 @@
  * Resolves names to commits: refs (`refs/heads/` and `refs/remotes/`), checksums of commits and
  * their unique beginnings, and `^` for parents.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { errnoOf, OstrataError, wrapError } from '../errors.js';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { didYouMean } from '../bytes/nearest.js';
+import { errnoOf, inContext, OstrataError, wrapError } from '../errors.js';
 import { isChecksum } from './objects/object-name.js';
 
 /** The part of {@link OstreeRepo} that resolving needs. */
@@ -47,12 +48,42 @@ function resolveName(repo: RefRepository, name: string): string {
     ? findCommit(repo, name)
     : (resolveRef(repo, name) ?? resolveAbbreviated(repo, name));
   if (found === undefined) {
+    const suggestion = didYouMean(name, allRefs(repo));
     throw new OstrataError(
       'NOT_FOUND',
-      `no ref or commit ${JSON.stringify(name)} in ostree repository ${repo.path}`,
+      `no ref or commit ${JSON.stringify(name)} in ostree repository ${repo.path}${suggestion}`,
     );
   }
   return found;
+}
+
+/** Returns the refs that {@link resolveRev} finds, those of remotes as `REMOTE:REF`. */
+function allRefs(repo: RefRepository): readonly string[] {
+  const remoteRefs = filesBelow(join(repo.path, 'refs', 'remotes'));
+  const refs = [
+    ...listRefs(repo.path, ''),
+    ...remoteRefs.map((path) => path.replace('/', ':')),
+    ...(repo.parent === undefined ? [] : allRefs(repo.parent)),
+  ];
+  return refs.filter((name) => isRefName(name.slice(name.indexOf(':') + 1)));
+}
+
+/** Returns the names of the refs below `refs/heads/PREFIX`, sorted by UTF-16 code units. */
+export function listRefs(repoPath: string, prefix: string): string[] {
+  const below = filesBelow(join(repoPath, 'refs', 'heads', prefix));
+  return below.map((name) => join(prefix, name)).sort();
+}
+
+/** Returns the paths of all files below a folder, relative to it; none if it does not exist. */
+function filesBelow(folder: string): string[] {
+  if (!existsSync(folder)) {
+    return [];
+  }
+  return inContext(`listing refs in ${folder}`, () =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name))),
+  );
 }
 
 function parentOf(repo: RefRepository, checksum: string): string {

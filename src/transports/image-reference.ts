@@ -1,4 +1,5 @@
 /** Image references, `TRANSPORT:LOCATION`, as in containers-transports(5). */
+import { nearestNames } from '../bytes/nearest.js';
 import { OstrataError } from '../errors.js';
 import { ociArchiveTransport } from './oci/archive-transport.js';
 import { ociTransport } from './oci/directory-transport.js';
@@ -55,12 +56,34 @@ export function parseImgref(imgref: string): ParsedImgref {
   if (transport === undefined) {
     throw new OstrataError(
       'USAGE',
-      `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}`,
+      `image reference ${JSON.stringify(imgref)}: expected one of ${IMGREF_FORMS}` +
+        suggestionFor(imgref),
     );
   }
   const location = imgref.slice(transport.name.length + 1);
   transport.check(location);
   return { transport, location };
+}
+
+/** What podman and docker take without a transport: an image in a registry. */
+const REGISTRY_NAME = /^(localhost|[\w-]+(\.[\w-]+)+)(:\d+)?\/\w/;
+const PATH = /^\.{0,2}\//;
+
+/** Returns the end of the message about a reference that has no known transport. */
+function suggestionFor(imgref: string): string {
+  if (REGISTRY_NAME.test(imgref)) {
+    return `; did you mean ${registryTransport.name}:${imgref}?`;
+  }
+  if (PATH.test(imgref)) {
+    const names = [ociTransport, ociArchiveTransport].map(({ name }) => `${name}:${imgref}`);
+    return `; did you mean ${names.join(' or ')}?`;
+  }
+  const [name = ''] = imgref.split(':', 1);
+  const nearest = nearestNames(
+    name,
+    TRANSPORTS.map((each) => each.name),
+  );
+  return nearest.length > 0 ? `; did you mean ${nearest[0]}${imgref.slice(name.length)}?` : '';
 }
 
 /** Returns `HOST[:PORT]` of the image's registry; undefined if it is not in a registry. */

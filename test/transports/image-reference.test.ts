@@ -21,6 +21,23 @@ test('a reference without a known transport is refused, listing the known forms'
   }
 });
 
+test('a reference without a known transport names the reference that may be meant', () => {
+  const meant: readonly (readonly [given: string, meant: string])[] = [
+    ['quay.io/os/base:40', 'registry:quay.io/os/base:40'],
+    ['localhost:5000/base', 'registry:localhost:5000/base'],
+    ['ocl:image:1', 'oci:image:1'],
+    ['oci_archive:file', 'oci-archive:file'],
+    ['regsitry:quay.io/base', 'registry:quay.io/base'],
+    ['./image:1', 'oci:./image:1 or oci-archive:./image:1'],
+  ];
+  for (const [given, expected] of meant) {
+    assert.throws(
+      () => parseImgref(given),
+      (error: Error) => error.message.endsWith(`; did you mean ${expected}?`),
+    );
+  }
+});
+
 test('a path ends at the first colon, and a tag may contain colons', () => {
   assert.deepEqual(splitTag('a/b'), { path: 'a/b', tag: undefined });
   assert.deepEqual(splitTag('a/b:v1'), { path: 'a/b', tag: 'v1' });

@@ -1,4 +1,5 @@
 /** `ostrata container-encapsulate`: an ostree commit in, an image of many layers out. */
+
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { Compression } from '../../blobs/compress.js';
@@ -26,6 +27,7 @@ import {
   parseImgref,
 } from '../../transports/image-reference.js';
 import type { ImageReader, TransportOptions } from '../../transports/transport.js';
+import { BUILD_COMMANDS } from '../help.js';
 import { buildOfImageReader } from '../layout/series.js';
 import { strategyOfPlan } from '../layout/source.js';
 import { type CacheOptions, cacheOptions, openCache } from '../options/cache.js';
@@ -84,6 +86,7 @@ interface EncapsulateOptions
 export function addContainerEncapsulateCommand(program: Command): void {
   const command = program
     .command('container-encapsulate')
+    .helpGroup(BUILD_COMMANDS)
     .summary('turn an ostree commit into a container image of many layers')
     .description(
       'Turn an ostree commit into an OCI image whose layers follow the RPM database of the ' +

@@ -1,5 +1,7 @@
 /** `ostrata container`: commands on images and on the repositories that images are pulled into. */
+
 import type { Command } from 'commander';
+import { IMAGE_COMMANDS } from '../help.js';
 import { addCompareCommand } from './compare.js';
 import { addStoredImageCommands } from './image.js';
 import { addInfoCommand } from './info.js';
@@ -9,6 +11,7 @@ import { addPullCommand, addUnencapsulateCommand } from './pull.js';
 export function addContainerCommand(program: Command): void {
   const container = program
     .command('container')
+    .helpGroup(IMAGE_COMMANDS)
     .summary('pull images and recover their ostree commits')
     .description(
       'Pull images that hold an ostree commit, recover the commit, and describe images without ' +

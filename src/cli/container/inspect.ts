@@ -1,8 +1,10 @@
 /** `ostrata inspect`: the layers of an image and the components in each. */
+
 import type { Command } from 'commander';
 import type { ReadLayer } from '../../image/encapsulated.js';
 import * as annotation from '../../oci/annotations.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
+import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -29,6 +31,7 @@ interface InspectOptions extends LogOptions, RegistryOptions {
 export function addInspectCommand(program: Command): void {
   const command = program
     .command('inspect')
+    .helpGroup(IMAGE_COMMANDS)
     .summary('show the layers of an image and the components in each')
     .description(
       'Show the layers of an image that holds an ostree commit: the size of each, how often it ' +

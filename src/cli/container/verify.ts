@@ -1,7 +1,9 @@
 /** `ostrata verify`: recomputes everything that an image says about itself. */
+
 import type { Command } from 'commander';
 import { type VerifiedImage, verifyImage } from '../../image/verify.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
+import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -15,6 +17,7 @@ interface VerifyOptions extends LogOptions, RegistryOptions {
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
+    .helpGroup(IMAGE_COMMANDS)
     .summary('check every digest, size, label and object of an image')
     .description(
       'Read a whole image and recompute what it says about itself: every digest, size, diff_id ' +

@@ -1,7 +1,9 @@
 /** `ostrata rpmdb`: queries an RPM database. */
+
 import { type Command, InvalidArgumentError } from 'commander';
 import { QueryFormat } from '../../../plugins/rpm/rpmdb/index.js';
 import { messageOf } from '../../errors.js';
+import { PACKAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -91,6 +93,7 @@ const COMMANDS: readonly QueryCommand[] = [
 export function addRpmdbCommand(program: Command): void {
   const rpmdb = program
     .command('rpmdb')
+    .helpGroup(PACKAGE_COMMANDS)
     .summary('query the RPM database of a system, a commit or an image')
     .description(
       'Query an RPM database without rpm. The formats sqlite, ndb and bdb are supported. The ' +

@@ -1,9 +1,9 @@
 /**
- * Writes, removes and lists the refs below `refs/heads/` of a repository. A ref is published by
+ * Writes and removes the refs below `refs/heads/` of a repository. A ref is published by
  * rename, so that it names a commit at any time.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { inContext, OstrataError } from '../../errors.js';
 import { isRefName } from '../refs.js';
 import { syncPath } from './stage.js';
@@ -43,22 +43,6 @@ export function checkRefName(ref: string): void {
 export function deleteRef(repoPath: string, ref: string): void {
   inContext(`removing ref ${ref} of ${repoPath}`, () =>
     rmSync(refPath(repoPath, ref), { force: true }),
-  );
-}
-
-/** Returns the names of the refs below `prefix`, sorted by UTF-16 code units. */
-export function listRefs(repoPath: string, prefix: string): string[] {
-  const heads = refPath(repoPath, '');
-  const top = refPath(repoPath, prefix);
-  if (!existsSync(top)) {
-    return [];
-  }
-
-  return inContext(`listing refs of ${repoPath}`, () =>
-    readdirSync(top, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => relative(heads, join(entry.parentPath, entry.name)))
-      .sort(),
   );
 }
 

@@ -49,6 +49,6 @@ function parseDockerLocation(location: string): ImageReference {
   }
   throw new OstrataError(
     'USAGE',
-    `image reference ${JSON.stringify(`docker:${location}`)}: expected docker://...`,
+    `image reference ${JSON.stringify(`docker:${location}`)}: expected docker://${location}`,
   );
 }

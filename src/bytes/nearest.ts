@@ -1,0 +1,88 @@
+/** Finds the names that somebody who mistyped one may have meant. */
+
+/** A longer list of names is not searched to its end, and longer names are not compared. */
+const MAX_NAMES = 10_000;
+const MAX_LENGTH = 256;
+const MAX_SUGGESTIONS = 3;
+/** A name may differ in one of so many characters. */
+const CHARACTERS_PER_MISTAKE = 3;
+
+/**
+ * Returns `; did you mean A, B or C?` with those of `names` that resemble `wanted`, the nearest
+ * first, or an empty text if none does. It is meant for the end of a message.
+ */
+export function didYouMean(wanted: string, names: Iterable<string>): string {
+  const suggestions = nearestNames(wanted, names);
+  if (suggestions.length === 0) {
+    return '';
+  }
+  const last = suggestions.slice(-1);
+  const others = suggestions.slice(0, -1);
+  const listed = others.length > 0 ? `${others.join(', ')} or ${last}` : `${last}`;
+  return `; did you mean ${listed}?`;
+}
+
+/**
+ * Returns up to three of `names`, the nearest first: those that contain `wanted` or end in it, and
+ * those of which at most every third character is changed, missing, added or swapped with its
+ * neighbor.
+ */
+export function nearestNames(wanted: string, names: Iterable<string>): readonly string[] {
+  const found: { readonly name: string; readonly mistakes: number }[] = [];
+  let searched = 0;
+  for (const name of names) {
+    searched++;
+    if (searched > MAX_NAMES) {
+      break;
+    }
+    const mistakes = mistakesBetween(wanted, name);
+    if (mistakes !== undefined) {
+      found.push({ name, mistakes });
+    }
+  }
+  const byMistakes = found.sort((a, b) => a.mistakes - b.mistakes || (a.name < b.name ? -1 : 1));
+  return byMistakes.slice(0, MAX_SUGGESTIONS).map(({ name }) => name);
+}
+
+/** Returns the number of mistakes in `wanted` if `name` was meant; undefined if there are many. */
+function mistakesBetween(wanted: string, name: string): number | undefined {
+  const longest = Math.max(wanted.length, name.length);
+  if (longest > MAX_LENGTH || wanted === '') {
+    return undefined;
+  }
+  const allowed = Math.floor(longest / CHARACTERS_PER_MISTAKE);
+  if (Math.abs(wanted.length - name.length) <= allowed) {
+    const mistakes = editDistance(wanted, name);
+    if (mistakes <= allowed) {
+      return mistakes;
+    }
+  }
+  const isPart = wanted.length >= CHARACTERS_PER_MISTAKE && name.includes(wanted);
+  return isPart || name.endsWith(`/${wanted}`) ? name.length - wanted.length : undefined;
+}
+
+/**
+ * The number of characters to change, remove, add or swap with the next one to make `b` of `a`
+ * (optimal string alignment): row by row, the distance of each beginning of `a` to each of `b`.
+ */
+function editDistance(a: string, b: string): number {
+  let beforeLast: readonly number[] = [];
+  let last: readonly number[] = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const isEqual = a[i - 1] === b[j - 1];
+      const changed = at(last, j - 1) + (isEqual ? 0 : 1);
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? at(beforeLast, j - 2) + 1 : Infinity;
+      row.push(Math.min(changed, swapped, at(last, j) + 1, at(row, j - 1) + 1));
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return at(last, b.length);
+}
+
+function at(row: readonly number[], index: number): number {
+  return row[index] ?? Infinity;
+}
