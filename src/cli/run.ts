@@ -1,6 +1,6 @@
 /** Runs a command: renders its error, sets the exit code, handles Ctrl-C and closed pipes. */
 import { CommanderError } from 'commander';
-import { errnoOf, OstrataError, wrapError } from '../errors.js';
+import { type ErrorCode, errnoOf, OstrataError, wrapError } from '../errors.js';
 import { stderrColors } from './output/colors.js';
 import { printable } from './output/format.js';
 
@@ -8,6 +8,13 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 /** What shells report for a program that SIGINT ended. */
 const EXIT_INTERRUPTED = 130;
+
+/** What commander throws after it has printed a help page or the version. */
+const PRINTED_HELP: ReadonlySet<string> = new Set([
+  'commander.help',
+  'commander.helpDisplayed',
+  'commander.version',
+]);
 
 const interrupt = new AbortController();
 
@@ -53,30 +60,50 @@ function onOutputError(error: Error): void {
     interrupt.abort();
     return;
   }
-  // A reader such as `head` that closes the pipe has seen enough: that is no failure.
-  process.exit(isUnread ? 0 : EXIT_FAILURE);
+  // A reader such as `head` that closes the pipe has seen enough: that is no failure, unless
+  // the command has failed already.
+  process.exit(isUnread ? process.exitCode : EXIT_FAILURE);
 }
 
-/** Prints the error, unless commander has done so, and returns the exit code. */
+/** An error as it is reported. */
+interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly exitCode: number;
+}
+
+/** Prints the error, with `--json` also as JSON, and returns the exit code. */
 function reportError(error: unknown): number {
-  if (error instanceof CommanderError) {
+  if (error instanceof CommanderError && PRINTED_HELP.has(error.code)) {
     return error.exitCode === 0 ? 0 : EXIT_USAGE;
   }
-  if (isUnread) {
-    printError('canceled: nobody reads standard output any more');
-    return EXIT_FAILURE;
+  const { code, message, exitCode } = failureOf(error);
+  const label = code === 'CANCELLED' ? '' : `${stderrColors.red('error:')} `;
+  process.stderr.write(`${label}${printable(message)}\n`);
+  if (process.argv.includes('--json') && !isUnread) {
+    process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
   }
-  if (interrupt.signal.aborted) {
-    process.stderr.write('interrupted\n');
-    return EXIT_INTERRUPTED;
-  }
-  const known = error instanceof OstrataError ? error : unexpected(error);
-  printError(known.message);
-  return known.code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE;
+  return exitCode;
 }
 
-function printError(message: string): void {
-  process.stderr.write(`${stderrColors.red('error:')} ${printable(message)}\n`);
+function failureOf(error: unknown): Failure {
+  if (error instanceof CommanderError) {
+    return { code: 'USAGE', message: usageMessage(error), exitCode: EXIT_USAGE };
+  }
+  if (isUnread) {
+    const message = 'canceled: nobody reads standard output any more';
+    return { code: 'IO', message, exitCode: EXIT_FAILURE };
+  }
+  if (interrupt.signal.aborted) {
+    return { code: 'CANCELLED', message: 'interrupted', exitCode: EXIT_INTERRUPTED };
+  }
+  const { code, message } = error instanceof OstrataError ? error : unexpected(error);
+  return { code, message, exitCode: code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE };
+}
+
+/** Returns commander's message, which has a label and its suggestions on a second line. */
+function usageMessage({ message }: CommanderError): string {
+  return message.replace(/^error: /, '').replace(/\n\(Did (.*)\)$/s, '; did $1');
 }
 
 /** An error of the operating system stays as it is; any other is a bug, whose place is named. */
