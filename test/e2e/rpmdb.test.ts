@@ -99,8 +99,10 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
       ostrata(['rpmdb', 'list', ...sample, '--qf', '%{NAME}\\n', ...args])
         .split('\n')
         .slice(0, -1);
-    assert.deepEqual(names('bas*').sort(), sorted(rpm('-qa', 'bas*', '--qf', '%{NAME}\\n')));
-    assert.deepEqual(names('[x'), []);
+    for (const pattern of ['bas*', '[a-c]*', '[!a-c]*', 'b[a]sh', '*[0-9]*']) {
+      const expected = sorted(rpm('-qa', pattern.replace('!', '^'), '--qf', '%{NAME}\\n'));
+      assert.deepEqual(names(pattern).sort(), expected, pattern);
+    }
     const nevra = rpm('-q', 'bash', '--qf', '%{NEVRA}');
     const nvr = rpm('-q', 'bash', '--qf', '%{NVR}');
     for (const name of ['bash', 'bash.x86_64', nevra, nvr]) {
@@ -117,10 +119,40 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     }
     const { status, stderr } = tryOstrata(['rpmdb', 'info', ...sample, 'bash', 'nosuch']);
     assert.deepEqual(
-      [status, /^error: package nosuch is not in commit [0-9a-f]{64}\n$/.test(stderr)],
+      [status, /^error: package nosuch is not installed \(commit [0-9a-f]{64}\)\n$/.test(stderr)],
       [1, true],
       stderr,
     );
+  });
+
+  test('list sorts by installation and prints changelogs as rpm does', () => {
+    const list = (...args: string[]) =>
+      ostrata(['rpmdb', 'list', ...sample, ...args], { env: { LC_ALL: 'C' } });
+    assert.equal(list('--last'), rpm('-qa', '--last'));
+    assert.equal(list('bash', '--changelog'), rpm('-q', 'bash', '--changelog'));
+    const [first] = JSON.parse(list('--last', '--json')) as { name: string }[];
+    assert.ok(list('--last').startsWith(`${first?.name}-`));
+  });
+
+  test('packages are found by what they provide and require, as rpm finds them', () => {
+    const relations = join(scratch, 'relations');
+    cpSync(join(fixtures, 'bookworm-sqlite'), relations, { recursive: true });
+    const dbpath = `--dbpath=${relations}`;
+    const cases = [
+      ['--whatprovides', 'virtual'],
+      ['--whatprovides', '/usr/bin/relations'],
+      ['--whatprovides', 'libmulti'],
+      ['--whatrequires', 'versioned'],
+      ['--whatrequires', '/bin/sh'],
+      ['--whatrequires', 'rich'],
+      ['--whatrequires', 'other'],
+    ] as const;
+    for (const [option, capability] of cases) {
+      const expected = sorted(run('rpm', ['-q', dbpath, option, capability, '--qf=%{NEVRA}\\n']));
+      const found = sorted(ostrata(['rpmdb', 'list', dbpath, option, capability]));
+      // rpm prints a package once for each of its requirements.
+      assert.deepEqual(found, [...new Set(expected)], capability);
+    }
   });
 
   test('owner finds moved paths too; its exit code is 1 if nothing owns a path', () => {
@@ -224,6 +256,13 @@ suite('ostrata rpmdb on databases alone', () => {
       '%{NOPE}',
     );
     refused(2, /expected names of packages/, 'info', database);
+    refused(1, /^error: package nosuch is not installed \(.*\)\n$/, 'list', database, 'nosuch');
+    refused(1, /^error: no installed package matches x\* \(/, 'list', database, 'x*');
+    refused(1, /^error: no package provides x > 1 \(/, 'list', database, '--whatprovides=x > 1');
+    refused(1, /^error: no package requires x \(/, 'files', database, '--whatrequires=x');
+    refused(2, /pattern \[z-a\]: a range must ascend/, 'list', database, '[z-a]');
+    refused(2, /'--json'/, 'list', database, '--json', '--qf=x');
+    refused(2, /'--changelog' cannot be used/, 'list', database, '--changelog', '--qf=x');
     refused(2, /expected paths/, 'owner', database);
     refused(2, /unexpected argument x/, 'stats', database, 'x');
     refused(1, /^error: .*no package database/, 'list', `--root=${join(repoRoot, 'src')}`);

@@ -4,6 +4,12 @@
  * ostree commit or an image (openTreeRpmdb), or from bytes (openRpmdb).
  */
 export { isDamage } from './backend.js';
+export {
+  type Capability,
+  parseCapability,
+  providesCapability,
+  requiresCapability,
+} from './capability.js';
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
@@ -15,7 +21,14 @@ export {
   rpmdbPaths,
 } from './locate.js';
 export { movedPaths } from './moved.js';
-export { compareVersions, formatEvr, formatNevra, type Nevra, sourceNameOf } from './nevra.js';
+export {
+  compareEvr,
+  compareVersions,
+  formatEvr,
+  formatNevra,
+  type Nevra,
+  sourceNameOf,
+} from './nevra.js';
 export { openRpmdb, type PackagesOptions, type Rpmdb, type RpmdbFiles } from './open.js';
 export { findOwners, type PathOwners } from './owner.js';
 export type { RpmPackage } from './package.js';

@@ -48,6 +48,17 @@ export function compareVersions(a: string, b: string): number {
   return 0;
 }
 
+/**
+ * Orders packages of one name by epoch, version and release; a missing epoch is 0.
+ */
+export function compareEvr(a: Nevra, b: Nevra): number {
+  return (
+    (a.epoch ?? 0) - (b.epoch ?? 0) ||
+    compareVersions(a.version, b.version) ||
+    compareVersions(a.release, b.release)
+  );
+}
+
 /** Stands for the end of a version. */
 const END = '';
 

@@ -1,14 +1,14 @@
 /** `ostrata rpmdb`: queries an RPM database. */
-
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { QueryFormat } from '../../../plugins/rpm/rpmdb/index.js';
 import { messageOf } from '../../errors.js';
 import { PACKAGE_COMMANDS } from '../help.js';
-import { useOptions } from '../options/groups.js';
+import { type OptionGroup, useOptions } from '../options/groups.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import { writeOutput } from './output.js';
 import { files, info, list, owner, type Query, type QueryOptions, stats } from './queries.js';
+import { looksUpPaths, selectionOptions } from './select.js';
 import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions } from './source.js';
 
 const HELP = `
@@ -22,6 +22,7 @@ Where the database is read from:
 Examples:
   ostrata rpmdb list --repo /ostree/repo fedora/x86_64/coreos/stable
   ostrata rpmdb list --image oci-archive:os.ociarchive --qf '%{NAME} %{BUILDTIME:day}\\n'
+  ostrata rpmdb list --root /mnt --whatprovides 'libssl.so.3()(64bit)' --whatrequires 'glibc > 2'
   ostrata rpmdb files --root /mnt bash --qf '[%{FILEMODES:perms} %{FILENAMES}\\n]'
   ostrata rpmdb owner --repo /ostree/repo REF /usr/etc/passwd /usr/lib/modules/6.1/vmlinuz
 
@@ -46,8 +47,8 @@ interface QueryCommand {
   /** Describes the arguments. */
   readonly args: string;
   readonly query: Query;
-  /** Whether rpm's query formats apply. */
-  readonly hasFormat: boolean;
+  /** Options besides `--json` and those of the source. */
+  readonly options: readonly OptionGroup[];
   readonly help?: string;
 }
 
@@ -55,30 +56,30 @@ const COMMANDS: readonly QueryCommand[] = [
   {
     name: 'list',
     summary: 'list the packages',
-    args: 'names of packages; * and ? are wildcards (default: all packages)',
+    args: 'names of packages, or patterns with *, ? and [a-z] (default: all packages)',
     query: list,
-    hasFormat: true,
+    options: [formatOptions, listOptions, selectionOptions],
   },
   {
     name: 'info',
     summary: 'show the version, size, build and description of packages',
     args: 'names of packages: NAME, NAME.ARCH, NAME-VERSION, NAME-VERSION-RELEASE, ...',
     query: info,
-    hasFormat: true,
+    options: [formatOptions, selectionOptions],
   },
   {
     name: 'files',
     summary: 'list the files of packages',
     args: 'names of packages, as for `rpmdb info`',
     query: files,
-    hasFormat: true,
+    options: [formatOptions, selectionOptions],
   },
   {
     name: 'owner',
     summary: 'show which packages own paths',
     args: 'paths, from the root of the tree',
     query: owner,
-    hasFormat: true,
+    options: [formatOptions],
     help: OWNER_HELP,
   },
   {
@@ -86,7 +87,7 @@ const COMMANDS: readonly QueryCommand[] = [
     summary: 'count the packages, files and architectures',
     args: 'none, except the ref with --repo',
     query: stats,
-    hasFormat: false,
+    options: [],
   },
 ];
 
@@ -106,27 +107,43 @@ export function addRpmdbCommand(program: Command): void {
 }
 
 function addQueryCommand(rpmdb: Command, { name, summary, ...rest }: QueryCommand): void {
-  const { args, query, hasFormat, help } = rest;
+  const { args, query, options, help } = rest;
   const command = rpmdb
     .command(name)
     .summary(summary)
     .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
     .argument('[args...]', args)
     .option('--json', 'print the result as JSON')
-    .action((given: readonly string[], options: QueryOptions & RpmdbSourceOptions) =>
-      run(query, given, options),
+    .action((given: readonly string[], values: QueryOptions & RpmdbSourceOptions) =>
+      run(query, given, values),
     );
-  if (hasFormat) {
-    command.option(
-      '--qf, --queryformat <format>',
-      'print each package in this format, as rpm -q --queryformat does',
-      queryFormat,
-    );
-  }
   if (help !== undefined) {
     command.addHelpText('after', help);
   }
-  useOptions(command, [rpmdbSourceOptions, registryOptions, logOptions]);
+  useOptions(command, [...options, rpmdbSourceOptions, registryOptions, logOptions]);
+}
+
+/** `--queryformat`. */
+function formatOptions(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--qf, --queryformat <format>',
+      'print each package in this format, as rpm -q --queryformat does',
+    )
+      .argParser(queryFormat)
+      .conflicts('json'),
+  );
+}
+
+/** `--changelog` and `--last`. */
+function listOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--changelog', 'print the changelogs, as rpm -q --changelog does').conflicts(
+        'queryformat',
+      ),
+    )
+    .option('--last', 'sort by the time of installation, the newest first, as rpm -qa --last does');
 }
 
 async function run(
@@ -134,8 +151,7 @@ async function run(
   args: readonly string[],
   options: QueryOptions & RpmdbSourceOptions,
 ): Promise<void> {
-  // Only `owner` looks up paths besides those of the database.
-  const source = await openSource(options, args, query === owner);
+  const source = await openSource(options, args, query === owner || looksUpPaths(options));
   await writeOutput(query(source, options));
   source.packages.throwIfDamaged();
 }

@@ -2,69 +2,81 @@
 import {
   findOwners,
   type PathOwners,
-  type QueryFormat,
+  QueryFormat,
   type RpmPackage,
 } from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
 import { printable } from '../output/format.js';
+import { changelogFormat, jsonChangelog } from './changelog.js';
 import { jsonLine, type Output, pathLine, textLine } from './output.js';
 import {
   jsonFile,
   jsonPackage,
   jsonPackageInfo,
+  newestFirst,
   packageInfo,
-  sortedPackages,
   statsOf,
   statsReport,
 } from './report.js';
+import { Selection, type SelectionOptions } from './select.js';
 import type { Source } from './source.js';
 
-export interface QueryOptions {
+export interface QueryOptions extends SelectionOptions {
   readonly queryformat?: QueryFormat | undefined;
   readonly json?: boolean | undefined;
+  readonly changelog?: boolean | undefined;
+  readonly last?: boolean | undefined;
 }
 
 /** Sets the exit code of the process if the answer is incomplete. */
 export type Query = (source: Source, options: QueryOptions) => Output;
 
+/** What rpm prints for `rpm -qa --last`. */
+const LAST = new QueryFormat(
+  '%-45{NVRA} %|INSTALLTIME?{%{INSTALLTIME:date}}:{(not installed)}|\\n',
+);
+
 /**
  * Lists packages, sorted by name. With a query format they come in the order of the database, as
  * rpm prints them: then no package has to be kept for sorting.
  */
-export function list({ packages, args }: Source, { queryformat, json }: QueryOptions): Output {
-  const patterns = args.map(globPattern);
-  const isWanted = ({ name }: RpmPackage) =>
-    patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
-  const wanted = filtered(packages.all(), isWanted);
-  if (queryformat !== undefined && !json) {
-    return packages.map(wanted, (pkg) => queryformat.print(pkg));
-  }
-  const sorted = sortedPackages(wanted);
-  return json
-    ? [jsonLine([...packages.map(sorted, jsonPackage)])]
-    : sorted.map(({ nevra }) => textLine(printable(nevra)));
-}
-
-function* filtered(
-  packages: Iterable<RpmPackage>,
-  isWanted: (pkg: RpmPackage) => boolean,
-): Generator<RpmPackage> {
-  for (const pkg of packages) {
-    if (isWanted(pkg)) {
-      yield pkg;
-    }
-  }
-}
-
-export function info(source: Source, { queryformat, json }: QueryOptions): Output {
+export function* list(source: Source, options: QueryOptions): Output {
   const { packages } = source;
-  const named = namedPackages(source);
+  const { json, last } = options;
+  const selection = new Selection(source, options);
+  const format = listFormat(options);
   if (json) {
-    return [jsonLine([...packages.map(named, jsonPackageInfo)])];
+    const sorted = last ? newestFirst(selection.sorted()) : selection.sorted();
+    yield jsonLine([...packages.map(sorted, options.changelog ? jsonChangelog : jsonPackage)]);
+  } else if (format === undefined) {
+    yield* selection.sorted().map(({ nevra }) => textLine(printable(nevra)));
+  } else {
+    const selected = last ? newestFirst(selection.sorted()) : selection.inDatabaseOrder();
+    yield* packages.map(selected, (pkg) => format.print(pkg));
   }
-  return queryformat === undefined
-    ? separatedLines(packages.map(named, packageInfo))
-    : packages.map(named, (pkg) => queryformat.print(pkg));
+  selection.throwIfUnmet();
+}
+
+function listFormat({ queryformat, changelog, last }: QueryOptions): QueryFormat | undefined {
+  if (changelog) {
+    return changelogFormat;
+  }
+  return queryformat ?? (last ? LAST : undefined);
+}
+
+export function* info(source: Source, options: QueryOptions): Output {
+  const { packages } = source;
+  const { queryformat, json } = options;
+  const selection = requiredSelection(source, options);
+  const selected = selection.inGivenOrder();
+  if (json) {
+    yield jsonLine([...packages.map(selected, jsonPackageInfo)]);
+  } else if (queryformat !== undefined) {
+    yield* packages.map(selected, (pkg) => queryformat.print(pkg));
+  } else {
+    yield* separatedLines(packages.map(selected, packageInfo));
+  }
+  selection.throwIfUnmet();
 }
 
 /** Puts an empty line between texts. */
@@ -76,16 +88,18 @@ function* separatedLines(texts: Iterable<string>): Generator<string> {
   }
 }
 
-export function files(source: Source, { queryformat, json }: QueryOptions): Output {
+export function* files(source: Source, options: QueryOptions): Output {
   const { packages } = source;
-  const named = namedPackages(source);
+  const { queryformat, json } = options;
+  const selection = requiredSelection(source, options);
+  const selected = selection.inGivenOrder();
   if (json) {
-    return [jsonLine([...packages.map(named, jsonPackageFiles)])];
+    yield jsonLine([...packages.map(selected, jsonPackageFiles)]);
+  } else {
+    const linesOf = (pkg: RpmPackage) => queryformat?.print(pkg) ?? pathLines(pkg);
+    yield* packages.map(selected, linesOf);
   }
-  return packages.map(
-    named,
-    queryformat === undefined ? pathLines : (pkg) => queryformat.print(pkg),
-  );
+  selection.throwIfUnmet();
 }
 
 function jsonPackageFiles(pkg: RpmPackage): object {
@@ -139,32 +153,11 @@ export function stats(source: Source, { json }: QueryOptions): Output {
   return [json ? jsonLine(summary) : textLine(statsReport(summary))];
 }
 
-/** Returns the packages that the arguments name; `NOT_FOUND` for a name without a package. */
-function namedPackages({ packages, args, name }: Source): readonly RpmPackage[] {
-  if (args.length === 0) {
+/** Throws `USAGE` if the user selects nothing: all packages would be too much. */
+function requiredSelection(source: Source, options: QueryOptions): Selection {
+  const selection = new Selection(source, options);
+  if (selection.isEmpty) {
     throw new OstrataError('USAGE', 'expected names of packages');
   }
-  const sorted = sortedPackages(packages.all());
-  return args.flatMap((wanted) => {
-    const found = sorted.filter((pkg) => namesOf(pkg).includes(wanted));
-    if (found.length === 0) {
-      throw new OstrataError('NOT_FOUND', `package ${wanted} is not in ${name}`);
-    }
-    return found;
-  });
-}
-
-/** Returns every form in which rpm accepts the name of a package. */
-function namesOf({ name, version, release, arch, nevra, evr }: RpmPackage): readonly string[] {
-  const names = [name, `${name}-${version}`, `${name}-${version}-${release}`, `${name}-${evr}`];
-  return [...names, ...names.map((each) => `${each}.${arch}`), nevra];
-}
-
-/** `*` and `?` mean what they do in file names. */
-function globPattern(glob: string): RegExp {
-  const source = glob
-    .replace(/[\\^$.|+()[\]{}]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${source}$`, 's');
+  return selection;
 }

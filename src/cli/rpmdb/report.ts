@@ -1,5 +1,10 @@
 /** What `ostrata rpmdb` prints of packages and files. */
-import { type RpmFile, type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
+import {
+  formatNevra,
+  type RpmFile,
+  type RpmPackage,
+  Tag,
+} from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8, decodeUtf8 } from '../../bytes/text.js';
 import { counted, formatBytes, formatCount, printable } from '../output/format.js';
 import type { Source } from './source.js';
@@ -10,6 +15,15 @@ type Row = readonly [label: string, value: string | number | undefined];
 /** Sorts packages by name; versions installed side by side stay in the order of installation. */
 export function sortedPackages(packages: Iterable<RpmPackage>): RpmPackage[] {
   return [...packages].sort((a, b) => compareUtf8(a.nevra, b.nevra) || a.number - b.number);
+}
+
+/** Sorts packages as `rpm -qa --last` does, the last one installed first. */
+export function newestFirst(packages: Iterable<RpmPackage>): RpmPackage[] {
+  const nvra = ({ name, version, release, arch }: RpmPackage) =>
+    formatNevra({ name, version, release, arch });
+  return [...packages].sort(
+    (a, b) => (b.installTime ?? 0) - (a.installTime ?? 0) || compareUtf8(nvra(b), nvra(a)),
+  );
 }
 
 export function jsonPackage(pkg: RpmPackage): object {

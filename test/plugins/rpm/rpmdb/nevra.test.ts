@@ -1,7 +1,15 @@
 /** Package names with versions, and the order of versions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compareVersions, formatNevra, sourceNameOf } from '../../../../plugins/rpm/rpmdb/index.js';
+import fc from 'fast-check';
+import {
+  compareEvr,
+  compareVersions,
+  formatNevra,
+  sourceNameOf,
+} from '../../../../plugins/rpm/rpmdb/index.js';
+import { run } from '../../../support/run.js';
+import { needs } from '../../../support/tools.js';
 
 test('a NEVRA contains epoch and architecture only if the package has them', () => {
   const base = { name: 'a-b', version: '1', release: '2' };
@@ -50,4 +58,26 @@ test('versions are ordered as rpm orders them', () => {
       assert.equal(Math.sign(compareVersions(a, b)), Math.sign(i - j), `${a} ${b}`);
     }
   }
+});
+
+test('random versions are ordered as the installed rpm orders them', needs('rpm'), () => {
+  const unit = fc.constantFrom(...'0019ab~^.+');
+  const tails = fc.sample(fc.string({ unit, maxLength: 6 }), { numRuns: 500, seed: 1 });
+  const versions = tails.map((tail) => `1${tail}`);
+  const list = versions.map((version) => `"${version}"`).join(',');
+  const loop = 'for i = 2, #v do print(rpm.vercmp(v[i - 1], v[i]), "") end';
+  const expected = run('rpm', ['--eval', `%{lua:v = {${list}} ${loop}}`]);
+  const ordered = versions.slice(1).map((b, i) => Math.sign(compareVersions(versions[i] ?? '', b)));
+  assert.deepEqual(ordered, expected.trim().split(/\s+/).map(Number));
+});
+
+test('the epoch counts before the version, and the version before the release', () => {
+  const [a, b] = [
+    { name: 'a', version: '2', release: '1' },
+    { name: 'a', version: '1', release: '9' },
+  ];
+  assert.ok(compareEvr(a, b) > 0);
+  assert.ok(compareEvr(a, { ...b, epoch: 1 }) < 0);
+  assert.ok(compareEvr(a, { ...a, release: '2' }) < 0);
+  assert.equal(compareEvr(a, { ...a, epoch: 0 }), 0);
 });
