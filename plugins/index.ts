@@ -47,5 +47,5 @@ export async function loadMapping(text: string): Promise<ContentSource> {
 
 /** Loads the built-in strategy with this name; returns undefined if there is none. */
 export async function loadLayoutStrategy(name: string): Promise<LayoutStrategy | undefined> {
-  return Object.hasOwn(layoutStrategies, name) ? layoutStrategies[name]?.({}) : undefined;
+  return new Map(Object.entries(layoutStrategies)).get(name)?.({});
 }

@@ -12,6 +12,8 @@ import { repoRoot } from './support/root.js';
 
 const FOLDERS = ['src', 'plugins'];
 const MAX_COLUMNS = 100;
+/** The only file that may call `JSON.parse`: it bounds what it reads. */
+const JSON_READER = 'src/bytes/json.ts';
 
 /** A place in a source file, such as `src/log.ts:12 line of 104 columns`. */
 type Place = string;
@@ -41,6 +43,8 @@ interface Findings {
   readonly nestedTernaries: Place[];
   readonly floatingPromises: Place[];
   readonly withoutHeader: Place[];
+  readonly bareParsing: Place[];
+  readonly lookups: Place[];
   readonly imports: Map<string, readonly string[]>;
 }
 
@@ -70,6 +74,8 @@ function findAll(project: Project): Findings {
     nestedTernaries: [],
     floatingPromises: [],
     withoutHeader: [],
+    bareParsing: [],
+    lookups: [],
     imports: new Map(),
   };
   for (const name of sourceNames()) {
@@ -106,6 +112,7 @@ function measureFile(name: string, project: Project, findings: Findings): void {
   findings.imports.set(name, importsOf(name, file));
   measureNodes(name, file, findings);
   findings.floatingPromises.push(...floatingPromises(name, file, project));
+  findings.lookups.push(...lookups(name, file, project));
 }
 
 function sourceFile(program: Program, name: string): ast.SourceFile {
@@ -170,6 +177,8 @@ function measureNodes(name: string, file: ast.SourceFile, findings: Findings): v
       findings.casts.push(place(node, 'cast'));
     } else if (isNestedTernary(node)) {
       findings.nestedTernaries.push(place(node, 'nested ternary'));
+    } else if (name !== JSON_READER && isJsonParse(node, file)) {
+      findings.bareParsing.push(place(node, 'JSON.parse'));
     }
     node.forEachChild(visit);
   };
@@ -211,6 +220,37 @@ function isNestedTernary(node: ast.Node): boolean {
   return (
     ast.isConditionalExpression(node) && parent !== undefined && ast.isConditionalExpression(parent)
   );
+}
+
+function isJsonParse(node: ast.Node, file: ast.SourceFile): boolean {
+  return ast.isPropertyAccessExpression(node) && node.getText(file) === 'JSON.parse';
+}
+
+/**
+ * Lookups of any text in an object, `table[text]`: every object has `constructor` and `__proto__`,
+ * so text from outside would find what the table does not have. A Map finds its own keys only.
+ */
+function lookups(name: string, file: ast.SourceFile, { checker }: Project): Place[] {
+  const accesses: ast.ElementAccessExpression[] = [];
+  const visit = (node: ast.Node): void => {
+    if (ast.isElementAccessExpression(node)) {
+      accesses.push(node);
+    }
+    node.forEachChild(visit);
+  };
+  visit(file);
+  if (accesses.length === 0) {
+    return [];
+  }
+
+  const types = checker.getTypeAtLocation(accesses.map((each) => each.argumentExpression));
+  const isText = (_: ast.Node, index: number) => {
+    const type = types[index];
+    return type !== undefined && checker.typeToString(type) === 'string';
+  };
+  return accesses
+    .filter(isText)
+    .map((access) => placeOf(name, file, access, `lookup ${access.getText(file)}`));
 }
 
 /**
@@ -307,6 +347,8 @@ function metricsOf(findings: Findings): Metric[] {
     counted('floating promises', 0, findings.floatingPromises),
     counted('files in import cycles', 0, importCycles(findings.imports)),
     counted('files without header comment', 0, findings.withoutHeader),
+    counted(`uses of JSON.parse outside ${JSON_READER}`, 0, findings.bareParsing),
+    counted('lookups of any text in an object', 0, findings.lookups),
   ];
 }
 

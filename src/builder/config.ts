@@ -169,14 +169,14 @@ export function commitLabels(
   { metadata }: Commit,
   options: Pick<ImageOptions, 'copyMeta' | 'copyMetaOptional'>,
 ): Record<string, string> {
-  const labels: Record<string, string> = {};
+  const labels = new Map<string, string>();
   /** Returns whether the commit has a string under `key`. */
   const copy = (key: string, label = key) => {
     const value = metadataValue(metadata, key, 's');
     if (typeof value !== 'string') {
       return false;
     }
-    labels[label] = value;
+    labels.set(label, value);
     return true;
   };
 
@@ -192,8 +192,8 @@ export function commitLabels(
 
   const bootable = metadataValue(metadata, annotation.OSTREE_BOOTABLE, 'b');
   if (bootable !== undefined) {
-    labels[annotation.OSTREE_BOOTABLE] = String(bootable);
-    labels[annotation.CONTAINERS_BOOTC] = '1';
+    labels.set(annotation.OSTREE_BOOTABLE, String(bootable));
+    labels.set(annotation.CONTAINERS_BOOTC, '1');
   }
-  return labels;
+  return Object.fromEntries(labels);
 }

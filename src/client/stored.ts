@@ -10,6 +10,7 @@
  *
  * IMGREF and DIGEST are escaped (see ref-escape.ts).
  */
+import { decodeJson } from '../bytes/json.js';
 import { inContext, OstrataError } from '../errors.js';
 import { canonicalJson } from '../oci/json.js';
 import { type ImageConfig, type Manifest, parseConfig, parseManifest } from '../oci/types.js';
@@ -70,7 +71,7 @@ export function imageMetadata(
 }
 
 function canonicalText(json: Uint8Array): string {
-  const value = JSON.parse(Buffer.from(json).toString());
+  const value = decodeJson(Buffer.from(json).toString());
   return Buffer.from(canonicalJson(value)).toString();
 }
 

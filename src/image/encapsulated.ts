@@ -46,7 +46,10 @@ export async function readEncapsulated(
   const layers = classifyLayers(image.manifest, config);
 
   // Builders can lose labels and keep annotations, or the other way round.
-  const record = layoutRecord(LAYOUT_LABEL in labels ? labels : image.manifest.annotations, log);
+  const record = layoutRecord(
+    Object.hasOwn(labels, LAYOUT_LABEL) ? labels : image.manifest.annotations,
+    log,
+  );
   if (record === undefined) {
     return { labels, layers, record };
   }

@@ -72,9 +72,10 @@ function checkFinalDiffId(labels: Labels, diffIds: readonly string[]): void {
 
 /** Some clients read labels and some read annotations: both have to say the same. */
 function checkAnnotations(labels: Labels, annotations: Labels): void {
+  const labelOf = new Map(Object.entries(labels));
   for (const [key, value] of Object.entries(annotations)) {
-    if (Object.hasOwn(labels, key) && labels[key] !== value) {
-      const [stated, label] = [value, labels[key]].map((each) => JSON.stringify(each));
+    if (labelOf.has(key) && labelOf.get(key) !== value) {
+      const [stated, label] = [value, labelOf.get(key)].map((each) => JSON.stringify(each));
       throw corrupt(`manifest annotation ${key} is ${stated}, the label is ${label}`);
     }
   }

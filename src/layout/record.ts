@@ -15,7 +15,9 @@
  *   changes?      for each component in that order, in how many of these it changed
  */
 import * as v from 'valibot';
+import { decodeJson } from '../bytes/json.js';
 import { compareUtf8 } from '../bytes/text.js';
+import { messageOf } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { ChangeCount, Component } from '../plugin.js';
 import { FINGERPRINT_LENGTH, type Fingerprints, fingerprints, NO_COUNT } from './history.js';
@@ -128,9 +130,9 @@ export function decodeRecord(text: string, log: Logger): LayoutRecord | undefine
 
   let json: unknown;
   try {
-    json = JSON.parse(text);
-  } catch {
-    return ignored('it is not JSON');
+    json = decodeJson(text);
+  } catch (error) {
+    return ignored(messageOf(error));
   }
   const { success, output, issues } = v.safeParse(recordSchema, json);
   if (!success) {

@@ -135,6 +135,12 @@ test('a metadata key to be copied must exist and have a string value', () => {
   }
 });
 
+test('a metadata key can have a name that every object has', () => {
+  const metadata: Metadata = new Map([['__proto__', { type: 's', value: 'mine' }]]);
+  const { rawConfig } = assemble(metadata, { copyMeta: ['__proto__'] });
+  assert.equal(new Map(Object.entries(rawConfig.Labels)).get('__proto__'), 'mine');
+});
+
 test('times are those of the commit', () => {
   assert.equal(assemble(NO_METADATA).config.created, '2023-11-14T22:13:20Z');
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as v from 'valibot';
-import { parseJson } from '../../src/bytes/json.js';
+import { decodeJson, parseJson } from '../../src/bytes/json.js';
 
 const SCHEMA = v.object({ layers: v.array(v.object({ size: v.number() })) });
 
@@ -20,4 +20,17 @@ test('the error for JSON of another shape names the member', () => {
     message: /^layers\.0\.size: /,
   });
   assert.throws(() => parseJson('1', SCHEMA), { code: 'CORRUPT', message: /^document: / });
+});
+
+test('64 levels of arrays and objects are read, 65 are refused', () => {
+  const nested = (levels: number) => `${'[{"a":'.repeat(levels / 2)}1${'}]'.repeat(levels / 2)}`;
+  const texts = [nested(66), `{"layers":[],"unknown":${nested(64)}}`, '['.repeat(4e6)];
+  assert.ok(decodeJson(nested(64)));
+  texts[2] += ']'.repeat(4e6);
+  for (const text of texts) {
+    assert.throws(() => parseJson(text, SCHEMA), {
+      code: 'LIMIT',
+      message: 'JSON with more than 64 levels',
+    });
+  }
 });

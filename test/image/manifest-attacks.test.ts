@@ -87,6 +87,25 @@ suite('an import refuses an image whose', () => {
     );
   });
 
+  test('manifest has a hundred levels, before any layer is fetched', async () => {
+    const forged = await forge(image, unchanged);
+    changeManifest<Record<string, unknown> & { layers: { digest: string }[] }>(
+      forged,
+      (manifest) => {
+        for (const { digest } of manifest.layers) {
+          rmSync(blobFile(forged, digest));
+        }
+        for (let level = 0; level < 100; level++) {
+          manifest.deep = [manifest.deep];
+        }
+      },
+    );
+    await assert.rejects(importInto(newRepo(), forged.imgref), {
+      code: 'LIMIT',
+      message: /: image manifest: JSON with more than 64 levels$/,
+    });
+  });
+
   test('layer is missing in the manifest alone', async () => {
     const forged = await forge(image, unchanged);
     changeManifest(forged, ({ layers }) => layers.splice(1, 1));

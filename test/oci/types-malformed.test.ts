@@ -87,3 +87,28 @@ test('documents that are not JSON, not UTF-8 or too long are refused', () => {
     message: /image index of 8388609 bytes/,
   });
 });
+
+test('names that every object has are no media types', () => {
+  for (const mediaType of ['constructor', '__proto__', 'toString']) {
+    for (const change of [
+      { layers: [{ ...layer, mediaType }] },
+      { config: { ...layer, mediaType } },
+    ]) {
+      assert.throws(() => parseManifest(json({ ...manifest, ...change })), {
+        code: 'UNSUPPORTED',
+        message: new RegExp(`of media type ${mediaType}$`),
+      });
+    }
+  }
+});
+
+test('a config of more than 64 levels is refused, also in members that are not read', () => {
+  let deep: unknown = 1;
+  for (let level = 0; level < 64; level++) {
+    deep = { deep };
+  }
+  assert.throws(() => parseConfig(json({ ...config, deep })), {
+    code: 'LIMIT',
+    message: 'image config: JSON with more than 64 levels',
+  });
+});

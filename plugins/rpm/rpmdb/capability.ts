@@ -13,14 +13,14 @@ const LESS = 1 << 1;
 const GREATER = 1 << 2;
 const EQUAL = 1 << 3;
 
-const SENSES: Readonly<Record<string, number>> = {
-  '<': LESS,
-  '<=': LESS | EQUAL,
-  '=': EQUAL,
-  '==': EQUAL,
-  '>=': GREATER | EQUAL,
-  '>': GREATER,
-};
+const SENSES: ReadonlyMap<string, number> = new Map([
+  ['<', LESS],
+  ['<=', LESS | EQUAL],
+  ['=', EQUAL],
+  ['==', EQUAL],
+  ['>=', GREATER | EQUAL],
+  ['>', GREATER],
+]);
 
 /** A range of versions of a named thing. Strings have one character per byte. */
 export interface Capability {
@@ -41,7 +41,7 @@ export function parseCapability(text: string): Capability {
     throw new OstrataError('USAGE', 'expected a capability: NAME or NAME OP VERSION');
   }
   const [, name, sign = '', evr = ''] = /^([^(].*?)\s+([<=>]{1,2})\s+(\S+)$/s.exec(bytes) ?? [];
-  const sense = SENSES[sign];
+  const sense = SENSES.get(sign);
   return name === undefined || sense === undefined
     ? { name: bytes, sense: 0, evr: '' }
     : { name, sense, evr };
@@ -88,8 +88,9 @@ function richOperands(text: string): Capability[] {
   for (const token of text.split(/\s+/)) {
     const word = withoutOuterParentheses(token);
     const last = operands.at(-1);
-    if (SENSES[word] !== undefined) {
-      sense = SENSES[word];
+    const wordSense = SENSES.get(word);
+    if (wordSense !== undefined) {
+      sense = wordSense;
     } else if (sense !== 0 && last !== undefined) {
       operands[operands.length - 1] = { name: last.name, sense, evr: word };
       sense = 0;

@@ -141,29 +141,31 @@ function bufferOf(bytes: Uint8Array): Buffer {
 }
 
 /** By the names of rpm. */
-const CONVERSIONS: Readonly<Record<string, Conversion>> = {
-  string: showPlain,
-  date: numeric(formatTime),
-  day: numeric(formatDay),
-  hex: numeric((value) => value.toString(16)),
-  octal: numeric((value) => value.toString(8)),
-  perms: numeric(formatMode),
-  permissions: numeric(formatMode),
-  fflags: numeric(formatFileFlags),
-  fstate: numeric((value) => fileState(value).replace('-', ' ')),
-  depflags: numeric(comparisonSigns),
-  humansi: withUnit(1000),
-  humaniec: withUnit(1024),
-  base64: showBase64,
-  shescape: quoteForShell,
-};
+const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map(
+  Object.entries({
+    string: showPlain,
+    date: numeric(formatTime),
+    day: numeric(formatDay),
+    hex: numeric((value) => value.toString(16)),
+    octal: numeric((value) => value.toString(8)),
+    perms: numeric(formatMode),
+    permissions: numeric(formatMode),
+    fflags: numeric(formatFileFlags),
+    fstate: numeric((value) => fileState(value).replace('-', ' ')),
+    depflags: numeric(comparisonSigns),
+    humansi: withUnit(1000),
+    humaniec: withUnit(1024),
+    base64: showBase64,
+    shescape: quoteForShell,
+  }),
+);
 
 /** Returns the conversion with this name. Throws `USAGE` if there is none. */
 export function conversionByName(name: string): Conversion {
-  const conversion = Object.hasOwn(CONVERSIONS, name) ? CONVERSIONS[name] : undefined;
+  const conversion = CONVERSIONS.get(name);
   if (conversion !== undefined) {
     return conversion;
   }
-  const known = [...Object.keys(CONVERSIONS), 'arraysize', 'tagname', 'tagnum'].join(', ');
+  const known = [...CONVERSIONS.keys(), 'arraysize', 'tagname', 'tagnum'].join(', ');
   throw new OstrataError('USAGE', `unknown conversion :${name}, there are ${known}`);
 }

@@ -25,15 +25,17 @@ const MAX_OUTPUT = 1 << 28;
 /** What rpm prints for a tag that the package does not have. */
 const ABSENT = '(none)';
 /** By the letter after the backslash. */
-const ESCAPES: Readonly<Record<string, string>> = {
-  a: '\x07',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-};
+const ESCAPES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    a: '\x07',
+    b: '\b',
+    f: '\f',
+    n: '\n',
+    r: '\r',
+    t: '\t',
+    v: '\v',
+  }),
+);
 
 /** Returns the text for one round of an array; outside of arrays, `round` is 0. */
 type Show = (values: TagValues, round: number) => string;
@@ -134,7 +136,7 @@ class Parser {
       const character = this.#text[this.#at] ?? '';
       const next = this.#text[this.#at + 1] ?? '';
       if (character === '\\') {
-        text += ESCAPES[next] ?? next;
+        text += ESCAPES.get(next) ?? next;
         this.#at += 2;
       } else if (character === '%' && next === '%') {
         text += '%';

@@ -21,26 +21,28 @@ export type TagReader = (pkg: RpmPackage) => TagValues | undefined;
 const TAGS: ReadonlyMap<string, number> = new Map(Object.entries(Tag));
 
 /** Other names that rpm accepts. */
-const ALIASES: Readonly<Record<string, keyof typeof Tag>> = {
-  N: 'NAME',
-  V: 'VERSION',
-  R: 'RELEASE',
-  E: 'EPOCH',
-  P: 'PROVIDENAME',
-  PROVIDES: 'PROVIDENAME',
-  REQUIRES: 'REQUIRENAME',
-  C: 'CONFLICTNAME',
-  CONFLICTS: 'CONFLICTNAME',
-  O: 'OBSOLETENAME',
-  OBSOLETES: 'OBSOLETENAME',
-  RECOMMENDS: 'RECOMMENDNAME',
-  SUGGESTS: 'SUGGESTNAME',
-  SUPPLEMENTS: 'SUPPLEMENTNAME',
-  ENHANCES: 'ENHANCENAME',
-  FILEMD5S: 'FILEDIGESTS',
-  PKGID: 'SIGMD5',
-  HDRID: 'SHA1HEADER',
-};
+const ALIASES: ReadonlyMap<string, keyof typeof Tag> = new Map(
+  Object.entries({
+    N: 'NAME',
+    V: 'VERSION',
+    R: 'RELEASE',
+    E: 'EPOCH',
+    P: 'PROVIDENAME',
+    PROVIDES: 'PROVIDENAME',
+    REQUIRES: 'REQUIRENAME',
+    C: 'CONFLICTNAME',
+    CONFLICTS: 'CONFLICTNAME',
+    O: 'OBSOLETENAME',
+    OBSOLETES: 'OBSOLETENAME',
+    RECOMMENDS: 'RECOMMENDNAME',
+    SUGGESTS: 'SUGGESTNAME',
+    SUPPLEMENTS: 'SUPPLEMENTNAME',
+    ENHANCES: 'ENHANCENAME',
+    FILEMD5S: 'FILEDIGESTS',
+    PKGID: 'SIGMD5',
+    HDRID: 'SHA1HEADER',
+  } as const),
+);
 
 const text = (value: string): TagValues => ({
   kind: 'string',
@@ -124,7 +126,7 @@ export interface QueryTag {
  */
 export function tagByName(given: string): QueryTag {
   const upper = given.toUpperCase().replace(/^RPMTAG_/, '');
-  const name = ALIASES[upper] ?? upper;
+  const name = ALIASES.get(upper) ?? upper;
   const tag = TAGS.get(name);
   if (tag === undefined) {
     throw new OstrataError('USAGE', `unknown tag ${given}`);

@@ -168,11 +168,11 @@ interface PackageStats {
 
 export function statsOf({ database, packages, name, tree }: Source): Stats {
   const all = [...packages.map(sortedPackages(packages.all()), packageStats)];
-  const architectures: Record<string, number> = {};
+  const architectures = new Map<string, number>();
   const versions = new Map<string, Set<string>>();
   const architecturesOf = new Map<string, Set<string>>();
   for (const { name, arch, nevra } of all) {
-    architectures[arch] = (architectures[arch] ?? 0) + 1;
+    architectures.set(arch, (architectures.get(arch) ?? 0) + 1);
     addTo(versions, `${name}.${arch}`, nevra);
     addTo(architecturesOf, name, arch);
   }
@@ -185,7 +185,7 @@ export function statsOf({ database, packages, name, tree }: Source): Stats {
     sourcePackages: new Set(all.map(({ source }) => source)).size,
     severalVersions: keysOfSeveral(versions),
     severalArchitectures: keysOfSeveral(architecturesOf),
-    architectures,
+    architectures: Object.fromEntries(architectures),
     files: sum(all, ({ files }) => files),
     ghosts: sum(all, ({ ghosts }) => ghosts),
     notInstalled: sum(all, ({ notInstalled }) => notInstalled),

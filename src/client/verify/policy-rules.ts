@@ -71,9 +71,10 @@ export function readPolicy(path: string): Policy {
 /** The rule that decides about `imgref`: the one with the most specific scope. */
 export function policyRule(policy: Policy, imgref: string): PolicyRule {
   const { transport, scopes } = scopesOf(imgref);
-  const rules = policy.transports[transport] ?? {};
+  const rulesOf = new Map(Object.entries(policy.transports));
+  const rules = new Map(Object.entries(rulesOf.get(transport) ?? {}));
   for (const scope of [...scopes, '']) {
-    const requirements = Object.hasOwn(rules, scope) ? rules[scope] : undefined;
+    const requirements = rules.get(scope);
     if (requirements !== undefined) {
       return { scope: `${transport} ${scope}`.trimEnd(), requirements };
     }

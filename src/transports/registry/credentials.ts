@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
+import { decodeJson } from '../../bytes/json.js';
 import { errnoOf, inContextAsync, OstrataError } from '../../errors.js';
 import { runProgram } from '../../system/program.js';
 import type { Credentials } from '../transport.js';
@@ -112,7 +113,7 @@ function parseAuthFile(text: string): AuthFile {
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = decodeJson(text);
   } catch {
     throw new OstrataError('CORRUPT', 'is not JSON');
   }
@@ -229,7 +230,7 @@ const helperOutput = v.object({ Username: v.string(), Secret: v.string() });
 /** The errors of parsers are not shown, since they may quote the password. */
 function parseHelperOutput(stdout: string): RegistryCredentials {
   try {
-    const { Username, Secret } = v.parse(helperOutput, JSON.parse(stdout));
+    const { Username, Secret } = v.parse(helperOutput, decodeJson(stdout));
     return Username === TOKEN_USER
       ? { identityToken: Secret }
       : { username: Username, password: Secret };

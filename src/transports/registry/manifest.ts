@@ -3,7 +3,8 @@
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests
  */
 import * as v from 'valibot';
-import { OstrataError } from '../../errors.js';
+import { decodeJson } from '../../bytes/json.js';
+import { inContext, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
 import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
@@ -119,12 +120,7 @@ const typedDocument = v.object({ mediaType: v.string() });
 
 /** Returns the member `mediaType` of a document; undefined if it has none. */
 function statedMediaType(bytes: Uint8Array): string | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(bytes).toString());
-  } catch (cause) {
-    throw new OstrataError('CORRUPT', 'the manifest is not JSON', { cause });
-  }
+  const json = inContext('manifest', () => decodeJson(Buffer.from(bytes).toString()));
   const { success, output } = v.safeParse(typedDocument, json);
   return success ? output.mediaType : undefined;
 }

@@ -12,8 +12,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * always are. Throws `USAGE` if the variable is not the URL of a supported proxy.
  */
 export function proxyFor(url: URL, environment: Environment = process.env): URL | undefined {
+  const variables = new Map(Object.entries(environment));
   const variable = (name: string) =>
-    environment[name] || environment[name.toLowerCase()] || undefined;
+    variables.get(name) || variables.get(name.toLowerCase()) || undefined;
   const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
   const value = variable(name);
   if (value === undefined || isExempt(url, variable('NO_PROXY') ?? '')) {

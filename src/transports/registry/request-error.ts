@@ -1,6 +1,7 @@
 /** Errors of requests to a registry, and whether repeating the request may help. */
 import type { IncomingHttpHeaders } from 'node:http';
 import * as v from 'valibot';
+import { decodeJson } from '../../bytes/json.js';
 import { errnoOf, OstrataError } from '../../errors.js';
 
 /** Limit for the shown message of a registry, in characters. */
@@ -112,7 +113,7 @@ function registryMessage(body: string): string {
 function jsonMessage(body: string): string | undefined {
   let json: unknown;
   try {
-    json = JSON.parse(body);
+    json = decodeJson(body);
   } catch {
     return undefined;
   }
