@@ -38,7 +38,7 @@ export {
 } from './client/verify/ostree-image-reference.js';
 export type { OwnedComponent } from './components/assign.js';
 export { type ErrorCode, OstrataError } from './errors.js';
-export { type EncapsulatedImage, type ReadLayer, readEncapsulated } from './image/encapsulated.js';
+export { type DescribedImage, describeImage, type ReadLayer } from './image/encapsulated.js';
 export { type VerifiedImage, verifyImage } from './image/verify.js';
 export type { FormatVersion } from './layers/spec.js';
 export type { ComponentChange } from './layout/changes.js';

@@ -1,7 +1,8 @@
 /**
- * Builds the tree of a merge commit: the tree of the base commit with derived layers laid over it,
- * as a container sees them.
+ * Builds the tree of a merge commit: the tree of the base commit, if there is one, with layers of
+ * files laid over it, as a container sees them.
  */
+import { must } from '../errors.js';
 import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { MutableTree } from '../ostree/write/mutable-tree.js';
@@ -16,6 +17,25 @@ const INJECTED_FILES = ['hostname', 'resolv.conf'];
 export function mutableTreeOfCommit(repo: OstreeRepo, commit: string): MutableTree {
   const { dirmeta, dirtree } = repo.loadCommit(commit).parsed;
   return new MutableTree(repo, dirmeta, dirtree);
+}
+
+/**
+ * Returns a tree with all layers laid over the commit `base`. Without a commit, the root has the
+ * owner, mode and xattrs that the first layer gives it.
+ */
+export function mergedTree(
+  repo: OstreeRepo,
+  base: string | undefined,
+  layers: readonly MutableTree[],
+): MutableTree {
+  const root =
+    base === undefined
+      ? new MutableTree(repo, must(layers[0], 'the first layer').dirmeta)
+      : mutableTreeOfCommit(repo, base);
+  for (const layer of layers) {
+    overlay(root, layer);
+  }
+  return root;
 }
 
 /**

@@ -1,9 +1,9 @@
 /**
- * Pulls an image into a repository: its ostree commit, the layers that a container build added, and
- * a merge commit. The merge commit has the tree of all of them together, and its metadata holds the
- * manifest and config of the image.
+ * Pulls an image into a repository: its ostree commit, the layers of files, and a merge commit. The
+ * merge commit has the tree of all of them together, and its metadata holds the manifest and config
+ * of the image. A plain image has layers of files only.
  */
-import { classifyLayers } from '../image/encapsulated.js';
+import { classifyLayers, isPlain } from '../image/encapsulated.js';
 import type { ImageReader } from '../oci/image.js';
 import { encodeCommit } from '../ostree/objects/commit.js';
 import { sha256Hex } from '../ostree/objects/object-name.js';
@@ -16,7 +16,7 @@ import type { RepoWriter } from '../ostree/write/writer.js';
 import { importCommit } from './import/commit.js';
 import { importDerived } from './import/derived.js';
 import { type ImportCounts, type ImportPlan, planImport } from './import/plan.js';
-import { mutableTreeOfCommit, overlay, removeInjected } from './merge.js';
+import { mergedTree, removeInjected } from './merge.js';
 import { pruneLayers } from './prune.js';
 import {
   announcePlan,
@@ -38,7 +38,9 @@ import { canonicalImgref } from './verify/ostree-image-reference.js';
 
 const IMAGE_CREATED = 'org.opencontainers.image.created';
 
-export interface PullResult extends ImportResult {
+export interface PullResult extends Omit<ImportResult, 'commit'> {
+  /** Checksum of the ostree commit; undefined for a plain image, which holds none. */
+  readonly commit: string | undefined;
   /** The commit that a system deploys; its parent is `commit`. */
   readonly mergeCommit: string;
 }
@@ -63,7 +65,7 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
     checkSignatureCovers(plan.layers, options.source.verification);
     announcePlan(session, plan.counts);
 
-    const commit = await importCommit(session, plan);
+    const commit = isPlain(plan.layers) ? undefined : await importCommit(session, plan);
     const derivedTrees = await importDerived(session, plan, commit);
     const mergeCommit = writeMergeCommit(writer, plan, commit, derivedTrees, ref);
     const pruned = pruneLayers(writer);
@@ -89,13 +91,17 @@ function isSame({ manifestDigest, manifest }: StoredImage, image: ImageReader): 
 
 /** Whether the repository still has all of a pulled image. */
 function isWhole(repo: OstreeRepo, image: StoredImage): boolean {
-  return [image.mergeCommit, baseCommit(repo, image)].every((commit) =>
-    hasWholeCommit(repo.path, commit),
-  );
+  const base = baseCommit(repo, image);
+  const commits = base === undefined ? [image.mergeCommit] : [image.mergeCommit, base];
+  return commits.every((commit) => hasWholeCommit(repo.path, commit));
 }
 
-/** Checksum of the ostree commit that an image was built from. */
-function baseCommit(repo: OstreeRepo, { manifest, commit }: StoredImage): string {
+/** Checksum of the ostree commit that an image was built from; undefined for a plain image. */
+function baseCommit(repo: OstreeRepo, image: StoredImage): string | undefined {
+  const { manifest, config, commit } = image;
+  if (isPlain(classifyLayers(manifest, config))) {
+    return undefined;
+  }
   const [commitLayer] = manifest.layers;
   return storedBlob(repo, commitLayer?.digest ?? '') ?? commit.parent ?? '';
 }
@@ -107,7 +113,9 @@ async function verifyAgain(session: ImportSession, stored: StoredImage): Promise
   checkSignatureCovers(classifyLayers(manifest, config), options.source.verification);
 
   const commit = baseCommit(writer.repo, stored);
-  await session.verifyCommit?.(signedCommit(writer.repo, commit));
+  if (commit !== undefined) {
+    await session.verifyCommit?.(signedCommit(writer.repo, commit));
+  }
 
   const counts: ImportCounts = {
     layersFetched: 0,
@@ -119,21 +127,19 @@ async function verifyAgain(session: ImportSession, stored: StoredImage): Promise
 }
 
 /**
- * Writes a commit whose tree is that of `base` with the derived layers laid over it, and makes
- * `ref` name it. The same image gives the same merge commit everywhere.
+ * Writes a commit whose tree is that of `base` with `layers` laid over it, and makes `ref` name it.
+ * The same image gives the same merge commit everywhere.
+ * @param base undefined for a plain image: the commit has no parent then
  */
 function writeMergeCommit(
   writer: RepoWriter,
   plan: ImportPlan,
-  base: string,
-  derivedTrees: readonly MutableTree[],
+  base: string | undefined,
+  layers: readonly MutableTree[],
   ref: string,
 ): string {
   const { repo } = writer;
-  const root = mutableTreeOfCommit(repo, base);
-  for (const tree of derivedTrees) {
-    overlay(root, tree);
-  }
+  const root = mergedTree(repo, base, layers);
   removeInjected(repo, root);
 
   const objects: EncodedObject[] = [];
@@ -145,7 +151,7 @@ function writeMergeCommit(
     related: [],
     subject: '',
     body: '',
-    timestamp: creationTime(plan) ?? repo.loadCommit(base).parsed.timestamp,
+    timestamp: creationTime(plan) ?? timestampOf(repo, base),
     dirtree,
     dirmeta: root.dirmeta,
   });
@@ -163,4 +169,9 @@ function creationTime({ image, config }: ImportPlan): number | undefined {
   const created = image.manifest.annotations?.[IMAGE_CREATED] ?? config.created ?? '';
   const timestamp = Math.floor(Date.parse(created) / 1000);
   return timestamp >= 0 ? timestamp : undefined;
+}
+
+/** A plain image that states no time gets 1970, so that its merge commit is the same everywhere. */
+function timestampOf(repo: OstreeRepo, base: string | undefined): number {
+  return base === undefined ? 0 : repo.loadCommit(base).parsed.timestamp;
 }

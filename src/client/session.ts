@@ -3,7 +3,7 @@
  * fetch layers. `pullImage` and `unencapsulate` are each a sequence of steps on one session.
  */
 import { inContextAsync, OstrataError } from '../errors.js';
-import type { ReadLayer } from '../image/encapsulated.js';
+import { holdsFiles, isPlain, type ReadLayer } from '../image/encapsulated.js';
 import type { ImageReader } from '../oci/image.js';
 import { openRepo } from '../ostree/repo.js';
 import { type SignedCommit, verifySignatures } from '../ostree/sign/verify.js';
@@ -149,19 +149,22 @@ function plannedEvent({ manifestDigest }: ImageReader, counts: ImportCounts): Pl
 }
 
 /**
- * Throws `UNSUPPORTED` for an image with derived layers if only the commit is verified: its
- * signature says nothing about layers on top of it.
+ * Throws `UNSUPPORTED` for an image with layers of files if only the commit is verified: its
+ * signature says nothing about them.
  */
 export function checkSignatureCovers(
   layers: readonly ReadLayer[],
   verification: Verification,
 ): void {
-  const derived = layers.filter(({ kind }) => kind === 'derived').length;
-  if (derived > 0 && verification.kind === 'remote') {
+  const uncovered = layers.filter(holdsFiles).length;
+  if (uncovered > 0 && verification.kind === 'remote') {
+    const which = isPlain(layers)
+      ? 'the image holds no ostree commit'
+      : `the image has ${uncovered} derived layers`;
     throw new OstrataError(
       'UNSUPPORTED',
-      `the image has ${derived} derived layers, and the signature of an ostree remote covers the ` +
-        'commit only; use ostree-image-signed',
+      `${which}, and the signature of an ostree remote covers the commit only; ` +
+        'use ostree-image-signed',
     );
   }
 }

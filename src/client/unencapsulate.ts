@@ -1,5 +1,7 @@
 /** Imports the ostree commit that an image holds: image -> layers -> objects -> refs. */
 import { OstrataError } from '../errors.js';
+import { holdsFiles, isPlain } from '../image/encapsulated.js';
+import { OSTREE_FINAL_DIFFID } from '../oci/annotations.js';
 import { checkRefName } from '../ostree/write/refs.js';
 import { importCommit } from './import/commit.js';
 import { type LayerToImport, planImport } from './import/plan.js';
@@ -17,7 +19,8 @@ export interface UnencapsulateOptions extends ImportOptions {
 
 /**
  * Fetches the commit that an image holds, and gives each of its layers a ref. Throws `UNSUPPORTED`
- * if a container build added layers: without them the commit is only a part of the image.
+ * if a container build added layers, because without them the commit is only a part of the image,
+ * and for an image that holds no commit.
  */
 export async function unencapsulate(options: UnencapsulateOptions): Promise<ImportResult> {
   const { writeRef } = options;
@@ -28,7 +31,7 @@ export async function unencapsulate(options: UnencapsulateOptions): Promise<Impo
   return withImportSession(options, async (session) => {
     const { image, writer } = session;
     const plan = await planImport(writer.repo, image);
-    refuseDerivedLayers(plan.layers);
+    refuseLayersOfFiles(plan.layers);
     announcePlan(session, plan.counts);
 
     const commit = await importCommit(session, plan);
@@ -39,13 +42,12 @@ export async function unencapsulate(options: UnencapsulateOptions): Promise<Impo
   });
 }
 
-function refuseDerivedLayers(layers: readonly LayerToImport[]): void {
-  const derived = layers.filter(({ kind }) => kind === 'derived').length;
-  if (derived > 0) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `the image has ${derived} layers that are not part of the commit; ` +
-        'pull it with: container image pull',
-    );
+function refuseLayersOfFiles(layers: readonly LayerToImport[]): void {
+  const count = layers.filter(holdsFiles).length;
+  if (count > 0) {
+    const reason = isPlain(layers)
+      ? `not an encapsulated commit: the config has no label ${OSTREE_FINAL_DIFFID}`
+      : `the image has ${count} layers that are not part of the commit`;
+    throw new OstrataError('UNSUPPORTED', `${reason}; pull it with: container image pull`);
   }
 }

@@ -1,6 +1,7 @@
 /** Compares two images: which layers a client of one downloads for the other, and why. */
 import { buildChanges, type ComponentChange, hasLayerOf } from '../layout/changes.js';
-import type { EncapsulatedImage, ReadLayer } from './encapsulated.js';
+import type { LayoutRecord } from '../layout/previous-layout.js';
+import type { DescribedImage, ReadLayer } from './encapsulated.js';
 
 export interface ComparedLayer extends ReadLayer {
   /** Position in the new image. */
@@ -19,7 +20,10 @@ export interface ComparedImages {
   readonly removed: readonly ReadLayer[];
   /** Layers that a client of the previous image downloads. */
   readonly added: readonly ComparedLayer[];
-  /** All changed components; undefined if one of the images has no layout record. */
+  /**
+   * All changed components by id. If one of the images has no layout record: what was added and
+   * removed by the names on the layers; undefined if there are no names.
+   */
   readonly changes: readonly ComponentChange[] | undefined;
 }
 
@@ -27,12 +31,8 @@ export interface ComparedImages {
  * Compares layers by diff_id: clients recognize a layer by its uncompressed bytes, whoever
  * compressed them.
  */
-export function compareImages(
-  previous: EncapsulatedImage,
-  current: EncapsulatedImage,
-): ComparedImages {
-  const changes =
-    previous.record && current.record && buildChanges(previous.record, current.record);
+export function compareImages(previous: DescribedImage, current: DescribedImage): ComparedImages {
+  const changes = changesBetween(previous, current);
   const changesById = new Map(changes?.map((change) => [change.id, change]));
 
   const previousDiffIds = diffIdsOf(previous);
@@ -52,6 +52,25 @@ export function compareImages(
   return { removed, added, changes };
 }
 
-function diffIdsOf({ layers }: EncapsulatedImage): ReadonlySet<string> {
+function changesBetween(
+  previous: DescribedImage,
+  current: DescribedImage,
+): readonly ComponentChange[] | undefined {
+  if (previous.record && current.record) {
+    return buildChanges(previous.record, current.record);
+  }
+  const [from, to] = [previous, current].map(recordOfNames);
+  return from && to && buildChanges(from, to);
+}
+
+/** The names on the layers of an image as a record without versions; undefined if it has none. */
+function recordOfNames({ layers }: DescribedImage): LayoutRecord | undefined {
+  const named = layers.filter(({ names }) => names.length > 0);
+  return named.length > 0
+    ? { layers: named.map(({ names }) => ({ components: names })) }
+    : undefined;
+}
+
+function diffIdsOf({ layers }: DescribedImage): ReadonlySet<string> {
   return new Set(layers.map(({ diffId }) => diffId));
 }

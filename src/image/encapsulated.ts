@@ -1,6 +1,6 @@
 /**
- * What an encapsulated image says about itself: which layers hold the commit, which components they
- * hold, how they were laid out. Reads the config and the manifest only.
+ * What an image says about itself: which layers hold the commit, which components they hold, how
+ * they were laid out. Reads the config and the manifest only.
  */
 import { must, OstrataError } from '../errors.js';
 import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
@@ -11,36 +11,60 @@ import { chainId } from '../oci/chain-id.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
 
-/** One layer of an encapsulated image. */
+/** One layer of an image. */
 export interface ReadLayer {
-  readonly kind: 'commit' | 'chunk' | 'derived';
+  /** All layers of an image that holds no ostree commit are `plain`. */
+  readonly kind: 'commit' | 'chunk' | 'derived' | 'plain';
   readonly descriptor: Descriptor;
   readonly diffId: string;
-  /** The layer's `created_by` in the history of the config; empty if it has none. */
+  /** The layer's `created_by` in the history of the config, or its comment; empty if none. */
   readonly createdBy: string;
   /** Names of the components, from the annotation or, if a builder dropped it, from the history. */
   readonly names: readonly string[];
+  /** How often the layer is expected to change, by the layout record or by chunkah. */
+  readonly changesPerYear?: number | undefined;
   /** The layer in the layout record; undefined if there is no record that fits. */
   readonly recorded?: RecordedLayer | undefined;
 }
 
-export interface EncapsulatedImage {
+export interface DescribedImage {
   readonly labels: Labels;
   readonly layers: readonly ReadLayer[];
   /** The layout record; undefined if there is none or this version cannot read it. */
   readonly record: LayoutRecord | undefined;
 }
 
+const WEEKS_PER_YEAR = 365 / 7;
+
 type Labels = Readonly<Record<string, string>>;
+
+/** Like {@link describeImage}, but throws `UNSUPPORTED` for an image without an ostree commit. */
+export async function readEncapsulated(image: ImageReader, log: Logger): Promise<DescribedImage> {
+  const described = await describeImage(image, log);
+  if (isPlain(described.layers)) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `not an encapsulated commit: the config has no label ${annotation.OSTREE_FINAL_DIFFID}`,
+    );
+  }
+  return described;
+}
+
+/** Whether the image holds no ostree commit. */
+export function isPlain(layers: readonly ReadLayer[]): boolean {
+  return layers[0]?.kind === 'plain';
+}
+
+/** Whether a layer holds files at their paths, and no ostree objects. */
+export function holdsFiles({ kind }: Pick<ReadLayer, 'kind'>): boolean {
+  return kind === 'derived' || kind === 'plain';
+}
 
 /**
  * Reads config and manifest. Throws what {@link classifyLayers} throws. If the layout record does
  * not describe these layers, it is marked as another tool's, with a warning.
  */
-export async function readEncapsulated(
-  image: ImageReader,
-  log: Logger,
-): Promise<EncapsulatedImage> {
+export async function describeImage(image: ImageReader, log: Logger): Promise<DescribedImage> {
   const config = parseConfig(await image.config());
   const labels = config.config?.Labels ?? {};
   const layers = classifyLayers(image.manifest, config);
@@ -68,19 +92,25 @@ export async function readEncapsulated(
  */
 function recordFits(record: LayoutRecord, layers: readonly ReadLayer[]): boolean {
   const ownLayers = layers.filter(({ kind }) => kind !== 'derived');
-  const [, ...chunkLayers] = ownLayers;
+  const componentLayers = ownLayers.filter(({ kind }) => kind !== 'commit');
   return (
     record.chainId === chainId(ownLayers.map(({ diffId }) => diffId)) &&
-    recordedChunks(record).length === chunkLayers.length
+    recordedChunks(record).length === componentLayers.length
   );
 }
 
 /** Gives each layer its entry in `record`, which must describe these layers. */
 function attachRecord(record: LayoutRecord, layers: readonly ReadLayer[]): readonly ReadLayer[] {
   const { commitKey } = record;
-  const commit = commitKey === undefined ? undefined : { components: [], key: commitKey };
-  const recorded = [commit, ...recordedChunks(record)];
-  return layers.map((layer, i) => ({ ...layer, recorded: recorded[i] }));
+  const commit: RecordedLayer | undefined =
+    commitKey === undefined ? undefined : { components: [], key: commitKey };
+  const chunks = recordedChunks(record);
+  const recorded = isPlain(layers) ? chunks : [commit, ...chunks];
+  return layers.map((layer, i) => ({
+    ...layer,
+    recorded: recorded[i],
+    changesPerYear: recorded[i]?.changesPerYear ?? layer.changesPerYear,
+  }));
 }
 
 /**
@@ -91,8 +121,9 @@ function recordedChunks({ layers }: LayoutRecord): readonly RecordedLayer[] {
 }
 
 /**
- * Returns the layers of an encapsulated image. Throws `UNSUPPORTED` if the image lacks the labels
- * of an encapsulated image, and `CORRUPT` if manifest, config and labels contradict each other.
+ * Returns the layers of an image. Without the label that names the last layer of a commit, the
+ * image holds none: its layers are plain. Throws `CORRUPT` if manifest, config and labels
+ * contradict each other, or if there is no layer.
  */
 export function classifyLayers(manifest: Manifest, config: ImageConfig): readonly ReadLayer[] {
   const { layers } = manifest;
@@ -103,8 +134,11 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
       `${layers.length} layers in the manifest, ${diffIds.length} diff_ids in the config`,
     );
   }
+  if (layers.length === 0) {
+    throw new OstrataError('CORRUPT', 'the manifest lists no layers');
+  }
   const finalIndex = finalLayerIndex(config);
-  checkDistinct(layers.slice(0, finalIndex + 1));
+  checkDistinct(layers.slice(0, (finalIndex ?? -1) + 1));
 
   const history = layerHistory(config);
   const names = namesByLayer(manifest, config);
@@ -112,20 +146,18 @@ export function classifyLayers(manifest: Manifest, config: ImageConfig): readonl
     kind: layerKind(i, finalIndex),
     descriptor,
     diffId: must(diffIds[i], `diff_id ${i}`),
-    createdBy: history[i]?.created_by ?? '',
+    createdBy: history[i]?.created_by || history[i]?.comment || '',
     names: names[i] ?? [],
+    changesPerYear: chunkahRate(descriptor),
   }));
 }
 
-/** Returns the index of the last layer that belongs to the commit. */
-function finalLayerIndex(config: ImageConfig): number {
+/** Returns the index of the last layer that belongs to the commit; undefined in a plain image. */
+function finalLayerIndex(config: ImageConfig): number | undefined {
   const label = annotation.OSTREE_FINAL_DIFFID;
   const diffId = config.config?.Labels?.[label];
   if (diffId === undefined) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `not an encapsulated commit: the config has no label ${label}`,
-    );
+    return undefined;
   }
   const index = config.rootfs.diff_ids.indexOf(diffId);
   if (index < 0) {
@@ -137,7 +169,7 @@ function finalLayerIndex(config: ImageConfig): number {
   return index;
 }
 
-/** Derived layers need not be distinct: empty ones are often equal. */
+/** Other layers need not be distinct: empty ones are often equal. */
 function checkDistinct(layersOfCommit: readonly Descriptor[]): void {
   const digests = new Set<string>();
   for (const { digest } of layersOfCommit) {
@@ -151,7 +183,10 @@ function checkDistinct(layersOfCommit: readonly Descriptor[]): void {
   }
 }
 
-function layerKind(index: number, finalIndex: number): ReadLayer['kind'] {
+function layerKind(index: number, finalIndex: number | undefined): ReadLayer['kind'] {
+  if (finalIndex === undefined) {
+    return 'plain';
+  }
   if (index === 0) {
     return 'commit';
   }
@@ -203,6 +238,12 @@ function layerNames(
     return split(history.comment ?? '', /[\s,]+/);
   }
   return [];
+}
+
+/** Returns the rate that gives a layer the stability which chunkah states. */
+function chunkahRate({ annotations }: Descriptor): number | undefined {
+  const stability = Number(annotations?.[annotation.CHUNKAH_STABILITY]);
+  return stability >= 0 && stability <= 1 ? -Math.log(stability) * WEEKS_PER_YEAR : undefined;
 }
 
 /**

@@ -1,8 +1,9 @@
 /**
- * Checks all of an encapsulated image that can be checked without a key: OCI digests, labels, the
- * checksums of ostree objects, and that nothing is missing or superfluous.
+ * Checks all of an image that can be checked without a key: OCI digests, labels, the checksums of
+ * ostree objects, that nothing is missing or superfluous, and that layers of files can be pulled.
  */
-import { OstrataError } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
+import { type NewObjectSink, readDerivedLayer } from '../layers/derived.js';
 import { type LayerContents, readOstreeLayer } from '../layers/read.js';
 import { tarPath } from '../layers/write.js';
 import type { Logger } from '../log.js';
@@ -12,30 +13,36 @@ import { parseConfig } from '../oci/types.js';
 import { validateImage } from '../oci/validate.js';
 import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { type CommitWalk, walkCommit } from '../tree/commit-walk.js';
-import { readLayerTar } from '../tree/layer-tar.js';
 import { childPath } from '../tree/path.js';
-import { classifyLayers } from './encapsulated.js';
+import { classifyLayers, isPlain, type ReadLayer } from './encapsulated.js';
 import { decodeLayerCommit } from './layer-commit.js';
 
 export interface VerifiedImage {
-  /** Checksum of the commit. */
-  readonly commit: string;
+  /** Checksum of the commit; undefined for a plain image. */
+  readonly commit?: string | undefined;
   /** Number of layers. */
   readonly layers: number;
-  /** Number of layers that a later build put on top; only digests and tar headers are checked. */
+  /** Number of layers that a later build put on top. */
   readonly derivedLayers: number;
+  /** Number of layers of a plain image; 0 if the image holds a commit. */
+  readonly plainLayers: number;
   readonly metadataObjects: number;
   readonly contentObjects: number;
-  /** Number of files and symlinks of the commit. */
+  /** Number of files and symlinks of the commit; 0 for a plain image. */
   readonly paths: number;
 }
 
 type Labels = Readonly<Record<string, string>>;
 
+/** Takes the content of layers of files, which is hashed but not kept. */
+const DISCARD: NewObjectSink = { newFile: () => ({ write() {}, finish() {} }) };
+
 /**
  * Reads the whole image. Throws `CORRUPT` with the layer, entry and rule for anything that a client
  * would refuse or misread: wrong digests or labels; broken, duplicate, missing or superfluous
- * objects; paths that are linked to the wrong object.
+ * objects; paths that are linked to the wrong object. Derived and plain layers must be sound tar
+ * archives with valid whiteouts, and hold only what a repository can hold; otherwise this throws
+ * `CORRUPT`, `UNSUPPORTED` or `LIMIT`.
  */
 export async function verifyImage(image: ImageReader, log: Logger): Promise<VerifiedImage> {
   const layers = classifyLayers(image.manifest, parseConfig(await image.config()));
@@ -44,20 +51,29 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
   let done = 0;
 
   const config = await validateImage(image, async (number, tar) => {
-    if (layers[number]?.kind === 'derived') {
-      await readLayerTar(tar, () => undefined);
+    const kind = must(layers[number], `layer ${number}`).kind;
+    if (kind === 'derived' || kind === 'plain') {
+      await readDerivedLayer(tar, DISCARD, true);
     } else {
-      contents.push(await readOstreeLayer(tar, number === 0 ? 'commit' : 'chunk'));
+      contents.push(await readOstreeLayer(tar, kind));
     }
     done += layers[number]?.descriptor.size ?? 0;
     log.progress('verifying', done, total);
   });
 
   const labels = config.config?.Labels ?? {};
-  checkFinalDiffId(labels, config.rootfs.diff_ids);
   checkAnnotations(labels, image.manifest.annotations ?? {});
-  const counts = verifyCommit(contents, labels[annotation.OSTREE_COMMIT]);
-  return { ...counts, layers: layers.length, derivedLayers: layers.length - contents.length };
+  const count = (wanted: ReadLayer['kind']) => layers.filter(({ kind }) => kind === wanted).length;
+  const layerCounts = {
+    layers: layers.length,
+    derivedLayers: count('derived'),
+    plainLayers: count('plain'),
+  };
+  if (isPlain(layers)) {
+    return { ...layerCounts, metadataObjects: 0, contentObjects: 0, paths: 0 };
+  }
+  checkFinalDiffId(labels, config.rootfs.diff_ids);
+  return { ...verifyCommit(contents, labels[annotation.OSTREE_COMMIT]), ...layerCounts };
 }
 
 /** A diff_id that occurs twice does not say which layer is the last one of the commit. */

@@ -19,6 +19,8 @@ export const CONTAINERS_BOOTC = 'containers.bootc';
 export const OSTREE_COMPONENTS = 'ostree.components';
 /** Names of the components in a layer of chunkah, separated by spaces. */
 export const CHUNKAH_COMPONENT = 'org.chunkah.component';
+/** Probability that a layer of chunkah does not change within a week, with three decimals. */
+export const CHUNKAH_STABILITY = 'org.chunkah.stability';
 /**
  * What the annotations of a zstd:chunked layer begin with, which say where the table of contents is
  * in its blob. Older programs, such as skopeo 1.9, write and read the second name.

@@ -80,6 +80,7 @@ suite('verify', () => {
       commit,
       layers: 3,
       derivedLayers: 0,
+      plainLayers: 0,
       metadataObjects: verified.metadataObjects,
       contentObjects: 4,
       paths: 5,
@@ -95,7 +96,7 @@ suite('verify', () => {
     assert.equal((await verifyImage(whole, silentLogger)).layers, 1);
   });
 
-  test('derived layers only have to be tar archives', async () => {
+  test('derived layers have to be tar archives, and are counted', async () => {
     const { image: whole } = await buildImage(
       dir({ a: dir({ x: 'same' }), b: dir({ x: 'same', y: '' }) }),
     );

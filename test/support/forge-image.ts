@@ -91,6 +91,24 @@ export async function forge(
   return writeLayout(canonicalJson(config), tars);
 }
 
+/**
+ * Writes a plain image, which holds no ostree commit, into a new OCI image layout.
+ * @param more replaces members of the config
+ */
+export function forgePlain(
+  layers: readonly (readonly ForgedEntry[])[],
+  more: Readonly<Record<string, unknown>> = {},
+): ForgedImage {
+  const tars = layers.map(writeTar);
+  const config = {
+    architecture: 'amd64',
+    os: 'linux',
+    rootfs: { type: 'layers', diff_ids: tars.map(sha256Digest) },
+    ...more,
+  };
+  return writeLayout(canonicalJson(config), tars);
+}
+
 function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedImage {
   const directory = join(scratchDirectory(), 'forged');
   mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });

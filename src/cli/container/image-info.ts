@@ -2,11 +2,13 @@
 import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
 import { inContextAsync } from '../../errors.js';
 import {
-  type EncapsulatedImage,
+  type DescribedImage,
+  describeImage,
+  isPlain,
   type ReadLayer,
-  readEncapsulated,
 } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
+import * as annotation from '../../oci/annotations.js';
 import type { OpenImage, RegistryOptions } from '../options/registry.js';
 import type { LogOptions } from '../output/terminal.js';
 
@@ -18,7 +20,7 @@ export interface InfoOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
 }
 
-export interface ImageInfo extends EncapsulatedImage {
+export interface ImageInfo extends DescribedImage {
   readonly manifestDigest: string;
 }
 
@@ -35,13 +37,20 @@ export async function readImageInfo(
 ): Promise<ImageInfo> {
   const image = await open(imgref);
   try {
-    const encapsulated = await inContextAsync(`reading ${imgref}`, () =>
-      readEncapsulated(image, log),
-    );
-    return { manifestDigest: image.manifestDigest, ...encapsulated };
+    const described = await inContextAsync(`reading ${imgref}`, () => describeImage(image, log));
+    return { manifestDigest: image.manifestDigest, ...described };
   } finally {
     await image.close?.();
   }
+}
+
+/** Returns the checksum that the image's label states; undefined for a plain image. */
+export function commitOf({ labels, layers }: ImageInfo): string | undefined {
+  return isPlain(layers) ? undefined : (labels[annotation.OSTREE_COMMIT] ?? 'unknown');
+}
+
+export function commitText(image: ImageInfo): string {
+  return commitOf(image) ?? 'none: this is a plain image';
 }
 
 /** Returns the compressed size. */

@@ -7,6 +7,8 @@ import { logOptions } from '../options/values.js';
 import { formatBytes, printable } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
 import {
+  commitOf,
+  commitText,
   IMGREF_HELP,
   type ImageInfo,
   type InfoOptions,
@@ -36,9 +38,10 @@ async function info(reference: string, options: InfoOptions): Promise<void> {
   console.log(options.json ? jsonReport(image) : textReport(reference, image));
 }
 
-function summaryOf({ labels, layers }: ImageInfo) {
+function summaryOf(image: ImageInfo) {
+  const { labels, layers } = image;
   return {
-    commit: labels[annotation.OSTREE_COMMIT],
+    commit: commitOf(image),
     version: labels[annotation.IMAGE_VERSION] ?? labels.version,
     layers: layers.length,
     derivedLayers: layers.filter(({ kind }) => kind === 'derived').length,
@@ -52,12 +55,12 @@ function jsonReport(image: ImageInfo): string {
 }
 
 function textReport(reference: string, image: ImageInfo): string {
-  const { commit = 'unknown', version, layers, derivedLayers, size } = summaryOf(image);
+  const { version, layers, derivedLayers, size } = summaryOf(image);
   const derived = derivedLayers > 0 ? `, ${derivedLayers} of them derived` : '';
   const lines = [
     `image:   ${reference}`,
     `digest:  ${image.manifestDigest}`,
-    `commit:  ${commit}`,
+    `commit:  ${commitText(image)}`,
     ...(version === undefined ? [] : [`version: ${version}`]),
     `layers:  ${layers}${derived}`,
     `size:    ${formatBytes(size)}`,

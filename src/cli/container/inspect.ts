@@ -21,7 +21,7 @@ import {
   someNames,
 } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
-import { type ImageInfo, readImageInfo, sizeOf } from './image-info.js';
+import { commitOf, commitText, type ImageInfo, readImageInfo, sizeOf } from './image-info.js';
 
 interface InspectOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
@@ -34,8 +34,8 @@ export function addInspectCommand(program: Command): void {
     .helpGroup(IMAGE_COMMANDS)
     .summary('show the layers of an image and the components in each')
     .description(
-      'Show the layers of an image that holds an ostree commit: the size of each, how often it ' +
-        'is expected to change, and its components. Only the manifest and the config are read.',
+      'Show the layers of an image: the size of each, how often it is expected to change, and ' +
+        'its components or the build step that made it. Only the manifest and the config are read.',
     )
     .argument('<imgref>', IMGREF_FORMS)
     .option('-a, --all', 'print the names of all components; long lists are cut otherwise')
@@ -51,17 +51,13 @@ async function inspect(imgref: string, options: InspectOptions): Promise<void> {
   console.log(options.json ? jsonReport(image) : textReport(imgref, image, options));
 }
 
-function commitOf({ labels }: ImageInfo): string {
-  return labels[annotation.OSTREE_COMMIT] ?? 'unknown';
-}
-
 function textReport(imgref: string, image: ImageInfo, { all }: InspectOptions): string {
   const { manifestDigest, labels, layers } = image;
   const version = labels[annotation.IMAGE_VERSION];
   const heading = [
     imgref,
     `manifest ${manifestDigest}`,
-    `commit   ${commitOf(image)}`,
+    `commit   ${commitText(image)}`,
     ...(version === undefined ? [] : [`version  ${version}`]),
     `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))} to download`,
   ];
@@ -81,12 +77,12 @@ function textReport(imgref: string, image: ImageInfo, { all }: InspectOptions): 
   return `${heading.map(printable).join('\n')}\n\n${table}`;
 }
 
-/** The commit layer changes with every build; images of other tools record no rates. */
-function rateOf({ kind, recorded }: ReadLayer): string {
+/** The commit layer changes with every build; most other tools record no rates. */
+function rateOf({ kind, changesPerYear }: ReadLayer): string {
   if (kind === 'commit') {
     return formatRate(Infinity);
   }
-  return recorded?.changesPerYear === undefined ? '?' : formatRate(recorded.changesPerYear);
+  return changesPerYear === undefined ? '?' : formatRate(changesPerYear);
 }
 
 function contentOf({ kind, recorded, names, createdBy }: ReadLayer, namesWidth: number): string {
@@ -110,7 +106,8 @@ function jsonReport(image: ImageInfo): string {
   });
 }
 
-function jsonLayer({ kind, descriptor, diffId, createdBy, names, recorded }: ReadLayer): object {
+function jsonLayer(layer: ReadLayer): object {
+  const { kind, descriptor, diffId, createdBy, names, recorded, changesPerYear } = layer;
   return {
     kind,
     digest: descriptor.digest,
@@ -118,7 +115,7 @@ function jsonLayer({ kind, descriptor, diffId, createdBy, names, recorded }: Rea
     size: descriptor.size,
     mediaType: descriptor.mediaType,
     components: recorded?.components ?? names,
-    changesPerYear: jsonRate(recorded?.changesPerYear),
+    changesPerYear: jsonRate(changesPerYear),
     createdBy,
   };
 }

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { ImportPlan } from '../../client/import/plan.js';
-import { pullImage } from '../../client/pull.js';
+import { type PullResult, pullImage } from '../../client/pull.js';
 import {
   type ImportEvent,
   type ImportOptions,
@@ -61,6 +61,7 @@ export function addPullCommand(image: Command): void {
     .description(
       'Pull an image into an ostree repository: the commit that it holds, the layers that ' +
         'container builds added, and a merge commit of both, which is what a system deploys. ' +
+        'A plain image, which holds no commit, becomes a merge commit of all its layers. ' +
         'rpm-ostree and bootc store images in the same way. Only layers that the repository ' +
         'lacks are fetched; if the image is up to date, that costs one request. Prints the ' +
         'merge commit.',
@@ -167,7 +168,7 @@ function printPlan({ layers, counts }: ImportPlan, { json }: PullOptions): void 
 }
 
 function printResult(
-  result: ImportResult & { readonly mergeCommit?: string | undefined },
+  result: Partial<PullResult> & Omit<ImportResult, 'commit'>,
   { json }: PullOptions,
 ): void {
   const { commit, mergeCommit, ...counts } = result;

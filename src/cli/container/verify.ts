@@ -7,12 +7,15 @@ import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import { counted, formatCount } from '../output/format.js';
+import { counted } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 
 interface VerifyOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
 }
+
+/** What is checked of layers that hold files and no ostree objects. */
+const CHECKED_OF_FILES = 'digests, diff_ids, tar archives, whiteouts';
 
 export function addVerifyCommand(program: Command): void {
   const command = program
@@ -22,7 +25,9 @@ export function addVerifyCommand(program: Command): void {
     .description(
       'Read a whole image and recompute what it says about itself: every digest, size, diff_id ' +
         'and label, and the checksum of every ostree object. Also checks that the commit is ' +
-        'complete. An image that passes is one that clients can pull. Signatures are not checked.',
+        'complete, and that derived layers and those of plain images are sound tar archives with ' +
+        'valid whiteouts. An image that passes is one that clients can pull. Signatures are not ' +
+        'checked.',
     )
     .argument('<imgref>', IMGREF_FORMS)
     .option('--json', 'print the counts as JSON')
@@ -38,12 +43,22 @@ async function verify(imgref: string, options: VerifyOptions): Promise<void> {
 }
 
 function textReport(imgref: string, verified: VerifiedImage): string {
-  const { commit, layers, derivedLayers, metadataObjects, contentObjects, paths } = verified;
-  const derived = derivedLayers > 0 ? `, ${formatCount(derivedLayers)} of them derived` : '';
-  const counts = [
-    `${counted(layers, 'layer')}${derived}`,
-    `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}`,
-    counted(metadataObjects, 'metadata object'),
-  ];
-  return `${imgref}: valid\ncommit ${commit}: ${counts.join(', ')}`;
+  const { commit, layers, derivedLayers, plainLayers } = verified;
+  const lines = [`${imgref}: valid`];
+  if (commit !== undefined) {
+    const { metadataObjects, contentObjects, paths } = verified;
+    const counts = [
+      counted(layers - derivedLayers, 'layer'),
+      `${counted(contentObjects, 'content object')} at ${counted(paths, 'path')}`,
+      counted(metadataObjects, 'metadata object'),
+    ];
+    lines.push(`commit ${commit}: ${counts.join(', ')}`);
+  }
+  if (derivedLayers > 0) {
+    lines.push(`${counted(derivedLayers, 'derived layer')}: ${CHECKED_OF_FILES}`);
+  }
+  if (plainLayers > 0) {
+    lines.push(`no ostree commit, ${counted(plainLayers, 'plain layer')}: ${CHECKED_OF_FILES}`);
+  }
+  return lines.join('\n');
 }

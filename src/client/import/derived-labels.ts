@@ -1,4 +1,11 @@
 /** Labels files and directories of derived layers by the SELinux policy of the merged system. */
+
+import {
+  DEFAULT_DIRMETA,
+  type DerivedDirectory,
+  type DerivedLayer,
+  directoriesWithPaths,
+} from '../../layers/derived.js';
 import type { Logger } from '../../log.js';
 import { parseWhiteout } from '../../oci/whiteout.js';
 import { startFileChecksum } from '../../ostree/objects/file.js';
@@ -7,12 +14,6 @@ import type { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import {
-  DEFAULT_DIRMETA,
-  type DerivedDirectory,
-  type DerivedLayer,
-  directoriesWithPaths,
-} from './derived-layer.js';
 import { type EntryToLabel, SELINUX_XATTR, type SelinuxLabels, selinuxLabels } from './selinux.js';
 
 /** A derived layer that was fetched and verified; its objects are not yet in the repository. */

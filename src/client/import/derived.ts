@@ -1,9 +1,12 @@
 /**
- * Imports derived layers, which a container build put on top of the commit. Each becomes a commit
- * of its own tree, with a ref, so that other images with the same layer find it.
+ * Imports layers of files: those that a container build put on top of the commit, or all layers of
+ * a plain image. Each becomes a commit of its own tree, with a ref, so that other images with the
+ * same layer find it.
  */
 import { collect } from '../../bytes/stream.js';
 import { must } from '../../errors.js';
+import { holdsFiles } from '../../image/encapsulated.js';
+import { DEFAULT_DIRMETA, type DerivedLayer } from '../../layers/derived.js';
 import type { Logger } from '../../log.js';
 import { parseKeyFile } from '../../ostree/keyfile.js';
 import { encodeCommit, type Metadata } from '../../ostree/objects/commit.js';
@@ -13,11 +16,10 @@ import type { EncodedObject } from '../../ostree/objects/object-set.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
 import { MutableTree } from '../../ostree/write/mutable-tree.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { mutableTreeOfCommit, overlay } from '../merge.js';
+import { mergedTree, mutableTreeOfCommit } from '../merge.js';
 import type { ImportSession } from '../session.js';
 import { blobRef, DIFF_ID_KEY } from '../stored.js';
 import { labelLayers, type StagedDerivedLayer } from './derived-labels.js';
-import { DEFAULT_DIRMETA, type DerivedLayer } from './derived-layer.js';
 import type { ImportPlan, LayerToImport } from './plan.js';
 import { policyTree } from './selinux.js';
 
@@ -35,23 +37,25 @@ interface FetchedLayer extends StagedDerivedLayer {
 }
 
 /**
- * Imports the derived layers of the planned image and returns their trees in the order of the
+ * Imports the layers of files of the planned image and returns their trees in the order of the
  * manifest. Files for which an ostree system has no place are left out, with a warning.
- * @param base checksum of the commit that the layers lie on
+ * @param base checksum of the commit that the layers lie on; undefined for a plain image, whose
+ *   system is taken to have a composefs as its root
  */
 export async function importDerived(
   { writer, fetcher, options }: ImportSession,
   plan: ImportPlan,
-  base: string,
+  base: string | undefined,
 ): Promise<readonly MutableTree[]> {
   const { repo } = writer;
-  const layers = plan.layers.filter(({ kind }) => kind === 'derived');
+  const layers = plan.layers.filter(holdsFiles);
   if (layers.length === 0) {
     return [];
   }
   const missing = layers.filter(({ present }) => present === undefined);
 
-  const keepAll = await hasWritableRoot(repo, mutableTreeOfCommit(repo, base));
+  const keepAll =
+    base === undefined || (await hasWritableRoot(repo, mutableTreeOfCommit(repo, base)));
   const fetched = await fetcher.fetchAll(
     missing,
     { kind: 'derived', keepAll },
@@ -102,7 +106,7 @@ function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
   if (dropped.size > 0) {
     const counts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
     log.warn(
-      'derived layers have files where an ostree system keeps none; they are left out: ' +
+      'layers have files where an ostree system keeps none; they are left out: ' +
         counts.join(', '),
     );
   }
@@ -117,7 +121,7 @@ async function labelByMergedPolicy(
   writer: RepoWriter,
   layers: readonly LayerToImport[],
   fetched: readonly FetchedLayer[],
-  base: string,
+  base: string | undefined,
   log: Logger,
 ): Promise<readonly FetchedLayer[]> {
   if (fetched.length === 0) {
@@ -128,13 +132,14 @@ async function labelByMergedPolicy(
     fetched.map(({ layer, derived }) => [layer.index, treeOfLayer(repo, derived)]),
   );
 
-  const merged = mutableTreeOfCommit(repo, base);
-  for (const { index, present } of layers) {
+  const trees = layers.map(({ index, present }) => {
     const tree =
       present === undefined ? fetchedTrees.get(index) : mutableTreeOfCommit(repo, present);
-    overlay(merged, must(tree, `tree of layer ${index}`));
-  }
-  const policy = policyTree(merged) ?? policyTree(mutableTreeOfCommit(repo, base));
+    return must(tree, `tree of layer ${index}`);
+  });
+  const policy =
+    policyTree(mergedTree(repo, base, trees)) ??
+    (base === undefined ? undefined : policyTree(mutableTreeOfCommit(repo, base)));
   return policy === undefined ? fetched : labelLayers(writer, policy, fetched, log);
 }
 

@@ -1,5 +1,5 @@
 /** Plans an import: which layers of an image a repository lacks. */
-import { classifyLayers, type ReadLayer } from '../../image/encapsulated.js';
+import { classifyLayers, holdsFiles, type ReadLayer } from '../../image/encapsulated.js';
 import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageReader } from '../../oci/image.js';
 import { type ImageConfig, parseConfig } from '../../oci/types.js';
@@ -63,19 +63,16 @@ function countLayers(layers: readonly LayerToImport[]): ImportCounts {
  * The commit that a layer was imported as; undefined if the repository does not have the layer.
  *
  * A config may lie about the diff_ids of layers that nobody fetches, so it is believed only as far
- * as it agrees with the images that were pulled. A derived layer needs more: no commit covers its
+ * as it agrees with the images that were pulled. A layer of files needs more: no commit covers its
  * content, so only the diff_id that its own import computed tells what it holds.
  */
-function presentLayer(
-  repo: OstreeRepo,
-  { kind, diffId, descriptor }: ReadLayer,
-  known: KnownLayers,
-): string | undefined {
+function presentLayer(repo: OstreeRepo, layer: ReadLayer, known: KnownLayers): string | undefined {
+  const { diffId, descriptor } = layer;
   const sameBlob = importedBlob(repo, known, descriptor.digest, diffId);
   if (sameBlob !== undefined) {
     const { commit, verified } = sameBlob;
     // Layers of the commit, and derived layers imported by other tools, have no verified diff_id.
-    if (verified === undefined || (kind === 'derived' && verified === diffId)) {
+    if (verified === undefined || (holdsFiles(layer) && verified === diffId)) {
       return commit;
     }
   }
@@ -83,7 +80,7 @@ function presentLayer(
   const sameTar = importedBlob(repo, known, known.digests.get(diffId), diffId);
   if (sameTar !== undefined) {
     const { commit, verified } = sameTar;
-    if (verified === (kind === 'derived' ? diffId : undefined)) {
+    if (verified === (holdsFiles(layer) ? diffId : undefined)) {
       return commit;
     }
   }

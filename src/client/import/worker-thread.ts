@@ -1,13 +1,13 @@
 /** Runs in a worker thread: writes the objects of one layer at a time to a stage. See worker.ts. */
 import { parentPort } from 'node:worker_threads';
 import { OstrataError } from '../../errors.js';
+import { readDerivedLayer } from '../../layers/derived.js';
 import { readOstreeLayer } from '../../layers/read.js';
 import type { LayerTar } from '../../oci/layer-tar.js';
 import { validateBlob } from '../../oci/validate.js';
 import { METADATA_KINDS, parseObjectName } from '../../ostree/objects/object-name.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import { type FailedReply, failedReply, receiveRequests } from '../../system/worker-task.js';
-import { readDerivedLayer } from './derived-layer.js';
 import type { ImportReply, ImportRequest, LayerImport, StagedLayer } from './worker.js';
 
 /** A blob whose parts arrive as messages. */

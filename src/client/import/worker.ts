@@ -2,12 +2,12 @@
 import { Worker } from 'node:worker_threads';
 import type { ByteStream } from '../../bytes/stream.js';
 import { inContextAsync } from '../../errors.js';
+import type { DerivedLayer } from '../../layers/derived.js';
 import type { OstreeLayerKind } from '../../layers/read.js';
 import type { Descriptor } from '../../oci/types.js';
 import type { StageTarget } from '../../ostree/write/stage.js';
 import { runWorkerTask } from '../../system/worker-task.js';
 import { CreditWindow } from './credit-window.js';
-import type { DerivedLayer } from './derived-layer.js';
 
 /** One layer to read; plain data. */
 export interface LayerImport {

@@ -1,21 +1,23 @@
 /**
- * Reads the tar of a layer that a container build put on top of an image. Files become content
- * objects, directories become a tree in the form of ostree commits (`etc` is `usr/etc`). Whiteouts
- * stay files; they take effect when layers are merged. The rules are those of bootc's ostree-ext:
+ * Reads the tar of a layer that holds files at their paths: one that a container build put on top
+ * of an image, or any layer of a plain image. Files become content objects, directories become a
+ * tree in the form of ostree commits (`etc` is `usr/etc`). Whiteouts stay files; they take effect
+ * when layers are merged. The rules are those of bootc's ostree-ext:
  * https://github.com/bootc-dev/bootc/blob/main/crates/ostree-ext/src/tar/write.rs
  */
-import type { ContentSink } from '../../bytes/stream.js';
-import type { Xattrs } from '../../bytes/xattrs.js';
-import { must, OstrataError } from '../../errors.js';
-import type { LayerTar } from '../../oci/layer-tar.js';
-import { type Dirmeta, S_IFDIR, S_IFLNK } from '../../ostree/objects/dirmeta.js';
-import type { FileHeader } from '../../ostree/objects/file.js';
-import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
-import type { NewContentSink } from '../../ostree/write/content-writer.js';
-import type { TarHeader } from '../../tar/entry.js';
-import { MAX_TREE_ENTRIES } from '../../tree/file-map.js';
-import { contentHeader, hashContent, pathComponents, readLayerTar } from '../../tree/layer-tar.js';
-import { REPO_DIRECTORY } from '../../tree/ostree-tar.js';
+import type { ContentSink } from '../bytes/stream.js';
+import type { Xattrs } from '../bytes/xattrs.js';
+import { must, OstrataError } from '../errors.js';
+import type { LayerTar } from '../oci/layer-tar.js';
+import { parseWhiteout } from '../oci/whiteout.js';
+import { type Dirmeta, S_IFDIR, S_IFLNK } from '../ostree/objects/dirmeta.js';
+import type { FileHeader } from '../ostree/objects/file.js';
+import { encodeXattrs } from '../ostree/objects/xattr-list.js';
+import type { NewContentSink } from '../ostree/write/content-writer.js';
+import type { TarHeader } from '../tar/entry.js';
+import { MAX_TREE_ENTRIES } from '../tree/file-map.js';
+import { contentHeader, hashContent, pathComponents, readLayerTar } from '../tree/layer-tar.js';
+import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { WaitingLinks } from './waiting-links.js';
 
 /** Mounted over in a running system: the directories stay, their content is dropped. */
@@ -57,7 +59,7 @@ export interface DerivedLayer {
   readonly dropped: ReadonlyMap<string, number>;
 }
 
-interface NewObjectSink {
+export interface NewObjectSink {
   newFile(header: FileHeader): NewContentSink;
 }
 
@@ -197,6 +199,7 @@ class DerivedReader {
       );
     }
 
+    parseWhiteout(name); // throws for a whiteout that names no file
     const parent = this.#enter(location.slice(0, -1));
     if (parent.dirs.has(name)) {
       throw corrupt('was a directory earlier in the layer');
@@ -278,7 +281,7 @@ class DerivedReader {
   #content(header: TarHeader, onChecksum: (checksum: string) => void): ContentSink {
     const { type } = header;
     if (type !== 'file' && type !== 'symlink') {
-      throw new OstrataError('UNSUPPORTED', `is a ${type}`);
+      throw new OstrataError('UNSUPPORTED', `is a ${type}, which ostree cannot store`);
     }
     const stated = contentHeader(header, encodeXattrs(withoutLabel(header.xattrs)));
     const file = type === 'symlink' ? { ...stated, mode: SYMLINK_MODE } : stated;

@@ -1,14 +1,14 @@
 /** Derived layers with deep trees and long names are pulled up to the limits of Linux. */
 import assert from 'node:assert/strict';
 import { before, suite, test } from 'node:test';
-import { pullImage } from '../../../src/client/pull.js';
-import type { ImageReader } from '../../../src/oci/image.js';
-import { openRepo } from '../../../src/ostree/repo.js';
-import { openCommitTree } from '../../../src/tree/commit.js';
-import { buildImage } from '../../support/build-image.js';
-import { dir } from '../../support/build-repo.js';
-import { type ForgedEntry, forge } from '../../support/forge-image.js';
-import { importOptions, newRepo } from '../../support/import-image.js';
+import { pullImage } from '../../src/client/pull.js';
+import type { ImageReader } from '../../src/oci/image.js';
+import { openRepo } from '../../src/ostree/repo.js';
+import { openCommitTree } from '../../src/tree/commit.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
+import { type ForgedEntry, forge } from '../support/forge-image.js';
+import { importOptions, newRepo } from '../support/import-image.js';
 
 let image: ImageReader;
 before(async () => {

@@ -2,7 +2,7 @@
  * Hard links of a derived layer that come before the file that they name. Programs which sort the
  * entries of a layer by name write them, and libostree reads them.
  */
-import { OstrataError } from '../../errors.js';
+import { OstrataError } from '../errors.js';
 
 interface WaitingLink {
   /** The directory that gets the link. */
