@@ -1,8 +1,5 @@
 /** Options of commands that assign files to components or plan layers: plugins, mapping, layout. */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import {
   layoutNames,
@@ -11,13 +8,9 @@ import {
   loadMapping,
 } from '../../../plugins/index.js';
 import type { DamageOptions } from '../../../plugins/rpm/index.js';
-import { inContextAsync, messageOf, OstrataError } from '../../errors.js';
-import {
-  type ContentSource,
-  definePlugin,
-  type LayoutStrategy,
-  type Plugin,
-} from '../../plugin.js';
+import { inContextAsync, OstrataError } from '../../errors.js';
+import type { ContentSource, LayoutStrategy, Plugin } from '../../plugin.js';
+import { loadPlugin } from './load-plugin.js';
 import { repeated } from './values.js';
 
 export interface PluginOptions extends DamageOptions {
@@ -119,14 +112,4 @@ async function findLayout(
 
 function loadModules(modules: readonly string[]): Promise<readonly Plugin[]> {
   return Promise.all(modules.map(loadPlugin));
-}
-
-async function loadPlugin(module: string): Promise<Plugin> {
-  const specifier = existsSync(module) ? pathToFileURL(resolve(module)).href : module;
-  return inContextAsync(`plugin ${module}`, async () => {
-    const loaded = await import(specifier).catch((error: unknown) => {
-      throw new OstrataError('PLUGIN', `loading the module: ${messageOf(error)}`, { cause: error });
-    });
-    return definePlugin(loaded.default);
-  });
 }
