@@ -3,12 +3,12 @@
  *
  * The *blob key* determines the bytes of a blob. An *entry* is a directory named by the key:
  *
- *     KEY/blob        the blob
- *     KEY/entry.json  its digests and sizes (cache-entry.ts); its mtime is the time of the last use
- *     .KEY.RANDOM/    an entry that some process is adding or removing
+ *     KEY/blob             the blob
+ *     KEY/entry.json       its digests and sizes (cache-entry.ts); modified at the time of last use
+ *     .ostrata-RANDOM/KEY  an entry that some process is adding or removing
  *
- * Adding. The blob is linked or copied into `.KEY.RANDOM`, entry.json is written beside it, and the
- * directory is renamed to KEY. If another process was faster, its entry stays.
+ * Adding. The blob is linked or copied into `.ostrata-RANDOM/KEY`, entry.json is written beside it,
+ * and the directory is moved to KEY. If another process was faster, its entry stays.
  *
  * Restoring. The blob is linked or copied to the target, and the target is hashed: it must have the
  * digest that the blob was added with. A damaged entry is removed.
@@ -19,9 +19,9 @@
  * can write its directory, blob or entry.json. Root is trusted, but its blobs are copied, because a
  * hard link would put a file of another owner into the image.
  *
- * Trimming. The entries that were not used for longest are renamed to `.KEY.RANDOM` and removed,
- * until the others are within the limit. Directories of that name that a crashed process left
- * behind are removed after a day.
+ * Trimming. The entries that were not used for longest are moved to `.ostrata-RANDOM/KEY` and
+ * removed, until the others are within the limit. A directory `.ostrata-RANDOM` that a killed
+ * process left behind is removed by the next process that makes one (temporary-directory.ts).
  *
  * Crash safety. An entry appears and disappears by a single rename: nobody sees half of one, and
  * any number of processes may do all of this at the same time without a lock.
@@ -31,7 +31,6 @@ import {
   copyFileSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -44,11 +43,10 @@ import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { fileDigest } from '../system/file-chunks.js';
 import { isOwn, ownershipFault } from '../system/ownership.js';
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../system/temporary-directory.js';
 import { ENTRY_FILES, holdsOnlyEntryFiles, readEntry } from './cache-entry.js';
 import type { BlobResult } from './writer.js';
 
-/** Age from which a directory `.KEY.RANDOM` is taken for one that a crashed process left behind. */
-const ABANDONED_MS = 24 * 3600 * 1000;
 /** Mode of entry.json. No umask makes it writable by others. */
 const ENTRY_MODE = 0o644;
 
@@ -135,19 +133,21 @@ export class BlobCache {
       return;
     }
     try {
-      const staging = this.#makeTemporary(key);
+      const staging = this.#makeStaging();
       try {
-        const stagedBlob = join(staging, 'blob');
-        linkOrCopy(path, stagedBlob);
-        writeFileSync(join(staging, 'entry.json'), JSON.stringify(blob), { mode: ENTRY_MODE });
+        const entry = join(staging.path, key);
+        mkdirSync(entry, { mode: 0o700 });
+        linkOrCopy(path, join(entry, 'blob'));
+        writeFileSync(join(entry, 'entry.json'), JSON.stringify(blob), { mode: ENTRY_MODE });
         this.#removeIfReplaceable(key);
-        renameSync(staging, join(this.#directory, key));
+        renameSync(entry, join(this.#directory, key));
       } catch (error) {
-        rmSync(staging, { recursive: true, force: true });
         if (!isNameTaken(error)) {
           throw error;
         }
         // Another process added the same blob.
+      } finally {
+        staging.remove();
       }
     } catch (error) {
       this.#log.warn(wrapError(this.#name, error).message);
@@ -165,12 +165,8 @@ export class BlobCache {
         // Another user who owns the directory could replace it by a symlink while files in it are
         // removed.
         const path = join(this.#directory, name);
-        if (ownershipFault(path) !== undefined || !holdsOnlyEntryFiles(path)) {
-          continue;
-        }
-        if (name.startsWith('.')) {
-          this.#removeIfAbandoned(name);
-        } else {
+        const isEntry = !name.startsWith('.') && holdsOnlyEntryFiles(path);
+        if (isEntry && ownershipFault(path) === undefined) {
           usages.push(this.#usageOf(name));
         }
       }
@@ -272,26 +268,18 @@ export class BlobCache {
     return { key, size, lastUse: lastUse ?? 0 };
   }
 
-  #removeIfAbandoned(name: string): void {
-    const path = join(this.#directory, name);
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat !== undefined && Date.now() - stat.mtimeMs > ABANDONED_MS) {
-      rmSync(path, { recursive: true, force: true });
-    }
-  }
-
-  #makeTemporary(key: string): string {
-    return mkdtempSync(join(this.#directory, `.${key}.`));
+  #makeStaging(): TemporaryDirectory {
+    return makeTemporaryDirectory('.ostrata-', this.#directory);
   }
 
   #remove(key: string): void {
-    const removed = this.#makeTemporary(key);
+    const staging = this.#makeStaging();
     try {
-      renameSync(join(this.#directory, key), removed); // replaces the empty directory
+      renameSync(join(this.#directory, key), join(staging.path, key));
     } catch {
       // Another process removed the entry.
     }
-    rmSync(removed, { recursive: true, force: true });
+    staging.remove();
   }
 }
 

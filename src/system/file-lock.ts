@@ -3,7 +3,7 @@
  * of an ostree repository is on its file `.lock`, as libostree takes it (ostree_repo_lock_push):
  * shared while objects and refs are written, exclusive while they are pruned.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { constants, endianness } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
@@ -62,6 +62,24 @@ export class FileLock {
   }
 
   /**
+   * Takes the exclusive lock, without waiting. Returns undefined if another process has the file
+   * locked, if koffi is not installed, or if the file system has no locks. The file is created if
+   * it does not exist.
+   */
+  static tryAcquire(path: string): FileLock | undefined {
+    const lock = new FileLock(path);
+    try {
+      if (lock.tryConvert('exclusive')) {
+        return lock;
+      }
+    } catch {
+      // The file system has no locks.
+    }
+    lock.release();
+    return undefined;
+  }
+
+  /**
    * Takes the lock, or changes its type, without waiting. Returns false if another process prevents
    * that. Without koffi it returns true for a shared lock only.
    */
@@ -80,8 +98,24 @@ export class FileLock {
     throw new OstrataError('IO', `locking ${this.#path}: ${getSystemErrorName(-errno)}`);
   }
 
+  /** Whether the lock excludes other processes; without koffi it does not. */
+  get isEffective(): boolean {
+    return this.#libc !== undefined;
+  }
+
+  /** Whether the locked file still has its name, that is, others who lock it get the same file. */
+  get isCurrent(): boolean {
+    const named = statSync(this.#path, { throwIfNoEntry: false });
+    return named?.ino === fstatSync(this.#fd).ino;
+  }
+
+  /** Never fails: whatever close(2) reports, the lock is gone. */
   release(): void {
-    closeSync(this.#fd);
+    try {
+      closeSync(this.#fd);
+    } catch {
+      // Nothing was written to the file.
+    }
   }
 }
 

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BlobCache } from '../../src/blobs/cache.js';
 import { silentLogger } from '../../src/log.js';
+import { fileDigest } from '../../src/system/file-chunks.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 const writer = fileURLToPath(new URL('../support/cache-writer.js', import.meta.url));
@@ -65,7 +66,7 @@ test('processes add, restore and trim at the same time', async () => {
   );
 });
 
-test('a process that is killed leaves no damaged entry', async () => {
+test('a process that is killed leaves no damaged entry, and the next one cleans up', async () => {
   const directory = scratchDirectory();
   for (let kill = 0; kill < 8; kill++) {
     const child = start(directory, Number.MAX_SAFE_INTEGER);
@@ -75,5 +76,12 @@ test('a process that is killed leaves no damaged entry', async () => {
     await once(child, 'exit');
     restoreAll(directory);
   }
+  const file = join(scratchDirectory(), 'file');
+  writeFileSync(file, '');
+  const digest = fileDigest(file);
+  const blob = { diffId: digest, digest, size: 0, tarSize: 0 };
+  new BlobCache(directory, 0, silentLogger).add('next', file, blob);
+  const isLocked = (name: string) => existsSync(join(directory, name, '.ostrata-lock'));
+  assert.deepEqual(readdirSync(directory).filter(isLocked), []);
   rmSync(directory, { recursive: true });
 });

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { fsck, pull, refs } from '../support/client.js';
@@ -178,10 +178,13 @@ suite('a pull that is interrupted', needs(...worldNeeds), () => {
     assert.deepEqual([refs(repo), staged(repo)], [[], []]);
   });
 
-  test('by the death of its process is cleaned up by the next one', () => {
+  test('by the death of its process is cleaned up by the next one', needs('strace'), () => {
     const repo = initRepo(join(scratch, 'left'), 'archive');
-    const left = mkdtempSync(join(repo, 'tmp', 'ostrata-'));
-    writeFileSync(join(left, 'object'), 'x');
+    const inject = ['-e', 'trace=syncfs', '-e', 'inject=syncfs:signal=KILL:when=1'];
+    const pullCommand = [process.execPath, ostrataProgram, 'container', 'image', 'pull'];
+    const strace = ['-f', '-qq', '-o', '/dev/null', ...inject];
+    tryRun('strace', [...strace, ...pullCommand, repo, imgref]);
+    assert.equal(staged(repo).length, 1);
     pull(repo, imgref);
     assert.deepEqual(staged(repo), []);
   });

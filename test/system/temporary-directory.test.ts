@@ -1,13 +1,13 @@
-// Temporary directories are removed in every case.
+// Temporary directories are removed in every case, if need be by another process.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import {
   makeTemporaryDirectory,
   withTemporaryDirectory,
 } from '../../src/system/temporary-directory.js';
-import { run } from '../support/run.js';
+import { tryRun } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 test('the directory is private and is removed when the body ends', async () => {
@@ -30,20 +30,48 @@ test('the directory is removed when the body fails', async () => {
   assert.ok(!existsSync(used));
 });
 
-test('the directory may be removed twice', async () => {
-  const directory = await makeTemporaryDirectory('ostrata-test-', scratchDirectory());
-  await directory.remove();
-  await directory.remove();
+test('the directory may be removed twice', () => {
+  const directory = makeTemporaryDirectory('ostrata-test-', scratchDirectory());
+  directory.remove();
+  directory.remove();
   assert.ok(!existsSync(directory.path));
 });
 
-test('an exiting process removes its directories', () => {
-  const scratch = scratchDirectory();
+/** Runs `code` in another process, after it has made a directory whose path is `path`. */
+function runWithDirectory(parent: string, code: string): void {
   const module = new URL('../../src/system/temporary-directory.js', import.meta.url).href;
   const script =
+    `import { writeFileSync } from 'node:fs';` +
     `import { makeTemporaryDirectory } from ${JSON.stringify(module)};` +
-    `await makeTemporaryDirectory('a-', ${JSON.stringify(scratch)});` +
-    'process.exit(0);';
-  run(process.execPath, ['--input-type=module', '-e', script]);
+    `const { path } = makeTemporaryDirectory('ostrata-', ${JSON.stringify(parent)});` +
+    `writeFileSync(path + '/file', '');${code}`;
+  tryRun(process.execPath, ['--input-type=module', '-e', script]);
+}
+
+test('an exiting process removes its directories', () => {
+  const scratch = scratchDirectory();
+  runWithDirectory(scratch, 'process.exit(0);');
   assert.deepEqual(readdirSync(scratch), []);
+});
+
+test('a directory of a process that was killed is removed by the next one', () => {
+  const scratch = scratchDirectory();
+  runWithDirectory(scratch, `process.kill(process.pid, 'SIGKILL');`);
+  assert.equal(readdirSync(scratch).length, 1);
+  const directory = makeTemporaryDirectory('.ostrata-', scratch);
+  assert.deepEqual(readdirSync(scratch), [basename(directory.path)]);
+  directory.remove();
+});
+
+test('directories of running processes and of the user stay', () => {
+  const scratch = scratchDirectory();
+  const first = makeTemporaryDirectory('ostrata-', scratch);
+  mkdirSync(join(scratch, 'ostrata-images'), { mode: 0o700 });
+  utimesSync(join(scratch, 'ostrata-images'), 1000, 1000);
+  runWithDirectory(scratch, '');
+  const second = makeTemporaryDirectory('ostrata-', scratch);
+  const kept = [first.path, second.path, 'ostrata-images'].map((path) => basename(path));
+  assert.deepEqual(readdirSync(scratch).sort(), kept.sort());
+  first.remove();
+  second.remove();
 });

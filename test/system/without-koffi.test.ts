@@ -1,10 +1,13 @@
 // What works and what fails if the optional package koffi is not installed.
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync, utimesSync } from 'node:fs';
 import Module from 'node:module';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { objectSet } from '../../src/ostree/objects/object-set.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { RepoWriter } from '../../src/ostree/write/writer.js';
+import { makeTemporaryDirectory } from '../../src/system/temporary-directory.js';
 import { getXattr, listXattrs } from '../../src/system/xattr.js';
 import { RepoBuilder } from '../support/build-repo.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -47,4 +50,14 @@ test('an archive repository can be written and synced without koffi', async () =
   const repo = openRepo(path);
   assert.equal(repo.resolve('a/ref'), checksum);
   repo.loadDirtree(repo.loadCommit(checksum).parsed.dirtree);
+});
+
+test('an abandoned directory is removed after a week without koffi', () => {
+  const scratch = scratchDirectory();
+  const [recent, old] = [0, 1].map(() => makeTemporaryDirectory('ostrata-', scratch).path);
+  assert.ok(recent !== undefined && old !== undefined);
+  assert.deepEqual(readdirSync(old), ['.ostrata-unlocked']);
+  utimesSync(join(old, '.ostrata-unlocked'), 1000, 1000);
+  makeTemporaryDirectory('ostrata-', scratch);
+  assert.deepEqual([existsSync(recent), existsSync(old)], [true, false]);
 });

@@ -1,20 +1,16 @@
 /**
  * Objects on their way into a repository. They are written to a private directory below its `tmp`,
  * and published by rename when all of them are complete and on the disk. Whatever a process that
- * died has left in its directory is not part of the repository.
+ * died has left in its directory is not part of the repository; the next writer removes it.
  */
 import {
   closeSync,
-  existsSync,
   fsyncSync,
   linkSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   openSync,
-  readdirSync,
   renameSync,
-  rmSync,
   statfsSync,
   unlinkSync,
 } from 'node:fs';
@@ -23,6 +19,10 @@ import { getSystemErrorName } from 'node:util';
 import type { ContentSink } from '../../bytes/stream.js';
 import { errnoOf, inContext, must, OstrataError } from '../../errors.js';
 import { libcIfInstalled } from '../../system/libc.js';
+import {
+  makeTemporaryDirectory,
+  type TemporaryDirectory,
+} from '../../system/temporary-directory.js';
 import type { RepoConfig } from '../config.js';
 import type { FileHeader } from '../objects/file.js';
 import {
@@ -53,22 +53,11 @@ export interface StageTarget {
   readonly config: RepoConfig;
 }
 
-/** Creates a private directory for the stages of this process. */
-export function createStagingDirectory(repoPath: string): string {
-  mkdirSync(join(repoPath, 'tmp'), { recursive: true });
-  return mkdtempSync(join(repoPath, 'tmp', DIRECTORY_PREFIX));
-}
-
-/**
- * Removes all staging directories. The caller holds the exclusive lock: no other process writes.
- */
-export function removeStagingDirectories(repoPath: string): void {
+/** Makes a private directory for the stages of this process. */
+export function makeStagingDirectory(repoPath: string): TemporaryDirectory {
   const tmp = join(repoPath, 'tmp');
-  for (const name of existsSync(tmp) ? readdirSync(tmp) : []) {
-    if (name.startsWith(DIRECTORY_PREFIX)) {
-      rmSync(join(tmp, name), { recursive: true, force: true });
-    }
-  }
+  mkdirSync(tmp, { recursive: true });
+  return makeTemporaryDirectory(DIRECTORY_PREFIX, tmp);
 }
 
 /** Writes objects to one directory. At most one content object is open at a time. */

@@ -15,18 +15,18 @@ import {
 import { join, relative } from 'node:path';
 import { inContext } from '../../errors.js';
 import { FileLock } from '../../system/file-lock.js';
+import type { TemporaryDirectory } from '../../system/temporary-directory.js';
 import type { EncodedObject } from '../objects/object-set.js';
 import { type OstreeRepo, openRepo } from '../repo.js';
 import { writeObjectFile } from './content-writer.js';
 import { partialMarker, partialPath } from './partial.js';
 import { checkRefName, deleteRef, publishRef } from './refs.js';
 import {
-  createStagingDirectory,
   hasObject,
   linkObject,
+  makeStagingDirectory,
   ObjectStage,
   publishObjects,
-  removeStagingDirectories,
   type StagedObjects,
   type StageTarget,
   syncFileSystem,
@@ -52,7 +52,7 @@ export class RepoWriter {
   readonly target: StageTarget;
   readonly fsync: boolean;
   readonly #lock: FileLock;
-  readonly #staging: string;
+  readonly #staging: TemporaryDirectory;
   /** The staging directory, opened before the first write; see {@link syncFileSystem}. */
   readonly #fd: number;
 
@@ -62,10 +62,8 @@ export class RepoWriter {
     this.fsync = fsync;
     this.#lock = lock;
 
-    // With the exclusive lock, staging directories can only belong to processes that have ended.
-    this.withExclusiveLock(() => removeStagingDirectories(repo.path));
-    this.#staging = createStagingDirectory(repo.path);
-    this.#fd = openSync(this.#staging, 'r');
+    this.#staging = makeStagingDirectory(repo.path);
+    this.#fd = openSync(this.#staging.path, 'r');
   }
 
   /** Opens the repository at `path`. Waits for its lock, which writers share. */
@@ -83,7 +81,7 @@ export class RepoWriter {
   /** Removes what was staged and not published, and releases the lock. */
   close(): void {
     closeSync(this.#fd);
-    rmSync(this.#staging, { recursive: true, force: true });
+    this.#staging.remove();
     this.#lock.release();
   }
 
@@ -101,7 +99,7 @@ export class RepoWriter {
 
   /** Creates an empty directory for a stage. */
   createStage(): string {
-    return mkdtempSync(join(this.#staging, 'stage-'));
+    return mkdtempSync(join(this.#staging.path, 'stage-'));
   }
 
   /**
@@ -142,7 +140,7 @@ export class RepoWriter {
   }
 
   #writeRefFile(name: string, checksum: string): string {
-    const path = join(this.#staging, name);
+    const path = join(this.#staging.path, name);
     rmSync(path, { force: true });
     writeObjectFile(path, Buffer.from(`${checksum}\n`));
     return path;
@@ -150,7 +148,7 @@ export class RepoWriter {
 
   #syncStaged(stages: readonly StagedObjects[], refFiles: readonly string[]): void {
     if (stages.length > 0) {
-      syncFileSystem(this.#fd, this.#staging, () => pathsBelow(this.#staging));
+      syncFileSystem(this.#fd, this.#staging.path, () => pathsBelow(this.#staging.path));
       return;
     }
     for (const file of refFiles) {
@@ -207,7 +205,7 @@ export class RepoWriter {
     inContext(`marking commit ${checksum} as partial`, () => {
       const state = join(this.repo.path, 'state');
       mkdirSync(state, { recursive: true });
-      const temporary = join(this.#staging, 'partial');
+      const temporary = join(this.#staging.path, 'partial');
       writeFileSync(temporary, note, { mode: 0o644 });
       if (this.fsync) {
         syncPath(temporary);

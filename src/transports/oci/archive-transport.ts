@@ -3,7 +3,7 @@
  * the whole file.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
+import { open, readdir, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -11,6 +11,7 @@ import tar from 'tar-stream';
 import { inContext, inContextAsync, OstrataError, wrapError } from '../../errors.js';
 import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange } from '../../system/file-chunks.js';
+import { makeTemporaryDirectory } from '../../system/temporary-directory.js';
 import { TAR_BLOCK } from '../../tar/fields.js';
 import { TarReader } from '../../tar/reader.js';
 import type { ImageWriter, Transport } from '../transport.js';
@@ -116,13 +117,12 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
   if (existsSync(path) && !statSync(path).isFile()) {
     throw new OstrataError('UNSUPPORTED', `${path} is not a regular file`);
   }
-  const staging = await inContextAsync(`preparing ${path}`, () =>
-    mkdtemp(join(dirname(path), '.ostrata-')),
+  const staging = inContext(`preparing ${path}`, () =>
+    makeTemporaryDirectory('.ostrata-', dirname(path)),
   );
-  const directory = join(staging, 'layout');
-  const archive = join(staging, 'archive');
+  const directory = join(staging.path, 'layout');
+  const archive = join(staging.path, 'archive');
   const layout = await createOciWriter(directory, tag);
-  const discard = () => rm(staging, { recursive: true, force: true });
 
   return {
     stagingDirectory: layout.stagingDirectory,
@@ -134,9 +134,9 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
         await packDirectory(directory, archive);
         await rename(archive, path);
       });
-      await discard();
+      staging.remove();
     },
-    discard,
+    discard: async () => staging.remove(),
   };
 }
 

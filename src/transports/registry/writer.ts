@@ -56,7 +56,7 @@ export async function createRegistryImage(
   return inContextAsync(`preparing ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull,push', { ...options, signal });
     const session = await startUpload(client);
-    const staging = await makeTemporaryDirectory('ostrata-', largeFilesParent());
+    const staging = makeTemporaryDirectory('ostrata-', largeFilesParent());
     const { log = silentLogger, traffic } = options;
     return new RegistryWriter({ name, client, session, staging, failure, signal, log, traffic });
   });
@@ -139,7 +139,7 @@ class RegistryWriter implements ImageWriter {
     this.#settings.failure.abort();
     await Promise.allSettled(this.#blobs.values());
     this.#client.close();
-    await this.#settings.staging.remove();
+    this.#settings.staging.remove();
   }
 
   #startConfig(config: Uint8Array): void {

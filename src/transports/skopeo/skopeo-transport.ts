@@ -60,7 +60,7 @@ async function readBySkopeo(imgref: string, options: TransportOptions): Promise<
     // would still give them the media type of gzip.
     await copy([...platformOptions(options), 'copy'], imgref, `oci:${layout}`, options);
     const image = await ociTransport.read(layout, options);
-    return { ...image, name: imgref, close: staging.remove };
+    return { ...image, name: imgref, close: async () => staging.remove() };
   });
 }
 
@@ -92,9 +92,9 @@ async function writeBySkopeo(
         await inContextAsync(`writing ${imgref}`, () =>
           publish(transport, location, `oci:${directory}:${TAG}`, options),
         );
-        await staging.remove();
+        staging.remove();
       },
-      discard: staging.remove,
+      discard: async () => staging.remove(),
     };
   });
 }
@@ -135,11 +135,11 @@ async function withStaging<T>(
   body: (staging: TemporaryDirectory) => Promise<T>,
 ): Promise<T> {
   return inContextAsync(context, async () => {
-    const staging = await makeTemporaryDirectory('ostrata-', largeFilesParent());
+    const staging = makeTemporaryDirectory('ostrata-', largeFilesParent());
     try {
       return await body(staging);
     } catch (error) {
-      await staging.remove();
+      staging.remove();
       throw error;
     }
   });
