@@ -15,6 +15,7 @@ import type { Descriptor } from '../../src/oci/types.js';
 import { validateImage } from '../../src/oci/validate.js';
 import { createImage, openImage } from '../../src/transports/image-reference.js';
 import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
+import { tryRun } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 interface TransportCase {
@@ -136,6 +137,17 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       await validateImage(await openImage(target));
     });
 
+    test('what a killed writer has left is removed by the next one', async () => {
+      const scratch = scratchDirectory();
+      killWriter(`${imgref(scratch)}:x`);
+      await write(await createImage(`${imgref(scratch)}:y`), [small]);
+      const names = readdirSync(scratch, { recursive: true, encoding: 'utf8' });
+      assert.deepEqual(
+        names.filter((name) => name.includes('.ostrata-')),
+        [],
+      );
+    });
+
     test('a failed commit leaves nothing', async () => {
       const scratch = scratchDirectory();
       const writer = await createImage(`${imgref(scratch)}:x`);
@@ -254,6 +266,18 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
       assert.deepEqual(readdirSync(scratch), []);
     });
   });
+}
+
+/** Lets another process begin to write an image and die. */
+function killWriter(imgref: string): void {
+  const module = new URL('../../src/transports/image-reference.js', import.meta.url).href;
+  const script =
+    `import { writeFileSync } from 'node:fs';` +
+    `import { createImage } from ${JSON.stringify(module)};` +
+    `const { stagingDirectory } = await createImage(${JSON.stringify(imgref)});` +
+    `writeFileSync(stagingDirectory + '/layer-0', 'unfinished');` +
+    `process.kill(process.pid, 'SIGKILL');`;
+  tryRun(process.execPath, ['--input-type=module', '-e', script]);
 }
 
 /** Returns `file` if the files of an image can be linked. */

@@ -1,14 +1,18 @@
 /**
- * Writes an image into an OCI image layout in a directory. Blobs are staged in a private directory
- * within the layout and published by rename when the image is committed, the index last.
+ * Writes an image into an OCI image layout in a directory.
+ *
+ * Blobs are staged in a private directory within the layout, also those that the layout has
+ * already. They are published by rename when the image is committed, the index last. Writers do so
+ * one after the other, by a lock on the file `oci-layout`. So a writer that fails can remove the
+ * files that it has published: no other writer needs them, since each one publishes all its blobs.
  */
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
-import { link, mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { link, lstat, mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
 import type { ByteStream } from '../../bytes/stream.js';
-import { errnoOf, inContextAsync, OstrataError } from '../../errors.js';
+import { errnoOf, inContextAsync, must, OstrataError } from '../../errors.js';
 import { REF_NAME } from '../../oci/annotations.js';
 import {
   BLOBS_DIRECTORY,
@@ -22,6 +26,10 @@ import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseIndex, parseManifest } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
+import {
+  makeTemporaryDirectory,
+  type TemporaryDirectory,
+} from '../../system/temporary-directory.js';
 import { writeFully } from '../../system/write-fully.js';
 import type { FinishedImage, ImageReader, ImageWriter } from '../transport.js';
 import { verified, verifyBlob } from '../verified.js';
@@ -53,19 +61,21 @@ export async function createOciWriter(
 }
 
 class OciWriter implements ImageWriter {
-  stagingDirectory = '';
   readonly #directory: string;
   readonly #tag: string | undefined;
   /** Staged files by the digest of the blob they contain. */
   readonly #staged = new Map<string, string>();
-  /** Directories created here, outermost first; removed unless the image is committed. */
-  readonly #createdDirectories: string[] = [];
-  /** Files published here; removed unless the image is committed. */
-  readonly #publishedFiles: string[] = [];
+  #staging: TemporaryDirectory | undefined;
+  /** Directories above the staging directory; removed unless the image is committed. */
+  readonly #created = new Created();
 
   constructor(directory: string, tag: string | undefined) {
     this.#directory = directory;
     this.#tag = tag;
+  }
+
+  get stagingDirectory(): string {
+    return must(this.#staging, 'the staging directory').path;
   }
 
   async prepare(): Promise<void> {
@@ -83,8 +93,8 @@ class OciWriter implements ImageWriter {
       parseIndex(readFileSync(this.#path(INDEX_FILE)));
     }
 
-    await this.#createDirectory(this.#directory);
-    this.stagingDirectory = await mkdtemp(this.#path(STAGING_PREFIX));
+    await this.#created.makeDirectory(this.#directory);
+    this.#staging = makeTemporaryDirectory(STAGING_PREFIX, this.#directory);
   }
 
   async addBlob(file: string, { digest }: Descriptor): Promise<void> {
@@ -92,83 +102,64 @@ class OciWriter implements ImageWriter {
   }
 
   async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
-    if (this.#staged.has(descriptor.digest) || (await this.#hasIntact(descriptor))) {
+    if (this.#staged.has(descriptor.digest)) {
       return;
     }
     const target = join(this.stagingDirectory, descriptor.digest.replace(':', '-'));
-    await inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
-      linkOrCopy(descriptor, from, target),
-    );
+    if (!(await this.#stageOwn(descriptor, target))) {
+      await inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
+        linkOrCopy(blobOf(from, descriptor), descriptor, target),
+      );
+    }
     this.#staged.set(descriptor.digest, target);
   }
 
   async commit(image: FinishedImage): Promise<void> {
     await inContextAsync(`writing ${this.#directory}`, async () => {
-      await this.#publishLayoutFile();
-      await this.#createDirectory(this.#path(BLOBS_DIRECTORY));
       await this.#stage('config', image.config);
       await this.#stage('manifest', image.manifest);
-      for (const [digest, file] of this.#staged) {
-        await this.#publish(blobPath(digest), file);
+      const lock = await this.#lock();
+      const published = new Created();
+      try {
+        await this.#publish(describeManifest(image), published);
+      } catch (error) {
+        if (lock.isEffective) {
+          await published.remove();
+        }
+        throw error;
+      } finally {
+        lock.release();
       }
-      // Last, because the index makes the image visible.
-      await this.#publishIndex(describeManifest(image));
     });
 
-    this.#publishedFiles.length = 0;
-    this.#createdDirectories.length = 0;
+    this.#created.forget();
     await this.discard();
   }
 
   async discard(): Promise<void> {
-    if (this.stagingDirectory !== '') {
-      await rm(this.stagingDirectory, { recursive: true, force: true });
-    }
-    for (const file of this.#publishedFiles.splice(0)) {
-      await rm(file, { force: true });
-    }
-    // rmdir refuses directories in which other processes have created files meanwhile.
-    for (const directory of this.#createdDirectories.splice(0).reverse()) {
-      await rmdir(directory).catch(() => {});
-    }
+    this.#staging?.remove();
+    await this.#created.remove();
   }
 
   #path(name: string): string {
     return join(this.#directory, name);
   }
 
-  /** Whether the layout already contains the blob. One with other bytes is replaced. */
-  async #hasIntact(descriptor: Descriptor): Promise<boolean> {
+  /** Stages a blob of the layout. Returns false if it has none, or one with other bytes. */
+  async #stageOwn(descriptor: Descriptor, target: string): Promise<boolean> {
     const path = this.#path(blobPath(descriptor.digest));
-    if (statSync(path, { throwIfNoEntry: false })?.size !== descriptor.size) {
-      return false;
-    }
     try {
-      await verifyBlob(readChunks(path, { followSymlink: true }), descriptor);
-      return true;
-    } catch (error) {
-      if (error instanceof OstrataError && error.code === 'CORRUPT') {
+      const { size } = await stat(path);
+      if (size !== descriptor.size) {
         return false;
       }
-      throw error;
-    }
-  }
-
-  /** Creates a directory and its missing parents. */
-  async #createDirectory(path: string): Promise<void> {
-    try {
-      await mkdir(path, { mode: 0o755 });
-      this.#createdDirectories.push(path);
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'EEXIST') {
-        return;
-      }
-      if (errno !== 'ENOENT') {
-        throw error;
-      }
-      await this.#createDirectory(dirname(path));
-      await this.#createDirectory(path);
+      // A hard link to a symlink would be a symlink.
+      const file = (await lstat(path)).isFile() ? path : undefined;
+      const stream = () => verified(readChunks(path, { followSymlink: true }), descriptor);
+      await linkOrCopy({ file, stream }, descriptor, target);
+      return true;
+    } catch {
+      return false; // It is taken from the other image.
     }
   }
 
@@ -178,38 +169,33 @@ class OciWriter implements ImageWriter {
     this.#staged.set(sha256Digest(bytes), file);
   }
 
-  async #publish(name: string, file: string): Promise<void> {
-    const path = this.#path(name);
-    const isNew = !existsSync(path);
-    await rename(file, path);
-    if (isNew) {
-      this.#publishedFiles.push(path);
-    }
-  }
-
-  /** Creates the file `oci-layout`. It is never replaced, since writers of the index lock it. */
-  async #publishLayoutFile(): Promise<void> {
-    const path = this.#path(LAYOUT_FILE);
-    try {
-      await writeFile(path, LAYOUT_FILE_CONTENT, { flag: 'wx' });
-      this.#publishedFiles.push(path);
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') {
-        throw error;
-      }
-    }
-  }
-
-  /** Adds the image to the index. The lock makes other processes that do the same wait. */
-  async #publishIndex(descriptor: Descriptor): Promise<void> {
+  /** Waits until no other writer publishes. Creates an empty `oci-layout` if there is none. */
+  async #lock(): Promise<FileLock> {
     const lock = await FileLock.acquire(this.#path(LAYOUT_FILE), 'exclusive');
-    try {
-      const file = join(this.stagingDirectory, INDEX_FILE);
-      await writeFile(file, this.#newIndex(descriptor));
-      await this.#publish(INDEX_FILE, file);
-    } finally {
-      lock.release();
+    if (lock.isCurrent) {
+      return lock;
     }
+    // A writer that failed has removed the file.
+    lock.release();
+    return this.#lock();
+  }
+
+  /** Publishes the image. The caller holds the lock. */
+  async #publish(descriptor: Descriptor, published: Created): Promise<void> {
+    const layoutFile = this.#path(LAYOUT_FILE);
+    if (statSync(layoutFile).size === 0) {
+      published.add(layoutFile);
+      await writeFile(layoutFile, LAYOUT_FILE_CONTENT);
+    }
+    const indexFile = join(this.stagingDirectory, INDEX_FILE);
+    await writeFile(indexFile, this.#newIndex(descriptor));
+
+    await published.makeDirectory(this.#path(BLOBS_DIRECTORY));
+    for (const [digest, file] of this.#staged) {
+      await published.move(file, this.#path(blobPath(digest)));
+    }
+    // Last, because the index makes the image visible.
+    await rename(indexFile, this.#path(INDEX_FILE));
   }
 
   /** Returns the index with this image instead of the one that had the same tag. */
@@ -232,28 +218,96 @@ class OciWriter implements ImageWriter {
   }
 }
 
+/** What a writer has created and removes again if it fails. */
+class Created {
+  /** Outermost first. */
+  readonly #directories: string[] = [];
+  readonly #files: string[] = [];
+
+  /** Makes a directory and its missing parents. */
+  async makeDirectory(path: string): Promise<void> {
+    try {
+      await mkdir(path, { mode: 0o755 });
+      this.#directories.push(path);
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === 'EEXIST') {
+        return;
+      }
+      if (errno !== 'ENOENT') {
+        throw error;
+      }
+      await this.makeDirectory(dirname(path));
+      await this.makeDirectory(path);
+    }
+  }
+
+  /** Renames a file. If that replaces another one, the new one stays. */
+  async move(from: string, to: string): Promise<void> {
+    const isNew = !existsSync(to);
+    await rename(from, to);
+    if (isNew) {
+      this.add(to);
+    }
+  }
+
+  add(file: string): void {
+    this.#files.push(file);
+  }
+
+  forget(): void {
+    this.#files.length = 0;
+    this.#directories.length = 0;
+  }
+
+  /** What cannot be removed stays: the failure that led here matters more. */
+  async remove(): Promise<void> {
+    for (const file of this.#files.splice(0)) {
+      await rm(file, { force: true }).catch(() => {});
+    }
+    // rmdir refuses directories in which other processes have created files meanwhile.
+    for (const directory of this.#directories.splice(0).reverse()) {
+      await rmdir(directory).catch(() => {});
+    }
+  }
+}
+
 function describeManifest({ manifest, platform }: FinishedImage): Descriptor {
   const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
   return { mediaType, digest: sha256Digest(manifest), size: manifest.length, platform };
 }
 
+/** A blob, as a file that can be linked, if there is one, and as a stream that checks it. */
+interface BlobSource {
+  readonly file: string | undefined;
+  stream(): ByteStream;
+}
+
+function blobOf(image: ImageReader, descriptor: Descriptor): BlobSource {
+  return {
+    file: image.blobFile(descriptor),
+    stream: () => {
+      const blob = image.blob(descriptor);
+      return image.isVerifying ? blob : verified(blob, descriptor);
+    },
+  };
+}
+
 /**
- * Puts a blob of another image at `target`, as a hard link if the file systems allow one. Throws
- * `CORRUPT`, and leaves nothing at `target`, if the blob is not what its descriptor says.
+ * Puts a blob at `target`, as a hard link if the file systems allow one. Throws `CORRUPT`, and
+ * leaves nothing at `target`, if the blob is not what its descriptor says.
  */
 async function linkOrCopy(
+  { file, stream }: BlobSource,
   descriptor: Descriptor,
-  from: ImageReader,
   target: string,
 ): Promise<void> {
   try {
-    const file = from.blobFile(descriptor);
     if (file !== undefined && (await tryLink(file, target))) {
       await verifyBlob(readChunks(target), descriptor);
-      return;
+    } else {
+      await copy(stream(), target);
     }
-    const blob = from.blob(descriptor);
-    await copy(from.isVerifying ? blob : verified(blob, descriptor), target);
   } catch (error) {
     await rm(target, { force: true });
     throw error;
