@@ -1,5 +1,5 @@
 /** The changelogs of packages. */
-import { QueryFormat, type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
+import { compareEvr, QueryFormat, type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
 
 /** What rpm prints for `rpm -q --changelog`. */
 export const changelogFormat = new QueryFormat(
@@ -25,4 +25,17 @@ export function changelogOf({ header, changelogTimes }: RpmPackage): ChangelogEn
 
 export function jsonChangelog(pkg: RpmPackage): object {
   return { nevra: pkg.nevra, changelog: changelogOf(pkg) };
+}
+
+/**
+ * Returns the entries that only the newer of two versions of a package has. Entries from before the
+ * other changelog begins do not count: rpm keeps only the newest ones.
+ */
+export function changelogBetween(a: RpmPackage, b: RpmPackage): ChangelogEntry[] {
+  const [older, newer] = compareEvr(a, b) > 0 ? [b, a] : [a, b];
+  const known = changelogOf(older);
+  const keyOf = (entry: ChangelogEntry) => JSON.stringify(entry);
+  const keys = new Set(known.map(keyOf));
+  const beginning = known.at(-1)?.time ?? 0;
+  return changelogOf(newer).filter((entry) => entry.time >= beginning && !keys.has(keyOf(entry)));
 }

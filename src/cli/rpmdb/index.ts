@@ -6,6 +6,7 @@ import { PACKAGE_COMMANDS } from '../help.js';
 import { type OptionGroup, useOptions } from '../options/groups.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
+import { addDiffCommand } from './diff.js';
 import { writeOutput } from './output.js';
 import { files, info, list, owner, type Query, type QueryOptions, stats } from './queries.js';
 import { looksUpPaths, selectionOptions } from './select.js';
@@ -104,6 +105,7 @@ export function addRpmdbCommand(program: Command): void {
   for (const command of COMMANDS) {
     addQueryCommand(rpmdb, command);
   }
+  addDiffCommand(rpmdb);
 }
 
 function addQueryCommand(rpmdb: Command, { name, summary, ...rest }: QueryCommand): void {
@@ -152,8 +154,12 @@ async function run(
   options: QueryOptions & RpmdbSourceOptions,
 ): Promise<void> {
   const source = await openSource(options, args, query === owner || looksUpPaths(options));
-  await writeOutput(query(source, options));
-  source.packages.throwIfDamaged();
+  try {
+    await writeOutput(query(source, options));
+    source.packages.throwIfDamaged();
+  } finally {
+    await source.close();
+  }
 }
 
 function queryFormat(text: string): QueryFormat {

@@ -124,7 +124,8 @@ function timeText(seconds: number | undefined): string | undefined {
   return seconds ? isoTime(seconds) : undefined;
 }
 
-function dateText(seconds: number): string {
+/** Returns the day in UTC, e.g. `2025-03-04`. @param seconds since 1970 */
+export function dateText(seconds: number): string {
   return isoTime(seconds).split('T', 1)[0] ?? '';
 }
 

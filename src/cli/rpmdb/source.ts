@@ -35,6 +35,8 @@ export interface Source {
   readonly tree: LookupTree | undefined;
   /** The arguments of the command, without the ref. */
   readonly args: readonly string[];
+  /** Releases the image; nothing of the tree can be read afterwards. */
+  readonly close: () => Promise<void>;
 }
 
 /** `--root`, `--repo`, `--image` and `--dbpath`. */
@@ -56,6 +58,14 @@ export function rpmdbSourceOptions(command: Command): Command {
     );
 }
 
+/** What every source is opened with. */
+interface Request {
+  /** The folder of the database in the tree, if it is not a usual one. */
+  readonly dbpath?: string | undefined;
+  readonly args: readonly string[];
+  readonly log: Logger;
+}
+
 /**
  * Opens the database that `options` name. Modules that the source does not need are not loaded:
  * that would take longer than reading a database.
@@ -67,64 +77,73 @@ export async function openSource(
   args: readonly string[],
   needsTree: boolean,
 ): Promise<Source> {
-  const opened = await openDatabase(options, args, needsTree);
-  return { ...opened, packages: new SoundPackages(opened.database, terminalLogger(options)) };
-}
-
-type OpenedDatabase = Omit<Source, 'packages'>;
-
-async function openDatabase(
-  options: RpmdbSourceOptions,
-  args: readonly string[],
-  needsTree: boolean,
-): Promise<OpenedDatabase> {
   const { root, repo, image, dbpath } = options;
   if ([root, repo, image].filter((each) => each !== undefined).length > 1) {
     throw new OstrataError('USAGE', 'give one of --root, --repo and --image');
   }
+  const log = terminalLogger(options);
   if (repo !== undefined) {
-    return openCommitSource(repo, args, dbpath);
+    const [ref, ...rest] = args;
+    if (ref === undefined) {
+      throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
+    }
+    return openCommitSource(repo, ref, { dbpath, args: rest, log });
   }
   if (image !== undefined) {
-    return openImageSource(image, options, args, needsTree);
+    const open = imageOpener(options, [image], log);
+    return openImageSource(await open(image), { dbpath, args, log }, needsTree);
   }
   if (root === undefined && dbpath !== undefined) {
-    const database = await openRpmdbAt(dbpath);
-    return { database, name: dbpath, tree: undefined, args };
+    return openPathSource(dbpath, { args, log });
   }
   const directory = root ?? '/';
   const database = await openRpmdbAt(directory, dbpath);
-  return { database, name: directory, tree: lookupDirectory(directory), args };
+  return sourceOf(database, directory, lookupDirectory(directory), { args, log });
 }
 
-async function openCommitSource(
+/** Opens the database that is a file, or in a folder or the root folder of a system. */
+export async function openPathSource(path: string, request: Request): Promise<Source> {
+  return sourceOf(await openRpmdbAt(path), path, undefined, request);
+}
+
+/** Opens the database of a commit. @param ref a ref or a commit id */
+export async function openCommitSource(
   repo: string,
-  [ref, ...args]: readonly string[],
-  dbpath: string | undefined,
-): Promise<OpenedDatabase> {
-  if (ref === undefined) {
-    throw new OstrataError('USAGE', '--repo: expected the ref as first argument');
-  }
+  ref: string,
+  request: Request,
+): Promise<Source> {
   const { openRepo } = await import('../../ostree/repo.js');
   const { lookupCommit } = await import('../../tree/commit-lookup.js');
   const opened = openRepo(repo);
-  return treeSource(lookupCommit(opened, opened.resolve(ref)), dbpath, args);
+  const tree = lookupCommit(opened, opened.resolve(ref));
+  return sourceOf(await openTreeRpmdb(tree, request.dbpath), tree.name, tree, request);
 }
 
-async function openImageSource(
-  imgref: string,
-  options: RpmdbSourceOptions,
-  args: readonly string[],
+/** Opens the database of an image. Closes the image if that fails. */
+export async function openImageSource(
+  image: ImageReader,
+  request: Request,
   needsTree: boolean,
-): Promise<OpenedDatabase> {
-  const { dbpath } = options;
-  const log = terminalLogger(options);
-  const image = await imageOpener(options, [imgref], log)(imgref);
+): Promise<Source> {
+  const close = async () => image.close?.();
   try {
-    return await treeSource(await imageTree(image, needsTree, dbpath, log), dbpath, args);
-  } finally {
-    await image.close?.();
+    const tree = await imageTree(image, needsTree, request);
+    const database = await openTreeRpmdb(tree, request.dbpath);
+    return sourceOf(database, tree.name, tree, request, close);
+  } catch (error) {
+    await close();
+    throw error;
   }
+}
+
+function sourceOf(
+  database: LocatedRpmdb,
+  name: string,
+  tree: LookupTree | undefined,
+  { args, log }: Request,
+  close = async () => {},
+): Source {
+  return { database, packages: new SoundPackages(database, log), name, tree, args, close };
 }
 
 /**
@@ -134,8 +153,7 @@ async function openImageSource(
 async function imageTree(
   image: ImageReader,
   needsTree: boolean,
-  dbpath: string | undefined,
-  log: Logger,
+  { dbpath, log }: Request,
 ): Promise<LookupTree> {
   const { lookupEncapsulated } = await import('../../image/lookup.js');
   const { openImageTree } = await import('../../tree/image.js');
@@ -143,12 +161,4 @@ async function imageTree(
     ? undefined
     : await lookupEncapsulated(image, rpmdbPaths(dbpath), RPMDB_COMPONENT, log);
   return partialTree ?? openImageTree(image, log);
-}
-
-async function treeSource(
-  tree: LookupTree,
-  dbpath: string | undefined,
-  args: readonly string[],
-): Promise<OpenedDatabase> {
-  return { database: await openTreeRpmdb(tree, dbpath), name: tree.name, tree, args };
 }

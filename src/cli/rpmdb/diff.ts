@@ -1,0 +1,154 @@
+/** `ostrata rpmdb diff`: which packages an update changes. */
+import type { Command } from 'commander';
+import type { RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import { isImgref } from '../../transports/image-reference.js';
+import { useOptions } from '../options/groups.js';
+import { imageOpener, type OpenImage, registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
+import { counted, formatTable, left, printable } from '../output/format.js';
+import { terminalLogger } from '../output/terminal.js';
+import { type ChangelogEntry, changelogBetween } from './changelog.js';
+import { comparePackages, type PackageChanges, type PackageUpdate } from './compare-packages.js';
+import type { SoundPackages } from './damage.js';
+import { jsonLine, type Output, textLine, writeOutput } from './output.js';
+import { dateText } from './report.js';
+import {
+  openCommitSource,
+  openImageSource,
+  openPathSource,
+  type RpmdbSourceOptions,
+  type Source,
+} from './source.js';
+
+interface DiffOptions extends Omit<RpmdbSourceOptions, 'root' | 'image' | 'dbpath'> {
+  readonly json?: boolean | undefined;
+  readonly changelog?: boolean | undefined;
+}
+
+const SOURCE_HELP =
+  'an image reference, or the path of a folder or database file; with --repo, a ref or commit, ' +
+  'unless it begins with a transport, / or .';
+
+const HELP = `
+Packages of one name and architecture are compared by epoch, version and release, as rpm does. The
+exit code is 0 whether or not there are differences.
+
+Examples:
+  ostrata rpmdb diff --repo /ostree/repo os/stable os/testing --changelog
+  ostrata rpmdb diff registry:quay.io/os/base:40 registry:quay.io/os/base:41
+  ostrata rpmdb diff / oci-archive:os.ociarchive`;
+
+export function addDiffCommand(rpmdb: Command): void {
+  const command = rpmdb
+    .command('diff')
+    .summary('show which packages differ between two sources')
+    .description('Show which packages were added, removed, upgraded and downgraded.')
+    .argument('<old>', SOURCE_HELP)
+    .argument('<new>', 'the same')
+    .option('--json', 'print the result as JSON')
+    .option('--changelog', 'print the entries of changelogs that only the newer version has')
+    .option('--repo <path>', 'OLD and NEW are refs or commits of this ostree repository')
+    .addHelpText('after', HELP)
+    .action(diff);
+  useOptions(command, [registryOptions, logOptions]);
+}
+
+async function diff(old: string, next: string, options: DiffOptions): Promise<void> {
+  const open = imageOpener(options, [old, next].filter(isImgref), terminalLogger(options));
+  const before = await openArgument(old, options, open);
+  const after = await openArgument(next, options, open);
+  const changes = comparePackages(before.packages.all(), after.packages.all());
+  const entriesOf = options.changelog ? changelogReader(after.packages) : undefined;
+  await writeOutput(options.json ? jsonOutput(changes, entriesOf) : textOutput(changes, entriesOf));
+  before.packages.throwIfDamaged();
+  after.packages.throwIfDamaged();
+}
+
+/** Opens what the user calls `text`. A ref begins neither with a slash nor with a dot. */
+async function openArgument(text: string, options: DiffOptions, open: OpenImage): Promise<Source> {
+  const request = { args: [], log: terminalLogger(options) };
+  if (isImgref(text)) {
+    const source = await openImageSource(await open(text), request, false);
+    // The database is in memory, and nothing else is read.
+    await source.close();
+    return source;
+  }
+  return options.repo === undefined || /^[/.]/.test(text)
+    ? openPathSource(text, request)
+    : openCommitSource(options.repo, text, request);
+}
+
+/** Returns the entries that only the newer version has; undefined if they are damaged. */
+type EntriesOf = (update: PackageUpdate) => readonly ChangelogEntry[] | undefined;
+
+function changelogReader(packages: SoundPackages): EntriesOf {
+  return ({ from, to }) => {
+    const [entries] = packages.map([to], () => changelogBetween(from, to));
+    return entries;
+  };
+}
+
+function jsonOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): Output {
+  const jsonUpdate = (update: PackageUpdate) => ({
+    name: update.to.name,
+    from: update.from.nevra,
+    to: update.to.nevra,
+    changelog: entriesOf?.(update),
+  });
+  const jsonPackage = ({ name, nevra }: RpmPackage) => ({ name, nevra });
+  return [
+    jsonLine({
+      added: changes.added.map(jsonPackage),
+      removed: changes.removed.map(jsonPackage),
+      upgraded: changes.upgraded.map(jsonUpdate),
+      downgraded: changes.downgraded.map(jsonUpdate),
+      unchanged: changes.unchanged,
+    }),
+  ];
+}
+
+function* textOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): Output {
+  const { added, removed, upgraded, downgraded, unchanged } = changes;
+  const rows = [
+    ...upgraded.map((update) => ['upgraded', ...updateCells(update)]),
+    ...downgraded.map((update) => ['downgraded', ...updateCells(update)]),
+    ...added.map((pkg) => ['added', nameOf(pkg), '', pkg.evr]),
+    ...removed.map((pkg) => ['removed', nameOf(pkg), pkg.evr, '']),
+  ];
+  if (rows.length > 0) {
+    const columns = [left('change'), left('package'), left('old'), left('new')];
+    yield textLine(`${formatTable(columns, rows)}\n`);
+  }
+  const counts = [
+    `${upgraded.length} upgraded`,
+    `${downgraded.length} downgraded`,
+    `${added.length} added`,
+    `${removed.length} removed`,
+  ];
+  yield textLine(`${counts.join(', ')}; ${counted(unchanged, 'package')} unchanged`);
+
+  for (const update of entriesOf ? [...upgraded, ...downgraded] : []) {
+    yield textLine(`\n${changelogText(update, entriesOf?.(update) ?? [])}`);
+  }
+}
+
+/** The architecture is part of the versions if it changed. */
+function updateCells({ from, to }: PackageUpdate): readonly string[] {
+  return from.arch === to.arch
+    ? [nameOf(to), from.evr, to.evr]
+    : [to.name, `${from.evr}.${from.arch}`, `${to.evr}.${to.arch}`];
+}
+
+function nameOf({ name, arch }: RpmPackage): string {
+  return arch === undefined ? name : `${name}.${arch}`;
+}
+
+function changelogText(update: PackageUpdate, entries: readonly ChangelogEntry[]): string {
+  const [name, from, to] = updateCells(update);
+  const lines = entries.flatMap((entry) => [
+    `* ${dateText(entry.time)} ${entry.name}`,
+    ...entry.text.split('\n'),
+  ]);
+  const body = lines.length > 0 ? lines : ['(no new entries)'];
+  return [`${name} ${from} -> ${to}`, ...body.map((line) => `  ${line}`)].map(printable).join('\n');
+}
