@@ -1,13 +1,21 @@
-/** Runs a command: renders its error, sets the exit code, handles Ctrl-C and closed pipes. */
+/** Runs a command: renders its error, sets the exit code, handles signals and lost output. */
+import { Socket } from 'node:net';
+import { constants } from 'node:os';
+import type { Writable } from 'node:stream';
 import { CommanderError } from 'commander';
 import { type ErrorCode, errnoOf, OstrataError, wrapError } from '../errors.js';
+import { watchTemporaryDirectories } from '../system/temporary-directory.js';
+import { writeFully } from '../system/write-fully.js';
 import { stderrColors } from './output/colors.js';
 import { printable } from './output/format.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-/** What shells report for a program that SIGINT ended. */
-const EXIT_INTERRUPTED = 130;
+/** Shells report this plus the number of the signal for a program that a signal has ended. */
+const EXIT_SIGNALED = 128;
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'];
+/** How long cleaning up may take after a signal. */
+const CLEAN_UP_MS = 800;
 
 /** What commander throws after it has printed a help page or the version. */
 const PRINTED_HELP: ReadonlySet<string> = new Set([
@@ -16,16 +24,26 @@ const PRINTED_HELP: ReadonlySet<string> = new Set([
   'commander.version',
 ]);
 
+/** An error as it is reported. */
+interface Failure {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly exitCode: number;
+}
+
 const interrupt = new AbortController();
+/** Why the command ends before its work is done. */
+let ending: Failure | undefined;
+let hasTemporaryDirectory = false;
+let isCancelledIfUnread = false;
+let isOutputLost = false;
+let isReported = false;
 
 /**
- * Fires at the first Ctrl-C or SIGTERM: unfinished output is then removed. The second one ends the
- * process at once.
+ * Fires when the command has to end early and has something to clean up, that is, a temporary
+ * directory. Unfinished output is then removed.
  */
 export const interruptSignal: AbortSignal = interrupt.signal;
-
-let isCancelledIfUnread = false;
-let isUnread = false;
 
 /**
  * From now on, work is canceled once nobody reads standard output any more: a program that reads
@@ -37,50 +55,106 @@ export function cancelIfUnread(): void {
 
 /** Awaits `body` and sets the exit code. A failure is reported in one line on standard error. */
 export async function runToExit(body: () => Promise<unknown>): Promise<void> {
-  process.on('SIGINT', onInterrupt);
-  process.on('SIGTERM', onInterrupt);
+  watchTemporaryDirectories(handleSignals);
+  writeWholeFiles(process.stdout);
   process.stdout.on('error', onOutputError);
+  // There is nobody left to tell, and what the command does is still wanted.
+  process.stderr.on('error', () => {});
   try {
     await body();
   } catch (error) {
     process.exitCode = reportError(error);
   }
+  if (ending !== undefined) {
+    process.exit();
+  }
 }
 
-function onInterrupt(): void {
-  if (interrupt.signal.aborted) {
-    process.exit(EXIT_INTERRUPTED);
+/**
+ * Handlers of signals run only between two tasks of the event loop. So they are installed only
+ * while there is something to clean up: otherwise a signal ends the process at once, even in a long
+ * loop.
+ */
+function handleSignals(isNeeded: boolean): void {
+  hasTemporaryDirectory = isNeeded;
+  for (const signal of SIGNALS) {
+    if (isNeeded) {
+      process.on(signal, onSignal);
+    } else {
+      process.off(signal, onSignal);
+    }
   }
+}
+
+function onSignal(signal: NodeJS.Signals): void {
+  const exitCode = EXIT_SIGNALED + constants.signals[signal];
+  const interrupted: Failure = { code: 'CANCELLED', message: 'interrupted', exitCode };
+  end(interrupted);
+  setTimeout(() => process.exit(report(interrupted)), CLEAN_UP_MS);
+}
+
+/** Ends the command: at once if it is asked again or has nothing to clean up. */
+function end(failure: Failure): void {
+  if (ending !== undefined || !hasTemporaryDirectory) {
+    process.exit(report(failure));
+  }
+  ending = failure;
   interrupt.abort();
 }
 
-function onOutputError(error: Error): void {
-  isUnread = errnoOf(error) === 'EPIPE';
-  if (isUnread && isCancelledIfUnread) {
-    interrupt.abort();
-    return;
+/**
+ * Node writes to a file once, and ignores that a file system which is about to be full takes only a
+ * part.
+ */
+function writeWholeFiles(output: Writable & { readonly fd: number }): void {
+  if (output instanceof Socket) {
+    return; // a terminal or a pipe
   }
-  // A reader such as `head` that closes the pipe has seen enough: that is no failure, unless
-  // the command has failed already.
-  process.exit(isUnread ? process.exitCode : EXIT_FAILURE);
+  output._write = (chunk: Uint8Array, _encoding, callback) => {
+    try {
+      writeFully(output.fd, chunk);
+      callback();
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
 }
 
-/** An error as it is reported. */
-interface Failure {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly exitCode: number;
+function onOutputError(error: Error): void {
+  isOutputLost = true;
+  const isUnread = errnoOf(error) === 'EPIPE';
+  const isEnough = isUnread && !(isCancelledIfUnread && hasTemporaryDirectory);
+  if (isEnough || isReported) {
+    // A reader such as `head` that closes the pipe has seen enough: that is no failure, unless
+    // the command has failed already. One failure is reported.
+    process.exit();
+  }
+  const message = isUnread
+    ? 'canceled: nobody reads standard output any more'
+    : `writing standard output: ${error.message}`;
+  const failure: Failure = { code: 'IO', message, exitCode: EXIT_FAILURE };
+  if (!isUnread) {
+    process.exitCode = report(failure);
+  }
+  end(failure);
 }
 
-/** Prints the error, with `--json` also as JSON, and returns the exit code. */
 function reportError(error: unknown): number {
   if (error instanceof CommanderError && PRINTED_HELP.has(error.code)) {
     return error.exitCode === 0 ? 0 : EXIT_USAGE;
   }
-  const { code, message, exitCode } = failureOf(error);
+  return report(failureOf(error));
+}
+
+/** Prints the first failure, with `--json` also as JSON. Returns the exit code. */
+function report({ code, message, exitCode }: Failure): number {
+  if (isReported) {
+    return exitCode;
+  }
+  isReported = true;
   const label = code === 'CANCELLED' ? '' : `${stderrColors.red('error:')} `;
   process.stderr.write(`${label}${printable(message)}\n`);
-  if (process.argv.includes('--json') && !isUnread) {
+  if (process.argv.includes('--json') && !isOutputLost) {
     process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
   }
   return exitCode;
@@ -90,12 +164,8 @@ function failureOf(error: unknown): Failure {
   if (error instanceof CommanderError) {
     return { code: 'USAGE', message: usageMessage(error), exitCode: EXIT_USAGE };
   }
-  if (isUnread) {
-    const message = 'canceled: nobody reads standard output any more';
-    return { code: 'IO', message, exitCode: EXIT_FAILURE };
-  }
-  if (interrupt.signal.aborted) {
-    return { code: 'CANCELLED', message: 'interrupted', exitCode: EXIT_INTERRUPTED };
+  if (ending !== undefined) {
+    return ending;
   }
   const { code, message } = error instanceof OstrataError ? error : unexpected(error);
   return { code, message, exitCode: code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE };
