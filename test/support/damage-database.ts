@@ -42,6 +42,15 @@ export function breakFiles(database: Uint8Array, pkg: RpmPackage): Uint8Array {
   return copy;
 }
 
+/** Returns a copy in which everything of `pkg` can be read, but its digest is wrong. */
+export function breakDigest(database: Uint8Array, pkg: RpmPackage): Uint8Array {
+  const copy = Buffer.from(database);
+  const digest = pkg.header.text(Tag.SHA256HEADER) ?? assert.fail(`${pkg.nevra} has a digest`);
+  const first = digest.startsWith('0') ? '1' : '0';
+  copy.write(first, locateIn(copy, Buffer.from(digest)));
+  return copy;
+}
+
 /** Returns the only offset of `bytes`. */
 function locateIn(database: Buffer, bytes: Uint8Array): number {
   const at = database.indexOf(bytes);

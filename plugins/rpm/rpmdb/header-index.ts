@@ -9,17 +9,32 @@ import { Tag, TagType } from './tags.js';
 export const INDEX_START = 8;
 export const INDEX_ENTRY_SIZE = 16;
 
+/** The entries at the start of the index that were built and signed, and their data. */
+export interface HeaderRegion {
+  /** `HEADERIMMUTABLE` in a package database. */
+  readonly tag: number;
+  /** The number of index entries, including the one that opens the region. */
+  readonly entries: number;
+  /** Bytes of the data up to the end of the trailer; undefined if there is no trailer. */
+  readonly dataLength: number | undefined;
+}
+
+/** The index of a header. */
+export interface HeaderIndex {
+  /** The offset of the index entry of each tag, without regions. */
+  readonly offsets: ReadonlyMap<number, number>;
+  /** Undefined in headers of rpm before 4. */
+  readonly region: HeaderRegion | undefined;
+}
+
 /**
- * Returns the offset of the index entry of each tag, without regions. The lengths must have been
- * checked against the bytes. Throws `CORRUPT` if the region or an offset breaks the format.
+ * Reads the index. The lengths must have been checked against the bytes. Throws `CORRUPT` if the
+ * region or an offset breaks the format.
  */
-export function readIndex(
-  cursor: Cursor,
-  entries: number,
-  dataLength: number,
-): ReadonlyMap<number, number> {
+export function readIndex(cursor: Cursor, entries: number, dataLength: number): HeaderIndex {
   const { bytes } = cursor;
-  const regionEntries = countRegionEntries(cursor, entries, dataLength);
+  const region = readRegion(cursor, entries, dataLength);
+  const regionEntries = region?.entries ?? 0;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const index = new Map<number, number>();
   for (let i = 0; i < entries; i++) {
@@ -42,19 +57,16 @@ export function readIndex(
     }
     index.set(tag, at);
   }
-  return index;
+  return { offsets: index, region };
 }
 
-/**
- * Returns how many index entries belong to the region, including its own; 0 if there is no region
- * (rpm before 4).
- */
-function countRegionEntries(cursor: Cursor, entries: number, dataLength: number): number {
+/** Returns the region; it lies within the header. */
+function readRegion(cursor: Cursor, entries: number, dataLength: number): HeaderRegion | undefined {
   const dataStart = INDEX_START + entries * INDEX_ENTRY_SIZE;
   cursor.seek(INDEX_START);
   const tag = cursor.u32();
   if (tag !== Tag.HEADERIMAGE && tag !== Tag.HEADERSIGNATURES && tag !== Tag.HEADERIMMUTABLE) {
-    return 0;
+    return undefined;
   }
   const type = cursor.u32();
   const offset = cursor.u32();
@@ -66,7 +78,8 @@ function countRegionEntries(cursor: Cursor, entries: number, dataLength: number)
     );
   }
   if (offset === 0) {
-    return entries; // Headers converted from rpm 3 have a region of all entries, without trailer.
+    // Headers converted from rpm 3 have a region of all entries, without trailer.
+    return { tag, entries, dataLength: undefined };
   }
   if (offset + INDEX_ENTRY_SIZE > dataLength) {
     throw cursor.error(`region trailer at ${offset} of ${dataLength} bytes`, INDEX_START);
@@ -79,5 +92,5 @@ function countRegionEntries(cursor: Cursor, entries: number, dataLength: number)
       dataStart + offset,
     );
   }
-  return inRegion;
+  return { tag, entries: inRegion, dataLength: offset + INDEX_ENTRY_SIZE };
 }

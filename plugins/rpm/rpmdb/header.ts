@@ -17,8 +17,8 @@
 import { Cursor } from '../../../src/bytes/cursor.js';
 import { decodeUtf8 } from '../../../src/bytes/text.js';
 import { OstrataError } from '../../../src/errors.js';
-import { INDEX_ENTRY_SIZE, INDEX_START, readIndex } from './header-index.js';
-import { TagType } from './tags.js';
+import { type HeaderIndex, INDEX_ENTRY_SIZE, INDEX_START, readIndex } from './header-index.js';
+import { Tag, TagType } from './tags.js';
 
 /** rpm's own bounds (hdrchkTags, hdrchkData). */
 const MAX_INDEX_ENTRIES = 0xffff;
@@ -57,16 +57,18 @@ export class RpmHeader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #dataStart: number;
+  readonly #region: HeaderIndex['region'];
   /** Offset of the index entry by tag. */
   readonly #index: ReadonlyMap<number, number>;
   /** Offsets of the data of all entries, ascending; computed when needed. */
   #starts: Uint32Array | undefined;
 
-  private constructor(bytes: Uint8Array, dataStart: number, index: ReadonlyMap<number, number>) {
+  private constructor(bytes: Uint8Array, dataStart: number, { offsets, region }: HeaderIndex) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#dataStart = dataStart;
-    this.#index = index;
+    this.#index = offsets;
+    this.#region = region;
   }
 
   /**
@@ -102,6 +104,28 @@ export class RpmHeader {
   /** Returns the blob that was parsed, a view. */
   bytes(): Uint8Array {
     return this.#bytes;
+  }
+
+  /**
+   * Returns what was built and signed, as a header of its own: the two lengths, the index entries
+   * and the data of the immutable region. Undefined if there is no such region.
+   */
+  immutableRegion():
+    | readonly [lengths: Uint8Array, index: Uint8Array, data: Uint8Array]
+    | undefined {
+    const { tag, entries = 0, dataLength } = this.#region ?? {};
+    if (tag !== Tag.HEADERIMMUTABLE || dataLength === undefined) {
+      return undefined;
+    }
+    const lengths = Buffer.alloc(INDEX_START);
+    lengths.writeUInt32BE(entries, 0);
+    lengths.writeUInt32BE(dataLength, 4);
+    const indexEnd = INDEX_START + entries * INDEX_ENTRY_SIZE;
+    return [
+      lengths,
+      this.#bytes.subarray(INDEX_START, indexEnd),
+      this.#bytes.subarray(this.#dataStart, this.#dataStart + dataLength),
+    ];
   }
 
   /** Returns the tags in the order of the index, without regions. */

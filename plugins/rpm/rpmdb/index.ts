@@ -13,6 +13,7 @@ export {
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
+export { checkHeaderDigest, type HeaderDigest } from './header-digest.js';
 export {
   findRpmdb,
   type LocatedRpmdb,

@@ -3,6 +3,7 @@ import { inContext, inContextAsync, OstrataError, wrapError } from '../../../src
 import { attempt, type Backend, type WalkReport } from './backend.js';
 import { openBdb } from './bdb.js';
 import { detectBdb } from './bdb-metadata.js';
+import { checkHeaderDigest, type HeaderDigest } from './header-digest.js';
 import { NDB_MAGIC, openNdb } from './ndb.js';
 import { RpmPackage } from './package.js';
 import { openSqlite, SQLITE_MAGIC } from './sqlite.js';
@@ -32,8 +33,8 @@ export interface Rpmdb {
   readonly backend: Backend['name'];
   /**
    * All packages, in ascending order of package numbers; can be walked any number of times. The
-   * walk throws `CORRUPT` or `LIMIT` and names the place if the database is damaged; with
-   * `onError`, it throws only if no more packages can be found.
+   * walk throws `CORRUPT` or `LIMIT` and names the place if the database is damaged, also if the
+   * digest of a header is wrong; with `onError`, it throws only if no more packages can be found.
    */
   packages(options?: PackagesOptions): Iterable<RpmPackage>;
 }
@@ -47,6 +48,8 @@ export interface PackagesOptions {
    * the first damage, leave it out.
    */
   readonly onError?: ((error: OstrataError) => void) | undefined;
+  /** Is told of each header that could be read whether its digest is right. */
+  readonly onDigest?: ((state: HeaderDigest['state']) => void) | undefined;
   /** Is told what is unusual, although rpm lists no more packages than the walk gives. */
   readonly onWarning?: ((message: string) => void) | undefined;
 }
@@ -94,7 +97,7 @@ function notADatabase(bytes: Uint8Array): OstrataError {
 function* readPackages(
   backend: Backend,
   context: string,
-  { onError, onWarning }: PackagesOptions,
+  { onError, onWarning, onDigest }: PackagesOptions,
 ): Generator<RpmPackage> {
   const countOne = packageCounter();
   const report: WalkReport = {
@@ -118,7 +121,8 @@ function* readPackages(
       }
       inContext(context, countOne);
       const { number, bytes } = next.value;
-      const parse = () => inContext(`package ${number}`, () => new RpmPackage(number, bytes));
+      const parse = () =>
+        inContext(`package ${number}`, () => readPackage(number, bytes, onDigest));
       const pkg = inContext(context, () => attempt(report, parse));
       if (pkg !== undefined) {
         yield pkg;
@@ -127,6 +131,21 @@ function* readPackages(
   } finally {
     records.return?.();
   }
+}
+
+/** Throws `CORRUPT` if the digest of the header is wrong. */
+function readPackage(
+  number: number,
+  bytes: Uint8Array,
+  onDigest: PackagesOptions['onDigest'],
+): RpmPackage {
+  const pkg = new RpmPackage(number, bytes);
+  const digest = checkHeaderDigest(pkg.header);
+  onDigest?.(digest.state);
+  if (digest.state === 'wrong') {
+    throw new OstrataError('CORRUPT', `${pkg.nevra}: ${digest.message}`);
+  }
+  return pkg;
 }
 
 /** Returns a function that throws `LIMIT` when it is called once too often. */

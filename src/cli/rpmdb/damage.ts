@@ -1,5 +1,10 @@
 /** How `ostrata rpmdb` continues after damaged packages. */
-import { isDamage, type Rpmdb, type RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import {
+  type HeaderDigest,
+  isDamage,
+  type Rpmdb,
+  type RpmPackage,
+} from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError, wrapError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { counted } from '../output/format.js';
@@ -13,16 +18,24 @@ export class SoundPackages {
   readonly #log: Logger;
   /** Damaged packages by their number, and damaged parts of the database by their message. */
   readonly #damaged = new Set<number | string>();
+  /** How many of the headers that were read have a right digest, a wrong one, or none. */
+  readonly digests: Record<HeaderDigest['state'], number> = { right: 0, wrong: 0, missing: 0 };
 
   constructor(database: Rpmdb, log: Logger) {
     this.#database = database;
     this.#log = log;
   }
 
-  /** All packages whose headers can be read; broken entries throw when they are used. */
+  /**
+   * All packages whose headers can be read and have no wrong digest; broken entries throw when they
+   * are used.
+   */
   all(): Iterable<RpmPackage> {
     return this.#database.packages({
       onError: this.onError,
+      onDigest: (state) => {
+        this.digests[state]++;
+      },
       onWarning: (message) => this.#log.warn(message),
     });
   }

@@ -1,6 +1,7 @@
 /** What `ostrata rpmdb` prints of packages and files. */
 import {
   formatNevra,
+  type HeaderDigest,
   type RpmFile,
   type RpmPackage,
   Tag,
@@ -152,6 +153,8 @@ export interface Stats {
   readonly size: number;
   /** Seconds since 1970. */
   readonly newestBuild: number | undefined;
+  /** Numbers of headers; `packages` counts none with a wrong digest. */
+  readonly headerDigests: Readonly<Record<HeaderDigest['state'], number>>;
 }
 
 /** What {@link Stats} counts of one package. */
@@ -192,6 +195,7 @@ export function statsOf({ database, packages, name, tree }: Source): Stats {
     notInstalled: sum(all, ({ notInstalled }) => notInstalled),
     size: sum(all, ({ size }) => size),
     newestBuild: newestBuild || undefined,
+    headerDigests: packages.digests,
   };
 }
 
@@ -235,6 +239,8 @@ export function statsReport(stats: Stats): string {
   const architectures = Object.entries(stats.architectures)
     .sort(([a], [b]) => compareUtf8(a, b))
     .map(([arch, count]) => `${arch} ${formatCount(count)}`);
+  const { right, wrong, missing } = stats.headerDigests;
+  const digests = [right, wrong, missing].map(formatCount);
   const unusual = `${formatCount(ghosts)} ghosts, ${formatCount(notInstalled)} not installed`;
   const rows: readonly (readonly [label: string, value: string])[] = [
     ['database', `${stats.database} (${stats.backend})`],
@@ -245,6 +251,7 @@ export function statsReport(stats: Stats): string {
     ['files', `${formatCount(files)}, ${unusual}`],
     ['installed size', formatBytes(stats.size)],
     ['newest build', newestBuild === undefined ? 'unknown' : dateText(newestBuild)],
+    ['header digests', `${digests[0]} right, ${digests[1]} wrong, ${digests[2]} missing`],
   ];
   return rows.map(([label, value]) => `${label.padEnd(22)}${printable(value)}`).join('\n');
 }

@@ -7,7 +7,13 @@ import initSqlJs from 'sql.js';
 import { type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
 import { TagType } from '../../../plugins/rpm/rpmdb/tags.js';
 import { namedHeader } from '../../support/build-header.js';
-import { breakFiles, breakHeader, fixtureOf, packagesOf } from '../../support/damage-database.js';
+import {
+  breakDigest,
+  breakFiles,
+  breakHeader,
+  fixtureOf,
+  packagesOf,
+} from '../../support/damage-database.js';
 import { ostrata, tryOstrata } from '../../support/run.js';
 import { scratchDirectory } from '../../support/scratch.js';
 
@@ -148,4 +154,21 @@ test('what was printed before a database turns out to be unreadable is not lost'
   const result = tryOstrata(['rpmdb', 'list', `--dbpath=${file}`, '--qf', '%{NAME}\\n']);
   assert.deepEqual([result.status, result.stdout], [1, 'first\n']);
   assert.match(result.stderr, /^error: reading rpmdb .*: package number 1 after 2\n$/);
+});
+
+test('a package whose header has a wrong digest is left out, and stats counts it', async () => {
+  const fixture = fixtureOf('bullseye-bdb-64k');
+  const packages = await packagesOf(fixture);
+  const odd = packages.find(({ name }) => name === 'odd-epoch') ?? assert.fail();
+  const file = join(scratchDirectory(), 'Packages');
+  writeFileSync(file, breakDigest(fixture.read().database, odd));
+
+  const { status, stdout, stderr } = tryOstrata(['rpmdb', 'stats', '--json', `--dbpath=${file}`]);
+  const { packages: count, headerDigests } = JSON.parse(linesOf(stdout)[0] ?? '');
+  assert.deepEqual([status, count, headerDigests.wrong], [1, packages.length - 1, 1]);
+  assert.match(stderr, /^warning: .* odd-epoch-\S+: the sha256 of the header is /);
+
+  const plan = tryOstrata(['layout', 'plan', file, '--json']);
+  assert.equal(plan.status, 1);
+  assert.match(plan.stderr, /the sha256 of the header is .*; --skip-damaged-packages/);
 });

@@ -6,7 +6,12 @@
 import assert from 'node:assert/strict';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { openRpmdb, QueryFormat, type RpmdbFiles } from '../../../../plugins/rpm/rpmdb/index.js';
+import {
+  checkHeaderDigest,
+  openRpmdb,
+  QueryFormat,
+  type RpmdbFiles,
+} from '../../../../plugins/rpm/rpmdb/index.js';
 import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
 import { OstrataError } from '../../../../src/errors.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
@@ -184,6 +189,7 @@ function assertAllowed(error: unknown, name: string): void {
 
 /** Reads everything that a package offers. */
 function readPackage(pkg: RpmPackage): void {
+  assert.ok(['right', 'wrong', 'missing'].includes(checkHeaderDigest(pkg.header).state));
   for (const file of pkg.files()) {
     assert.ok(file.pathBytes.length >= 0 && file.linkTo.length >= 0);
     assert.ok(file.path === undefined || file.path.length <= file.pathBytes.length);
