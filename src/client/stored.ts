@@ -30,8 +30,10 @@ const NEEDED_PREFIXES = ['ostree/0', 'ostree/1', 'rpmostree/base', 'ostree/conta
 const MANIFEST_DIGEST_KEY = 'ostree.manifest-digest';
 const MANIFEST_KEY = 'ostree.manifest';
 const CONFIG_KEY = 'ostree.container.image-config';
-/** In the commit of a derived layer that ostrata imported: the diff_id that was verified. */
+/** In the commit of a layer of files that ostrata imported: the diff_id that was verified. */
 export const DIFF_ID_KEY = 'ostrata.diff-id';
+/** In the same commit: the SELinux policy that gave the labels, if there are any. */
+export const POLICY_KEY = 'ostrata.selinux-policy';
 
 /** A pulled image, as its merge commit describes it. */
 export interface StoredImage {
@@ -109,6 +111,11 @@ export function storedBlob(repo: OstreeRepo, digest: string): string | undefined
 /** The diff_id that a layer was verified to have when it was imported as `commit`. */
 export function verifiedDiffId(repo: OstreeRepo, commit: string): string | undefined {
   return stringValue(repo.loadCommit(commit).parsed, DIFF_ID_KEY);
+}
+
+/** The SELinux policy that gave the labels of a layer, as its commit states it. */
+export function labelingPolicy(repo: OstreeRepo, commit: string): string | undefined {
+  return stringValue(repo.loadCommit(commit).parsed, POLICY_KEY);
 }
 
 /** A commit of the repository with its signatures; it may be marked as partial. */

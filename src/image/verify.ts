@@ -53,7 +53,7 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
   const config = await validateImage(image, async (number, tar) => {
     const kind = must(layers[number], `layer ${number}`).kind;
     if (kind === 'derived' || kind === 'plain') {
-      await readDerivedLayer(tar, DISCARD, true);
+      await readDerivedLayer(tar, DISCARD);
     } else {
       contents.push(await readOstreeLayer(tar, kind));
     }

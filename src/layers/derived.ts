@@ -21,9 +21,7 @@ import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { WaitingLinks } from './waiting-links.js';
 
 /** Mounted over in a running system: the directories stay, their content is dropped. */
-const MOUNT_POINTS = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
-/** The parts of a system that ostree keeps. */
-const KEPT = new Set(['usr', 'etc', 'var']);
+export const MOUNT_POINTS: ReadonlySet<string> = new Set(['run', 'tmp', 'proc', 'sys', 'dev']);
 /** Where the `/etc` of a layer is in a commit. */
 const ETC = 'usr/etc';
 const SYMLINK_MODE = S_IFLNK | 0o777;
@@ -55,7 +53,7 @@ export interface DerivedLayer {
    * nested structure because threads cannot send each other one that is a thousand levels deep.
    */
   readonly directories: readonly DerivedDirectory[];
-  /** Number of entries that were dropped, by the first component of their path. */
+  /** Number of entries that were dropped, by the mount point that they are below. */
   readonly dropped: ReadonlyMap<string, number>;
 }
 
@@ -63,16 +61,9 @@ export interface NewObjectSink {
   newFile(header: FileHeader): NewContentSink;
 }
 
-/**
- * Reads the layer to its end. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`, naming the entry.
- * @param keepAll keep top-level directories other than usr, etc and var
- */
-export async function readDerivedLayer(
-  tar: LayerTar,
-  sink: NewObjectSink,
-  keepAll: boolean,
-): Promise<DerivedLayer> {
-  const layer = new DerivedReader(sink, keepAll);
+/** Reads the layer to its end. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`, naming the entry. */
+export async function readDerivedLayer(tar: LayerTar, sink: NewObjectSink): Promise<DerivedLayer> {
+  const layer = new DerivedReader(sink);
   await readLayerTar(tar, (header) => layer.entry(header));
   return layer.finish();
 }
@@ -101,7 +92,6 @@ interface OpenDirectory extends DerivedDirectory {
 
 class DerivedReader {
   readonly #sink: NewObjectSink;
-  readonly #keepAll: boolean;
   readonly #directories: OpenDirectory[] = [];
   readonly #root: OpenDirectory;
   readonly #dropped = new Map<string, number>();
@@ -113,9 +103,8 @@ class DerivedReader {
   readonly #waitingLinks = new WaitingLinks();
   #entryCount = 0;
 
-  constructor(sink: NewObjectSink, keepAll: boolean) {
+  constructor(sink: NewObjectSink) {
     this.#sink = sink;
-    this.#keepAll = keepAll;
     this.#root = this.#addDirectory(undefined, '');
   }
 
@@ -176,10 +165,7 @@ class DerivedReader {
     if (first === 'etc') {
       return ['usr', ...parts];
     }
-    if (MOUNT_POINTS.has(first)) {
-      return parts.length === 1 ? parts : undefined;
-    }
-    return KEPT.has(first) || this.#keepAll ? parts : undefined;
+    return MOUNT_POINTS.has(first) && parts.length > 1 ? undefined : parts;
   }
 
   #directory(location: readonly string[], { uid, gid, mode, xattrs }: TarHeader): void {

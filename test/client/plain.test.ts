@@ -11,8 +11,12 @@ import { canonicalImgref } from '../../src/client/verify/ostree-image-reference.
 import { openRepo } from '../../src/ostree/repo.js';
 import { RepoWriter } from '../../src/ostree/write/writer.js';
 import { openCommitTree } from '../../src/tree/commit.js';
-import { type ForgedEntry, type ForgedImage, forgePlain } from '../support/forge-image.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
+import { type ForgedEntry, type ForgedImage, forge, forgePlain } from '../support/forge-image.js';
 import { importOptions, newRepo } from '../support/import-image.js';
+import { run } from '../support/run.js';
+import { needs } from '../support/tools.js';
 
 const directory = (name: string, mode = 0o755): ForgedEntry => ({ name, type: 'directory', mode });
 const file = (name: string, content = ''): ForgedEntry => ({
@@ -143,6 +147,83 @@ suite('a pulled plain image', () => {
       assert.equal(pruneLayers(writer), 2);
     } finally {
       writer.close();
+    }
+  });
+});
+
+/** A policy by which programs have the type `type`; libselinux does not load the binary policy. */
+const policy = (type: string): readonly ForgedEntry[] => [
+  file('etc/selinux/config', 'SELINUX=enforcing\nSELINUXTYPE=test\n'),
+  file('etc/selinux/test/policy/policy.31', 'policy'),
+  file(
+    'etc/selinux/test/contexts/files/file_contexts',
+    `/.* system_u:object_r:default_t:s0\n/usr/bin/.* system_u:object_r:${type}:s0\n`,
+  ),
+];
+
+suite('a layer that images of different systems share', () => {
+  test('has the labels of the policy of each', needs('ostree'), async () => {
+    const programs = [file('usr/bin/a', 'a'), file('usr/lib/b', 'b')];
+    const images = [policy('first_t'), policy('second_t'), []].map((layer) =>
+      forgePlain([programs, layer], CREATED),
+    );
+    const shared = newRepo();
+    const labels: (string | undefined)[] = [];
+    for (const image of [...images, ...images]) {
+      const { mergeCommit } = await pullInto(shared, image);
+      assert.equal(mergeCommit, (await pullInto(newRepo(), image)).mergeCommit);
+      const xattrs = openCommitTree(openRepo(shared), mergeCommit).files.get('/usr/bin/a')?.xattrs;
+      const label = xattrs?.get('security.selinux');
+      labels.push(label && Buffer.from(label).toString());
+      run('ostree', [`--repo=${shared}`, 'fsck', '--quiet']);
+    }
+    const label = (type: string) => `system_u:object_r:${type}:s0\0`;
+    const expected = [label('first_t'), label('second_t'), undefined];
+    assert.deepEqual(labels, [...expected, ...expected]);
+  });
+
+  test('is whole, whatever the root of the system that it was pulled for first', async () => {
+    const layer = [file('opt/vendor', 'v'), file('usr/bin/a', 'a')];
+    const plain = forgePlain([layer], CREATED);
+    const { image } = await buildImage(dir({ usr: dir({ base: 'base' }) }));
+    const derived = await forge(image, () => {}, {}, [layer]);
+
+    const results = [];
+    for (const order of [
+      [plain, derived],
+      [derived, plain],
+    ]) {
+      const repo = newRepo();
+      const commits = new Map<ForgedImage, string>();
+      for (const each of order) {
+        commits.set(each, (await pullInto(repo, each)).mergeCommit);
+      }
+      results.push([plain, derived].map((each) => commits.get(each)));
+      const typeIn = (each: ForgedImage) =>
+        openCommitTree(openRepo(repo), commits.get(each) ?? '').files.get('/opt/vendor')?.type;
+      assert.deepEqual([plain, derived].map(typeIn), ['file', undefined]);
+    }
+    assert.deepEqual(results[0], results[1]);
+  });
+
+  test('stays if it is compressed anew and the image that it came with is removed', async () => {
+    const source = openRepo(newRepo());
+    const [first, second] = [1, 9].map((level) => forgePlain([lower, upper], CREATED, level));
+    assert.ok(first && second);
+    await pullInto(source.path, first);
+    assert.equal((await pullInto(source.path, second)).layersFetched, 0);
+
+    const imgref = canonicalImgref(second.imgref);
+    for (const path of [source.path, newRepo()]) {
+      const writer = await RepoWriter.open(path, { fsync: false });
+      try {
+        writer.deleteRef(imageRef(canonicalImgref(first.imgref)));
+        pruneLayers(writer);
+        await copyImage(source, writer, imgref);
+        assert.equal((await pullInto(writer.repo.path, second)).layersFetched, 0);
+      } finally {
+        writer.close();
+      }
     }
   });
 });

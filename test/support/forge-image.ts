@@ -94,10 +94,12 @@ export async function forge(
 /**
  * Writes a plain image, which holds no ostree commit, into a new OCI image layout.
  * @param more replaces members of the config
+ * @param level of the gzip compression
  */
 export function forgePlain(
   layers: readonly (readonly ForgedEntry[])[],
   more: Readonly<Record<string, unknown>> = {},
+  level = 1,
 ): ForgedImage {
   const tars = layers.map(writeTar);
   const config = {
@@ -106,10 +108,10 @@ export function forgePlain(
     rootfs: { type: 'layers', diff_ids: tars.map(sha256Digest) },
     ...more,
   };
-  return writeLayout(canonicalJson(config), tars);
+  return writeLayout(canonicalJson(config), tars, level);
 }
 
-function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedImage {
+function writeLayout(config: Uint8Array, tars: readonly Uint8Array[], level = 1): ForgedImage {
   const directory = join(scratchDirectory(), 'forged');
   mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
   const put = (bytes: Uint8Array, mediaType: string) => {
@@ -122,7 +124,7 @@ function writeLayout(config: Uint8Array, tars: readonly Uint8Array[]): ForgedIma
     schemaVersion: 2,
     mediaType: `${oci}.manifest.v1+json`,
     config: put(config, `${oci}.config.v1+json`),
-    layers: tars.map((tar) => put(gzipSync(tar, { level: 1 }), `${oci}.layer.v1.tar+gzip`)),
+    layers: tars.map((tar) => put(gzipSync(tar, { level }), `${oci}.layer.v1.tar+gzip`)),
   });
   const entry = put(manifest, `${oci}.manifest.v1+json`);
   const annotations = { 'org.opencontainers.image.ref.name': 'x' };

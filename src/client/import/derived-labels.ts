@@ -6,56 +6,69 @@ import {
   type DerivedLayer,
   directoriesWithPaths,
 } from '../../layers/derived.js';
-import type { Logger } from '../../log.js';
 import { parseWhiteout } from '../../oci/whiteout.js';
 import { startFileChecksum } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
-import type { MutableTree } from '../../ostree/write/mutable-tree.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
-import { StagedContent } from '../../ostree/write/staged-content.js';
+import type { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { type EntryToLabel, SELINUX_XATTR, type SelinuxLabels, selinuxLabels } from './selinux.js';
+import {
+  type EntryToLabel,
+  SELINUX_XATTR,
+  type SelinuxLabels,
+  type SelinuxPolicy,
+} from './selinux.js';
 
-/** A derived layer that was fetched and verified; its objects are not yet in the repository. */
-export interface StagedDerivedLayer {
-  readonly derived: DerivedLayer;
-  /** The directory that its content objects are in. */
-  readonly stage: string;
-  /** The content objects, `CHECKSUM.extension` each. */
+/** A layer of files, in the repository or fetched and verified. */
+export interface LabeledLayer {
+  /** Returns what the layer holds; costs time for one that the repository has. */
+  readonly derived: () => DerivedLayer;
+  /** The {@link SelinuxPolicy.id} of the policy that gave the labels; undefined if unknown. */
+  readonly policyId: string | undefined;
+  /** The directory of content objects that are not yet in the repository; none if all are. */
+  readonly stage: string | undefined;
+  /** The content objects in `stage`, `CHECKSUM.extension` each. */
   readonly names: readonly string[];
 }
 
 /**
- * The same layers with labels, staged anew, as a label is part of an object and changes its
- * checksum. Returns `layers` themselves, with a warning, if `ostree` cannot be asked for labels.
- * @param policy the directory `/usr/etc/selinux` of the merged system
+ * Returns the same layers with the labels of `policy`. A label is part of an object and changes its
+ * checksum: a layer that has labels of another policy is staged anew. Throws `UNSUPPORTED` if
+ * `ostree` cannot be asked for labels.
  */
-export async function labelLayers<T extends StagedDerivedLayer>(
+export async function labelLayers<T extends LabeledLayer>(
   writer: RepoWriter,
-  policy: MutableTree,
+  policy: SelinuxPolicy,
+  content: StagedContent,
   layers: readonly T[],
-  log: Logger,
 ): Promise<readonly T[]> {
-  const content = new StagedContent(writer.repo, writer.createStage(), layers);
   const labeled: T[] = [];
   for (const layer of layers) {
-    // Each layer by itself: what is a file in one can be a directory in the next.
-    const entries = [...entriesOf(layer.derived, content)];
-    const labels = await selinuxLabels(policy, content, entries, log);
-    if (labels === undefined) {
-      return layers;
-    }
-    const directory = writer.createStage();
-    const stage = new ObjectStage(writer.target, directory);
-    try {
-      const labeler = new Labeler(labels, content, stage);
-      const derived = await labeler.layer(layer.derived);
-      labeled.push({ ...layer, derived, stage: directory, names: [...stage.names] });
-    } finally {
-      stage.abandon();
-    }
+    labeled.push(
+      layer.policyId === policy.id ? layer : await labelLayer(writer, policy, content, layer),
+    );
   }
   return labeled;
+}
+
+async function labelLayer<T extends LabeledLayer>(
+  writer: RepoWriter,
+  policy: SelinuxPolicy,
+  content: StagedContent,
+  layer: T,
+): Promise<T> {
+  // Each layer by itself: what is a file in one can be a directory in the next.
+  const unlabeled = layer.derived();
+  const labels = await policy.labels([...entriesOf(unlabeled, content)]);
+  const directory = writer.createStage();
+  const stage = new ObjectStage(writer.target, directory);
+  try {
+    const derived = await new Labeler(labels, content, stage).layer(unlabeled);
+    const names = [...stage.names];
+    return { ...layer, derived: () => derived, policyId: policy.id, stage: directory, names };
+  } finally {
+    stage.abandon();
+  }
 }
 
 /** What a layer adds to the tree, with paths; whiteouts are left out. */
@@ -108,12 +121,16 @@ class Labeler {
   }
 
   /**
-   * Stages the content object with the label of `path`, if the policy gives it one; returns its new
-   * checksum.
+   * Stages the content object with the label of `path`, if the policy gives it one, and returns its
+   * new checksum. An object of the repository that has this label is left where it is.
    */
   async #file(checksum: string, path: string): Promise<string> {
     const info = this.#content.info(checksum);
     const xattrsBytes = encodeXattrs(this.#withLabel(info.xattrs, path));
+    const isSame = Buffer.compare(xattrsBytes, encodeXattrs(info.xattrs)) === 0;
+    if (isSame && !this.#content.isStaged(checksum)) {
+      return checksum;
+    }
     const header = { ...info, xattrsBytes };
 
     const hash = startFileChecksum(header);
@@ -133,7 +150,13 @@ class Labeler {
     xattrs: ReadonlyMap<string, Uint8Array>,
     path: string,
   ): ReadonlyMap<string, Uint8Array> {
+    const labeled = new Map(xattrs);
     const label = this.#labels.get(path);
-    return label === undefined ? xattrs : new Map([...xattrs, [SELINUX_XATTR, label]]);
+    if (label === undefined) {
+      labeled.delete(SELINUX_XATTR);
+    } else {
+      labeled.set(SELINUX_XATTR, label);
+    }
+    return labeled;
   }
 }

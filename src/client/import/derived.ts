@@ -3,36 +3,35 @@
  * a plain image. Each becomes a commit of its own tree, with a ref, so that other images with the
  * same layer find it.
  */
-import { collect } from '../../bytes/stream.js';
-import { must } from '../../errors.js';
+import { must, OstrataError } from '../../errors.js';
 import { holdsFiles } from '../../image/encapsulated.js';
-import { DEFAULT_DIRMETA, type DerivedLayer } from '../../layers/derived.js';
 import type { Logger } from '../../log.js';
-import { parseKeyFile } from '../../ostree/keyfile.js';
 import { encodeCommit, type Metadata } from '../../ostree/objects/commit.js';
-import { encodeDirmeta } from '../../ostree/objects/dirmeta.js';
 import { sha256Hex } from '../../ostree/objects/object-name.js';
 import type { EncodedObject } from '../../ostree/objects/object-set.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
-import { MutableTree } from '../../ostree/write/mutable-tree.js';
+import type { MutableTree } from '../../ostree/write/mutable-tree.js';
+import { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
 import { mergedTree, mutableTreeOfCommit } from '../merge.js';
 import type { ImportSession } from '../session.js';
-import { blobRef, DIFF_ID_KEY } from '../stored.js';
-import { labelLayers, type StagedDerivedLayer } from './derived-labels.js';
+import {
+  blobRef,
+  DIFF_ID_KEY,
+  labelingPolicy,
+  POLICY_KEY,
+  storedBlob,
+  verifiedDiffId,
+} from '../stored.js';
+import { type LabeledLayer, labelLayers } from './derived-labels.js';
+import { layerOfTree, treeOfLayer } from './derived-tree.js';
 import type { ImportPlan, LayerToImport } from './plan.js';
-import { policyTree } from './selinux.js';
+import { NO_POLICY_ID, policyTree, withPolicy } from './selinux.js';
+import { hasWritableRoot, removeUnkept } from './system-root.js';
+import type { StagedLayer } from './worker.js';
 
-/**
- * Locations of ostree-prepare-root's configuration; the first that exists counts. As in ostree and
- * ostree-ext, `/usr/etc` is not searched: it holds the defaults for the `/etc` of a system, and the
- * initramfs does not read it.
- */
-const PREPARE_ROOT_CONFIGS = ['etc/ostree/prepare-root.conf', 'usr/lib/ostree/prepare-root.conf'];
-const MAX_CONFIG_SIZE = 1 << 20;
-const COMPOSEFS_ENABLED = ['yes', 'true', '1', 'maybe', 'signed', 'verity'];
-
-interface FetchedLayer extends StagedDerivedLayer {
+/** A layer to import, labeled or not yet. */
+interface FileLayer extends LabeledLayer {
   readonly layer: LayerToImport;
 }
 
@@ -53,142 +52,135 @@ export async function importDerived(
     return [];
   }
   const missing = layers.filter(({ present }) => present === undefined);
+  const fetched = await fetcher.fetchAll(missing, { kind: 'derived' }, fetchedLayer);
+  const fetchedByIndex = new Map(fetched.map((each) => [each.layer.index, each]));
+  const unlabeled = layers.map((layer) => {
+    const { index, present } = layer;
+    return present === undefined
+      ? must(fetchedByIndex.get(index), `layer ${index}`)
+      : storedLayer(repo, layer, present);
+  });
 
-  const keepAll =
-    base === undefined || (await hasWritableRoot(repo, mutableTreeOfCommit(repo, base)));
-  const fetched = await fetcher.fetchAll(
-    missing,
-    { kind: 'derived', keepAll },
-    (layer, staged, stage): FetchedLayer => ({
-      layer,
-      derived: must(staged.derived, 'what the derived layer holds'),
-      stage,
-      names: staged.names,
-    }),
-  );
-  warnOfDropped(fetched, options.log);
+  const labeled = await labelByMergedPolicy(writer, unlabeled, base, options.log);
+  const trees = labeled.map((each) => mutableTreeOfCommit(repo, writeLayer(writer, each)));
 
-  const labeled = await labelByMergedPolicy(writer, layers, fetched, base, options.log);
-  const commits = new Map(labeled.map((each) => [each.layer.index, writeLayer(writer, each)]));
-  return layers.map(({ index, present }) =>
-    mutableTreeOfCommit(repo, must(present ?? commits.get(index), `commit of layer ${index}`)),
-  );
+  const dropped = fetched.map(({ derived }) => derived().dropped);
+  if (base !== undefined && !(await hasWritableRoot(repo, mutableTreeOfCommit(repo, base)))) {
+    dropped.push(...trees.map(removeUnkept));
+  }
+  warnOfDropped(dropped, options.log);
+  return trees;
 }
 
-/**
- * Whether the system's root directory can hold more than usr, etc and var: if it is transient or
- * a composefs, by ostree-prepare-root(1).
- */
-async function hasWritableRoot(repo: OstreeRepo, root: MutableTree): Promise<boolean> {
-  const checksum = PREPARE_ROOT_CONFIGS.map((path) => root.lookup(path)).find(Boolean);
-  if (checksum === undefined) {
-    return false;
-  }
-  const info = repo.fileInfo(checksum);
-  if (info.type !== 'file' || info.size > MAX_CONFIG_SIZE) {
-    return false;
-  }
-
-  const bytes = await collect(repo.readFile(checksum, info), info.size);
-  const config = parseKeyFile(Buffer.from(bytes).toString());
-  const isTransient = ['true', '1'].includes(config.get('root')?.get('transient') ?? '');
-  const composefs = config.get('composefs')?.get('enabled') ?? '';
-  return isTransient || COMPOSEFS_ENABLED.includes(composefs);
+function fetchedLayer(layer: LayerToImport, staged: StagedLayer, stage: string): FileLayer {
+  const derived = must(staged.derived, 'what the layer holds');
+  const { names } = staged;
+  return { layer, derived: () => derived, policyId: NO_POLICY_ID, stage, names };
 }
 
-function warnOfDropped(fetched: readonly FetchedLayer[], log: Logger): void {
+/** A layer that the repository has as `commit`. */
+function storedLayer(repo: OstreeRepo, layer: LayerToImport, commit: string): FileLayer {
+  // Layers that other tools imported may have any labels.
+  const unlabeledId = verifiedDiffId(repo, commit) === undefined ? undefined : NO_POLICY_ID;
+  return {
+    layer,
+    derived: () => layerOfTree(mutableTreeOfCommit(repo, commit)),
+    policyId: labelingPolicy(repo, commit) ?? unlabeledId,
+    stage: undefined,
+    names: [],
+  };
+}
+
+function warnOfDropped(counts: readonly ReadonlyMap<string, number>[], log: Logger): void {
   const dropped = new Map<string, number>();
-  for (const { derived } of fetched) {
-    for (const [name, count] of derived.dropped) {
-      dropped.set(name, (dropped.get(name) ?? 0) + count);
-    }
+  for (const [name, count] of counts.flatMap((each) => [...each])) {
+    dropped.set(name, (dropped.get(name) ?? 0) + count);
   }
   if (dropped.size > 0) {
-    const counts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
-    log.warn(
-      'layers have files where an ostree system keeps none; they are left out: ' +
-        counts.join(', '),
-    );
+    const texts = [...dropped].map(([name, count]) => `/${name}: ${count}`).sort();
+    const where = 'where an ostree system keeps none';
+    log.warn(`layers have files ${where}; they are left out: ${texts.join(', ')}`);
   }
 }
 
 /**
- * The fetched layers with SELinux labels. The policy that decides is the one of the whole system,
- * so all layers are merged first, whichever of them has the policy. If a layer removes the policy,
- * that of the base decides, as with ostree-ext: the system must not get files without labels.
+ * The layers with SELinux labels. The policy that decides is the one of the whole system, so all
+ * layers are merged first, whichever of them has the policy. If a layer removes the policy, that of
+ * the base decides, as with ostree-ext: the system must not get files without labels. Layers that
+ * the repository has are labeled again if another image gave them labels of another policy.
  */
 async function labelByMergedPolicy(
   writer: RepoWriter,
-  layers: readonly LayerToImport[],
-  fetched: readonly FetchedLayer[],
+  layers: readonly FileLayer[],
   base: string | undefined,
   log: Logger,
-): Promise<readonly FetchedLayer[]> {
-  if (fetched.length === 0) {
-    return [];
-  }
+): Promise<readonly FileLayer[]> {
   const { repo } = writer;
-  const fetchedTrees = new Map(
-    fetched.map(({ layer, derived }) => [layer.index, treeOfLayer(repo, derived)]),
+  const trees = layers.map(({ layer, derived }) =>
+    layer.present === undefined
+      ? treeOfLayer(repo, derived())
+      : mutableTreeOfCommit(repo, layer.present),
   );
-
-  const trees = layers.map(({ index, present }) => {
-    const tree =
-      present === undefined ? fetchedTrees.get(index) : mutableTreeOfCommit(repo, present);
-    return must(tree, `tree of layer ${index}`);
-  });
   const policy =
     policyTree(mergedTree(repo, base, trees)) ??
     (base === undefined ? undefined : policyTree(mutableTreeOfCommit(repo, base)));
-  return policy === undefined ? fetched : labelLayers(writer, policy, fetched, log);
-}
 
-/** The tree of a layer; `emit` gets the dirmeta objects that it needs. */
-function treeOfLayer(
-  repo: OstreeRepo,
-  { directories }: DerivedLayer,
-  emit: (object: EncodedObject) => void = () => {},
-): MutableTree {
-  const trees: MutableTree[] = [];
-  for (const { parent, name, meta = DEFAULT_DIRMETA, files } of directories) {
-    const bytes = encodeDirmeta(meta);
-    const checksum = sha256Hex(bytes);
-    emit({ kind: 'dirmeta', checksum, bytes });
-
-    const tree = new MutableTree(repo, checksum);
-    for (const [fileName, file] of files) {
-      tree.setFile(fileName, file);
+  const content = new StagedContent(repo, writer.createStage(), layers);
+  try {
+    return await withPolicy(policy, content, (each) => labelLayers(writer, each, content, layers));
+  } catch (error) {
+    if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
+      log.warn(`layers get no SELinux labels: ${error.message}`);
+      return layers;
     }
-    trees.push(tree);
-    if (parent !== undefined) {
-      must(trees[parent], 'tree of the parent').setDir(name, tree);
-    }
+    throw error;
   }
-  return must(trees[0], 'tree of the root');
 }
 
 /**
- * Publishes the layer's objects, its commit and its ref; returns the commit, which is the same for
- * everyone who has the layer.
+ * Makes the ref of the layer name its commit, and returns that commit. Unless the repository has
+ * the layer with the same labels, its objects are published with a new commit, which is the same
+ * for everyone who has the layer.
  */
-function writeLayer(writer: RepoWriter, { layer, derived, stage, names }: FetchedLayer): string {
-  const objects: EncodedObject[] = [];
-  const root = treeOfLayer(writer.repo, derived, (object) => objects.push(object));
-  const dirtree = root.write((object) => objects.push(object));
+function writeLayer(writer: RepoWriter, { layer, derived, policyId, stage, names }: FileLayer) {
+  const { repo } = writer;
+  const ref = blobRef(layer.descriptor.digest);
+  if (stage === undefined) {
+    const commit = must(layer.present, 'the commit of a layer that is not staged');
+    if (storedBlob(repo, layer.descriptor.digest) !== commit) {
+      writer.setRef(ref, commit);
+    }
+    return commit;
+  }
 
-  const metadata: Metadata = new Map([[DIFF_ID_KEY, { type: 's', value: layer.diffId }]]);
+  const objects: EncodedObject[] = [];
+  const root = treeOfLayer(repo, derived(), (object) => objects.push(object));
   const bytes = encodeCommit({
-    metadata,
+    metadata: layerMetadata(repo, layer, policyId),
     related: [],
     subject: '',
     body: '',
     timestamp: 0,
-    dirtree,
+    dirtree: root.write((object) => objects.push(object)),
     dirmeta: root.dirmeta,
   });
   const checksum = sha256Hex(bytes);
   const staged = writer.stageMetadata([...objects, { kind: 'commit', checksum, bytes }]);
-  const ref = blobRef(layer.descriptor.digest);
   writer.commit([{ directory: stage, names }, staged], [[ref, checksum]]);
   return checksum;
+}
+
+function layerMetadata(
+  repo: OstreeRepo,
+  { present, diffId }: LayerToImport,
+  policyId: string | undefined,
+): Metadata {
+  const verified = present === undefined ? diffId : verifiedDiffId(repo, present);
+  const entries = [
+    [DIFF_ID_KEY, verified],
+    [POLICY_KEY, policyId === NO_POLICY_ID ? undefined : policyId],
+  ] as const;
+  return new Map(
+    entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, { type: 's', value }]])),
+  );
 }

@@ -26,7 +26,7 @@ export interface FetchOptions extends Context {
 }
 
 /** How layers are read. */
-type LayerImportKind = Pick<LayerImport, 'kind' | 'keepAll'>;
+type LayerImportKind = Pick<LayerImport, 'kind'>;
 
 /** Called with a layer that was read and verified; its objects are in `directory`, unpublished. */
 type StagedVisitor<T> = (

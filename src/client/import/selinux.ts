@@ -3,11 +3,12 @@
  * libselinux knows which label a path has, so the installed `ostree` is asked: it commits empty
  * files at those paths to a temporary repository.
  */
+import { createHash, type Hash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { collect } from '../../bytes/stream.js';
+import { compareUtf8 } from '../../bytes/text.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import type { Logger } from '../../log.js';
 import type { FileInfo } from '../../ostree/objects/file.js';
 import { openRepo } from '../../ostree/repo.js';
 import type { MutableTree } from '../../ostree/write/mutable-tree.js';
@@ -19,6 +20,8 @@ import { openCommitTree } from '../../tree/commit.js';
 import type { ByteStream } from '../../tree/tree.js';
 
 export const SELINUX_XATTR = 'security.selinux';
+/** Stands for the policy by which files without labels are labeled. */
+export const NO_POLICY_ID = 'none';
 /** Bytes. The file contexts of a policy take a few hundred kB, its binary form some MB. */
 const MAX_POLICY_FILE = 64 << 20;
 
@@ -42,49 +45,72 @@ export function policyTree(root: MutableTree): MutableTree | undefined {
   return selinux?.files.has('config') ? selinux : undefined;
 }
 
+/** A policy that was written out so that `ostree` can be asked about it. */
+export interface SelinuxPolicy {
+  /** Equal for policies of the same files: they give every path the same label. */
+  readonly id: string;
+  /** Returns the labels of those entries for which the policy has one. */
+  labels(entries: readonly EntryToLabel[]): Promise<SelinuxLabels>;
+}
+
+/** What labels the files of a system that has no policy: none does. */
+const NO_POLICY: SelinuxPolicy = { id: NO_POLICY_ID, labels: async () => new Map() };
+
 /**
- * Returns the labels of those entries for which the policy has one. Returns undefined with a
- * warning if `ostree` is not installed.
+ * Runs `body` with a policy, whose `labels` throws `UNSUPPORTED` if `ostree` is not installed.
  * @param policy as {@link policyTree} returns it
  */
-export async function selinuxLabels(
-  policy: MutableTree,
+export async function withPolicy<T>(
+  policy: MutableTree | undefined,
   content: ContentReader,
-  entries: readonly EntryToLabel[],
-  log: Logger,
-): Promise<SelinuxLabels | undefined> {
-  return inContextAsync('labeling derived layers', async () => {
-    try {
-      return await withTemporaryDirectory('ostrata-selinux-', async (scratch) => {
-        await extract(policy, content, join(scratch, 'policy/usr/etc/selinux'));
-        writePaths(join(scratch, 'paths.tar'), entries);
-        return labelsInCommit(await commitPaths(scratch));
-      });
-    } catch (error) {
-      if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
-        log.warn(`derived layers get no SELinux labels: ${error.message}`);
-        return undefined;
-      }
-      throw error;
-    }
+  body: (policy: SelinuxPolicy) => Promise<T>,
+): Promise<T> {
+  if (policy === undefined) {
+    return body(NO_POLICY);
+  }
+  return withTemporaryDirectory('ostrata-selinux-', async (directory) => {
+    const hash = createHash('sha256');
+    await extract(policy, content, join(directory, 'usr/etc/selinux'), hash);
+    const id = hash.digest('hex');
+    const labels = (entries: readonly EntryToLabel[]) => labelsByPolicy(directory, entries);
+    return body({ id, labels });
   });
 }
 
+/** @param policy the directory that has the policy in `usr/etc/selinux` */
+function labelsByPolicy(policy: string, entries: readonly EntryToLabel[]): Promise<SelinuxLabels> {
+  return inContextAsync('labeling derived layers', () =>
+    withTemporaryDirectory('ostrata-selinux-', async (scratch) => {
+      writePaths(join(scratch, 'paths.tar'), entries);
+      return labelsInCommit(await commitPaths(scratch, policy));
+    }),
+  );
+}
+
+/** Writes the files of a policy and hashes their names and content, in an order of their own. */
 async function extract(
   tree: MutableTree,
   content: ContentReader,
   directory: string,
+  hash: Hash,
 ): Promise<void> {
   mkdirSync(directory, { recursive: true });
-  for (const [name, checksum] of tree.files) {
+  for (const [name, checksum] of [...tree.files].sort(byName)) {
     const info = content.info(checksum);
     if (info.type === 'file') {
-      await extractFile(content, checksum, info, join(directory, name));
+      hash.update(`file ${info.size} ${name}\0`);
+      hash.update(await extractFile(content, checksum, info, join(directory, name)));
     }
   }
-  for (const [name, below] of tree.dirs) {
-    await extract(below, content, join(directory, name));
+  for (const [name, below] of [...tree.dirs].sort(byName)) {
+    hash.update(`directory ${name}\0`);
+    await extract(below, content, join(directory, name), hash);
   }
+  hash.update('end\0');
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return compareUtf8(a, b);
 }
 
 async function extractFile(
@@ -92,7 +118,7 @@ async function extractFile(
   checksum: string,
   info: FileInfo,
   path: string,
-): Promise<void> {
+): Promise<Uint8Array> {
   if (info.size > MAX_POLICY_FILE) {
     throw new OstrataError(
       'LIMIT',
@@ -106,11 +132,11 @@ async function extractFile(
   } finally {
     closeSync(fd);
   }
+  return bytes;
 }
 
 /** Writes a tar with an empty file, a directory or a symlink for each entry. */
 function writePaths(path: string, entries: readonly EntryToLabel[]): void {
-  mkdirSync(dirname(path), { recursive: true });
   const fd = openSync(path, 'wx');
   try {
     for (const { name, type, mode } of entries) {
@@ -123,8 +149,8 @@ function writePaths(path: string, entries: readonly EntryToLabel[]): void {
   }
 }
 
-/** Commits `paths.tar` with labels by the extracted policy; returns the repository's path. */
-async function commitPaths(scratch: string): Promise<string> {
+/** Commits `paths.tar` with labels by the policy; returns the repository's path. */
+async function commitPaths(scratch: string, policy: string): Promise<string> {
   const repo = join(scratch, 'repo');
   await runOstree(['init', `--repo=${repo}`, '--mode=archive']);
   await runOstree([
@@ -134,7 +160,7 @@ async function commitPaths(scratch: string): Promise<string> {
     `--tree=tar=${join(scratch, 'paths.tar')}`,
     '--no-bindings',
     '--tar-autocreate-parents',
-    `--selinux-policy=${join(scratch, 'policy')}`,
+    `--selinux-policy=${policy}`,
   ]);
   return repo;
 }

@@ -76,12 +76,12 @@ async function importLayer(layer: LayerImport): Promise<void> {
 }
 
 async function readLayer(
-  { kind, keepAll = false }: LayerImport,
+  { kind }: LayerImport,
   tar: LayerTar,
   stage: ObjectStage,
 ): Promise<StagedLayer> {
   if (kind === 'derived') {
-    const derived = await readDerivedLayer(tar, stage, keepAll);
+    const derived = await readDerivedLayer(tar, stage);
     return { derived, metadata: new Map(), files: [], names: [...stage.names] };
   }
   const { metadata, files } = await readOstreeLayer(tar, kind, stage);

@@ -14,8 +14,6 @@ export interface LayerImport {
   readonly descriptor: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
   readonly diffId: string;
   readonly kind: OstreeLayerKind | 'derived';
-  /** See {@link readDerivedLayer}; for derived layers only. */
-  readonly keepAll?: boolean | undefined;
   readonly target: StageTarget;
   /** Where objects are written: an empty directory on the repository's file system. */
   readonly directory: string;

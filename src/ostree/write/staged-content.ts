@@ -9,8 +9,8 @@ import { createContentStore, type OstreeRepo } from '../repo.js';
 
 /** The objects of one stage. */
 interface StageContents {
-  /** The directory of the stage. */
-  readonly stage: string;
+  /** The directory of the stage; undefined if there are no objects. */
+  readonly stage: string | undefined;
   /** The names of its objects. */
   readonly names: readonly string[];
 }
@@ -28,7 +28,7 @@ export class StagedContent {
     const linked = new Set<string>();
     for (const { stage, names } of stages) {
       for (const name of names) {
-        if (!linked.has(name)) {
+        if (stage !== undefined && !linked.has(name)) {
           linkInto(directory, stage, name);
           linked.add(name);
         }
@@ -45,11 +45,16 @@ export class StagedContent {
     return this.#staged.info(checksum) ?? this.#repo.fileInfo(checksum);
   }
 
+  /** Whether a stage has the content object; the repository may have it, too. */
+  isStaged(checksum: string): boolean {
+    return this.#staged.info(checksum) !== undefined;
+  }
+
   /** Reads a regular file. Staged content is not verified again. */
   read(checksum: string, info: FileInfo): ByteStream {
-    return this.#staged.info(checksum) === undefined
-      ? this.#repo.readFile(checksum, info)
-      : this.#staged.read(checksum, info);
+    return this.isStaged(checksum)
+      ? this.#staged.read(checksum, info)
+      : this.#repo.readFile(checksum, info);
   }
 }
 
