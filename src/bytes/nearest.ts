@@ -25,7 +25,7 @@ export function didYouMean(wanted: string, names: Iterable<string>): string {
 /**
  * Returns up to three of `names`, the nearest first: those that contain `wanted` or end in it, and
  * those of which at most every third character is changed, missing, added or swapped with its
- * neighbor.
+ * neighbor. A name with more than twice the mistakes of the nearest one is left out.
  */
 export function nearestNames(wanted: string, names: Iterable<string>): readonly string[] {
   const found: { readonly name: string; readonly mistakes: number }[] = [];
@@ -41,7 +41,9 @@ export function nearestNames(wanted: string, names: Iterable<string>): readonly 
     }
   }
   const byMistakes = found.sort((a, b) => a.mistakes - b.mistakes || (a.name < b.name ? -1 : 1));
-  return byMistakes.slice(0, MAX_SUGGESTIONS).map(({ name }) => name);
+  const limit = 2 * Math.max(1, byMistakes[0]?.mistakes ?? 0);
+  const nearest = byMistakes.filter(({ mistakes }) => mistakes <= limit);
+  return nearest.slice(0, MAX_SUGGESTIONS).map(({ name }) => name);
 }
 
 /** Returns the number of mistakes in `wanted` if `name` was meant; undefined if there are many. */

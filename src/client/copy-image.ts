@@ -10,7 +10,7 @@ import type { OstreeRepo } from '../ostree/repo.js';
 import { contentExtension } from '../ostree/write/content-writer.js';
 import { ObjectStage } from '../ostree/write/stage.js';
 import type { RepoWriter } from '../ostree/write/writer.js';
-import { blobRef, imageRef, storedBlob, storedImage } from './stored.js';
+import { blobRef, imageRef, requireImage, storedBlob } from './stored.js';
 
 interface StoredLayer {
   readonly digest: string;
@@ -28,11 +28,7 @@ export async function copyImage(
   writer: RepoWriter,
   imgref: string,
 ): Promise<string> {
-  const image = storedImage(source, imgref);
-  if (image === undefined) {
-    throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${source.path}`);
-  }
-  const { mergeCommit, manifest } = image;
+  const { mergeCommit, manifest } = requireImage(source, imgref);
   const layers = manifest.layers.map(({ digest }) => storedLayer(source, digest));
 
   const commits = new Set([...layers.map((layer) => layer.commit), mergeCommit]);

@@ -5,8 +5,9 @@
 import { inContextAsync, OstrataError } from '../errors.js';
 import { holdsFiles, isPlain, type ReadLayer } from '../image/encapsulated.js';
 import type { ImageReader } from '../oci/image.js';
-import { openRepo } from '../ostree/repo.js';
-import { type SignedCommit, verifySignatures } from '../ostree/sign/verify.js';
+import { type OstreeRepo, openRepo } from '../ostree/repo.js';
+import { type SignedCommit, signatureRules, verifySignatures } from '../ostree/sign/verify.js';
+import { checkContentWritable } from '../ostree/write/content-writer.js';
 import { RepoWriter } from '../ostree/write/writer.js';
 import { openImage } from '../transports/image-reference.js';
 import type { TransportOptions } from '../transports/transport.js';
@@ -78,6 +79,7 @@ async function openSession(options: ImportOptions): Promise<ImportSession> {
   const { repo, fsync, signal } = options;
   const writer = await RepoWriter.open(repo, { fsync, signal });
   try {
+    checkRepository(writer.repo, options);
     const image = await openAcceptedImage(options);
     const fetcher = new LayerFetcher(writer, image, options);
     return { options, image, writer, fetcher, verifyCommit: commitVerifier(writer, options) };
@@ -101,16 +103,29 @@ async function closeSession({ fetcher, image, writer }: ImportSession): Promise<
  * unencapsulate with the same options would fetch.
  */
 export async function previewImport(options: ImportOptions): Promise<ImportPlan> {
+  const repo = openRepo(options.repo);
+  checkRepository(repo, options);
   const image = await openAcceptedImage(options);
   try {
     return await inContextAsync(`importing ${image.name}`, async () => {
-      const plan = await planImport(openRepo(options.repo), image);
+      const plan = await planImport(repo, image);
       checkSignatureCovers(plan.layers, options.source.verification);
       options.onEvent?.(plannedEvent(image, plan.counts));
       return plan;
     });
   } finally {
     await image.close?.();
+  }
+}
+
+/**
+ * Throws for what makes the import fail whatever the image is: a mode that cannot be written, or a
+ * remote that the repository does not have. Nothing has been asked of a registry by then.
+ */
+function checkRepository(repo: OstreeRepo, { source: { verification } }: ImportOptions): void {
+  checkContentWritable(repo.mode);
+  if (verification.kind === 'remote') {
+    signatureRules(repo, verification.remote);
   }
 }
 

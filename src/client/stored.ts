@@ -11,6 +11,7 @@
  * IMGREF and DIGEST are escaped (see ref-escape.ts).
  */
 import { decodeJson } from '../bytes/json.js';
+import { didYouMean } from '../bytes/nearest.js';
 import { inContext, OstrataError } from '../errors.js';
 import { canonicalJson } from '../oci/json.js';
 import { type ImageConfig, type Manifest, parseConfig, parseManifest } from '../oci/types.js';
@@ -101,6 +102,20 @@ export function storedImage(repo: OstreeRepo, imgref: string): StoredImage | und
   return mergeCommit === undefined
     ? undefined
     : inContext(`reading image ${imgref} of ${repo.path}`, () => imageOfCommit(repo, mergeCommit));
+}
+
+/** {@link storedImage} for an image that must be there; throws `NOT_FOUND` with the nearest one. */
+export function requireImage(repo: OstreeRepo, imgref: string): StoredImage {
+  const image = storedImage(repo, imgref);
+  if (image === undefined) {
+    throw new OstrataError('NOT_FOUND', missingImage(repo, imgref));
+  }
+  return image;
+}
+
+/** Returns the message about an image that the repository does not have. */
+export function missingImage(repo: OstreeRepo, imgref: string): string {
+  return `no image ${imgref} in ${repo.path}${didYouMean(imgref, listImages(repo))}`;
 }
 
 /** The commit that the layer with this digest was imported as; undefined if it was not. */

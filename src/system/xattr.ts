@@ -63,6 +63,11 @@ export function getXattr(path: string, name: string): Uint8Array | undefined {
   throw ioError(errno, `reading the xattr ${name} of`, path);
 }
 
+/** Throws `UNSUPPORTED` if attributes cannot be written, because koffi is not installed. */
+export function requireXattrs(): void {
+  libc(WRITING);
+}
+
 /**
  * Sets the attribute `name` of `path`. Throws `NOT_FOUND`, `IO`, and `UNSUPPORTED` without koffi.
  */

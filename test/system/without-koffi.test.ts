@@ -4,12 +4,16 @@ import { existsSync, readdirSync, utimesSync } from 'node:fs';
 import Module from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { pullImage } from '../../src/client/pull.js';
+import { previewImport } from '../../src/client/session.js';
+import { unencapsulate } from '../../src/client/unencapsulate.js';
 import { objectSet } from '../../src/ostree/objects/object-set.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { RepoWriter } from '../../src/ostree/write/writer.js';
 import { makeTemporaryDirectory } from '../../src/system/temporary-directory.js';
 import { getXattr, listXattrs } from '../../src/system/xattr.js';
 import { RepoBuilder } from '../support/build-repo.js';
+import { importOptions } from '../support/import-image.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 /** Node's resolver of `require`, which has no public hook. */
@@ -60,4 +64,12 @@ test('an abandoned directory is removed after a week without koffi', () => {
   utimesSync(join(old, '.ostrata-unlocked'), 1000, 1000);
   makeTemporaryDirectory('ostrata-', scratch);
   assert.deepEqual([existsSync(recent), existsSync(old)], [true, false]);
+});
+
+test('a pull into a bare-user repository fails before the image is opened', async () => {
+  const { path } = new RepoBuilder('bare-user', '', scratchDirectory());
+  const imports = importOptions(path, 'oci:does/not/exist');
+  for (const step of [pullImage, unencapsulate, previewImport]) {
+    await assert.rejects(step(imports), { code: 'UNSUPPORTED', message: /koffi/ });
+  }
 });

@@ -18,13 +18,7 @@ import {
   someNames,
 } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
-import {
-  IMGREF_HELP,
-  type InfoOptions,
-  readImageInfo,
-  sizeOf,
-  withoutVerification,
-} from './image-info.js';
+import { IMGREF_HELP, type InfoOptions, readImageInfo, sizeOf } from './image-info.js';
 import { reasonWithoutChange } from './reasons.js';
 
 interface CompareOptions extends InfoOptions {
@@ -64,12 +58,10 @@ async function compare(
   newReference: string,
   options: CompareOptions,
 ): Promise<void> {
-  const oldImgref = withoutVerification(oldReference);
-  const newImgref = withoutVerification(newReference);
   const log = terminalLogger(options);
-  const open = imageOpener(options, [newImgref, oldImgref], log);
-  const oldImage = await readImageInfo(oldImgref, open, log);
-  const newImage = await readImageInfo(newImgref, open, log);
+  const open = imageOpener(options, [newReference, oldReference], log);
+  const oldImage = await readImageInfo(oldReference, open, log);
+  const newImage = await readImageInfo(newReference, open, log);
 
   const report = reportFor(options);
   console.log(report(newImage.layers, compareImages(oldImage, newImage)));

@@ -1,5 +1,4 @@
 /** What the commands that describe images share: references, options, reading. */
-import { parseOstreeImgref } from '../../client/verify/ostree-image-reference.js';
 import { inContextAsync } from '../../errors.js';
 import {
   type DescribedImage,
@@ -22,11 +21,6 @@ export interface InfoOptions extends LogOptions, RegistryOptions {
 
 export interface ImageInfo extends DescribedImage {
   readonly manifestDigest: string;
-}
-
-/** Returns a reference without the prefix that says how a client verifies the image. */
-export function withoutVerification(reference: string): string {
-  return reference.startsWith('ostree-') ? parseOstreeImgref(reference).imgref : reference;
 }
 
 /** Reads the manifest and the config. */

@@ -2,14 +2,19 @@
 import type { Command } from 'commander';
 import { copyImage } from '../../client/copy-image.js';
 import { pruneLayers } from '../../client/prune.js';
-import { imageRef, listImages, type StoredImage, storedImage } from '../../client/stored.js';
+import {
+  imageRef,
+  listImages,
+  missingImage,
+  requireImage,
+  type StoredImage,
+} from '../../client/stored.js';
 import { canonicalImgref } from '../../client/verify/ostree-image-reference.js';
 import { OstrataError } from '../../errors.js';
 import { openRepo } from '../../ostree/repo.js';
 import { RepoWriter } from '../../ostree/write/writer.js';
 import { counted, formatBytes, formatTable, left, right, shortDigest } from '../output/format.js';
 import { interruptSignal } from '../run.js';
-import { withoutVerification } from './image-info.js';
 
 interface RepoOptions {
   readonly repo: string;
@@ -28,7 +33,7 @@ interface CopyOptions {
   readonly destRepo: string;
 }
 
-const IMGREF_HELP = 'TRANSPORT:..., as `container image list` prints it';
+const IMGREF_HELP = 'as `container image list` prints it, or as it was pulled';
 
 export function addStoredImageCommands(image: Command): void {
   repoCommand(image, 'list', 'print the references of all images in a repository').action(list);
@@ -61,7 +66,7 @@ export function addStoredImageCommands(image: Command): void {
       'Copy an image from one ostree repository to another, without fetching anything. Prints ' +
         'the merge commit.',
     )
-    .argument('<imgref>', `${IMGREF_HELP}, or as it was pulled`)
+    .argument('<imgref>', IMGREF_HELP)
     .requiredOption('--src-repo <path>', 'the ostree repository that has the image')
     .requiredOption('--dest-repo <path>', 'the ostree repository that gets it')
     .action(copy);
@@ -82,7 +87,7 @@ function list({ repo }: RepoOptions): void {
 }
 
 function history(imgref: string, { repo }: RepoOptions): void {
-  const { manifest, config } = requireImage(repo, imgref);
+  const { manifest, config } = readImage(repo, imgref);
   const steps = (config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
   const rows = manifest.layers.map(({ digest, size }, i) => [
     shortDigest(digest),
@@ -93,31 +98,32 @@ function history(imgref: string, { repo }: RepoOptions): void {
 }
 
 function metadata(imgref: string, { repo, config }: MetadataOptions): void {
-  const { manifestJson, configJson } = requireImage(repo, imgref);
+  const { manifestJson, configJson } = readImage(repo, imgref);
   console.log(config ? configJson : manifestJson);
 }
 
-function requireImage(repo: string, imgref: string): StoredImage {
-  const image = storedImage(openRepo(repo), canonicalImgref(imgref));
-  if (image === undefined) {
-    throw new OstrataError('NOT_FOUND', `no image ${imgref} in ${repo}`);
-  }
-  return image;
+function readImage(repo: string, reference: string): StoredImage {
+  return requireImage(openRepo(repo), canonicalImgref(reference));
 }
 
-/** Removes the images that exist, even if others of `imgrefs` do not. */
-async function remove(imgrefs: readonly string[], { repo, skipGc }: RemoveOptions): Promise<void> {
+/** Removes the images that exist, even if others of `references` do not. */
+async function remove(
+  references: readonly string[],
+  { repo, skipGc }: RemoveOptions,
+): Promise<void> {
   await withWriter(repo, (writer) => {
     const known = new Set(listImages(writer.repo));
-    const missing = imgrefs.filter((imgref) => !known.has(canonicalImgref(imgref)));
-    for (const imgref of imgrefs) {
-      writer.deleteRef(imageRef(canonicalImgref(imgref)));
+    const wanted = references.map(canonicalImgref);
+    const missing = wanted.filter((imgref) => !known.has(imgref));
+    const messages = missing.map((imgref) => missingImage(writer.repo, imgref));
+    for (const imgref of wanted) {
+      writer.deleteRef(imageRef(imgref));
     }
     if (!skipGc) {
       prune(writer);
     }
-    if (missing.length > 0) {
-      throw new OstrataError('NOT_FOUND', `no image ${missing.join(', ')} in ${repo}`);
+    if (messages.length > 0) {
+      throw new OstrataError('NOT_FOUND', messages.join('; '));
     }
   });
 }
@@ -132,7 +138,7 @@ function prune(writer: RepoWriter): void {
 }
 
 async function copy(reference: string, { srcRepo, destRepo }: CopyOptions): Promise<void> {
-  const imgref = canonicalImgref(withoutVerification(reference));
+  const imgref = canonicalImgref(reference);
   await withWriter(destRepo, async (writer) => {
     console.log(await copyImage(openRepo(srcRepo), writer, imgref));
   });

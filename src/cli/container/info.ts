@@ -14,7 +14,6 @@ import {
   type InfoOptions,
   readImageInfo,
   sizeOf,
-  withoutVerification,
 } from './image-info.js';
 
 export function addInfoCommand(container: Command): void {
@@ -32,9 +31,8 @@ export function addInfoCommand(container: Command): void {
 }
 
 async function info(reference: string, options: InfoOptions): Promise<void> {
-  const imgref = withoutVerification(reference);
   const log = terminalLogger(options);
-  const image = await readImageInfo(imgref, imageOpener(options, [imgref], log), log);
+  const image = await readImageInfo(reference, imageOpener(options, [reference], log), log);
   console.log(options.json ? jsonReport(image) : textReport(reference, image));
 }
 

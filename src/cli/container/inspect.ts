@@ -3,7 +3,6 @@
 import type { Command } from 'commander';
 import type { ReadLayer } from '../../image/encapsulated.js';
 import * as annotation from '../../oci/annotations.js';
-import { IMGREF_FORMS } from '../../transports/image-reference.js';
 import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
@@ -21,7 +20,14 @@ import {
   someNames,
 } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
-import { commitOf, commitText, type ImageInfo, readImageInfo, sizeOf } from './image-info.js';
+import {
+  commitOf,
+  commitText,
+  IMGREF_HELP,
+  type ImageInfo,
+  readImageInfo,
+  sizeOf,
+} from './image-info.js';
 
 interface InspectOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
@@ -37,7 +43,7 @@ export function addInspectCommand(program: Command): void {
       'Show the layers of an image: the size of each, how often it is expected to change, and ' +
         'its components or the build step that made it. Only the manifest and the config are read.',
     )
-    .argument('<imgref>', IMGREF_FORMS)
+    .argument('<imgref>', IMGREF_HELP)
     .option('-a, --all', 'print the names of all components; long lists are cut otherwise')
     .option('--json', 'print labels and layers as JSON')
     .action(inspect);

@@ -1,5 +1,6 @@
 /** `ostrata container policy`: how the host's signature policy decides about an image. */
 import type { Command } from 'commander';
+import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
 import { enforcePolicy } from '../../client/verify/policy.js';
 import {
   ACCEPT_ANYTHING,
@@ -16,7 +17,7 @@ import { registryOptions, transportOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import { printable } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
-import { type InfoOptions, withoutVerification } from './image-info.js';
+import type { InfoOptions } from './image-info.js';
 
 export function addPolicyCommand(container: Command): void {
   const command = container

@@ -14,6 +14,7 @@ import { unencapsulate } from '../../client/unencapsulate.js';
 import {
   OSTREE_IMGREF_FORMS,
   parseOstreeImgref,
+  saysVerification,
 } from '../../client/verify/ostree-image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
@@ -49,6 +50,7 @@ The reference says how the image is verified:
   ostree-remote-registry:REMOTE:IMAGE            by the commit's signature and the remote's keys
   ostree-remote-image:REMOTE:TRANSPORT:...       the same, for any transport
   ostree-image-signed:TRANSPORT:...              by the signature policy of this host
+  TRANSPORT:..., as "image list" prints it       by its digests only, with a warning
 
 Examples:
   ostrata container image pull /sysroot/ostree/repo ostree-unverified-registry:quay.io/os/base:40
@@ -123,6 +125,12 @@ function pullOptions(command: Command): Command {
 function importOptions(repo: string, reference: string, options: PullOptions): ImportOptions {
   const source = parseOstreeImgref(reference);
   const log = terminalLogger(options);
+  if (!saysVerification(reference)) {
+    log.warn(
+      `${reference} is verified by its digests only; ostree-image-signed: verifies signatures, ` +
+        'and ostree-unverified-image: says that none are wanted',
+    );
+  }
   if (options.json) {
     cancelIfUnread();
   }

@@ -2,13 +2,13 @@
 
 import type { Command } from 'commander';
 import { type VerifiedImage, verifyImage } from '../../image/verify.js';
-import { IMGREF_FORMS } from '../../transports/image-reference.js';
 import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import { counted } from '../output/format.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
+import { IMGREF_HELP } from './image-info.js';
 
 interface VerifyOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
@@ -29,7 +29,7 @@ export function addVerifyCommand(program: Command): void {
         'valid whiteouts. An image that passes is one that clients can pull. Signatures are not ' +
         'checked.',
     )
-    .argument('<imgref>', IMGREF_FORMS)
+    .argument('<imgref>', IMGREF_HELP)
     .option('--json', 'print the counts as JSON')
     .action(verify);
   useOptions(command, [registryOptions, logOptions]);

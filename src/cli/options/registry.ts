@@ -1,6 +1,7 @@
 /** Options of commands that take an image reference: how registries are reached. */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { PlatformChoice } from '../../oci/platform.js';
@@ -61,11 +62,12 @@ export function transportOptions(
   log: Logger,
 ): (imgref: string) => TransportOptions {
   const { authfile, creds, tlsVerify, certDir, platform } = options;
-  const host = imgrefs.map(registryHost).find((each) => each !== undefined);
+  const hostOf = (reference: string) => registryHost(withoutVerification(reference));
+  const host = imgrefs.map(hostOf).find((each) => each !== undefined);
   const credentials = creds === undefined ? undefined : readCredentials(creds);
   return (imgref) => ({
     authfile,
-    credentials: registryHost(imgref) === host ? credentials : undefined,
+    credentials: hostOf(imgref) === host ? credentials : undefined,
     tlsVerify: tlsVerify !== 'false',
     certDirectory: certDir,
     platform,
@@ -74,14 +76,17 @@ export function transportOptions(
   });
 }
 
-/** Returns a function that opens the images of a command; see {@link transportOptions}. */
+/**
+ * Returns a function that opens the images of a command; see {@link transportOptions}. What a
+ * reference says about verification is ignored.
+ */
 export function imageOpener(
   options: RegistryOptions,
   imgrefs: readonly string[],
   log: Logger,
 ): OpenImage {
   const optionsFor = transportOptions(options, imgrefs, log);
-  return (imgref) => openImage(imgref, optionsFor(imgref));
+  return (reference) => openImage(withoutVerification(reference), optionsFor(reference));
 }
 
 function readCredentials(creds: string): Credentials {

@@ -3,7 +3,9 @@
  *   ostree-unverified-image:TRANSPORT:...          ostree-unverified-registry:IMAGE
  *   ostree-remote-image:REMOTE:TRANSPORT:...       ostree-remote-registry:REMOTE:IMAGE
  *   ostree-image-signed:TRANSPORT:...
+ * A reference without such a prefix, as lists print it, is verified by its digests only.
  */
+import { didYouMean } from '../../bytes/nearest.js';
 import { OstrataError } from '../../errors.js';
 
 export type Verification =
@@ -20,27 +22,51 @@ export interface OstreeImgref {
   readonly imgref: string;
 }
 
+const UNVERIFIED_IMAGE = 'ostree-unverified-image';
+const UNVERIFIED_REGISTRY = 'ostree-unverified-registry';
+const REMOTE_IMAGE = 'ostree-remote-image';
+const REMOTE_REGISTRY = 'ostree-remote-registry';
+const IMAGE_SIGNED = 'ostree-image-signed';
+const SCHEMES = [
+  UNVERIFIED_IMAGE,
+  UNVERIFIED_REGISTRY,
+  REMOTE_IMAGE,
+  REMOTE_REGISTRY,
+  IMAGE_SIGNED,
+];
+
 /** The forms of these references, for messages and help. */
 export const OSTREE_IMGREF_FORMS =
-  'ostree-unverified-image:TRANSPORT:..., ostree-unverified-registry:IMAGE, ' +
-  'ostree-remote-image:REMOTE:TRANSPORT:..., ostree-remote-registry:REMOTE:IMAGE ' +
-  'or ostree-image-signed:TRANSPORT:...';
+  `${UNVERIFIED_IMAGE}:TRANSPORT:..., ${UNVERIFIED_REGISTRY}:IMAGE, ` +
+  `${REMOTE_IMAGE}:REMOTE:TRANSPORT:..., ${REMOTE_REGISTRY}:REMOTE:IMAGE, ` +
+  `${IMAGE_SIGNED}:TRANSPORT:... or TRANSPORT:...`;
 
-/** Splits a reference and does no I/O. Throws `USAGE` unless the reference has one of the forms. */
+/** Whether the reference says how the image is verified. */
+export function saysVerification(reference: string): boolean {
+  return reference.startsWith('ostree-');
+}
+
+/**
+ * Splits a reference and does no I/O. One that does not say how the image is verified is the same
+ * as `ostree-unverified-image:`. Throws `USAGE` for an unknown prefix `ostree-...`.
+ */
 export function parseOstreeImgref(text: string): OstreeImgref {
+  if (!saysVerification(text)) {
+    return { verification: { kind: 'none' }, imgref: text };
+  }
   const [scheme, image] = splitAtColon(text, text);
   switch (scheme) {
-    case 'ostree-unverified-image':
+    case UNVERIFIED_IMAGE:
       return { verification: { kind: 'none' }, imgref: image };
-    case 'ostree-unverified-registry':
+    case UNVERIFIED_REGISTRY:
       return { verification: { kind: 'none' }, imgref: `registry:${image}` };
-    case 'ostree-image-signed':
+    case IMAGE_SIGNED:
       return { verification: { kind: 'policy' }, imgref: image };
-    case 'ostree-remote-image': {
+    case REMOTE_IMAGE: {
       const [remote, imgref] = splitAtColon(image, text);
       return { verification: { kind: 'remote', remote }, imgref };
     }
-    case 'ostree-remote-registry': {
+    case REMOTE_REGISTRY: {
       const [remote, location] = splitAtColon(image, text);
       return { verification: { kind: 'remote', remote }, imgref: `registry:${location}` };
     }
@@ -49,9 +75,17 @@ export function parseOstreeImgref(text: string): OstreeImgref {
   }
 }
 
-/** The form of a reference in refs and lists, where `registry:` is `docker://`. */
-export function canonicalImgref(imgref: string): string {
-  return imgref.replace(/^registry:(\/\/)?/, 'docker://');
+/** Returns a reference without the prefix that says how a client verifies the image. */
+export function withoutVerification(reference: string): string {
+  return parseOstreeImgref(reference).imgref;
+}
+
+/**
+ * Returns the form of a reference in refs and lists: without the prefix that says how the image is
+ * verified, and with `docker://` instead of `registry:`.
+ */
+export function canonicalImgref(reference: string): string {
+  return withoutVerification(reference).replace(/^registry:(\/\/)?/, 'docker://');
 }
 
 /** @param reference the whole reference, for the message */
@@ -66,6 +100,7 @@ function splitAtColon(text: string, reference: string): [string, string] {
 function unknownForm(reference: string): OstrataError {
   return new OstrataError(
     'USAGE',
-    `image reference ${JSON.stringify(reference)}: expected ${OSTREE_IMGREF_FORMS}`,
+    `image reference ${JSON.stringify(reference)}: expected ${OSTREE_IMGREF_FORMS}` +
+      didYouMean(reference.split(':', 1)[0] ?? '', SCHEMES),
   );
 }

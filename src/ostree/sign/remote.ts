@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { didYouMean } from '../../bytes/nearest.js';
 import { inContext, OstrataError } from '../../errors.js';
 import { parseKeyFile } from '../keyfile.js';
 import type { OstreeRepo } from '../repo.js';
@@ -33,22 +34,40 @@ export interface Remote {
  * `NOT_FOUND` if nothing configures it.
  */
 export function loadRemote(repo: OstreeRepo, name: string, directory = REMOTES_DIRECTORY): Remote {
-  const files = [join(repo.path, 'config'), ...confFiles(directory)];
-  for (const file of files) {
-    const group = inContext(`reading ${file}`, () =>
-      parseKeyFile(readFileSync(file, 'utf8')).get(`remote "${name}"`),
-    );
-    if (group !== undefined) {
+  const names: string[] = [];
+  for (const { name: found, file, group } of remoteGroups(repo, directory)) {
+    if (found === name) {
       return inContext(`remote ${JSON.stringify(name)} in ${file}`, () => parseRemote(name, group));
     }
-  }
-  if (repo.parent !== undefined) {
-    return loadRemote(repo.parent, name, directory);
+    names.push(found);
   }
   throw new OstrataError(
     'NOT_FOUND',
-    `no remote ${JSON.stringify(name)} in ${repo.path}/config or ${directory}`,
+    `no remote ${JSON.stringify(name)} in ${repo.path}/config or ${directory}` +
+      didYouMean(name, names),
   );
+}
+
+interface RemoteGroup {
+  readonly name: string;
+  readonly file: string;
+  readonly group: ReadonlyMap<string, string>;
+}
+
+/** Yields the groups of all remotes, those that take precedence first. */
+function* remoteGroups(repo: OstreeRepo, directory: string): Generator<RemoteGroup> {
+  for (const file of [join(repo.path, 'config'), ...confFiles(directory)]) {
+    const groups = inContext(`reading ${file}`, () => parseKeyFile(readFileSync(file, 'utf8')));
+    for (const [title, group] of groups) {
+      const name = /^remote "(.*)"$/.exec(title)?.[1];
+      if (name !== undefined) {
+        yield { name, file, group };
+      }
+    }
+  }
+  if (repo.parent !== undefined) {
+    yield* remoteGroups(repo.parent, directory);
+  }
 }
 
 function confFiles(directory: string): string[] {

@@ -30,7 +30,7 @@ export interface SignedCommit {
 
 /**
  * Returns one line per kind of signature that names the signer. Throws `CORRUPT` unless every
- * required kind has a good signature, and `USAGE` if the remote requires none.
+ * required kind has a good signature; for other errors see {@link signatureRules}.
  */
 export async function verifySignatures(
   repo: OstreeRepo,
@@ -38,14 +38,7 @@ export async function verifySignatures(
   commit: SignedCommit,
   remotesDirectory?: string,
 ): Promise<readonly string[]> {
-  const remote = loadRemote(repo, remoteName, remotesDirectory);
-  const kinds = otherKinds(remote);
-  if (!remote.gpgVerify && kinds.length === 0) {
-    throw new OstrataError(
-      'USAGE',
-      `remote ${remoteName} verifies nothing: gpg-verify is false and sign-verify is not set`,
-    );
-  }
+  const { remote, kinds } = signatureRules(repo, remoteName, remotesDirectory);
   return inContextAsync(`commit ${commit.checksum}, signed by remote ${remoteName}`, async () => {
     if (commit.detached === undefined) {
       throw new OstrataError('CORRUPT', 'it has no detached metadata, so no signature');
@@ -63,6 +56,33 @@ export async function verifySignatures(
     }
     return good;
   });
+}
+
+/** Which signatures a commit must have. */
+interface SignatureRules {
+  readonly remote: Remote;
+  /** The kinds of signatures other than GPG that are required. */
+  readonly kinds: readonly string[];
+}
+
+/**
+ * Returns what a remote requires. Throws `NOT_FOUND` if there is no such remote, `USAGE` if it
+ * requires nothing, and `UNSUPPORTED` if it requires what cannot be verified.
+ */
+export function signatureRules(
+  repo: OstreeRepo,
+  remoteName: string,
+  remotesDirectory?: string,
+): SignatureRules {
+  const remote = loadRemote(repo, remoteName, remotesDirectory);
+  const kinds = otherKinds(remote);
+  if (!remote.gpgVerify && kinds.length === 0) {
+    throw new OstrataError(
+      'USAGE',
+      `remote ${remoteName} verifies nothing: gpg-verify is false and sign-verify is not set`,
+    );
+  }
+  return { remote, kinds };
 }
 
 /**

@@ -16,7 +16,7 @@ import { RawDeflate } from '../../bytes/deflate.js';
 import type { ContentSink } from '../../bytes/stream.js';
 import { must, OstrataError } from '../../errors.js';
 import { writeFully } from '../../system/write-fully.js';
-import { setXattr } from '../../system/xattr.js';
+import { requireXattrs, setXattr } from '../../system/xattr.js';
 import type { RepoConfig, RepoMode } from '../config.js';
 import { encodeOwnerModeXattrs, PERMISSION_BITS } from '../objects/dirmeta.js';
 import { type FileHeader, fileType, filezHeaderBytes } from '../objects/file.js';
@@ -82,8 +82,25 @@ export function createContent(
         ? createSymlink(path, header)
         : new FileWriter(path, (fd) => fchmodSync(fd, header.mode & PERMISSION_BITS));
     case 'bare-split-xattrs':
-      throw new OstrataError('UNSUPPORTED', 'repositories of mode bare-split-xattrs are read only');
+      throw readOnly();
   }
+}
+
+/**
+ * Throws `UNSUPPORTED` if no content object at all can be written into a repository of this mode:
+ * that should be known before anything is fetched.
+ */
+export function checkContentWritable(mode: RepoMode): void {
+  if (mode === 'bare-split-xattrs') {
+    throw readOnly();
+  }
+  if (mode === 'bare-user') {
+    requireXattrs();
+  }
+}
+
+function readOnly(): OstrataError {
+  return new OstrataError('UNSUPPORTED', 'repositories of mode bare-split-xattrs are read only');
 }
 
 /** Writes the content of an object as it is. */
