@@ -14,18 +14,37 @@ export type ErrorCode =
   | 'IO' // the operating system refused
   | 'CANCELLED'; // the caller's AbortSignal fired
 
+/** Most bytes of a message: names and values in it come from outside, and may have megabytes. */
+const MAX_MESSAGE_SIZE = 1000;
+
 /**
- * The one error type of this library. The message reads from the outside in,
- * each step a gerund: `reading rpmdb: page 3: expected type 8, got 9 (offset 12288)`.
+ * The one error type of this library. The message reads from the outside in, each step a gerund:
+ * `reading rpmdb: page 3: expected type 8, got 9 (offset 12288)`. It has at most 1,000 bytes; of a
+ * longer one the middle is left out, since the ends say what was done and which rule was broken.
  */
 export class OstrataError extends Error {
   override readonly name = 'OstrataError';
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(bounded(message), options);
     this.code = code;
   }
+}
+
+/** Returns a message of at most 1,000 bytes of UTF-8, with `...` for the middle of a longer one. */
+export function bounded(message: string): string {
+  const bytes = Buffer.from(message);
+  if (bytes.length <= MAX_MESSAGE_SIZE) {
+    return message;
+  }
+  const half = (MAX_MESSAGE_SIZE - 4) / 2;
+  const start = bytes.subarray(0, half).toString();
+  const end = bytes.subarray(-half).toString();
+  // A character that the cut divides becomes one or more U+FFFD.
+  const wholeStart = start.replace(/\ufffd+$/, '');
+  const wholeEnd = end.replace(/^\ufffd+/, '');
+  return `${wholeStart}...${wholeEnd}`;
 }
 
 const NOT_FOUND_ERRNOS = new Set(['ENOENT', 'ENOTDIR']);

@@ -14,6 +14,8 @@ const FOLDERS = ['src', 'plugins'];
 const MAX_COLUMNS = 100;
 /** The only file that may call `JSON.parse`: it bounds what it reads. */
 const JSON_READER = 'src/bytes/json.ts';
+/** The only folder whose files may print: they escape what could give orders to a terminal. */
+const PRINTERS = 'src/cli/output/';
 
 /** A place in a source file, such as `src/log.ts:12 line of 104 columns`. */
 type Place = string;
@@ -44,6 +46,7 @@ interface Findings {
   readonly floatingPromises: Place[];
   readonly withoutHeader: Place[];
   readonly bareParsing: Place[];
+  readonly prints: Place[];
   readonly lookups: Place[];
   readonly imports: Map<string, readonly string[]>;
 }
@@ -75,6 +78,7 @@ function findAll(project: Project): Findings {
     floatingPromises: [],
     withoutHeader: [],
     bareParsing: [],
+    prints: [],
     lookups: [],
     imports: new Map(),
   };
@@ -179,6 +183,8 @@ function measureNodes(name: string, file: ast.SourceFile, findings: Findings): v
       findings.nestedTernaries.push(place(node, 'nested ternary'));
     } else if (name !== JSON_READER && isJsonParse(node, file)) {
       findings.bareParsing.push(place(node, 'JSON.parse'));
+    } else if (!name.startsWith(PRINTERS) && isPrint(node, file)) {
+      findings.prints.push(place(node, node.getText(file)));
     }
     node.forEachChild(visit);
   };
@@ -224,6 +230,14 @@ function isNestedTernary(node: ast.Node): boolean {
 
 function isJsonParse(node: ast.Node, file: ast.SourceFile): boolean {
   return ast.isPropertyAccessExpression(node) && node.getText(file) === 'JSON.parse';
+}
+
+/** `console.log`, `process.stdout.write` and the like. */
+function isPrint(node: ast.Node, file: ast.SourceFile): boolean {
+  return (
+    ast.isPropertyAccessExpression(node) &&
+    /^(console\.\w+|process\.std(out|err)\.(write|end))$/.test(node.getText(file))
+  );
 }
 
 /**
@@ -348,6 +362,7 @@ function metricsOf(findings: Findings): Metric[] {
     counted('files in import cycles', 0, importCycles(findings.imports)),
     counted('files without header comment', 0, findings.withoutHeader),
     counted(`uses of JSON.parse outside ${JSON_READER}`, 0, findings.bareParsing),
+    counted(`prints outside ${PRINTERS}`, 0, findings.prints),
     counted('lookups of any text in an object', 0, findings.lookups),
   ];
 }

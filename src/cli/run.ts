@@ -3,11 +3,11 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { CommanderError } from 'commander';
-import { type ErrorCode, errnoOf, OstrataError, wrapError } from '../errors.js';
+import { bounded, type ErrorCode, errnoOf, OstrataError, wrapError } from '../errors.js';
 import { watchTemporaryDirectories } from '../system/temporary-directory.js';
 import { writeFully } from '../system/write-fully.js';
 import { stderrColors } from './output/colors.js';
-import { printable } from './output/format.js';
+import { print, printMessage } from './output/print.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -153,9 +153,9 @@ function report({ code, message, exitCode }: Failure): number {
   }
   isReported = true;
   const label = code === 'CANCELLED' ? '' : `${stderrColors.red('error:')} `;
-  process.stderr.write(`${label}${printable(message)}\n`);
+  printMessage(message, label);
   if (process.argv.includes('--json') && !isOutputLost) {
-    process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+    print(JSON.stringify({ error: { code, message: bounded(message) } }));
   }
   return exitCode;
 }

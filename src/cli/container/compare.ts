@@ -11,12 +11,12 @@ import {
   formatPercent,
   formatTable,
   left,
-  printable,
   REASONS_WIDTH,
   right,
   shortDigest,
   someNames,
 } from '../output/format.js';
+import { print, printable } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import { IMGREF_HELP, type InfoOptions, readImageInfo, sizeOf } from './image-info.js';
 import { reasonWithoutChange } from './reasons.js';
@@ -64,7 +64,7 @@ async function compare(
   const newImage = await readImageInfo(newReference, open, log);
 
   const report = reportFor(options);
-  console.log(report(newImage.layers, compareImages(oldImage, newImage)));
+  print(report(newImage.layers, compareImages(oldImage, newImage)));
 }
 
 function reportFor({ json, markdown }: CompareOptions): Report {

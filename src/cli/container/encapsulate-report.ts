@@ -15,11 +15,11 @@ import {
   formatTable,
   left,
   NAMES_WIDTH,
-  printable,
   right,
   shortDigest,
   someNames,
 } from '../output/format.js';
+import { printable } from '../output/print.js';
 import { reasonWithoutChange } from './reasons.js';
 
 /** A layer as it is reported, written or only planned. */

@@ -46,6 +46,7 @@ import {
   transportOptions,
 } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
+import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { contentMeta } from './content-meta.js';
@@ -248,16 +249,16 @@ function report(
 ): void {
   const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
   if (options.json) {
-    console.log(JSON.stringify(jsonReport(plan, layers, image)));
+    print(JSON.stringify(jsonReport(plan, layers, image)));
     return;
   }
 
-  console.log(tableReport(plan, layers, image && { imgref, ...image }));
+  print(tableReport(plan, layers, image && { imgref, ...image }));
   if (plan.previous !== undefined) {
     const previousName = options.previousBuild?.at(-1) ?? 'the previous build';
-    console.log(updateReport(plan, layers, previousName));
+    print(updateReport(plan, layers, previousName));
   }
   if (comparedBuild !== undefined) {
-    console.log(comparisonReport(plan, layers, comparedBuild));
+    print(comparisonReport(plan, layers, comparedBuild));
   }
 }

@@ -14,6 +14,7 @@ import { OstrataError } from '../../errors.js';
 import { openRepo } from '../../ostree/repo.js';
 import { RepoWriter } from '../../ostree/write/writer.js';
 import { counted, formatBytes, formatTable, left, right, shortDigest } from '../output/format.js';
+import { print } from '../output/print.js';
 import { interruptSignal } from '../run.js';
 
 interface RepoOptions {
@@ -82,7 +83,7 @@ function repoCommand(image: Command, name: string, summary: string): Command {
 
 function list({ repo }: RepoOptions): void {
   for (const imgref of listImages(openRepo(repo))) {
-    console.log(imgref);
+    print(imgref);
   }
 }
 
@@ -94,12 +95,12 @@ function history(imgref: string, { repo }: RepoOptions): void {
     formatBytes(size),
     steps[i]?.created_by ?? '',
   ]);
-  console.log(formatTable([left('ID'), right('SIZE'), left('CREATED BY')], rows));
+  print(formatTable([left('ID'), right('SIZE'), left('CREATED BY')], rows));
 }
 
 function metadata(imgref: string, { repo, config }: MetadataOptions): void {
   const { manifestJson, configJson } = readImage(repo, imgref);
-  console.log(config ? configJson : manifestJson);
+  print(config ? configJson : manifestJson);
 }
 
 function readImage(repo: string, reference: string): StoredImage {
@@ -131,16 +132,16 @@ async function remove(
 function prune(writer: RepoWriter): void {
   const pruned = pruneLayers(writer);
   if (pruned === undefined) {
-    console.log('no layers removed: another process is writing to the repository');
+    print('no layers removed: another process is writing to the repository');
   } else {
-    console.log(`${counted(pruned, 'layer')} removed`);
+    print(`${counted(pruned, 'layer')} removed`);
   }
 }
 
 async function copy(reference: string, { srcRepo, destRepo }: CopyOptions): Promise<void> {
   const imgref = canonicalImgref(reference);
   await withWriter(destRepo, async (writer) => {
-    console.log(await copyImage(openRepo(srcRepo), writer, imgref));
+    print(await copyImage(openRepo(srcRepo), writer, imgref));
   });
 }
 

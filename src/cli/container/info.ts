@@ -4,7 +4,8 @@ import * as annotation from '../../oci/annotations.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import { formatBytes, printable } from '../output/format.js';
+import { formatBytes } from '../output/format.js';
+import { print, printable } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import {
   commitOf,
@@ -33,7 +34,7 @@ export function addInfoCommand(container: Command): void {
 async function info(reference: string, options: InfoOptions): Promise<void> {
   const log = terminalLogger(options);
   const image = await readImageInfo(reference, imageOpener(options, [reference], log), log);
-  console.log(options.json ? jsonReport(image) : textReport(reference, image));
+  print(options.json ? jsonReport(image) : textReport(reference, image));
 }
 
 function summaryOf(image: ImageInfo) {

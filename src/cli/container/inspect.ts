@@ -14,11 +14,11 @@ import {
   formatTable,
   left,
   NAMES_WIDTH,
-  printable,
   right,
   shortDigest,
   someNames,
 } from '../output/format.js';
+import { print, printable } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import {
   commitOf,
@@ -54,7 +54,7 @@ async function inspect(imgref: string, options: InspectOptions): Promise<void> {
   const log = terminalLogger(options);
   const open = imageOpener(options, [imgref], log);
   const image = await readImageInfo(imgref, open, log);
-  console.log(options.json ? jsonReport(image) : textReport(imgref, image, options));
+  print(options.json ? jsonReport(image) : textReport(imgref, image, options));
 }
 
 function textReport(imgref: string, image: ImageInfo, { all }: InspectOptions): string {

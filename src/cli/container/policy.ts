@@ -15,7 +15,7 @@ import { openImage } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { registryOptions, transportOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import { printable } from '../output/format.js';
+import { print, printable } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import type { InfoOptions } from './image-info.js';
 
@@ -49,7 +49,7 @@ async function policy(reference: string, options: InfoOptions): Promise<void> {
   if (result.refusal !== undefined || acceptsAnything(result.rule)) {
     process.exitCode = 1;
   }
-  console.log(options.json ? jsonReport(result) : textReport(result));
+  print(options.json ? jsonReport(result) : textReport(result));
 }
 
 async function checkPolicy(imgref: string, options: InfoOptions): Promise<PolicyResult> {

@@ -19,14 +19,8 @@ import {
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
 import { integer, logOptions } from '../options/values.js';
-import {
-  counted,
-  formatBytes,
-  NAMES_WIDTH,
-  printable,
-  shortDigest,
-  someNames,
-} from '../output/format.js';
+import { counted, formatBytes, NAMES_WIDTH, shortDigest, someNames } from '../output/format.js';
+import { print, printable, printMessage } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { cancelIfUnread, interruptSignal } from '../run.js';
 
@@ -148,9 +142,9 @@ function importOptions(repo: string, reference: string, options: PullOptions): I
 
 function printEvent(event: ImportEvent, { json, quiet, dryRun }: PullOptions): void {
   if (json) {
-    console.log(JSON.stringify(event));
+    print(JSON.stringify(event));
   } else if (event.event === 'planned' && !quiet && !dryRun) {
-    console.error(plannedLine(event));
+    printMessage(plannedLine(event));
   }
 }
 
@@ -168,11 +162,11 @@ function printPlan({ layers, counts }: ImportPlan, { json }: PullOptions): void 
     const digest = shortDigest(descriptor.digest);
     const content = names.length > 0 ? someNames(names, NAMES_WIDTH) : createdBy;
     const size = formatBytes(descriptor.size);
-    console.log(`layer ${index}  ${digest}  ${size}  ${printable(content)}`);
+    print(`layer ${index}  ${digest}  ${size}  ${printable(content)}`);
   }
   const { layersFetched, layersPresent, bytesFetched } = counts;
   const fetched = `${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)})`;
-  console.log(`${fetched}, ${layersPresent} present`);
+  print(`${fetched}, ${layersPresent} present`);
 }
 
 function printResult(
@@ -180,5 +174,6 @@ function printResult(
   { json }: PullOptions,
 ): void {
   const { commit, mergeCommit, ...counts } = result;
-  console.log(json ? JSON.stringify({ commit, mergeCommit, ...counts }) : (mergeCommit ?? commit));
+  const line = json ? JSON.stringify({ commit, mergeCommit, ...counts }) : (mergeCommit ?? commit);
+  print(line ?? '');
 }

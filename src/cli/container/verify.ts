@@ -7,6 +7,7 @@ import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import { counted } from '../output/format.js';
+import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { IMGREF_HELP } from './image-info.js';
 
@@ -39,7 +40,7 @@ async function verify(imgref: string, options: VerifyOptions): Promise<void> {
   const log = terminalLogger(options);
   const image = await imageOpener(options, [imgref], log)(imgref);
   const verified = await verifyImage(image, log).finally(() => image.close?.());
-  console.log(options.json ? JSON.stringify(verified) : textReport(imgref, verified));
+  print(options.json ? JSON.stringify(verified) : textReport(imgref, verified));
 }
 
 function textReport(imgref: string, verified: VerifiedImage): string {

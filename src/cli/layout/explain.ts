@@ -13,10 +13,10 @@ import {
   formatBytes,
   formatPercent,
   formatRate,
-  printable,
   REASONS_WIDTH,
   someNames,
 } from '../output/format.js';
+import { print, printable } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import { bytesOf, LayoutCosts } from './costs.js';
 import {
@@ -58,7 +58,7 @@ async function explain(source: string | undefined, options: ExplainOptions): Pro
   const costs = new LayoutCosts(explained);
   const components = options.component.flatMap((name) => findComponents(name, explained));
   const reports = components.map((component) => componentReport(component, explained, costs));
-  console.log(reports.join('\n\n'));
+  print(reports.join('\n\n'));
 }
 
 /** Several components can have the same name: one package for two architectures. */

@@ -20,6 +20,7 @@ import {
   right,
   someNames,
 } from '../output/format.js';
+import { print } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import { bytesOf, LayoutCosts } from './costs.js';
 import {
@@ -71,7 +72,7 @@ async function plan(source: string | undefined, options: LayoutPlanOptions): Pro
   if (options.writeComponents !== undefined) {
     await writeText(options.writeComponents, `${formatBuild(planned.build)}\n`);
   }
-  console.log(options.json ? planText.trimEnd() : tableReport(planned));
+  print(options.json ? planText.trimEnd() : tableReport(planned));
 }
 
 function writeText(path: string, text: string): Promise<void> {

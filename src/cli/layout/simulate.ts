@@ -22,6 +22,7 @@ import { loadLayouts, loadSources, SKIP_DAMAGED_HELP } from '../options/plugins.
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
 import { formatBytes, formatTable, left, right } from '../output/format.js';
+import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { htmlReport } from './html/report.js';
@@ -103,7 +104,7 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
     await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
   }
   const results = runs.map(({ result }) => result);
-  console.log(options.json ? JSON.stringify({ results }) : tableReport(results));
+  print(options.json ? JSON.stringify({ results }) : tableReport(results));
 }
 
 /** Leaves out what `--from` and `--to` exclude; `USAGE` for a build without a date. */

@@ -1,5 +1,6 @@
 /** Numbers, lists and tables as people read them. */
 import { stdoutColors } from './colors.js';
+import { printable } from './print.js';
 
 const UNITS = ['kB', 'MB', 'GB', 'TB'];
 
@@ -82,13 +83,6 @@ export function formatTable(
 
   const header = stdoutColors.bold(line(columns.map(({ title }) => title)));
   return [header, ...cells.map(line)].join('\n');
-}
-
-/** Returns `text` with control characters escaped: text from an image cannot move the cursor. */
-export function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) =>
-    JSON.stringify(character).slice(1, -1).replace('\x7f', '\\u007f'),
-  );
 }
 
 /** Returns the first names of a list, up to `width` characters, and how many more there are. */

@@ -1,7 +1,8 @@
 /** The logger of the command line. It writes to standard error, progress to a terminal only. */
 import type { Logger } from '../../log.js';
 import { stderrColors } from './colors.js';
-import { formatBytes, formatPercent, printable } from './format.js';
+import { formatBytes, formatPercent } from './format.js';
+import { printable, printMessage } from './print.js';
 
 /** Values of `--quiet` and `--verbose`. */
 export interface LogOptions {
@@ -38,13 +39,15 @@ class TerminalLogger implements Logger {
 
   warn(message: string): void {
     if (!this.#isQuiet) {
-      this.#line(`${stderrColors.yellow('warning:')} ${printable(message)}`);
+      this.#clear();
+      printMessage(message, `${stderrColors.yellow('warning:')} `);
     }
   }
 
   info(message: string): void {
     if (this.#isVerbose) {
-      this.#line(stderrColors.dim(printable(message)));
+      this.#clear();
+      printMessage(message, '', stderrColors.dim);
     }
   }
 
@@ -78,8 +81,10 @@ class TerminalLogger implements Logger {
     return `  ${formatBytes(Math.round((done * 1000) / elapsedMs))}/s`;
   }
 
-  #line(text: string): void {
-    process.stderr.write(`${this.#isDrawn ? CLEAR_LINE : ''}${text}\n`);
+  #clear(): void {
+    if (this.#isDrawn) {
+      process.stderr.write(CLEAR_LINE);
+    }
     this.#isDrawn = false;
   }
 }

@@ -3,7 +3,7 @@
  * strings with one character per byte.
  */
 import { once } from 'node:events';
-import { printable } from '../output/format.js';
+import { printable, printBytes } from '../output/print.js';
 
 /** Parts of the output, one character per byte. */
 export type Output = Iterable<string>;
@@ -59,7 +59,7 @@ export async function writeOutput(parts: Output): Promise<void> {
 }
 
 async function writeBytes(bytes: string): Promise<void> {
-  const isTaken = process.stdout.write(Buffer.from(bytes, 'latin1'));
+  const isTaken = printBytes(Buffer.from(bytes, 'latin1'));
   if (!isTaken) {
     await once(process.stdout, 'drain');
   }

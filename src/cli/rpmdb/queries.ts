@@ -6,7 +6,7 @@ import {
   type RpmPackage,
 } from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
-import { printable } from '../output/format.js';
+import { printable } from '../output/print.js';
 import { changelogFormat, jsonChangelog } from './changelog.js';
 import { jsonLine, type Output, pathLine, textLine } from './output.js';
 import {

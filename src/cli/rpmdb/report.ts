@@ -7,7 +7,8 @@ import {
   Tag,
 } from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8, decodeUtf8 } from '../../bytes/text.js';
-import { counted, formatBytes, formatCount, printable } from '../output/format.js';
+import { counted, formatBytes, formatCount } from '../output/format.js';
+import { printable, printableLines } from '../output/print.js';
 import type { Source } from './source.js';
 
 /** A label and its value; a row without a value is left out. */
@@ -106,8 +107,8 @@ export function packageInfo(pkg: RpmPackage): string {
       lines.push(`${label.padEnd(13)}: ${printable(String(value))}`);
     }
   }
-  const description = pkg.header.text(Tag.DESCRIPTION)?.split('\n').map(printable).join('\n');
-  return `${lines.join('\n')}\nDescription  :\n${description ?? ''}`;
+  const description = pkg.header.text(Tag.DESCRIPTION);
+  return `${lines.join('\n')}\nDescription  :\n${printableLines(description ?? '')}`;
 }
 
 function changelog(times: readonly number[]): string | undefined {

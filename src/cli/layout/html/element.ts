@@ -1,4 +1,5 @@
 /** HTML and SVG elements. Text and attribute values are escaped, so that markup stays markup. */
+import { printableLines } from '../../output/print.js';
 
 /** Markup that {@link element} made. */
 export class Element {
@@ -29,5 +30,5 @@ export function element(
 }
 
 function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+  return printableLines(text).replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
