@@ -35,6 +35,7 @@ const interrupt = new AbortController();
 /** Why the command ends before its work is done. */
 let ending: Failure | undefined;
 let hasTemporaryDirectory = false;
+let isComputing = false;
 let isCancelledIfUnread = false;
 let isOutputLost = false;
 let isReported = false;
@@ -55,7 +56,10 @@ export function cancelIfUnread(): void {
 
 /** Awaits `body` and sets the exit code. A failure is reported in one line on standard error. */
 export async function runToExit(body: () => Promise<unknown>): Promise<void> {
-  watchTemporaryDirectories(handleSignals);
+  watchTemporaryDirectories((isAny) => {
+    hasTemporaryDirectory = isAny;
+    updateHandlers();
+  });
   writeWholeFiles(process.stdout);
   process.stdout.on('error', onOutputError);
   // There is nobody left to tell, and what the command does is still wanted.
@@ -71,17 +75,31 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
 }
 
 /**
+ * Runs `body`, which computes for seconds in one task of the event loop and writes nothing. A
+ * signal then ends the process at once. If skopeo has copied an image that `body` reads, the next
+ * process that needs a copy removes it.
+ */
+export async function computing<T>(body: () => Promise<T>): Promise<T> {
+  isComputing = true;
+  updateHandlers();
+  try {
+    return await body();
+  } finally {
+    isComputing = false;
+    updateHandlers();
+  }
+}
+
+/**
  * Handlers of signals run only between two tasks of the event loop. So they are installed only
  * while there is something to clean up: otherwise a signal ends the process at once, even in a long
  * loop.
  */
-function handleSignals(isNeeded: boolean): void {
-  hasTemporaryDirectory = isNeeded;
+function updateHandlers(): void {
   for (const signal of SIGNALS) {
-    if (isNeeded) {
+    process.off(signal, onSignal);
+    if (hasTemporaryDirectory && !isComputing) {
       process.on(signal, onSignal);
-    } else {
-      process.off(signal, onSignal);
     }
   }
 }

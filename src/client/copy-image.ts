@@ -3,6 +3,7 @@
  * layers, and the refs of both.
  */
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { OstrataError } from '../errors.js';
 import { encodeObjectName, objectPath, parseObjectName } from '../ostree/objects/object-name.js';
 import { commitObjects } from '../ostree/objects/traverse.js';
@@ -11,6 +12,9 @@ import { contentExtension } from '../ostree/write/content-writer.js';
 import { ObjectStage } from '../ostree/write/stage.js';
 import type { RepoWriter } from '../ostree/write/writer.js';
 import { blobRef, imageRef, requireImage, storedBlob } from './stored.js';
+
+/** Objects that are copied before signals and other tasks of the event loop have their turn. */
+const OBJECTS_PER_TURN = 100;
 
 interface StoredLayer {
   readonly digest: string;
@@ -22,18 +26,20 @@ interface StoredLayer {
  * Copies the image and returns its merge commit. Objects that the destination has are skipped.
  * Throws `NOT_FOUND` if `source` lacks the image or one of its layers.
  * @param imgref as {@link canonicalImgref} returns it
+ * @param signal ends the copy between two objects; no ref names what was copied
  */
 export async function copyImage(
   source: OstreeRepo,
   writer: RepoWriter,
   imgref: string,
+  signal?: AbortSignal,
 ): Promise<string> {
   const { mergeCommit, manifest } = requireImage(source, imgref);
   const layers = manifest.layers.map(({ digest }) => storedLayer(source, digest));
 
   const commits = new Set([...layers.map((layer) => layer.commit), mergeCommit]);
   for (const commit of commits) {
-    await copyCommit(source, writer, commit);
+    await copyCommit(source, writer, commit, signal);
   }
 
   const blobRefs = layers.map(({ digest, commit }) => [blobRef(digest), commit] as const);
@@ -50,19 +56,24 @@ function storedLayer(source: OstreeRepo, digest: string): StoredLayer {
 }
 
 /** Copies all objects of one commit, the commit object last: one that exists is complete. */
-async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string): Promise<void> {
+async function copyCommit(
+  source: OstreeRepo,
+  writer: RepoWriter,
+  commit: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { parsed, bytes } = source.loadCommit(commit);
   const objects = commitObjects(parsed, (checksum) => source.loadDirtree(checksum).parsed);
 
   const directory = writer.createStage();
   const stage = new ObjectStage(writer.target, directory);
   try {
-    for (const checksum of objects.files) {
+    for await (const checksum of inTurns(objects.files, signal)) {
       if (!linkContent(source, writer, checksum)) {
         await copyContent(source, stage, checksum);
       }
     }
-    for (const name of objects.metadata) {
+    for await (const name of inTurns(objects.metadata, signal)) {
       const { checksum, kind } = parseObjectName(name, ['dirtree', 'dirmeta']);
       const object =
         kind === 'dirtree' ? source.loadDirtree(checksum) : source.loadDirmeta(checksum);
@@ -77,6 +88,22 @@ async function copyCommit(source: OstreeRepo, writer: RepoWriter, commit: string
     writer.commit([writer.stageMetadata([{ kind: 'commit', checksum: commit, bytes }])]);
   } finally {
     stage.abandon();
+  }
+}
+
+/** Yields the names of objects, and now and then lets the event loop run. */
+async function* inTurns(
+  names: Iterable<string>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<string> {
+  let count = 0;
+  for (const name of names) {
+    yield name;
+    count += 1;
+    if (count % OBJECTS_PER_TURN === 0) {
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
   }
 }
 

@@ -58,6 +58,11 @@ suite('a signal ends', () => {
       assert.deepEqual(await endBy(startLoop(), signal), { exitCode: null, endedBy: signal });
     });
 
+    test(`a long computation in spite of a temporary directory: ${signal}`, async () => {
+      const child = spawn(process.execPath, [neverEnds, scratchDirectory(), 'computing']);
+      assert.deepEqual(await endBy(child, signal), { exitCode: null, endedBy: signal });
+    });
+
     test(`a command that does not stop when it is asked to: ${signal}`, async () => {
       const scratch = scratchDirectory();
       const child = spawn(process.execPath, [neverEnds, scratch]);

@@ -1,12 +1,21 @@
-// node never-ends.js DIRECTORY
+// node never-ends.js DIRECTORY [computing]
 // A command that makes a temporary directory in DIRECTORY, says `ready`, and goes on when its
-// signal fires.
-import { runToExit } from '../../src/cli/run.js';
+// signal fires; with `computing` in one long loop.
+import { writeSync } from 'node:fs';
+import { computing, runToExit } from '../../src/cli/run.js';
 import { makeTemporaryDirectory } from '../../src/system/temporary-directory.js';
 
+const [, , directory, mode] = process.argv;
+
 await runToExit(async () => {
-  makeTemporaryDirectory('ostrata-', process.argv[2]);
+  makeTemporaryDirectory('ostrata-', directory);
+  if (mode === 'computing') {
+    await computing(async () => {
+      writeSync(1, 'ready');
+      for (;;) {}
+    });
+  }
   setInterval(() => {}, 1000);
-  console.log('ready');
+  writeSync(1, 'ready');
   await new Promise(() => {});
 });

@@ -48,7 +48,7 @@ import {
 import { logOptions } from '../options/values.js';
 import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
-import { interruptSignal } from '../run.js';
+import { computing, interruptSignal } from '../run.js';
 import { contentMeta } from './content-meta.js';
 import {
   type ImageConfigOptions,
@@ -132,7 +132,7 @@ async function encapsulate(
   options: EncapsulateOptions,
 ): Promise<void> {
   const inputs = await readInputs(ref, imgref, options);
-  const plan = await planImage(inputs.planOptions);
+  const plan = await computing(() => planImage(inputs.planOptions));
   if (options.writeContentmetaJson !== undefined) {
     await writeContentMeta(options.writeContentmetaJson, plan);
   }

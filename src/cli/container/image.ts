@@ -141,7 +141,7 @@ function prune(writer: RepoWriter): void {
 async function copy(reference: string, { srcRepo, destRepo }: CopyOptions): Promise<void> {
   const imgref = canonicalImgref(reference);
   await withWriter(destRepo, async (writer) => {
-    print(await copyImage(openRepo(srcRepo), writer, imgref));
+    print(await copyImage(openRepo(srcRepo), writer, imgref, interruptSignal));
   });
 }
 
