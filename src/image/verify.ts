@@ -17,6 +17,25 @@ import { childPath } from '../tree/path.js';
 import { classifyLayers, isPlain, type ReadLayer } from './encapsulated.js';
 import { decodeLayerCommit } from './layer-commit.js';
 
+type LayerKind = ReadLayer['kind'];
+
+/** The layers of one kind, and what was checked of each of them. */
+export interface CheckedLayers {
+  readonly kind: LayerKind;
+  /** Number of layers. */
+  readonly layers: number;
+  readonly checks: readonly string[];
+}
+
+const CHECKS_OF_BLOBS = ['size', 'digest', 'diff_id', 'tar archive'];
+const CHECKS_OF_FILES = [...CHECKS_OF_BLOBS, 'paths', 'whiteouts', 'hard links'];
+const CHECKS: ReadonlyMap<LayerKind, readonly string[]> = new Map([
+  ['commit', [...CHECKS_OF_BLOBS, 'checksums of metadata objects', 'completeness of the commit']],
+  ['chunk', [...CHECKS_OF_BLOBS, 'checksums of content objects', 'paths']],
+  ['derived', CHECKS_OF_FILES],
+  ['plain', CHECKS_OF_FILES],
+]);
+
 export interface VerifiedImage {
   /** Checksum of the commit; undefined for a plain image. */
   readonly commit?: string | undefined;
@@ -26,6 +45,8 @@ export interface VerifiedImage {
   readonly derivedLayers: number;
   /** Number of layers of a plain image; 0 if the image holds a commit. */
   readonly plainLayers: number;
+  /** What was checked, for each kind of layer that the image has. */
+  readonly checked: readonly CheckedLayers[];
   readonly metadataObjects: number;
   readonly contentObjects: number;
   /** Number of files and symlinks of the commit; 0 for a plain image. */
@@ -63,11 +84,13 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
 
   const labels = config.config?.Labels ?? {};
   checkAnnotations(labels, image.manifest.annotations ?? {});
-  const count = (wanted: ReadLayer['kind']) => layers.filter(({ kind }) => kind === wanted).length;
+  const count = (wanted: LayerKind) => layers.filter(({ kind }) => kind === wanted).length;
+  const checked = Array.from(CHECKS, ([kind, checks]) => ({ kind, layers: count(kind), checks }));
   const layerCounts = {
     layers: layers.length,
     derivedLayers: count('derived'),
     plainLayers: count('plain'),
+    checked: checked.filter((each) => each.layers > 0),
   };
   if (isPlain(layers)) {
     return { ...layerCounts, metadataObjects: 0, contentObjects: 0, paths: 0 };

@@ -36,12 +36,14 @@ export async function readLayerTar(
 
 /** PATH_MAX of Linux, in bytes: no program could open a file by a longer path. */
 const MAX_PATH_SIZE = 4096;
+/** NAME_MAX of Linux, in bytes: no file system could hold a longer component. */
+const MAX_NAME_SIZE = 255;
 
 /**
  * Returns the components of the name of an entry. A name is relative to the root, even if it begins
  * with a slash. Throws `CORRUPT` if it has a component `..`, which could lead out of the image.
- * Throws `LIMIT` if it is longer than any path can be; this also bounds how deep directories are
- * nested.
+ * Throws `LIMIT` if it or a component is longer than any can be; this also bounds how deep
+ * directories are nested.
  */
 export function pathComponents(name: string): string[] {
   const size = Buffer.byteLength(name);
@@ -51,6 +53,9 @@ export function pathComponents(name: string): string[] {
   const components = name.split('/').filter((component) => component !== '' && component !== '.');
   if (components.includes('..')) {
     throw new OstrataError('CORRUPT', 'leaves the image');
+  }
+  if (components.some((component) => Buffer.byteLength(component) > MAX_NAME_SIZE)) {
+    throw new OstrataError('LIMIT', `a file name of more than ${MAX_NAME_SIZE} bytes`);
   }
   return components;
 }

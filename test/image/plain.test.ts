@@ -128,6 +128,13 @@ suite('verify of a plain image', () => {
       layers: 2,
       derivedLayers: 0,
       plainLayers: 2,
+      checked: [
+        {
+          kind: 'plain',
+          layers: 2,
+          checks: ['size', 'digest', 'diff_id', 'tar archive', 'paths', 'whiteouts', 'hard links'],
+        },
+      ],
       metadataObjects: 0,
       contentObjects: 0,
       paths: 0,

@@ -70,6 +70,9 @@ const refused = async (
     message,
   });
 
+const BLOB_CHECKS = ['size', 'digest', 'diff_id', 'tar archive'];
+const FILE_CHECKS = [...BLOB_CHECKS, 'paths', 'whiteouts', 'hard links'];
+
 suite('verify', () => {
   test('a valid image passes, and the result counts its layers, objects and paths', async () => {
     const verified = await verifyImage(
@@ -81,10 +84,23 @@ suite('verify', () => {
       layers: 3,
       derivedLayers: 0,
       plainLayers: 0,
+      checked: verified.checked,
       metadataObjects: verified.metadataObjects,
       contentObjects: 4,
       paths: 5,
     });
+    assert.deepEqual(verified.checked, [
+      {
+        kind: 'commit',
+        layers: 1,
+        checks: [...BLOB_CHECKS, 'checksums of metadata objects', 'completeness of the commit'],
+      },
+      {
+        kind: 'chunk',
+        layers: 2,
+        checks: [...BLOB_CHECKS, 'checksums of content objects', 'paths'],
+      },
+    ]);
     assert.equal(
       verified.metadataObjects,
       new Set(tree.directories.flatMap(({ dirtree, dirmeta }) => [dirtree, dirmeta])).size + 2,
@@ -114,7 +130,9 @@ suite('verify', () => {
         },
       });
     const tar = writeTar([{ name: 'opt/x', type: 'file' }]);
-    assert.deepEqual((await verifyImage(derived(tar), silentLogger)).derivedLayers, 1);
+    const { derivedLayers, checked } = await verifyImage(derived(tar), silentLogger);
+    assert.equal(derivedLayers, 1);
+    assert.deepEqual(checked.at(-1), { kind: 'derived', layers: 1, checks: FILE_CHECKS });
     await assert.rejects(verifyImage(derived(Buffer.from('no tar')), silentLogger), {
       code: 'CORRUPT',
       message: /^layer 2 .*: tar archive ends within a header$/,

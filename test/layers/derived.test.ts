@@ -46,6 +46,15 @@ suite('a derived layer is refused', () => {
     await assert.rejects(pullDerived([tooLong]), limit);
   });
 
+  test('if a file name is longer than any in Linux', async () => {
+    const name = `usr/${'ä'.repeat(127)}`;
+    await pullDerived([{ name: `${name}a`, type: 'file' }]);
+    await assert.rejects(pullDerived([{ name: `${name}ab`, type: 'file' }]), {
+      code: 'LIMIT',
+      message: /: a file name of more than 255 bytes$/,
+    });
+  });
+
   test('if the target of a hard link is longer than any path in Linux', async () => {
     const link: ForgedEntry = { name: 'usr/link', type: 'link', linkname: tooLong.name };
     await assert.rejects(pullDerived([link]), limit);

@@ -15,9 +15,6 @@ interface VerifyOptions extends LogOptions, RegistryOptions {
   readonly json?: boolean | undefined;
 }
 
-/** What is checked of layers that hold files and no ostree objects. */
-const CHECKED_OF_FILES = 'digests, diff_ids, tar archives, whiteouts';
-
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command('verify')
@@ -31,7 +28,7 @@ export function addVerifyCommand(program: Command): void {
         'checked.',
     )
     .argument('<imgref>', IMGREF_HELP)
-    .option('--json', 'print the counts as JSON')
+    .option('--json', 'print the counts and what was checked as JSON')
     .action(verify);
   useOptions(command, [registryOptions, logOptions]);
 }
@@ -44,9 +41,11 @@ async function verify(imgref: string, options: VerifyOptions): Promise<void> {
 }
 
 function textReport(imgref: string, verified: VerifiedImage): string {
-  const { commit, layers, derivedLayers, plainLayers } = verified;
+  const { commit, layers, derivedLayers, checked } = verified;
   const lines = [`${imgref}: valid`];
-  if (commit !== undefined) {
+  if (commit === undefined) {
+    lines.push('no ostree commit');
+  } else {
     const { metadataObjects, contentObjects, paths } = verified;
     const counts = [
       counted(layers - derivedLayers, 'layer'),
@@ -55,11 +54,8 @@ function textReport(imgref: string, verified: VerifiedImage): string {
     ];
     lines.push(`commit ${commit}: ${counts.join(', ')}`);
   }
-  if (derivedLayers > 0) {
-    lines.push(`${counted(derivedLayers, 'derived layer')}: ${CHECKED_OF_FILES}`);
-  }
-  if (plainLayers > 0) {
-    lines.push(`no ostree commit, ${counted(plainLayers, 'plain layer')}: ${CHECKED_OF_FILES}`);
+  for (const { kind, layers, checks } of checked) {
+    lines.push(`${counted(layers, `${kind} layer`)} checked for ${checks.join(', ')}`);
   }
   return lines.join('\n');
 }
