@@ -6,6 +6,13 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, suite, test } from 'node:test';
+import { Command } from 'commander';
+import { addContainerEncapsulateCommand } from '../src/cli/container/encapsulate.js';
+import { addContainerCommand } from '../src/cli/container/index.js';
+import { addInspectCommand } from '../src/cli/container/inspect.js';
+import { addVerifyCommand } from '../src/cli/container/verify.js';
+import { addLayoutCommand } from '../src/cli/layout/index.js';
+import { addRpmdbCommand } from '../src/cli/rpmdb/index.js';
 import type { Plugin } from '../src/plugin.js';
 import { repoRoot } from './support/root.js';
 import { ostrata, run } from './support/run.js';
@@ -90,6 +97,30 @@ suite('commands', () => {
     });
   }
 });
+
+test('src/JSON.md documents every command that has --json', () => {
+  const program = new Command();
+  for (const addCommand of [
+    addContainerEncapsulateCommand,
+    addContainerCommand,
+    addInspectCommand,
+    addVerifyCommand,
+    addLayoutCommand,
+    addRpmdbCommand,
+  ]) {
+    addCommand(program);
+  }
+  const markdown = readFileSync(join(repoRoot, 'src/JSON.md'), 'utf8');
+  const documented = [...markdown.matchAll(/^## `ostrata ([^`]+)`/gm)].map(([, name]) => name);
+  assert.deepEqual(documented.sort(), jsonCommands(program, []).sort());
+});
+
+/** The names of all commands with the option `--json`. */
+function jsonCommands(command: Command, names: readonly string[]): string[] {
+  const own = command.options.some(({ long }) => long === '--json') ? [names.join(' ')] : [];
+  const below = command.commands.flatMap((each) => jsonCommands(each, [...names, each.name()]));
+  return [...own, ...below];
+}
 
 suite('scripts of npm', () => {
   const { scripts } = JSON.parse(readFileSync(join(repoRoot, 'package.json'), 'utf8'));

@@ -45,7 +45,10 @@ test('a layer that is new only because of its format names no component as the c
 
 test('the JSON of a dry run has the digests of reused layers only', async () => {
   const { plan } = await buildImage(changedTree, { previous: first.image });
-  const report = JSON.parse(JSON.stringify(jsonReport(plan, plannedLayers(plan), undefined)));
+  const build = { imgref: 'oci:second', previousName: 'oci:first', warnings: ['w'] };
+  const report = JSON.parse(
+    JSON.stringify(jsonReport(plan, plannedLayers(plan), undefined, build)),
+  );
   const [, reusedLayer] = first.image.manifest.layers;
   assert.equal('manifestDigest' in report, false);
   assert.deepEqual(

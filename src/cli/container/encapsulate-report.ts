@@ -65,19 +65,35 @@ function plannedLayer({ unchanged }: PlannedBlob, chunk: PlannedChunk | undefine
   };
 }
 
+/** What a report says about a build besides its layers. */
+export interface ReportedBuild {
+  /** Where the image is written, or would be. */
+  readonly imgref: string;
+  /** The build whose layers are kept; undefined without one. */
+  readonly previousName: string | undefined;
+  readonly warnings: readonly string[];
+}
+
 /**
- * Returns what `--json` prints. In a dry run the image has no digests, and only reused layers have
- * theirs.
+ * Returns what `--json` prints. In a dry run the image has no digests and no size, and only reused
+ * layers have theirs.
  */
 export function jsonReport(
   plan: ImagePlan,
   layers: readonly ReportedLayer[],
   image: WrittenImage | undefined,
+  { imgref, previousName, warnings }: ReportedBuild,
 ): object {
+  const fetched = layers.filter(({ reused }) => !reused);
+  const update = { previousBuild: previousName, layers: fetched.length, ...totalsOf(fetched) };
   return {
+    reference: imgref,
     manifestDigest: image?.manifestDigest,
     configDigest: image?.configDigest,
     commit: plan.tree.commit.checksum,
+    ...totalsOf(layers),
+    update: previousName === undefined ? undefined : update,
+    warnings,
     layers: layers.map((layer) => ({
       digest: layer.blob?.digest,
       diffId: layer.blob?.diffId,
@@ -87,6 +103,21 @@ export function jsonReport(
       reused: layer.reused,
     })),
   };
+}
+
+/** The size is undefined unless all layers are written. */
+function totalsOf(layers: readonly ReportedLayer[]): { size?: number; contentSize: number } {
+  const contentSize = sumOf(layers, contentSizeOf);
+  return isWritten(layers) ? { size: sumOf(layers, blobSizeOf), contentSize } : { contentSize };
+}
+
+/** A layer that is only planned has no size yet: then all layers are measured by their content. */
+function isWritten(layers: readonly ReportedLayer[]): boolean {
+  return layers.every(({ blob }) => blob !== undefined);
+}
+
+function blobSizeOf({ blob }: ReportedLayer): number {
+  return blob?.size ?? 0;
 }
 
 const TABLE_COLUMNS: readonly Column[] = [
@@ -110,7 +141,7 @@ export function tableReport(
   const componentCount = counted(plan.components.length, 'component');
   const summary = `${layerCount} for ${componentCount}`;
   const contentSize = formatBytes(sumOf(layers, contentSizeOf));
-  const size = formatBytes(sumOf(layers, ({ blob }) => blob?.size ?? 0));
+  const size = formatBytes(sumOf(layers, blobSizeOf));
   const end =
     image === undefined
       ? `dry run, nothing is written: ${summary}, ${contentSize} of content`
@@ -172,15 +203,12 @@ function downloadReport(
   fetched: readonly ReportedLayer[],
   { changes, previous }: Differences,
 ): string {
-  // A layer that is only planned has no size yet: then all layers are measured by their content.
-  const isWritten = layers.every(({ blob }) => blob !== undefined);
-  const sizeOf = (layer: ReportedLayer) =>
-    isWritten ? (layer.blob?.size ?? 0) : contentSizeOf(layer);
+  const sizeOf = isWritten(layers) ? blobSizeOf : contentSizeOf;
   const bytes = sumOf(fetched, sizeOf);
   const total = sumOf(layers, sizeOf);
 
   const fraction = `${fetched.length} of ${counted(layers.length, 'layer')}`;
-  const unit = isWritten ? 'bytes' : 'bytes of content';
+  const unit = isWritten(layers) ? 'bytes' : 'bytes of content';
   const share = `${formatCount(bytes)} of ${formatCount(total)} ${unit}`;
   const percentage = formatPercent(bytes, total);
   const because = fetched.length > 0 ? ', because' : '';

@@ -47,7 +47,7 @@ import {
 } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import { print } from '../output/print.js';
-import { type LogOptions, terminalLogger } from '../output/terminal.js';
+import { keepWarnings, type LogOptions, terminalLogger } from '../output/terminal.js';
 import { computing, interruptSignal } from '../run.js';
 import { contentMeta } from './content-meta.js';
 import {
@@ -65,6 +65,7 @@ import {
   comparisonReport,
   jsonReport,
   plannedLayers,
+  type ReportedBuild,
   tableReport,
   updateReport,
   writtenLayers,
@@ -141,8 +142,7 @@ async function encapsulate(
 }
 
 /** What was read from the command line and from the files and images that it names. */
-interface Inputs extends Context {
-  readonly imgref: string;
+interface Inputs extends Context, ReportedBuild {
   readonly optionsFor: (imgref: string) => TransportOptions;
   readonly compression: Compression;
   readonly imageOptions: ImageOptions;
@@ -158,8 +158,8 @@ async function readInputs(
 ): Promise<Inputs> {
   parseImgref(imgref);
   const compression = compressionOf(options);
-  const context: Context = { log: terminalLogger(options), signal: interruptSignal };
-  const { log } = context;
+  const { log, warnings } = keepWarnings(terminalLogger(options));
+  const context: Context = { log, signal: interruptSignal };
   const imageOptions = await readImageOptions(options);
   const optionsFor = transportOptionsOf(imgref, imageOptions, options, context);
   const open: OpenImage = (reference) => openImage(reference, optionsFor(reference));
@@ -183,7 +183,12 @@ async function readInputs(
     previous,
     ...context,
   };
-  return { ...context, imgref, optionsFor, compression, imageOptions, planOptions, comparedBuild };
+  const previousName = options.previousBuild?.at(-1) ?? options.previousBuildManifest;
+  return {
+    ...context,
+    ...{ imgref, previousName, warnings, comparedBuild },
+    ...{ optionsFor, compression, imageOptions, planOptions },
+  };
 }
 
 function transportOptionsOf(
@@ -244,18 +249,18 @@ async function write(
 function report(
   plan: ImagePlan,
   image: WrittenImage | undefined,
-  { imgref, comparedBuild }: Inputs,
+  inputs: Inputs,
   options: EncapsulateOptions,
 ): void {
   const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
   if (options.json) {
-    print(JSON.stringify(jsonReport(plan, layers, image)));
+    print(JSON.stringify(jsonReport(plan, layers, image, inputs)));
     return;
   }
 
+  const { imgref, previousName, comparedBuild } = inputs;
   print(tableReport(plan, layers, image && { imgref, ...image }));
-  if (plan.previous !== undefined) {
-    const previousName = options.previousBuild?.at(-1) ?? 'the previous build';
+  if (previousName !== undefined) {
     print(updateReport(plan, layers, previousName));
   }
   if (comparedBuild !== undefined) {

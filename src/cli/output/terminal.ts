@@ -20,6 +20,20 @@ export function terminalLogger(options: LogOptions): Logger {
   return new TerminalLogger(options);
 }
 
+/** Returns a logger that reports to `log`, and the warnings that it was given so far. */
+export function keepWarnings(log: Logger): { readonly log: Logger; readonly warnings: string[] } {
+  const warnings: string[] = [];
+  const keeping: Logger = {
+    warn: (message) => {
+      warnings.push(message);
+      log.warn(message);
+    },
+    info: (message) => log.info(message),
+    progress: (what, done, total) => log.progress(what, done, total),
+  };
+  return { log: keeping, warnings };
+}
+
 class TerminalLogger implements Logger {
   readonly #isQuiet: boolean;
   readonly #isVerbose: boolean;
