@@ -30,7 +30,11 @@ export {
   type ImportResult,
   previewImport,
 } from './client/session.js';
-export { type UnencapsulateOptions, unencapsulate } from './client/unencapsulate.js';
+export {
+  checkOnlyCommit,
+  type UnencapsulateOptions,
+  unencapsulate,
+} from './client/unencapsulate.js';
 export {
   type OstreeImgref,
   parseOstreeImgref,

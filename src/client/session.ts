@@ -101,8 +101,12 @@ async function closeSession({ fetcher, image, writer }: ImportSession): Promise<
 /**
  * Plans an import without writing anything, and reports the event `planned`: what a pull or an
  * unencapsulate with the same options would fetch.
+ * @param check throws for layers that the import would refuse; `checkOnlyCommit` for unencapsulate
  */
-export async function previewImport(options: ImportOptions): Promise<ImportPlan> {
+export async function previewImport(
+  options: ImportOptions,
+  check: (layers: readonly ReadLayer[]) => void = () => {},
+): Promise<ImportPlan> {
   const repo = openRepo(options.repo);
   checkRepository(repo, options);
   const image = await openAcceptedImage(options);
@@ -110,6 +114,7 @@ export async function previewImport(options: ImportOptions): Promise<ImportPlan>
     return await inContextAsync(`importing ${image.name}`, async () => {
       const plan = await planImport(repo, image);
       checkSignatureCovers(plan.layers, options.source.verification);
+      check(plan.layers);
       options.onEvent?.(plannedEvent(image, plan.counts));
       return plan;
     });

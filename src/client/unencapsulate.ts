@@ -1,10 +1,10 @@
 /** Imports the ostree commit that an image holds: image -> layers -> objects -> refs. */
 import { OstrataError } from '../errors.js';
-import { holdsFiles, isPlain } from '../image/encapsulated.js';
+import { holdsFiles, isPlain, type ReadLayer } from '../image/encapsulated.js';
 import { OSTREE_FINAL_DIFFID } from '../oci/annotations.js';
 import { checkRefName } from '../ostree/write/refs.js';
 import { importCommit } from './import/commit.js';
-import { type LayerToImport, planImport } from './import/plan.js';
+import { planImport } from './import/plan.js';
 import {
   announcePlan,
   type ImportOptions,
@@ -31,7 +31,7 @@ export async function unencapsulate(options: UnencapsulateOptions): Promise<Impo
   return withImportSession(options, async (session) => {
     const { image, writer } = session;
     const plan = await planImport(writer.repo, image);
-    refuseLayersOfFiles(plan.layers);
+    checkOnlyCommit(plan.layers);
     announcePlan(session, plan.counts);
 
     const commit = await importCommit(session, plan);
@@ -42,7 +42,8 @@ export async function unencapsulate(options: UnencapsulateOptions): Promise<Impo
   });
 }
 
-function refuseLayersOfFiles(layers: readonly LayerToImport[]): void {
+/** Throws `UNSUPPORTED` for layers that are not part of an ostree commit. */
+export function checkOnlyCommit(layers: readonly ReadLayer[]): void {
   const count = layers.filter(holdsFiles).length;
   if (count > 0) {
     const reason = isPlain(layers)

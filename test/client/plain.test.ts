@@ -1,12 +1,14 @@
 /** Plain images, which hold no ostree commit, are pulled as a merge commit of their layers. */
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { copyImage } from '../../src/client/copy-image.js';
 import { pruneLayers } from '../../src/client/prune.js';
 import { pullImage } from '../../src/client/pull.js';
 import { previewImport } from '../../src/client/session.js';
 import { imageRef, listBlobs, listImages, storedImage } from '../../src/client/stored.js';
-import { unencapsulate } from '../../src/client/unencapsulate.js';
+import { checkOnlyCommit, unencapsulate } from '../../src/client/unencapsulate.js';
 import { canonicalImgref } from '../../src/client/verify/ostree-image-reference.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { RepoWriter } from '../../src/ostree/write/writer.js';
@@ -112,6 +114,8 @@ suite('the pull of a plain image', () => {
       code: 'UNSUPPORTED',
       message: /no label ostree\.final-diffid; pull it with: container image pull/,
     });
+    await assert.rejects(previewImport(options, checkOnlyCommit), { code: 'UNSUPPORTED' });
+    appendFileSync(join(repo, 'config'), '[remote "os"]\nsign-verify=true\n');
     const verification = { kind: 'remote', remote: 'os' } as const;
     await assert.rejects(pullImage({ ...options, source: { ...options.source, verification } }), {
       code: 'UNSUPPORTED',

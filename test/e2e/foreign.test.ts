@@ -227,6 +227,7 @@ suite('images that other tools made', needs(...worldNeeds), () => {
       test('unencapsulate refuses an image with derived layers', () => {
         const call = ['container', 'unencapsulate', `--repo=${repo}`, source];
         refused(call, /2 layers that are not part of the commit/);
+        refused([...call, '--dry-run'], /2 layers that are not part of the commit/);
       });
 
       test('the signature of an ostree remote is not enough for derived layers', () => {

@@ -10,7 +10,7 @@ import {
   type PlannedEvent,
   previewImport,
 } from '../../client/session.js';
-import { unencapsulate } from '../../client/unencapsulate.js';
+import { checkOnlyCommit, unencapsulate } from '../../client/unencapsulate.js';
 import {
   OSTREE_IMGREF_FORMS,
   parseOstreeImgref,
@@ -91,7 +91,7 @@ export function addUnencapsulateCommand(container: Command): void {
     .action(async (imgref: string, options: UnencapsulateOptions) => {
       const imports = importOptions(options.repo, imgref, options);
       if (options.dryRun) {
-        printPlan(await previewImport(imports), options);
+        printPlan(await previewImport(imports, checkOnlyCommit), options);
       } else {
         const { writeRef } = options;
         printResult(await unencapsulate({ ...imports, writeRef }), options);
