@@ -22,12 +22,17 @@ export interface PackageSpec {
 
 /** Makes a database that holds `packages` in the given order. */
 export function buildDatabase(packages: readonly PackageSpec[]): Uint8Array {
+  return databaseOfHeaders(packages.map(packageHeader));
+}
+
+/** Makes a database that holds header blobs; the numbers of the packages are their places. */
+export function databaseOfHeaders(headers: readonly Uint8Array[]): Uint8Array {
   const database = new SQL.Database();
   database.run(
     'CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)',
   );
-  for (const each of packages) {
-    database.run('INSERT INTO Packages(blob) VALUES (?)', [packageHeader(each)]);
+  for (const header of headers) {
+    database.run('INSERT INTO Packages(blob) VALUES (?)', [header]);
   }
   const bytes = database.export();
   database.close();

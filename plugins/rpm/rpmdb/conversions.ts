@@ -3,8 +3,10 @@
  * Spec: https://rpm-software-management.github.io/rpm/manual/queryformat.html
  */
 import { OstrataError } from '../../../src/errors.js';
-import { fileState } from './file.js';
-import { comparisonSigns } from './query-tags.js';
+import { base64Lines, bufferOf, showJson, showXml } from './markup.js';
+import { readSignature } from './openpgp.js';
+import { triggerType } from './query-triggers.js';
+import { comparisonSigns } from './tag-values.js';
 
 /** Returns the text of a value. @param value a string has one character per byte */
 export type Conversion = (value: number | string | Uint8Array) => string;
@@ -89,6 +91,65 @@ function formatFileFlags(flags: number): string {
   return FILE_FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join('');
 }
 
+/** rpm's letters of what a verification finds, in the order in which it shows them. */
+const VERIFY_FLAGS: readonly (readonly [bit: number, letter: string, unreadableBit: number])[] = [
+  [1 << 1, 'S', 0],
+  [1 << 6, 'M', 0],
+  [1 << 0, '5', 1 << 29],
+  [1 << 7, 'D', 0],
+  [1 << 2, 'L', 1 << 28],
+  [1 << 3, 'U', 0],
+  [1 << 4, 'G', 0],
+  [1 << 5, 'T', 0],
+  [1 << 8, 'P', 0],
+];
+
+/** @param sound stands for what is as it should be */
+function verifyFlags(sound: string): Conversion {
+  return numeric((flags) => {
+    const letters = VERIFY_FLAGS.map(([bit, letter, unreadableBit]) => {
+      if (flags & unreadableBit) {
+        return '?';
+      }
+      return flags & bit ? letter : sound;
+    });
+    return letters.join('');
+  });
+}
+
+/** rpm's names of dependency flags (rpmsenseFlags_e), in the order in which it shows them. */
+const DEPENDENCY_TYPES: readonly (readonly [bits: number, name: string])[] = [
+  [1 << 9, 'pre'],
+  [1 << 10, 'post'],
+  [1 << 11, 'preun'],
+  [1 << 12, 'postun'],
+  [1 << 13, 'verify'],
+  [1 << 8, 'interp'],
+  [1 << 24, 'rpmlib'],
+  [(1 << 14) | (1 << 15), 'auto'],
+  [1 << 6, 'prereq'],
+  [1 << 7, 'pretrans'],
+  [1 << 5, 'posttrans'],
+  [1 << 28, 'config'],
+  [1 << 19, 'missingok'],
+  [1 << 29, 'meta'],
+];
+
+function formatDependencyType(flags: number): string {
+  const types = DEPENDENCY_TYPES.filter(([bits]) => (flags & bits) !== 0).map(([, name]) => name);
+  return types.join(',') || 'manual';
+}
+
+/** What became of a file on installation (rpm's rpmfileState_e). */
+const FILE_STATES: ReadonlyMap<number, string> = new Map([
+  [0, 'normal'],
+  [1, 'replaced'],
+  [2, 'not installed'],
+  [3, 'net shared'],
+  [4, 'wrong color'],
+  [0xffffffff, 'missing'],
+]);
+
 const UNITS = ['', 'K', 'M', 'G', 'T', 'P'];
 
 /** A number with a unit, e.g. `4.2M`. rpm computes in single precision. @param base 1000 or 1024 */
@@ -115,18 +176,24 @@ function toFixedLikePrintf(value: number, digits: number): string {
   return rounded.toFixed(digits);
 }
 
-const BASE64_LINE = /.{1,64}/g;
-
 /** Shows a value without conversion: binary data in hexadecimal. */
 export const showPlain: Conversion = (value) =>
   value instanceof Uint8Array ? bufferOf(value).toString('hex') : String(value);
 
 function showBase64(value: number | string | Uint8Array): string {
-  if (!(value instanceof Uint8Array)) {
-    return '(not a blob)';
+  return value instanceof Uint8Array ? base64Lines(value) : '(not a blob)';
+}
+
+/** A signature is binary; rpm 6 keeps several as text in base64. */
+function showSignature(value: number | string | Uint8Array): string {
+  const isBinary = value instanceof Uint8Array;
+  const bytes = isBinary ? value : Buffer.from(String(value), 'base64');
+  const signature = readSignature(bytes);
+  if (signature === undefined) {
+    return isBinary ? '(not an OpenPGP signature)' : '(not a blob)';
   }
-  const lines = bufferOf(value).toString('base64').match(BASE64_LINE) ?? [];
-  return `${lines.join('\n')}\n`;
+  const { keyAlgorithm, hashAlgorithm, time, keyId } = signature;
+  return `${keyAlgorithm}/${hashAlgorithm}, ${formatTime(time)}, Key ID ${keyId}`;
 }
 
 function quoteForShell(value: number | string | Uint8Array): string {
@@ -134,10 +201,6 @@ function quoteForShell(value: number | string | Uint8Array): string {
     return '(invalid type)';
   }
   return typeof value === 'number' ? String(value) : `'${value.replaceAll("'", "'\\''")}'`;
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** By the names of rpm. */
@@ -151,8 +214,15 @@ const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map(
     perms: numeric(formatMode),
     permissions: numeric(formatMode),
     fflags: numeric(formatFileFlags),
-    fstate: numeric((value) => fileState(value).replace('-', ' ')),
+    fstate: numeric((value) => FILE_STATES.get(value) ?? '(unknown)'),
+    vflags: verifyFlags(''),
+    fstatus: verifyFlags('.'),
     depflags: numeric(comparisonSigns),
+    deptype: numeric(formatDependencyType),
+    triggertype: numeric(triggerType),
+    pgpsig: showSignature,
+    xml: showXml,
+    json: showJson,
     humansi: withUnit(1000),
     humaniec: withUnit(1024),
     base64: showBase64,

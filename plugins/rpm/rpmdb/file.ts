@@ -154,7 +154,7 @@ export function isInstalled(state: FileState): boolean {
 }
 
 /** The paths of a package's files in the header's order, with one character per byte. */
-interface FilePaths {
+export interface FilePaths {
   readonly count: number;
   /** Returns the base name, or the whole path if the header has no directories (rpm 3). */
   base(i: number): string;
@@ -176,9 +176,21 @@ export function pathsOf(header: RpmHeader): FilePaths {
     const at = (i: number) => boundedPath(paths[i] ?? '');
     return { count: paths.length, base: at, at };
   }
+  return joinedPaths(bases, header.byteStrings(Tag.DIRNAMES), header.numbers(Tag.DIRINDEXES));
+}
 
-  const directories = header.byteStrings(Tag.DIRNAMES) ?? [];
-  const indexes = header.numbers(Tag.DIRINDEXES) ?? [];
+/** Returns the paths before files were relocated; none if the package was not. */
+export function originalPathsOf(header: RpmHeader): FilePaths {
+  const bases = header.byteStrings(Tag.ORIGBASENAMES) ?? [];
+  const directories = header.byteStrings(Tag.ORIGDIRNAMES);
+  return joinedPaths(bases, directories, header.numbers(Tag.ORIGDIRINDEXES));
+}
+
+function joinedPaths(
+  bases: readonly string[],
+  directories: readonly string[] = [],
+  indexes: readonly number[] = [],
+): FilePaths {
   if (indexes.length !== bases.length) {
     throw new OstrataError(
       'CORRUPT',

@@ -1,22 +1,20 @@
 /** The values of tags in rpm's queries: what headers store, and what rpm computes from that. */
 import { OstrataError } from '../../../src/errors.js';
-import { fileState, isInstalled, pathsOf } from './file.js';
-import { byteString, type RpmHeader } from './header.js';
+import { type FilePaths, fileState, isInstalled, originalPathsOf, pathsOf } from './file.js';
 import { formatEvr, formatNevra } from './nevra.js';
-import type { RpmPackage } from './package.js';
-import { Tag, TagType } from './tags.js';
-
-/**
- * The values of one tag. Strings have one character per byte, so that names that are not UTF-8 are
- * not lost.
- */
-export type TagValues =
-  | { readonly kind: 'number'; readonly values: readonly number[] }
-  | { readonly kind: 'string'; readonly values: readonly string[] }
-  | { readonly kind: 'binary'; readonly values: readonly Uint8Array[] };
-
-/** Returns the values of one tag; undefined if the package does not have it. */
-export type TagReader = (pkg: RpmPackage) => TagValues | undefined;
+import { fileDependencies, readFileClasses, readLinkCounts } from './query-files.js';
+import { type TriggerTags, triggerConditions, triggerTypes } from './query-triggers.js';
+import {
+  type DependencyTags,
+  dependencyTexts,
+  number,
+  stored,
+  storedInAllLanguages,
+  strings,
+  type TagReader,
+  text,
+} from './tag-values.js';
+import { Tag } from './tags.js';
 
 const TAGS: ReadonlyMap<string, number> = new Map(Object.entries(Tag));
 
@@ -44,18 +42,39 @@ const ALIASES: ReadonlyMap<string, keyof typeof Tag> = new Map(
   } as const),
 );
 
-const text = (value: string): TagValues => ({
-  kind: 'string',
-  values: [byteString(Buffer.from(value))],
-});
-const number = (value: number): TagValues => ({ kind: 'number', values: [value] });
-const strings = (values: readonly string[]): TagValues | undefined =>
-  values.length === 0 ? undefined : { kind: 'string', values };
+const PROVIDES: DependencyTags = {
+  names: Tag.PROVIDENAME,
+  flags: Tag.PROVIDEFLAGS,
+  versions: Tag.PROVIDEVERSION,
+};
+const REQUIRES: DependencyTags = {
+  names: Tag.REQUIRENAME,
+  flags: Tag.REQUIREFLAGS,
+  versions: Tag.REQUIREVERSION,
+};
+const TRIGGERS: TriggerTags = {
+  scripts: Tag.TRIGGERSCRIPTS,
+  indexes: Tag.TRIGGERINDEX,
+  names: Tag.TRIGGERNAME,
+  flags: Tag.TRIGGERFLAGS,
+  versions: Tag.TRIGGERVERSION,
+};
+const FILE_TRIGGERS: TriggerTags = {
+  scripts: Tag.FILETRIGGERSCRIPTS,
+  indexes: Tag.FILETRIGGERINDEX,
+  names: Tag.FILETRIGGERNAME,
+  flags: Tag.FILETRIGGERFLAGS,
+  versions: Tag.FILETRIGGERVERSION,
+};
+const TRANSACTION_FILE_TRIGGERS: TriggerTags = {
+  scripts: Tag.TRANSFILETRIGGERSCRIPTS,
+  indexes: Tag.TRANSFILETRIGGERINDEX,
+  names: Tag.TRANSFILETRIGGERNAME,
+  flags: Tag.TRANSFILETRIGGERFLAGS,
+  versions: Tag.TRANSFILETRIGGERVERSION,
+};
 
-/**
- * Tags that are computed from others. rpm computes more; the rest, which needs rpm's configuration
- * or machine, is refused.
- */
+/** Tags that are computed from others, as rpm does. */
 const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.EVR]: (pkg) => text(formatEvr(pkg)),
   [Tag.NVR]: ({ name, version, release }) => text(`${name}-${version}-${release}`),
@@ -74,44 +93,59 @@ const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.LONGFILESIZES]: longOr(Tag.LONGFILESIZES, Tag.FILESIZES),
   [Tag.LONGARCHIVESIZE]: longOr(Tag.LONGARCHIVESIZE, Tag.ARCHIVESIZE),
   [Tag.LONGSIGSIZE]: longOr(Tag.LONGSIGSIZE, Tag.SIGSIZE),
-  [Tag.FILENAMES]: ({ header }) => strings(fileNames(header, () => true)),
+  [Tag.FILENAMES]: ({ header }) => strings(fileNames(pathsOf(header), () => true)),
   [Tag.INSTFILENAMES]: ({ header }) => {
     const states = header.numbers(Tag.FILESTATES);
-    return strings(fileNames(header, (i) => isInstalled(fileState(states?.[i]))));
+    return strings(fileNames(pathsOf(header), (i) => isInstalled(fileState(states?.[i]))));
   },
-  [Tag.PROVIDENEVRS]: dependencies(Tag.PROVIDENAME, Tag.PROVIDEFLAGS, Tag.PROVIDEVERSION),
-  [Tag.REQUIRENEVRS]: dependencies(Tag.REQUIRENAME, Tag.REQUIREFLAGS, Tag.REQUIREVERSION),
-  [Tag.CONFLICTNEVRS]: dependencies(Tag.CONFLICTNAME, Tag.CONFLICTFLAGS, Tag.CONFLICTVERSION),
-  [Tag.OBSOLETENEVRS]: dependencies(Tag.OBSOLETENAME, Tag.OBSOLETEFLAGS, Tag.OBSOLETEVERSION),
-  [Tag.RECOMMENDNEVRS]: dependencies(Tag.RECOMMENDNAME, Tag.RECOMMENDFLAGS, Tag.RECOMMENDVERSION),
-  [Tag.SUGGESTNEVRS]: dependencies(Tag.SUGGESTNAME, Tag.SUGGESTFLAGS, Tag.SUGGESTVERSION),
-  [Tag.SUPPLEMENTNEVRS]: dependencies(
-    Tag.SUPPLEMENTNAME,
-    Tag.SUPPLEMENTFLAGS,
-    Tag.SUPPLEMENTVERSION,
-  ),
-  [Tag.ENHANCENEVRS]: dependencies(Tag.ENHANCENAME, Tag.ENHANCEFLAGS, Tag.ENHANCEVERSION),
+  [Tag.PROVIDENEVRS]: dependencies(PROVIDES),
+  [Tag.REQUIRENEVRS]: dependencies(REQUIRES),
+  [Tag.CONFLICTNEVRS]: dependencies({
+    names: Tag.CONFLICTNAME,
+    flags: Tag.CONFLICTFLAGS,
+    versions: Tag.CONFLICTVERSION,
+  }),
+  [Tag.OBSOLETENEVRS]: dependencies({
+    names: Tag.OBSOLETENAME,
+    flags: Tag.OBSOLETEFLAGS,
+    versions: Tag.OBSOLETEVERSION,
+  }),
+  [Tag.RECOMMENDNEVRS]: dependencies({
+    names: Tag.RECOMMENDNAME,
+    flags: Tag.RECOMMENDFLAGS,
+    versions: Tag.RECOMMENDVERSION,
+  }),
+  [Tag.SUGGESTNEVRS]: dependencies({
+    names: Tag.SUGGESTNAME,
+    flags: Tag.SUGGESTFLAGS,
+    versions: Tag.SUGGESTVERSION,
+  }),
+  [Tag.SUPPLEMENTNEVRS]: dependencies({
+    names: Tag.SUPPLEMENTNAME,
+    flags: Tag.SUPPLEMENTFLAGS,
+    versions: Tag.SUPPLEMENTVERSION,
+  }),
+  [Tag.ENHANCENEVRS]: dependencies({
+    names: Tag.ENHANCENAME,
+    flags: Tag.ENHANCEFLAGS,
+    versions: Tag.ENHANCEVERSION,
+  }),
+  [Tag.HEADERIMMUTABLE]: ({ header }) => {
+    const region = header.immutableRegion();
+    return region && { kind: 'binary', values: [Buffer.concat(region)] };
+  },
+  [Tag.ORIGFILENAMES]: ({ header }) => strings(fileNames(originalPathsOf(header), () => true)),
+  [Tag.FILECLASS]: readFileClasses,
+  [Tag.FILEPROVIDE]: fileDependencies('P', PROVIDES),
+  [Tag.FILEREQUIRE]: fileDependencies('R', REQUIRES),
+  [Tag.FILENLINKS]: readLinkCounts,
+  [Tag.TRIGGERCONDS]: triggerConditions(TRIGGERS),
+  [Tag.TRIGGERTYPE]: triggerTypes(TRIGGERS),
+  [Tag.FILETRIGGERCONDS]: triggerConditions(FILE_TRIGGERS),
+  [Tag.FILETRIGGERTYPE]: triggerTypes(FILE_TRIGGERS),
+  [Tag.TRANSFILETRIGGERCONDS]: triggerConditions(TRANSACTION_FILE_TRIGGERS),
+  [Tag.TRANSFILETRIGGERTYPE]: triggerTypes(TRANSACTION_FILE_TRIGGERS),
 };
-
-/** Tags that rpm computes and this reader does not. */
-const NOT_COMPUTED: ReadonlySet<number> = new Set([
-  Tag.HEADERIMAGE,
-  Tag.HEADERSIGNATURES,
-  Tag.HEADERIMMUTABLE,
-  Tag.FILECLASS,
-  Tag.FILEPROVIDE,
-  Tag.FILEREQUIRE,
-  Tag.FILENLINKS,
-  Tag.FSCONTEXTS,
-  Tag.RECONTEXTS,
-  Tag.ORIGFILENAMES,
-  Tag.TRIGGERCONDS,
-  Tag.TRIGGERTYPE,
-  Tag.FILETRIGGERCONDS,
-  Tag.FILETRIGGERTYPE,
-  Tag.TRANSFILETRIGGERCONDS,
-  Tag.TRANSFILETRIGGERTYPE,
-]);
 
 /** A tag of a query format. */
 export interface QueryTag {
@@ -122,7 +156,7 @@ export interface QueryTag {
 
 /**
  * Returns a tag by rpm's name for it, in upper or lower case, with or without RPMTAG_. Throws
- * `USAGE` for an unknown name, `UNSUPPORTED` for a tag that is not computed here.
+ * `USAGE` for an unknown name.
  */
 export function tagByName(given: string): QueryTag {
   const upper = given.toUpperCase().replace(/^RPMTAG_/, '');
@@ -131,27 +165,18 @@ export function tagByName(given: string): QueryTag {
   if (tag === undefined) {
     throw new OstrataError('USAGE', `unknown tag ${given}`);
   }
-  if (NOT_COMPUTED.has(tag)) {
-    throw new OstrataError('UNSUPPORTED', `tag ${name} is not supported`);
-  }
   return { name, tag, read: COMPUTED[tag] ?? (({ header }) => stored(header, tag)) };
 }
 
-/** The values as the header stores them. */
-function stored(header: RpmHeader, tag: number): TagValues | undefined {
-  switch (header.type(tag)) {
-    case undefined:
-      return undefined;
-    case TagType.STRING:
-    case TagType.STRING_ARRAY:
-      return { kind: 'string', values: header.byteStrings(tag) ?? [] };
-    case TagType.I18NSTRING: // one value in several languages, the untranslated one first
-      return { kind: 'string', values: (header.byteStrings(tag) ?? []).slice(0, 1) };
-    case TagType.BIN:
-      return { kind: 'binary', values: [header.binary(tag) ?? new Uint8Array()] };
-    default:
-      return { kind: 'number', values: header.numbers(tag) ?? [] };
-  }
+const NAMES: ReadonlyMap<number, string> = new Map([...TAGS].map(([name, tag]) => [tag, name]));
+
+/**
+ * Returns a tag by its number, as one of all the tags that a header has: nothing is computed, and a
+ * translated string has a value for each language.
+ */
+export function tagByNumber(tag: number): QueryTag {
+  const name = NAMES.get(tag) ?? `[${tag}]`;
+  return { name, tag, read: ({ header }) => storedInAllLanguages(header, tag) };
 }
 
 /** Sizes from 4 GiB on are stored under another tag. */
@@ -159,8 +184,7 @@ function longOr(long: number, short: number): TagReader {
   return ({ header }) => stored(header, header.has(long) ? long : short);
 }
 
-function fileNames(header: RpmHeader, isWanted: (i: number) => boolean): string[] {
-  const paths = pathsOf(header);
+function fileNames(paths: FilePaths, isWanted: (i: number) => boolean): string[] {
   const names: string[] = [];
   for (let i = 0; i < paths.count; i++) {
     if (isWanted(i)) {
@@ -170,20 +194,6 @@ function fileNames(header: RpmHeader, isWanted: (i: number) => boolean): string[
   return names;
 }
 
-/** Reads dependencies as `name`, or as `name flags version` if there is a version to compare. */
-function dependencies(names: number, flags: number, versions: number): TagReader {
-  return ({ header }) => {
-    const comparisons = header.numbers(flags);
-    const evrs = header.byteStrings(versions);
-    const texts = (header.byteStrings(names) ?? []).map((name, i) => {
-      const comparison = comparisonSigns(comparisons?.[i] ?? 0);
-      return comparison === '' ? name : `${name} ${comparison} ${evrs?.[i] ?? ''}`;
-    });
-    return strings(texts);
-  };
-}
-
-/** Returns `<`, `>`, `=` or a combination, by rpm's RPMSENSE_LESS, _GREATER and _EQUAL. */
-export function comparisonSigns(flags: number): string {
-  return `${flags & 2 ? '<' : ''}${flags & 4 ? '>' : ''}${flags & 8 ? '=' : ''}`;
+function dependencies(tags: DependencyTags): TagReader {
+  return ({ header }) => strings(dependencyTexts(header, tags));
 }

@@ -33,8 +33,10 @@ Query formats are those of rpm (see rpm -q --qf; rpm --querytags lists the tags)
   %{TAG} %-20{TAG}                    a value, and a value in a column of that width
   [%{FILENAMES} %{=NAME}\\n]           once for each value
   %|EPOCH?{%{EPOCH}}:{0}|             depends on whether the tag has a value
-  %{TAG:FORMAT}                       date day hex octal perms fflags fstate depflags humaniec
-                                      humansi shescape base64 arraysize`;
+  [%{*:xml}\\n] [%{*:json}]             all tags, as rpm --xml and rpm --json print them
+  %{TAG:FORMAT}                       arraysize base64 date day depflags deptype fflags fstate
+                                      fstatus hex humaniec humansi json octal perms pgpsig
+                                      shescape string tagname tagnum triggertype vflags xml`;
 
 const OWNER_HELP = `
 As with rpm -qf, files, directories and ghosts are found, also through symlinked directories.

@@ -6,6 +6,7 @@ import { before, suite, test } from 'node:test';
 import initSqlJs from 'sql.js';
 import { type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
 import { TagType } from '../../../plugins/rpm/rpmdb/tags.js';
+import { databaseOfHeaders } from '../../support/build-database.js';
 import { namedHeader } from '../../support/build-header.js';
 import {
   breakDigest,
@@ -103,35 +104,28 @@ suite('a database in which one header and the files of another package are damag
 });
 
 /** Writes a database of sqlite with these headers; the numbers of the packages are their places. */
-async function writeDatabase(headers: readonly Buffer[]): Promise<string> {
-  const { Database } = await initSqlJs();
-  const database = new Database();
-  database.run('CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB)');
-  for (const [i, header] of headers.entries()) {
-    database.run('INSERT INTO Packages VALUES (?, ?)', [i + 1, header]);
-  }
+function writeDatabase(headers: readonly Buffer[]): string {
   const file = join(scratchDirectory(), 'rpmdb.sqlite');
-  writeFileSync(file, database.export());
-  database.close();
+  writeFileSync(file, databaseOfHeaders(headers));
   return `--dbpath=${file}`;
 }
 
-test('a build time that no calendar has is printed as its number', async () => {
+test('a build time that no calendar has is printed as its number', () => {
   const buildTime = 9_000_000_000_000n;
   const late = namedHeader('late', [Tag.BUILDTIME, TagType.INT64, [buildTime]]);
-  const database = await writeDatabase([namedHeader('sound'), late]);
+  const database = writeDatabase([namedHeader('sound'), late]);
   const info = ostrata(['rpmdb', 'info', database, 'sound', 'late']);
   assert.match(info, /: sound\n[\s\S]*: late\n[\s\S]*: 9000000000000\n/);
   assert.match(ostrata(['rpmdb', 'stats', database]), / 9000000000000\n/);
 });
 
-test('control characters of a damaged package do not reach the terminal', async () => {
+test('control characters of a damaged package do not reach the terminal', () => {
   const badFiles = [
     [Tag.BASENAMES, TagType.STRING_ARRAY, ['a']],
     [Tag.DIRNAMES, TagType.STRING_ARRAY, ['/']],
     [Tag.DIRINDEXES, TagType.INT32, [7]],
   ] as const;
-  const database = await writeDatabase([namedHeader('a\x1b[31mX', ...badFiles)]);
+  const database = writeDatabase([namedHeader('a\x1b[31mX', ...badFiles)]);
   const { status, stderr } = tryOstrata(['rpmdb', 'files', database, 'a\x1b[31mX']);
   assert.equal(status, 1);
   assert.match(stderr, /^warning: package a\\u001b\[31mX/);

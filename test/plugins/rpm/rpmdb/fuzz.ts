@@ -28,8 +28,12 @@ const MAX_RSS = 512 << 20;
 const HEADERS_PER_DATABASE = 3;
 const DUMP = new QueryFormat(
   '%{NEVRA} %{SOURCERPM} %{LONGSIZE} [%{CHANGELOGTIME}]' +
-    '[%{FILENAMES} %{LONGFILESIZES} %{FILESTATES:fstate}]',
+    '[%{FILENAMES} %{LONGFILESIZES} %{FILESTATES:fstate}]' +
+    '[%{FILECLASS}][%{FILEPROVIDE}][%{FILEREQUIRE}][%{FILENLINKS}][%{ORIGFILENAMES}]' +
+    '[%{TRIGGERCONDS}][%{TRIGGERTYPE}][%{FILETRIGGERCONDS}]' +
+    '%{HEADERIMMUTABLE:xml}%{RSAHEADER:pgpsig}%{SIGMD5:pgpsig}',
 );
+const DUMP_AS_JSON = new QueryFormat('[%{*:json}]');
 
 /** mulberry32: numbers below 2^32, the same for the same seed. */
 function randomNumbers(seed: number): (below: number) => number {
@@ -205,6 +209,7 @@ function readPackage(pkg: RpmPackage): void {
     }
   }
   assert.equal(typeof DUMP.print(pkg), 'string');
+  assert.ok(DUMP_AS_JSON.print(pkg).startsWith('{'));
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {

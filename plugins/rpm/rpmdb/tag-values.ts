@@ -1,0 +1,104 @@
+/** The values of tags, as query formats show them. */
+import { OstrataError } from '../../../src/errors.js';
+import { byteString, type RpmHeader } from './header.js';
+import type { RpmPackage } from './package.js';
+import { TagType } from './tags.js';
+
+/**
+ * The values of one tag. Strings have one character per byte, so that names that are not UTF-8 are
+ * not lost.
+ */
+export type TagValues =
+  | { readonly kind: 'number'; readonly values: readonly number[] }
+  | { readonly kind: 'string'; readonly values: readonly string[] }
+  | { readonly kind: 'binary'; readonly values: readonly Uint8Array[] };
+
+/** Returns the values of one tag; undefined if the package does not have it. */
+export type TagReader = (pkg: RpmPackage) => TagValues | undefined;
+
+export const text = (value: string): TagValues => ({
+  kind: 'string',
+  values: [byteString(Buffer.from(value))],
+});
+export const number = (value: number): TagValues => ({ kind: 'number', values: [value] });
+export const strings = (values: readonly string[]): TagValues | undefined =>
+  values.length === 0 ? undefined : { kind: 'string', values };
+
+/** Returns the values as the header stores them; of a translated string only the untranslated. */
+export function stored(header: RpmHeader, tag: number): TagValues | undefined {
+  const all = storedInAllLanguages(header, tag);
+  return header.type(tag) === TagType.I18NSTRING && all?.kind === 'string'
+    ? { kind: 'string', values: all.values.slice(0, 1) }
+    : all;
+}
+
+/** Returns the values as the header stores them, the untranslated string first. */
+export function storedInAllLanguages(header: RpmHeader, tag: number): TagValues | undefined {
+  switch (header.type(tag)) {
+    case undefined:
+      return undefined;
+    case TagType.STRING:
+    case TagType.STRING_ARRAY:
+    case TagType.I18NSTRING:
+      return { kind: 'string', values: header.byteStrings(tag) ?? [] };
+    case TagType.BIN:
+      return { kind: 'binary', values: [header.binary(tag) ?? new Uint8Array()] };
+    default:
+      return { kind: 'number', values: header.numbers(tag) ?? [] };
+  }
+}
+
+/** Returns `<`, `>`, `=` or a combination, by rpm's RPMSENSE_LESS, _GREATER and _EQUAL. */
+export function comparisonSigns(flags: number): string {
+  return `${flags & 2 ? '<' : ''}${flags & 4 ? '>' : ''}${flags & 8 ? '=' : ''}`;
+}
+
+/** The tags of one kind of dependency. */
+export interface DependencyTags {
+  readonly names: number;
+  readonly flags: number;
+  readonly versions: number;
+}
+
+/** The bits of dependency flags that compare versions. */
+export const SENSE_MASK = 15;
+
+/** Returns the name, and behind it the comparison and the version if there are such. */
+function dependencyText(name: string, flags: number, version: string): string {
+  const comparison = flags & SENSE_MASK ? ` ${comparisonSigns(flags)}` : '';
+  return `${name}${comparison}${version === '' ? '' : ` ${version}`}`;
+}
+
+/** Returns dependencies as rpm prints them: `name`, or `name >= version`. */
+export function dependencyTexts(
+  header: RpmHeader,
+  tags: DependencyTags,
+  textOf = dependencyText,
+): readonly string[] {
+  const flags = header.numbers(tags.flags);
+  const versions = header.byteStrings(tags.versions);
+  return (header.byteStrings(tags.names) ?? []).map((name, i) =>
+    textOf(name, flags?.[i] ?? 0, versions?.[i] ?? ''),
+  );
+}
+
+/** Characters of the values of one tag; a small header can refer to one long text very often. */
+const MAX_CHARACTERS = 1 << 26;
+
+/** Joins texts. Throws `LIMIT` if all the texts that it returns become too long together. */
+export class BoundedJoiner {
+  #characters = 0;
+
+  join(texts: readonly string[], separator: string): string {
+    for (const each of texts) {
+      this.#characters += each.length + separator.length;
+    }
+    if (this.#characters > MAX_CHARACTERS) {
+      throw new OstrataError(
+        'LIMIT',
+        `rpm header: a tag of more than ${MAX_CHARACTERS} characters`,
+      );
+    }
+    return texts.join(separator);
+  }
+}
