@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { didYouMean } from '../bytes/nearest.js';
 import { OstrataError } from '../errors.js';
+import { lineWidth, type OutputStream } from './output/width.js';
 
 /** Headings of the commands in the help of `ostrata`. */
 export const BUILD_COMMANDS = 'Build images:';
@@ -10,7 +11,16 @@ export const PACKAGE_COMMANDS = 'Read RPM databases:';
 
 /** At the end of each help page. */
 export const EXIT_CODES =
-  '\nExit codes: 0 success, 1 failure, 2 wrong usage, 130 canceled by Ctrl-C.';
+  '\nExit codes: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.';
+
+/** Characters of a line of help where the width is unknown. */
+const HELP_WIDTH = 80;
+
+/** Returns the characters of a line of help that goes to `stream`. */
+export function helpWidth(stream: OutputStream): number {
+  const width = lineWidth(stream);
+  return width === Infinity ? HELP_WIDTH : width;
+}
 
 /** Adds `help [command...]` to a command that has commands, and to these. */
 export function addHelpCommands(group: Command): void {

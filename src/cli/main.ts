@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import * as v from 'valibot';
-import { addHelpCommands, EXIT_CODES } from './help.js';
+import { addHelpCommands, EXIT_CODES, helpWidth } from './help.js';
 import { runToExit } from './run.js';
 
 /** Percent by which the heap may outgrow what is in use: 1.5 GB for a million files, not 1.9. */
@@ -30,7 +30,11 @@ const program = new Command('ostrata')
   .helpOption('-h, --help', 'print this help')
   .helpCommand(false)
   .exitOverride()
-  .configureOutput({ outputError: () => {} })
+  .configureOutput({
+    outputError: () => {},
+    getOutHelpWidth: () => helpWidth(process.stdout),
+    getErrHelpWidth: () => helpWidth(process.stderr),
+  })
   .configureHelp({ subcommandTerm: (command) => command.name() })
   .addHelpText('after', '\nRun `ostrata COMMAND --help` for the options of a command.')
   .addHelpText('afterAll', EXIT_CODES);

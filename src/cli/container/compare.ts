@@ -6,6 +6,7 @@ import { useOptions } from '../options/groups.js';
 import { imageOpener, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
+  type Cell,
   counted,
   formatBytes,
   formatPercent,
@@ -118,7 +119,9 @@ const markdownReport: Report = (layers, compared) => {
   const count = `${added.length} of ${counted(layers.length, 'layer')}`;
   const rows = bySize(added).map((layer) => {
     const size = formatBytes(layer.descriptor.size);
-    return `| ${size} | ${escapeMarkdown(reasonOf(layer))} |`;
+    const cell = reasonOf(layer);
+    const reason = typeof cell === 'string' ? cell : someNames(cell, REASONS_WIDTH);
+    return `| ${size} | ${escapeMarkdown(reason)} |`;
   });
   return [
     `**Update: ${formatBytes(updateSize)}** in ${count} (${share})\n`,
@@ -138,14 +141,13 @@ function bySize(layers: readonly ComparedLayer[]): readonly ComparedLayer[] {
 }
 
 /** Returns why clients of the old image download a layer, as far as the images record it. */
-function reasonOf(layer: ComparedLayer): string {
+function reasonOf(layer: ComparedLayer): Cell {
   const { kind, changes, recorded, names, createdBy } = layer;
   if (kind === 'commit') {
     return 'the commit changed';
   }
   if (changes.length > 0) {
-    const reasons = changes.map(({ id, change }) => `${id} ${change}`);
-    return someNames(reasons, REASONS_WIDTH);
+    return changes.map(({ id, change }) => `${id} ${change}`);
   }
   if (recorded !== undefined) {
     return reasonWithoutChange(layer.keptComponents);

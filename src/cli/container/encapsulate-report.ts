@@ -6,6 +6,7 @@ import { type ComponentChange, componentChanges, hasLayerOf } from '../../layout
 import type { LayoutRecord } from '../../layout/previous-layout.js';
 import { stdoutColors } from '../output/colors.js';
 import {
+  type Cell,
   type Column,
   counted,
   formatBytes,
@@ -14,10 +15,8 @@ import {
   formatRate,
   formatTable,
   left,
-  NAMES_WIDTH,
   right,
   shortDigest,
-  someNames,
 } from '../output/format.js';
 import { printable } from '../output/print.js';
 import { reasonWithoutChange } from './reasons.js';
@@ -150,7 +149,7 @@ export function tableReport(
   return `commit ${plan.tree.commit.checksum}\n\n${table}\n\n${end}`;
 }
 
-function tableRow(layer: ReportedLayer, index: number): readonly string[] {
+function tableRow(layer: ReportedLayer, index: number): readonly Cell[] {
   const { chunk, blob, reused } = layer;
   return [
     String(index),
@@ -159,9 +158,7 @@ function tableRow(layer: ReportedLayer, index: number): readonly string[] {
     formatBytes(contentSizeOf(layer)),
     formatRate(chunk?.changesPerYear ?? Infinity),
     reused ? 'kept' : 'new',
-    chunk === undefined
-      ? 'ostree commit and its metadata'
-      : someNames(componentIds(layer), NAMES_WIDTH),
+    chunk === undefined ? 'ostree commit and its metadata' : componentIds(layer),
   ];
 }
 

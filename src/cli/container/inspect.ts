@@ -8,15 +8,14 @@ import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
+  type Cell,
   counted,
   formatBytes,
   formatRate,
   formatTable,
   left,
-  NAMES_WIDTH,
   right,
   shortDigest,
-  someNames,
 } from '../output/format.js';
 import { print, printable } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
@@ -68,13 +67,12 @@ function textReport(imgref: string, image: ImageInfo, { all }: InspectOptions): 
     `${counted(layers.length, 'layer')}, ${formatBytes(sizeOf(layers))} to download`,
   ];
 
-  const namesWidth = all ? Infinity : NAMES_WIDTH;
   const rows = layers.map((layer, i) => [
     String(i),
     shortDigest(layer.descriptor.digest),
     formatBytes(layer.descriptor.size),
     rateOf(layer),
-    contentOf(layer, namesWidth),
+    all ? wholeText(contentOf(layer)) : contentOf(layer),
   ]);
   const table = formatTable(
     [right('LAYER'), left('DIGEST'), right('SIZE'), right('CHANGES'), left('COMPONENTS')],
@@ -91,7 +89,11 @@ function rateOf({ kind, changesPerYear }: ReadLayer): string {
   return changesPerYear === undefined ? '?' : formatRate(changesPerYear);
 }
 
-function contentOf({ kind, recorded, names, createdBy }: ReadLayer, namesWidth: number): string {
+function wholeText(cell: Cell): string {
+  return typeof cell === 'string' ? cell : cell.join(', ');
+}
+
+function contentOf({ kind, recorded, names, createdBy }: ReadLayer): Cell {
   if (kind === 'commit') {
     return `ostree commit: ${createdBy}`;
   }
@@ -99,7 +101,7 @@ function contentOf({ kind, recorded, names, createdBy }: ReadLayer, namesWidth: 
     return `derived: ${createdBy}`;
   }
   const components = recorded?.components ?? names;
-  return components.length > 0 ? someNames(components, namesWidth) : createdBy;
+  return components.length > 0 ? components : createdBy;
 }
 
 function jsonReport(image: ImageInfo): string {

@@ -10,16 +10,7 @@ import { layerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import {
-  counted,
-  formatBytes,
-  formatRate,
-  formatTable,
-  left,
-  NAMES_WIDTH,
-  right,
-  someNames,
-} from '../output/format.js';
+import { counted, formatBytes, formatRate, formatTable, left, right } from '../output/format.js';
 import { print } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import { bytesOf, LayoutCosts } from './costs.js';
@@ -89,7 +80,7 @@ function tableReport(planned: SourceLayout): string {
       String(i + 1),
       formatBytes(bytesOf(members)),
       formatRate(layerChangesPerYear(members)),
-      someNames(layer.components, NAMES_WIDTH),
+      layer.components,
     ];
   });
   const table = formatTable(

@@ -1,11 +1,14 @@
 /** Numbers, lists and tables as people read them. */
 import { stdoutColors } from './colors.js';
 import { printable } from './print.js';
+import { lineWidth } from './width.js';
 
 const UNITS = ['kB', 'MB', 'GB', 'TB'];
 
-/** Characters of component names in one row of a table that has other columns too. */
+/** Characters of component names in a row of a table, unless the width of a line is known. */
 export const NAMES_WIDTH = 72;
+/** A column of names is never narrower, however narrow the terminal is. */
+const LEAST_NAMES_WIDTH = 20;
 /** Characters of the names that explain a change: the reason is what the reader came for. */
 export const REASONS_WIDTH = 90;
 
@@ -62,40 +65,73 @@ export const left = (title: string): Column => ({ title, align: 'left' });
 /** A column of numbers. */
 export const right = (title: string): Column => ({ title, align: 'right' });
 
+/** The cell of a table: text, or names of which as many are shown as fit into the line. */
+export type Cell = string | readonly string[];
+
+const GAP = '  ';
+
 /**
- * Returns aligned columns under a header, without trailing blanks. Control characters
- * in cells are escaped.
+ * Returns aligned columns under a header, without trailing blanks. Control characters in cells are
+ * escaped. Only the last column may have lists of names.
+ * @param width characters of a line; infinite if it is unknown
  */
 export function formatTable(
   columns: readonly Column[],
-  rows: readonly (readonly string[])[],
+  rows: readonly (readonly Cell[])[],
+  width: number = lineWidth(process.stdout),
 ): string {
-  const cells = rows.map((row) => row.map(printable));
+  const texts = rows.map((row) => row.map((cell) => (isText(cell) ? printable(cell) : '')));
   const widths = columns.map(({ title }, i) =>
-    cells.reduce((width, row) => Math.max(width, row[i]?.length ?? 0), title.length),
+    texts.reduce((most, row) => Math.max(most, row[i]?.length ?? 0), title.length),
   );
+  const fixedWidth = widths.slice(0, -1).reduce((sum, each) => sum + each + GAP.length, 0);
+  const rest = Math.max(width - fixedWidth, LEAST_NAMES_WIDTH);
+  const namesWidth = rest === Infinity ? NAMES_WIDTH : rest;
 
-  const padded = (cell: string, i: number) => {
-    const width = widths[i] ?? 0;
-    return columns[i]?.align === 'right' ? cell.padStart(width) : cell.padEnd(width);
+  const padded = (cell: Cell, i: number) => {
+    const text = printable(isText(cell) ? cell : someNames(cell, namesWidth));
+    const columnWidth = widths[i] ?? 0;
+    return columns[i]?.align === 'right' ? text.padStart(columnWidth) : text.padEnd(columnWidth);
   };
-  const line = (row: readonly string[]) => row.map(padded).join('  ').trimEnd();
+  const line = (row: readonly Cell[]) => row.map(padded).join(GAP).trimEnd();
 
   const header = stdoutColors.bold(line(columns.map(({ title }) => title)));
-  return [header, ...cells.map(line)].join('\n');
+  return [header, ...rows.map(line)].join('\n');
 }
 
-/** Returns the first names of a list, up to `width` characters, and how many more there are. */
+function isText(cell: Cell): cell is string {
+  return typeof cell === 'string';
+}
+
+/**
+ * Returns the first names of a list and how many more there are, in up to `width` characters, but
+ * at least one name.
+ */
 export function someNames(names: readonly string[], width: number): string {
-  let shown = 0;
-  let length = 0;
-  for (const name of names) {
-    length += name.length + 2;
-    if (shown > 0 && length > width) {
+  const [first = '', ...others] = names;
+  let text = first;
+  let shown = withMore(text, others.length);
+  for (const [i, name] of others.entries()) {
+    text = `${text}, ${name}`;
+    if (text.length > width) {
       break;
     }
-    shown++;
+    const candidate = withMore(text, others.length - i - 1);
+    shown = candidate.length <= width ? candidate : shown;
   }
-  const more = names.length - shown;
-  return `${names.slice(0, shown).join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`;
+  return shown;
+}
+
+function withMore(text: string, more: number): string {
+  return more > 0 ? `${text} and ${formatCount(more)} more` : text;
+}
+
+/** Returns for example `8 s`, `12 min` or `3 h 5 min`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) {
+    return `${whole} s`;
+  }
+  const minutes = Math.round(whole / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
