@@ -59,14 +59,14 @@ export interface ForgedImage {
  *
  * @param labels changes to the config's labels; `ostree.final-diffid` follows the last layer unless
  * given
- * @param derived layers to put on top, which do not belong to the commit
+ * @param derived layers to put on top, which do not belong to the commit; entries or a whole tar
  * @param changeDiffIds changes the diff_ids in the config
  */
 export async function forge(
   image: ImageReader,
   change: LayerChange,
   labels: Readonly<Record<string, string>> = {},
-  derived: readonly (readonly ForgedEntry[])[] = [],
+  derived: readonly (readonly ForgedEntry[] | Uint8Array)[] = [],
   changeDiffIds: (diffIds: string[]) => void = () => {},
 ): Promise<ForgedImage> {
   const layers: ForgedEntry[][] = [];
@@ -81,7 +81,10 @@ export async function forge(
   }
   change(layers);
   const base = layers.map(writeTar);
-  const tars = [...base, ...derived.map(writeTar)];
+  const tars = [
+    ...base,
+    ...derived.map((layer) => (layer instanceof Uint8Array ? layer : writeTar(layer))),
+  ];
   const config = JSON.parse(Buffer.from(await image.config()).toString());
   config.rootfs.diff_ids = tars.map(sha256Digest);
   changeDiffIds(config.rootfs.diff_ids);
