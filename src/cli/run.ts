@@ -68,6 +68,8 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
     await body();
   } catch (error) {
     process.exitCode = reportError(error);
+    // Ends transfers that nobody waits for any more; they would keep the process alive.
+    interrupt.abort();
   }
   if (ending !== undefined) {
     process.exit();

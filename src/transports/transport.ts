@@ -73,6 +73,7 @@ export interface TransportOptions {
   readonly credentials?: Credentials | undefined;
   /**
    * If false, certificates are not verified, and plain HTTP is used if the registry has no HTTPS.
+   * If undefined, plain HTTP is used for a registry on this machine that speaks nothing else.
    */
   readonly tlsVerify?: boolean | undefined;
   /**
@@ -86,6 +87,8 @@ export interface TransportOptions {
   readonly retries?: number | undefined;
   /** Milliseconds without any transferred byte after which a request is given up. */
   readonly stallTimeoutMs?: number | undefined;
+  /** Milliseconds without any transferred byte after which a warning is logged; default 10 s. */
+  readonly noticeMs?: number | undefined;
   readonly log?: Logger | undefined;
   /** Ends all transfers with `CANCELLED`. */
   readonly signal?: AbortSignal | undefined;

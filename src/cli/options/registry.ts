@@ -38,7 +38,8 @@ export function registryOptions(command: Command): Command {
     .addOption(
       new Option(
         '--tls-verify <bool>',
-        'false: do not verify certificates, and fall back to HTTP if there is no HTTPS',
+        'false: do not verify certificates, and fall back to HTTP if there is no HTTPS; ' +
+          'true: use HTTPS for localhost, too',
       ).choices(['true', 'false']),
     )
     .option(
@@ -68,7 +69,7 @@ export function transportOptions(
   return (imgref) => ({
     authfile,
     credentials: hostOf(imgref) === host ? credentials : undefined,
-    tlsVerify: tlsVerify !== 'false',
+    tlsVerify: tlsVerify === undefined ? undefined : tlsVerify === 'true',
     certDirectory: certDir,
     platform,
     log,

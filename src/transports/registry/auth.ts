@@ -8,15 +8,10 @@ import { decodeJson } from '../../bytes/json.js';
 import { OstrataError } from '../../errors.js';
 import { parseChallenges } from './challenge.js';
 import type { RegistryCredentials } from './credentials.js';
-import {
-  type HttpClient,
-  type HttpRequest,
-  type HttpResponse,
-  MAX_MESSAGE_SIZE,
-  readAll,
-  resolveLocation,
-} from './http.js';
+import { type HttpClient, type HttpRequest, resolveLocation } from './http.js';
+import { isThisMachine } from './proxy.js';
 import { networkError, statusError } from './request-error.js';
+import { type HttpResponse, readAll, readMessage } from './response.js';
 
 /** Lifetime that the specification gives a token that states none. */
 const DEFAULT_LIFETIME_SECONDS = 60;
@@ -65,6 +60,8 @@ export interface AuthSettings {
   readonly http: HttpClient;
   /** The registry, for messages. */
   readonly host: string;
+  /** False: secrets may be sent over plain HTTP. */
+  readonly tlsVerify: boolean | undefined;
   readonly credentials: () => Promise<RegistryCredentials | undefined>;
 }
 
@@ -110,6 +107,9 @@ export class Authenticator {
     if (scheme === undefined) {
       return false;
     }
+    if (scheme.name === 'bearer') {
+      this.#checkRealm(scheme);
+    }
     if (!(await this.#isCurrent(header))) {
       // Another request was refused at the same time, and has led to a new header already.
       return true;
@@ -129,6 +129,18 @@ export class Authenticator {
       clean = clean.replaceAll(secret, '***');
     }
     return clean;
+  }
+
+  /** A registry on this machine is trusted with plain HTTP, but not with that of other machines. */
+  #checkRealm({ realm }: BearerScheme): void {
+    const { host, tlsVerify } = this.#settings;
+    if (realm.protocol === 'http:' && tlsVerify !== false && !isThisMachine(realm)) {
+      throw new OstrataError(
+        'IO',
+        `${host} asks for a token of ${realm.origin}, which is not secure; ` +
+          'if you trust the network to it, use --tls-verify=false',
+      );
+    }
   }
 
   async #isCurrent(header: string | undefined): Promise<boolean> {
@@ -208,11 +220,11 @@ export class Authenticator {
 
 async function readToken(action: string, response: HttpResponse): Promise<Token> {
   const { status, headers } = response;
-  const body = await readAll(response, status === 200 ? MAX_TOKEN_SIZE : MAX_MESSAGE_SIZE);
   if (status !== 200) {
-    throw statusError(action, status, headers, body);
+    throw statusError(action, status, headers, await readMessage(response));
   }
 
+  const body = await readAll(response, MAX_TOKEN_SIZE);
   const { token, access_token, expires_in } = parseTokenResponse(body);
   const value = token || access_token;
   if (!value || !TOKEN.test(value)) {

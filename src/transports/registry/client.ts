@@ -3,22 +3,18 @@
  * reports the error messages of the registry.
  */
 import { setMaxListeners } from 'node:events';
-import { OstrataError } from '../../errors.js';
+import { errnoOf, OstrataError } from '../../errors.js';
 import { silentLogger } from '../../log.js';
 import type { TransportOptions } from '../transport.js';
 import { Agents } from './agents.js';
 import { Authenticator } from './auth.js';
 import { readCertificates } from './certificates.js';
 import { findCredentials, type RegistryCredentials } from './credentials.js';
-import {
-  HttpClient,
-  type HttpRequest,
-  type HttpResponse,
-  MAX_MESSAGE_SIZE,
-  readAll,
-} from './http.js';
+import { HttpClient, type HttpRequest } from './http.js';
+import { isThisMachine } from './proxy.js';
 import { apiHost, type ImageReference } from './reference.js';
-import { networkError, RequestError, statusError } from './request-error.js';
+import { networkError, RequestError, speaksPlainHttp, statusError } from './request-error.js';
+import { closedOnError, type HttpResponse, readMessage } from './response.js';
 import { DEFAULT_RETRIES, type RetryPolicy, retry } from './retry.js';
 
 export interface RegistryRequest extends Omit<HttpRequest, 'url'> {
@@ -41,6 +37,9 @@ export class RegistryClient {
   /** The origin of the registry's API; no other receives credentials. */
   readonly #origin: URL;
   #hasResponded = false;
+  readonly #closing = new AbortController();
+  /** When the user was last told that a host is silent, in milliseconds. */
+  #noticedAt = -Infinity;
 
   /**
    * Makes a client for the registry of `reference`. It connects only if that is needed to find out
@@ -52,12 +51,29 @@ export class RegistryClient {
     actions: string,
     options: TransportOptions,
   ): Promise<RegistryClient> {
-    let client = new RegistryClient(reference, 'https:', options);
-    if (options.tlsVerify === false && !(await client.#isReachable())) {
-      client = new RegistryClient(reference, 'http:', options);
-    }
+    const client = await RegistryClient.#connect(reference, options);
     client.addScope(reference.repository, actions);
     return client;
+  }
+
+  /** What is sent to this machine over plain HTTP does not pass any network. */
+  static async #connect(
+    reference: ImageReference,
+    options: TransportOptions,
+  ): Promise<RegistryClient> {
+    const client = new RegistryClient(reference, 'https:', options);
+    const { tlsVerify = isThisMachine(client.#origin) ? undefined : true } = options;
+    if (tlsVerify === true) {
+      return client;
+    }
+    const needsHttp = await client.closedOnError(() =>
+      retry(client.retryPolicy, () => client.#needsHttp(tlsVerify)),
+    );
+    if (!needsHttp) {
+      return client;
+    }
+    client.close();
+    return new RegistryClient(reference, 'http:', options);
   }
 
   private constructor(
@@ -69,7 +85,7 @@ export class RegistryClient {
     this.#origin = new URL(`${protocol}//${apiHost(reference.host)}`);
 
     const { retries = DEFAULT_RETRIES, log = silentLogger } = options;
-    const signal = ownSignal(options.signal);
+    const signal = this.#ownSignal(options.signal);
     this.retryPolicy = { retries, log, signal };
 
     this.#agents = new Agents({
@@ -85,7 +101,9 @@ export class RegistryClient {
           options.traffic.requests++;
         }
       },
+      onSilence: (...silence) => this.#reportSilence(...silence),
       stallTimeoutMs: options.stallTimeoutMs,
+      noticeMs: options.noticeMs,
     });
 
     this.#credentials = once(
@@ -94,6 +112,7 @@ export class RegistryClient {
     this.#auth = new Authenticator({
       http: this.#http,
       host: reference.host,
+      tlsVerify: options.tlsVerify,
       credentials: this.#credentials,
     });
   }
@@ -135,9 +154,42 @@ export class RegistryClient {
     return this.#redacted(networkError(action, error, this.#hasResponded));
   }
 
-  /** Closes the connections that are kept for further requests. */
+  /** Ends all requests and closes the connections that are kept for further ones. */
   close(): void {
+    this.#closing.abort();
     this.#agents.destroy();
+  }
+
+  /** Returns what `body` returns; if it fails, closes the client. */
+  async closedOnError<T>(body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Returns a signal that fires with the caller's and may have one listener for each request. */
+  #ownSignal(signal: AbortSignal | undefined): AbortSignal {
+    const closing = this.#closing.signal;
+    const own = signal ? AbortSignal.any([signal, closing]) : closing;
+    setMaxListeners(0, own);
+    return own;
+  }
+
+  /** Warns once for all requests that wait at the same time. */
+  #reportSilence(host: string, noticeMs: number, timeoutMs: number): void {
+    const now = performance.now();
+    if (now - this.#noticedAt < noticeMs) {
+      return;
+    }
+    this.#noticedAt = now;
+    const { log, retries } = this.retryPolicy;
+    log.warn(
+      `still waiting for ${host}, which has sent nothing for ${noticeMs / 1000} s ` +
+        `(at most ${retries + 1} attempts of ${timeoutMs / 1000} s)`,
+    );
   }
 
   #resolve(target: string | URL): URL {
@@ -162,16 +214,19 @@ export class RegistryClient {
       if (!isRefused || refusals === MAX_REFUSALS) {
         return response;
       }
-      if (!(await this.#auth.handleRefusal(response, header))) {
+      const canRetry = await closedOnError(response, () =>
+        this.#auth.handleRefusal(response, header),
+      );
+      if (!canRetry) {
         return response;
       }
-      await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
+      await readMessage(response);
     }
   }
 
   async #unexpectedStatus(action: string, response: HttpResponse): Promise<RequestError> {
     const { status, headers } = response;
-    const body = await readAll(response, MAX_MESSAGE_SIZE).catch(() => Buffer.alloc(0));
+    const body = await readMessage(response);
     const error = statusError(action, status, headers, body);
     const needsCredentials = status === 401 || status === 403;
     if (needsCredentials && (await this.#credentials()) === undefined) {
@@ -180,17 +235,18 @@ export class RegistryClient {
     return error;
   }
 
-  async #isReachable(): Promise<boolean> {
+  /** Finds out, without credentials, whether requests must be sent over plain HTTP. */
+  async #needsHttp(tlsVerify: boolean | undefined): Promise<boolean> {
     const url = new URL('/v2/', this.#origin);
     try {
-      const response = await this.#http.send({ method: 'GET', url }, undefined);
-      await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
-      return true;
+      await readMessage(await this.#http.send({ method: 'GET', url }, undefined));
+      return false;
     } catch (error) {
-      if (this.retryPolicy.signal.aborted) {
+      // A server that does not respond to TLS at all will not respond to HTTP either.
+      if (this.retryPolicy.signal.aborted || errnoOf(error) === 'ETIMEDOUT') {
         throw this.failure(`connecting to ${this.reference.host}`, error);
       }
-      return false;
+      return tlsVerify === false || speaksPlainHttp(error);
     }
   }
 
@@ -203,13 +259,6 @@ export class RegistryClient {
       ? error.withMessage(message)
       : new OstrataError(error.code, message);
   }
-}
-
-/** Returns a signal that fires with the caller's and may have one listener for each request. */
-function ownSignal(signal: AbortSignal | undefined): AbortSignal {
-  const own = signal ? AbortSignal.any([signal]) : new AbortController().signal;
-  setMaxListeners(0, own);
-  return own;
 }
 
 /**

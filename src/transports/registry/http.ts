@@ -2,29 +2,26 @@
  * Sends single HTTP requests, with redirects, timeouts and streamed bodies. Nothing here is
  * specific to registries.
  */
-import http, {
-  type ClientRequest,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-} from 'node:http';
+import http, { type ClientRequest } from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
 import type { ByteStream } from '../../bytes/stream.js';
 import { OstrataError, wrapError } from '../../errors.js';
 import type { Agents } from './agents.js';
+import {
+  closedOnError,
+  type HttpResponse,
+  RESPONSE_FACTOR,
+  type ResponseMessage,
+  readMessage,
+} from './response.js';
+import { Watchdog, type WatchdogSettings } from './watchdog.js';
 
 /** The longest time without any transferred byte. The whole transfer may take any time. */
 const STALL_TIMEOUT_MS = 60_000;
-/**
- * Once the whole body is sent, the response may take this many times longer: a registry may first
- * move a large blob into its storage.
- */
-const RESPONSE_FACTOR = 5;
+/** The time without any transferred byte after which the user is told about it. */
+const NOTICE_MS = 10_000;
 const MAX_REDIRECTS = 5;
-/**
- * Limit for a body that is read only for its error message, or only to make the connection usable
- * for the next request.
- */
-export const MAX_MESSAGE_SIZE = 64 << 10;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 /** Redirects after which a request with a body may be repeated. */
 const REPEATING_REDIRECTS = new Set([307, 308]);
@@ -36,6 +33,8 @@ export interface HttpRequest {
   readonly body?: HttpBody | undefined;
   /** Whether the body is only for the origin of `url`: a redirect elsewhere is then an error. */
   readonly isSecret?: boolean | undefined;
+  /** The longest time without any transferred byte, if it is not that of the client. */
+  readonly stallTimeoutMs?: number | undefined;
 }
 
 export interface HttpBody {
@@ -45,38 +44,22 @@ export interface HttpBody {
   stream(): ByteStream;
 }
 
-export interface HttpResponse {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  /** The URL that responded, after all redirects. */
-  readonly url: URL;
-  readonly message: ResponseMessage;
-  /** The longest time without any received byte, for {@link receive}. */
-  readonly stallTimeoutMs: number;
-}
-
-/** The types of Node do not know that the message of a client has its request. */
-type ResponseMessage = IncomingMessage & { readonly req: ClientRequest };
-
 export interface HttpSettings {
   readonly agents: Agents;
   readonly signal: AbortSignal;
   /** Called for each request, also for those that follow a redirect. */
   readonly onRequest: () => void;
+  /** Called if a host has been silent for some time. `timeoutMs` is the whole wait. */
+  readonly onSilence: (host: string, noticeMs: number, timeoutMs: number) => void;
   readonly stallTimeoutMs?: number | undefined;
+  readonly noticeMs?: number | undefined;
 }
 
 export class HttpClient {
-  readonly #agents: Agents;
-  readonly #signal: AbortSignal;
-  readonly #onRequest: () => void;
-  readonly #stallTimeoutMs: number;
+  readonly #settings: HttpSettings;
 
-  constructor({ agents, signal, onRequest, stallTimeoutMs = STALL_TIMEOUT_MS }: HttpSettings) {
-    this.#agents = agents;
-    this.#signal = signal;
-    this.#onRequest = onRequest;
-    this.#stallTimeoutMs = stallTimeoutMs;
+  constructor(settings: HttpSettings) {
+    this.#settings = settings;
   }
 
   /**
@@ -91,26 +74,26 @@ export class HttpClient {
       if (authorization !== undefined && url.origin === request.url.origin) {
         headers.authorization = authorization;
       }
-      const response = await this.#sendOnce(request.method, url, headers, request.body);
+      const response = await this.#sendOnce(request, url, headers);
 
-      const target = redirectTarget(request.method, response);
+      const target = await closedOnError(response, () => redirectTarget(request.method, response));
       if (target === undefined) {
         return response;
       }
-      await readAll(response, MAX_MESSAGE_SIZE).catch(() => {});
+      await readMessage(response);
       checkRedirect(request, target, redirects);
       url = target;
     }
   }
 
   async #sendOnce(
-    method: HttpRequest['method'],
+    { method, body, stallTimeoutMs }: HttpRequest,
     url: URL,
     headers: Readonly<Record<string, string>>,
-    body: HttpBody | undefined,
   ): Promise<HttpResponse> {
-    this.#signal.throwIfAborted();
-    const route = this.#agents.route(url);
+    const { agents, signal, onRequest } = this.#settings;
+    signal.throwIfAborted();
+    const route = agents.route(url);
     const request = (route.isTls ? https : http).request({
       ...route.options,
       method,
@@ -120,17 +103,24 @@ export class HttpClient {
         ...lengthHeader(method, body),
         ...route.headers,
       },
-      signal: this.#signal,
+      signal,
     });
-    this.#onRequest();
+    onRequest();
 
-    const message = await exchange(request, body, this.#stallTimeoutMs);
+    const watchdog = this.#watchdogSettings(url.host, stallTimeoutMs);
+    const message = await exchange(request, body, watchdog);
+    return { status: message.statusCode ?? 0, headers: message.headers, url, message, watchdog };
+  }
+
+  #watchdogSettings(
+    host: string,
+    stallTimeoutMs = this.#settings.stallTimeoutMs ?? STALL_TIMEOUT_MS,
+  ): WatchdogSettings {
+    const { onSilence, noticeMs = NOTICE_MS } = this.#settings;
     return {
-      status: message.statusCode ?? 0,
-      headers: message.headers,
-      url,
-      message,
-      stallTimeoutMs: this.#stallTimeoutMs,
+      stallTimeoutMs,
+      noticeMs,
+      onSilence: (timeoutMs) => onSilence(host, noticeMs, timeoutMs),
     };
   }
 }
@@ -163,15 +153,16 @@ function checkRedirect(request: HttpRequest, target: URL, redirects: number): vo
 function exchange(
   request: ClientRequest,
   body: HttpBody | undefined,
-  stallTimeoutMs: number,
+  settings: WatchdogSettings,
 ): Promise<ResponseMessage> {
-  const watchdog = new Watchdog(stallTimeoutMs, (error) => request.destroy(error));
+  const watchdog = new Watchdog(settings, (error) => request.destroy(error));
   return new Promise((resolve, reject) => {
     watchdog.start();
     request.on('response', (response) => {
       watchdog.stop();
       resolve(response as ResponseMessage);
     });
+    request.on('socket', toleratingErrors);
     request.on('error', (error) => {
       watchdog.stop();
       reject(error);
@@ -190,6 +181,19 @@ function exchange(
       request.destroy();
     });
   });
+}
+
+const tolerant = new WeakSet<Socket>();
+
+/**
+ * Keeps an error of `socket` from ending the process in the moment between two requests, when Node
+ * has no listener for it: a signal that fires then destroys the socket with an error.
+ */
+function toleratingErrors(socket: Socket): void {
+  if (!tolerant.has(socket)) {
+    tolerant.add(socket);
+    socket.on('error', () => {});
+  }
 }
 
 /**
@@ -275,75 +279,4 @@ export function resolveLocation(location: string, base: URL): URL {
   target.username = '';
   target.password = '';
   return target;
-}
-
-/**
- * Streams the body of a response. Throws if it breaks off or stalls. A consumer that stops early
- * closes the connection.
- */
-export async function* receive({
-  message,
-  stallTimeoutMs,
-}: HttpResponse): AsyncGenerator<Uint8Array> {
-  const watchdog = new Watchdog(stallTimeoutMs, (error) => message.destroy(error));
-  try {
-    const iterator: AsyncIterator<Uint8Array> = message[Symbol.asyncIterator]();
-    for (;;) {
-      // The watchdog runs only while we wait for the network, not while the consumer works.
-      watchdog.start();
-      const { done, value } = await iterator.next();
-      watchdog.stop();
-      if (done) {
-        break;
-      }
-      yield value;
-    }
-    if (!message.complete) {
-      throw new Error('the response broke off');
-    }
-  } finally {
-    watchdog.stop();
-    if (!message.complete || !message.req.writableFinished) {
-      message.destroy();
-    }
-  }
-}
-
-/** Returns all bytes of a small body; throws `LIMIT` if it has more than `limit`. */
-export async function readAll(response: HttpResponse, limit: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of receive(response)) {
-    size += chunk.length;
-    if (size > limit) {
-      throw new OstrataError('LIMIT', `the response has more than ${limit} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** Calls `onExpiry` with an error unless it is stopped or started again in time. */
-class Watchdog {
-  readonly #timeoutMs: number;
-  readonly #onExpiry: (error: Error) => void;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(timeoutMs: number, onExpiry: (error: Error) => void) {
-    this.#timeoutMs = timeoutMs;
-    this.#onExpiry = onExpiry;
-  }
-
-  /** @param factor multiplies the timeout */
-  start(factor = 1): void {
-    clearTimeout(this.#timer);
-    const timeoutMs = this.#timeoutMs * factor;
-    this.#timer = setTimeout(() => {
-      this.#onExpiry(new Error(`nothing happened for ${timeoutMs / 1000} s`));
-    }, timeoutMs);
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
 }

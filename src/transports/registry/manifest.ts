@@ -10,8 +10,8 @@ import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.j
 import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
 import { MAX_JSON_SIZE, type Manifest, parseIndex, parseManifest } from '../../oci/types.js';
 import type { RegistryClient } from './client.js';
-import { readAll } from './http.js';
 import { tagOrDigest } from './reference.js';
+import { readAll } from './response.js';
 import { retry } from './retry.js';
 
 export interface FetchedManifest {

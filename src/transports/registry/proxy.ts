@@ -69,11 +69,13 @@ function isExempt(url: URL, list: string): boolean {
     .toLowerCase()
     .split(/[\s,]+/)
     .filter(Boolean);
-  return isThisMachine(host) || entries.some((entry) => matches(host, entry));
+  return isThisMachine(url) || entries.some((entry) => matches(host, entry));
 }
 
-function isThisMachine({ name, family }: Host): boolean {
-  return name === 'localhost' || name === '::1' || (family === 4 && name.startsWith('127.'));
+/** Whether the host of `url` is `localhost`, `::1` or in `127.0.0.0/8`. */
+export function isThisMachine({ hostname }: URL): boolean {
+  const isLoopback = isIP(hostname) === 4 && hostname.startsWith('127.');
+  return isLoopback || ['localhost', '[::1]'].includes(hostname.toLowerCase());
 }
 
 /** Whether an entry of NO_PROXY applies to `host`. */

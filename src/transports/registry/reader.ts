@@ -8,9 +8,9 @@ import { inContextAsync, OstrataError } from '../../errors.js';
 import { type Descriptor, MAX_JSON_SIZE, type Manifest } from '../../oci/types.js';
 import type { ImageReader, Traffic, TransportOptions } from '../transport.js';
 import { RegistryClient } from './client.js';
-import { type HttpResponse, receive } from './http.js';
 import { type FetchedManifest, fetchManifest } from './manifest.js';
 import type { ImageReference } from './reference.js';
+import { type HttpResponse, receive } from './response.js';
 import { retryStream } from './retry.js';
 
 /** Opens an image. Only its manifest is fetched at first. */
@@ -21,7 +21,7 @@ export async function openRegistryImage(
 ): Promise<ImageReader> {
   return inContextAsync(`reading ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull', options);
-    const fetched = await fetchManifest(client, options.platform);
+    const fetched = await client.closedOnError(() => fetchManifest(client, options.platform));
     return new RegistryReader(name, client, fetched, options.traffic);
   });
 }

@@ -20,6 +20,9 @@ const LASTING_CODES = new Set([
 /** Codes of errors in TLS, in certificates and in arguments, which do not pass either. */
 const LASTING_CODE_PARTS = /CERT|^ERR_TLS|^ERR_SSL|SELF_SIGNED|SIGNATURE|^ERR_INVALID/;
 
+/** What OpenSSL says if the other side responds to a TLS handshake in plain HTTP. */
+const PLAIN_HTTP = /wrong.version.number|packet.length.too.long|http.request/i;
+
 interface RequestErrorDetails {
   readonly status?: number | undefined;
   readonly isTemporary: boolean;
@@ -78,6 +81,11 @@ export function statusError(
  *   right
  */
 export function networkError(action: string, error: unknown, isKnownHost: boolean): RequestError {
+  if (speaksPlainHttp(error)) {
+    const explanation =
+      'the server speaks HTTP, not HTTPS; if you trust the network to it, use --tls-verify=false';
+    return new RequestError(`${action}: ${explanation}`, { isTemporary: false, cause: error });
+  }
   const code = errnoOf(error) ?? '';
   const message = error instanceof Error ? error.message : String(error);
   const isLasting = LASTING_CODES.has(code) || LASTING_CODE_PARTS.test(code);
@@ -85,6 +93,11 @@ export function networkError(action: string, error: unknown, isKnownHost: boolea
     isTemporary: isKnownHost || !isLasting,
     cause: error,
   });
+}
+
+/** Whether a request over HTTPS failed because the server speaks plain HTTP. */
+export function speaksPlainHttp(error: unknown): boolean {
+  return error instanceof Error && PLAIN_HTTP.test(`${errnoOf(error)} ${error.message}`);
 }
 
 /**

@@ -7,8 +7,9 @@ import { OstrataError } from '../../errors.js';
 import type { Descriptor } from '../../oci/types.js';
 import type { Traffic } from '../transport.js';
 import type { RegistryClient } from './client.js';
-import { type HttpBody, MAX_MESSAGE_SIZE, readAll, resolveLocation } from './http.js';
+import { type HttpBody, resolveLocation } from './http.js';
 import { RequestError } from './request-error.js';
+import { MAX_MESSAGE_SIZE, readAll, readMessage } from './response.js';
 import { type RetryCounter, retry } from './retry.js';
 
 /**
@@ -23,6 +24,8 @@ const MIN_CHUNK_SIZE = 1 << 20;
  * less than we think.
  */
 const SESSION_LOST = new Set([404, 410, 416]);
+/** How long we wait for a registry to end an upload session that nobody needs any more. */
+const CANCEL_TIMEOUT_MS = 5000;
 const BINARY = { 'content-type': 'application/octet-stream' };
 
 type BlobDescriptor = Pick<Descriptor, 'digest' | 'size'>;
@@ -100,9 +103,10 @@ export async function cancelUpload(client: RegistryClient, session: URL): Promis
     const response = await client.requestOnce({
       method: 'DELETE',
       target: session,
+      stallTimeoutMs: CANCEL_TIMEOUT_MS,
       expected: [204],
     });
-    await readAll(response, MAX_MESSAGE_SIZE);
+    await readMessage(response);
   } catch {}
 }
 

@@ -25,8 +25,8 @@ import type {
 } from '../transport.js';
 import { verifyBlob } from '../verified.js';
 import { RegistryClient } from './client.js';
-import { MAX_MESSAGE_SIZE, readAll } from './http.js';
 import type { ImageReference } from './reference.js';
+import { MAX_MESSAGE_SIZE, readAll } from './response.js';
 import {
   type BlobSource,
   cancelUpload,
@@ -55,10 +55,12 @@ export async function createRegistryImage(
 
   return inContextAsync(`preparing ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull,push', { ...options, signal });
-    const session = await startUpload(client);
-    const staging = makeTemporaryDirectory('ostrata-', largeFilesParent());
     const { log = silentLogger, traffic } = options;
-    return new RegistryWriter({ name, client, session, staging, failure, signal, log, traffic });
+    return client.closedOnError(async () => {
+      const session = await startUpload(client);
+      const staging = makeTemporaryDirectory('ostrata-', largeFilesParent());
+      return new RegistryWriter({ name, client, session, staging, failure, signal, log, traffic });
+    });
   });
 }
 

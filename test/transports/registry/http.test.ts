@@ -21,6 +21,7 @@ test('no timer is left after a response that comes before the body ends', async 
     agents: new Agents({ certificates, tlsVerify: true, origin: url.origin }),
     signal: new AbortController().signal,
     onRequest: () => {},
+    onSilence: () => {},
   });
   const before = timers();
 
