@@ -36,7 +36,9 @@ export function addCompareCommand(container: Command): void {
     .description(
       'Show how large the update from one image to another is, and which components cause it. ' +
         'Two layers are the same if their uncompressed bytes are the same: clients recognize a ' +
-        'layer even if it was compressed again.',
+        'layer even if it was compressed again. Components are compared by the layout records of ' +
+        'the images or, without these, by the names on their layers; `ostrata rpmdb diff` ' +
+        'compares the packages.',
     )
     .argument('<old>', `the image that clients have: ${IMGREF_HELP}`)
     .argument('<new>', 'the image that they update to, in the same form')
