@@ -5,22 +5,27 @@
 
 export type { Compression } from './blobs/compress.js';
 export {
-  type ImagePlan,
+  type PlanPlainImageOptions,
+  planPlainImage,
+  type WritePlainImageOptions,
+  writePlainImage,
+} from './builder/build.js';
+export {
+  type CommitImagePlan,
   type PlanImageOptions,
-  type PlannedChunk,
-  type PlannedCommitLayer,
   planImage,
   type WriteImageOptions,
-  type WrittenImage,
-  type WrittenLayer,
   writeImage,
 } from './builder/encapsulate.js';
+export type { ImagePlan, PlannedChunk, PlannedCommitLayer } from './builder/image-plan.js';
+export type { MtimeOptions, MtimeRule } from './builder/mtimes.js';
 export {
   type PreviousBuild,
   previousFromImage,
   previousFromImages,
   previousFromManifest,
 } from './builder/previous.js';
+export type { WrittenImage, WrittenLayer } from './builder/write-image.js';
 export type { FetchEvent } from './client/import/fetch.js';
 export type { ImportCounts, ImportPlan, LayerToImport } from './client/import/plan.js';
 export { type PullResult, pullImage } from './client/pull.js';
@@ -53,7 +58,9 @@ export { createImage, openImage } from './transports/image-reference.js';
 export type { ImageReader, ImageWriter } from './transports/transport.js';
 export { type CommitTree, openCommitTree } from './tree/commit.js';
 export { lookupCommit } from './tree/commit-lookup.js';
-export { lookupDirectory, openDirectoryTree } from './tree/directory.js';
+export type { ContentLocation, LocatedTree } from './tree/content-location.js';
+export { lookupDirectory } from './tree/directory.js';
+export { type DirectoryTreeOptions, openDirectoryTree } from './tree/directory-tree.js';
 export { openImageTree } from './tree/image.js';
 export type { LookupTree, PathLookup } from './tree/lookup.js';
 export type { FileEntry, Tree, TreePath } from './tree/tree.js';

@@ -11,7 +11,7 @@ import semver from 'semver';
 import { OstrataError } from './errors.js';
 import type { Context } from './log.js';
 import type { FileMap } from './tree/file-map.js';
-import type { FileEntry, Tree } from './tree/tree.js';
+import type { FileEntry, Tree, TreePath } from './tree/tree.js';
 
 /**
  * Checks JSON text by a valibot schema. Throws `CORRUPT`, naming the member, if it does not fit.
@@ -37,9 +37,10 @@ export type * from './tree/tree.js';
 /**
  * Version of this interface, raised by the rules of semver. 1.1 added {@link compareUtf8}, {@link
  * decodeUtf8}, {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`,
- * `LookupTree` and `PathLookup`.
+ * `LookupTree` and `PathLookup`. 1.2 added `Claims.shipped`, and `FileEntry` states times, hard
+ * links and content digests where they are known.
  */
-export const PLUGIN_API_VERSION = '1.1.0';
+export const PLUGIN_API_VERSION = '1.2.0';
 
 /** One installed version of a package. */
 export interface PackageFacts {
@@ -93,6 +94,23 @@ export interface Claims {
    * May read and hash content.
    */
   weak?(entry: FileEntry): Promise<readonly string[]>;
+  /**
+   * Returns what the package database records of the file or symlink at `path` as its package
+   * shipped it; undefined if no package shipped one. Must do no I/O.
+   */
+  shipped?(path: TreePath): ShippedFile | undefined;
+}
+
+/** A file or symlink as its package shipped it. */
+export interface ShippedFile {
+  /** Seconds since 1970. */
+  readonly mtime: number;
+  /** Bytes of a regular file. */
+  readonly size: number;
+  /** SHA-256 of the content (64 hex digits); undefined if another digest is recorded. */
+  readonly sha256?: string | undefined;
+  /** Target of a symlink. */
+  readonly target?: string | undefined;
 }
 
 /** Answers the question "Who owns this file?" */

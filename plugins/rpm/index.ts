@@ -7,12 +7,15 @@ import {
   type ComponentFacts,
   type ContentSource,
   compareUtf8,
+  decodeUtf8,
   type FileMap,
   type Logger,
   OstrataError,
   type PackageFacts,
+  type ShippedFile,
+  type TreePath,
 } from '../../src/plugin.js';
-import { FileOwners } from './owners.js';
+import { FileOwners, locatedFiles } from './owners.js';
 import { findRpmdb, isDamage, openTreeRpmdb, type Rpmdb, type RpmPackage } from './rpmdb/index.js';
 
 /** The database lists trusted keys like packages; they own no files. */
@@ -152,6 +155,7 @@ function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: str
     }
   }
 
+  let shipped: ReadonlyMap<TreePath, ShippedFile> | undefined;
   const databaseDirectory = database.slice(0, database.lastIndexOf('/') + 1);
   return {
     components,
@@ -159,7 +163,27 @@ function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: str
       const isDatabase = path.startsWith(databaseDirectory) || path.startsWith(BASE_DB);
       return isDatabase ? [RPMDB_COMPONENT] : owners.of(path);
     },
+    shipped(path) {
+      shipped ??= shippedFiles(files, packages);
+      return shipped.get(path);
+    },
   };
+}
+
+/** Returns what the packages shipped, by the path where it lies in the tree. */
+function shippedFiles(
+  files: FileMap,
+  packages: readonly RpmPackage[],
+): ReadonlyMap<TreePath, ShippedFile> {
+  const shipped = new Map<TreePath, ShippedFile>();
+  for (const pkg of packages) {
+    for (const { path, file } of locatedFiles(files, pkg.files())) {
+      const { mtime, size, digest, digestAlgorithm, linkTo } = file;
+      const sha256 = digestAlgorithm === 'sha256' ? digest : undefined;
+      shipped.set(path, { mtime, size, sha256, target: decodeUtf8(linkTo) });
+    }
+  }
+  return shipped;
 }
 
 /** The installed versions of each component, by its id in byte order. There is at least one. */

@@ -11,19 +11,10 @@ export class FileOwners {
     this.#files = files;
   }
 
-  /**
-   * Ghosts, files that were not installed and directories are skipped: their package does not own
-   * their content.
-   */
+  /** Adds the files that {@link locatedFiles} finds. */
   add(component: string, files: Iterable<RpmFile>): void {
-    for (const file of files) {
-      if (file.isGhost || !file.isInstalled || file.path === undefined) {
-        continue;
-      }
-      const path = locate(this.#files, file.path);
-      if (path !== undefined) {
-        this.#addOwner(path, component);
-      }
+    for (const { path } of locatedFiles(this.#files, files)) {
+      this.#addOwner(path, component);
     }
   }
 
@@ -38,6 +29,26 @@ export class FileOwners {
       this.#owners.set(path, [component]);
     } else if (!owners.includes(component)) {
       owners.push(component);
+    }
+  }
+}
+
+/**
+ * Yields the files and symlinks of a package that are in the tree, with their paths there. Ghosts,
+ * files that were not installed and directories are skipped: their package does not own their
+ * content.
+ */
+export function* locatedFiles(
+  lookup: PathLookup,
+  files: Iterable<RpmFile>,
+): Generator<{ readonly path: TreePath; readonly file: RpmFile }> {
+  for (const file of files) {
+    if (file.isGhost || !file.isInstalled || file.path === undefined) {
+      continue;
+    }
+    const path = locate(lookup, file.path);
+    if (path !== undefined) {
+      yield { path, file };
     }
   }
 }

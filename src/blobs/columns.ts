@@ -2,7 +2,10 @@
  * The form in which a layer spec is posted to a worker thread: in columns, for the reason that
  * file-info-columns.ts gives.
  */
-import type { CommitLayerSpec, LayerDirectory, LayerSpec } from '../layers/spec.js';
+import { must } from '../errors.js';
+import type { LayerSpec } from '../layers/layer-spec.js';
+import type { PlainDirectory, PlainLayerSpec } from '../layers/plain-spec.js';
+import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory } from '../layers/spec.js';
 import {
   attributeInterner,
   type FileInfoColumns,
@@ -11,46 +14,82 @@ import {
 } from '../ostree/objects/file-info-columns.js';
 import type { TreePath } from '../tree/tree.js';
 
-/** A chunk layer; an index refers to the same object in `checksums`, `paths` and `infos`. */
-interface ChunkColumns {
-  readonly kind: 'columns';
+/** Objects of a layer; an index refers to the same object in all members. */
+interface ObjectColumns {
   readonly checksums: readonly string[];
   /** The paths of an object, joined by NUL. */
   readonly paths: readonly string[];
   readonly infos: FileInfoColumns;
-  /** Directories with the same owner, mode and xattrs are one object. */
-  readonly directories: ReadonlyMap<string, LayerDirectory>;
   readonly contentSize: number;
 }
 
-export function toColumns(spec: LayerSpec): CommitLayerSpec | ChunkColumns {
-  if (spec.kind === 'commit') {
-    return spec;
+interface ChunkColumns extends ObjectColumns {
+  readonly kind: 'chunk-columns';
+  /** Directories with the same owner, mode and xattrs are one object. */
+  readonly directories: ReadonlyMap<string, LayerDirectory>;
+}
+
+interface PlainColumns extends ObjectColumns {
+  readonly kind: 'plain-columns';
+  readonly mtimes: readonly number[];
+  readonly directories: ReadonlyMap<string, PlainDirectory>;
+}
+
+/** A layer spec as it is posted. */
+export type LayerColumns = CommitLayerSpec | ChunkColumns | PlainColumns;
+
+export function toColumns(spec: LayerSpec): LayerColumns {
+  switch (spec.kind) {
+    case 'commit':
+      return spec;
+    case 'chunk':
+      return chunkColumns(spec);
+    case 'plain':
+      return plainColumns(spec);
   }
-  const { objects, directories, contentSize } = spec;
+}
+
+function chunkColumns(spec: ChunkLayerSpec): ChunkColumns {
   const firstAlike = attributeInterner<LayerDirectory>();
+  const directories = Array.from(
+    spec.directories,
+    ([path, directory]) => [path, firstAlike(directory)] as const,
+  );
+  return { ...objectColumns(spec), kind: 'chunk-columns', directories: new Map(directories) };
+}
+
+function plainColumns(spec: PlainLayerSpec): PlainColumns {
+  const { objects, directories } = spec;
+  const mtimes = objects.map(({ mtime }) => mtime);
+  return { ...objectColumns(spec), kind: 'plain-columns', mtimes, directories };
+}
+
+function objectColumns({ objects, contentSize }: ChunkLayerSpec | PlainLayerSpec): ObjectColumns {
   return {
-    kind: 'columns',
     checksums: objects.map(({ checksum }) => checksum),
     paths: objects.map(({ paths }) => paths.join('\0')),
     infos: packFileInfos(objects.map(({ info }) => info)),
-    directories: new Map(
-      Array.from(directories, ([path, directory]) => [path, firstAlike(directory)]),
-    ),
     contentSize,
   };
 }
 
 /** The inverse of {@link toColumns}. */
-export function fromColumns(columns: CommitLayerSpec | ChunkColumns): LayerSpec {
+export function fromColumns(columns: LayerColumns): LayerSpec {
   if (columns.kind === 'commit') {
     return columns;
   }
   const { checksums, paths, directories, contentSize } = columns;
-  const objects = unpackFileInfos(columns.infos).map((info, i) => ({
-    checksum: checksums[i] ?? '',
-    paths: (paths[i] ?? '').split('\0') as TreePath[],
+  const infos = unpackFileInfos(columns.infos);
+  const objects = infos.map((info, i) => ({
+    checksum: must(checksums[i], 'checksum'),
+    paths: must(paths[i], 'paths').split('\0') as [TreePath, ...TreePath[]],
     info,
   }));
-  return { kind: 'chunk', objects, directories, contentSize };
+  if (columns.kind === 'chunk-columns') {
+    return { kind: 'chunk', objects, directories, contentSize };
+  }
+
+  const { mtimes } = columns;
+  const plainObjects = objects.map((object, i) => ({ ...object, mtime: must(mtimes[i], 'mtime') }));
+  return { kind: 'plain', objects: plainObjects, directories: columns.directories, contentSize };
 }

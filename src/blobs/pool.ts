@@ -1,8 +1,9 @@
 /** Worker threads that write the blobs of layers; worker.ts is the other end. */
 import { Worker } from 'node:worker_threads';
-import type { LayerSpec } from '../layers/spec.js';
+import type { LayerSpec } from '../layers/layer-spec.js';
 import { runWorkerTask } from '../system/worker-task.js';
-import { toColumns } from './columns.js';
+import type { ContentLocation } from '../tree/content-location.js';
+import { type LayerColumns, toColumns } from './columns.js';
 import { type Compression, createCompressor } from './compress.js';
 import { closeWorkQueue, createWorkQueue, type WorkQueueMemory } from './work-queue.js';
 import type { BlobResult } from './writer.js';
@@ -15,7 +16,8 @@ export interface LayerTask {
 
 /** What every worker is started with. */
 export interface WorkerData {
-  readonly repoPath: string;
+  /** Where the content of the layers lies. */
+  readonly content: ContentLocation;
   readonly compression: Compression;
   /** Undefined if there is only one worker. */
   readonly workQueue: WorkQueueMemory | undefined;
@@ -26,7 +28,7 @@ export type WorkerRequest = WriteRequest | { readonly type: 'compress-for-others
 /** Asks for the blob of one layer. */
 export interface WriteRequest {
   readonly type: 'write';
-  readonly spec: ReturnType<typeof toColumns>;
+  readonly spec: LayerColumns;
   readonly path: string;
 }
 
@@ -36,7 +38,8 @@ export type WorkerReply =
   | { readonly type: 'queue-closed' };
 
 export interface WriteLayersOptions {
-  readonly repoPath: string;
+  /** Where the content of the layers lies. */
+  readonly content: ContentLocation;
   readonly compression: Compression;
   /** Largest number of worker threads, at least 1; each writes one layer at a time. */
   readonly jobs: number;
@@ -69,7 +72,7 @@ export async function writeLayers(
   tasks: readonly LayerTask[],
   options: WriteLayersOptions,
 ): Promise<BlobResult[]> {
-  const { repoPath, compression, signal, onWritten } = options;
+  const { content, compression, signal, onWritten } = options;
   const results: BlobResult[] = [];
   if (tasks.length === 0) {
     return results;
@@ -96,7 +99,7 @@ export async function writeLayers(
     }
   };
 
-  const workers = startWorkers(workerCount, { repoPath, compression, workQueue });
+  const workers = startWorkers(workerCount, { content, compression, workQueue });
   try {
     await Promise.all(workers.map(runWorker));
     return results;

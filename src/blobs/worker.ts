@@ -1,7 +1,6 @@
 /** A worker thread of pool.ts: writes the blob of one layer at a time, or compresses for others. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { writeOstreeLayer } from '../layers/write.js';
-import { openRepo } from '../ostree/repo.js';
+import { openLayerTarWriter } from '../layers/layer-spec.js';
 import { type FailedReply, failedReply, receiveRequests } from '../system/worker-task.js';
 import { InlineBlockCompressor, SharedBlockCompressor } from './block-compressor.js';
 import { fromColumns } from './columns.js';
@@ -13,8 +12,8 @@ import { type BlobResult, BlobWriter } from './writer.js';
 /** Bytes of tar between two progress replies. */
 const PROGRESS_STEP = 8 << 20;
 
-const { repoPath, compression, workQueue: queueMemory }: WorkerData = workerData;
-const repo = openRepo(repoPath);
+const { content, compression, workQueue: queueMemory }: WorkerData = workerData;
+const writeTar = openLayerTarWriter(content);
 const compressor = await createCompressor(compression);
 const workQueue = queueMemory && new SharedWorkQueue(queueMemory, compressor);
 
@@ -39,7 +38,7 @@ async function writeBlob({ spec, path }: WriteRequest): Promise<BlobResult> {
   };
 
   try {
-    await writeOstreeLayer(repo, fromColumns(spec), sink, () => blob.freeSpace());
+    await writeTar(fromColumns(spec), sink, () => blob.freeSpace());
     return blob.finish();
   } catch (error) {
     blob.close();

@@ -14,8 +14,7 @@ const ARCHITECTURE_KEY = 'ostree.architecture';
 export function commitArchitecture(commit: Commit, packages: Iterable<PackageFacts>): string {
   const declared = metadataValue(commit.metadata, ARCHITECTURE_KEY, 's');
   if (typeof declared !== 'string') {
-    const machine = mostFrequentMachine(packages);
-    return machine === undefined ? hostPlatform().architecture : goArchitecture(machine);
+    return mostFrequentArchitecture(packages);
   }
   if (!isMachineName(declared)) {
     throw new OstrataError(
@@ -24,6 +23,12 @@ export function commitArchitecture(commit: Commit, packages: Iterable<PackageFac
     );
   }
   return goArchitecture(declared);
+}
+
+/** Returns the GOARCH of most packages, else that of this machine. */
+export function mostFrequentArchitecture(packages: Iterable<PackageFacts>): string {
+  const machine = mostFrequentMachine(packages);
+  return machine === undefined ? hostPlatform().architecture : goArchitecture(machine);
 }
 
 /** If several machines are equally frequent, the first by name is returned. */
@@ -36,8 +41,14 @@ function mostFrequentMachine(packages: Iterable<PackageFacts>): string | undefin
       counts.set(machine, (counts.get(machine) ?? 0) + 1);
     }
   }
-  const byFrequency = [...counts].sort(
-    ([name, count], [otherName, otherCount]) => otherCount - count || (name < otherName ? -1 : 1),
-  );
-  return byFrequency[0]?.[0];
+  let best: string | undefined;
+  let bestCount = 0;
+  for (const name of [...counts.keys()].sort()) {
+    const count = counts.get(name) ?? 0;
+    if (count > bestCount) {
+      best = name;
+      bestCount = count;
+    }
+  }
+  return best;
 }

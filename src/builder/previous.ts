@@ -2,18 +2,19 @@
 import { readFile } from 'node:fs/promises';
 import { inContextAsync, must } from '../errors.js';
 import {
+  describeImage,
+  isPlain,
   lacksCommitLayer,
   layoutRecord,
   namesByLayer,
   type ReadLayer,
-  readEncapsulated,
 } from '../image/encapsulated.js';
 import { fingerprints, historyOf } from '../layout/history.js';
 import type { LayoutRecord } from '../layout/previous-layout.js';
 import { recordFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
-import { type Descriptor, parseConfig, parseManifest } from '../oci/types.js';
+import { type Descriptor, parseManifest } from '../oci/types.js';
 import type { Component } from '../plugin.js';
 
 /** A layer blob of the previous build. */
@@ -23,6 +24,8 @@ export interface PreviousLayer {
 }
 
 export interface PreviousBuild {
+  /** Whether its layers are those of a plain image, which no encapsulated image can reuse. */
+  readonly isPlain: boolean;
   /**
    * Returns the layout record of the build. If there is none, it is made from the component names
    * on the layers, which are matched with `components`.
@@ -47,7 +50,8 @@ export async function previousFromImage(image: ImageReader, log: Logger): Promis
 }
 
 interface PreviousImage {
-  /** Layers that hold the commit; empty for an image without a commit. */
+  readonly isPlain: boolean;
+  /** All but derived layers. */
   readonly layers: readonly ReadLayer[];
   /** Component names, for each layer that holds components. */
   readonly names: readonly (readonly string[])[];
@@ -56,22 +60,24 @@ interface PreviousImage {
 
 function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
-    const names = namesByLayer(image.manifest, parseConfig(await image.config()));
-    if (lacksCommitLayer(names)) {
+    const { layers: allLayers, record } = await describeImage(image, log);
+    const layers = allLayers.filter(({ kind }) => kind !== 'derived');
+    const componentLayers = layers.filter(({ kind }) => kind !== 'commit');
+    const names = componentLayers.map((layer) => layer.names);
+    if (record === undefined) {
       log.warn(
-        `${image.name} holds no ostree commit: only its layout is followed, by component names`,
+        names.every(({ length }) => length === 0)
+          ? `${image.name} says nothing about its components: the layout is planned anew`
+          : `${image.name} was made by another tool: its layout is followed by component names`,
       );
-      return { layers: [], names, record: undefined };
     }
-    const { layers, record } = await readEncapsulated(image, log);
-    const commitLayers = layers.filter(({ kind }) => kind !== 'derived');
-    return { layers: commitLayers, names: names.slice(1, commitLayers.length), record };
+    return { isPlain: isPlain(layers), layers, names, record };
   });
 }
 
 function previousBuildOf(
   image: ImageReader,
-  { layers, names, record }: PreviousImage,
+  { isPlain, layers, names, record }: PreviousImage,
   log: Logger,
 ): PreviousBuild {
   const byKey = new Map<string, PreviousLayer>();
@@ -84,7 +90,7 @@ function previousBuildOf(
   }
   const recordFor = (components: readonly Component[]) =>
     record ?? { ...recordFromNames(names, components, log), fromOtherTool: true };
-  return { recordFor, image, byKey, byDiffId };
+  return { isPlain, recordFor, image, byKey, byDiffId };
 }
 
 /** Returns the components of an image whose record lacks their versions; reads its layers. */
@@ -138,7 +144,9 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
     const allNames = namesByLayer(manifest);
     const names = lacksCommitLayer(allNames) ? allNames : allNames.slice(1);
     return {
-      recordFor: (components) => record ?? recordFromNames(names, components, log),
+      isPlain: lacksCommitLayer(allNames),
+      recordFor: (components) =>
+        record ?? { ...recordFromNames(names, components, log), fromOtherTool: true },
       byKey: new Map(),
       byDiffId: new Map(),
     };

@@ -8,12 +8,13 @@ import { type Compression, compressionKey } from '../blobs/compress.js';
 import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
 import { must, OstrataError } from '../errors.js';
-import type { LayerSpec } from '../layers/spec.js';
+import type { LayerSpec } from '../layers/layer-spec.js';
 import type { Context, Logger } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
 import { layerCompression, layerMediaType, ociLayerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import type { ImageWriter } from '../transports/transport.js';
+import type { ContentLocation } from '../tree/content-location.js';
 import type { PreviousBuild, PreviousLayer } from './previous.js';
 
 /** How blobs are made. */
@@ -26,7 +27,8 @@ export interface BlobOptions {
 }
 
 interface WriteBlobsOptions extends BlobOptions, Context {
-  readonly repoPath: string;
+  /** Where the content of the layers lies. */
+  readonly content: ContentLocation;
   /** The build that the `unchanged` layers come from. */
   readonly previous: PreviousBuild | undefined;
 }
@@ -187,13 +189,13 @@ async function writeMissing(
   options: WriteBlobsOptions,
   onWritten: (staged: StagedBlob, blob: BlobResult) => Promise<void>,
 ): Promise<void> {
-  const { repoPath, compression, jobs, log, signal } = options;
+  const { content, compression, jobs, log, signal } = options;
   const contentSize = blobs.reduce((sum, { layer }) => sum + contentSizeOf(layer.spec), 0);
   let tarSize = 0;
   const tasks = blobs.map(({ layer, path }) => ({ spec: layer.spec, path }));
 
   await writeLayers(tasks, {
-    repoPath,
+    content,
     compression,
     jobs,
     signal,
@@ -207,5 +209,5 @@ async function writeMissing(
 }
 
 function contentSizeOf(spec: LayerSpec): number {
-  return spec.kind === 'chunk' ? spec.contentSize : 0;
+  return spec.kind === 'commit' ? 0 : spec.contentSize;
 }

@@ -5,3 +5,11 @@
  * of the names' bytes.
  */
 export type Xattrs = ReadonlyMap<string, Uint8Array>;
+
+/** Whether `name` is one of `patterns`, of which one that ends in a dot is a prefix. */
+export function matchesXattr(name: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => {
+    const isPrefix = pattern.endsWith('.');
+    return isPrefix ? name.startsWith(pattern) : name === pattern;
+  });
+}

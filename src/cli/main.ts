@@ -47,6 +47,7 @@ const COMMANDS = new Map<string, () => Promise<AddCommand>>([
     'container-encapsulate',
     async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand,
   ],
+  ['build', async () => (await import('./build/build.js')).addBuildCommand],
   ['compose', async () => (await import('./compose.js')).addComposeCommand],
   ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],

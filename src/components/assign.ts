@@ -15,7 +15,8 @@ import { changesPerYear, newestBuildTime } from './rates.js';
 export interface OwnedComponent extends LayoutComponent {
   readonly facts: ComponentFacts;
   /**
-   * The entries of each content object, sorted by path. The keys are checksums, in ascending order.
+   * The entries of each object, sorted by path, in ascending order of their checksums. Which
+   * entries are one object depends on the format of the image.
    */
   readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;
 }
@@ -47,28 +48,31 @@ interface Owner {
 
 /** A content object with all its paths, and all owners of these paths. */
 interface ClaimedObject {
+  readonly checksum: string;
   readonly size: number;
   readonly entries: ContentEntry[];
   readonly owners: Owner[];
 }
 
 /**
- * Assigns every content object of the tree to one component, and returns the components in byte
+ * Assigns every object of the tree to one component, and returns the components in byte
  * order of their ids. A path belongs to the first of `claims` that claims it. Which component gets
  * an object depends only on the owners of its paths, so it does not move when other content
  * changes. Throws `PLUGIN` if nobody claims a path, or if a claimed component has no facts.
+ * @param objectOf returns the same text for all entries that are one object and lie in one layer
  */
 export async function assignComponents(
   tree: Tree,
   claims: readonly Claims[],
+  objectOf: (entry: ContentEntry) => string = ({ checksum }) => checksum,
 ): Promise<readonly OwnedComponent[]> {
-  const objects = await claimObjects(tree, claims);
+  const objects = await claimObjects(tree, claims, objectOf);
   const components = new Map<string, ComponentBuilder>();
-  for (const [checksum, { size, entries, owners }] of [...objects].sort(byChecksum)) {
+  for (const [object, { size, entries, owners }] of [...objects].sort(byChecksum)) {
     const { id, facts } = arbitrate(owners, size);
     const component = components.get(id) ?? new ComponentBuilder(facts);
     components.set(id, component);
-    component.add(checksum, entries, size);
+    component.add(object, entries, size);
   }
 
   const now = newestBuildTime([...components.values()].map(({ facts }) => facts));
@@ -77,8 +81,14 @@ export async function assignComponents(
     .map(([id, component]) => component.build(id, now));
 }
 
-/** Checksums are hexadecimal, so `<` orders them by bytes. */
-function byChecksum([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+/** Checksums are hexadecimal, so `<` orders them by bytes; equal files can be several objects. */
+function byChecksum(
+  [objectA, { checksum: a }]: readonly [string, ClaimedObject],
+  [objectB, { checksum: b }]: readonly [string, ClaimedObject],
+): number {
+  if (a === b) {
+    return compareUtf8(objectA, objectB);
+  }
   return a < b ? -1 : 1;
 }
 
@@ -91,8 +101,8 @@ class ComponentBuilder {
     this.facts = facts;
   }
 
-  add(checksum: string, entries: readonly ContentEntry[], size: number): void {
-    this.#objects.set(checksum, entries);
+  add(object: string, entries: readonly ContentEntry[], size: number): void {
+    this.#objects.set(object, entries);
     this.#size += size;
   }
 
@@ -115,6 +125,7 @@ class ComponentBuilder {
 async function claimObjects(
   tree: Tree,
   claims: readonly Claims[],
+  objectOf: (entry: ContentEntry) => string,
 ): Promise<ReadonlyMap<string, ClaimedObject>> {
   const objects = new Map<string, ClaimedObject>();
   const knownOwners = new Map<string, Owner>();
@@ -126,9 +137,11 @@ async function claimObjects(
     // An unconditional `await` for each of a million files costs seconds.
     const owner = found instanceof Promise ? await found : found;
 
-    const object = objects.get(entry.checksum);
+    const key = objectOf(entry);
+    const object = objects.get(key);
     if (object === undefined) {
-      objects.set(entry.checksum, { size: entry.size, entries: [entry], owners: [owner] });
+      const { checksum, size } = entry;
+      objects.set(key, { checksum, size, entries: [entry], owners: [owner] });
       continue;
     }
     object.entries.push(entry);
@@ -196,15 +209,21 @@ function preferred(a: Owner, b: Owner): Owner {
 }
 
 /**
- * Equal if and only if paths and objects are equal; a checksum covers content, owner, mode and
- * xattrs.
+ * Equal if and only if paths, objects and times are equal; a checksum covers content, owner, mode
+ * and xattrs.
  */
 function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
   const hash = createHash('sha256');
-  for (const [checksum, entries] of objects) {
-    let text = checksum;
-    for (const { path } of entries) {
-      text += `${deployedPath(path)}\0`;
+  let checksum: string | undefined;
+  for (const entries of objects.values()) {
+    let text = '';
+    for (const entry of entries) {
+      if (entry.checksum !== checksum) {
+        checksum = entry.checksum;
+        text += checksum;
+      }
+      text += `${deployedPath(entry.path)}\0`;
+      text += entry.mtime === undefined ? '' : `${entry.mtime}\0`;
     }
     hash.update(text);
   }

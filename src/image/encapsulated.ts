@@ -91,11 +91,14 @@ export async function describeImage(image: ImageReader, log: Logger): Promise<De
  * labels that it does not know.
  */
 function recordFits(record: LayoutRecord, layers: readonly ReadLayer[]): boolean {
-  const ownLayers = layers.filter(({ kind }) => kind !== 'derived');
+  const count = recordedChunks(record).length;
+  const ownLayers = isPlain(layers)
+    ? layers.slice(0, count) // others may have been added on top
+    : layers.filter(({ kind }) => kind !== 'derived');
   const componentLayers = ownLayers.filter(({ kind }) => kind !== 'commit');
   return (
     record.chainId === chainId(ownLayers.map(({ diffId }) => diffId)) &&
-    recordedChunks(record).length === componentLayers.length
+    count === componentLayers.length
   );
 }
 
@@ -234,7 +237,7 @@ function layerNames(
   if (chunkah !== undefined) {
     return split(chunkah, ' ');
   }
-  if (history?.created_by === 'chunkah') {
+  if (history?.created_by === 'chunkah' || history?.created_by === 'ostrata') {
     return split(history.comment ?? '', /[\s,]+/);
   }
   return [];

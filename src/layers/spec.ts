@@ -53,7 +53,7 @@ export interface LayerObject {
   readonly info: FileInfo;
 }
 
-export type LayerSpec = CommitLayerSpec | ChunkLayerSpec;
+export type OstreeLayerSpec = CommitLayerSpec | ChunkLayerSpec;
 export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 
 /**

@@ -8,7 +8,6 @@
  *   hard link for each path, after the directories above it.
  */
 import type { BufferSource } from '../bytes/stream.js';
-import { OstrataError } from '../errors.js';
 import type { Dirmeta } from '../ostree/objects/dirmeta.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { type ObjectKind, objectPath } from '../ostree/objects/object-name.js';
@@ -17,8 +16,9 @@ import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../t
 import { OBJECTS_PREFIX, REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { deployedPath, parentPath } from '../tree/path.js';
 import type { TreePath, Xattrs } from '../tree/tree.js';
+import { copyContent, type Sink } from './copy-content.js';
 import { isSkeleton, SKELETON, UNLISTED_XATTR } from './repository.js';
-import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, LayerSpec } from './spec.js';
+import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, OstreeLayerSpec } from './spec.js';
 
 const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
 /**
@@ -27,8 +27,6 @@ const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
  */
 export const MAX_LINKS = 64_000;
 
-export type Sink = (bytes: Uint8Array) => void;
-
 /**
  * Writes the whole tar of a layer to `sink`. Throws the errors of reading the repository, e.g.
  * `CORRUPT` for a broken object.
@@ -36,7 +34,7 @@ export type Sink = (bytes: Uint8Array) => void;
  */
 export async function writeOstreeLayer(
   repo: OstreeRepo,
-  spec: LayerSpec,
+  spec: OstreeLayerSpec,
   sink: Sink,
   buffers?: BufferSource,
 ): Promise<void> {
@@ -160,29 +158,8 @@ class LayerStream {
     if (type === 'symlink') {
       return;
     }
-
-    let length = 0;
-    const write = (chunk: Uint8Array) => {
-      this.#sink(chunk);
-      length += chunk.length;
-    };
     const content = this.#repo.readFile(checksum, info, this.#buffers);
-    // Most content comes synchronously: a promise for each chunk would cost more than the chunk.
-    if (Symbol.iterator in content) {
-      for (const chunk of content) {
-        write(chunk);
-      }
-    } else {
-      for await (const chunk of content) {
-        write(chunk);
-      }
-    }
-    if (length !== size) {
-      throw new OstrataError(
-        'CORRUPT',
-        `content object ${checksum}: ${length} bytes instead of ${size}`,
-      );
-    }
+    await copyContent(content, size, this.#sink, `content object ${checksum}`);
     this.#sink(tarPadding(size));
   }
 

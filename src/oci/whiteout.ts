@@ -4,7 +4,8 @@
  */
 import { OstrataError } from '../errors.js';
 
-const PREFIX = '.wh.';
+/** What the names of all whiteouts begin with. */
+export const WHITEOUT_PREFIX = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 /**
  * Bookkeeping of AUFS (hard links, orphans) that old builders left in layers; not part of the
@@ -25,7 +26,7 @@ export type Whiteout =
  * name. Throws `CORRUPT` if the whiteout names no file.
  */
 export function parseWhiteout(fileName: string): Whiteout | undefined {
-  if (!fileName.startsWith(PREFIX)) {
+  if (!fileName.startsWith(WHITEOUT_PREFIX)) {
     return undefined;
   }
   if (fileName === OPAQUE) {
@@ -34,7 +35,7 @@ export function parseWhiteout(fileName: string): Whiteout | undefined {
   if (fileName.startsWith(AUFS_PREFIX)) {
     return { kind: 'aufs' };
   }
-  const name = fileName.slice(PREFIX.length);
+  const name = fileName.slice(WHITEOUT_PREFIX.length);
   if (name === '' || name === '.' || name === '..') {
     throw new OstrataError('CORRUPT', `whiteout ${JSON.stringify(fileName)} names no file`);
   }

@@ -22,7 +22,7 @@ export const END_OF_ARCHIVE: Uint8Array = new Uint8Array(2 * TAR_BLOCK);
 
 export type TarEntryType = 'file' | 'link' | 'symlink' | 'directory';
 
-/** An entry to write. Its mtime is 0; its user and group have no names. */
+/** An entry to write. Its user and group have no names. */
 export interface TarEntry {
   /** Relative, without trailing slash; the slash of a directory is added. */
   readonly name: string;
@@ -36,6 +36,8 @@ export interface TarEntry {
   /** The target of a link or symlink, written literally. */
   readonly linkname?: string | undefined;
   readonly xattrs?: Xattrs | undefined;
+  /** Seconds since 1970, an integer; 0 by default. */
+  readonly mtime?: number | undefined;
 }
 
 const TYPE_FLAGS = { file: 0x30, link: 0x31, symlink: 0x32, directory: 0x35 } as const;
@@ -54,6 +56,7 @@ interface HeaderBlock {
   readonly uid: number;
   readonly gid: number;
   readonly size: number;
+  readonly mtime: number;
   readonly linkname: string;
 }
 
@@ -81,6 +84,7 @@ export function encodeTarHeader(entry: TarEntry): Uint8Array {
     uid: checkId(entry.uid, 'uid'),
     gid: checkId(entry.gid, 'gid'),
     size: entry.size,
+    mtime: entry.mtime ?? 0,
     linkname: linkname.slice(0, FIELDS.linkname.size),
   });
 
@@ -114,6 +118,10 @@ function paxRecords(entry: TarEntry, longName: string | undefined, linkname: str
   if (entry.gid > MAX_OCTAL_7) {
     records.push(encodePaxRecord('gid', decimal(entry.gid)));
   }
+  const { mtime = 0 } = entry;
+  if (mtime < 0 || mtime > MAX_OCTAL_11) {
+    records.push(encodePaxRecord('mtime', decimal(mtime)));
+  }
   if (entry.xattrs !== undefined) {
     records.push(...encodePaxXattrs(entry.xattrs));
   }
@@ -131,6 +139,7 @@ function paxHeader(records: readonly Buffer[]): Buffer {
     uid: 0,
     gid: 0,
     size: body.length,
+    mtime: 0,
     linkname: '',
   });
   return Buffer.concat([block, body, tarPadding(body.length)]);
@@ -148,6 +157,10 @@ function encodeBlock(header: HeaderBlock): Buffer {
   writeOctal(block, FIELDS.uid, 7, Math.min(header.uid, MAX_OCTAL_7));
   writeOctal(block, FIELDS.gid, 7, Math.min(header.gid, MAX_OCTAL_7));
   writeOctal(block, FIELDS.size, 11, Math.min(header.size, MAX_OCTAL_11));
+  if (header.mtime !== 0) {
+    const mtime = Math.max(0, Math.min(header.mtime, MAX_OCTAL_11));
+    writeOctal(block, FIELDS.mtime, 11, mtime);
+  }
   block[FIELDS.typeflag.offset] = header.typeflag;
   if (header.linkname !== '') {
     block.write(header.linkname, FIELDS.linkname.offset, 'latin1');

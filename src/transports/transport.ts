@@ -1,4 +1,5 @@
 /** The contract of a transport: one way to read images from somewhere and to write them there. */
+import type { Writable } from 'node:stream';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { PlatformChoice } from '../oci/platform.js';
@@ -89,6 +90,8 @@ export interface TransportOptions {
   readonly stallTimeoutMs?: number | undefined;
   /** Milliseconds without any transferred byte after which a warning is logged; default 10 s. */
   readonly noticeMs?: number | undefined;
+  /** Where an archive without a name goes. */
+  readonly stdout?: Writable | undefined;
   readonly log?: Logger | undefined;
   /** Ends all transfers with `CANCELLED`. */
   readonly signal?: AbortSignal | undefined;

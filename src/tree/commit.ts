@@ -10,13 +10,14 @@ import {
   metadataInRepo,
   walkCommit,
 } from './commit-walk.js';
+import type { LocatedTree } from './content-location.js';
 import { FileInfoReader } from './file-infos.js';
 import { FileMap } from './file-map.js';
 import { regularFile, wholeFile } from './lookup.js';
 import { childPath } from './path.js';
-import type { FileEntry, Tree, TreePath } from './tree.js';
+import type { FileEntry, TreePath } from './tree.js';
 
-export interface CommitTree extends Tree {
+export interface CommitTree extends LocatedTree {
   readonly repo: OstreeRepo;
   readonly commit: Loaded<Commit>;
   /** As {@link CommitWalk.directories}. */
@@ -71,6 +72,7 @@ function buildTree(
     name,
     repo,
     commit,
+    content: { kind: 'repo', path: repo.path },
     files,
     directories,
     objects,

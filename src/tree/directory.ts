@@ -1,14 +1,13 @@
-/** The tree below a directory of this machine, e.g. an unpacked root file system. */
+/** Single files below a directory of this machine, e.g. an unpacked root file system. */
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import type { BufferSource } from '../bytes/stream.js';
 import { decodeUtf8 } from '../bytes/text.js';
-import { errnoOf, inContext, must, OstrataError, wrapError } from '../errors.js';
-import { type Logger, silentLogger } from '../log.js';
+import { errnoOf, inContext, OstrataError, wrapError } from '../errors.js';
 import { inodeXattrs } from '../ostree/bare.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { readChunks } from '../system/file-chunks.js';
-import { FileMap } from './file-map.js';
-import { type LookupTree, regularFile, rememberingLookup, wholeFile } from './lookup.js';
+import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
 import { childPath } from './path.js';
 import type {
   ContentEntry,
@@ -16,58 +15,16 @@ import type {
   FileEntry,
   RegularFile,
   Symlink,
-  Tree,
   TreePath,
   Xattrs,
 } from './tree.js';
-
-/**
- * Walks everything below `directory`. If `directory` itself is a symlink it is followed, but no
- * other one is. Sockets, pipes and devices are left out with one warning. Throws `UNSUPPORTED` for
- * a name that is not UTF-8. Xattrs and checksums are read when an entry is asked for them.
- */
-export function openDirectoryTree(directory: string, log: Logger = silentLogger): Tree {
-  const { name: root, bytes } = lookupDirectory(directory);
-  const entries: FileEntry[] = [];
-  let skipped = 0;
-
-  const pending = [must(entryAt(root, '/'), root)];
-  for (let parent = pending.pop(); parent !== undefined; parent = pending.pop()) {
-    entries.push(parent);
-    for (const path of children(root, parent.path)) {
-      const entry = entryAt(root, path);
-      if (entry === undefined) {
-        skipped++;
-      } else if (entry.type === 'directory') {
-        pending.push(entry);
-      } else {
-        entries.push(entry);
-      }
-    }
-  }
-
-  if (skipped > 0) {
-    log.warn(`${root}: ${skipped} sockets, pipes or devices are left out`);
-  }
-  const files = new FileMap(entries);
-  log.info(`${root}: ${files.size} entries`);
-  return {
-    name: root,
-    files,
-    read: (path) => readUnchanged(root + path, regularFile(path, files.get(path), root).size),
-    bytes,
-  };
-}
 
 /**
  * Looks up single files below `directory`, without a walk. Symlinks are followed within
  * `directory`, never out of it. Throws `NOT_FOUND` if there is no such directory.
  */
 export function lookupDirectory(directory: string): LookupTree {
-  const root = directory.replace(/(?<=.)\/+$/, '');
-  if (!inContext('reading', () => lstatSync(`${root}/`)).isDirectory()) {
-    throw new OstrataError('NOT_FOUND', `${root} is not a directory`);
-  }
+  const root = rootDirectory(directory);
   const files = rememberingLookup((path) => entryAt(root, path));
   return {
     name: root,
@@ -77,6 +34,17 @@ export function lookupDirectory(directory: string): LookupTree {
         readUnchanged(root + file.path, file.size),
       ),
   };
+}
+
+/**
+ * Returns `directory` without trailing slashes. Throws `NOT_FOUND` if there is no such directory.
+ */
+export function rootDirectory(directory: string): string {
+  const root = directory.replace(/(?<=.)\/+$/, '');
+  if (!inContext('reading', () => lstatSync(`${root}/`)).isDirectory()) {
+    throw new OstrataError('NOT_FOUND', `${root} is not a directory`);
+  }
+  return root;
 }
 
 /**
@@ -149,7 +117,7 @@ function contentAt(realPath: string, stats: Stats): Content | undefined {
     return { type: 'file', size: stats.size };
   }
   if (stats.isSymbolicLink()) {
-    return { type: 'symlink', size: 0, target: readTarget(realPath) };
+    return { type: 'symlink', size: 0, target: linkTarget(realPath) };
   }
   return undefined;
 }
@@ -167,7 +135,8 @@ function lstatIfThere(path: string): Stats | undefined {
   }
 }
 
-function children(root: string, directory: TreePath): TreePath[] {
+/** Returns the names in a directory. Throws `UNSUPPORTED` for a name that is not UTF-8. */
+export function childNames(root: string, directory: TreePath): readonly string[] {
   const names = inContext('reading', () => readdirSync(root + directory, { encoding: 'buffer' }));
   return names.map((bytes) => {
     const name = decodeUtf8(bytes);
@@ -178,11 +147,12 @@ function children(root: string, directory: TreePath): TreePath[] {
         `${root}${childPath(directory, '')}: the file name ${shown} (as Latin-1) is not UTF-8`,
       );
     }
-    return childPath(directory, name);
+    return name;
   });
 }
 
-function readTarget(path: string): string {
+/** Returns the target of a symlink. Throws `UNSUPPORTED` if it is not UTF-8. */
+export function linkTarget(path: string): string {
   const bytes = inContext('reading', () => readlinkSync(path, { encoding: 'buffer' }));
   const target = decodeUtf8(bytes);
   if (target === undefined) {
@@ -195,10 +165,14 @@ function readTarget(path: string): string {
 }
 
 /** Reads a file. Throws `IO` unless it still has the size that it had when it was looked up. */
-function* readUnchanged(path: string, size: number): Iterable<Uint8Array> {
+export function* readUnchanged(
+  path: string,
+  size: number,
+  buffers?: BufferSource,
+): Iterable<Uint8Array> {
   let length = 0;
   try {
-    for (const chunk of readChunks(path)) {
+    for (const chunk of readChunks(path, { buffers })) {
       length += chunk.length;
       if (length > size) {
         break;

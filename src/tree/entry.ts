@@ -14,6 +14,8 @@ interface EntryBase {
   readonly uid: number;
   readonly gid: number;
   readonly xattrs: Xattrs;
+  /** Modification time in seconds since 1970; undefined in a commit, which records none. */
+  readonly mtime?: number | undefined;
 }
 
 export interface RegularFile extends EntryBase {
@@ -25,6 +27,10 @@ export interface RegularFile extends EntryBase {
    * xattrs: two paths with one checksum are one object.
    */
   readonly checksum: string;
+  /** SHA-256 of the content alone (64 hex digits); undefined if it is not known. */
+  readonly contentDigest?: string | undefined;
+  /** As {@link Symlink.inode}. */
+  readonly inode?: string | undefined;
 }
 
 export interface Symlink extends EntryBase {
@@ -33,6 +39,11 @@ export interface Symlink extends EntryBase {
   readonly target: string;
   /** As {@link RegularFile.checksum}. */
   readonly checksum: string;
+  /**
+   * The same text for all names of one file (hard links); undefined if the file has one name, and
+   * in a commit, which does not record hard links.
+   */
+  readonly inode?: string | undefined;
 }
 
 export interface Directory extends EntryBase {

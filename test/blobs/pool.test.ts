@@ -34,7 +34,7 @@ function write(
   options: Partial<WriteLayersOptions> = {},
 ): Promise<BlobResult[]> {
   return writeLayers(tasks, {
-    repoPath: repo.path,
+    content: { kind: 'repo', path: repo.path },
     compression: { name: 'gzip', level: 1 },
     jobs: 1,
     signal: new AbortController().signal,

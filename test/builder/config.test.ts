@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  assembleImage,
   commitDescription,
-  commitLabels,
-  componentsAnnotation,
-  createdBy,
+  describeCommit,
   type ImageOptions,
-} from '../../src/builder/config.js';
+} from '../../src/builder/commit-config.js';
+import { assembleImage, componentsAnnotation, createdBy } from '../../src/builder/image-config.js';
 import type { OwnedComponent } from '../../src/components/assign.js';
 import { OCI_LAYER } from '../../src/oci/media-types.js';
 import { parseConfig, parseManifest } from '../../src/oci/types.js';
@@ -41,13 +39,8 @@ function assemble(
   timestamp = 1_700_000_000,
 ) {
   const parsed = { metadata, timestamp, subject: '' } as unknown as Commit;
-  const labels = { ...commitLabels(parsed, options), 'ostrata.layout': '{}' };
-  const image = assembleImage(
-    { checksum: CHECKSUM, parsed },
-    layers,
-    { ...options, architecture: 'amd64' },
-    labels,
-  );
+  const description = describeCommit({ checksum: CHECKSUM, parsed }, 'amd64', options);
+  const image = assembleImage(description, layers, '{}');
   return {
     ...image,
     config: parseConfig(image.config),
@@ -85,9 +78,8 @@ test('a commit without metadata has only the labels that clients need', () => {
 
 test('an undefined label is left out of config and manifest', () => {
   const parsed = { metadata: NO_METADATA, timestamp: 0, subject: '' } as unknown as Commit;
-  const commit = { checksum: CHECKSUM, parsed };
-  const labels = { 'ostrata.layout': undefined };
-  const image = assembleImage(commit, layers, { architecture: 'amd64' }, labels);
+  const description = describeCommit({ checksum: CHECKSUM, parsed }, 'amd64', {});
+  const image = assembleImage(description, layers, undefined);
   assert.doesNotMatch(Buffer.from(image.config).toString(), /ostrata\.layout/);
   assert.doesNotMatch(Buffer.from(image.manifest).toString(), /ostrata\.layout/);
 });

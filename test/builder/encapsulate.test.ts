@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Compression } from '../../src/blobs/compress.js';
-import { type ImagePlan, planImage, writeImage } from '../../src/builder/encapsulate.js';
+import { type CommitImagePlan, planImage, writeImage } from '../../src/builder/encapsulate.js';
 import { must } from '../../src/errors.js';
 import { verifyImage } from '../../src/image/verify.js';
 import { silentLogger } from '../../src/log.js';
@@ -321,7 +321,7 @@ test('images of every compression and format version verify', async () => {
 
 /** Plans an image, lets `disturb` do its work, and begins to write the image. */
 async function writeDisturbed(
-  disturb: (repo: RepoBuilder, plan: ImagePlan) => void,
+  disturb: (repo: RepoBuilder, plan: CommitImagePlan) => void,
   signal = new AbortController().signal,
 ) {
   const repo = new RepoBuilder('archive', '', scratchDirectory());
@@ -376,7 +376,8 @@ for (const { name, code, inflict } of faults) {
   test(`an object that is ${name} fails the build with an error that names it, and nothing is left`, async () => {
     let checksum = '';
     const { writing, scratch } = await writeDisturbed((repo, { chunks }) => {
-      checksum = chunks[0]?.spec.objects[0]?.checksum ?? '';
+      const spec = chunks[0]?.spec;
+      checksum = (spec?.kind === 'chunk' && spec.objects[0]?.checksum) || '';
       inflict(repo, `objects/${objectPath(checksum, 'filez')}`);
     });
     await assert.rejects(writing, (error: Error) => {

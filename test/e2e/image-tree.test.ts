@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { silentLogger } from '../../src/log.js';
 import { openImage } from '../../src/transports/image-reference.js';
-import { openDirectoryTree } from '../../src/tree/directory.js';
+import { openDirectoryTree } from '../../src/tree/directory-tree.js';
 import { openImageTree } from '../../src/tree/image.js';
+import type { Tree } from '../../src/tree/tree.js';
 import { run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -54,9 +56,13 @@ test('layers made by umoci give the tree that umoci unpacks', needs('root', 'umo
     umoci('repack', '--image', 'image:x', '--refresh-bundle', 'bundle');
   }
   umoci('unpack', '--image', 'image:x', 'unpacked');
-  const expected = openDirectoryTree(join(scratch, 'unpacked/rootfs'));
+  const expected = await openDirectoryTree(join(scratch, 'unpacked/rootfs'), {
+    log: silentLogger,
+    signal: new AbortController().signal,
+    jobs: 2,
+  });
   const tree = await openImageTree(await openImage(`oci:${join(scratch, 'image')}:x`));
-  const shown = ({ files }: typeof expected) =>
+  const shown = ({ files }: Tree) =>
     Array.from(files, ({ path, type, mode, uid, gid, ...rest }) =>
       [path, type, mode, uid, gid, 'checksum' in rest && rest.checksum].join(),
     );

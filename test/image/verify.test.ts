@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { verifyImage } from '../../src/image/verify.js';
-import { type ChunkLayerSpec, commitLayerSpec, type LayerSpec } from '../../src/layers/spec.js';
+import {
+  type ChunkLayerSpec,
+  commitLayerSpec,
+  type OstreeLayerSpec,
+} from '../../src/layers/spec.js';
 import { writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
@@ -49,7 +53,7 @@ const rest = Object.fromEntries(
   (['/usr/empty', '/usr/etc/c', '/usr/link'] as const).map((path) => [object(path), [path]]),
 );
 
-async function image(specs: readonly LayerSpec[], change: Partial<MemoryImage> = {}) {
+async function image(specs: readonly OstreeLayerSpec[], change: Partial<MemoryImage> = {}) {
   const layers = await Promise.all(
     specs.map(async (spec) => {
       const parts: Uint8Array[] = [];
@@ -61,7 +65,7 @@ async function image(specs: readonly LayerSpec[], change: Partial<MemoryImage> =
 }
 
 const refused = async (
-  specs: readonly LayerSpec[],
+  specs: readonly OstreeLayerSpec[],
   message: RegExp,
   change: Partial<MemoryImage> = {},
 ) =>

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { commitLayerSpec, type LayerSpec } from '../../src/layers/spec.js';
+import { commitLayerSpec, type OstreeLayerSpec } from '../../src/layers/spec.js';
 import { MAX_LINKS, writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
@@ -18,7 +18,7 @@ import { needs } from '../support/tools.js';
 const REPO = 'sysroot/ostree/repo';
 const built = new RepoBuilder('archive', '', scratchDirectory());
 
-async function write(spec: LayerSpec, repo = openRepo(built.path)): Promise<string> {
+async function write(spec: OstreeLayerSpec, repo = openRepo(built.path)): Promise<string> {
   const path = join(scratchDirectory(), 'layer.tar');
   const fd = openSync(path, 'wx');
   const pending: Uint8Array[] = [];
@@ -48,7 +48,7 @@ function unpack(layer: string): string {
 const chunk = (
   objects: readonly (readonly [checksum: string, paths: readonly TreePath[]])[],
   repo = openRepo(built.path),
-): LayerSpec => ({
+): OstreeLayerSpec => ({
   kind: 'chunk',
   objects: objects.map(([checksum, paths]) => ({ checksum, paths, info: repo.fileInfo(checksum) })),
   directories: new Map(

@@ -5,7 +5,8 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLogger } from '../../src/log.js';
-import { lookupDirectory, openDirectoryTree } from '../../src/tree/directory.js';
+import { lookupDirectory } from '../../src/tree/directory.js';
+import { type DirectoryTreeOptions, openDirectoryTree } from '../../src/tree/directory-tree.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
@@ -23,10 +24,15 @@ function makeRoot(name: string): string {
   symlinkSync('/', join(root, 'usr/loop'));
   return root;
 }
+function open(root: string, options: Partial<DirectoryTreeOptions> = {}) {
+  const { signal } = new AbortController();
+  return openDirectoryTree(root, { log: silentLogger, signal, jobs: 2, ...options });
+}
+
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
 test('a directory is walked without following symlinks', async () => {
-  const tree = openDirectoryTree(`${makeRoot('walk')}/`);
+  const tree = await open(`${makeRoot('walk')}/`);
   assert.equal(tree.name, join(scratch, 'walk'));
   assert.deepEqual(
     [...tree.files].map(({ path, type }) => `${path} ${type}`),
@@ -71,40 +77,45 @@ test('single paths are looked up through symlinks, which never lead out of the r
   assert.equal(text(await bytes('/absolute')), 'the shell');
 });
 
-test('the root can be a symlink, and has to be a directory', () => {
+test('the root can be a symlink, and has to be a directory', async () => {
   const root = makeRoot('real');
   symlinkSync(root, join(scratch, 'link'));
-  assert.equal(openDirectoryTree(join(scratch, 'link')).files.size, 9);
-  assert.throws(() => openDirectoryTree(join(root, 'usr/empty')), { code: 'NOT_FOUND' });
+  assert.equal((await open(join(scratch, 'link'))).files.size, 9);
+  await assert.rejects(open(join(root, 'usr/empty')), { code: 'NOT_FOUND' });
   assert.throws(() => lookupDirectory(join(scratch, 'nowhere')), {
     code: 'NOT_FOUND',
     message: /nowhere/,
   });
 });
 
-test('pipes are left out with a warning, and a name that is not UTF-8 is refused', () => {
+test('a pipe is an error or left out, and a name that is not UTF-8 is refused', async () => {
   const root = makeRoot('names');
   execFileSync('mkfifo', [join(root, 'pipe')]);
   const warnings: string[] = [];
-  openDirectoryTree(root, { ...silentLogger, warn: (message) => warnings.push(message) });
+  const log = { ...silentLogger, warn: (message: string) => warnings.push(message) };
+  await assert.rejects(open(root, { log }), {
+    code: 'UNSUPPORTED',
+    message: /names\/pipe is a socket, a pipe or a device; --skip-special-files leaves/,
+  });
+  await open(root, { log, skipSpecialFiles: true });
   assert.match(warnings.join(), /names: 1 sockets, pipes or devices are left out/);
   const odd = Buffer.concat([Buffer.from(`${root}/usr/caf`), Buffer.of(0xe9)]);
   writeFileSync(odd, '');
-  assert.throws(() => openDirectoryTree(root), {
+  await assert.rejects(open(root, { skipSpecialFiles: true }), {
     code: 'UNSUPPORTED',
     message: /names\/usr\/: the file name "café" \(as Latin-1\) is not UTF-8/,
   });
   rmSync(odd);
   symlinkSync(Buffer.of(0xe9), join(root, 'link'));
-  assert.throws(() => openDirectoryTree(root), {
+  await assert.rejects(open(root, { skipSpecialFiles: true }), {
     code: 'UNSUPPORTED',
     message: /symlink target é is not UTF-8/,
   });
 });
 
-test('a file that changes its size before it is read is refused', () => {
+test('a file that changes its size before it is read is refused', async () => {
   const root = makeRoot('changing');
-  const tree = openDirectoryTree(root);
+  const tree = await open(root);
   for (const content of ['longer than before', 'less']) {
     writeFileSync(join(root, 'usr/bin/sh'), content);
     assert.throws(() => Buffer.concat([...(tree.read('/usr/bin/sh') as Iterable<Uint8Array>)]), {
@@ -117,10 +128,10 @@ test('a file that changes its size before it is read is refused', () => {
 test(
   'checksums of files and symlinks are those that ostree computes',
   needs('ostree', 'attr'),
-  () => {
+  async () => {
     const root = makeRoot('checksums');
     execFileSync('setfattr', ['-n', 'user.zz', '-v', 'value', join(root, 'usr/bin/sh')]);
-    for (const entry of openDirectoryTree(root).files) {
+    for (const entry of (await open(root)).files) {
       if (entry.type === 'directory') {
         continue;
       }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import * as v from 'valibot';
-import type { ImageOptions } from '../../builder/config.js';
+import type { ImageOptions } from '../../builder/commit-config.js';
 import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { goArchitecture } from '../../oci/platform.js';
@@ -46,8 +46,9 @@ export function previousBuildOptions(command: Command): Command {
     .optionsGroup('Previous build:')
     .option(
       '--previous-build <imgref>',
-      'follow the layout of this image, and reuse its layers that did not change; if repeated ' +
-        '(oldest image first), the last one is followed and the others are its history',
+      'follow the layout of this image, and reuse its layers that did not change; `auto` is the ' +
+        'image that the new one replaces, if there is one; if repeated (oldest image first), the ' +
+        'last one is followed and the others are its history',
       repeated,
     )
     .addOption(
@@ -133,8 +134,11 @@ export async function readImageOptions(options: ImageConfigOptions): Promise<Ima
   };
 }
 
-/** https://reproducible-builds.org/specs/source-date-epoch/ */
-function sourceDateEpoch(): number | undefined {
+/**
+ * Returns SOURCE_DATE_EPOCH of the environment:
+ * https://reproducible-builds.org/specs/source-date-epoch/
+ */
+export function sourceDateEpoch(): number | undefined {
   const text = process.env.SOURCE_DATE_EPOCH;
   if (text === undefined || text === '') {
     return undefined;

@@ -1,7 +1,8 @@
 /** What `container-encapsulate` prints: the layers, and what an update downloads. */
-import type { ImagePlan, PlannedChunk, WrittenImage } from '../../builder/encapsulate.js';
+import type { ImagePlan, PlannedChunk } from '../../builder/image-plan.js';
 import type { PreviousBuild } from '../../builder/previous.js';
 import type { PlannedBlob } from '../../builder/write-blobs.js';
+import type { WrittenImage } from '../../builder/write-image.js';
 import { type ComponentChange, componentChanges, hasLayerOf } from '../../layout/changes.js';
 import type { LayoutRecord } from '../../layout/previous-layout.js';
 import { stdoutColors } from '../output/colors.js';
@@ -46,10 +47,8 @@ export function writtenLayers({ layers }: WrittenImage): readonly ReportedLayer[
 
 /** Returns the layers of a dry run. Those that are reused already have their blob. */
 export function plannedLayers({ commitLayer, chunks }: ImagePlan): readonly ReportedLayer[] {
-  return [
-    plannedLayer(commitLayer, undefined),
-    ...chunks.map((chunk) => plannedLayer(chunk, chunk)),
-  ];
+  const layers = chunks.map((chunk) => plannedLayer(chunk, chunk));
+  return commitLayer === undefined ? layers : [plannedLayer(commitLayer, undefined), ...layers];
 }
 
 function plannedLayer({ unchanged }: PlannedBlob, chunk: PlannedChunk | undefined): ReportedLayer {
@@ -89,7 +88,7 @@ export function jsonReport(
     reference: imgref,
     manifestDigest: image?.manifestDigest,
     configDigest: image?.configDigest,
-    commit: plan.tree.commit.checksum,
+    commit: commitOf(plan),
     ...totalsOf(layers),
     update: previousName === undefined ? undefined : update,
     warnings,
@@ -146,7 +145,12 @@ export function tableReport(
       ? `dry run, nothing is written: ${summary}, ${contentSize} of content`
       : `${stdoutColors.bold(image.imgref)}: ${summary}, ${size} for ${contentSize} of content\n` +
         `manifest ${image.manifestDigest}`;
-  return `commit ${plan.tree.commit.checksum}\n\n${table}\n\n${end}`;
+  return `${printable(plan.tree.name)}\n\n${table}\n\n${end}`;
+}
+
+/** Returns the checksum of the commit in the image; undefined for a plain image. */
+function commitOf({ commitLayer }: ImagePlan): string | undefined {
+  return commitLayer?.spec.kind === 'commit' ? commitLayer.spec.commit : undefined;
 }
 
 function tableRow(layer: ReportedLayer, index: number): readonly Cell[] {
@@ -252,7 +256,7 @@ function componentIds({ chunk }: ReportedLayer): readonly string[] {
 }
 
 function contentSizeOf({ chunk }: ReportedLayer): number {
-  return chunk?.spec.contentSize ?? 0;
+  return chunk?.contentSize ?? 0;
 }
 
 function sumOf(layers: readonly ReportedLayer[], sizeOf: (layer: ReportedLayer) => number): number {

@@ -1,5 +1,6 @@
 /** What `layout plan` and `layout explain` plan a layout from: a tree, or a list of components. */
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { previousFromImage } from '../../builder/previous.js';
@@ -13,11 +14,12 @@ import { openRepo } from '../../ostree/repo.js';
 import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { openLargeCommitTree } from '../../tree/commit.js';
-import { openDirectoryTree } from '../../tree/directory.js';
+import { openDirectoryTree } from '../../tree/directory-tree.js';
 import type { LayerLimits } from '../options/layers.js';
 import { loadPlugins, type PluginOptions } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import type { LogOptions } from '../output/terminal.js';
+import { interruptSignal } from '../run.js';
 import {
   buildOfImage,
   buildOfImageReader,
@@ -138,7 +140,13 @@ async function openBuild(
     if (source !== undefined || repo !== undefined) {
       throw new OstrataError('USAGE', 'option --root: it excludes any other source');
     }
-    return buildOfTree(openDirectoryTree(root, context.log), root, context);
+    const tree = await openDirectoryTree(root, {
+      log: context.log,
+      signal: interruptSignal,
+      jobs: availableParallelism(),
+      skipSpecialFiles: true,
+    });
+    return buildOfTree(tree, root, context);
   }
   if (source === undefined) {
     throw new OstrataError('USAGE', `expected a source: ${SOURCE_HELP}`);

@@ -3,6 +3,7 @@
  * of images, names in packages, messages of registries. Whatever could move the cursor, give orders
  * to the terminal, change the order of the text or hide a part of it is shown as an escape instead.
  */
+import type { Writable } from 'node:stream';
 import { bounded } from '../../errors.js';
 
 /**
@@ -32,10 +33,10 @@ export function printableLines(text: string): string {
   return lines.map(printable).join('\n');
 }
 
-/** Prints a report or JSON, and the end of its last line, to standard output. */
-export function print(text: string): void {
+/** Prints a report or JSON, and the end of its last line, by default to standard output. */
+export function print(text: string, stream: Writable = process.stdout): void {
   const report = printableReport(text);
-  process.stdout.write(`${report}\n`);
+  stream.write(`${report}\n`);
 }
 
 /**

@@ -7,9 +7,9 @@ import {
   type RpmPackage,
   requiresCapability,
 } from '../../../plugins/rpm/rpmdb/index.js';
+import { globPattern, isGlob } from '../../bytes/glob.js';
 import { OstrataError } from '../../errors.js';
 import { repeated } from '../options/values.js';
-import { globPattern, isGlob } from './glob.js';
 import { sortedPackages } from './report.js';
 import type { Source } from './source.js';
 

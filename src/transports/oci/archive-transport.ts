@@ -1,6 +1,6 @@
 /**
  * Transport `oci-archive:FILE[:TAG]`: an OCI image layout as one uncompressed tar. Writing replaces
- * the whole file.
+ * the whole file. `oci-archive:-` is written to a stream, as a program's standard output is.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { open, readdir, rename } from 'node:fs/promises';
@@ -11,13 +11,19 @@ import tar from 'tar-stream';
 import { inContext, inContextAsync, OstrataError, wrapError } from '../../errors.js';
 import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange } from '../../system/file-chunks.js';
-import { makeTemporaryDirectory } from '../../system/temporary-directory.js';
+import {
+  makeTemporaryDirectory,
+  type TemporaryDirectory,
+} from '../../system/temporary-directory.js';
 import { TAR_BLOCK } from '../../tar/fields.js';
 import { TarReader } from '../../tar/reader.js';
 import type { ImageWriter, Transport } from '../transport.js';
 import { splitTag } from './location.js';
 import { type LayoutFiles, openLayout, streamFile } from './reader.js';
 import { createOciWriter } from './writer.js';
+
+/** The image reference of an archive that goes to `TransportOptions.stdout`. */
+export const ARCHIVE_ON_STDOUT = 'oci-archive:-';
 
 /** Bounds an archive of many small entries: an image has a few hundred files. */
 const MAX_ENTRIES = 100_000;
@@ -32,9 +38,9 @@ export const ociArchiveTransport: Transport = {
     const files = inContext(`reading ${name}`, () => archiveFiles(path));
     return openLayout(files, name, { tag, platform });
   },
-  write: async (location) => {
+  write: async (location, { stdout }) => {
     const { path, tag } = splitTag(location);
-    return createArchiveWriter(resolve(path), tag);
+    return path === '-' ? createStreamWriter(tag, stdout) : createArchiveWriter(resolve(path), tag);
   },
 };
 
@@ -120,19 +126,49 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
   const staging = inContext(`preparing ${path}`, () =>
     makeTemporaryDirectory('.ostrata-', dirname(path)),
   );
-  const directory = join(staging.path, 'layout');
-  const archive = join(staging.path, 'archive');
-  const layout = await createOciWriter(directory, tag);
+  return createWriter(staging, tag, path, async (directory) => {
+    const archive = join(staging.path, 'archive');
+    const file = await open(archive, 'wx', 0o644);
+    await packDirectory(directory, file.createWriteStream());
+    await rename(archive, path);
+  });
+}
 
+/** Writes an image layout into the folder for temporary files and packs it to a stream. */
+function createStreamWriter(
+  tag: string | undefined,
+  stdout: Writable | undefined,
+): Promise<ImageWriter> {
+  if (stdout === undefined) {
+    throw new OstrataError('USAGE', `${ARCHIVE_ON_STDOUT} is understood by \`build\` only`);
+  }
+  const staging = makeTemporaryDirectory('ostrata-');
+  return createWriter(staging, tag, 'the archive to standard output', (directory) =>
+    packDirectory(directory, stdout, { end: false }),
+  );
+}
+
+/**
+ * Writes an image layout into `staging`.
+ * @param name what is written, for messages
+ * @param pack brings the finished layout to its destination
+ */
+async function createWriter(
+  staging: TemporaryDirectory,
+  tag: string | undefined,
+  name: string,
+  pack: (directory: string) => Promise<void>,
+): Promise<ImageWriter> {
+  const directory = join(staging.path, 'layout');
+  const layout = await createOciWriter(directory, tag);
   return {
     stagingDirectory: layout.stagingDirectory,
     addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
     mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
     commit: async (image) => {
-      await inContextAsync(`writing ${path}`, async () => {
+      await inContextAsync(`writing ${name}`, async () => {
         await layout.commit(image);
-        await packDirectory(directory, archive);
-        await rename(archive, path);
+        await pack(directory);
       });
       staging.remove();
     },
@@ -144,11 +180,14 @@ async function createArchiveWriter(path: string, tag: string | undefined): Promi
  * Packs everything below `directory` into a tar. The entries are in byte order of their names and
  * state nothing about this machine, so that equal layouts become equal archives.
  */
-async function packDirectory(directory: string, archive: string): Promise<void> {
+async function packDirectory(
+  directory: string,
+  destination: Writable,
+  options: { readonly end?: boolean } = {},
+): Promise<void> {
   const names = (await readdir(directory, { recursive: true })).sort();
   const pack = tar.pack();
-  const file = await open(archive, 'wx', 0o644);
-  const written = pipeline(pack, file.createWriteStream());
+  const written = pipeline(pack, destination, options);
   await Promise.all([packEntries(pack, directory, names), written]);
 }
 

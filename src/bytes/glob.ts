@@ -1,5 +1,5 @@
 /** Patterns for names, as shells and rpm have them. */
-import { OstrataError } from '../../errors.js';
+import { OstrataError } from '../errors.js';
 
 /** An escaped character, a wildcard, a set such as `[a-z]` or `[!0-9]`, or any other character. */
 const PART = /\\(.)|([*?])|\[([!^]?)(\]?[^\]]+)\]|(.)/gsu;

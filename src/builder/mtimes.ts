@@ -1,0 +1,136 @@
+/**
+ * Which modification times the files of a plain image have. A layer is new to clients as soon as
+ * one of its times changes, so times must follow from content, not from who touched a file last.
+ */
+import { createHash } from 'node:crypto';
+import type { OwnedComponent } from '../components/assign.js';
+import type { Claims, ComponentFacts, ShippedFile } from '../plugin.js';
+import type { LocatedTree } from '../tree/content-location.js';
+import { FileMap } from '../tree/file-map.js';
+import type { Directory, FileEntry, RegularFile, Symlink } from '../tree/tree.js';
+
+/**
+ * - `packaged`: a file that is as its package shipped it has the time that the package database
+ *   records, so that files compiled from it (`.pyc`) stay valid. Everything else has the time 0.
+ *   That includes all directories: every layer repeats the directories above its files, and one new
+ *   time would make them all new.
+ * - `zero`: everything has the time 0.
+ * - `clamp`: times of the tree, but none after the build of the package that owns the file or, if
+ *   no package does, after `SOURCE_DATE_EPOCH`. This is chunkah's rule.
+ * - `keep`: times of the tree.
+ */
+export const MTIME_RULES = ['packaged', 'zero', 'clamp', 'keep'] as const;
+export type MtimeRule = (typeof MTIME_RULES)[number];
+
+export interface MtimeOptions {
+  readonly rule: MtimeRule;
+  /** Upper bound of `clamp` for files without a package, in seconds since 1970. */
+  readonly epoch?: number | undefined;
+}
+
+/** Returns `tree` with the times that its files have in the image. */
+export async function withMtimes(
+  tree: LocatedTree,
+  claims: readonly Claims[],
+  options: MtimeOptions,
+): Promise<LocatedTree> {
+  const entries: FileEntry[] = [];
+  for (const entry of tree.files) {
+    // Directories get theirs when it is known which layers they are in: see directoryMtime.
+    const mtime =
+      entry.type === 'directory' ? entry.mtime : await fileMtime(tree, entry, claims, options);
+    entries.push({ ...entry, mtime });
+  }
+  return { ...tree, files: new FileMap(entries) };
+}
+
+/** Returns the time that a directory has in the layer of `components`. */
+export function directoryMtime(
+  { mtime = 0 }: Directory,
+  components: readonly OwnedComponent[],
+  { rule, epoch }: MtimeOptions,
+): number {
+  switch (rule) {
+    case 'packaged':
+    case 'zero':
+      return 0;
+    case 'clamp':
+      return Math.min(mtime, newestBuild(components.map(({ facts }) => facts)) ?? epoch ?? mtime);
+    case 'keep':
+      return mtime;
+  }
+}
+
+async function fileMtime(
+  tree: LocatedTree,
+  entry: RegularFile | Symlink,
+  claims: readonly Claims[],
+  { rule, epoch }: MtimeOptions,
+): Promise<number> {
+  const { mtime = 0 } = entry;
+  switch (rule) {
+    case 'packaged':
+      return packagedMtime(tree, entry, claims);
+    case 'zero':
+      return 0;
+    case 'clamp':
+      return Math.min(mtime, newestBuild(factsOf(entry, claims)) ?? epoch ?? mtime);
+    case 'keep':
+      return mtime;
+  }
+}
+
+function factsOf(entry: FileEntry, claims: readonly Claims[]): readonly ComponentFacts[] {
+  for (const { components, strong } of claims) {
+    const [id] = strong(entry);
+    const facts = id === undefined ? undefined : components.get(id);
+    if (facts !== undefined) {
+      return [facts];
+    }
+  }
+  return [];
+}
+
+/** Returns the newest build time of any package; undefined if none is known. */
+function newestBuild(facts: readonly ComponentFacts[]): number | undefined {
+  const times = facts.flatMap(({ packages }) =>
+    packages.flatMap(({ buildTime }) => buildTime ?? []),
+  );
+  return times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b));
+}
+
+async function packagedMtime(
+  tree: LocatedTree,
+  entry: RegularFile | Symlink,
+  claims: readonly Claims[],
+): Promise<number> {
+  for (const claim of claims) {
+    const shipped = claim.shipped?.(entry.path);
+    if (shipped !== undefined) {
+      return (await isAsShipped(tree, entry, shipped)) ? shipped.mtime : 0;
+    }
+  }
+  return 0;
+}
+
+async function isAsShipped(
+  tree: LocatedTree,
+  entry: RegularFile | Symlink,
+  { size, sha256, target }: ShippedFile,
+): Promise<boolean> {
+  if (entry.type === 'symlink') {
+    return entry.target === target;
+  }
+  if (sha256 === undefined || size !== entry.size) {
+    return false;
+  }
+  return sha256 === (entry.contentDigest ?? (await contentDigest(tree, entry)));
+}
+
+async function contentDigest(tree: LocatedTree, { path }: RegularFile): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of tree.read(path)) {
+    hash.update(chunk);
+  }
+  return hash.digest('hex');
+}

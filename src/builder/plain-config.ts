@@ -1,0 +1,108 @@
+/**
+ * What a plain image says about itself. Everything comes from the config that it is built with; the
+ * layout record and the names of the components are added.
+ */
+import { compareUtf8 } from '../bytes/text.js';
+import type { OwnedComponent } from '../components/assign.js';
+import { newestBuildTime } from '../components/rates.js';
+import { LAYOUT_LABEL } from '../layout/record.js';
+import * as annotation from '../oci/annotations.js';
+import type { BaseConfig } from '../oci/base-config.js';
+import { mostFrequentArchitecture } from './architecture.js';
+import { componentsAnnotation, type ImageDescription, type Labels } from './image-config.js';
+import type { ImagePlan, PlannedChunk } from './image-plan.js';
+import type { ImageDescriptions } from './write-image.js';
+
+/** What the user decides about the config of a plain image. */
+export interface PlainImageOptions {
+  /** The config to start from. */
+  readonly base?: BaseConfig | undefined;
+  /** Changes the labels of `base`. */
+  readonly editLabels?: ((labels: Labels) => Labels) | undefined;
+  /** Changes the annotations of `base`. */
+  readonly editAnnotations?: ((annotations: Labels) => Labels) | undefined;
+  /** GOARCH; by default that of `base`, else that of most packages, else that of this machine. */
+  readonly architecture?: string | undefined;
+  /**
+   * Seconds since 1970 for `created`; by default that of `base`, else the build time of the newest
+   * package, else 0.
+   */
+  readonly created?: number | undefined;
+  /** `history.created_by` of the layers. */
+  readonly createdBy?: string | undefined;
+}
+
+/** These labels say that the image holds an ostree commit, which a plain image does not. */
+const COMMIT_LABELS = [annotation.OSTREE_COMMIT, annotation.OSTREE_FINAL_DIFFID];
+
+/** chunkah states the probability that nothing changes within this many days. */
+const STABILITY_DAYS = 7;
+
+export function describePlainImage(
+  { components }: ImagePlan,
+  options: PlainImageOptions,
+): ImageDescription {
+  const { base } = options;
+  const facts = components.map((component) => component.facts);
+  const editAnnotations = options.editAnnotations ?? ((annotations) => annotations);
+  return {
+    created: options.created ?? base?.created ?? newestBuildTime(facts),
+    architecture: options.architecture ?? base?.architecture ?? architectureOf(components),
+    variant: options.architecture === undefined ? base?.variant : undefined,
+    config: base?.config ?? {},
+    labels: (_layers, record) => {
+      const labels = plainLabels(options);
+      const annotations = editAnnotations(withoutCommit(base?.annotations));
+      return {
+        labels: { ...labels, [LAYOUT_LABEL]: record },
+        annotations: { ...annotations, [LAYOUT_LABEL]: record },
+      };
+    },
+  };
+}
+
+/** Returns the labels that the image will have, apart from the layout record. */
+export function plainLabels({ base, editLabels }: PlainImageOptions): Labels {
+  const labels = withoutCommit(base?.labels);
+  return editLabels === undefined ? labels : editLabels(labels);
+}
+
+function withoutCommit(labels: Labels = {}): Labels {
+  const kept = new Map(Object.entries(labels));
+  for (const key of COMMIT_LABELS) {
+    kept.delete(key);
+  }
+  return Object.fromEntries(kept);
+}
+
+function architectureOf(components: readonly OwnedComponent[]): string {
+  return mostFrequentArchitecture(components.flatMap(({ facts }) => facts.packages));
+}
+
+/**
+ * Describes a layer for ostrata and for the tools of chunkah: names of components joined by spaces,
+ * and the probability that the layer does not change within a week.
+ */
+export function layerDescriber(createdBy: string): ImageDescriptions['describeLayer'] {
+  return ({ components, changesPerYear }: PlannedChunk) => {
+    const names = new Set(components.map(chunkahName));
+    const sortedNames = [...names].sort(compareUtf8);
+    const comment = sortedNames.join(' ');
+    const stability = Math.exp((-changesPerYear * STABILITY_DAYS) / 365);
+    return {
+      annotations: {
+        ...componentsAnnotation(components),
+        [annotation.CHUNKAH_COMPONENT]: comment,
+        [annotation.CHUNKAH_STABILITY]: stability.toFixed(3),
+      },
+      createdBy,
+      comment,
+    };
+  };
+}
+
+/** The name of a component as chunkah gives it: `rpm/SOURCE`, or the id. */
+function chunkahName({ id, source, facts }: OwnedComponent): string {
+  const name = facts.packages.length > 0 ? `rpm/${source}` : id;
+  return name.replaceAll(' ', '%20');
+}

@@ -1,0 +1,113 @@
+/**
+ * The second step of a build, the same for every kind of tree and image: layers -> blobs -> config
+ * and manifest -> transport.
+ */
+import { OstrataError } from '../errors.js';
+import { encodeRecord } from '../layout/record.js';
+import type { Context } from '../log.js';
+import { chainId } from '../oci/chain-id.js';
+import type { ImageWriter } from '../transports/transport.js';
+import {
+  type AssembledImage,
+  assembleImage,
+  type ImageDescription,
+  type ImageLayer,
+} from './image-config.js';
+import type { ImagePlan, PlannedChunk } from './image-plan.js';
+import { type BlobOptions, type WrittenBlob, writeBlobs } from './write-blobs.js';
+
+export interface WrittenImage extends AssembledImage {
+  /** In image order, the commit layer of an encapsulated image first. */
+  readonly layers: readonly WrittenLayer[];
+}
+
+export interface WrittenLayer extends ImageLayer, WrittenBlob {
+  /** Undefined for the commit layer. */
+  readonly chunk: PlannedChunk | undefined;
+}
+
+/** What the manifest and the history of an image say about a layer of components. */
+export type LayerDescriber = (chunk: PlannedChunk) => {
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly createdBy: string;
+  readonly comment?: string | undefined;
+};
+
+/** What an image says about itself and its layers. */
+export interface ImageDescriptions {
+  readonly description: ImageDescription;
+  readonly describeLayer: LayerDescriber;
+}
+
+/**
+ * Writes the planned layers, reusing those that did not change, and commits the image to `writer`.
+ * On failure nothing is left at the destination.
+ * @param describe called first: options that do not fit the tree fail before any work is done
+ */
+export async function writePlannedImage(
+  plan: ImagePlan,
+  writer: ImageWriter,
+  options: BlobOptions & Context,
+  describe: () => ImageDescriptions,
+): Promise<WrittenImage> {
+  try {
+    return await writeAndCommit(plan, writer, options, describe());
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+}
+
+async function writeAndCommit(
+  plan: ImagePlan,
+  writer: ImageWriter,
+  options: BlobOptions & Context,
+  { description, describeLayer }: ImageDescriptions,
+): Promise<WrittenImage> {
+  const { compression, jobs, cache, log, signal } = options;
+  const { commitLayer, chunks } = plan;
+  const planned = commitLayer === undefined ? chunks : [commitLayer, ...chunks];
+  const blobs = await writeBlobs(planned, writer, {
+    content: plan.tree.content,
+    previous: plan.previous,
+    compression,
+    jobs,
+    cache,
+    log,
+    signal,
+  });
+
+  const commitCount = planned.length - chunks.length;
+  const layers = blobs.map((blob, i) =>
+    writtenLayer(plan, chunks[i - commitCount], blob, describeLayer),
+  );
+  const diffIds = layers.map(({ diffId }) => diffId);
+  const record = encodeRecord({ ...plan.record, chainId: chainId(diffIds) }, log);
+  const image = assembleImage(description, layers, record);
+  if (signal.aborted) {
+    throw new OstrataError('CANCELLED', 'writing the image: cancelled');
+  }
+  await writer.commit(image);
+  return { ...image, layers };
+}
+
+/** @param chunk undefined for the commit layer */
+function writtenLayer(
+  { commitLayer }: ImagePlan,
+  chunk: PlannedChunk | undefined,
+  blob: WrittenBlob,
+  describeLayer: LayerDescriber,
+): WrittenLayer {
+  if (chunk === undefined) {
+    return { ...blob, chunk, createdBy: commitLayer?.createdBy ?? '' };
+  }
+  const { annotations, createdBy, comment } = describeLayer(chunk);
+  const { descriptor } = blob;
+  return {
+    ...blob,
+    chunk,
+    descriptor: { ...descriptor, annotations: { ...descriptor.annotations, ...annotations } },
+    createdBy,
+    comment,
+  };
+}

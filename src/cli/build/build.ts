@@ -1,0 +1,152 @@
+/** `ostrata build`: any tree in, a plain container image of layers that change together out. */
+import { type Command, Option } from 'commander';
+import { planPlainImage, writePlainImage } from '../../builder/build.js';
+import { plainLabels } from '../../builder/plain-config.js';
+import { OstrataError } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import { CONTAINERS_BOOTC } from '../../oci/annotations.js';
+import { IMGREF_FORMS, parseImgref } from '../../transports/image-reference.js';
+import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
+import type { LocatedTree } from '../../tree/content-location.js';
+import { type BuildOptions, finishBuild, readBuildInputs } from '../container/build-inputs.js';
+import { outputOptions, previousBuildOptions } from '../container/encapsulate-options.js';
+import { BUILD_COMMANDS } from '../help.js';
+import { cacheOptions } from '../options/cache.js';
+import { compressionOptions } from '../options/compression.js';
+import { useOptions } from '../options/groups.js';
+import { layerLimitOptions } from '../options/layers.js';
+import { pluginOptions } from '../options/plugins.js';
+import { registryOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
+import { computing } from '../run.js';
+import {
+  type ConfigOptions,
+  configOptions,
+  openBuildTree,
+  readPlainImageOptions,
+  type TreeOptions,
+  treeOptions,
+} from './options.js';
+
+export interface PlainBuildOptions extends BuildOptions, TreeOptions, ConfigOptions {
+  /** `history.created_by` of the layers. */
+  readonly createdBy?: string | undefined;
+}
+
+export function addBuildCommand(program: Command): void {
+  const command = program
+    .command('build')
+    .helpGroup(BUILD_COMMANDS)
+    .summary('turn a root file system or a commit into a plain image of many layers')
+    .description(
+      'Turn a root file system, or an ostree commit, into a plain container image whose layers ' +
+        'follow the package database: packages that change together share a layer, so that an ' +
+        'update downloads only the layers that changed. Nothing is written into the tree, and no ' +
+        'rights are needed except to read it.',
+    )
+    .argument('[ref]', 'with --repo: a ref, remote:ref, a commit id or the beginning of one')
+    .argument('[imgref]', `where to write: ${IMGREF_FORMS} (default: an archive on stdout)`)
+    .addOption(new Option('--plan <file>', 'put components into layers as this file says'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ostrata build --rootfs=/mnt/root --prune=/sysroot/ oci:image:latest
+  ostrata build --rootfs=/mnt/root --previous-build=auto registry:quay.io/me/os:latest
+  ostrata build --rootfs=/mnt/root --config=inspect.json | podman load
+  ostrata build --repo=repo fedora/x86_64/coreos/stable oci-archive:image.ociarchive
+
+SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created is given.`,
+    )
+    .action(buildFromArguments);
+  useOptions(command, [
+    treeOptions,
+    layerLimitOptions,
+    previousBuildOptions,
+    configOptions,
+    outputOptions,
+    pluginOptions,
+    compressionOptions,
+    cacheOptions,
+    registryOptions,
+    logOptions,
+  ]);
+}
+
+/** Only with `--repo` is the first argument a ref. */
+async function buildFromArguments(
+  first: string | undefined,
+  second: string | undefined,
+  options: PlainBuildOptions,
+): Promise<void> {
+  if (options.repo !== undefined) {
+    await build(first, second, options);
+    return;
+  }
+  if (second !== undefined) {
+    throw new OstrataError('USAGE', `unexpected argument ${second}; a ref needs --repo`);
+  }
+  await build(undefined, first, options);
+}
+
+/** @param imgref `-` or undefined: an archive on standard output */
+export async function build(
+  ref: string | undefined,
+  imgref: string | undefined,
+  options: PlainBuildOptions,
+): Promise<void> {
+  const imageOptions = await readPlainImageOptions(options);
+  const destination = withTag(
+    imgref === undefined || imgref === '-' ? ARCHIVE_ON_STDOUT : imgref,
+    options.tag,
+  );
+  if (destination.startsWith(ARCHIVE_ON_STDOUT) && process.stdout.isTTY && !options.dryRun) {
+    throw new OstrataError(
+      'USAGE',
+      'standard output is a terminal: name a destination, or redirect the archive to a file',
+    );
+  }
+  const { architecture, created: epoch } = imageOptions;
+  const inputs = await readBuildInputs(destination, architecture, options);
+  const tree = await computing(() => openBuildTree(options, ref, inputs));
+  warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
+  const mtimes = { rule: options.mtime, epoch };
+  const plan = await computing(() => planPlainImage({ ...inputs.layoutOptions, tree, mtimes }));
+  await finishBuild(plan, inputs, options, (writer) =>
+    writePlainImage(plan, writer, { ...imageOptions, ...inputs.blobOptions }),
+  );
+}
+
+/** Adds the name of the image to the reference of an archive or a folder. */
+function withTag(imgref: string, tag: string | undefined): string {
+  if (tag === undefined) {
+    return imgref;
+  }
+  const { transport, location } = parseImgref(imgref);
+  if (!transport.name.startsWith('oci') || location.includes(':')) {
+    throw new OstrataError('USAGE', `option --tag: ${imgref} cannot have or already has a name`);
+  }
+  return `${imgref}:${tag}`;
+}
+
+/** Warns of what clients of a bootable image will not accept. */
+function warnAboutBootc(
+  { files }: LocatedTree,
+  labels: Readonly<Record<string, string | undefined>>,
+  log: Logger,
+): void {
+  const isBootable =
+    files.get('/usr/lib/bootc') !== undefined && files.get('/usr/lib/modules') !== undefined;
+  if (isBootable && labels[CONTAINERS_BOOTC] === undefined) {
+    log.warn(
+      `the tree looks like a bootc image, but the image has no label ${CONTAINERS_BOOTC}: bootc ` +
+        `will warn and may refuse it; --label ${CONTAINERS_BOOTC}=1 adds the label`,
+    );
+  }
+  if (files.get('/sysroot/ostree') !== undefined) {
+    log.warn(
+      '/sysroot/ostree holds an ostree repository, which would be in the image; ' +
+        '--prune /sysroot/ leaves it out',
+    );
+  }
+}

@@ -1,0 +1,195 @@
+/** The options of `build`: which tree becomes the image, and what the image says about itself. */
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Labels } from '../../builder/image-config.js';
+import { MTIME_RULES, type MtimeRule } from '../../builder/mtimes.js';
+import type { PlainImageOptions } from '../../builder/plain-config.js';
+import { inContext, inContextAsync, OstrataError } from '../../errors.js';
+import { LEFT_OUT_XATTRS } from '../../layers/plain-spec.js';
+import type { Context } from '../../log.js';
+import { type BaseConfig, parseBaseConfig } from '../../oci/base-config.js';
+import { goArchitecture } from '../../oci/platform.js';
+import { openRepo } from '../../ostree/repo.js';
+import { openLargeCommitTree } from '../../tree/commit.js';
+import type { LocatedTree } from '../../tree/content-location.js';
+import { deployedTree } from '../../tree/deployed-tree.js';
+import { openDirectoryTree } from '../../tree/directory-tree.js';
+import { pruneMatcher } from '../../tree/prune.js';
+import { sourceDateEpoch } from '../container/encapsulate-options.js';
+import { repeated } from '../options/values.js';
+
+/** Which tree becomes the image. */
+export interface TreeOptions {
+  readonly rootfs?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly prune?: readonly string[] | undefined;
+  readonly oneFileSystem?: boolean | undefined;
+  readonly skipSpecialFiles?: boolean | undefined;
+  readonly mtime: MtimeRule;
+}
+
+export function treeOptions(command: Command): Command {
+  return command
+    .optionsGroup('Tree:')
+    .option('--rootfs <dir>', 'build the image of the root file system in this folder')
+    .option('--repo <path>', 'build the image of a commit in this ostree repository')
+    .option(
+      '--prune <path>',
+      'leave out this absolute path, or with a slash at its end what is below it; ' +
+        '*, ? and [..] stand for other characters of a name (repeatable)',
+      repeated,
+    )
+    .option('--one-file-system', 'leave directories empty on which another file system is mounted')
+    .option('--skip-special-files', 'leave out sockets, pipes and devices instead of failing')
+    .addOption(
+      new Option(
+        '--mtime <rule>',
+        'times of files: as their package recorded them, else 0 (packaged); always 0 (zero); ' +
+          'those of the tree, but not after the build of the package (clamp); those of the tree ' +
+          '(keep)',
+      )
+        .choices(MTIME_RULES)
+        .default('packaged'),
+    );
+}
+
+/** What the config of the image says. */
+export interface ConfigOptions {
+  /** Path of a JSON file. */
+  readonly config?: string | undefined;
+  readonly configStr?: string | undefined;
+  readonly label?: readonly string[] | undefined;
+  readonly annotation?: readonly string[] | undefined;
+  readonly arch?: string | undefined;
+  /** Seconds since 1970. */
+  readonly created?: number | undefined;
+  readonly tag?: string | undefined;
+}
+
+export function configOptions(command: Command): Command {
+  return command
+    .optionsGroup('Image config:')
+    .addOption(
+      new Option(
+        '--config <file>',
+        'start from this config: that of an OCI image, or what `podman inspect` or ' +
+          '`docker inspect` prints',
+      ).conflicts('configStr'),
+    )
+    .addOption(
+      new Option('--config-str <json>', 'start from this config, given as text').env(
+        'CHUNKAH_CONFIG_STR',
+      ),
+    )
+    .option(
+      '-l, --label <key=value>',
+      'set a label; KEY- removes one, - removes all; in the order given (repeatable)',
+      edit,
+    )
+    .option(
+      '--annotation <key=value>',
+      'set or remove an annotation of the manifest, like a label (repeatable)',
+      edit,
+    )
+    .option(
+      '--arch <arch>',
+      'architecture of the image, as RPM or Go names it (default: that of the config, else ' +
+        'that of most packages)',
+    )
+    .option(
+      '--created <time>',
+      'when the image was made, RFC 3339 or seconds since 1970 ' +
+        '(default: SOURCE_DATE_EPOCH, else that of the config, else of the newest package)',
+      time,
+    )
+    .option(
+      '-t, --tag <name>',
+      'the name of the image in an archive or an image layout, where none is in the reference',
+    );
+}
+
+/** Checks one change of labels: `KEY=VALUE`, `KEY-` or `-`. */
+function edit(text: string, previous: readonly string[] = []): readonly string[] {
+  const isEdit = text === '-' || /^[^=]+(=|-$)/s.test(text);
+  if (!isEdit) {
+    throw new InvalidArgumentError('expected KEY=VALUE, KEY- or -.');
+  }
+  return [...previous, text];
+}
+
+function time(text: string): number {
+  if (/^\d{1,11}$/.test(text)) {
+    return Number(text);
+  }
+  const milliseconds = Date.parse(text);
+  if (!(milliseconds >= 0)) {
+    throw new InvalidArgumentError('expected an RFC 3339 time or seconds since 1970.');
+  }
+  return Math.floor(milliseconds / 1000);
+}
+
+/** Opens the tree that the options name. */
+export async function openBuildTree(
+  options: TreeOptions,
+  ref: string | undefined,
+  { log, signal }: Context,
+): Promise<LocatedTree> {
+  const isPruned = pruneMatcher(options.prune ?? []);
+  const { repo, rootfs, oneFileSystem, skipSpecialFiles } = options;
+  if (repo !== undefined && ref !== undefined) {
+    const opened = openRepo(repo);
+    return deployedTree(await openLargeCommitTree(opened, opened.resolve(ref), log), isPruned);
+  }
+  if (rootfs === undefined) {
+    throw new OstrataError('USAGE', 'expected --rootfs DIR, or --repo REPO and a ref');
+  }
+  return openDirectoryTree(rootfs, {
+    log,
+    signal,
+    jobs: availableParallelism(),
+    isPruned,
+    oneFileSystem,
+    skipSpecialFiles,
+    ignoredXattrs: LEFT_OUT_XATTRS,
+  });
+}
+
+/** Reads the config and applies the options to it. */
+export async function readPlainImageOptions(options: ConfigOptions): Promise<PlainImageOptions> {
+  const { label = [], annotation = [], arch, created } = options;
+  return {
+    base: await readBaseConfig(options),
+    editLabels: (labels) => applyEdits(labels, label),
+    editAnnotations: (annotations) => applyEdits(annotations, annotation),
+    architecture: arch === undefined ? undefined : goArchitecture(arch),
+    created: created ?? sourceDateEpoch(),
+  };
+}
+
+async function readBaseConfig({
+  config,
+  configStr,
+}: ConfigOptions): Promise<BaseConfig | undefined> {
+  if (config !== undefined) {
+    return inContextAsync(`config ${config}`, async () =>
+      parseBaseConfig(await readFile(config, 'utf8')),
+    );
+  }
+  return configStr ? inContext('--config-str', () => parseBaseConfig(configStr)) : undefined;
+}
+
+function applyEdits(labels: Labels, edits: readonly string[]): Labels {
+  const result = new Map(Object.entries(labels));
+  for (const text of edits) {
+    const equals = text.indexOf('=');
+    if (text === '-') {
+      result.clear();
+    } else if (equals > 0) {
+      result.set(text.slice(0, equals), text.slice(equals + 1));
+    } else {
+      result.delete(text.slice(0, -1));
+    }
+  }
+  return Object.fromEntries(result);
+}

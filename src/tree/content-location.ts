@@ -1,0 +1,59 @@
+/**
+ * Where the content of a tree's files lies. A location is plain data, so that a worker thread can
+ * be told where to read, and content is addressed by path and checksum, never by callbacks.
+ */
+import type { BufferSource, ByteStream } from '../bytes/stream.js';
+import { verified } from '../ostree/content.js';
+import type { FileInfo } from '../ostree/objects/file.js';
+import { type OstreeRepo, openRepo } from '../ostree/repo.js';
+import { readUnchanged } from './directory.js';
+import type { Tree, TreePath } from './tree.js';
+
+/** An ostree repository, or a directory that paths of the tree begin in. */
+export interface ContentLocation {
+  readonly kind: 'repo' | 'directory';
+  readonly path: string;
+}
+
+/** A tree whose content can be read by other threads. */
+export interface LocatedTree extends Tree {
+  readonly content: ContentLocation;
+}
+
+/** A regular file as a layer needs it. */
+export interface LocatedFile {
+  /** A path that the file has in the tree. */
+  readonly path: TreePath;
+  /** Checksum of the content object. */
+  readonly checksum: string;
+  readonly info: FileInfo;
+}
+
+/** Reads the content of files at one location. */
+export interface ContentReader {
+  /**
+   * Streams a regular file. Iterating throws `CORRUPT` if its bytes do not match its checksum.
+   * @param buffers memory for the chunks, asked for before each; not every location uses it
+   */
+  read(file: LocatedFile, buffers?: BufferSource): ByteStream;
+}
+
+/** Opens a location. Throws `NOT_FOUND` and `UNSUPPORTED` as {@link openRepo} does. */
+export function openContent({ kind, path }: ContentLocation): ContentReader {
+  return kind === 'repo' ? repoContent(openRepo(path)) : directoryContent(path);
+}
+
+/** Reads content objects of a repository. */
+export function repoContent(repo: OstreeRepo): ContentReader {
+  return { read: ({ checksum, info }, buffers) => repo.readFile(checksum, info, buffers) };
+}
+
+function directoryContent(root: string): ContentReader {
+  return {
+    read: ({ path, checksum, info }, buffers) => {
+      const name = root + path;
+      const context = `${name} was changed after it was looked at`;
+      return verified(readUnchanged(name, info.size, buffers), info, checksum, context);
+    },
+  };
+}

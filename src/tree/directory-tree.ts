@@ -1,0 +1,79 @@
+/** The whole tree below a directory of this machine, e.g. the root file system of an image. */
+import { must } from '../errors.js';
+import { XattrsInterner } from '../ostree/objects/xattr-list.js';
+import type { LocatedTree } from './content-location.js';
+import { lookupDirectory, readUnchanged } from './directory.js';
+import { type WalkedEntry, type WalkOptions, walkDirectory } from './directory-walk.js';
+import { type EntryDigests, readEntryDigests } from './file-digests.js';
+import { FileMap } from './file-map.js';
+import { regularFile } from './lookup.js';
+import type { FileEntry } from './tree.js';
+
+export interface DirectoryTreeOptions extends WalkOptions {
+  readonly signal: AbortSignal;
+  /** Largest number of threads that read content, at least 1. */
+  readonly jobs: number;
+  /** Names of xattrs that are ignored; a name that ends in a dot is a prefix. */
+  readonly ignoredXattrs?: readonly string[] | undefined;
+}
+
+/**
+ * Walks everything below `directory`, and reads and hashes all content once. If `directory` itself
+ * is a symlink it is followed, but no other one is. Nothing is written. Throws what {@link
+ * walkDirectory} and {@link readEntryDigests} throw, and `NOT_FOUND` if there is no such directory.
+ */
+export async function openDirectoryTree(
+  directory: string,
+  options: DirectoryTreeOptions,
+): Promise<LocatedTree> {
+  const { log, signal, jobs, ignoredXattrs = [] } = options;
+  const { name: root, bytes } = lookupDirectory(directory);
+  const walked = walkDirectory(root, options);
+
+  // Of the names of one file only the first is read.
+  const toRead = new Map<string, WalkedEntry>();
+  for (const entry of walked) {
+    const key = inodeKey(entry);
+    if (!toRead.has(key)) {
+      toRead.set(key, entry);
+    }
+  }
+  const read = [...toRead.values()];
+  const results = await readEntryDigests(root, read, { jobs, ignoredXattrs, log, signal });
+  const digests = new Map(results.map((digest, i) => [inodeKey(must(read[i], 'entry')), digest]));
+
+  const interner = new XattrsInterner();
+  const entries = walked.map((entry) =>
+    treeEntry(entry, must(digests.get(inodeKey(entry)), entry.path), interner),
+  );
+  const files = new FileMap(entries);
+  log.info(`${root}: ${files.size} entries`);
+  return {
+    name: root,
+    files,
+    content: { kind: 'directory', path: root },
+    read: (path) => readUnchanged(root + path, regularFile(path, files.get(path), root).size),
+    bytes,
+  };
+}
+
+function inodeKey({ inode, path }: WalkedEntry): string {
+  return inode ?? path;
+}
+
+function treeEntry(
+  { type, path, mode, uid, gid, size, mtime, target, inode }: WalkedEntry,
+  { checksum, contentDigest, xattrsBytes }: EntryDigests,
+  interner: XattrsInterner,
+): FileEntry {
+  const { xattrs } = interner.intern(xattrsBytes);
+  const attributes = { path, mode, uid, gid, xattrs, mtime };
+  switch (type) {
+    case 'directory':
+      return { ...attributes, type };
+    case 'file':
+      return { ...attributes, type, size, checksum, contentDigest, inode };
+    case 'symlink':
+      return { ...attributes, type, size: 0, target: must(target, path), checksum, inode };
+  }
+}

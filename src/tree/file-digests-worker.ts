@@ -1,0 +1,70 @@
+/** A worker thread of file-digests.ts: reads one batch of entries at a time. */
+import { createHash } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { matchesXattr } from '../bytes/xattrs.js';
+import { inodeXattrs } from '../ostree/bare.js';
+import { startFileChecksum } from '../ostree/objects/file.js';
+import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
+import { encodeXattrs } from '../ostree/objects/xattr-list.js';
+import { failedReply, receiveRequests } from '../system/worker-task.js';
+import { readUnchanged } from './directory.js';
+import type { WalkedEntry } from './directory-walk.js';
+import type { DigestReply, DigestWorkerData } from './file-digests.js';
+
+const { root, ignoredXattrs }: DigestWorkerData = workerData;
+/** Each distinct set of xattrs once: a reply that holds it in many places copies it once. */
+const knownXattrs = new Map<string, Uint8Array>();
+
+function isIgnored(name: string): boolean {
+  return matchesXattr(name, ignoredXattrs);
+}
+
+function xattrsOf(path: string): Uint8Array {
+  const kept = [...inodeXattrs(path)].filter(([name]) => !isIgnored(name));
+  const bytes = encodeXattrs(new Map(kept));
+  const key = Buffer.from(bytes).toString('latin1');
+  const known = knownXattrs.get(key) ?? bytes;
+  knownXattrs.set(key, known);
+  return known;
+}
+
+function readBatch(batch: readonly WalkedEntry[]): DigestReply {
+  const checksums = new Uint8Array(batch.length * CHECKSUM_BYTES);
+  const contentDigests = new Uint8Array(batch.length * CHECKSUM_BYTES);
+  const xattrs: Uint8Array[] = [];
+  for (const [i, entry] of batch.entries()) {
+    const xattrsBytes = xattrsOf(root + entry.path);
+    xattrs.push(xattrsBytes);
+    if (entry.type !== 'directory') {
+      const { checksum, contentDigest } = digestsOf(entry, xattrsBytes);
+      const offset = i * CHECKSUM_BYTES;
+      checksums.set(checksum, offset);
+      contentDigests.set(contentDigest, offset);
+    }
+  }
+  return { checksums, contentDigests, xattrs };
+}
+
+function digestsOf(entry: WalkedEntry, xattrsBytes: Uint8Array) {
+  const checksum = startFileChecksum({ ...entry, xattrsBytes });
+  const contentDigest = createHash('sha256');
+  if (entry.type === 'file') {
+    const content = readUnchanged(root + entry.path, entry.size);
+    for (const chunk of content) {
+      checksum.update(chunk);
+      contentDigest.update(chunk);
+    }
+  }
+  return {
+    checksum: checksum.digest(),
+    contentDigest: contentDigest.digest(),
+  };
+}
+
+receiveRequests((batch: readonly WalkedEntry[]) => {
+  try {
+    parentPort?.postMessage(readBatch(batch));
+  } catch (error) {
+    parentPort?.postMessage(failedReply('reading files', error));
+  }
+});
