@@ -1,6 +1,7 @@
 /** Transport `oci:DIR[:TAG]`: an OCI image layout in a directory. */
 import { existsSync, lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { OstrataError } from '../../errors.js';
 import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange } from '../../system/file-chunks.js';
 import type { Transport } from '../transport.js';
@@ -14,6 +15,9 @@ export const ociTransport: Transport = {
   check: splitTag,
   read: async (location, { platform }) => {
     const { path, tag } = splitTag(location);
+    if (!existsSync(path)) {
+      throw new OstrataError('NOT_FOUND', `oci:${location}: the folder ${path} does not exist`);
+    }
     return openLayout(directoryFiles(path), `oci:${location}`, { tag, platform });
   },
   write: async (location) => {

@@ -94,7 +94,8 @@ function findEntry(index: ImageIndex, tag: string | undefined, path: string): De
 function readRequired(files: LayoutFiles, name: string): Uint8Array {
   const bytes = files.readAll(name);
   if (bytes === undefined) {
-    throw new OstrataError('NOT_FOUND', `${files.path} lacks ${name}`);
+    const kind = name === INDEX_FILE ? ', so it is not an OCI image layout' : '';
+    throw new OstrataError('NOT_FOUND', `${files.path} lacks ${name}${kind}`);
   }
   return bytes;
 }

@@ -9,7 +9,7 @@ import type { TransportOptions } from '../transport.js';
 import { Agents } from './agents.js';
 import { Authenticator } from './auth.js';
 import { readCertificates } from './certificates.js';
-import { findCredentials, type RegistryCredentials } from './credentials.js';
+import { credentialFiles, findCredentials, type RegistryCredentials } from './credentials.js';
 import { HttpClient, type HttpRequest } from './http.js';
 import { isThisMachine } from './proxy.js';
 import { apiHost, type ImageReference } from './reference.js';
@@ -33,6 +33,7 @@ export class RegistryClient {
   readonly #http: HttpClient;
   readonly #agents: Agents;
   readonly #auth: Authenticator;
+  readonly #authfile: string | undefined;
   readonly #credentials: () => Promise<RegistryCredentials | undefined>;
   /** The origin of the registry's API; no other receives credentials. */
   readonly #origin: URL;
@@ -82,6 +83,7 @@ export class RegistryClient {
     options: TransportOptions,
   ) {
     this.reference = reference;
+    this.#authfile = options.authfile;
     this.#origin = new URL(`${protocol}//${apiHost(reference.host)}`);
 
     const { retries = DEFAULT_RETRIES, log = silentLogger } = options;
@@ -139,7 +141,10 @@ export class RegistryClient {
       }
       throw await this.#unexpectedStatus(action, response);
     } catch (error) {
-      throw this.failure(action, error);
+      throw this.failure(
+        action,
+        error instanceof RequestError ? await this.#withAdvice(error) : error,
+      );
     }
   }
 
@@ -227,12 +232,24 @@ export class RegistryClient {
   async #unexpectedStatus(action: string, response: HttpResponse): Promise<RequestError> {
     const { status, headers } = response;
     const body = await readMessage(response);
-    const error = statusError(action, status, headers, body);
-    const needsCredentials = status === 401 || status === 403;
-    if (needsCredentials && (await this.#credentials()) === undefined) {
-      return error.withMessage(`${error.message} (no credentials for ${this.reference.host})`);
+    return statusError(action, status, headers, body);
+  }
+
+  /** Returns `error`, if the registry refuses the user, with what the user can do. */
+  async #withAdvice(error: RequestError): Promise<RequestError> {
+    if (error.status !== 401 && error.status !== 403) {
+      return error;
     }
-    return error;
+    const { host } = this.reference;
+    const credentials = await this.#credentials();
+    const user = credentials && 'username' in credentials ? ` of ${credentials.username}` : '';
+    const cause =
+      credentials === undefined
+        ? `no credentials for ${host} in ${credentialFiles(this.#authfile).join(', ')}`
+        : `the credentials${user} do not suffice`;
+    return error.withMessage(
+      `${error.message} (${cause}; log in with \`podman login ${host}\` or use --creds)`,
+    );
   }
 
   /** Finds out, without credentials, whether requests must be sent over plain HTTP. */

@@ -51,9 +51,8 @@ export async function findCredentials(
   reference: ImageReference,
   authfile: string | undefined,
 ): Promise<RegistryCredentials | undefined> {
-  const named = authfile ?? (process.env.REGISTRY_AUTH_FILE || undefined);
-  const paths = named === undefined ? defaultFiles() : [named];
-  for (const path of paths) {
+  const named = namedFile(authfile);
+  for (const path of credentialFiles(authfile)) {
     const credentials = await inContextAsync(`credentials in ${path}`, async () => {
       const text = await readAuthFile(path, named !== undefined);
       return text === undefined ? undefined : lookUp(parseAuthFile(text), reference);
@@ -63,6 +62,16 @@ export async function findCredentials(
     }
   }
   return undefined;
+}
+
+/** Returns the files that {@link findCredentials} looks into. */
+export function credentialFiles(authfile: string | undefined): readonly string[] {
+  const named = namedFile(authfile);
+  return named === undefined ? defaultFiles() : [named];
+}
+
+function namedFile(authfile: string | undefined): string | undefined {
+  return authfile ?? (process.env.REGISTRY_AUTH_FILE || undefined);
 }
 
 /** Returns an auth file that contains these credentials and nothing else. */

@@ -4,13 +4,15 @@
  */
 import * as v from 'valibot';
 import { decodeJson } from '../../bytes/json.js';
+import { didYouMean } from '../../bytes/nearest.js';
 import { inContext, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
 import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
 import { MAX_JSON_SIZE, type Manifest, parseIndex, parseManifest } from '../../oci/types.js';
 import type { RegistryClient } from './client.js';
-import { tagOrDigest } from './reference.js';
+import { isTag, tagOrDigest } from './reference.js';
+import { RequestError } from './request-error.js';
 import { readAll } from './response.js';
 import { retry } from './retry.js';
 
@@ -29,6 +31,12 @@ interface Document {
 
 const ACCEPT = [...MANIFEST_MEDIA_TYPES, ...INDEX_MEDIA_TYPES].join(', ');
 
+/** Tags that are asked for, and shown, in the message about a missing one. */
+const MAX_TAGS = 1000;
+const MAX_LISTED_TAGS = 5;
+const TAGS_TIMEOUT_MS = 5000;
+const tagList = v.object({ tags: v.nullish(v.array(v.string())) });
+
 /**
  * Fetches the manifest that the client's reference names. If the reference names an index, that is
  * the manifest for `platform`. Throws `CORRUPT` unless the digest is right.
@@ -37,7 +45,7 @@ export async function fetchManifest(
   client: RegistryClient,
   platform: PlatformChoice = hostPlatform(),
 ): Promise<FetchedManifest> {
-  let document = await fetchDocument(client, tagOrDigest(client.reference));
+  let document = await fetchNamed(client);
   if (document.mediaType !== undefined && INDEX_MEDIA_TYPES.includes(document.mediaType)) {
     document = await fetchFromIndex(client, document.bytes, platform);
   }
@@ -49,6 +57,47 @@ export async function fetchManifest(
     );
   }
   return { bytes, digest, manifest: parseManifest(bytes) };
+}
+
+/** Fetches what the reference names. The error for a missing tag says what the registry has. */
+async function fetchNamed(client: RegistryClient): Promise<Document> {
+  const { tag, host, repository } = client.reference;
+  try {
+    return await fetchDocument(client, tagOrDigest(client.reference));
+  } catch (error) {
+    if (tag === undefined || !(error instanceof RequestError) || error.status !== 404) {
+      throw error;
+    }
+    const tags = await listTags(client);
+    const explanation =
+      tags === undefined
+        ? `${host} has no repository ${repository}, or does not show it`
+        : `${host} has no tag ${tag} in the repository ${repository}${suggestion(tag, tags)}`;
+    throw error.withMessage(`${explanation} (${error.message})`);
+  }
+}
+
+function suggestion(tag: string, tags: readonly string[]): string {
+  const listed = tags.slice(-MAX_LISTED_TAGS).join(', ') || 'none';
+  return (
+    didYouMean(tag, tags) || `; tags: ${tags.length > MAX_LISTED_TAGS ? '..., ' : ''}${listed}`
+  );
+}
+
+/** Returns the first tags of the repository; undefined if the registry does not list them. */
+async function listTags(client: RegistryClient): Promise<readonly string[] | undefined> {
+  try {
+    const response = await client.requestOnce({
+      method: 'GET',
+      target: `tags/list?n=${MAX_TAGS}`,
+      expected: [200],
+      stallTimeoutMs: TAGS_TIMEOUT_MS,
+    });
+    const text = Buffer.from(await readAll(response, MAX_JSON_SIZE)).toString();
+    return v.parse(tagList, decodeJson(text)).tags?.filter(isTag) ?? [];
+  } catch {
+    return undefined;
+  }
 }
 
 async function fetchFromIndex(

@@ -98,6 +98,10 @@ function splitHost(name: string): { readonly host: string; readonly repository: 
   return { host, repository: needsNamespace ? `${DEFAULT_NAMESPACE}/${path}` : path };
 }
 
+export function isTag(text: string): boolean {
+  return TAG.test(text);
+}
+
 /** Returns what comes after `manifests/` in the URL of the image's manifest. */
 export function tagOrDigest({ tag = DEFAULT_TAG, digest }: ImageReference): string {
   return digest ?? tag;

@@ -57,3 +57,30 @@ test('a registry on this machine cannot have secrets sent to another one without
     },
   );
 });
+
+test('a password goes to the token server that the registry names, the registry gets the token', () => {
+  const toRegistry: (string | undefined)[] = [];
+  const toTokenServer: (string | undefined)[] = [];
+  return withServer(
+    (request, response) => {
+      toTokenServer.push(request.headers.authorization);
+      response.end(JSON.stringify({ token: 'a-token' }));
+    },
+    (tokenServer) =>
+      withServer(
+        (request, response) => {
+          toRegistry.push(request.headers.authorization);
+          const isAllowed = request.headers.authorization === 'Bearer a-token';
+          const challenge = `Bearer realm="${tokenServer}/token",service="s"`;
+          response.writeHead(isAllowed ? 200 : 401, { 'www-authenticate': challenge }).end('{}');
+        },
+        async (url) => {
+          const imgref = `${url.replace('http:', 'docker:')}/os/base:1`;
+          await assert.rejects(openImage(imgref, { credentials }), { code: 'CORRUPT' });
+          assert.deepEqual(toRegistry, [undefined, 'Bearer a-token']);
+          assert.equal(toTokenServer.length, 1);
+          assert.match(toTokenServer[0] ?? '', secrets);
+        },
+      ),
+  );
+});

@@ -213,6 +213,13 @@ suite('registry over http', needs('docker-registry'), () => {
         return true;
       });
     }
+    for (const [name, message] of [
+      ['os/nowhere:x', /has no repository os\/nowhere/],
+      ['os/base:previos', /no tag previos in the repository os\/base; did you mean previous\?/],
+      ['os/base:1', /no tag 1 in the repository os\/base; tags: .*previous/],
+    ] as const) {
+      await assert.rejects(openImage(ref(name), options), { code: 'NOT_FOUND', message });
+    }
     await assert.rejects(createImage(ref(`os/base@${previous.manifestDigest}`), options), {
       code: 'USAGE',
     });
@@ -365,10 +372,13 @@ suite(
       writeFileSync(authfile, '{}');
       for (const [options, message] of [
         [{ credentials: { username: user, password } }, /certificate/],
-        [{ certDirectory, authfile }, /401.*UNAUTHORIZED.*no credentials/],
+        [
+          { certDirectory, authfile },
+          /401.*UNAUTHORIZED.*no credentials for .* in .*none\.json; log in with `podman login/,
+        ],
         [
           { certDirectory, credentials: { username: user, password: 'wrong-password' } },
-          /401.*UNAUTHORIZED/,
+          /401.*UNAUTHORIZED.*the credentials of alice do not suffice; log in with/,
         ],
       ] as const) {
         for (const action of [openImage, createImage]) {
