@@ -19,13 +19,21 @@ const MAX_ATTEMPTS = 5;
 
 /**
  * Opens a package database of this machine. It takes no lock and creates no file. Throws
- * `NOT_FOUND` if there is none, `IO` if it is written all the time, and what openRpmdb throws.
+ * `NOT_FOUND` if there is none, `UNSUPPORTED` for a device, pipe or socket, `IO` if it is written
+ * all the time, and what openRpmdb throws.
  * @param path the database file, the folder that holds it, or the root folder of a system
  * @param dbpath where it is below the root folder, instead of the usual directories
  */
 export async function openRpmdbAt(path: string, dbpath?: string): Promise<LocatedRpmdb> {
   const real = inContext('reading rpmdb', () => realpathSync(path));
-  const isFile = inContext('reading rpmdb', () => statSync(real)).isFile();
+  const stats = inContext('reading rpmdb', () => statSync(real));
+  const isFile = stats.isFile();
+  if (!isFile && !stats.isDirectory()) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `reading rpmdb ${path}: neither a file nor a folder; a device, pipe or socket is not read`,
+    );
+  }
   const root = isFile ? dirname(real) : real;
   const locate = (tree: LookupTree) =>
     isFile ? locationOf(tree.files, `/${basename(real)}`) : locateBelow(tree, dbpath);

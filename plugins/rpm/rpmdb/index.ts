@@ -31,7 +31,9 @@ export {
   sourceNameOf,
 } from './nevra.js';
 export { openRpmdb, type PackagesOptions, type Rpmdb, type RpmdbFiles } from './open.js';
+export { readSignature, type SignatureFacts } from './openpgp.js';
 export { findOwners, type PathOwners } from './owner.js';
 export type { RpmPackage } from './package.js';
 export { QueryFormat } from './query-format.js';
+export { dependencyTexts } from './tag-values.js';
 export { Tag, TagType } from './tags.js';

@@ -1,9 +1,12 @@
 /** What `ostrata rpmdb` prints of packages and files. */
 import {
+  dependencyTexts,
   formatNevra,
   type HeaderDigest,
   type RpmFile,
   type RpmPackage,
+  readSignature,
+  type SignatureFacts,
   Tag,
 } from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8, decodeUtf8 } from '../../bytes/text.js';
@@ -54,9 +57,33 @@ export function jsonPackageInfo(pkg: RpmPackage): object {
     url: text(Tag.URL),
     buildHost: text(Tag.BUILDHOST),
     description: text(Tag.DESCRIPTION),
+    sigmd5: hexOf(pkg.header.binary(Tag.SIGMD5)),
+    signature: signatureOf(pkg),
+    provides: dependenciesOf(pkg, Tag.PROVIDENAME, Tag.PROVIDEFLAGS, Tag.PROVIDEVERSION),
+    requires: dependenciesOf(pkg, Tag.REQUIRENAME, Tag.REQUIREFLAGS, Tag.REQUIREVERSION),
     files: [...pkg.files()].length,
     changelogTimes: pkg.changelogTimes,
   };
+}
+
+function hexOf(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && Buffer.from(bytes).toString('hex');
+}
+
+/** What the signature of the header says of itself; it is not verified. */
+function signatureOf({ header }: RpmPackage): SignatureFacts | undefined {
+  const bytes = header.binary(Tag.DSAHEADER) ?? header.binary(Tag.RSAHEADER);
+  return bytes && readSignature(bytes);
+}
+
+function dependenciesOf(
+  { header }: RpmPackage,
+  names: number,
+  flags: number,
+  versions: number,
+): readonly string[] {
+  const texts = dependencyTexts(header, { names, flags, versions });
+  return texts.map((each) => Buffer.from(each, 'latin1').toString());
 }
 
 export function jsonFile(file: RpmFile): object {

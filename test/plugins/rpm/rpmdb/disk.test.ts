@@ -60,6 +60,13 @@ for (const { name } of fixtures) {
   });
 }
 
+test('a device is refused and not read', async () => {
+  await assert.rejects(openRpmdbAt('/dev/zero'), {
+    code: 'UNSUPPORTED',
+    message: /^reading rpmdb \/dev\/zero: neither a file nor a folder/,
+  });
+});
+
 test('an error names the database that does not exist', async () => {
   const root = scratchDirectory();
   await assert.rejects(openRpmdbAt(root), {
