@@ -227,18 +227,25 @@ class Created {
   /** Makes a directory and its missing parents. */
   async makeDirectory(path: string): Promise<void> {
     try {
-      await mkdir(path, { mode: 0o755 });
-      this.#directories.push(path);
+      await this.#makeOne(path);
     } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === 'EEXIST') {
-        return;
-      }
-      if (errno !== 'ENOENT') {
+      if (errnoOf(error) !== 'ENOENT') {
         throw error;
       }
       await this.makeDirectory(dirname(path));
-      await this.makeDirectory(path);
+      // In /proc this fails with ENOENT again, although the parent exists.
+      await this.#makeOne(path);
+    }
+  }
+
+  async #makeOne(path: string): Promise<void> {
+    try {
+      await mkdir(path, { mode: 0o755 });
+      this.#directories.push(path);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') {
+        throw error;
+      }
     }
   }
 

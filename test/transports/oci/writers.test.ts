@@ -117,3 +117,9 @@ function failToClose(path: string): () => void {
     syncBuiltinESMExports();
   };
 }
+
+test('a file system that refuses new directories is an error, not an endless loop', async () => {
+  await assert.rejects(createImage('oci:/proc/ostrata/image'), {
+    message: /^preparing \/proc\/ostrata\/image: .*\/proc\/ostrata/,
+  });
+});
