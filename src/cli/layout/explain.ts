@@ -1,8 +1,10 @@
 /** `ostrata layout explain`: why a component is in its layer, and what that costs. */
 import type { Command } from 'commander';
+import { layoutNames } from '../../../plugins/index.js';
 import { must, OstrataError } from '../../errors.js';
 import type { RecordedLayer } from '../../layout/previous-layout.js';
 import type { Component } from '../../plugin.js';
+import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { layerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
@@ -57,7 +59,10 @@ async function explain(source: string | undefined, options: ExplainOptions): Pro
   const explained = await layoutOfSource(source, options, terminalLogger(options));
   const costs = new LayoutCosts(explained);
   const components = options.component.flatMap((name) => findComponents(name, explained));
-  const reports = components.map((component) => componentReport(component, explained, costs));
+  const whyNot = whyNotMoved(source, options);
+  const reports = components.map((component) =>
+    componentReport(component, explained, costs, whyNot),
+  );
   print(reports.join('\n\n'));
 }
 
@@ -74,6 +79,7 @@ function componentReport(
   component: Component,
   explained: SourceLayout,
   costs: LayoutCosts,
+  whyNot: WhyNotMoved,
 ): string {
   const { layers } = explained.layout;
   const index = layers.findIndex((each) => each.components.includes(component.id));
@@ -90,7 +96,7 @@ function componentReport(
     `  changes    ${changesText(component, explained, costs)}`,
     `  download   ${downloadText(component, explained, costs)}`,
     `  expected   ${expected} for this layer with each update`,
-    ...elsewhereLines(component, index, layers, costs),
+    ...elsewhereLines(component, index, layers, costs, whyNot),
   ];
   return lines.map(printable).join('\n');
 }
@@ -127,17 +133,46 @@ function elsewhereLines(
   index: number,
   layers: readonly RecordedLayer[],
   costs: LayoutCosts,
+  whyNot: WhyNotMoved,
 ): readonly string[] {
   const layer = must(layers[index], `layer ${index}`);
   const [best] = layers
     .map((other, i) => ({ other, number: i + 1 }))
     .filter(({ other }) => other !== layer && !other.exclusive)
-    .map(({ other, number }) => ({ number, cost: costs.movingCost(component, layer, other) }))
+    .map(({ other, number }) => ({
+      other,
+      number,
+      cost: costs.movingCost(component, layer, other),
+    }))
     .sort((a, b) => a.cost - b.cost);
   if (best === undefined) {
     return [];
   }
   const difference = formatBytes(Math.round(Math.abs(best.cost)));
+  const bothLayers = bytesOf([...costs.membersOf(layer), ...costs.membersOf(best.other)]);
   const change = best.cost >= 0 ? `${difference} more` : `${difference} less`;
-  return [`  elsewhere  layer ${best.number} is the best alternative: ${change} with each update`];
+  const reason = best.cost >= 0 ? '' : `; ${whyNot(bothLayers)}`;
+  const place = `layer ${best.number} is the best alternative`;
+  return [`  elsewhere  ${place}: ${change} with each update${reason}`];
+}
+
+/**
+ * Says why a component is not in a layer where it would cost less.
+ * @param bothLayers bytes of its layer and of the other one
+ */
+type WhyNotMoved = (bothLayers: number) => string;
+
+function whyNotMoved(
+  source: string | undefined,
+  { previousBuild, plan, layout }: ExplainOptions,
+): WhyNotMoved {
+  if (previousBuild !== undefined || (source !== undefined && isImgref(source))) {
+    return (bothLayers) => `moving it costs clients ${formatBytes(bothLayers)} once`;
+  }
+  if (plan !== undefined) {
+    return () => 'the plan file says otherwise';
+  }
+  return layout === layoutNames[0]
+    ? () => 'a first layout is chosen to last, not for the next update alone'
+    : () => `the layout ${layout} follows other rules`;
 }
