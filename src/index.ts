@@ -62,5 +62,5 @@ export type { ContentLocation, LocatedTree } from './tree/content-location.js';
 export { lookupDirectory } from './tree/directory.js';
 export { type DirectoryTreeOptions, openDirectoryTree } from './tree/directory-tree.js';
 export { openImageTree } from './tree/image.js';
-export type { LookupTree, PathLookup } from './tree/lookup.js';
+export type { LookupTree, PathLookup, ReadableTree } from './tree/lookup.js';
 export type { FileEntry, Tree, TreePath } from './tree/tree.js';

@@ -6,12 +6,12 @@ import type { DirtreeDir } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { commitName, fileEntry } from './commit.js';
 import { type CommitMetadata, metadataInRepo } from './commit-walk.js';
-import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
+import { type ReadableTree, readInTurn, rememberingLookup, wholeFile } from './lookup.js';
 import { baseName, parentPath } from './path.js';
-import type { Directory, FileEntry, TreePath } from './tree.js';
+import type { Directory, FileEntry, RegularFile, TreePath } from './tree.js';
 
 /** Looks up paths of a commit in a repository. Throws the same errors as {@link openCommitTree}. */
-export function lookupCommit(repo: OstreeRepo, checksum: string): LookupTree {
+export function lookupCommit(repo: OstreeRepo, checksum: string): ReadableTree {
   const name = commitName(checksum);
   const paths = new CommitPaths(metadataInRepo(repo, repo.loadCommit(checksum).parsed));
   const entryAt = (path: TreePath): FileEntry | undefined => {
@@ -23,11 +23,12 @@ export function lookupCommit(repo: OstreeRepo, checksum: string): LookupTree {
     return object === undefined ? undefined : fileEntry(path, object, repo.fileInfo(object));
   };
   const files = rememberingLookup(entryAt);
+  const read = (file: RegularFile) => repo.readFile(file.checksum);
   return {
     name,
     files,
-    bytes: (path) =>
-      wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
+    bytes: (path) => wholeFile(path, files.resolve(path, true), name, read),
+    readFiles: (wanted, start) => readInTurn(wanted, start, read),
   };
 }
 

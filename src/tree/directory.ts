@@ -7,7 +7,7 @@ import { inodeXattrs } from '../ostree/bare.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { readChunks } from '../system/file-chunks.js';
-import { type LookupTree, rememberingLookup, wholeFile } from './lookup.js';
+import { type ReadableTree, readInTurn, rememberingLookup, wholeFile } from './lookup.js';
 import { childPath } from './path.js';
 import type {
   ContentEntry,
@@ -23,16 +23,15 @@ import type {
  * Looks up single files below `directory`, without a walk. Symlinks are followed within
  * `directory`, never out of it. Throws `NOT_FOUND` if there is no such directory.
  */
-export function lookupDirectory(directory: string): LookupTree {
+export function lookupDirectory(directory: string): ReadableTree {
   const root = rootDirectory(directory);
   const files = rememberingLookup((path) => entryAt(root, path));
+  const read = (file: RegularFile) => readUnchanged(root + file.path, file.size);
   return {
     name: root,
     files,
-    bytes: (path) =>
-      wholeFile(path, files.resolve(path, true), root, (file) =>
-        readUnchanged(root + file.path, file.size),
-      ),
+    bytes: (path) => wholeFile(path, files.resolve(path, true), root, read),
+    readFiles: (wanted, start) => readInTurn(wanted, start, read),
   };
 }
 
@@ -109,12 +108,12 @@ function contentEntry(
 }
 
 type Content =
-  | (Pick<RegularFile, 'type' | 'size'> & { readonly target?: never })
+  | (Pick<RegularFile, 'type' | 'size' | 'mtime'> & { readonly target?: never })
   | Pick<Symlink, 'type' | 'size' | 'target'>;
 
 function contentAt(realPath: string, stats: Stats): Content | undefined {
   if (stats.isFile()) {
-    return { type: 'file', size: stats.size };
+    return { type: 'file', size: stats.size, mtime: Math.floor(stats.mtimeMs / 1000) };
   }
   if (stats.isSymbolicLink()) {
     return { type: 'symlink', size: 0, target: linkTarget(realPath) };

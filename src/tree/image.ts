@@ -18,7 +18,7 @@ import { TarReader } from '../tar/reader.js';
 import { FileMap } from './file-map.js';
 import { checkChecksum, contentHeader, hashContent, readLayerTar } from './layer-tar.js';
 import { LayeredTree, type Source } from './layered.js';
-import { regularFile, wholeFile } from './lookup.js';
+import { type ReadableTree, regularFile, type StartFile, wholeFile } from './lookup.js';
 import { isXattrsObject, ObjectXattrs, parseObjectPath, REPO_DIRECTORY } from './ostree-tar.js';
 import type { RegularFile, Tree, TreePath } from './tree.js';
 
@@ -33,7 +33,7 @@ type ReadableImage = Pick<ImageReader, 'name' | 'manifest' | 'blob'>;
 export async function openImageTree(
   image: ReadableImage,
   log: Logger = silentLogger,
-): Promise<Tree> {
+): Promise<Tree & ReadableTree> {
   const layered = new LayeredTree();
   const skipped = await applyLayers(image, layered, log);
   layered.remove(REPO_DIRECTORY);
@@ -44,16 +44,70 @@ export async function openImageTree(
   const { files, sources } = collectEntries(layered);
   log.info(`${image.name}: ${files.size} entries in ${image.manifest.layers.length} layers`);
 
-  const read = (file: RegularFile): ByteStream => {
-    const source = must(sources.get(file.path), `the source of ${file.path}`);
-    return readContent(image, source, file);
-  };
+  const sourceOf = ({ path }: RegularFile) => must(sources.get(path), `the source of ${path}`);
+  const read = (file: RegularFile) => readContent(image, sourceOf(file), file);
   return {
     name: image.name,
     files,
     read: (path) => read(regularFile(path, files.get(path), image.name)),
     bytes: (path) => wholeFile(path, files.resolve(path, true), image.name, read),
+    readFiles: async (wanted, start) => {
+      for (const [layer, inLayer] of groupBy(wanted, (file) => sourceOf(file).layer)) {
+        const byEntry = groupBy(inLayer, (file) => sourceOf(file).entry);
+        await readLayerFiles(image, layer, byEntry, start);
+      }
+    },
   };
+}
+
+function joinSinks(sinks: readonly ContentSink[]): ContentSink {
+  return {
+    write(bytes) {
+      for (const sink of sinks) {
+        sink.write(bytes);
+      }
+    },
+    finish() {
+      for (const sink of sinks) {
+        sink.finish();
+      }
+    },
+  };
+}
+
+function groupBy<T>(
+  items: readonly T[],
+  keyOf: (item: T) => number,
+): ReadonlyMap<number, readonly T[]> {
+  const groups = new Map<number, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item)) ?? [];
+    group.push(item);
+    groups.set(keyOf(item), group);
+  }
+  return groups;
+}
+
+/**
+ * Reads files of one layer. Hard links to one file are several files of one entry.
+ * @param files by the number of the entry in the tar
+ */
+async function readLayerFiles(
+  image: ReadableImage,
+  layer: number,
+  files: ReadonlyMap<number, readonly RegularFile[]>,
+  start: StartFile,
+): Promise<void> {
+  const descriptor = must(image.manifest.layers[layer], `layer ${layer}`);
+  let entry = -1;
+  const sinkOfNext = (): ContentSink | undefined => {
+    entry++;
+    const wanted = files.get(entry);
+    return wanted && joinSinks(wanted.map(start));
+  };
+  await inContextAsync(`reading ${image.name}: layer ${layer} (${descriptor.digest})`, () =>
+    validateBlob(image.blob(descriptor), descriptor, (tar) => readLayerTar(tar, sinkOfNext)),
+  );
 }
 
 /** Reads all layers into `layered`. Returns how many devices, pipes and sockets were left out. */

@@ -1,5 +1,5 @@
 /** Looks up single paths of a tree, through symlinks, and reads whole files. */
-import { type ByteStream, collect } from '../bytes/stream.js';
+import { type ByteStream, type ContentSink, collect } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { FileEntry, RegularFile, TreePath } from './entry.js';
 import { childPath, parentPath } from './path.js';
@@ -32,6 +32,33 @@ export interface LookupTree {
   readonly files: PathLookup;
   /** The same as `Tree.bytes`. */
   bytes(path: TreePath): Promise<Uint8Array>;
+}
+
+/** Returns what takes the content of a file. */
+export type StartFile = (file: RegularFile) => ContentSink;
+
+/** A tree from which many files are read. */
+export interface ReadableTree extends LookupTree {
+  /**
+   * Reads the content of `files`, which are entries of this tree, in the order that costs the
+   * least. Throws `CORRUPT` if content does not match its checksum.
+   */
+  readFiles(files: readonly RegularFile[], start: StartFile): Promise<void>;
+}
+
+/** Reads one file after the other. */
+export async function readInTurn(
+  files: readonly RegularFile[],
+  start: StartFile,
+  read: (file: RegularFile) => ByteStream,
+): Promise<void> {
+  for (const file of files) {
+    const sink = start(file);
+    for await (const chunk of read(file)) {
+      sink.write(chunk);
+    }
+    sink.finish();
+  }
 }
 
 /**

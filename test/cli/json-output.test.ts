@@ -104,6 +104,7 @@ suite('the documentation of --json has the keys of', () => {
     ['rpmdb info', () => [...commit, 'bash', 'libc6']],
     ['rpmdb files', () => [...commit, 'bash']],
     ['rpmdb owner', () => [...commit, '/etc/passwd', '/usr/bin/bash', '/missing']],
+    ['rpmdb verify', () => [...commit, 'bash', 'libc6']],
     ['rpmdb stats', () => commit],
     ['rpmdb diff', () => ['--changelog', first, second]],
   ];

@@ -67,6 +67,10 @@ export interface RpmFile {
   readonly digestAlgorithm: string;
   /** See {@link FileFlag}. */
   readonly flags: number;
+  /** Which attributes `rpm -V` compares: bits of rpm's rpmVerifyAttrs_e. */
+  readonly verifyFlags: number;
+  /** File capabilities as text, e.g. `cap_net_raw=ep`; empty if it has none. */
+  readonly capabilities: string;
   readonly user: string;
   readonly group: string;
   /** The exact bytes of a symlink's target; empty for other files. A new array on every access. */
@@ -105,6 +109,8 @@ class FileColumns {
   readonly modes: readonly number[] | undefined;
   readonly mtimes: readonly number[] | undefined;
   readonly flags: readonly number[] | undefined;
+  readonly verifyFlags: readonly number[] | undefined;
+  readonly capabilities: readonly string[] | undefined;
   readonly states: readonly number[] | undefined;
   readonly digests: readonly string[] | undefined;
   readonly digestAlgorithm: string;
@@ -119,6 +125,8 @@ class FileColumns {
     this.modes = numbers(Tag.FILEMODES);
     this.mtimes = numbers(Tag.FILEMTIMES);
     this.flags = numbers(Tag.FILEFLAGS);
+    this.verifyFlags = numbers(Tag.FILEVERIFYFLAGS);
+    this.capabilities = strings(Tag.FILECAPS);
     this.states = numbers(Tag.FILESTATES);
     this.digests = strings(Tag.FILEDIGESTS);
     this.links = strings(Tag.FILELINKTOS);
@@ -231,6 +239,8 @@ class DecodedRpmFile implements RpmFile {
   readonly digest: string;
   readonly digestAlgorithm: string;
   readonly flags: number;
+  readonly verifyFlags: number;
+  readonly capabilities: string;
   readonly user: string;
   readonly group: string;
   readonly mtime: number;
@@ -244,6 +254,8 @@ class DecodedRpmFile implements RpmFile {
     this.digest = columns.digests?.[i] ?? '';
     this.digestAlgorithm = columns.digestAlgorithm;
     this.flags = columns.flags?.[i] ?? 0;
+    this.verifyFlags = columns.verifyFlags?.[i] ?? 0;
+    this.capabilities = columns.capabilities?.[i] ?? '';
     this.user = lossyName(columns.users?.[i] ?? '');
     this.group = lossyName(columns.groups?.[i] ?? '');
     this.mtime = columns.mtimes?.[i] ?? 0;

@@ -10,6 +10,7 @@ export {
   providesCapability,
   requiresCapability,
 } from './capability.js';
+export { conversionByName } from './conversions.js';
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
@@ -37,3 +38,10 @@ export type { RpmPackage } from './package.js';
 export { QueryFormat } from './query-format.js';
 export { dependencyTexts } from './tag-values.js';
 export { Tag, TagType } from './tags.js';
+export {
+  type FileVerdict,
+  VERIFY_LETTERS,
+  Verifier,
+  VerifyBit,
+  type VerifyLetter,
+} from './verify.js';

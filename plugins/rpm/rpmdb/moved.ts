@@ -15,10 +15,10 @@ interface Move {
 /** The first rule that fits an existing file counts. */
 const MOVES: readonly Move[] = [
   {
-    installed: /^\/etc\/(.*)$/s,
-    moved: '/usr/etc/$1',
-    found: /^\/usr\/etc\/(.*)$/s,
-    origin: '/etc/$1',
+    installed: /^\/etc(|\/.*)$/s,
+    moved: '/usr/etc$1',
+    found: /^\/usr\/etc(|\/.*)$/s,
+    origin: '/etc$1',
   },
   // The kernel and its files: /boot/vmlinuz-KVER is usr/lib/modules/KVER/vmlinuz.
   {

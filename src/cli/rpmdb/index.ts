@@ -11,6 +11,7 @@ import { writeOutput } from './output.js';
 import { files, info, list, owner, type Query, type QueryOptions, stats } from './queries.js';
 import { looksUpPaths, selectionOptions } from './select.js';
 import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions } from './source.js';
+import { omittingOptions, VERIFY_HELP, verify } from './verify.js';
 
 const HELP = `
 Where the database is read from:
@@ -86,6 +87,14 @@ const COMMANDS: readonly QueryCommand[] = [
     help: OWNER_HELP,
   },
   {
+    name: 'verify',
+    summary: 'compare the files of packages with the tree, as rpm -V does',
+    args: 'names of packages or patterns, as for `rpmdb list` (default: all packages)',
+    query: verify,
+    options: [selectionOptions, omittingOptions],
+    help: VERIFY_HELP,
+  },
+  {
     name: 'stats',
     summary: 'count the packages, files and architectures',
     args: 'none, except the ref with --repo',
@@ -155,9 +164,10 @@ async function run(
   args: readonly string[],
   options: QueryOptions & RpmdbSourceOptions,
 ): Promise<void> {
-  const source = await openSource(options, args, query === owner || looksUpPaths(options));
+  const needsTree = query === owner || query === verify || looksUpPaths(options);
+  const source = await openSource(options, args, needsTree);
   try {
-    await writeOutput(query(source, options));
+    await writeOutput(await query(source, options));
     source.packages.throwIfDamaged();
   } finally {
     await source.close();

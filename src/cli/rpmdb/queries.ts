@@ -29,7 +29,7 @@ export interface QueryOptions extends SelectionOptions {
 }
 
 /** Sets the exit code of the process if the answer is incomplete. */
-export type Query = (source: Source, options: QueryOptions) => Output;
+export type Query = (source: Source, options: QueryOptions) => Output | Promise<Output>;
 
 /** What rpm prints for `rpm -qa --last`. */
 const LAST = new QueryFormat(

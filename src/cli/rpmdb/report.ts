@@ -88,7 +88,7 @@ function dependenciesOf(
 
 export function jsonFile(file: RpmFile): object {
   return {
-    path: file.path ?? jsonBytes(file.pathBytes),
+    path: jsonPath(file),
     size: file.size,
     mode: file.mode,
     digest: file.digest,
@@ -100,6 +100,10 @@ export function jsonFile(file: RpmFile): object {
     state: file.state,
     linkTo: file.linkTo.length > 0 ? jsonBytes(file.linkTo) : undefined,
   };
+}
+
+export function jsonPath({ path, pathBytes }: RpmFile): ReturnType<typeof jsonBytes> {
+  return path ?? jsonBytes(pathBytes);
 }
 
 /** Returns text, or `{"hex": ...}` for bytes that are not UTF-8: JSON has no bytes. */

@@ -10,7 +10,7 @@ import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import { lookupDirectory } from '../../tree/directory.js';
-import type { LookupTree } from '../../tree/lookup.js';
+import type { LookupTree, ReadableTree } from '../../tree/lookup.js';
 import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { SoundPackages } from './damage.js';
@@ -25,14 +25,18 @@ export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
   readonly dbpath?: string | undefined;
 }
 
+/** A tree of which perhaps only the database can be read. */
+type PartialTree = LookupTree & Partial<ReadableTree>;
+
 export interface Source {
   readonly database: LocatedRpmdb;
   /** The packages of the database; those that are damaged are left out with a warning. */
   readonly packages: SoundPackages;
+  readonly log: Logger;
   /** Names the source in messages. */
   readonly name: string;
   /** The tree that holds the database; undefined for a database file or folder. */
-  readonly tree: LookupTree | undefined;
+  readonly tree: PartialTree | undefined;
   /** The arguments of the command, without the ref. */
   readonly args: readonly string[];
   /** Releases the image; nothing of the tree can be read afterwards. */
@@ -139,11 +143,11 @@ export async function openImageSource(
 function sourceOf(
   database: LocatedRpmdb,
   name: string,
-  tree: LookupTree | undefined,
+  tree: PartialTree | undefined,
   { args, log }: Request,
   close = async () => {},
 ): Source {
-  return { database, packages: new SoundPackages(database, log), name, tree, args, close };
+  return { database, packages: new SoundPackages(database, log), log, name, tree, args, close };
 }
 
 /**
@@ -154,7 +158,7 @@ async function imageTree(
   image: ImageReader,
   needsTree: boolean,
   { dbpath, log }: Request,
-): Promise<LookupTree> {
+): Promise<PartialTree> {
   const { lookupEncapsulated } = await import('../../image/lookup.js');
   const { openImageTree } = await import('../../tree/image.js');
   const partialTree = needsTree

@@ -1,0 +1,186 @@
+/** `ostrata rpmdb verify`: compares the files of packages with a tree. */
+import type { Command } from 'commander';
+import {
+  conversionByName,
+  FileFlag,
+  type FileVerdict,
+  findOwners,
+  type RpmFile,
+  type RpmPackage,
+  VERIFY_LETTERS,
+  Verifier,
+  VerifyBit,
+  type VerifyLetter,
+} from '../../../plugins/rpm/rpmdb/index.js';
+import { OstrataError } from '../../errors.js';
+import type { ReadableTree } from '../../tree/lookup.js';
+import { jsonLine, type Output, pathLine } from './output.js';
+import { jsonPath } from './report.js';
+import { Selection, type SelectionOptions } from './select.js';
+import type { Source } from './source.js';
+
+/** rpm's options that leave an attribute out, and the letter of that attribute. */
+const OMITTING: Readonly<Record<string, VerifyLetter>> = {
+  nosize: 'S',
+  nomode: 'M',
+  nofiledigest: '5',
+  nordev: 'D',
+  nolinkto: 'L',
+  nouser: 'U',
+  nogroup: 'G',
+  nomtime: 'T',
+  nocaps: 'P',
+};
+
+/** What a letter is called in JSON. */
+const ATTRIBUTES: Readonly<Record<VerifyLetter, string>> = {
+  S: 'size',
+  M: 'mode',
+  '5': 'digest',
+  D: 'device',
+  L: 'link',
+  U: 'user',
+  G: 'group',
+  T: 'mtime',
+  P: 'capabilities',
+};
+
+/** `--nosize`, `--noconfig` and the like; an option is named as in rpm. */
+export function omittingOptions(command: Command): Command {
+  command.optionsGroup('Left out of the comparison:');
+  for (const [name, letter] of Object.entries(OMITTING)) {
+    command.option(`--${name}`, `${letter}: ${ATTRIBUTES[letter]}`);
+  }
+  return command
+    .option('--noconfig', 'files that are marked as configuration')
+    .option('--noghost', 'files that packages own but do not contain');
+}
+
+export const VERIFY_HELP = `
+The output is that of rpm -V --nodeps --noscripts: a line for each file that differs. Letters say
+what differs: S size, M mode, 5 digest, D device, L link, U user, G group, T time, P capabilities;
+c, d, g, l and the like mark configuration, documentation, ghosts and licenses. The exit code is 1
+if a file differs or is missing.
+
+Files that ostree moved, such as those in /etc to /usr/etc, are found where they are; in a commit,
+whose /var is empty until the first boot, no file of /var is missing. Times are compared in folders
+only, and a time of 0 is not compared: ostree records none. Users and groups are those of the tree.
+Devices, pipes, sockets and names that are not UTF-8 are not checked.`;
+
+export interface VerifyOptions extends SelectionOptions {
+  readonly json?: boolean | undefined;
+  readonly noconfig?: boolean | undefined;
+  readonly noghost?: boolean | undefined;
+}
+
+interface PackageVerdicts {
+  readonly pkg: RpmPackage;
+  readonly verdicts: readonly FileVerdict[];
+}
+
+/** Exit code 1 if any file differs. */
+export async function verify(source: Source, options: VerifyOptions): Promise<Output> {
+  const { packages, log, name } = source;
+  const tree = readableTree(source);
+  const selection = new Selection(source, options);
+  const selected = selection.isEmpty ? selection.sorted() : selection.inGivenOrder();
+  const filesOf = (pkg: RpmPackage) => [...pkg.files()].filter((file) => isWanted(file, options));
+
+  const verifier = await Verifier.open(tree, omittedBits(options));
+  await verifier.readDigests([...packages.map(selected, filesOf)].flat());
+  const all = packages.map(selected, (pkg) => ({
+    pkg,
+    verdicts: [...verifier.verify(filesOf(pkg))],
+  }));
+  const found = withoutSharedTimes([...all], source, tree);
+  if (!verifier.hasTimes && !('nomtime' in options)) {
+    log.warn(`${name}: times are not compared, because the files have none`);
+  }
+  if (found.some(({ verdicts }) => verdicts.some(isDifferent))) {
+    process.exitCode = 1;
+  }
+  return output(found, selection, options);
+}
+
+function* output(
+  found: readonly PackageVerdicts[],
+  selection: Selection,
+  { json }: VerifyOptions,
+): Output {
+  if (json) {
+    yield jsonLine(found.flatMap(({ pkg, verdicts }) => verdicts.map(jsonVerdict(pkg))));
+  } else {
+    yield* found.flatMap(({ verdicts }) => verdicts.map(verdictLine));
+  }
+  selection.throwIfUnmet();
+}
+
+function readableTree({ tree }: Source): ReadableTree {
+  const readFiles = tree?.readFiles;
+  if (tree === undefined || readFiles === undefined) {
+    throw new OstrataError('USAGE', 'verify needs a tree: give --root, --repo or --image');
+  }
+  return { ...tree, readFiles };
+}
+
+function omittedBits(options: VerifyOptions): number {
+  const given = Object.entries(OMITTING).filter(([name]) => name in options);
+  return given.reduce((bits, [, letter]) => bits | VerifyBit[letter], 0);
+}
+
+function isWanted({ flags, isGhost }: RpmFile, { noconfig, noghost }: VerifyOptions): boolean {
+  const isConfig = (flags & FileFlag.CONFIG) !== 0;
+  return !(noconfig && isConfig) && !(noghost && isGhost);
+}
+
+/** The time of a file that several packages own is that of the last one installed. */
+function withoutSharedTimes(
+  all: readonly PackageVerdicts[],
+  { packages }: Source,
+  { files }: ReadableTree,
+): readonly PackageVerdicts[] {
+  const verdicts = all.flatMap(({ verdicts }) => verdicts);
+  const late = verdicts.filter(({ differences }) => differences.includes('T'));
+  const paths = late.map(({ file }) => file.path ?? '');
+  const answers = findOwners(packages.all(), files, paths, packages.onError);
+  const shared = new Set(answers.filter(({ owners }) => owners.length > 1).map(({ path }) => path));
+  const withoutTime = (verdict: FileVerdict): FileVerdict => ({
+    ...verdict,
+    differences: verdict.differences.filter(
+      (letter) => letter !== 'T' || !shared.has(verdict.file.path ?? ''),
+    ),
+  });
+  return all.map(({ pkg, verdicts }) => ({
+    pkg,
+    verdicts: verdicts
+      .map(withoutTime)
+      .filter((each) => isDifferent(each) || each.file.state === 'replaced'),
+  }));
+}
+
+function isDifferent({ isMissing, differences }: FileVerdict): boolean {
+  return isMissing || differences.length > 0;
+}
+
+/** Returns the letters of a file's attributes, as rpm orders them. */
+const marksOf = conversionByName('fflags');
+
+function verdictLine({ file, isMissing, differences, isUnreadable }: FileVerdict): string {
+  const [mark = ' '] = marksOf(file.flags);
+  const letters = VERIFY_LETTERS.map((letter) => (differences.includes(letter) ? letter : '.'));
+  const shown = isUnreadable ? letters.join('').replace('5', '?') : letters.join('');
+  const start = `${isMissing ? 'missing  ' : shown} ${isMissing ? '' : ' '}${mark} `;
+  const end = file.state === 'replaced' ? ' (replaced)' : '';
+  return pathLine(Buffer.concat([Buffer.from(start), file.pathBytes, Buffer.from(end)]));
+}
+
+function jsonVerdict(pkg: RpmPackage): (verdict: FileVerdict) => object {
+  return ({ file, isMissing, differences }) => ({
+    nevra: pkg.nevra,
+    path: jsonPath(file),
+    marks: marksOf(file.flags),
+    state: file.state,
+    isMissing,
+    differences: differences.map((letter) => ATTRIBUTES[letter]),
+  });
+}
