@@ -46,7 +46,7 @@ export interface CommitImagePlan extends ImagePlan {
 export async function planImage(options: PlanImageOptions): Promise<CommitImagePlan> {
   const repo = openRepo(options.repo);
   const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), options.log);
-  const commitLayer = commitLayerOf(tree);
+  const commitLayer = commitLayerOf(tree, options.formatVersion);
   const format: ImageFormat = {
     tree,
     commitLayer,
@@ -62,8 +62,11 @@ export async function planImage(options: PlanImageOptions): Promise<CommitImageP
   return { ...plan, tree, commitLayer: { ...commitLayer, unchanged } };
 }
 
-function commitLayerOf(tree: CommitTree): CommitLayer & { readonly spec: CommitLayerSpec } {
-  const spec = commitLayerSpec(tree);
+function commitLayerOf(
+  tree: CommitTree,
+  formatVersion: FormatVersion,
+): CommitLayer & { readonly spec: CommitLayerSpec } {
+  const spec = commitLayerSpec(tree, formatVersion);
   const detachedMetadata = tree.repo.loadCommitMeta(tree.commit.checksum)?.bytes;
   const key = commitLayerKey(spec, detachedMetadata);
   return { spec, key, createdBy: commitDescription(tree.commit) };

@@ -18,7 +18,8 @@ import { isSkeleton, UNLISTED_XATTR } from './repository.js';
 /**
  * Version of the layer format. In version 2 a chunk layer has the directories above its paths, with
  * their real metadata; in version 1 it leaves them out, and whoever unpacks the layer creates them
- * with default metadata.
+ * with default metadata. Version 1 has the very bytes that bootc's ostree-ext writes, which lets it
+ * export images that it has pulled; so it leaves out the xattrs of directories.
  */
 export type FormatVersion = 1 | 2;
 
@@ -28,6 +29,7 @@ export interface CommitLayerSpec {
   /** Checksum of the commit. */
   readonly commit: string;
   readonly directories: readonly CommitDirectory[];
+  readonly formatVersion: FormatVersion;
   /** Whether the layer adds `/var/tmp` because the commit has none. */
   readonly addVarTmp: boolean;
 }
@@ -46,7 +48,10 @@ export interface ChunkLayerSpec {
   readonly contentSize: number;
 }
 
-/** A content object with all its paths, each of which becomes a hard link. */
+/**
+ * A content object with all its paths, each of which becomes a hard link. The paths are in the
+ * order of a walk of the commit, in which the files of a directory come before its directories.
+ */
 export interface LayerObject {
   readonly checksum: string;
   readonly paths: readonly TreePath[];
@@ -60,7 +65,10 @@ export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
  * Returns the spec of the commit layer of a tree. Throws `UNSUPPORTED` if two paths of the commit
  * would be the same path of the image.
  */
-export function commitLayerSpec({ name, commit, directories, files }: CommitTree): CommitLayerSpec {
+export function commitLayerSpec(
+  { name, commit, directories, files }: CommitTree,
+  formatVersion: FormatVersion,
+): CommitLayerSpec {
   const etc = files.get('/etc');
   const hasUsrEtc = files.get('/usr/etc') !== undefined;
   if (etc !== undefined && hasUsrEtc && !isEmptyDirectory(etc, files)) {
@@ -73,7 +81,7 @@ export function commitLayerSpec({ name, commit, directories, files }: CommitTree
   // Containers run without systemd-tmpfiles, and many programs fail without /var/tmp.
   const canHaveVarTmp = (files.get('/var')?.type ?? 'directory') === 'directory';
   const addVarTmp = canHaveVarTmp && files.get('/var/tmp') === undefined;
-  return { kind: 'commit', commit: commit.checksum, directories, addVarTmp };
+  return { kind: 'commit', commit: commit.checksum, directories, formatVersion, addVarTmp };
 }
 
 function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
@@ -98,7 +106,7 @@ export function chunkLayerSpec(
     .flatMap((component) => [...component.objects])
     .map(([checksum, entries]) => ({
       checksum,
-      paths: entries.map(({ path }) => path),
+      paths: inWalkOrder(entries.map(({ path }) => path)),
       info: must(tree.objects.get(checksum), 'metadata of a content object'),
     }))
     .sort((a, b) => (a.checksum < b.checksum ? -1 : 1));
@@ -114,6 +122,21 @@ export function chunkLayerSpec(
 
   const contentSize = components.reduce((sum, { size }) => sum + size, 0);
   return { kind: 'chunk', objects, directories, contentSize };
+}
+
+/** Sorts the paths of files by directories: see {@link LayerObject}. */
+function inWalkOrder(paths: readonly TreePath[]): readonly TreePath[] {
+  if (paths.length < 2) {
+    return paths;
+  }
+  // A NUL keeps `/a/x` before `/a-b/x`, and `\x01` keeps a file before the directories beside it.
+  const keyed = paths.map((path) => {
+    const parent = parentPath(path);
+    const name = path.slice(path.lastIndexOf('/') + 1);
+    const above = parent === '/' ? '' : parent.replaceAll('/', '\0\x02');
+    return { path, key: `${above}\0\x01${name}` };
+  });
+  return keyed.sort((a, b) => compareUtf8(a.key, b.key)).map(({ path }) => path);
 }
 
 /** Adds the directories above `path` to `directories`, up to the first that is there already. */
@@ -164,11 +187,12 @@ export function layerKey({ objects, directories }: ChunkLayerSpec): string {
  * whole layer except the detached metadata.
  */
 export function commitLayerKey(
-  { commit }: CommitLayerSpec,
+  { commit, formatVersion }: CommitLayerSpec,
   commitMeta: Uint8Array | undefined,
 ): string {
   return createHash('sha256')
-    .update(`ostrata ${TAR_WRITER_VERSION} commit ${commit} ${commitMeta?.length}\n`)
+    .update(`ostrata ${TAR_WRITER_VERSION} commit ${commit} ${formatVersion} `)
+    .update(`${commitMeta?.length}\n`)
     .update(commitMeta ?? '')
     .digest('base64url');
 }

@@ -1,24 +1,33 @@
 /**
- * Writes the tar of an ostree layer. See ../tree/ostree-tar.ts for the entries of objects.
+ * Writes the tar of an ostree layer, in format version 1 with the bytes of ostree-ext. See
+ * ../tree/ostree-tar.ts for the entries of objects.
  *
  * - Every layer begins with the directories of the repository and its config.
  * - The commit layer has `./` before them. The commit and its detached metadata follow, then depth
- *   first the dirmeta and dirtree of each directory, and the directory itself.
+ *   first of each directory its dirmeta, the directory itself, and its dirtree. What is below
+ *   `/sysroot` comes last.
  * - A chunk layer has for each object its xattrs (`.file-xattrs-link`), the object (`.file`), and a
  *   hard link for each path, after the directories above it.
  */
 import type { BufferSource } from '../bytes/stream.js';
-import type { Dirmeta } from '../ostree/objects/dirmeta.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { type ObjectKind, objectPath } from '../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../ostree/repo.js';
+import { TAR_BLOCK } from '../tar/fields.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
+import type { CommitDirectory } from '../tree/commit-walk.js';
 import { OBJECTS_PREFIX, REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { deployedPath, parentPath } from '../tree/path.js';
 import type { TreePath, Xattrs } from '../tree/tree.js';
 import { copyContent, type Sink } from './copy-content.js';
 import { isSkeleton, SKELETON, UNLISTED_XATTR } from './repository.js';
-import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory, OstreeLayerSpec } from './spec.js';
+import type {
+  ChunkLayerSpec,
+  CommitLayerSpec,
+  FormatVersion,
+  LayerDirectory,
+  OstreeLayerSpec,
+} from './spec.js';
 
 const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
 /**
@@ -63,27 +72,49 @@ class LayerStream {
     this.#buffers = buffers;
   }
 
-  commit({ commit, directories, addVarTmp }: CommitLayerSpec): void {
+  commit({ commit, directories, formatVersion, addVarTmp }: CommitLayerSpec): void {
     const written = new Set<string>();
-    const attributes = new Map<string, Dirmeta>(); // directories share a few hundred
-    for (const { path, dirtree, dirmeta } of directories) {
-      const directory = attributes.get(dirmeta) ?? this.#repo.loadDirmeta(dirmeta).parsed;
+    const attributes = new Map<string, LayerDirectory>(); // directories share a few hundred
+    const write = ({ path, dirtree, dirmeta }: CommitDirectory) => {
+      const directory = attributes.get(dirmeta) ?? this.#attributes(dirmeta, formatVersion);
       attributes.set(dirmeta, directory);
       if (path === '/') {
-        this.#directory('.', directory);
+        this.#directory('./', directory);
         this.#skeleton();
         this.#commitObjects(commit);
       }
 
       this.#metadataObject(dirmeta, 'dirmeta', written);
-      this.#metadataObject(dirtree, 'dirtree', written);
       if (path !== '/' && !isSkeleton(path)) {
-        this.#directory(tarPath(path), directory);
+        this.#directory(`./${tarPath(path)}`, directory);
+      }
+      this.#metadataObject(dirtree, 'dirtree', written);
+    };
+
+    // ostree-ext writes the dirmeta of /sysroot, and what is below it only if it is elsewhere, too.
+    const sysroot: CommitDirectory[] = [];
+    for (const directory of directories) {
+      const { path, dirmeta } = directory;
+      const isSysroot = path === '/sysroot';
+      if (isSysroot) {
+        this.#metadataObject(dirmeta, 'dirmeta', written);
+      }
+      if (isSysroot || path.startsWith('/sysroot/')) {
+        sysroot.push(directory);
+      } else {
+        write(directory);
       }
     }
+    sysroot.forEach(write);
     if (addVarTmp) {
       this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
     }
+  }
+
+  /** Returns what an entry of a directory has; in format version 1 this is no xattrs. */
+  #attributes(dirmeta: string, formatVersion: FormatVersion): LayerDirectory {
+    const { parsed } = this.#repo.loadDirmeta(dirmeta);
+    return formatVersion === 1 ? { ...parsed, xattrs: new Map() } : parsed;
   }
 
   /** Writes the commit and, if it has any, its detached metadata. */
@@ -110,20 +141,22 @@ class LayerStream {
     for (const { checksum, paths, info } of objects) {
       const object = objectName(checksum, 'file');
       this.#file(`${object}-xattrs-link`, info.xattrsBytes);
-      await this.#content(object, checksum, info);
+      const block = await this.#content(object, checksum, info);
 
       const { type, mode, uid, gid, size } = info;
       // Some file systems limit hard links, and an empty file has nothing to share.
       const isEmpty = type === 'file' && size === 0;
+      const link = { type: isEmpty ? 'file' : 'link', mode, uid, gid, size: 0 } as const;
       let target = object;
       for (const [i, path] of paths.entries()) {
         this.#parents(path, directories, written);
         const name = tarPath(path);
-        if (isEmpty || (i > 0 && i % MAX_LINKS === 0)) {
+        if (!isEmpty && i > 0 && i % MAX_LINKS === 0) {
           await this.#content(name, checksum, info);
           target = name;
         } else {
-          this.#entry({ name, type: 'link', linkname: target, mode, uid, gid, size: 0 });
+          const linkname = isEmpty ? undefined : target;
+          this.#sink(encodeTarHeader({ ...link, name, linkname }, block));
         }
       }
     }
@@ -150,17 +183,22 @@ class LayerStream {
     }
   }
 
-  /** Writes a file or symlink at `name` with the content of an object. */
-  async #content(name: string, checksum: string, info: FileInfo): Promise<void> {
+  /**
+   * Writes a file or symlink at `name` with the content of an object. Returns its header block.
+   */
+  async #content(name: string, checksum: string, info: FileInfo): Promise<Uint8Array> {
     const { type, mode, uid, gid, size, target } = info;
     const xattrs = listedXattrs(info.xattrs);
-    this.#entry({ name, type, mode, uid, gid, size, linkname: target, xattrs });
+    const header = encodeTarHeader({ name, type, mode, uid, gid, size, linkname: target, xattrs });
+    const block = header.subarray(-TAR_BLOCK);
+    this.#sink(header);
     if (type === 'symlink') {
-      return;
+      return block;
     }
     const content = this.#repo.readFile(checksum, info, this.#buffers);
     await copyContent(content, size, this.#sink, `content object ${checksum}`);
     this.#sink(tarPadding(size));
+    return block;
   }
 
   #skeleton(): void {

@@ -7,7 +7,8 @@
  *     linkname 100 | magic "ustar\0" | version "00" | uname 32 | gname 32 | devmajor 8 |
  *     devminor 8 | prefix 155 | 12 zero bytes
  *
- * What GNU tar and Go write is read too: numbers in base 256, and the magic "ustar  ".
+ * GNU tar has the magic "ustar  \0", no prefix, and base 256 for numbers that octal digits cannot
+ * hold.
  */
 import { decodeUtf8 } from '../bytes/text.js';
 import { OstrataError } from '../errors.js';
@@ -16,7 +17,7 @@ import { OstrataError } from '../errors.js';
 export const TAR_BLOCK = 512;
 
 /** Where a field is, and its name in errors. */
-interface Field {
+export interface Field {
   readonly offset: number;
   readonly size: number;
   readonly label: string;
@@ -42,12 +43,22 @@ const SPACE = 0x20;
 /** The largest uid or gid that Linux and ostree objects can hold. */
 const MAX_ID = 2 ** 32 - 1;
 
-/** Writes `value` in octal into a field that already holds `digits` zeros. */
-export function writeOctal(block: Buffer, field: Field, digits: number, value: number): void {
+/**
+ * Writes a number: octal digits and a NUL or, if they do not fit, base 256 with the first bit set.
+ */
+export function writeNumber(block: Buffer, { offset, size }: Field, value: number): void {
+  const digits = size - 1;
+  const isOctal = value < 8 ** digits;
+  const [base, zero, length] = isOctal ? [8, 0x30, digits] : [256, 0, size];
   let rest = value;
-  for (let at = field.offset + digits - 1; rest > 0; at--) {
-    block[at] = 0x30 + (rest % 8);
-    rest = Math.floor(rest / 8);
+  for (let at = offset + length - 1; at >= offset; at--) {
+    block[at] = zero + (rest % base);
+    rest = Math.floor(rest / base);
+  }
+  if (isOctal) {
+    block[offset + digits] = 0;
+  } else {
+    block[offset] = (block[offset] ?? 0) | 0x80;
   }
 }
 

@@ -27,8 +27,8 @@ interface TarVisitor {
 
 /** Largest extended header: bootc's limit for xattrs (1 MiB), and 64 KiB for everything else. */
 const MAX_EXTENDED_SIZE = (1 << 20) + (1 << 16);
-/** Largest long name: PATH_MAX and the NUL after it. */
-const MAX_NAME_SIZE = 4097;
+/** Largest long name: PATH_MAX with `./` before it and a NUL after it. */
+const MAX_NAME_SIZE = 4099;
 /**
  * Most bytes after the end of an archive. GNU tar fills up the last record with zeros: up to 10
  * KiB, and up to 512 KiB with `-b 1024`.

@@ -36,11 +36,17 @@ function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, strin
   return found;
 }
 
-/** Converts a scan of the checked-out commit to what the image must hold. */
-function expectedTree(checkout: Scan): Scan {
+/**
+ * Converts a scan of the checked-out commit to what the image must hold. As ostree-ext writes them,
+ * the copies of empty files have no xattrs, and in format version 1 directories have none either.
+ */
+function expectedTree(checkout: Scan, formatVersion: number): Scan {
   const expected: Scan = new Map();
   for (const [path, entry] of checkout) {
-    const xattrs = entry.xattrs.filter((line) => !line.startsWith('security.selinux='));
+    const isEmpty = entry.type === 'file' && entry.size === 0n;
+    const isBare = isEmpty || (entry.type === 'directory' && formatVersion === 1);
+    const listed = entry.xattrs.filter((line) => !line.startsWith('security.selinux='));
+    const xattrs = isBare ? [] : listed;
     expected.set(path.replace(/^usr\/etc(?=\/|$)/, 'etc'), { ...entry, xattrs });
   }
   const directory = (mode: number): Found => ({
@@ -149,7 +155,7 @@ for (const formatVersion of [1, 2]) {
       test('the tree is that of ostree checkout -H, and one object is one inode', () => {
         const checkout = join(scratch, 'checkout');
         run('ostree', [`--repo=${given.repo}`, 'checkout', '-H', given.oldCommit, checkout]);
-        const expected = expectedTree(scan(checkout));
+        const expected = expectedTree(scan(checkout), formatVersion);
         const actual = scan(root, ['sysroot/ostree']);
         assert.ok(actual.size > 100);
         assert.deepEqual(differences(actual, expected), []);

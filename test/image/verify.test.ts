@@ -31,7 +31,7 @@ const commit = built.commit(
 built.commitMeta(commit, new Map());
 const repo = openRepo(built.path);
 const tree = openCommitTree(repo, commit);
-const commitSpec = commitLayerSpec(tree);
+const commitSpec = commitLayerSpec(tree, 2);
 
 const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
   kind: 'chunk',
@@ -201,7 +201,7 @@ suite('verify', () => {
   });
 
   test('metadata objects outside the first layer, or none in it, are refused', async () => {
-    const other = commitLayerSpec(openCommitTree(repo, built.commit(built.tree(dir({})))));
+    const other = commitLayerSpec(openCommitTree(repo, built.commit(built.tree(dir({})))), 2);
     await refused([commitSpec, chunk({ ...a, ...rest }), other], /layer 2/);
     await refused([chunk({ ...a, ...rest }), chunk(a)], /layer 0/);
   });

@@ -116,7 +116,7 @@ test('format 2 has all directories above the paths of a layer, format 1 has none
 });
 
 const commitSpecOf = (root: ReturnType<typeof dir>) =>
-  commitLayerSpec(openCommitTree(openRepo(repo.path), repo.commit(repo.tree(root))));
+  commitLayerSpec(openCommitTree(openRepo(repo.path), repo.commit(repo.tree(root))), 2);
 
 test('/etc beside /usr/etc is refused unless it is empty', () => {
   const usr = dir({ etc: dir({ passwd: 'x' }) });

@@ -46,9 +46,12 @@ export interface BuildOptions extends Partial<WriteImageOptions> {
   readonly log?: Logger;
 }
 
-/** Builds an image of the commit layer and one layer for each top-level directory of `spec`. */
+/**
+ * Builds an image of the commit layer and one layer for each top-level directory.
+ * @param content the tree, or writes a commit and returns its checksum
+ */
 export async function buildImage(
-  spec: TreeSpec,
+  content: TreeSpec | ((repo: RepoBuilder) => string),
   {
     previous: image,
     commit = {},
@@ -59,6 +62,8 @@ export async function buildImage(
   }: BuildOptions = {},
 ) {
   const repo = new RepoBuilder('archive', '', scratchDirectory());
+  const ref =
+    typeof content === 'function' ? content(repo) : repo.commit(repo.tree(content), commit);
   const destination = imgref ?? `oci:${join(scratchDirectory(), 'image')}`;
   const previous = image && (await previousFromImage(image, log));
   const common = { signal: new AbortController().signal, log };
@@ -66,7 +71,7 @@ export async function buildImage(
     ...common,
     previous,
     repo: repo.path,
-    ref: repo.commit(repo.tree(spec), commit),
+    ref,
     sources: [byTopDirectory],
     strategy: separate,
     maxLayers: 64,

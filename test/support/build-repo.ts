@@ -28,6 +28,8 @@ export interface FileSpec {
   /** Permission bits; 0644 by default. */
   readonly mode?: number;
   readonly xattrs?: Xattrs;
+  /** Owner and group; by default as {@link RepoBuilder.file} says. */
+  readonly owner?: readonly [uid: number, gid: number];
 }
 
 /** A tree by names: text is the content of a file, a Map is a directory. */
@@ -64,10 +66,11 @@ export class RepoBuilder {
    * Writes a content object. In archive and bare-user-only mode root owns it, else the current
    * user.
    */
-  file({ content = '', target, mode = 0o644, xattrs = new Map() }: FileSpec): string {
+  file({ content = '', target, mode = 0o644, xattrs = new Map(), owner }: FileSpec): string {
     const bytes = Buffer.from(content);
     const rootOwned = this.mode === 'archive' || this.mode === 'bare-user-only';
-    const [uid, gid] = rootOwned ? [0, 0] : [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+    const [uid, gid] =
+      owner ?? (rootOwned ? [0, 0] : [process.getuid?.() ?? 0, process.getgid?.() ?? 0]);
     const header: FileHeader = {
       uid,
       gid,

@@ -311,8 +311,8 @@ test('a blob that does not match its descriptor is refused', async () => {
 test('devices are left out with a warning that counts them', async () => {
   const device = tar([file('null', '')]);
   device[156] = 0x33; // character device: the checksum of the header grows by as much
-  const sum = Number.parseInt(device.toString('latin1', 148, 154), 8) + 3;
-  device.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');
+  const sum = Number.parseInt(device.toString('latin1', 148, 155), 8) + 3;
+  device.write(sum.toString(8).padStart(7, '0'), 148, 'latin1');
   const made = image([file('x', '')]);
   const digest = `sha256:${createHash('sha256').update(device).digest('hex')}`;
   made.blobs.set(digest, device);

@@ -25,7 +25,8 @@ export function layoutOptions(command: Command): Command {
     .addOption(
       new Option(
         '--format-version <n>',
-        '2: each layer also holds the parent directories of its files; 1: it does not',
+        '2: each layer also holds the parent directories of its files; 1: it does not, and the ' +
+          'image survives `ostree container image reexport` and `bootc image copy-to-storage`',
       )
         .choices(['1', '2'])
         .default('2'),
