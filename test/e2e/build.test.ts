@@ -304,13 +304,13 @@ test('parts of the tree are left out on request', () => {
       .split('\n'),
   );
   assert.deepEqual([...new Set(names)].sort(), [
-    './',
-    'usr/',
-    'usr/bin/',
+    '.',
+    'usr',
+    'usr/bin',
     'usr/bin/tool',
-    'usr/share/',
-    'var/',
-    'var/empty/',
+    'usr/share',
+    'var',
+    'var/empty',
   ]);
 });
 

@@ -148,8 +148,12 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.deepEqual(Object.keys(plain.result).sort(), [
       'commit',
       'configDigest',
+      'contentSize',
       'layers',
       'manifestDigest',
+      'reference',
+      'size',
+      'warnings',
     ]);
     for (const layer of plain.result.layers) {
       assert.deepEqual(Object.keys(layer).sort(), [

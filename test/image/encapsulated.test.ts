@@ -106,6 +106,7 @@ test('in an image of another tool, the names of components give the layout, and 
   assert.equal(previous.byKey.size, 0);
   assert.equal(previous.byDiffId.size, layers.length);
   assert.deepEqual(warnings, [
+    'memory:image was made by another tool: its layout is followed by component names',
     'previous layout: 1 names fit no component of this tree and are ignored',
   ]);
 });
