@@ -107,7 +107,12 @@ class LayerStream {
     }
     sysroot.forEach(write);
     if (addVarTmp) {
-      this.#directory('var/tmp', { mode: 0o1777, uid: 0, gid: 0, xattrs: new Map() });
+      this.#directory('var/tmp', {
+        mode: 0o1777,
+        uid: 0,
+        gid: 0,
+        xattrs: new Map(),
+      });
     }
   }
 
@@ -207,11 +212,26 @@ class LayerStream {
   }
 
   #directory(name: string, { mode, uid, gid, xattrs }: LayerDirectory): void {
-    this.#entry({ name, type: 'directory', mode, uid, gid, size: 0, xattrs: listedXattrs(xattrs) });
+    this.#entry({
+      name,
+      type: 'directory',
+      mode,
+      uid,
+      gid,
+      size: 0,
+      xattrs: listedXattrs(xattrs),
+    });
   }
 
   #file(name: string, bytes: Uint8Array): void {
-    this.#entry({ name, type: 'file', mode: 0o644, uid: 0, gid: 0, size: bytes.length });
+    this.#entry({
+      name,
+      type: 'file',
+      mode: 0o644,
+      uid: 0,
+      gid: 0,
+      size: bytes.length,
+    });
     this.#sink(bytes);
     this.#sink(tarPadding(bytes.length));
   }
@@ -224,7 +244,14 @@ class LayerStream {
 /** The headers of the repository's directories, which are the same in every layer. */
 const SKELETON_BYTES = Buffer.concat(
   SKELETON.map((name) =>
-    encodeTarHeader({ name, type: 'directory', mode: 0o755, uid: 0, gid: 0, size: 0 }),
+    encodeTarHeader({
+      name,
+      type: 'directory',
+      mode: 0o755,
+      uid: 0,
+      gid: 0,
+      size: 0,
+    }),
   ),
 );
 

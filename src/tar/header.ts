@@ -43,7 +43,12 @@ export interface TarEntry {
   readonly mtime?: number | undefined;
 }
 
-const TYPE_FLAGS = { file: '0', link: '1', symlink: '2', directory: '5' } as const;
+const TYPE_FLAGS = {
+  file: '0',
+  link: '1',
+  symlink: '2',
+  directory: '5',
+} as const;
 const GNU_MAGIC = 'ustar  \0';
 const PAX_MAGIC = 'ustar\x0000';
 
