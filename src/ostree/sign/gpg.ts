@@ -16,6 +16,25 @@ import { REMOTES_DIRECTORY, type Remote } from './remote.js';
 /** Directory of the keys for all remotes that configure none. */
 const GLOBAL_KEYS = process.env.OSTREE_GPG_HOME ?? '/usr/share/ostree/trusted.gpg.d';
 
+/** Options that keep gpg away from the configuration and the terminal of the user. */
+const ISOLATION = [
+  '--no-options', // no gpg.conf
+  '--batch', // no questions
+  '--no-tty',
+];
+/** Status lines go to the standard output, and every imported key counts as trusted. */
+const REPORTING = [
+  '--status-fd=1', // the standard output
+  '--trust-model=always', // only keys of the remote are imported
+];
+
+/** Status lines of gpg that are looked for. */
+const IMPORTED = /^\[GNUPG:\] IMPORT_OK /m;
+const NEW_SIGNATURE = /^\[GNUPG:\] NEWSIG.*$/m;
+const GOOD_SIGNATURE = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m;
+const VALID_SIGNATURE = /^\[GNUPG:\] VALIDSIG /m;
+const ANY_STATUS = /^\[GNUPG:\] ([A-Z]+) (\S+)/gm;
+
 /**
  * Returns a line that names the signer. Throws `CORRUPT` with the reasons of gpg if no signature is
  * good, and `NOT_FOUND` if the remote has no keys.
@@ -33,15 +52,17 @@ export async function verifyGpg(
 
   return withTemporaryDirectory('ostrata-gpg-', async (home) => {
     const imported = await gpg(home, ['--import', ...keyFiles]);
-    if (!/^\[GNUPG:\] IMPORT_OK /m.test(imported)) {
-      throw new OstrataError('CORRUPT', `no GPG key in ${keyFiles.join(', ')}`);
+    if (!IMPORTED.test(imported)) {
+      const names = keyFiles.join(', ');
+      throw new OstrataError('CORRUPT', `no GPG key in ${names}`);
     }
 
     const dataFile = join(home, 'data');
     const signatureFile = join(home, 'signatures');
     await writeFile(dataFile, data);
     await writeFile(signatureFile, Buffer.concat(signatures));
-    return goodSignature(await gpg(home, ['--verify', signatureFile, dataFile]));
+    const status = await gpg(home, ['--verify', signatureFile, dataFile]);
+    return goodSignature(status);
   });
 }
 
@@ -49,23 +70,31 @@ export async function verifyGpg(
  * Returns the keyring of the remote and what `gpgkeypath` names; the global keys if it has neither.
  */
 function keyFilesOf(repo: OstreeRepo, { name, gpgKeyPaths }: Remote): string[] {
-  const keyrings = [repo.path, REMOTES_DIRECTORY]
-    .map((directory) => join(directory, `${name}.trustedkeys.gpg`))
-    .filter((path) => existsSync(path));
-  const configured = gpgKeyPaths.flatMap((path) =>
-    statSync(path).isDirectory() ? keyFilesIn(path) : [path],
-  );
-  // Only the first keyring is used: the one in the repository comes before the one in remotes.d.
-  const ofRemote = [...keyrings.slice(0, 1), ...configured];
+  const keyring = keyringOf(repo, name);
+  const ofRemote = keyring === undefined ? [] : [keyring];
+  for (const path of gpgKeyPaths) {
+    const isDirectory = statSync(path).isDirectory();
+    const files = isDirectory ? keyFilesIn(path) : [path];
+    ofRemote.push(...files);
+  }
   return ofRemote.length > 0 ? ofRemote : keyFilesIn(GLOBAL_KEYS);
+}
+
+/** Returns the keyring in the repository, or else the one in remotes.d: only one is used. */
+function keyringOf(repo: OstreeRepo, remote: string): string | undefined {
+  const name = `${remote}.trustedkeys.gpg`;
+  const places = [join(repo.path, name), join(REMOTES_DIRECTORY, name)];
+  return places.find((path) => existsSync(path));
 }
 
 function keyFilesIn(directory: string): string[] {
   if (!existsSync(directory)) {
     return [];
   }
-  const names = readdirSync(directory).filter((name) => /\.(gpg|asc)$/.test(name));
-  return names.sort().map((name) => join(directory, name));
+  const names = readdirSync(directory)
+    .filter((name) => /\.(gpg|asc)$/.test(name))
+    .sort();
+  return names.map((name) => join(directory, name));
 }
 
 /**
@@ -78,12 +107,15 @@ function keyFilesIn(directory: string): string[] {
  */
 function goodSignature(status: string): string {
   const reasons: string[] = [];
-  for (const lines of status.split(/^\[GNUPG:\] NEWSIG.*$/m).slice(1)) {
-    const [, goodKey, user] = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m.exec(lines) ?? [];
-    if (goodKey !== undefined && /^\[GNUPG:\] VALIDSIG /m.test(lines)) {
-      return `GPG: good signature by ${user} (key ${goodKey})`;
+  const [, ...signatures] = status.split(NEW_SIGNATURE);
+  for (const lines of signatures) {
+    const good = GOOD_SIGNATURE.exec(lines);
+    if (good !== null && VALID_SIGNATURE.test(lines)) {
+      const [, key, user] = good;
+      return `GPG: good signature by ${user} (key ${key})`;
     }
-    reasons.push(reasonOf(lines));
+    const reason = reasonOf(lines);
+    reasons.push(reason);
   }
   const shown = reasons.join('; ') || 'gpg found none';
   throw new OstrataError('CORRUPT', `no good GPG signature: ${shown}`);
@@ -98,7 +130,8 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 ]);
 
 function reasonOf(lines: string): string {
-  for (const [, keyword = '', key] of lines.matchAll(/^\[GNUPG:\] ([A-Z]+) (\S+)/gm)) {
+  for (const status of lines.matchAll(ANY_STATUS)) {
+    const [, keyword = '', key] = status;
     const reason = REASONS.get(keyword);
     if (reason !== undefined) {
       return `${reason} (key ${key})`;
@@ -109,9 +142,8 @@ function reasonOf(lines: string): string {
 
 /** Runs gpg and returns its status lines. Its exit code says less than they do. */
 async function gpg(home: string, args: readonly string[]): Promise<string> {
-  const options = ['--homedir', home, '--no-options', '--batch', '--no-tty'];
-  options.push('--status-fd', '1', '--trust-model', 'always');
-  const { stdout } = await runProgram('gpg', [...options, ...args], {
+  const allArguments = ['--homedir', home, ...ISOLATION, ...REPORTING, ...args];
+  const { stdout } = await runProgram('gpg', allArguments, {
     purpose: 'verifying a GPG signature',
     env: { ...process.env, LC_ALL: 'C' },
   });
