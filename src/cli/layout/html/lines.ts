@@ -5,14 +5,15 @@ import { HEIGHT, LEFT, round, Scale, svg } from './chart.js';
 import { type Element, element } from './element.js';
 
 /** Colors that people with any color vision can tell apart (Okabe and Ito 2008), and dashes. */
-const STYLES = [
-  { stroke: '#0072b2', dash: '' },
-  { stroke: '#d55e00', dash: '7 3' },
-  { stroke: '#009e73', dash: '2 3' },
-  { stroke: '#cc79a7', dash: '9 3 2 3' },
-  { stroke: '#e69f00', dash: '12 4' },
-  { stroke: '#56b4e9', dash: '4 2' },
-  { stroke: '#000000', dash: '1 4' },
+const STROKES = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'];
+const DASHES = [
+  '', // a solid line
+  '7 3',
+  '2 3',
+  '9 3 2 3',
+  '12 4',
+  '4 2',
+  '1 4',
 ];
 const BOUND_COLOR = '#e4e4e4';
 
@@ -22,12 +23,18 @@ const LEGEND_ROW_HEIGHT = 20;
 const LEGEND_TOP = HEIGHT + 18;
 /** Width of the sample of a line that stands before its name. */
 const SAMPLE_WIDTH = 36;
+/** Space between a sample and the left edge of its name, measured with the sample. */
+const NAME_OFFSET = SAMPLE_WIDTH + 6;
 
 /** @param runs on the same series and lag, hence with the same bound */
 export function linesDrawing(first: SimulationRun, runs: readonly SimulationRun[]): Element {
-  const bytes = runs.flatMap(({ updates }) => updates.map((update) => update.bytes));
-  const scale = new Scale(first.updates.length, Math.max(1, ...bytes));
-  const boundTop = LEGEND_TOP + Math.ceil(runs.length / LEGEND_COLUMNS) * LEGEND_ROW_HEIGHT;
+  const updates = runs.flatMap((run) => run.updates);
+  const bytes = updates.map((update) => update.bytes);
+  const mostBytes = Math.max(1, ...bytes);
+  const scale = new Scale(first.updates.length, mostBytes);
+
+  const legendRows = Math.ceil(runs.length / LEGEND_COLUMNS);
+  const boundTop = LEGEND_TOP + legendRows * LEGEND_ROW_HEIGHT;
   return svg(boundTop + 8, 'bytes of each update', [
     boundArea(first.updates, scale),
     ...scale.verticalAxis(),
@@ -39,55 +46,82 @@ export function linesDrawing(first: SimulationRun, runs: readonly SimulationRun[
 }
 
 function line({ result, updates }: SimulationRun, i: number, scale: Scale): Element {
-  const points = steps(
-    updates.map(({ bytes }) => bytes),
-    scale,
-  );
-  const title = `${result.strategy}: ${formatBytes(Math.round(result.mean))} on average`;
-  return element('polyline', { fill: 'none', ...strokeOf(i), points }, [
-    element('title', {}, [title]),
-  ]);
+  const bytes = updates.map((update) => update.bytes);
+  const points = steps(bytes, scale);
+  const attributes = {
+    fill: 'none',
+    ...strokeOf(i),
+    points,
+  };
+
+  const { strategy } = result;
+  const mean = formatBytes(Math.round(result.mean));
+  const title = element('title', {}, [`${strategy}: ${mean} on average`]);
+  return element('polyline', attributes, [title]);
 }
 
 function boundArea(updates: readonly SimulatedUpdate[], scale: Scale): Element {
-  const start = `${scale.x(0)},${scale.y(0)}`;
-  const end = `${scale.x(updates.length)},${scale.y(0)}`;
-  const top = steps(
-    updates.map(({ boundBytes }) => boundBytes),
-    scale,
-  );
-  return element('polygon', { fill: BOUND_COLOR, points: `${start} ${top} ${end}` });
+  const bottom = scale.y(0);
+  const start = pointAt(scale.x(0), bottom);
+  const end = pointAt(scale.x(updates.length), bottom);
+
+  const bytes = updates.map(({ boundBytes }) => boundBytes);
+  const top = steps(bytes, scale);
+  return element('polygon', {
+    fill: BOUND_COLOR,
+    points: `${start} ${top} ${end}`,
+  });
 }
 
 /** Returns a horizontal line in each column; their ends are joined when drawn. */
 function steps(values: readonly number[], scale: Scale): string {
-  return values
-    .map((value, i) => {
-      const y = round(scale.y(value));
-      return `${scale.x(i)},${y} ${scale.x(i + 1)},${y}`;
-    })
-    .join(' ');
+  const points: string[] = [];
+  for (const [i, value] of values.entries()) {
+    const y = round(scale.y(value));
+    const start = pointAt(scale.x(i), y);
+    const end = pointAt(scale.x(i + 1), y);
+    points.push(start, end);
+  }
+  return points.join(' ');
+}
+
+function pointAt(x: number, y: number): string {
+  return `${x},${y}`;
 }
 
 function legend({ result }: SimulationRun, i: number): Element[] {
-  const x = LEFT + (i % LEGEND_COLUMNS) * LEGEND_COLUMN_WIDTH;
-  const y = LEGEND_TOP + Math.floor(i / LEGEND_COLUMNS) * LEGEND_ROW_HEIGHT;
-  const sample = { x1: x, x2: x + SAMPLE_WIDTH, y1: y - 4, y2: y - 4 };
-  return [
-    element('line', { ...sample, ...strokeOf(i) }),
-    element('text', { x: x + SAMPLE_WIDTH + 6, y }, [result.strategy]),
-  ];
+  const column = i % LEGEND_COLUMNS;
+  const row = Math.floor(i / LEGEND_COLUMNS);
+  const x = LEFT + column * LEGEND_COLUMN_WIDTH;
+  const y = LEGEND_TOP + row * LEGEND_ROW_HEIGHT;
+  const sample = element('line', {
+    x1: x,
+    x2: x + SAMPLE_WIDTH,
+    y1: y - 4,
+    y2: y - 4,
+    ...strokeOf(i),
+  });
+  const name = element('text', { x: x + NAME_OFFSET, y }, [result.strategy]);
+  return [sample, name];
 }
 
 function boundLegend(y: number): Element[] {
-  const sample = { x: LEFT, y: y - 10, width: SAMPLE_WIDTH, height: 10, fill: BOUND_COLOR };
-  return [
-    element('rect', sample),
-    element('text', { x: LEFT + SAMPLE_WIDTH + 6, y }, ['one layer per component']),
-  ];
+  const sample = element('rect', {
+    x: LEFT,
+    y: y - 10,
+    width: SAMPLE_WIDTH,
+    height: 10,
+    fill: BOUND_COLOR,
+  });
+  const x = LEFT + NAME_OFFSET;
+  const name = element('text', { x, y }, ['one layer per component']);
+  return [sample, name];
 }
 
 function strokeOf(i: number) {
-  const { stroke, dash } = STYLES[i % STYLES.length] ?? { stroke: '#000000', dash: '' };
-  return { stroke, 'stroke-width': 2, 'stroke-dasharray': dash };
+  return {
+    stroke: STROKES[i % STROKES.length] ?? '#000000',
+    'stroke-width': 2,
+    'stroke-dasharray': DASHES[i % DASHES.length] ?? '',
+  };
 }

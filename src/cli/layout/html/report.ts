@@ -24,7 +24,12 @@ figure { margin: 1.5rem 0 } figcaption { color: #444 }
 `;
 
 export function htmlReport(runs: readonly SimulationRun[]): string {
-  const sections = [...grouped(runs)].flatMap(([title, group]) => section(title, group));
+  const sections: string[] = [];
+  for (const [title, group] of grouped(runs)) {
+    for (const { html } of section(title, group)) {
+      sections.push(html);
+    }
+  }
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Layouts compared</title>
 <meta name="viewport" content="width=device-width">
@@ -32,7 +37,7 @@ export function htmlReport(runs: readonly SimulationRun[]): string {
 <h1>Layouts compared</h1>
 <p>What clients fetch with each update.
 Ratio 1 is one layer per component: no layout can do better.</p>
-${sections.map(({ html }) => html).join('\n')}
+${sections.join('\n')}
 </body></html>
 `;
 }
@@ -44,7 +49,9 @@ function grouped(runs: readonly SimulationRun[]): ReadonlyMap<string, readonly S
     const { series, maxLayers, lag } = run.result;
     const updates = lag === 1 ? 'every update' : `every ${lag} builds`;
     const title = `${series}: ${maxLayers} layers, ${updates}`;
-    groups.set(title, [...(groups.get(title) ?? []), run]);
+    const group = groups.get(title) ?? [];
+    group.push(run);
+    groups.set(title, group);
   }
   return groups;
 }
@@ -73,13 +80,51 @@ function section(title: string, runs: readonly SimulationRun[]): readonly Elemen
 }
 
 function table(runs: readonly SimulationRun[]): Element {
-  const titles = ['Strategy', 'Ratio', 'Mean', 'Median', '90 %', 'Total'];
+  const titles = COLUMNS.map(({ title }) => title);
   const rows = runs.map(({ result }) => {
-    const { mean, median, p90, bytes } = result;
-    const sizes = [mean, median, p90, bytes].map((each) => formatBytes(Math.round(each)));
-    return row('td', [result.strategy, result.ratio.toFixed(3), ...sizes]);
+    const texts = COLUMNS.map(({ text }) => text(result));
+    return row('td', texts);
   });
-  return element('table', {}, [row('th', titles), ...rows]);
+  const header = row('th', titles);
+  return element('table', {}, [header, ...rows]);
+}
+
+interface Column {
+  readonly title: string;
+  readonly text: (result: SimulationRun['result']) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  {
+    title: 'Strategy',
+    text: ({ strategy }) => strategy,
+  },
+  {
+    title: 'Ratio',
+    text: ({ ratio }) => ratio.toFixed(3),
+  },
+  {
+    title: 'Mean',
+    text: ({ mean }) => wholeBytes(mean),
+  },
+  {
+    title: 'Median',
+    text: ({ median }) => wholeBytes(median),
+  },
+  {
+    title: '90 %',
+    text: ({ p90 }) => wholeBytes(p90),
+  },
+  {
+    title: 'Total',
+    text: ({ bytes }) => wholeBytes(bytes),
+  },
+];
+
+/** @param bytes may have a fraction, as means have */
+function wholeBytes(bytes: number): string {
+  const whole = Math.round(bytes);
+  return formatBytes(whole);
 }
 
 function row(cell: 'th' | 'td', texts: readonly string[]): Element {
@@ -88,5 +133,6 @@ function row(cell: 'th' | 'td', texts: readonly string[]): Element {
 }
 
 function figure(caption: string, drawing: Element): Element {
-  return element('figure', {}, [drawing, element('figcaption', {}, [caption])]);
+  const text = element('figcaption', {}, [caption]);
+  return element('figure', {}, [drawing, text]);
 }
