@@ -1,10 +1,10 @@
 /** The changelogs of packages. */
 import { compareEvr, QueryFormat, type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
 
-/** What rpm prints for `rpm -q --changelog`. */
-export const changelogFormat = new QueryFormat(
-  '[* %{CHANGELOGTIME:day} %{CHANGELOGNAME}\\n%{CHANGELOGTEXT}\\n\\n]',
-);
+const HEADING = '* %{CHANGELOGTIME:day} %{CHANGELOGNAME}';
+const TEXT = '%{CHANGELOGTEXT}';
+/** What rpm prints for `rpm -q --changelog`; brackets repeat it for each entry. */
+export const changelogFormat = new QueryFormat(`[${HEADING}\\n${TEXT}\\n\\n]`);
 
 /** One entry of a changelog. */
 export interface ChangelogEntry {
@@ -19,8 +19,15 @@ export interface ChangelogEntry {
 export function changelogOf({ header, changelogTimes }: RpmPackage): ChangelogEntry[] {
   const names = header.strings(Tag.CHANGELOGNAME) ?? [];
   const texts = header.strings(Tag.CHANGELOGTEXT) ?? [];
-  const text = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString();
-  return changelogTimes.map((time, i) => ({ time, name: text(names[i]), text: text(texts[i]) }));
+  return changelogTimes.map((time, i) => {
+    const name = textOf(names[i]);
+    const text = textOf(texts[i]);
+    return { time, name, text };
+  });
+}
+
+function textOf(bytes: Uint8Array = new Uint8Array()): string {
+  return Buffer.from(bytes).toString();
 }
 
 export function jsonChangelog(pkg: RpmPackage): object {
@@ -32,10 +39,20 @@ export function jsonChangelog(pkg: RpmPackage): object {
  * other changelog begins do not count: rpm keeps only the newest ones.
  */
 export function changelogBetween(a: RpmPackage, b: RpmPackage): ChangelogEntry[] {
-  const [older, newer] = compareEvr(a, b) > 0 ? [b, a] : [a, b];
+  const isDowngrade = compareEvr(a, b) > 0;
+  const older = isDowngrade ? b : a;
+  const newer = isDowngrade ? a : b;
+
   const known = changelogOf(older);
-  const keyOf = (entry: ChangelogEntry) => JSON.stringify(entry);
-  const keys = new Set(known.map(keyOf));
+  const knownKeys = new Set(known.map(keyOf));
   const beginning = known.at(-1)?.time ?? 0;
-  return changelogOf(newer).filter((entry) => entry.time >= beginning && !keys.has(keyOf(entry)));
+  return changelogOf(newer).filter((entry) => {
+    const isKnown = knownKeys.has(keyOf(entry));
+    return !isKnown && entry.time >= beginning;
+  });
+}
+
+/** Entries with the same key are the same entry. */
+function keyOf(entry: ChangelogEntry): string {
+  return JSON.stringify(entry);
 }
