@@ -12,7 +12,13 @@ export const LEFT = 72;
 const BOTTOM = 24;
 /** Space at the top and at the right. */
 const MARGIN = 8;
+/** The size of the area between the axes. */
+const PLOT_WIDTH = WIDTH - LEFT - MARGIN;
+const PLOT_HEIGHT = HEIGHT - BOTTOM - MARGIN;
 const CHARACTER_WIDTH = 7;
+const DAY_LENGTH = 'YYYY-MM-DD'.length;
+/** Three labels stand below the horizontal axis. */
+const MAX_LABEL_WIDTH = (WIDTH - LEFT) / 3;
 /** Component names in a label. */
 const MAX_NAMES = 12;
 
@@ -28,11 +34,14 @@ export class Scale {
 
   /** Returns where column `i` begins. */
   x(i: number): number {
-    return round(LEFT + (i * (WIDTH - LEFT - MARGIN)) / Math.max(1, this.#columns));
+    const columns = Math.max(1, this.#columns);
+    const offset = (i * PLOT_WIDTH) / columns;
+    return round(LEFT + offset);
   }
 
   y(bytes: number): number {
-    return HEIGHT - BOTTOM - (bytes * (HEIGHT - BOTTOM - MARGIN)) / this.#mostBytes;
+    const height = (bytes * PLOT_HEIGHT) / this.#mostBytes;
+    return HEIGHT - BOTTOM - height;
   }
 
   /** Returns three lines, at zero, half and the top, with their bytes. */
@@ -40,9 +49,21 @@ export class Scale {
     return [0, 0.5, 1].flatMap((share) => {
       const bytes = this.#mostBytes * share;
       const y = round(this.y(bytes));
-      const line = { x1: LEFT, x2: WIDTH - MARGIN, y1: y, y2: y, stroke: '#bbb' };
-      const label = { x: LEFT - 6, y: y + 4, 'text-anchor': 'end' };
-      return [element('line', line), element('text', label, [formatBytes(Math.round(bytes))])];
+      const line = element('line', {
+        x1: LEFT,
+        x2: WIDTH - MARGIN,
+        y1: y,
+        y2: y,
+        stroke: '#bbb',
+      });
+      const text = formatBytes(Math.round(bytes));
+      const position = {
+        x: LEFT - 6,
+        y: y + 4,
+        'text-anchor': 'end',
+      };
+      const label = element('text', position, [text]);
+      return [line, label];
     });
   }
 
@@ -55,17 +76,26 @@ export class Scale {
     if (last < 0) {
       return [];
     }
-    const columns = [...new Set([0, last >> 1, last])];
-    return columns.map((i) => {
+    const middle = last >> 1;
+    const columns = new Set([0, middle, last]);
+    return [...columns].map((i) => {
       const { date, build = '' } = chain[i + lag] ?? {};
-      const text = fit(date?.slice(0, 'YYYY-MM-DD'.length) ?? build, (WIDTH - LEFT) / 3);
+      const day = date?.slice(0, DAY_LENGTH);
+      const text = fit(day ?? build, MAX_LABEL_WIDTH);
+
       const anchor = anchorOf(i, last);
-      const position = {
-        start: this.x(i),
-        middle: (this.x(i) + this.x(i + 1)) / 2,
-        end: this.x(i + 1),
+      const start = this.x(i);
+      const end = this.x(i + 1);
+      const positions = {
+        start,
+        middle: (start + end) / 2,
+        end,
       };
-      const label = { x: round(position[anchor]), y: HEIGHT - BOTTOM + 16, 'text-anchor': anchor };
+      const label = {
+        x: round(positions[anchor]),
+        y: HEIGHT - BOTTOM + 16,
+        'text-anchor': anchor,
+      };
       return element('text', label, [text]);
     });
   }
@@ -73,27 +103,39 @@ export class Scale {
 
 /** Labels at the edges stay inside; a chart of one or two columns has room for centered ones. */
 function anchorOf(column: number, last: number): 'start' | 'middle' | 'end' {
-  if (last >= 2 && column === 0) {
+  if (last < 2) {
+    return 'middle';
+  }
+  if (column === 0) {
     return 'start';
   }
-  return last >= 2 && column === last ? 'end' : 'middle';
+  return column === last ? 'end' : 'middle';
 }
 
 /** @param label describes the drawing to those who cannot see it */
 export function svg(height: number, label: string, children: readonly Element[]): Element {
-  const attributes = { viewBox: `0 0 ${WIDTH} ${height}`, role: 'img', 'aria-label': label };
+  const attributes = {
+    viewBox: `0 0 ${WIDTH} ${height}`,
+    role: 'img',
+    'aria-label': label,
+  };
   return element('svg', attributes, children);
 }
 
 export function componentNames(ids: readonly string[]): string {
   const names = ids.slice(0, MAX_NAMES).join(', ');
-  return ids.length > MAX_NAMES ? `${names} and ${ids.length - MAX_NAMES} more` : names;
+  const more = ids.length - MAX_NAMES;
+  return more > 0 ? `${names} and ${more} more` : names;
 }
 
 /** Returns `text`, cut where it would be wider than `width`. */
 export function fit(text: string, width: number): string {
   const length = Math.floor((width - 8) / CHARACTER_WIDTH);
-  return text.length > length ? `${text.slice(0, Math.max(1, length - 1))}…` : text;
+  if (text.length <= length) {
+    return text;
+  }
+  const beginning = text.slice(0, Math.max(1, length - 1));
+  return `${beginning}…`;
 }
 
 /** One digit after the point is finer than the eye sees, and keeps the file small. */

@@ -21,6 +21,9 @@ const SHADES = [
 /** From this shade on, dark text cannot be read. */
 const DARK_SHADE = 5;
 const SHADE_WIDTH = 24;
+const BORDER = '#444';
+const DARK_TEXT = '#1a1a1a';
+const LIGHT_TEXT = '#fff';
 /** A smaller box gets no label. */
 const MIN_LABEL_WIDTH = 60;
 const LINE_HEIGHT = 16;
@@ -33,74 +36,120 @@ export function treemapDrawing({ chain }: SimulationRun): Element {
     return svg(8, 'no builds', []);
   }
   const shares = changeShares(chain);
-  const layers = last.layers.filter(({ size }) => size > 0).toSorted((a, b) => b.size - a.size);
+  const layers = last.layers.filter(({ size }) => size > 0).sort((a, b) => b.size - a.size);
   const sizes = layers.map(({ size }) => size);
   const boxes = squarify(sizes, WIDTH, HEIGHT);
 
-  const drawn = boxes.flatMap((box, i) => {
+  const children: Element[] = [];
+  for (const [i, box] of boxes.entries()) {
     const layer = layers[i];
-    return layer === undefined ? [] : layerBox(layer, box, shares);
-  });
-  return svg(HEIGHT + 28, 'layers of the last build', [...drawn, ...shadesLegend(HEIGHT + 8)]);
+    if (layer !== undefined) {
+      const drawn = layerBox(layer, box, shares);
+      children.push(drawn);
+    }
+  }
+  const legend = shadesLegend(HEIGHT + 8);
+  children.push(...legend);
+  return svg(HEIGHT + 28, 'layers of the last build', children);
 }
 
 function layerBox(layer: SimulatedLayer, box: Box, shares: ReadonlyMap<string, number>): Element {
-  const share = Math.max(...layer.components.map((id) => shares.get(id) ?? 0));
-  const shade = Math.min(SHADES.length - 1, Math.floor(share * SHADES.length));
-  const names = componentNames(layer.components);
-  const title = `${formatBytes(layer.size)}, ${layer.components.length} components: ${names}`;
-  const area = {
+  const { components } = layer;
+  const size = formatBytes(layer.size);
+  const names = componentNames(components);
+  const title = `${size}, ${components.length} components: ${names}`;
+
+  const shade = shadeOf(layer, shares);
+  const area = element('rect', {
     x: round(box.x),
     y: round(box.y),
     width: round(box.width),
     height: round(box.height),
-  };
-  return element('g', {}, [
-    element('title', {}, [title]),
-    element('rect', { ...area, fill: SHADES[shade] ?? '', stroke: '#444' }),
-    ...labels(layer, box, shade >= DARK_SHADE ? '#fff' : '#1a1a1a'),
-  ]);
+    fill: SHADES[shade] ?? '',
+    stroke: BORDER,
+  });
+  const textColor = shade >= DARK_SHADE ? LIGHT_TEXT : DARK_TEXT;
+  return element('g', {}, [element('title', {}, [title]), area, ...labels(layer, box, textColor)]);
+}
+
+/** Returns an index of {@link SHADES}, by the component that changed most often. */
+function shadeOf(layer: SimulatedLayer, shares: ReadonlyMap<string, number>): number {
+  const sharesOfLayer = layer.components.map((id) => shares.get(id) ?? 0);
+  const share = Math.max(...sharesOfLayer);
+  const shade = Math.floor(share * SHADES.length);
+  const darkest = SHADES.length - 1;
+  return Math.min(darkest, shade);
 }
 
 /** Returns the names and the size of a layer, as far as they fit into its box. */
 function labels(layer: SimulatedLayer, box: Box, color: string): Element[] {
+  if (box.width <= MIN_LABEL_WIDTH) {
+    return [];
+  }
+  const names = componentNames(layer.components);
   const lines: string[] = [];
-  if (box.width > MIN_LABEL_WIDTH && box.height > 18) {
-    lines.push(componentNames(layer.components));
+  if (names !== '' && box.height > 18) {
+    lines.push(names);
   }
-  if (box.width > MIN_LABEL_WIDTH && box.height > 34) {
-    lines.push(formatBytes(layer.size));
+  if (box.height > 34) {
+    const size = formatBytes(layer.size);
+    lines.push(size);
   }
-  return lines
-    .filter((line) => line !== '')
-    .map((line, i) => {
-      const position = { x: round(box.x + 5), y: round(box.y + 15 + LINE_HEIGHT * i) };
-      return element('text', { ...position, fill: color }, [fit(line, box.width)]);
-    });
+  return lines.map((line, i) => {
+    const text = fit(line, box.width);
+    const top = box.y + i * LINE_HEIGHT;
+    const position = {
+      x: round(box.x + 5),
+      y: round(top + 15),
+      fill: color,
+    };
+    return element('text', position, [text]);
+  });
 }
 
 function shadesLegend(y: number): Element[] {
-  const boxes = SHADES.map((fill, i) => {
-    const area = { x: i * SHADE_WIDTH + 1, y, width: SHADE_WIDTH, height: 16 };
-    return element('rect', { ...area, fill, stroke: '#444' });
-  });
-  const text = { x: SHADES.length * SHADE_WIDTH + 10, y: y + 13 };
-  return [...boxes, element('text', text, ['changes in 0 to 100 % of the updates'])];
+  const boxes = SHADES.map((fill, i) =>
+    element('rect', {
+      x: i * SHADE_WIDTH + 1,
+      y,
+      width: SHADE_WIDTH,
+      height: 16,
+      fill,
+      stroke: BORDER,
+    }),
+  );
+  const position = {
+    x: SHADES.length * SHADE_WIDTH + 10,
+    y: y + 13,
+  };
+  const text = element('text', position, ['changes in 0 to 100 % of the updates']);
+  return [...boxes, text];
 }
 
 /** Returns in which share of the updates each component changed. */
 function changeShares(chain: Chain): ReadonlyMap<string, number> {
+  const updates = Math.max(1, chain.length - 1);
+  const shares = new Map<string, number>();
+  for (const [id, count] of changeCounts(chain)) {
+    shares.set(id, count / updates);
+  }
+  return shares;
+}
+
+function changeCounts(chain: Chain): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   let previous = new Map<string, string>();
   for (const { components } of chain) {
-    const versions = new Map(components.map(({ id, version }) => [id, version]));
-    for (const [id, version] of versions) {
-      if (previous.has(id) && previous.get(id) !== version) {
-        counts.set(id, (counts.get(id) ?? 0) + 1);
+    const versions = new Map<string, string>();
+    for (const { id, version } of components) {
+      const before = previous.get(id);
+      const count = counts.get(id) ?? 0;
+      if (before !== undefined && before !== version) {
+        counts.set(id, count + 1);
       }
+      versions.set(id, version);
     }
     previous = versions;
   }
-  const updates = Math.max(1, chain.length - 1);
-  return new Map([...counts].map(([id, count]) => [id, count / updates]));
+  return counts;
 }
