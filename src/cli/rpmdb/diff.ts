@@ -55,28 +55,32 @@ export function addDiffCommand(rpmdb: Command): void {
 }
 
 async function diff(old: string, next: string, options: DiffOptions): Promise<void> {
-  const open = imageOpener(options, [old, next].filter(isImgref), terminalLogger(options));
+  const imgrefs = [old, next].filter(isImgref);
+  const open = imageOpener(options, imgrefs, terminalLogger(options));
   const before = await openArgument(old, options, open);
   const after = await openArgument(next, options, open);
+
   const changes = comparePackages(before.packages.all(), after.packages.all());
   const entriesOf = options.changelog ? changelogReader(after.packages) : undefined;
-  await writeOutput(options.json ? jsonOutput(changes, entriesOf) : textOutput(changes, entriesOf));
+  const format = options.json ? jsonOutput : textOutput;
+  await writeOutput(format(changes, entriesOf));
   before.packages.throwIfDamaged();
   after.packages.throwIfDamaged();
 }
 
 /** Opens what the user calls `text`. A ref begins neither with a slash nor with a dot. */
 async function openArgument(text: string, options: DiffOptions, open: OpenImage): Promise<Source> {
+  const { repo } = options;
   const request = { args: [], log: terminalLogger(options) };
   if (isImgref(text)) {
-    const source = await openImageSource(await open(text), request, false);
+    const image = await open(text);
+    const source = await openImageSource(image, request, false);
     // The database is in memory, and nothing else is read.
     await source.close();
     return source;
   }
-  return options.repo === undefined || /^[/.]/.test(text)
-    ? openPathSource(text, request)
-    : openCommitSource(options.repo, text, request);
+  const isPath = repo === undefined || /^[/.]/.test(text);
+  return isPath ? openPathSource(text, request) : openCommitSource(repo, text, request);
 }
 
 /** Returns the entries that only the newer version has; undefined if they are damaged. */
@@ -97,47 +101,72 @@ function jsonOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): 
     changelog: entriesOf?.(update),
   });
   const jsonPackage = ({ name, nevra }: RpmPackage) => ({ name, nevra });
-  return [
-    jsonLine({
-      added: changes.added.map(jsonPackage),
-      removed: changes.removed.map(jsonPackage),
-      upgraded: changes.upgraded.map(jsonUpdate),
-      downgraded: changes.downgraded.map(jsonUpdate),
-      unchanged: changes.unchanged,
-    }),
-  ];
+  const line = jsonLine({
+    added: changes.added.map(jsonPackage),
+    removed: changes.removed.map(jsonPackage),
+    upgraded: changes.upgraded.map(jsonUpdate),
+    downgraded: changes.downgraded.map(jsonUpdate),
+    unchanged: changes.unchanged,
+  });
+  return [line];
 }
 
 function* textOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): Output {
-  const { added, removed, upgraded, downgraded, unchanged } = changes;
-  const rows = [
-    ...upgraded.map((update) => ['upgraded', ...updateCells(update)]),
-    ...downgraded.map((update) => ['downgraded', ...updateCells(update)]),
-    ...added.map((pkg) => ['added', nameOf(pkg), '', pkg.evr]),
-    ...removed.map((pkg) => ['removed', nameOf(pkg), pkg.evr, '']),
-  ];
+  const rows = changeRows(changes);
   if (rows.length > 0) {
-    const columns = [left('change'), left('package'), left('old'), left('new')];
-    yield textLine(`${formatTable(columns, rows)}\n`);
+    const table = formatTable(COLUMNS, rows);
+    yield textLine(`${table}\n`);
   }
-  const counts = [
-    `${upgraded.length} upgraded`,
-    `${downgraded.length} downgraded`,
-    `${added.length} added`,
-    `${removed.length} removed`,
-  ];
-  yield textLine(`${counts.join(', ')}; ${counted(unchanged, 'package')} unchanged`);
+  yield textLine(countsText(changes));
 
-  for (const update of entriesOf ? [...upgraded, ...downgraded] : []) {
-    yield textLine(`\n${changelogText(update, entriesOf?.(update) ?? [])}`);
+  if (entriesOf === undefined) {
+    return;
   }
+  for (const update of [...changes.upgraded, ...changes.downgraded]) {
+    const entries = entriesOf(update) ?? [];
+    const text = changelogText(update, entries);
+    yield textLine(`\n${text}`);
+  }
+}
+
+const COLUMNS = [left('change'), left('package'), left('old'), left('new')];
+
+function changeRows(changes: PackageChanges): string[][] {
+  const rows: string[][] = [];
+  for (const update of changes.upgraded) {
+    rows.push(['upgraded', ...updateCells(update)]);
+  }
+  for (const update of changes.downgraded) {
+    rows.push(['downgraded', ...updateCells(update)]);
+  }
+  for (const pkg of changes.added) {
+    rows.push(['added', nameOf(pkg), '', pkg.evr]);
+  }
+  for (const pkg of changes.removed) {
+    rows.push(['removed', nameOf(pkg), pkg.evr, '']);
+  }
+  return rows;
+}
+
+function countsText(changes: PackageChanges): string {
+  const counts = [
+    `${changes.upgraded.length} upgraded`,
+    `${changes.downgraded.length} downgraded`,
+    `${changes.added.length} added`,
+    `${changes.removed.length} removed`,
+  ];
+  const unchanged = counted(changes.unchanged, 'package');
+  return `${counts.join(', ')}; ${unchanged} unchanged`;
 }
 
 /** The architecture is part of the versions if it changed. */
 function updateCells({ from, to }: PackageUpdate): readonly string[] {
-  return from.arch === to.arch
-    ? [nameOf(to), from.evr, to.evr]
-    : [to.name, `${from.evr}.${from.arch}`, `${to.evr}.${to.arch}`];
+  if (from.arch === to.arch) {
+    return [nameOf(to), from.evr, to.evr];
+  }
+  const fromText = `${from.evr}.${from.arch}`;
+  const toText = `${to.evr}.${to.arch}`;
+  return [to.name, fromText, toText];
 }
 
 function nameOf({ name, arch }: RpmPackage): string {
@@ -146,10 +175,14 @@ function nameOf({ name, arch }: RpmPackage): string {
 
 function changelogText(update: PackageUpdate, entries: readonly ChangelogEntry[]): string {
   const [name, from, to] = updateCells(update);
-  const lines = entries.flatMap((entry) => [
-    `* ${dateText(entry.time)} ${entry.name}`,
-    ...entry.text.split('\n'),
-  ]);
-  const body = lines.length > 0 ? lines : ['(no new entries)'];
-  return [`${name} ${from} -> ${to}`, ...body.map((line) => `  ${line}`)].map(printable).join('\n');
+  const lines = [`${name} ${from} -> ${to}`];
+  for (const { time, name, text } of entries) {
+    const textLines = text.split('\n');
+    lines.push(`  * ${dateText(time)} ${name}`);
+    lines.push(...textLines.map((line) => `  ${line}`));
+  }
+  if (entries.length === 0) {
+    lines.push('  (no new entries)');
+  }
+  return lines.map(printable).join('\n');
 }

@@ -19,16 +19,21 @@ type Row = readonly [label: string, value: string | number | undefined];
 
 /** Sorts packages by name; versions installed side by side stay in the order of installation. */
 export function sortedPackages(packages: Iterable<RpmPackage>): RpmPackage[] {
-  return [...packages].sort((a, b) => compareUtf8(a.nevra, b.nevra) || a.number - b.number);
+  return [...packages].sort((a, b) => {
+    const byName = compareUtf8(a.nevra, b.nevra);
+    return byName || a.number - b.number;
+  });
 }
 
 /** Sorts packages as `rpm -qa --last` does, the last one installed first. */
 export function newestFirst(packages: Iterable<RpmPackage>): RpmPackage[] {
   const nvra = ({ name, version, release, arch }: RpmPackage) =>
     formatNevra({ name, version, release, arch });
-  return [...packages].sort(
-    (a, b) => (b.installTime ?? 0) - (a.installTime ?? 0) || compareUtf8(nvra(b), nvra(a)),
-  );
+  const timeOf = ({ installTime = 0 }: RpmPackage) => installTime;
+  return [...packages].sort((a, b) => {
+    const byTime = timeOf(b) - timeOf(a);
+    return byTime || compareUtf8(nvra(b), nvra(a));
+  });
 }
 
 export function jsonPackage(pkg: RpmPackage): object {
@@ -59,8 +64,8 @@ export function jsonPackageInfo(pkg: RpmPackage): object {
     description: text(Tag.DESCRIPTION),
     sigmd5: hexOf(pkg.header.binary(Tag.SIGMD5)),
     signature: signatureOf(pkg),
-    provides: dependenciesOf(pkg, Tag.PROVIDENAME, Tag.PROVIDEFLAGS, Tag.PROVIDEVERSION),
-    requires: dependenciesOf(pkg, Tag.REQUIRENAME, Tag.REQUIREFLAGS, Tag.REQUIREVERSION),
+    provides: dependenciesOf(pkg, PROVIDES),
+    requires: dependenciesOf(pkg, REQUIRES),
     files: [...pkg.files()].length,
     changelogTimes: pkg.changelogTimes,
   };
@@ -76,13 +81,21 @@ function signatureOf({ header }: RpmPackage): SignatureFacts | undefined {
   return bytes && readSignature(bytes);
 }
 
-function dependenciesOf(
-  { header }: RpmPackage,
-  names: number,
-  flags: number,
-  versions: number,
-): readonly string[] {
-  const texts = dependencyTexts(header, { names, flags, versions });
+type DependencyTags = Parameters<typeof dependencyTexts>[1];
+
+const PROVIDES: DependencyTags = {
+  names: Tag.PROVIDENAME,
+  flags: Tag.PROVIDEFLAGS,
+  versions: Tag.PROVIDEVERSION,
+};
+const REQUIRES: DependencyTags = {
+  names: Tag.REQUIRENAME,
+  flags: Tag.REQUIREFLAGS,
+  versions: Tag.REQUIREVERSION,
+};
+
+function dependenciesOf({ header }: RpmPackage, tags: DependencyTags): readonly string[] {
+  const texts = dependencyTexts(header, tags);
   return texts.map((each) => Buffer.from(each, 'latin1').toString());
 }
 
@@ -135,18 +148,24 @@ export function packageInfo(pkg: RpmPackage): string {
   const lines: string[] = [];
   for (const [label, value] of rows) {
     if (value !== undefined) {
-      lines.push(`${label.padEnd(13)}: ${printable(String(value))}`);
+      const title = label.padEnd(13);
+      const text = printable(String(value));
+      lines.push(`${title}: ${text}`);
     }
   }
-  const description = pkg.header.text(Tag.DESCRIPTION);
-  return `${lines.join('\n')}\nDescription  :\n${printableLines(description ?? '')}`;
+  const description = pkg.header.text(Tag.DESCRIPTION) ?? '';
+  lines.push('Description  :');
+  lines.push(printableLines(description));
+  return lines.join('\n');
 }
 
 function changelog(times: readonly number[]): string | undefined {
   const newest = times[0];
-  return newest === undefined
-    ? undefined
-    : `${times.length} entries, the newest of ${dateText(newest)}`;
+  if (newest === undefined) {
+    return undefined;
+  }
+  const day = dateText(newest);
+  return `${times.length} entries, the newest of ${day}`;
 }
 
 /** The latest time that a Date can hold, in seconds since 1970. */
@@ -164,9 +183,11 @@ export function dateText(seconds: number): string {
 
 /** Returns the plain number for a time that no calendar has; only a damaged package has one. */
 function isoTime(seconds: number): string {
-  return seconds > MAX_DATE
-    ? String(seconds)
-    : new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+  if (seconds > MAX_DATE) {
+    return String(seconds);
+  }
+  const date = new Date(seconds * 1000);
+  return date.toISOString().replace('.000Z', 'Z');
 }
 
 export interface Stats {
@@ -263,27 +284,45 @@ function addTo(sets: Map<string, Set<string>>, key: string, value: string): void
 }
 
 function keysOfSeveral(sets: ReadonlyMap<string, ReadonlySet<string>>): readonly string[] {
-  return [...sets].filter(([, set]) => set.size > 1).map(([key]) => key);
+  const several = [...sets].filter(([, set]) => set.size > 1);
+  return several.map(([key]) => key);
 }
 
 export function statsReport(stats: Stats): string {
-  const { packages, sourcePackages, files, ghosts, notInstalled, newestBuild } = stats;
+  const packages = formatCount(stats.packages);
+  const sourcePackages = counted(stats.sourcePackages, 'source package');
   const architectures = Object.entries(stats.architectures)
     .sort(([a], [b]) => compareUtf8(a, b))
     .map(([arch, count]) => `${arch} ${formatCount(count)}`);
-  const { right, wrong, missing } = stats.headerDigests;
-  const digests = [right, wrong, missing].map(formatCount);
-  const unusual = `${formatCount(ghosts)} ghosts, ${formatCount(notInstalled)} not installed`;
+  const { newestBuild } = stats;
   const rows: readonly (readonly [label: string, value: string])[] = [
     ['database', `${stats.database} (${stats.backend})`],
-    ['packages', `${formatCount(packages)} of ${counted(sourcePackages, 'source package')}`],
+    ['packages', `${packages} of ${sourcePackages}`],
     ['by architecture', architectures.join(', ')],
     ['several versions', stats.severalVersions.join(', ') || 'none'],
     ['several architectures', stats.severalArchitectures.join(', ') || 'none'],
-    ['files', `${formatCount(files)}, ${unusual}`],
+    ['files', fileCounts(stats)],
     ['installed size', formatBytes(stats.size)],
     ['newest build', newestBuild === undefined ? 'unknown' : dateText(newestBuild)],
-    ['header digests', `${digests[0]} right, ${digests[1]} wrong, ${digests[2]} missing`],
+    ['header digests', digestCounts(stats)],
   ];
-  return rows.map(([label, value]) => `${label.padEnd(22)}${printable(value)}`).join('\n');
+  const lines = rows.map(([label, value]) => {
+    const title = label.padEnd(22);
+    return `${title}${printable(value)}`;
+  });
+  return lines.join('\n');
+}
+
+function fileCounts(stats: Stats): string {
+  const files = formatCount(stats.files);
+  const ghosts = formatCount(stats.ghosts);
+  const notInstalled = formatCount(stats.notInstalled);
+  return `${files}, ${ghosts} ghosts, ${notInstalled} not installed`;
+}
+
+function digestCounts({ headerDigests }: Stats): string {
+  const right = formatCount(headerDigests.right);
+  const wrong = formatCount(headerDigests.wrong);
+  const missing = formatCount(headerDigests.missing);
+  return `${right} right, ${wrong} wrong, ${missing} missing`;
 }

@@ -84,19 +84,24 @@ export async function verify(source: Source, options: VerifyOptions): Promise<Ou
   const tree = readableTree(source);
   const selection = new Selection(source, options);
   const selected = selection.isEmpty ? selection.sorted() : selection.inGivenOrder();
-  const filesOf = (pkg: RpmPackage) => [...pkg.files()].filter((file) => isWanted(file, options));
+  const filesOf = (pkg: RpmPackage) => {
+    const files = [...pkg.files()];
+    return files.filter((file) => isWanted(file, options));
+  };
 
   const verifier = await Verifier.open(tree, omittedBits(options));
-  await verifier.readDigests([...packages.map(selected, filesOf)].flat());
-  const all = packages.map(selected, (pkg) => ({
-    pkg,
-    verdicts: [...verifier.verify(filesOf(pkg))],
-  }));
+  const files = [...packages.map(selected, filesOf)];
+  await verifier.readDigests(files.flat());
+  const all = packages.map(selected, (pkg) => {
+    const verdicts = verifier.verify(filesOf(pkg));
+    return { pkg, verdicts: [...verdicts] };
+  });
   const found = withoutSharedTimes([...all], source, tree);
   if (!verifier.hasTimes && !('nomtime' in options)) {
     log.warn(`${name}: times are not compared, because the files have none`);
   }
-  if (found.some(({ verdicts }) => verdicts.some(isDifferent))) {
+  const verdicts = found.flatMap((each) => each.verdicts);
+  if (verdicts.some(isDifferent)) {
     process.exitCode = 1;
   }
   return output(found, selection, options);
@@ -108,9 +113,14 @@ function* output(
   { json }: VerifyOptions,
 ): Output {
   if (json) {
-    yield jsonLine(found.flatMap(({ pkg, verdicts }) => verdicts.map(jsonVerdict(pkg))));
+    const all = found.flatMap(({ pkg, verdicts }) => {
+      const ofPackage = jsonVerdict(pkg);
+      return verdicts.map(ofPackage);
+    });
+    yield jsonLine(all);
   } else {
-    yield* found.flatMap(({ verdicts }) => verdicts.map(verdictLine));
+    const verdicts = found.flatMap((each) => each.verdicts);
+    yield* verdicts.map(verdictLine);
   }
   selection.throwIfUnmet();
 }
@@ -124,13 +134,21 @@ function readableTree({ tree }: Source): ReadableTree {
 }
 
 function omittedBits(options: VerifyOptions): number {
-  const given = Object.entries(OMITTING).filter(([name]) => name in options);
-  return given.reduce((bits, [, letter]) => bits | VerifyBit[letter], 0);
+  let bits = 0;
+  for (const [name, letter] of Object.entries(OMITTING)) {
+    if (name in options) {
+      bits |= VerifyBit[letter];
+    }
+  }
+  return bits;
 }
 
 function isWanted({ flags, isGhost }: RpmFile, { noconfig, noghost }: VerifyOptions): boolean {
   const isConfig = (flags & FileFlag.CONFIG) !== 0;
-  return !(noconfig && isConfig) && !(noghost && isGhost);
+  if (noconfig && isConfig) {
+    return false;
+  }
+  return !(noghost && isGhost);
 }
 
 /** The time of a file that several packages own is that of the last one installed. */
@@ -143,19 +161,25 @@ function withoutSharedTimes(
   const late = verdicts.filter(({ differences }) => differences.includes('T'));
   const paths = late.map(({ file }) => file.path ?? '');
   const answers = findOwners(packages.all(), files, paths, packages.onError);
-  const shared = new Set(answers.filter(({ owners }) => owners.length > 1).map(({ path }) => path));
-  const withoutTime = (verdict: FileVerdict): FileVerdict => ({
-    ...verdict,
-    differences: verdict.differences.filter(
-      (letter) => letter !== 'T' || !shared.has(verdict.file.path ?? ''),
-    ),
+  const shared = answers.filter(({ owners }) => owners.length > 1);
+  const sharedPaths = new Set(shared.map(({ path }) => path));
+
+  return all.map(({ pkg, verdicts }) => {
+    const corrected = verdicts.map((verdict) => {
+      const isShared = sharedPaths.has(verdict.file.path ?? '');
+      return isShared ? withoutTime(verdict) : verdict;
+    });
+    return { pkg, verdicts: corrected.filter(isReported) };
   });
-  return all.map(({ pkg, verdicts }) => ({
-    pkg,
-    verdicts: verdicts
-      .map(withoutTime)
-      .filter((each) => isDifferent(each) || each.file.state === 'replaced'),
-  }));
+}
+
+function withoutTime(verdict: FileVerdict): FileVerdict {
+  const differences = verdict.differences.filter((letter) => letter !== 'T');
+  return { ...verdict, differences };
+}
+
+function isReported(verdict: FileVerdict): boolean {
+  return isDifferent(verdict) || verdict.file.state === 'replaced';
 }
 
 function isDifferent({ isMissing, differences }: FileVerdict): boolean {
@@ -167,11 +191,16 @@ const marksOf = conversionByName('fflags');
 
 function verdictLine({ file, isMissing, differences, isUnreadable }: FileVerdict): string {
   const [mark = ' '] = marksOf(file.flags);
-  const letters = VERIFY_LETTERS.map((letter) => (differences.includes(letter) ? letter : '.'));
-  const shown = isUnreadable ? letters.join('').replace('5', '?') : letters.join('');
-  const start = `${isMissing ? 'missing  ' : shown} ${isMissing ? '' : ' '}${mark} `;
+  const letters = VERIFY_LETTERS.map((letter) => {
+    if (!differences.includes(letter)) {
+      return '.';
+    }
+    return letter === '5' && isUnreadable ? '?' : letter;
+  });
+  const result = isMissing ? 'missing   ' : `${letters.join('')}  `;
   const end = file.state === 'replaced' ? ' (replaced)' : '';
-  return pathLine(Buffer.concat([Buffer.from(start), file.pathBytes, Buffer.from(end)]));
+  const line = Buffer.concat([Buffer.from(`${result}${mark} `), file.pathBytes, Buffer.from(end)]);
+  return pathLine(line);
 }
 
 function jsonVerdict(pkg: RpmPackage): (verdict: FileVerdict) => object {
