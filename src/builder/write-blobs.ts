@@ -3,11 +3,12 @@
  * or else from the cache; if neither has it, a worker thread writes it.
  */
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { BlobCache } from '../blobs/cache.js';
 import { type Compression, compressionKey } from '../blobs/compress.js';
 import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
-import { must, OstrataError } from '../errors.js';
+import { inContextAsync, must, OstrataError } from '../errors.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import type { Context, Logger } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
@@ -59,11 +60,13 @@ export async function writeBlobs(
   writer: ImageWriter,
   options: WriteBlobsOptions,
 ): Promise<readonly WrittenBlob[]> {
-  const { cache, log } = options;
+  const { cache, log, signal } = options;
   const results = new BlobCollector(writer, options);
   const missing: StagedBlob[] = [];
 
   for (const [i, layer] of layers.entries()) {
+    // The cache hashes a blob in one task: without this, signals would wait for all of them.
+    await inContextAsync('writing layers', () => setImmediate(undefined, { signal }));
     const path = join(writer.stagingDirectory, `layer-${i}`);
     if (layer.unchanged !== undefined && (await results.reuse(layer, layer.unchanged))) {
       continue;

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { OstrataError } from '../errors.js';
+import { inContextAsync, OstrataError } from '../errors.js';
 import { encodeObjectName, objectPath, parseObjectName } from '../ostree/objects/object-name.js';
 import { commitObjects } from '../ostree/objects/traverse.js';
 import type { OstreeRepo } from '../ostree/repo.js';
@@ -26,7 +26,7 @@ interface StoredLayer {
  * Copies the image and returns its merge commit. Objects that the destination has are skipped.
  * Throws `NOT_FOUND` if `source` lacks the image or one of its layers.
  * @param imgref as {@link canonicalImgref} returns it
- * @param signal ends the copy between two objects; no ref names what was copied
+ * @param signal ends the copy with `CANCELLED`; no ref names what was copied by then
  */
 export async function copyImage(
   source: OstreeRepo,
@@ -101,8 +101,7 @@ async function* inTurns(
     yield name;
     count += 1;
     if (count % OBJECTS_PER_TURN === 0) {
-      await setImmediate();
-      signal?.throwIfAborted();
+      await inContextAsync('copying the image', () => setImmediate(undefined, { signal }));
     }
   }
 }

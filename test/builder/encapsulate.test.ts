@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { BlobCache } from '../../src/blobs/cache.js';
 import type { Compression } from '../../src/blobs/compress.js';
 import { type CommitImagePlan, planImage, writeImage } from '../../src/builder/encapsulate.js';
 import { must } from '../../src/errors.js';
@@ -343,6 +344,27 @@ async function writeDisturbed(
   const writing = writeImage(plan, writer, { ...context, compression, jobs: 2 });
   return { writing, scratch };
 }
+
+test('a signal ends a build between two layers that the cache has', async () => {
+  const cacheDirectory = scratchDirectory();
+  const context = { log: silentLogger, signal: new AbortController().signal };
+  const cache = new BlobCache(cacheDirectory, 1 << 30, silentLogger);
+  await buildImage(firstTree, { ...context, cache });
+
+  const interrupt = new AbortController();
+  let restoredCount = 0;
+  class InterruptingCache extends BlobCache {
+    override restore(key: string, path: string) {
+      restoredCount += 1;
+      setImmediate(() => interrupt.abort());
+      return super.restore(key, path);
+    }
+  }
+  const interrupting = new InterruptingCache(cacheDirectory, 1 << 30, silentLogger);
+  const building = buildImage(firstTree, { cache: interrupting, signal: interrupt.signal });
+  await assert.rejects(building, { code: 'CANCELLED' });
+  assert.ok(restoredCount < 3, `${restoredCount} of 4 layers were taken from the cache`);
+});
 
 interface Fault {
   readonly name: string;
