@@ -46,6 +46,17 @@ export function extraObject(content: Buffer): [xattrs: ForgedEntry, file: Forged
   ];
 }
 
+/** Reads the entries of each layer of an image. */
+export async function readLayers(image: ImageReader): Promise<ForgedEntry[][]> {
+  const layers: ForgedEntry[][] = [];
+  for (const descriptor of image.manifest.layers) {
+    await validateBlob(image.blob(descriptor), descriptor, async (tar) => {
+      layers.push(await readEntries(tar));
+    });
+  }
+  return layers;
+}
+
 /** Changes the entries of each layer in place. */
 export type LayerChange = (layers: ForgedEntry[][]) => void;
 
@@ -69,16 +80,7 @@ export async function forge(
   derived: readonly (readonly ForgedEntry[] | Uint8Array)[] = [],
   changeDiffIds: (diffIds: string[]) => void = () => {},
 ): Promise<ForgedImage> {
-  const layers: ForgedEntry[][] = [];
-  for (const descriptor of image.manifest.layers) {
-    const entries: ForgedEntry[] = [];
-    await validateBlob(image.blob(descriptor), descriptor, async (tar) => {
-      for await (const bytes of readEntries(tar)) {
-        entries.push(bytes);
-      }
-    });
-    layers.push(entries);
-  }
+  const layers = await readLayers(image);
   change(layers);
   const base = layers.map(writeTar);
   const tars = [
@@ -114,7 +116,12 @@ export function forgePlain(
   return writeLayout(canonicalJson(config), tars, level);
 }
 
-function writeLayout(config: Uint8Array, tars: readonly Uint8Array[], level = 1): ForgedImage {
+/** Writes an image of a config and uncompressed layers into a new OCI image layout. */
+export function writeLayout(
+  config: Uint8Array,
+  tars: readonly Uint8Array[],
+  level = 1,
+): ForgedImage {
   const directory = join(scratchDirectory(), 'forged');
   mkdirSync(join(directory, 'blobs/sha256'), { recursive: true });
   const put = (bytes: Uint8Array, mediaType: string) => {
@@ -141,24 +148,47 @@ function writeLayout(config: Uint8Array, tars: readonly Uint8Array[], level = 1)
 
 /** Rewrites the manifest of the only image in a layout; the index follows. */
 export function changeManifest<T = { layers: unknown[] }>(
-  { directory }: ForgedImage,
+  image: ForgedImage,
   change: (manifest: T) => void,
+): void {
+  rewriteManifest(image, (bytes) => {
+    const manifest = JSON.parse(Buffer.from(bytes).toString());
+    change(manifest);
+    return canonicalJson(manifest);
+  });
+}
+
+/** Replaces the bytes of the manifest of the only image in a layout; the index follows. */
+export function rewriteManifest(
+  { directory }: ForgedImage,
+  rewrite: (manifest: Uint8Array) => Uint8Array,
 ): void {
   const indexPath = join(directory, 'index.json');
   const index = JSON.parse(readFileSync(indexPath, 'utf8'));
-  const manifest = JSON.parse(
-    readFileSync(join(directory, 'blobs', index.manifests[0].digest.replace(':', '/')), 'utf8'),
-  );
-  change(manifest);
-  const bytes = canonicalJson(manifest);
-  const { mediaType } = manifest;
-  Object.assign(index.manifests[0], { mediaType, digest: sha256Digest(bytes), size: bytes.length });
-  writeFileSync(join(directory, 'blobs', index.manifests[0].digest.replace(':', '/')), bytes);
+  const [entry] = index.manifests;
+  const pathOf = (digest: string) => join(directory, 'blobs', digest.replace(':', '/'));
+  const bytes = rewrite(readFileSync(pathOf(entry.digest)));
+  entry.digest = sha256Digest(bytes);
+  entry.size = bytes.length;
+  entry.mediaType = mediaTypeOf(bytes) ?? entry.mediaType;
+  writeFileSync(pathOf(entry.digest), bytes);
   writeFileSync(indexPath, canonicalJson(index));
 }
 
-async function* readEntries(tar: AsyncIterable<Uint8Array>): AsyncIterable<ForgedEntry> {
-  const done: ForgedEntry[] = [];
+/** The media type that a manifest states; undefined if it is no JSON. */
+function mediaTypeOf(manifest: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(manifest).toString()).mediaType;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads the entries of a tar archive. */
+export async function readEntries(
+  tar: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<ForgedEntry[]> {
+  const entries: ForgedEntry[] = [];
   let header: TarHeader;
   let content: Uint8Array[] = [];
   const reader = new TarReader({
@@ -168,7 +198,7 @@ async function* readEntries(tar: AsyncIterable<Uint8Array>): AsyncIterable<Forge
     },
     content: (bytes) => void content.push(Uint8Array.from(bytes)),
     entryEnd: () =>
-      void done.push({
+      void entries.push({
         ...header,
         name: header.name.replace(/\/$/, ''),
         content: Buffer.concat(content),
@@ -176,9 +206,9 @@ async function* readEntries(tar: AsyncIterable<Uint8Array>): AsyncIterable<Forge
   });
   for await (const bytes of tar) {
     reader.push(bytes);
-    yield* done.splice(0);
   }
   reader.end();
+  return entries;
 }
 
 const OTHER_FLAGS: Readonly<Record<string, string>> = {

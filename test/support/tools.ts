@@ -15,6 +15,7 @@ export type Need =
   | 'openssl'
   | 'ostree'
   | 'podman'
+  | 'python'
   | 'rpm'
   | 'skopeo'
   | 'strace'

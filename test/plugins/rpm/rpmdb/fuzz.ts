@@ -1,11 +1,9 @@
 /**
- * npm run fuzz [-- CASES [SEED]]: damages the fixtures and their headers at random and reads
- * everything of them. Each case must end in a value or in one typed error, soon, within a bound of
+ * Damages the databases of the fixtures and their headers at random and reads everything of them.
+ * Each case must end in a value or in one typed error, soon, within a bound of
  * memory. The same seed makes the same cases.
  */
 import assert from 'node:assert/strict';
-import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import {
   checkHeaderDigest,
   openRpmdb,
@@ -14,6 +12,7 @@ import {
 } from '../../../../plugins/rpm/rpmdb/index.js';
 import { RpmPackage } from '../../../../plugins/rpm/rpmdb/package.js';
 import { OstrataError } from '../../../../src/errors.js';
+import { damaged, type Random, randomNumbers } from '../../../support/random-damage.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 
 /** What bad bytes may end in. */
@@ -34,79 +33,6 @@ const DUMP = new QueryFormat(
     '%{HEADERIMMUTABLE:xml}%{RSAHEADER:pgpsig}%{SIGMD5:pgpsig}',
 );
 const DUMP_AS_JSON = new QueryFormat('[%{*:json}]');
-
-/** mulberry32: numbers below 2^32, the same for the same seed. */
-function randomNumbers(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-const INTERESTING = [
-  0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0xfff, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
-  0xfffffff0, 0xffffffff,
-];
-
-/**
- * A damaged copy of `bytes`. Most damage goes where structures begin: the start of the file and of
- * its pages.
- */
-export function damaged(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
-  const copy = Buffer.from(bytes);
-  if (random(16) === 0) {
-    return copy.subarray(0, random(copy.length + 1));
-  }
-  for (let changes = 1 + random(4); changes > 0; changes--) {
-    const page = random(Math.max(1, copy.length >> 9)) << 9;
-    const at = [
-      random(copy.length),
-      random(Math.min(256, copy.length)),
-      page + random(64),
-      page + 480 + random(32),
-    ][random(4)] as number;
-    damageAt(copy, at, random);
-  }
-  return copy;
-}
-
-/** Flips a bit, or replaces a byte, a 32-bit number or a run of bytes. */
-function damageAt(bytes: Buffer, at: number, random: (below: number) => number): void {
-  switch (random(5)) {
-    case 0:
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << random(8));
-      break;
-    case 1:
-      bytes[at] = random(256);
-      break;
-    case 2:
-    case 3:
-      writeNumber(bytes, at, random);
-      break;
-    default: {
-      const length = random(512);
-      const start = random(bytes.length);
-      bytes.copyWithin(at, start, start + length);
-    }
-  }
-}
-
-/** An interesting number, or one that may be an offset, in either byte order. */
-function writeNumber(bytes: Buffer, at: number, random: (below: number) => number): void {
-  if (at + 4 > bytes.length) {
-    return;
-  }
-  const value =
-    random(2) === 0 ? (INTERESTING[random(INTERESTING.length)] ?? 0) : random(bytes.length);
-  if (random(2) === 0) {
-    bytes.writeUInt32BE(value, at);
-  } else {
-    bytes.writeUInt32LE(value, at);
-  }
-}
 
 export interface FuzzResult {
   readonly cases: number;
@@ -136,7 +62,7 @@ export async function fuzz(
   for (let i = 0; i < cases; i++) {
     const random = randomNumbers(seed + i);
     const start = performance.now();
-    const name = `case ${i} of seed ${seed}`;
+    const name = `seed ${seed + i}`;
     try {
       await readDamaged(databases, headers, random);
       values++;
@@ -161,7 +87,7 @@ export async function fuzz(
 async function readDamaged(
   databases: readonly RpmdbFiles[],
   headers: readonly Uint8Array[],
-  random: (below: number) => number,
+  random: Random,
 ): Promise<void> {
   if (random(HEADERS_PER_DATABASE + 1) > 0) {
     const header = headers[random(headers.length)] as Uint8Array;
@@ -210,15 +136,4 @@ function readPackage(pkg: RpmPackage): void {
   }
   assert.equal(typeof DUMP.print(pkg), 'string');
   assert.ok(DUMP_AS_JSON.print(pkg).startsWith('{'));
-}
-
-if (argv[1] === fileURLToPath(import.meta.url)) {
-  const [cases = 200_000, seed = Date.now() % 1_000_000] = argv.slice(2).map(Number);
-  console.log(`${cases} cases, seed ${seed}`);
-  const result = await fuzz(cases, seed, (done) => process.stdout.write(`\r${done}`));
-  const { values, errors, slowest } = result;
-  console.log(
-    `\r${values} gave a value, ${errors} an error; the slowest took ${slowest.toFixed(0)} ms`,
-  );
-  console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
 }

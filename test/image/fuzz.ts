@@ -1,0 +1,234 @@
+/**
+ * Changes images at random and holds all who read them to one verdict: `verify`, a pull, `ostree
+ * fsck`, GNU tar and Python's tarfile. Each case must end soon in an image that all accept, or in
+ * an error with a code after which the repository names nothing of the image.
+ */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pullImage } from '../../src/client/pull.js';
+import { OstrataError } from '../../src/errors.js';
+import { verifyImage } from '../../src/image/verify.js';
+import { silentLogger } from '../../src/log.js';
+import { sha256Digest } from '../../src/oci/json.js';
+import { openImage } from '../../src/transports/image-reference.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
+import { type ForgedEntry, readEntries, readLayers } from '../support/forge-image.js';
+import { filesBelow, importOptions, newRepo } from '../support/import-image.js';
+import {
+  countByGnuTar,
+  listByPython,
+  type PythonVerdict,
+  writeTars,
+} from '../support/judge-tar.js';
+import { type BaseImage, type MutatedImage, mutateImage } from '../support/mutate-image.js';
+import { pick, randomNumbers } from '../support/random-damage.js';
+import { tryRun } from '../support/run.js';
+import { needs } from '../support/tools.js';
+
+/** What a bad image may end in. */
+const ALLOWED_CODES = ['CORRUPT', 'LIMIT', 'UNSUPPORTED', 'NOT_FOUND'];
+/** Longer than any case takes on a loaded machine: an image has some 20 kB. */
+const MAX_MILLISECONDS = 60_000;
+/** Memory of the whole process with the workers of a pull. */
+const MAX_RSS = 1 << 30;
+/** Where refs of pulled images are. */
+const IMAGE_REFS = 'refs/heads/ostree/container/image';
+/** Cases whose archives are judged by one run of Python. */
+const CASES_PER_BATCH = 100;
+
+/** Cases that run at the same time: a pull waits for the start of its thread most of the time. */
+const LANES = 4;
+
+const isMissing = (tool: 'ostree' | 'tar' | 'python') => needs(tool).skip !== false;
+
+export interface FuzzResult {
+  readonly cases: number;
+  readonly accepted: number;
+  readonly refused: number;
+}
+
+/** What is left to judge of an image that was accepted. */
+interface AcceptedImage extends MutatedImage {
+  /** The name of the case, for messages. */
+  readonly name: string;
+}
+
+/**
+ * Runs `cases` cases, the first of which has the seed `seed` and the next one `seed + 1`. An
+ * assertion fails with the seed of the case that breaks the promise.
+ */
+export async function fuzzImages(
+  cases: number,
+  seed: number,
+  onProgress: (done: number) => void = () => {},
+): Promise<FuzzResult> {
+  const bases = await makeBases();
+  const judged = new Set<string>();
+  let accepted = 0;
+  for (let done = 0; done < cases; done += CASES_PER_BATCH) {
+    const count = Math.min(CASES_PER_BATCH, cases - done);
+    const batch = await readCases(bases, seed + done, count);
+    await judgeTars(batch, judged);
+
+    accepted += batch.length;
+    const { rss } = process.memoryUsage();
+    assert.ok(rss < MAX_RSS, `${count} cases from seed ${seed + done}: ${rss} bytes of memory`);
+    onProgress(done + count);
+  }
+  return { cases, accepted, refused: cases - accepted };
+}
+
+/** Reads `count` images, some at the same time. Returns those that were accepted. */
+async function readCases(
+  bases: readonly BaseImage[],
+  seed: number,
+  count: number,
+): Promise<readonly AcceptedImage[]> {
+  const accepted: AcceptedImage[] = [];
+  let next = seed;
+  const readInTurn = async () => {
+    while (next < seed + count) {
+      const own = next++;
+      const random = randomNumbers(own);
+      const image = mutateImage(pick(bases, random), random);
+      const name = `seed ${own}, changed ${image.change}`;
+      if (await soon(readEverywhere(image, name), name)) {
+        accepted.push({ ...image, name });
+      }
+      rmSync(dirname(image.directory), { recursive: true });
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, readInTurn));
+  return accepted;
+}
+
+/** Images of each kind, taken apart. */
+async function makeBases(): Promise<readonly BaseImage[]> {
+  const tree = dir({
+    etc: dir({ conf: 'configured' }),
+    usr: dir({
+      first: { content: 'first', xattrs: new Map([['user.a', Buffer.from('1')]]) },
+      link: { target: 'first' },
+      sub: dir({ other: 'x'.repeat(2000), setuid: { content: 'su', mode: 0o4755 } }),
+    }),
+    var: dir({}),
+  });
+  const derived: readonly ForgedEntry[] = [
+    { name: 'usr', type: 'directory', mode: 0o755 },
+    { name: 'usr/added', type: 'file', content: Buffer.from('added') },
+    { name: 'usr/hard', type: 'link', linkname: 'usr/added' },
+    { name: 'usr/soft', type: 'symlink', linkname: '../etc/conf' },
+    { name: 'usr/.wh.first', type: 'file' },
+    { name: 'etc/conf', type: 'file', content: Buffer.from('changed'), mode: 0o600, uid: 7 },
+    { name: 'usr/sub/.wh..wh..opq', type: 'file' },
+  ];
+  const bases: BaseImage[] = [];
+  for (const formatVersion of [1, 2] as const) {
+    const { image } = await buildImage(tree, { formatVersion });
+    const layers = await readLayers(image);
+    const config = await image.config();
+    const base = { layers, commitLayers: layers.length, config };
+    bases.push(base, { ...base, layers: [...layers, derived] });
+  }
+  const lower: readonly ForgedEntry[] = [
+    { name: 'usr/first', type: 'file', content: Buffer.from('first') },
+    { name: 'usr/sub', type: 'directory', mode: 0o700, uid: 5 },
+    { name: 'usr/sub/other', type: 'file', content: Buffer.alloc(2000, 'x') },
+    { name: `usr/${'long/'.repeat(40)}name`, type: 'file' },
+  ];
+  const config = { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers' } };
+  const plain = Buffer.from(JSON.stringify(config));
+  bases.push({ layers: [lower, derived], commitLayers: 0, config: plain });
+  return bases;
+}
+
+/** Fails, naming the case, if it takes too long. */
+async function soon<T>(work: Promise<T>, name: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<never>((_, reject) => {
+    const fail = () => reject(new Error(`${name}: not ended after ${MAX_MILLISECONDS} ms`));
+    timer = setTimeout(fail, MAX_MILLISECONDS);
+  });
+  try {
+    return await Promise.race([work, tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Verifies and pulls an image, which must agree. Returns whether they accept it. */
+async function readEverywhere({ imgref }: MutatedImage, name: string): Promise<boolean> {
+  const verified = await refusal(`${name}, verify`, async () => {
+    await verifyImage(await openImage(imgref), silentLogger);
+  });
+  const repo = newRepo();
+  const pulled = await refusal(`${name}, pull`, async () => {
+    await pullImage(importOptions(repo, imgref, 1));
+  });
+  const both = `verify: ${verified ?? 'accepted'}\npull: ${pulled ?? 'accepted'}`;
+  assert.equal(pulled === undefined, verified === undefined, `${name}:\n${both}`);
+
+  assert.deepEqual(filesBelow(join(repo, 'tmp')), [], `${name}: files in tmp`);
+  const refs = filesBelow(join(repo, IMAGE_REFS));
+  assert.equal(refs.length, pulled === undefined ? 1 : 0, `${name}: refs of the image`);
+  if (!isMissing('ostree')) {
+    const { status, stderr } = tryRun('ostree', [`--repo=${repo}`, 'fsck', '--quiet']);
+    assert.equal(status, 0, `${name}, ostree fsck: ${stderr}`);
+  }
+  rmSync(repo, { recursive: true });
+  return pulled === undefined;
+}
+
+/** The message of the error that `read` ends in, which must have a code; undefined for none. */
+async function refusal(name: string, read: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await read();
+    return undefined;
+  } catch (error) {
+    const isOurs = error instanceof OstrataError && ALLOWED_CODES.includes(error.code);
+    assert.ok(isOurs, `${name}: ${(error as Error).stack}`);
+    return error.message;
+  }
+}
+
+/**
+ * Every layer that was accepted must be read by others, who must find the same entries.
+ * @param judged digests of layers that need not be judged again
+ */
+async function judgeTars(images: readonly AcceptedImage[], judged: Set<string>): Promise<void> {
+  const all = images.flatMap(({ tars, name }) =>
+    tars.map((tar, i) => ({ tar, digest: sha256Digest(tar), name: `${name}, layer ${i}` })),
+  );
+  const layers = all.filter(({ digest }) => !judged.has(digest) && judged.add(digest));
+  const paths = writeTars(layers.map(({ tar }) => tar));
+  const python = isMissing('python') ? [] : listByPython(paths);
+  for (const [i, { tar, name }] of layers.entries()) {
+    const entries = await readEntries([tar]);
+    if (!isMissing('tar')) {
+      const count = countByGnuTar(paths[i] ?? '');
+      assert.deepEqual(count, entries.length, `${name}, GNU tar`);
+    }
+    const listed = python[i];
+    if (listed !== undefined) {
+      comparePython(entries, listed, name);
+    }
+  }
+}
+
+function comparePython(entries: readonly ForgedEntry[], listed: PythonVerdict, name: string): void {
+  assert.ok(!('error' in listed), `${name}, tarfile: ${JSON.stringify(listed)}`);
+  const ours = entries.map((entry) => ({
+    name: latin1(entry.name),
+    type: entry.type,
+    mode: entry.mode,
+    uid: entry.uid,
+    gid: entry.gid,
+    size: entry.size,
+    linkname: latin1(entry.linkname ?? ''),
+  }));
+  assert.deepEqual(ours, listed, `${name}, tarfile`);
+}
+
+const latin1 = (text: string) => Buffer.from(text).toString('latin1');
