@@ -22,6 +22,10 @@ const SENSES: ReadonlyMap<string, number> = new Map([
   ['>', GREATER],
 ]);
 
+const ANY_SENSE = LESS | GREATER | EQUAL;
+/** `NAME OP VERSION`, unless it is a rich dependency. */
+const VERSIONED = /^([^(].*?)\s+([<=>]{1,2})\s+(\S+)$/s;
+
 /** A range of versions of a named thing. Strings have one character per byte. */
 export interface Capability {
   readonly name: string;
@@ -40,11 +44,16 @@ export function parseCapability(text: string): Capability {
   if (bytes === '') {
     throw new OstrataError('USAGE', 'expected a capability: NAME or NAME OP VERSION');
   }
-  const [, name, sign = '', evr = ''] = /^([^(].*?)\s+([<=>]{1,2})\s+(\S+)$/s.exec(bytes) ?? [];
+  const [, name, sign = '', evr = ''] = VERSIONED.exec(bytes) ?? [];
   const sense = SENSES.get(sign);
-  return name === undefined || sense === undefined
-    ? { name: bytes, sense: 0, evr: '' }
-    : { name, sense, evr };
+  if (name === undefined || sense === undefined) {
+    return everyVersion(bytes);
+  }
+  return { name, sense, evr };
+}
+
+function everyVersion(name: string): Capability {
+  return { name, sense: 0, evr: '' };
 }
 
 /** Whether a version of `wanted` is among what the package provides, as rpm decides it. */
@@ -53,11 +62,13 @@ export function providesCapability({ header }: RpmPackage, wanted: Capability): 
   if (!names.includes(wanted.name)) {
     return false;
   }
-  const flags = header.numbers(Tag.PROVIDEFLAGS);
-  const evrs = header.byteStrings(Tag.PROVIDEVERSION);
-  return names.some((name, i) =>
-    overlaps({ name, sense: flags?.[i] ?? 0, evr: evrs?.[i] ?? '' }, wanted),
-  );
+  const flags = header.numbers(Tag.PROVIDEFLAGS) ?? [];
+  const evrs = header.byteStrings(Tag.PROVIDEVERSION) ?? [];
+  return names.some((name, i) => {
+    const sense = flags[i] ?? 0;
+    const evr = evrs[i] ?? '';
+    return overlaps({ name, sense, evr }, wanted);
+  });
 }
 
 /**
@@ -69,17 +80,20 @@ export function requiresCapability({ header }: RpmPackage, wanted: Capability): 
   if (!names.some((name) => name.includes(wanted.name))) {
     return false;
   }
-  const flags = header.numbers(Tag.REQUIREFLAGS);
-  const evrs = header.byteStrings(Tag.REQUIREVERSION);
+  const flags = header.numbers(Tag.REQUIREFLAGS) ?? [];
+  const evrs = header.byteStrings(Tag.REQUIREVERSION) ?? [];
   return names.some((name, i) => {
-    const whole = { name, sense: flags?.[i] ?? 0, evr: evrs?.[i] ?? '' };
-    const operands = name.startsWith('(') ? richOperands(name) : [];
-    return [whole, ...operands].some((required) => overlaps(required, wanted));
+    const sense = flags[i] ?? 0;
+    const evr = evrs[i] ?? '';
+    const isRich = name.startsWith('(');
+    const operands = isRich ? richOperands(name) : [];
+    const required = [{ name, sense, evr }, ...operands];
+    return required.some((each) => overlaps(each, wanted));
   });
 }
 
 /** Words between the operands of a rich dependency. */
-const RICH_WORDS = new Set(['and', 'or', 'if', 'else', 'with', 'without', 'unless']);
+const RICH_WORDS = new Set('and or if else with without unless'.split(' '));
 
 /** Returns the operands of a rich dependency, e.g. a and b of `(a >= 2 if b)`. */
 function richOperands(text: string): Capability[] {
@@ -95,7 +109,7 @@ function richOperands(text: string): Capability[] {
       operands[operands.length - 1] = { name: last.name, sense, evr: word };
       sense = 0;
     } else if (word !== '' && !RICH_WORDS.has(word)) {
-      operands.push({ name: word, sense: 0, evr: '' });
+      operands.push(everyVersion(word));
     }
   }
   return operands;
@@ -123,34 +137,46 @@ function overlaps(a: Capability, b: Capability): boolean {
   if (a.name !== b.name) {
     return false;
   }
-  const isAny = ({ sense, evr }: Capability) =>
-    (sense & (LESS | GREATER | EQUAL)) === 0 || evr === '';
-  if (isAny(a) || isAny(b)) {
+  if (acceptsEveryVersion(a) || acceptsEveryVersion(b)) {
     return true;
   }
 
-  const [left, right] = [parseEvr(a.evr), parseEvr(b.evr)];
-  const order =
-    compareVersions(left.epoch, right.epoch) || compareVersions(left.version, right.version);
+  const left = parseEvr(a.evr);
+  const right = parseEvr(b.evr);
+  const byEpoch = compareVersions(left.epoch, right.epoch);
+  const order = byEpoch || compareVersions(left.version, right.version);
   if (order === 0) {
     return overlapAtVersion(left, right, a.sense, b.sense);
   }
-  return order < 0
-    ? ((a.sense & GREATER) | (b.sense & LESS)) !== 0
-    : ((a.sense & LESS) | (b.sense & GREATER)) !== 0;
+  return order < 0 ? reach(a.sense, b.sense) : reach(b.sense, a.sense);
+}
+
+function acceptsEveryVersion({ sense, evr }: Capability): boolean {
+  return (sense & ANY_SENSE) === 0 || evr === '';
+}
+
+/** Whether one of two ranges goes on toward the other. @param lower sense of the lower end */
+function reach(lower: number, higher: number): boolean {
+  const goesUp = (lower & GREATER) !== 0;
+  const goesDown = (higher & LESS) !== 0;
+  return goesUp || goesDown;
 }
 
 /** Decides by the releases. A range without one includes all releases if it includes its end. */
 function overlapAtVersion(left: Evr, right: Evr, a: number, b: number): boolean {
-  const hasBoth = left.release !== '' && right.release !== '';
-  if (!hasBoth && ((left.release !== '' && b & EQUAL) || (right.release !== '' && a & EQUAL))) {
+  const hasLeft = left.release !== '';
+  const hasRight = right.release !== '';
+  const isLeftIncluded = hasLeft && !hasRight && (b & EQUAL) !== 0;
+  const isRightIncluded = hasRight && !hasLeft && (a & EQUAL) !== 0;
+  if (isLeftIncluded || isRightIncluded) {
     return true;
   }
+  const hasBoth = hasLeft && hasRight;
   const order = hasBoth ? compareVersions(left.release, right.release) : 0;
   if (order === 0) {
-    return (a & b & (LESS | GREATER | EQUAL)) !== 0;
+    return (a & b & ANY_SENSE) !== 0;
   }
-  return order < 0 ? ((a & GREATER) | (b & LESS)) !== 0 : ((a & LESS) | (b & GREATER)) !== 0;
+  return order < 0 ? reach(a, b) : reach(b, a);
 }
 
 interface Evr {
@@ -164,9 +190,10 @@ interface Evr {
 function parseEvr(text: string): Evr {
   const [, epoch, rest = text] = /^(\d*):(.*)$/s.exec(text) ?? [];
   const dash = rest.lastIndexOf('-');
+  const hasRelease = dash !== -1;
   return {
     epoch: epoch || '0',
-    version: dash === -1 ? rest : rest.slice(0, dash),
-    release: dash === -1 ? '' : rest.slice(dash + 1),
+    version: hasRelease ? rest.slice(0, dash) : rest,
+    release: hasRelease ? rest.slice(dash + 1) : '',
   };
 }

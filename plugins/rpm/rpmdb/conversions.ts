@@ -17,27 +17,38 @@ function numeric(convert: (value: number) => string): Conversion {
   return (value) => (typeof value === 'number' ? convert(value) : NOT_A_NUMBER);
 }
 
-const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+const DAYS = 'Sun Mon Tue Wed Thu Fri Sat'.split(' ');
+const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 function twoDigits(value: number, fill = '0'): string {
   return String(value).padStart(2, fill);
 }
 
+/** `Tue Mar 04`. @param fill stands before a day of one digit */
+function weekdayAndDate(at: Date, fill: string): string {
+  const weekday = DAYS[at.getDay()];
+  const month = MONTHS[at.getMonth()];
+  const day = twoDigits(at.getDate(), fill);
+  return `${weekday} ${month} ${day}`;
+}
+
 /** Like `%c` of strftime in the C locale, in the local time zone: `Tue Mar  4 05:06:07 2025`. */
 function formatTime(seconds: number): string {
   const at = new Date(seconds * 1000);
-  const date = `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${twoDigits(at.getDate(), ' ')}`;
-  const clock = [at.getHours(), at.getMinutes(), at.getSeconds()];
-  const time = clock.map((part) => twoDigits(part)).join(':');
-  return `${date} ${time} ${at.getFullYear()}`;
+  const date = weekdayAndDate(at, ' ');
+  const hour = twoDigits(at.getHours());
+  const minute = twoDigits(at.getMinutes());
+  const second = twoDigits(at.getSeconds());
+  const year = at.getFullYear();
+  return `${date} ${hour}:${minute}:${second} ${year}`;
 }
 
 /** `Tue Mar 04 2025`, in the local time zone. */
 function formatDay(seconds: number): string {
   const at = new Date(seconds * 1000);
-  const date = `${DAYS[at.getDay()]} ${MONTHS[at.getMonth()]} ${twoDigits(at.getDate())}`;
-  return `${date} ${at.getFullYear()}`;
+  const date = weekdayAndDate(at, '0');
+  const year = at.getFullYear();
+  return `${date} ${year}`;
 }
 
 /** The letter of `ls -l` by file type, the upper four bits of a mode. */
@@ -53,11 +64,17 @@ const TYPE_LETTERS: Readonly<Record<number, string>> = {
 
 /** Shows a mode like `ls -l`: `-rwsr-xr-x`. */
 function formatMode(mode: number): string {
-  const type = TYPE_LETTERS[(mode >> 12) & 15] ?? '?';
-  const user = formatClass(mode >> 6, (mode & 0o4000) !== 0, 's');
-  const group = formatClass(mode >> 3, (mode & 0o2000) !== 0, 's');
-  const others = formatClass(mode, (mode & 0o1000) !== 0, 't');
-  return `${type}${user}${group}${others}`;
+  const isSetuid = (mode & 0o4000) !== 0;
+  const isSetgid = (mode & 0o2000) !== 0;
+  const isSticky = (mode & 0o1000) !== 0;
+  const type = (mode >> 12) & 15;
+  const letters = [
+    TYPE_LETTERS[type] ?? '?',
+    formatClass(mode >> 6, isSetuid, 's'),
+    formatClass(mode >> 3, isSetgid, 's'),
+    formatClass(mode, isSticky, 't'),
+  ];
+  return letters.join('');
 }
 
 /**
@@ -68,10 +85,11 @@ function formatClass(bits: number, isSpecial: boolean, special: string): string 
   const read = bits & 4 ? 'r' : '-';
   const write = bits & 2 ? 'w' : '-';
   const mayExecute = (bits & 1) !== 0;
+  let execute = mayExecute ? 'x' : '-';
   if (isSpecial) {
-    return `${read}${write}${mayExecute ? special : special.toUpperCase()}`;
+    execute = mayExecute ? special : special.toUpperCase();
   }
-  return `${read}${write}${mayExecute ? 'x' : '-'}`;
+  return `${read}${write}${execute}`;
 }
 
 /** rpm's letters of file flags, in the order in which it shows them. */
@@ -88,7 +106,9 @@ const FILE_FLAGS: readonly (readonly [bit: number, letter: string])[] = [
 ];
 
 function formatFileFlags(flags: number): string {
-  return FILE_FLAGS.map(([bit, letter]) => (flags & bit ? letter : '')).join('');
+  const given = FILE_FLAGS.filter(([bit]) => (flags & bit) !== 0);
+  const letters = given.map(([, letter]) => letter);
+  return letters.join('');
 }
 
 /** rpm's letters of what a verification finds, in the order in which it shows them. */
@@ -136,8 +156,9 @@ const DEPENDENCY_TYPES: readonly (readonly [bits: number, name: string])[] = [
 ];
 
 function formatDependencyType(flags: number): string {
-  const types = DEPENDENCY_TYPES.filter(([bits]) => (flags & bits) !== 0).map(([, name]) => name);
-  return types.join(',') || 'manual';
+  const given = DEPENDENCY_TYPES.filter(([bits]) => (flags & bits) !== 0);
+  const names = given.map(([, name]) => name);
+  return names.join(',') || 'manual';
 }
 
 /** What became of a file on installation (rpm's rpmfileState_e). */
@@ -161,7 +182,8 @@ function withUnit(base: number): Conversion {
       scaled = Math.fround(scaled / base);
     }
     const digits = scaled > 0 && scaled < 9.95 ? 1 : 0;
-    return `${toFixedLikePrintf(scaled, digits)}${UNITS[unit]}`;
+    const text = toFixedLikePrintf(scaled, digits);
+    return `${text}${UNITS[unit]}`;
   });
 }
 
@@ -170,15 +192,22 @@ function withUnit(base: number): Conversion {
  * halves can be such ties, no other binary fraction.
  */
 function toFixedLikePrintf(value: number, digits: number): string {
-  const shifted = value * 10 ** digits;
+  const scale = 10 ** digits;
+  const shifted = value * scale;
   const isTie = shifted % 1 === 0.5 && Number.isInteger(4 * value);
-  const rounded = isTie ? (2 * Math.round(shifted / 2)) / 10 ** digits : value;
+  if (!isTie) {
+    return value.toFixed(digits);
+  }
+  const even = 2 * Math.round(shifted / 2);
+  const rounded = even / scale;
   return rounded.toFixed(digits);
 }
 
 /** Shows a value without conversion: binary data in hexadecimal. */
-export const showPlain: Conversion = (value) =>
-  value instanceof Uint8Array ? bufferOf(value).toString('hex') : String(value);
+export const showPlain: Conversion = (value) => {
+  const isBinary = value instanceof Uint8Array;
+  return isBinary ? bufferOf(value).toString('hex') : String(value);
+};
 
 function showBase64(value: number | string | Uint8Array): string {
   return value instanceof Uint8Array ? base64Lines(value) : '(not a blob)';
@@ -192,15 +221,24 @@ function showSignature(value: number | string | Uint8Array): string {
   if (signature === undefined) {
     return isBinary ? '(not an OpenPGP signature)' : '(not a blob)';
   }
-  const { keyAlgorithm, hashAlgorithm, time, keyId } = signature;
-  return `${keyAlgorithm}/${hashAlgorithm}, ${formatTime(time)}, Key ID ${keyId}`;
+  const { keyAlgorithm, hashAlgorithm } = signature;
+  const parts = [
+    `${keyAlgorithm}/${hashAlgorithm}`,
+    formatTime(signature.time),
+    `Key ID ${signature.keyId}`,
+  ];
+  return parts.join(', ');
 }
 
 function quoteForShell(value: number | string | Uint8Array): string {
   if (value instanceof Uint8Array) {
     return '(invalid type)';
   }
-  return typeof value === 'number' ? String(value) : `'${value.replaceAll("'", "'\\''")}'`;
+  if (typeof value === 'number') {
+    return String(value);
+  }
+  const escaped = value.replaceAll("'", "'\\''");
+  return `'${escaped}'`;
 }
 
 /** By the names of rpm. */
@@ -230,12 +268,16 @@ const CONVERSIONS: ReadonlyMap<string, Conversion> = new Map(
   }),
 );
 
+/** These show the tag instead of a value. */
+const CONVERSIONS_OF_TAGS = ['arraysize', 'tagname', 'tagnum'];
+
 /** Returns the conversion with this name. Throws `USAGE` if there is none. */
 export function conversionByName(name: string): Conversion {
   const conversion = CONVERSIONS.get(name);
   if (conversion !== undefined) {
     return conversion;
   }
-  const known = [...CONVERSIONS.keys(), 'arraysize', 'tagname', 'tagnum'].join(', ');
-  throw new OstrataError('USAGE', `unknown conversion :${name}, there are ${known}`);
+  const known = [...CONVERSIONS.keys(), ...CONVERSIONS_OF_TAGS];
+  const listed = known.join(', ');
+  throw new OstrataError('USAGE', `unknown conversion :${name}, there are ${listed}`);
 }

@@ -28,23 +28,27 @@ const SYMLINK = 10;
 
 /** Of FILECLASS: what `file` said of each file when it was packaged, or what its mode says. */
 export const readFileClasses: TagReader = ({ header }) => {
-  const indexes = header.numbers(Tag.FILECLASS);
-  const classes = header.byteStrings(Tag.CLASSDICT);
-  const modes = header.numbers(Tag.FILEMODES);
-  const targets = header.byteStrings(Tag.FILELINKTOS);
-  const ofMode = (i: number) => {
-    const type = (modes?.[i] ?? 0) >> 12;
-    return type === SYMLINK
-      ? `symbolic link to \`${targets?.[i] ?? ''}'`
-      : (CLASSES.get(type) ?? '');
-  };
-  const all = Array.from({ length: pathsOf(header).count }, (_, i) => {
-    const index = indexes?.[i];
-    const known = index === undefined ? undefined : classes?.[index];
-    return known || ofMode(i);
+  const indexes = header.numbers(Tag.FILECLASS) ?? [];
+  const classes = header.byteStrings(Tag.CLASSDICT) ?? [];
+  const modes = header.numbers(Tag.FILEMODES) ?? [];
+  const targets = header.byteStrings(Tag.FILELINKTOS) ?? [];
+  const { count } = pathsOf(header);
+
+  const all = Array.from({ length: count }, (_, i) => {
+    const index = indexes[i];
+    const known = index === undefined ? undefined : classes[index];
+    return known || classOfMode(modes[i], targets[i]);
   });
   return strings(all);
 };
+
+function classOfMode(mode = 0, target = ''): string {
+  const type = mode >> 12;
+  if (type === SYMLINK) {
+    return `symbolic link to \`${target}'`;
+  }
+  return CLASSES.get(type) ?? '';
+}
 
 /**
  * Returns a reader of FILEPROVIDE or FILEREQUIRE: the dependencies that each file brings along. A
@@ -56,22 +60,26 @@ export function fileDependencies(letter: 'P' | 'R', tags: DependencyTags): TagRe
   return ({ header }) => {
     const dependencies = dependencyTexts(header, tags);
     const dictionary = header.numbers(Tag.DEPENDSDICT) ?? [];
-    const starts = header.numbers(Tag.FILEDEPENDSX);
-    const counts = header.numbers(Tag.FILEDEPENDSN);
+    const starts = header.numbers(Tag.FILEDEPENDSX) ?? [];
+    const counts = header.numbers(Tag.FILEDEPENDSN) ?? [];
+    const { count: fileCount } = pathsOf(header);
     const joiner = new BoundedJoiner();
     let entryCount = 0;
-    const all = Array.from({ length: pathsOf(header).count }, (_, i) => {
-      const start = starts?.[i] ?? 0;
-      const entries = dictionary.slice(start, start + (counts?.[i] ?? 0));
+
+    const all = Array.from({ length: fileCount }, (_, i) => {
+      const start = starts[i] ?? 0;
+      const count = counts[i] ?? 0;
+      const entries = dictionary.slice(start, start + count);
       entryCount += entries.length;
       if (entryCount > MAX_DEPENDENCIES) {
         throw new OstrataError('LIMIT', `rpm header: over ${MAX_DEPENDENCIES} file dependencies`);
       }
       const ofLetter = entries.filter((entry) => entry >>> 24 === code);
-      return joiner.join(
-        ofLetter.flatMap((entry) => dependencies[entry & 0xffffff] ?? []),
-        ' ',
-      );
+      const texts = ofLetter.flatMap((entry) => {
+        const place = entry & 0xffffff;
+        return dependencies[place] ?? [];
+      });
+      return joiner.join(texts, ' ');
     });
     return strings(all);
   };
@@ -87,25 +95,34 @@ export function readLinkCounts({ header }: RpmPackage): TagValues | undefined {
   const counts = new Map<string, number>();
   for (const identity of identities) {
     if (identity !== undefined) {
-      counts.set(identity, (counts.get(identity) ?? 0) + 1);
+      const before = counts.get(identity) ?? 0;
+      counts.set(identity, before + 1);
     }
   }
-  const values = identities.map((identity) => counts.get(identity ?? '') ?? 1);
+  const values = identities.map((identity = '') => {
+    const links = counts.get(identity);
+    return links ?? 1;
+  });
   return { kind: 'number', values };
 }
 
 /** Device and inode of each file that can have hard links. */
 function fileIdentities(header: RpmHeader, count: number): readonly (string | undefined)[] {
-  const devices = header.numbers(Tag.FILEDEVICES);
-  const inodes = header.numbers(Tag.FILEINODES);
-  const modes = header.numbers(Tag.FILEMODES);
-  const flags = header.numbers(Tag.FILEFLAGS);
+  const devices = header.numbers(Tag.FILEDEVICES) ?? [];
+  const inodes = header.numbers(Tag.FILEINODES) ?? [];
+  const modes = header.numbers(Tag.FILEMODES) ?? [];
+  const allFlags = header.numbers(Tag.FILEFLAGS) ?? [];
   return Array.from({ length: count }, (_, i) => {
-    const isRegular = (modes?.[i] ?? 0) >> 12 === REGULAR;
-    const isGhost = ((flags?.[i] ?? 0) & FileFlag.GHOST) !== 0;
-    const inode = inodes?.[i] ?? 0;
-    const device = devices?.[i];
-    const canBeLinked = isRegular && !isGhost && inode !== 0 && device !== undefined;
-    return canBeLinked ? `${device}:${inode}` : undefined;
+    const mode = modes[i] ?? 0;
+    const isRegular = mode >> 12 === REGULAR;
+    const flags = allFlags[i] ?? 0;
+    const isGhost = (flags & FileFlag.GHOST) !== 0;
+    if (!isRegular || isGhost) {
+      return undefined;
+    }
+    const inode = inodes[i] ?? 0;
+    const device = devices[i];
+    const isKnown = inode !== 0 && device !== undefined;
+    return isKnown ? `${device}:${inode}` : undefined;
   });
 }

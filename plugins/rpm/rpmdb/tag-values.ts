@@ -8,28 +8,49 @@ import { TagType } from './tags.js';
  * The values of one tag. Strings have one character per byte, so that names that are not UTF-8 are
  * not lost.
  */
-export type TagValues =
-  | { readonly kind: 'number'; readonly values: readonly number[] }
-  | { readonly kind: 'string'; readonly values: readonly string[] }
-  | { readonly kind: 'binary'; readonly values: readonly Uint8Array[] };
+export type TagValues = NumberValues | StringValues | BinaryValues;
+
+interface NumberValues {
+  readonly kind: 'number';
+  readonly values: readonly number[];
+}
+
+interface StringValues {
+  readonly kind: 'string';
+  readonly values: readonly string[];
+}
+
+interface BinaryValues {
+  readonly kind: 'binary';
+  readonly values: readonly Uint8Array[];
+}
 
 /** Returns the values of one tag; undefined if the package does not have it. */
 export type TagReader = (pkg: RpmPackage) => TagValues | undefined;
 
-export const text = (value: string): TagValues => ({
-  kind: 'string',
-  values: [byteString(Buffer.from(value))],
-});
-export const number = (value: number): TagValues => ({ kind: 'number', values: [value] });
-export const strings = (values: readonly string[]): TagValues | undefined =>
-  values.length === 0 ? undefined : { kind: 'string', values };
+export function text(value: string): TagValues {
+  const bytes = Buffer.from(value);
+  return { kind: 'string', values: [byteString(bytes)] };
+}
+
+export function number(value: number): TagValues {
+  return { kind: 'number', values: [value] };
+}
+
+export function strings(values: readonly string[]): TagValues | undefined {
+  const isEmpty = values.length === 0;
+  return isEmpty ? undefined : { kind: 'string', values };
+}
 
 /** Returns the values as the header stores them; of a translated string only the untranslated. */
 export function stored(header: RpmHeader, tag: number): TagValues | undefined {
   const all = storedInAllLanguages(header, tag);
-  return header.type(tag) === TagType.I18NSTRING && all?.kind === 'string'
-    ? { kind: 'string', values: all.values.slice(0, 1) }
-    : all;
+  const isTranslated = header.type(tag) === TagType.I18NSTRING;
+  if (!isTranslated || all?.kind !== 'string') {
+    return all;
+  }
+  const untranslated = all.values.slice(0, 1);
+  return { kind: 'string', values: untranslated };
 }
 
 /** Returns the values as the header stores them, the untranslated string first. */
@@ -50,7 +71,10 @@ export function storedInAllLanguages(header: RpmHeader, tag: number): TagValues 
 
 /** Returns `<`, `>`, `=` or a combination, by rpm's RPMSENSE_LESS, _GREATER and _EQUAL. */
 export function comparisonSigns(flags: number): string {
-  return `${flags & 2 ? '<' : ''}${flags & 4 ? '>' : ''}${flags & 8 ? '=' : ''}`;
+  const less = flags & 2 ? '<' : '';
+  const greater = flags & 4 ? '>' : '';
+  const equal = flags & 8 ? '=' : '';
+  return `${less}${greater}${equal}`;
 }
 
 /** The tags of one kind of dependency. */
@@ -65,8 +89,14 @@ export const SENSE_MASK = 15;
 
 /** Returns the name, and behind it the comparison and the version if there are such. */
 function dependencyText(name: string, flags: number, version: string): string {
-  const comparison = flags & SENSE_MASK ? ` ${comparisonSigns(flags)}` : '';
-  return `${name}${comparison}${version === '' ? '' : ` ${version}`}`;
+  const parts = [name];
+  if (flags & SENSE_MASK) {
+    parts.push(comparisonSigns(flags));
+  }
+  if (version !== '') {
+    parts.push(version);
+  }
+  return parts.join(' ');
 }
 
 /** Returns dependencies as rpm prints them: `name`, or `name >= version`. */
@@ -75,11 +105,13 @@ export function dependencyTexts(
   tags: DependencyTags,
   textOf = dependencyText,
 ): readonly string[] {
-  const flags = header.numbers(tags.flags);
-  const versions = header.byteStrings(tags.versions);
-  return (header.byteStrings(tags.names) ?? []).map((name, i) =>
-    textOf(name, flags?.[i] ?? 0, versions?.[i] ?? ''),
-  );
+  const names = header.byteStrings(tags.names) ?? [];
+  const flags = header.numbers(tags.flags) ?? [];
+  const versions = header.byteStrings(tags.versions) ?? [];
+  return names.map((name, i) => {
+    const version = versions[i] ?? '';
+    return textOf(name, flags[i] ?? 0, version);
+  });
 }
 
 /** Characters of the values of one tag; a small header can refer to one long text very often. */
