@@ -32,20 +32,26 @@ export type { FileMap } from './tree/file-map.js';
 export type { LookupTree, PathLookup } from './tree/lookup.js';
 /** Maps a path of a commit (`/usr/etc/x`) to the path in the running system (`/etc/x`). */
 export { deployedPath } from './tree/path.js';
+/** Helpers for content sources that read a package database. */
+export { locateInstalled, PathOwners } from './tree/path-owners.js';
 export type * from './tree/tree.js';
 
 /**
  * Version of this interface, raised by the rules of semver. 1.1 added {@link compareUtf8}, {@link
  * decodeUtf8}, {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`,
- * `LookupTree` and `PathLookup`. 1.2 added `Claims.shipped`, and `FileEntry` states times, hard
- * links and content digests where they are known.
+ * `LookupTree` and `PathLookup`. 1.2 added `Claims.shipped`, {@link PathOwners} and {@link
+ * locateInstalled}, and `FileEntry` states times, hard links and content digests where they are
+ * known.
  */
 export const PLUGIN_API_VERSION = '1.2.0';
 
 /** One installed version of a package. */
 export interface PackageFacts {
   readonly name: string;
-  /** name-[epoch:]version-release.arch, as `rpm -qa --qf '%{NEVRA}'` prints it. */
+  /**
+   * name-[epoch:]version-release.arch, as `rpm -qa --qf '%{NEVRA}'` prints it, or the like for
+   * packages of other kinds.
+   */
   readonly nevra: string;
   /** Bytes, as the package database records them. */
   readonly size: number;
@@ -103,12 +109,14 @@ export interface Claims {
 
 /** A file or symlink as its package shipped it. */
 export interface ShippedFile {
-  /** Seconds since 1970. */
-  readonly mtime: number;
-  /** Bytes of a regular file. */
-  readonly size: number;
-  /** SHA-256 of the content (64 hex digits); undefined if another digest is recorded. */
+  /** Seconds since 1970; undefined if the database records no times. */
+  readonly mtime?: number | undefined;
+  /** Bytes of a regular file; undefined if the database does not record them. */
+  readonly size?: number | undefined;
+  /** Digests of the content in hex, those that the database records. One is compared. */
   readonly sha256?: string | undefined;
+  readonly sha1?: string | undefined;
+  readonly md5?: string | undefined;
   /** Target of a symlink. */
   readonly target?: string | undefined;
 }

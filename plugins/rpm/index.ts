@@ -12,10 +12,11 @@ import {
   type Logger,
   OstrataError,
   type PackageFacts,
+  PathOwners,
   type ShippedFile,
   type TreePath,
 } from '../../src/plugin.js';
-import { FileOwners, locatedFiles } from './owners.js';
+import { locatedFiles } from './owners.js';
 import { findRpmdb, isDamage, openTreeRpmdb, type Rpmdb, type RpmPackage } from './rpmdb/index.js';
 
 /** The database lists trusted keys like packages; they own no files. */
@@ -146,12 +147,16 @@ function withHint<T>(body: () => T, { skipDamagedPackages }: DamageOptions): T {
 }
 
 function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: string): Claims {
-  const owners = new FileOwners(files);
+  const owners = new PathOwners();
   const components = new Map([[RPMDB_COMPONENT, RPMDB_FACTS]]);
   for (const [id, versions] of packagesByComponent(packages)) {
     components.set(id, factsOf(versions));
     for (const version of versions) {
-      inPackage(version, () => owners.add(id, version.files()));
+      inPackage(version, () => {
+        for (const { path } of locatedFiles(files, version.files())) {
+          owners.add(path, id);
+        }
+      });
     }
   }
 

@@ -1,37 +1,6 @@
-/** Which components own a path, according to the files that packages list. */
+/** Where the files that packages list lie in a tree. */
 import type { PathLookup, TreePath } from '../../src/plugin.js';
 import { movedPaths, type RpmFile } from './rpmdb/index.js';
-
-/** Finds files through symlinked directories and in the places to which ostree moves them. */
-export class FileOwners {
-  readonly #files: PathLookup;
-  readonly #owners = new Map<TreePath, string[]>();
-
-  constructor(files: PathLookup) {
-    this.#files = files;
-  }
-
-  /** Adds the files that {@link locatedFiles} finds. */
-  add(component: string, files: Iterable<RpmFile>): void {
-    for (const { path } of locatedFiles(this.#files, files)) {
-      this.#addOwner(path, component);
-    }
-  }
-
-  /** Returns component ids in the order in which they were added. */
-  of(path: TreePath): readonly string[] {
-    return this.#owners.get(path) ?? [];
-  }
-
-  #addOwner(path: TreePath, component: string): void {
-    const owners = this.#owners.get(path);
-    if (owners === undefined) {
-      this.#owners.set(path, [component]);
-    } else if (!owners.includes(component)) {
-      owners.push(component);
-    }
-  }
-}
 
 /**
  * Yields the files and symlinks of a package that are in the tree, with their paths there. Ghosts,

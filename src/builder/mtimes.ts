@@ -8,10 +8,13 @@ import type { Claims, ComponentFacts, ShippedFile } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
 import { FileMap } from '../tree/file-map.js';
 import type { Directory, FileEntry, RegularFile, Symlink } from '../tree/tree.js';
+import { compiledMtime } from './python-times.js';
 
 /**
  * - `packaged`: a file that is as its package shipped it has the time that the package database
- *   records, so that files compiled from it (`.pyc`) stay valid. Everything else has the time 0.
+ *   records, so that files compiled from it (`.pyc`) stay valid. Where the database records no
+ *   times, Python sources have the time that their compiled files name. Everything else has the
+ *   time 0.
  *   That includes all directories: every layer repeats the directories above its files, and one new
  *   time would make them all new.
  * - `zero`: everything has the time 0.
@@ -106,9 +109,13 @@ async function packagedMtime(
 ): Promise<number> {
   for (const claim of claims) {
     const shipped = claim.shipped?.(entry.path);
-    if (shipped !== undefined) {
-      return (await isAsShipped(tree, entry, shipped)) ? shipped.mtime : 0;
+    if (shipped === undefined) {
+      continue;
     }
+    const mtime = shipped.mtime ?? (await compiledMtime(tree, entry));
+    // The content is read only where a time depends on it.
+    const isKept = mtime !== undefined && (await isAsShipped(tree, entry, shipped));
+    return isKept ? mtime : 0;
   }
   return 0;
 }
@@ -116,19 +123,32 @@ async function packagedMtime(
 async function isAsShipped(
   tree: LocatedTree,
   entry: RegularFile | Symlink,
-  { size, sha256, target }: ShippedFile,
+  shipped: ShippedFile,
 ): Promise<boolean> {
   if (entry.type === 'symlink') {
-    return entry.target === target;
+    return entry.target === shipped.target;
   }
-  if (sha256 === undefined || size !== entry.size) {
+  if (shipped.size !== undefined && shipped.size !== entry.size) {
     return false;
   }
-  return sha256 === (entry.contentDigest ?? (await contentDigest(tree, entry)));
+  for (const algorithm of ['sha256', 'sha1', 'md5'] as const) {
+    const expected = shipped[algorithm];
+    if (expected !== undefined) {
+      return expected === (await contentDigest(tree, entry, algorithm));
+    }
+  }
+  return false;
 }
 
-async function contentDigest(tree: LocatedTree, { path }: RegularFile): Promise<string> {
-  const hash = createHash('sha256');
+async function contentDigest(
+  tree: LocatedTree,
+  { path, contentDigest: known }: RegularFile,
+  algorithm: 'sha256' | 'sha1' | 'md5',
+): Promise<string> {
+  if (algorithm === 'sha256' && known !== undefined) {
+    return known;
+  }
+  const hash = createHash(algorithm);
   for await (const chunk of tree.read(path)) {
     hash.update(chunk);
   }
