@@ -36,6 +36,8 @@ export interface ImageDescription {
 export interface ImageLayer {
   readonly descriptor: Descriptor;
   readonly diffId: string;
+  /** `history.author`. */
+  readonly author?: string | undefined;
   /** `history.created_by`. */
   readonly createdBy: string;
   /** `history.comment`. */
@@ -70,7 +72,12 @@ export function assembleImage(
     ...platform,
     config: { ...description.config, Labels: labels },
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
-    history: layers.map(({ createdBy, comment }) => ({ created, created_by: createdBy, comment })),
+    history: layers.map(({ author, createdBy, comment }) => ({
+      created,
+      author,
+      created_by: createdBy,
+      comment,
+    })),
   });
   const configDigest = sha256Digest(config);
   const manifest = canonicalJson({

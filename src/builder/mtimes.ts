@@ -19,7 +19,7 @@ import { compiledMtime } from './python-times.js';
  *   time would make them all new.
  * - `zero`: everything has the time 0.
  * - `clamp`: times of the tree, but none after the build of the package that owns the file or, if
- *   no package does, after `SOURCE_DATE_EPOCH`. This is chunkah's rule.
+ *   no package does, after the time that was chosen for the image. This is chunkah's rule.
  * - `keep`: times of the tree.
  */
 export const MTIME_RULES = ['packaged', 'zero', 'clamp', 'keep'] as const;

@@ -28,7 +28,7 @@ export interface PlainImageOptions {
    * package, else 0.
    */
   readonly created?: number | undefined;
-  /** `history.created_by` of the layers. */
+  /** The program that `history` names for the layers; by default `ostrata`. */
   readonly createdBy?: string | undefined;
 }
 
@@ -95,6 +95,7 @@ export function layerDescriber(createdBy: string): ImageDescriptions['describeLa
         [annotation.CHUNKAH_COMPONENT]: comment,
         [annotation.CHUNKAH_STABILITY]: stability.toFixed(3),
       },
+      author: createdBy,
       createdBy,
       comment,
     };

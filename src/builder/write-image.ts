@@ -29,6 +29,7 @@ export interface WrittenLayer extends ImageLayer, WrittenBlob {
 /** What the manifest and the history of an image say about a layer of components. */
 export type LayerDescriber = (chunk: PlannedChunk) => {
   readonly annotations: Readonly<Record<string, string>>;
+  readonly author?: string | undefined;
   readonly createdBy: string;
   readonly comment?: string | undefined;
 };
@@ -101,13 +102,12 @@ function writtenLayer(
   if (chunk === undefined) {
     return { ...blob, chunk, createdBy: commitLayer?.createdBy ?? '' };
   }
-  const { annotations, createdBy, comment } = describeLayer(chunk);
+  const { annotations, ...history } = describeLayer(chunk);
   const { descriptor } = blob;
   return {
     ...blob,
     chunk,
     descriptor: { ...descriptor, annotations: { ...descriptor.annotations, ...annotations } },
-    createdBy,
-    comment,
+    ...history,
   };
 }

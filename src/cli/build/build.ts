@@ -14,7 +14,7 @@ import { BUILD_COMMANDS } from '../help.js';
 import { cacheOptions } from '../options/cache.js';
 import { compressionOptions } from '../options/compression.js';
 import { useOptions } from '../options/groups.js';
-import { layerLimitOptions } from '../options/layers.js';
+import { plainLayerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -29,7 +29,7 @@ import {
 } from './options.js';
 
 export interface PlainBuildOptions extends BuildOptions, TreeOptions, ConfigOptions {
-  /** `history.created_by` of the layers. */
+  /** See `PlainImageOptions`. */
   readonly createdBy?: string | undefined;
 }
 
@@ -61,7 +61,7 @@ SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created 
     .action(buildFromArguments);
   useOptions(command, [
     treeOptions,
-    layerLimitOptions,
+    plainLayerLimitOptions,
     previousBuildOptions,
     configOptions,
     outputOptions,
@@ -106,14 +106,19 @@ export async function build(
       'standard output is a terminal: name a destination, or redirect the archive to a file',
     );
   }
-  const { architecture, created: epoch } = imageOptions;
+  const { architecture, created, base } = imageOptions;
+  const epoch = created ?? base?.created;
   const inputs = await readBuildInputs(destination, architecture, options);
   const tree = await computing(() => openBuildTree(options, ref, inputs));
   warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
   const mtimes = { rule: options.mtime, epoch };
   const plan = await computing(() => planPlainImage({ ...inputs.layoutOptions, tree, mtimes }));
   await finishBuild(plan, inputs, options, (writer) =>
-    writePlainImage(plan, writer, { ...imageOptions, ...inputs.blobOptions }),
+    writePlainImage(plan, writer, {
+      ...imageOptions,
+      ...inputs.blobOptions,
+      createdBy: options.createdBy,
+    }),
   );
 }
 

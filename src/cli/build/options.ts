@@ -30,10 +30,16 @@ export interface TreeOptions {
 }
 
 export function treeOptions(command: Command): Command {
+  return directoryOptions(command)
+    .option('--repo <path>', 'build the image of a commit in this ostree repository')
+    .addOption(mtimeOption('packaged'));
+}
+
+/** The options of a tree that is a folder. */
+export function directoryOptions(command: Command): Command {
   return command
     .optionsGroup('Tree:')
     .option('--rootfs <dir>', 'build the image of the root file system in this folder')
-    .option('--repo <path>', 'build the image of a commit in this ostree repository')
     .option(
       '--prune <path>',
       'leave out this absolute path, or with a slash at its end what is below it; ' +
@@ -41,17 +47,18 @@ export function treeOptions(command: Command): Command {
       repeated,
     )
     .option('--one-file-system', 'leave directories empty on which another file system is mounted')
-    .option('--skip-special-files', 'leave out sockets, pipes and devices instead of failing')
-    .addOption(
-      new Option(
-        '--mtime <rule>',
-        'times of files: as their package recorded them, else 0 (packaged); always 0 (zero); ' +
-          'those of the tree, but not after the build of the package (clamp); those of the tree ' +
-          '(keep)',
-      )
-        .choices(MTIME_RULES)
-        .default('packaged'),
-    );
+    .option('--skip-special-files', 'leave out sockets, pipes and devices instead of failing');
+}
+
+export function mtimeOption(standard: MtimeRule): Option {
+  return new Option(
+    '--mtime <rule>',
+    'times of files: as their package recorded them, else 0 (packaged); always 0 (zero); ' +
+      'those of the tree, but not after the build of the package (clamp); those of the tree ' +
+      '(keep)',
+  )
+    .choices(MTIME_RULES)
+    .default(standard);
 }
 
 /** What the config of the image says. */
@@ -68,6 +75,16 @@ export interface ConfigOptions {
 }
 
 export function configOptions(command: Command): Command {
+  return timelessConfigOptions(command).option(
+    '--created <time>',
+    'when the image was made, RFC 3339 or seconds since 1970 ' +
+      '(default: SOURCE_DATE_EPOCH, else that of the config, else of the newest package)',
+    time,
+  );
+}
+
+/** The same options without the time of the image. */
+export function timelessConfigOptions(command: Command): Command {
   return command
     .optionsGroup('Image config:')
     .addOption(
@@ -96,12 +113,6 @@ export function configOptions(command: Command): Command {
       '--arch <arch>',
       'architecture of the image, as RPM or Go names it (default: that of the config, else ' +
         'that of most packages)',
-    )
-    .option(
-      '--created <time>',
-      'when the image was made, RFC 3339 or seconds since 1970 ' +
-        '(default: SOURCE_DATE_EPOCH, else that of the config, else of the newest package)',
-      time,
     )
     .option(
       '-t, --tag <name>',

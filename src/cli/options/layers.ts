@@ -4,7 +4,7 @@ import { DEFAULT_MAX_LAYERS, MIN_LAYERS } from '../../layout/max-layers.js';
 import { integer } from './values.js';
 
 export interface LayerLimits {
-  /** Counts all layers of the image, the commit layer included. */
+  /** Counts all layers of the image, the commit layer of an encapsulated image included. */
   readonly maxLayers: number;
   /** Bytes of content. */
   readonly maxLayerSize?: number | undefined;
@@ -18,10 +18,21 @@ export const MAX_LAYER_SIZE_HELP =
 export function layerLimitOptions(command: Command): Command {
   return command
     .optionsGroup('Layers:')
-    .addOption(
-      new Option('--max-layers <n>', MAX_LAYERS_HELP)
-        .argParser(integer(MIN_LAYERS))
-        .default(DEFAULT_MAX_LAYERS),
-    )
+    .addOption(maxLayersOption(MAX_LAYERS_HELP, MIN_LAYERS))
     .option('--max-layer-size <bytes>', MAX_LAYER_SIZE_HELP, integer(1));
+}
+
+/** The same options for a plain image, which has no commit layer. */
+export function plainLayerLimitOptions(command: Command): Command {
+  return command
+    .optionsGroup('Layers:')
+    .addOption(maxLayersOption('at most this many layers in the image', 1))
+    .option('--max-layer-size <bytes>', MAX_LAYER_SIZE_HELP, integer(1));
+}
+
+/** @param minimum the fewest layers that an image can have */
+export function maxLayersOption(help: string, minimum: number): Option {
+  return new Option('--max-layers <n>', help)
+    .argParser(integer(minimum))
+    .default(DEFAULT_MAX_LAYERS);
 }
