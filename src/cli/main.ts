@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line, `ostrata COMMAND`. Each command is a file or a folder here. */
 import { createRequire } from 'node:module';
+import { basename } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
 import * as v from 'valibot';
@@ -24,7 +25,11 @@ const { version, description } = v.parse(
   createRequire(import.meta.url)('ostrata/package.json'),
 );
 
-const program = new Command('ostrata')
+/** A link of this name to the program makes it take the command line of chunkah. */
+const isChunkah = basename(process.argv[1] ?? '') === 'chunkah';
+const name = isChunkah ? 'chunkah' : 'ostrata';
+
+const program = new Command(name)
   .description(`${description}.`)
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
@@ -36,18 +41,20 @@ const program = new Command('ostrata')
     getErrHelpWidth: () => helpWidth(process.stderr),
   })
   .configureHelp({ subcommandTerm: (command) => command.name() })
-  .addHelpText('after', '\nRun `ostrata COMMAND --help` for the options of a command.')
+  .addHelpText('after', `\nRun \`${name} COMMAND --help\` for the options of a command.`)
   .addHelpText('afterAll', EXIT_CODES);
 
 type AddCommand = (program: Command) => void;
+type LoadCommand = () => Promise<AddCommand>;
 
 /** In the order of the help. A command loads its own code only: loading all of it takes 0.1 s. */
-const COMMANDS = new Map<string, () => Promise<AddCommand>>([
+const COMMANDS = new Map<string, LoadCommand>([
   [
     'container-encapsulate',
     async () => (await import('./container/encapsulate.js')).addContainerEncapsulateCommand,
   ],
   ['build', async () => (await import('./build/build.js')).addBuildCommand],
+  ['chunkah', async () => (await import('./chunkah.js')).addChunkahCommand],
   ['compose', async () => (await import('./compose.js')).addComposeCommand],
   ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
@@ -56,13 +63,19 @@ const COMMANDS = new Map<string, () => Promise<AddCommand>>([
   ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
 ]);
 
-/** Returns the commands that `name` needs: all for the help and for a mistyped name. */
-function commandsFor(name = ''): Iterable<() => Promise<AddCommand>> {
-  const command = COMMANDS.get(name);
+const loadChunkahBuild: LoadCommand = async () =>
+  (await import('./chunkah.js')).addChunkahBuildCommand;
+
+/** Returns the commands that `word` needs: all for the help and for a mistyped name. */
+function commandsFor(word = ''): Iterable<LoadCommand> {
+  if (isChunkah) {
+    return [loadChunkahBuild];
+  }
+  const command = COMMANDS.get(word);
   if (command !== undefined) {
     return [command];
   }
-  return name === '--version' ? [] : COMMANDS.values();
+  return word === '--version' ? [] : COMMANDS.values();
 }
 
 await runToExit(async () => {

@@ -51,6 +51,8 @@ export interface BuildOptions
     LogOptions {
   /** Path of a plan file. */
   readonly plan?: string | undefined;
+  /** Whether the report always goes to standard error, not only if the archive is on stdout. */
+  readonly reportsOnStderr?: boolean | undefined;
 }
 
 /** What was read from the command line and from the files and images that it names. */
@@ -198,7 +200,8 @@ function report(
   options: BuildOptions,
 ): void {
   const { imgref, previousName, comparedBuild } = inputs;
-  const stream = imgref.startsWith(ARCHIVE_ON_STDOUT) ? process.stderr : process.stdout;
+  const isStdoutTaken = imgref.startsWith(ARCHIVE_ON_STDOUT);
+  const stream = isStdoutTaken || options.reportsOnStderr ? process.stderr : process.stdout;
   const show = (text: string) => print(text, stream);
   const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
   if (options.json) {

@@ -1,0 +1,412 @@
+/** Pipelines that call chunkah run unchanged when the program has that name. */
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { repoRoot } from '../support/root.js';
+import { ostrata, ostrataProgram, type RunResult, run, tryRun } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
+import { type World, world, worldNeeds } from '../support/world.js';
+
+const DAY = 86_400;
+const FIRST_DAY = '1970-01-02T00:00:00Z';
+const PRUNED = '--prune /sysroot/ --label ostree.commit- --label ostree.final-diffid-';
+
+interface Layer {
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+interface Inspected {
+  readonly created: string;
+  readonly architecture: string;
+  readonly config: {
+    readonly Env?: readonly string[];
+    readonly Cmd?: readonly string[];
+    readonly Labels: Readonly<Record<string, string>>;
+  };
+  readonly history: readonly Readonly<Record<string, string>>[];
+  readonly layers: readonly Layer[];
+}
+
+/** Returns what skopeo says of an image. */
+function inspect(imgref: string): Inspected {
+  const config = JSON.parse(run('skopeo', ['inspect', '--config', imgref]));
+  const { layers } = JSON.parse(run('skopeo', ['inspect', '--raw', imgref]));
+  return { ...config, layers };
+}
+
+/** Makes a folder with a program `chunkah`. A link alone would need `node` on the path. */
+function makeProgram(): string {
+  const directory = scratchDirectory();
+  const link = join(directory, 'link');
+  mkdirSync(link);
+  symlinkSync(ostrataProgram, join(link, 'chunkah'));
+  const program = join(directory, 'chunkah');
+  writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${link}/chunkah "$@"\n`);
+  chmodSync(program, 0o755);
+  return directory;
+}
+
+const programs = makeProgram();
+
+/** Runs a line of a shell script in which `chunkah` is on the path. */
+function tryLine(line: string, env: Readonly<Record<string, string>> = {}): RunResult {
+  const path = `${programs}:${process.env.PATH}`;
+  return tryRun('sh', ['-c', line], { env: { PATH: path, ...env } });
+}
+
+function runLine(line: string, env: Readonly<Record<string, string>> = {}): RunResult {
+  const result = tryLine(line, env);
+  assert.equal(result.status, 0, `${line}\n${result.stderr.slice(-4000)}`);
+  return result;
+}
+
+/** Makes a tree of one file that was changed on the second of January 1970. */
+function makeTree(): string {
+  const root = join(scratchDirectory(), 'root');
+  mkdirSync(join(root, 'usr/share/doc'), { recursive: true });
+  writeFileSync(join(root, 'usr/share/doc/file'), 'content');
+  writeFileSync(join(root, 'usr/share/other'), 'other');
+  utimesSync(join(root, 'usr/share/doc/file'), DAY, DAY);
+  return root;
+}
+
+test(
+  'the archive alone goes to standard output, and layers are not compressed',
+  needs('skopeo'),
+  () => {
+    const archive = join(scratchDirectory(), 'archive');
+    const { stdout, stderr } = runLine(`chunkah build -t os:1 > ${archive}`, {
+      CHUNKAH_ROOTFS: makeTree(),
+      CHUNKAH_THREADS: '1',
+      SOURCE_DATE_EPOCH: String(DAY),
+    });
+    assert.equal(stdout, '');
+    assert.match(stderr, /layer/);
+    const { layers, created } = inspect(`oci-archive:${archive}:os:1`);
+    assert.ok(layers.length > 0);
+    assert.equal(created, FIRST_DAY);
+    for (const { mediaType } of layers) {
+      assert.equal(mediaType, 'application/vnd.oci.image.layer.v1.tar');
+    }
+  },
+);
+
+test('the report of an image in a folder goes to standard error', needs('skopeo'), () => {
+  const image = join(scratchDirectory(), 'image');
+  const { stdout } = runLine(`chunkah -v build --rootfs ${makeTree()} -o oci:${image}`);
+  assert.equal(stdout, '');
+  const { history, layers } = inspect(`oci:${image}`);
+  const names = layers.map(({ annotations }) => annotations['org.chunkah.component']);
+  // chunkah's tool analyze-layer-reuse.py reads these where annotations were lost.
+  assert.deepEqual(
+    history.map(({ author, created_by, comment }) => [author, created_by, comment]),
+    names.map((name) => ['chunkah', 'chunkah', name]),
+  );
+});
+
+test('levels of gzip begin with 0', needs('skopeo', 'tar'), () => {
+  const root = makeTree();
+  for (const level of [0, 9]) {
+    const image = join(scratchDirectory(), 'image.oci');
+    const options = `--compressed --compression-level ${level} --max-layers 1`;
+    runLine(`chunkah build --rootfs ${root} ${options} --output ${image}`);
+    const [layer, ...others] = inspect(`oci-archive:${image}`).layers;
+    assert.deepEqual(others, []);
+    assert.equal(layer?.mediaType, 'application/vnd.oci.image.layer.v1.tar+gzip');
+    const blob = `blobs/sha256/${layer.digest.slice(7)}`;
+    const listed = run('sh', ['-c', `tar -xOf ${image} ${blob} | tar -tzf -`]);
+    assert.match(listed, /^usr\/share\/doc\/file$/m);
+  }
+});
+
+test('files without a package are not newer than the image', needs('umoci'), () => {
+  const root = makeTree();
+  const config = JSON.stringify([{ Config: {}, Created: FIRST_DAY, Architecture: 'arm64' }]);
+  const scratch = scratchDirectory();
+  runLine(`chunkah build -T2 --rootfs ${root} --arch powerpc64 -o oci:${scratch}/image -t x`, {
+    CHUNKAH_CONFIG_STR: config,
+  });
+  run('umoci', ['unpack', '--image', `${scratch}/image:x`, `${scratch}/bundle`]);
+  const mtime = (path: string) =>
+    Math.floor(lstatSync(join(scratch, 'bundle/rootfs/usr/share', path)).mtimeMs / 1000);
+  assert.equal(mtime('doc/file'), DAY);
+  assert.equal(mtime('other'), DAY);
+});
+
+test('the same command line works as `ostrata chunkah build`', () => {
+  const root = makeTree();
+  const scratch = scratchDirectory();
+  runLine(`chunkah build --rootfs ${root} -o ${scratch}/first`);
+  ostrata(['chunkah', 'build', '--rootfs', root, '-o', `${scratch}/second`]);
+  assert.deepEqual(readFileSync(join(scratch, 'second')), readFileSync(join(scratch, 'first')));
+});
+
+test('a plain image of up to one layer can be asked for, and many layers warn', () => {
+  const root = makeTree();
+  const scratch = scratchDirectory();
+  const one = JSON.parse(
+    ostrata(['build', '--json', '--max-layers=1', '--rootfs', root, `oci:${scratch}/one`]),
+  );
+  assert.equal(one.layers.length, 1);
+  assert.doesNotMatch(ostrata(['build', '--help']), /commit layer/);
+  const line = `chunkah build --max-layers 501 --rootfs ${root} -o ${scratch}/many`;
+  assert.match(runLine(line).stderr, /warning: --max-layers 501/);
+});
+
+test('an output that is taken fails with 1, a wrong option with 2, and nothing is written', () => {
+  const root = makeTree();
+  const scratch = scratchDirectory();
+  const taken = tryLine(`chunkah build --rootfs ${root} -o oci:${root}`);
+  assert.equal(taken.status, 1);
+  assert.match(taken.stderr, /root exists and is not empty/);
+  const empty = join(scratch, 'empty');
+  mkdirSync(empty);
+  runLine(`chunkah build --rootfs ${root} -o oci:${empty}`);
+
+  const wrong = [
+    `--rootfs ${root} --compression-level 10`,
+    `--rootfs ${root} --label nonsense`,
+    `--rootfs ${root} -o nowhere:${scratch}/x`,
+    `-o ${scratch}/x`,
+  ];
+  for (const options of wrong) {
+    const { status, stdout } = tryLine(`chunkah build ${options}`);
+    assert.equal(status, 2, options);
+    assert.equal(stdout, '');
+  }
+  assert.equal(existsSync(join(scratch, 'x')), false);
+  assert.match(runLine('chunkah --version').stdout, /^\d+\.\d+\.\d+/);
+  assert.match(runLine('chunkah build --help').stdout, /^Usage: chunkah build/);
+});
+
+const pipelineNeeds = [...worldNeeds, 'root', 'buildah', 'podman', 'skopeo'] as const;
+
+suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
+  let given: World;
+  let scratch: string;
+  let root: string;
+  let config: string;
+  let env: Readonly<Record<string, string>>;
+
+  const buildah = (...args: readonly string[]) => run('buildah', args, { cwd: scratch, env });
+  const podman = (...args: readonly string[]) =>
+    run('podman', [...PODMAN, ...args], { cwd: scratch, env });
+  const PODMAN = ['--runtime=runc', '--cgroup-manager=cgroupfs', '--events-backend=file'];
+  const RUN = ['--rm', '--network=none', '--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024'];
+
+  before(async () => {
+    given = await world();
+    scratch = scratchDirectory();
+    const settings = join(scratch, 'storage.conf');
+    const [graph, runRoot] = [join(scratch, 'graph'), join(scratch, 'run')];
+    writeFileSync(
+      settings,
+      `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${runRoot}"\n`,
+    );
+    env = { CONTAINERS_STORAGE_CONF: settings };
+    root = join(scratch, 'target-rootfs');
+    run('cp', ['-a', given.oldTree, root]);
+    mkdirSync(join(root, 'sysroot/ostree/repo'), { recursive: true });
+    writeFileSync(join(root, 'sysroot/ostree/repo/config'), '[core]\n');
+    makeImage();
+    makeChunkahImage();
+    config = join(scratch, 'config.json');
+    writeFileSync(config, podman('inspect', 'localhost/os:raw'));
+  });
+  after(() => {
+    podman('system', 'reset', '--force');
+  });
+
+  /** Makes the image `localhost/os:raw` whose layers are to be split. */
+  function makeImage(): void {
+    run('tar', ['-C', root, '-cf', join(scratch, 'tree.tar'), '.']);
+    const lines = [
+      'FROM scratch',
+      'ADD tree.tar /',
+      'ENV A=1',
+      'LABEL keep=1 ostree.commit=x ostree.final-diffid=y',
+      'CMD ["/usr/bin/sh"]',
+    ];
+    writeFileSync(join(scratch, 'Containerfile'), lines.join('\n'));
+    buildah('build', '--isolation=chroot', '--tag=localhost/os:raw', scratch);
+  }
+
+  /** Makes the image `localhost/chunkah`, which runs this program with the machine's own Node. */
+  function makeChunkahImage(): void {
+    const context = join(scratch, 'program');
+    mkdirSync(context);
+    run('cp', ['-a', programs, join(context, 'bin')]);
+    const lines = ['FROM scratch'];
+    const image = join(context, 'root');
+    mkdirSync(image);
+    for (const name of ['bin', 'lib', 'lib64', 'sbin']) {
+      if (existsSync(`/${name}`) && lstatSync(`/${name}`).isSymbolicLink()) {
+        symlinkSync(`usr/${name}`, join(image, name));
+      }
+    }
+    lines.push('COPY root /', `COPY bin ${programs}`);
+    lines.push(`ENV PATH=${programs}:/usr/bin:/bin CHUNKAH_ROOTFS=/chunkah`);
+    lines.push(`ENTRYPOINT ["${programs}/chunkah"]`, '');
+    writeFileSync(join(context, 'Containerfile'), lines.join('\n'));
+    buildah('build', '--isolation=chroot', '--tag=localhost/chunkah', context);
+  }
+
+  /** The options that give a container the program and Node. */
+  function volumes(): readonly string[] {
+    const prefix = dirname(dirname(process.execPath));
+    const modules = realpathSync(join(repoRoot, 'node_modules'));
+    const directories = new Set(['/usr', prefix, repoRoot, modules]);
+    for (const name of ['/lib', '/lib64']) {
+      if (existsSync(name) && !lstatSync(name).isSymbolicLink()) {
+        directories.add(name);
+      }
+    }
+    return [...directories].map((path) => `--volume=${path}:${path}:ro`);
+  }
+
+  /** Checks that an image is `localhost/os:raw` in at most `maxLayers` layers. */
+  function assertSplit(imgref: string, maxLayers: number): Inspected {
+    const image = inspect(imgref);
+    assert.ok(image.layers.length > 3 && image.layers.length <= maxLayers);
+    const { Env, Cmd, Labels } = image.config;
+    assert.ok(Env?.includes('A=1'));
+    assert.deepEqual(Cmd, ['/usr/bin/sh']);
+    assert.equal(Labels.keep, '1');
+    return image;
+  }
+
+  function assertWithoutCommit({ config: { Labels } }: Inspected): void {
+    assert.equal(Labels['ostree.commit'], undefined);
+    assert.equal(Labels['ostree.final-diffid'], undefined);
+  }
+
+  test('Fedora CoreOS: an archive without a config, on which buildah builds', () => {
+    const archive = join(scratch, 'out.ociarchive');
+    const { stderr } = runLine(
+      `chunkah build --rootfs ${root} ${PRUNED} --output oci-archive:${archive} ` +
+        '--label com.coreos.inputhash=X --max-layers=400',
+    );
+    assert.doesNotMatch(stderr, /warning/);
+    const { config: found } = inspect(`oci-archive:${archive}`);
+    assert.equal(found.Labels['com.coreos.inputhash'], 'X');
+    const file = join(scratch, 'Containerfile.final');
+    writeFileSync(file, 'FROM oci-archive:./out.ociarchive\nLABEL a=b\nCMD ["/sbin/init"]\n');
+    buildah('build', '--isolation=chroot', '--tag=fcos', `--file=${file}`, scratch);
+    const mounted = buildah('mount', buildah('from', 'fcos').trim()).trim();
+    assert.ok(existsSync(join(mounted, 'usr/bin/sh')));
+    assert.deepEqual(existsSync(join(mounted, 'sysroot/ostree')), false);
+    assert.ok(existsSync(join(mounted, 'sysroot')));
+    buildah('umount', '--all');
+  });
+
+  for (const [pipeline, args, maxLayers] of [
+    ["chunkah's Containerfile.splitter", '', 64],
+    ['Bluefin: the splitter with arguments', `--max-layers 128 ${PRUNED}`, 128],
+  ] as const) {
+    test(pipeline, () => {
+      const context = join(scratch, `splitter-${maxLayers}`);
+      mkdirSync(context);
+      const file = join(context, 'Containerfile.splitter');
+      writeFileSync(file, SPLITTER);
+      const options = [
+        '--isolation=chroot',
+        '--skip-unused-stages=false',
+        '--from=localhost/os:raw',
+        '--build-arg=CHUNKAH=localhost/chunkah',
+        `--build-arg=CHUNKAH_ARGS=${args}`,
+        `--build-arg=CHUNKAH_CONFIG_STR=${readFileSync(config, 'utf8')}`,
+        `--volume=${context}:/run/src`,
+        '--security-opt=label=disable',
+        '--tag=localhost/os:split',
+      ];
+      run('buildah', ['build', ...options, ...volumes(), `--file=${file}`, context], {
+        cwd: context,
+        env,
+      });
+      const image = assertSplit(`oci:${context}/out`, maxLayers);
+      if (args !== '') {
+        assertWithoutCommit(image);
+      }
+      assert.match(podman('inspect', 'localhost/os:split'), /"A=1"/);
+    });
+  }
+
+  test('podman: the program in a container writes an archive that podman loads', () => {
+    const { stdout } = runLine(
+      `podman ${PODMAN.join(' ')} run ${RUN.join(' ')} ${volumes().join(' ')} ` +
+        // Old versions of podman do not know `dest`, the usual spelling.
+        '--mount=type=image,src=localhost/os:raw,target=/chunkah -e CHUNKAH_CONFIG_STR ' +
+        `localhost/chunkah build -t localhost/os:podman | podman ${PODMAN.join(' ')} load`,
+      { ...env, CHUNKAH_CONFIG_STR: readFileSync(config, 'utf8') },
+    );
+    assert.match(stdout, /localhost\/os:podman/);
+    const archive = join(scratch, 'loaded.ociarchive');
+    podman('save', '--format=oci-archive', `--output=${archive}`, 'localhost/os:podman');
+    assertSplit(`oci-archive:${archive}`, 64);
+  });
+
+  test('Aurora: the program in a container writes a folder that podman pulls', () => {
+    const out = join(scratch, 'aurora');
+    mkdirSync(out);
+    podman(
+      'run',
+      ...RUN,
+      ...volumes(),
+      '--mount=type=image,src=localhost/os:raw,target=/chunkah',
+      `--volume=${config}:/chunkah-config.json:ro,Z`,
+      `--volume=${out}:/run/out:Z`,
+      'localhost/chunkah',
+      ...`build --verbose --compressed --max-layers 256 ${PRUNED}`.split(' '),
+      ...'--config /chunkah-config.json --output oci:/run/out/chunked'.split(' '),
+    );
+    assertWithoutCommit(assertSplit(`oci:${out}/chunked`, 256));
+    const id = podman('pull', '--quiet', 'oci:aurora/chunked').trim();
+    assert.match(podman('inspect', id), /"A=1"/);
+  });
+
+  test('blue-build: a folder with a tag', () => {
+    const out = join(scratch, 'oci-out');
+    runLine(
+      `chunkah build --compressed --config ${config} --prune /sysroot/ --max-layers 128 ` +
+        '--label ostree.commit- --label ostree.final-diffid- --tag ghcr.io/me/os:latest ' +
+        `--output oci:${out}`,
+      { CHUNKAH_ROOTFS: root },
+    );
+    assertWithoutCommit(assertSplit(`oci:${out}:ghcr.io/me/os:latest`, 128));
+  });
+
+  test('a repository of ostree in the tree is a warning', () => {
+    const { stderr } = runLine(`chunkah build --rootfs ${root} -o ${scratch}/whole.oci`);
+    assert.match(stderr, /warning: \/sysroot\/ostree holds an ostree repository/);
+  });
+});
+
+/** https://github.com/coreos/chunkah/blob/main/Containerfile.splitter */
+const SPLITTER = `ARG CHUNKAH=quay.io/coreos/chunkah:latest
+ARG CHUNKAH_ARGS=""
+ARG CHUNKAH_CONFIG_STR
+
+FROM overridden AS target
+FROM \${CHUNKAH} AS chunkah
+ARG CHUNKAH_CONFIG_STR
+ARG CHUNKAH_ARGS
+RUN --mount=type=bind,target=/run/src,rw \\
+    --mount=from=target,target=/chunkah,ro \\
+      chunkah build \${CHUNKAH_ARGS} --output oci:/run/src/out
+
+FROM oci:out
+`;
