@@ -30,6 +30,18 @@ export function compressionKey({ name, level }: Compression): string {
   }
 }
 
+/** Returns what compresses, with its version, for people. */
+export function compressionName({ name, level }: Compression): string {
+  switch (name) {
+    case 'gzip':
+      return `gzip, level ${level}, zlib ${process.versions.zlib}`;
+    case 'zstd':
+      return `zstd ${ZSTD_VERSION}, level ${level}`;
+    case 'none':
+      return 'nothing';
+  }
+}
+
 /**
  * Compresses blocks. Each thread needs its own, since a result is only valid until the next call.
  */

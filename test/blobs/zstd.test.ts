@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
+import { createHash, randomFillSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
@@ -69,6 +69,36 @@ test('the native and the WebAssembly build give the same bytes', async () => {
       `${length} bytes, level ${level}`,
     );
     assert.ok(Buffer.from(native(content, level)).equals(native(content, level)), 'and again');
+  }
+});
+
+/** SHA-256 of the frames that zstd 1.5.6 makes of {@link pinnedContent}, by level. */
+const PINNED_FRAMES = [
+  [1, '8af553f40c98b856bba609a669191404450733c35010d10ce2d61ace75365fb0'],
+  [3, '156f34f4f845f5931d93c3ba21811910050f0d50a57d721f10b645a969547151'],
+  [19, 'df2c22d2f0146628f5ba14a09868bb643ba61eda373f195aa4c7f0d732994987'],
+] as const;
+/** SHA-256 of the module that holds the WebAssembly build. */
+const PINNED_WASM = '39c42a9b418b8814d736c2a2bfaf7ffcbfc39a673d836b5c4f26ece6fb530222';
+
+/** Half a MiB that zstd can compress, the same on every machine. */
+function pinnedContent(): Buffer {
+  const lines = Array.from({ length: 40_000 }, (_, i) => `${(i * 2_654_435_761) % 4_294_967_296}`);
+  return Buffer.from(lines.join('\n'));
+}
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+test('the WebAssembly build is the pinned one, and both builds give the pinned bytes', async () => {
+  const module = new URL('../prebuilds/zstd.js', import.meta.resolve('@cloudpss/zstd/wasm'));
+  assert.equal(sha256(readFileSync(module)), PINNED_WASM);
+
+  const builds = [await loadWasmZstd(), await loadZstd()];
+  const content = pinnedContent();
+  for (const [level, digest] of PINNED_FRAMES) {
+    for (const compress of builds) {
+      assert.equal(sha256(compress(content, level)), digest, `level ${level}`);
+    }
   }
 });
 

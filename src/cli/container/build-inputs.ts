@@ -3,6 +3,7 @@
  * and the report.
  */
 import { writeFile } from 'node:fs/promises';
+import { compressionName } from '../../blobs/compress.js';
 import type { ImagePlan, LayoutPlanOptions } from '../../builder/image-plan.js';
 import {
   type PreviousBuild,
@@ -77,6 +78,7 @@ export async function readBuildInputs(
   const compression = compressionOf(options);
   const { log, warnings } = keepWarnings(terminalLogger(options));
   const context: Context = { log, signal: interruptSignal };
+  log.info(`layers are compressed by ${compressionName(compression)}`);
   const optionsFor = transportOptionsOf(imgref, architecture, options, log);
   const open: OpenImage = (reference) => openImage(reference, optionsFor(reference));
   const { sources, strategy } = await loadPlugins(options);
