@@ -12,6 +12,7 @@ const contentSources: Loaders<ContentSource> = {
   xattr: async () => (await import('./xattr/index.js')).xattr,
   rpm: async (options) => (await import('./rpm/index.js')).rpmSource(options),
   dpkg: async (options) => (await import('./dpkg/index.js')).dpkgSource(options),
+  apk: async (options) => (await import('./apk/index.js')).apkSource(options),
   kernel: async () => (await import('./kernel/index.js')).kernel,
   bigfiles: async () => (await import('./bigfiles/index.js')).bigfiles,
   subtree: async () => (await import('./subtree/index.js')).subtree,

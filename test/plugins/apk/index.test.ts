@@ -1,0 +1,115 @@
+/** What the content source `apk` says of small trees of Alpine packages. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { apkSource } from '../../../plugins/apk/index.js';
+import { OstrataError } from '../../../src/errors.js';
+import type { FileEntry, TreePath } from '../../../src/plugin.js';
+import { buildTree, type EntrySpec } from '../../support/build-tree.js';
+
+const DATABASE = '/lib/apk/db/installed';
+const sha1 = createHash('sha1').update('box').digest();
+const INSTALLED = `C:Q1abcdefghijklmnopqrstuvwxyz0=
+P:busybox
+V:1.36.1-r5
+A:x86_64
+S:500000
+I:900000
+o:busybox-source
+t:1700000000
+F:bin
+R:busybox
+a:0:0:755
+Z:Q1${sha1.toString('base64')}
+R:sh
+F:etc
+M:0:0:755
+R:securetty
+
+P:empty
+V:1
+A:noarch
+`;
+const alpine: Readonly<Record<TreePath, EntrySpec>> = {
+  '/bin/busybox': 'box',
+  '/bin/sh': { target: '/bin/busybox' },
+  '/bin/own': '',
+  '/usr/etc/securetty': '',
+  [DATABASE]: INSTALLED,
+  '/lib/apk/db/scripts.tar': '',
+};
+
+async function load(specs: Readonly<Record<TreePath, EntrySpec>>, skipDamagedPackages = false) {
+  const tree = buildTree(specs);
+  const warnings: string[] = [];
+  const log = { warn: (message: string) => warnings.push(message), info() {}, progress() {} };
+  const source = apkSource({ skipDamagedPackages });
+  assert.ok(source.detect(tree.files));
+  const claims = await source.load({ tree, log, signal: new AbortController().signal });
+  const owner = (path: TreePath) => claims.strong(tree.files.get(path) as FileEntry)[0];
+  return { claims, owner, warnings };
+}
+
+test('files belong to the packages that list them, the database to a component of every build', async () => {
+  const { owner } = await load(alpine);
+  assert.equal(owner('/bin/busybox'), 'busybox.x86_64');
+  assert.equal(owner('/bin/sh'), 'busybox.x86_64');
+  assert.equal(owner('/usr/etc/securetty'), 'busybox.x86_64');
+  assert.equal(owner('/bin/own'), undefined);
+  assert.equal(owner(DATABASE), 'apkdb');
+  assert.equal(owner('/lib/apk/db/scripts.tar'), 'apkdb');
+});
+
+test('facts are the origin, version, size and build time; checksums are those of content', async () => {
+  const { claims } = await load(alpine);
+  assert.deepEqual([...claims.components.keys()], ['apkdb', 'busybox.x86_64', 'empty.noarch']);
+  assert.deepEqual(claims.components.get('busybox.x86_64'), {
+    name: 'busybox',
+    source: 'busybox-source',
+    packages: [
+      {
+        name: 'busybox',
+        nevra: 'busybox-1.36.1-r5.x86_64',
+        size: 900_000,
+        buildTime: 1_700_000_000,
+        changelogTimes: [],
+      },
+    ],
+  });
+  assert.deepEqual(claims.shipped?.('/bin/busybox'), { sha1: sha1.toString('hex') });
+  assert.equal(claims.shipped?.('/bin/own'), undefined);
+});
+
+test('a damaged package is an error that says where, or is left out on request', async () => {
+  const damaged = { ...alpine, [DATABASE]: INSTALLED.replace('P:empty', 'empty') };
+  await assert.rejects(load(damaged), {
+    message:
+      '/lib/apk/db/installed: line 18: the package has a line that is not LETTER:VALUE; ' +
+      '--skip-damaged-packages plans without damaged packages',
+  });
+  const { claims, warnings } = await load(damaged, true);
+  assert.deepEqual([...claims.components.keys()], ['apkdb', 'busybox.x86_64']);
+  assert.equal(warnings.length, 1);
+});
+
+test('damaged databases give claims or an error with a code', async () => {
+  let seed = 15;
+  const random = (below: number) => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  let errorCount = 0;
+  for (let round = 0; round < 300; round += 1) {
+    const bytes = Buffer.from(INSTALLED);
+    for (let change = 0; change <= random(8); change += 1) {
+      bytes[random(bytes.length)] = random(256);
+    }
+    try {
+      await load({ ...alpine, [DATABASE]: bytes.subarray(0, 1 + random(bytes.length)) });
+    } catch (error) {
+      assert.ok(error instanceof OstrataError && error.code === 'CORRUPT', String(error));
+      errorCount += 1;
+    }
+  }
+  assert.ok(errorCount > 10 && errorCount < 290, `${errorCount} errors`);
+});
