@@ -57,7 +57,6 @@ export function decodeHeader(block: Buffer, flag: string, overrides: Overrides):
     );
   }
 
-  checkUnusedNumbers(block);
   const isLink = type === 'link' || type === 'symlink';
   const header: TarHeader = {
     name: overrides.name ?? readName(block),
@@ -79,10 +78,14 @@ export function decodeHeader(block: Buffer, flag: string, overrides: Overrides):
 }
 
 /**
- * Throws `CORRUPT` unless the numbers that are not needed here are numbers: Go's archive/tar
- * (podman, umoci) decodes them and refuses the archive. A time may be before 1970.
+ * Throws `CORRUPT` unless all numbers of a header block are numbers, also those that are not needed
+ * here and those of an extended header: Go's archive/tar (podman, umoci) decodes them and refuses
+ * the archive, and Python's tarfile takes the block for the end of it. A time may be before 1970.
  */
-function checkUnusedNumbers(block: Buffer): void {
+export function checkNumbers(block: Buffer): void {
+  readNumber(block, FIELDS.mode);
+  readNumber(block, FIELDS.uid);
+  readNumber(block, FIELDS.gid);
   if (!isNegative(block, FIELDS.mtime)) {
     readNumber(block, FIELDS.mtime);
   }

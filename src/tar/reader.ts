@@ -6,7 +6,7 @@
  * entries, too many for a promise each.
  */
 import { must, OstrataError, wrapError } from '../errors.js';
-import { checkChecksum, decodeHeader, type TarHeader } from './entry.js';
+import { checkChecksum, checkNumbers, decodeHeader, type TarHeader } from './entry.js';
 import { decodeText, FIELDS, readNumber, TAR_BLOCK, untilNul } from './fields.js';
 import { decodePax, type Overrides } from './pax.js';
 
@@ -199,6 +199,7 @@ export class TarReader {
       );
     }
     checkChecksum(block);
+    checkNumbers(block);
 
     const flag = String.fromCharCode(block[FIELDS.typeflag.offset] ?? 0);
     const extended = EXTENDED_HEADERS.get(flag);

@@ -266,6 +266,11 @@ for (const [name, bytes, message] of [
   ['a gid of 33 bits', patched(116, '\x80\0\0\x01\0\0\0\x05'), /tar gid is 4294967301, expected/],
   ['a time that is no number', patched(136, 'xyz'), /tar mtime is not a number/],
   ['a device number that is no number', patched(329, 'xyz'), /tar devmajor is not a number/],
+  [
+    'a mode of an extended header that is no number',
+    patched(100, 'xyz', withRecords({ path: 'other' })),
+    /tar mode is not a number/,
+  ],
   ['a pax time that is no number', withRecords({ mtime: 'now' }), /pax mtime is "now"/],
   [
     'an entry after a lone block of zeros',
