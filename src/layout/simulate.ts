@@ -8,12 +8,11 @@ import { silentLogger } from '../log.js';
 import type { Component, LayoutLayer, LayoutStrategy } from '../plugin.js';
 import { planLayout } from './plan.js';
 import type { LayoutRecord } from './previous-layout.js';
+import type { PublishedBuild } from './published.js';
 import { decodeRecord, encodeRecord, recordOf } from './record.js';
 
 /** One build of a series: all that a layout is planned from. */
-export interface SeriesBuild {
-  /** What the build is called, e.g. a commit or a file name. */
-  readonly build: string;
+export interface SeriesBuild extends PublishedBuild {
   /** ISO 8601. */
   readonly date?: string | undefined;
   readonly components: readonly LayoutComponent[];

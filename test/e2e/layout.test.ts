@@ -123,8 +123,13 @@ suite('ostrata layout', () => {
         fetched += contentOfTar(readLayer(image, layer));
       }
     }
-    const references = images.map(({ reference }) => reference);
-    const [predicted] = simulate(...references, `--max-layers=${maxLayers}`);
+    const components = join(directory, 'components');
+    mkdirSync(components);
+    for (const [i, { reference }] of images.entries()) {
+      const file = join(components, `${i}.json`);
+      ostrata(['layout', 'plan', reference, `--write-components=${file}`]);
+    }
+    const [predicted] = simulate(components, `--max-layers=${maxLayers}`);
     assert.equal(predicted?.updates, builds.length - 1);
     assert.ok(fetched > 0);
     assert.equal(fetched, predicted?.bytes);

@@ -2,12 +2,15 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type DamageOptions, packageComponents } from '../../../plugins/rpm/index.js';
-import { openRpmdbAt } from '../../../plugins/rpm/rpmdb/index.js';
+import { openRpmdbAt, openTreeRpmdb, rpmdbPaths } from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8 } from '../../bytes/text.js';
 import { assignComponents } from '../../components/assign.js';
 import { componentsOfFacts } from '../../components/facts.js';
 import { loadClaims } from '../../components/load.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
+import { describeImage } from '../../image/encapsulated.js';
+import { lookupEncapsulated } from '../../image/lookup.js';
+import type { PublishedLayer } from '../../layout/published.js';
 import { readBuild, readSeries } from '../../layout/series.js';
 import type { SeriesBuild } from '../../layout/simulate.js';
 import type { Logger } from '../../log.js';
@@ -36,6 +39,9 @@ interface DatabaseContext extends DamageOptions {
 export interface ImageContext extends SeriesContext, DatabaseContext {
   readonly open: OpenImage;
 }
+
+/** The component that holds the database; plugins/rpm names it. */
+const RPMDB_COMPONENT = 'rpmdb';
 
 /** Help for arguments that {@link openSeries} reads. */
 export const SERIES_HELP =
@@ -86,10 +92,42 @@ async function buildsOfImages(
   context: ImageContext,
 ): Promise<readonly SeriesBuild[]> {
   const builds: SeriesBuild[] = [];
-  for (const imgref of imgrefs) {
-    builds.push(await buildOfImage(imgref, context));
+  for (const [i, imgref] of imgrefs.entries()) {
+    context.log.progress('reading images', i, imgrefs.length);
+    builds.push(await publishedBuild(imgref, context));
   }
+  context.log.progress('reading images', imgrefs.length, imgrefs.length);
   return builds;
+}
+
+/** Reads a build and the layers that its image really has. */
+async function publishedBuild(imgref: string, context: ImageContext): Promise<SeriesBuild> {
+  const image = await context.open(imgref);
+  try {
+    const { layers } = await describeImage(image, context.log);
+    const published = layers.map(
+      ({ diffId, descriptor }): PublishedLayer => ({ diffId, storedBytes: descriptor.size }),
+    );
+    const build = await buildOfDatabase(image, context);
+    return { ...build, published };
+  } finally {
+    await image.close?.();
+  }
+}
+
+/**
+ * Reads the RPM database of an image, and of its layers only those that are needed to find it. An
+ * image without one, or with layers of files, is read as a whole.
+ */
+async function buildOfDatabase(image: ImageReader, context: ImageContext): Promise<SeriesBuild> {
+  const { log, skipDamagedPackages } = context;
+  const tree = await lookupEncapsulated(image, rpmdbPaths(), RPMDB_COMPONENT, log);
+  if (tree === undefined) {
+    return buildOfImageReader(image, context);
+  }
+  const database = await openTreeRpmdb(tree);
+  const facts = packageComponents(database, log, { skipDamagedPackages });
+  return { build: image.name, components: componentsOfFacts(facts) };
 }
 
 /** Reads a component JSON file or an RPM database: its file, its folder or the root of a system. */

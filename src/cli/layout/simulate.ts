@@ -26,6 +26,7 @@ import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { htmlReport } from './html/report.js';
+import { updateCosts, updateTable } from './published.js';
 import { openSeries, SERIES_HELP, type Series } from './series.js';
 
 /** Far more than any container runtime takes. */
@@ -58,7 +59,9 @@ export function addLayoutSimulateCommand(layout: Command): void {
       'Apply layouts to a series of builds, without building images. Each build is planned ' +
         'as container-encapsulate would plan it on top of the previous one, and the bytes of ' +
         'layers that clients would have downloaded are added up. A ratio of 1.000 is what one ' +
-        'layer for each component would cost: no layout can do better.',
+        'layer for each component would cost: no layout can do better. For images, a second ' +
+        'table shows what each update really cost. Only manifests, configs and package ' +
+        'databases of images are read if that is enough.',
     )
     .argument('<series...>', SERIES_HELP)
     .addOption(
@@ -104,7 +107,16 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
     await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
   }
   const results = runs.map(({ result }) => result);
-  print(options.json ? JSON.stringify({ results }) : tableReport(results));
+  const costs = updateCosts(series, runs);
+  if (options.json) {
+    print(JSON.stringify({ results, updates: costs }));
+    return;
+  }
+  print(tableReport(results));
+  if (costs.length > 0) {
+    print('');
+    print(updateTable(costs));
+  }
 }
 
 /** Leaves out what `--from` and `--to` exclude; `USAGE` for a build without a date. */
