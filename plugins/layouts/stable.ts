@@ -65,10 +65,12 @@ export function stableLayers(sources: readonly Source[], maxLayers: number): str
     const layers = layersOf(ranked, i + 1, hashes);
     return { layers, cost: total(layers, expectedBytes) };
   });
-  const limit = Math.min(...candidates.map(({ cost }) => cost)) * (1 + TOLERANCE);
+  const costs = candidates.map(({ cost }) => cost);
+  const limit = Math.min(...costs) * (1 + TOLERANCE);
   // Not `cost <= limit`: if a plugin's facts make a cost NaN, all layers are used.
   const chosen = candidates.findLast(({ cost }) => !(cost > limit));
-  return (chosen?.layers ?? []).map((layer) => layer.flatMap(({ ids }) => ids));
+  const layers = chosen?.layers ?? [];
+  return layers.map((layer) => layer.flatMap(({ ids }) => ids));
 }
 
 interface RankedSource {
@@ -81,13 +83,21 @@ interface RankedSource {
  * changes less.
  */
 function rank(sources: readonly Source[]): RankedSource[] {
-  return sources
-    .map((source) => ({
-      source,
-      tier: tierOf(source),
-      weight: source.size * Math.sqrt(STEP ** powerOf(changeProbability(source))),
-    }))
-    .sort((a, b) => b.weight - a.weight || compareUtf8(a.source.name, b.source.name));
+  const ranked = sources.map((source) => ({
+    source,
+    tier: tierOf(source),
+    weight: weightOf(source),
+  }));
+  return ranked.sort((a, b) => {
+    const byWeight = b.weight - a.weight;
+    return byWeight || compareUtf8(a.source.name, b.source.name);
+  });
+}
+
+function weightOf(source: Source): number {
+  const power = powerOf(changeProbability(source));
+  const probability = STEP ** power;
+  return source.size * Math.sqrt(probability);
 }
 
 /** The layout with `count` layers, or fewer if hashing leaves some empty. */
@@ -101,7 +111,11 @@ function layersOf(ranked: readonly RankedSource[], count: number, hashes: Hashes
     return [...singles, ...layersByHash(tiers.flat(), shared, hashes)];
   }
   const shares = layerShares(tiers, shared);
-  return [...singles, ...tiers.flatMap((tier, i) => layersByHash(tier, shares[i] ?? 0, hashes))];
+  const sharedLayers = tiers.flatMap((tier, i) => {
+    const share = shares[i] ?? 0;
+    return layersByHash(tier, share, hashes);
+  });
+  return [...singles, ...sharedLayers];
 }
 
 /** The members of each tier, the most often changed tier first. */
@@ -112,7 +126,8 @@ function tiersOf(ranked: readonly RankedSource[]): Source[][] {
     tiers.set(tier, members);
     members.push(source);
   }
-  return [...tiers].sort(([a], [b]) => b - a).map(([, members]) => members);
+  const sorted = [...tiers].sort(([a], [b]) => b - a);
+  return sorted.map(([, members]) => members);
 }
 
 /**
@@ -121,16 +136,22 @@ function tiersOf(ranked: readonly RankedSource[]): Source[][] {
  * tiers is smallest if n is proportional to the root of S C.
  */
 function layerShares(tiers: readonly (readonly Source[])[], count: number): number[] {
-  const weights = tiers.map((tier) =>
-    Math.sqrt(total(tier, ({ size }) => size) * total(tier, changeProbability)),
-  );
+  const weights = tiers.map((tier) => {
+    const bytes = total(tier, ({ size }) => size);
+    const changes = total(tier, changeProbability);
+    return Math.sqrt(bytes * changes);
+  });
   const totalWeight = total(weights, (weight) => weight) || 1;
 
   let left = count;
   return weights.map((weight, i) => {
     const following = tiers.length - 1 - i;
+    if (following === 0) {
+      return left;
+    }
     const proportional = Math.round((weight / totalWeight) * count);
-    const share = following === 0 ? left : Math.max(1, Math.min(left - following, proportional));
+    const most = left - following;
+    const share = Math.max(1, Math.min(most, proportional));
     left -= share;
     return share;
   });
@@ -143,7 +164,9 @@ function layerShares(tiers: readonly (readonly Source[])[], count: number): numb
 function layersByHash(sources: readonly Source[], count: number, hashes: Hashes): Source[][] {
   const layers: Source[][] = Array.from({ length: count }, () => []);
   for (const source of sources) {
-    layers[indexOfLargest(hashes(source.name, count), count)]?.push(source);
+    const hashesOfSource = hashes(source.name, count);
+    const index = indexOfLargest(hashesOfSource, count);
+    layers[index]?.push(source);
   }
   return layers.filter((layer) => layer.length > 0);
 }
@@ -172,15 +195,21 @@ function rememberedHashes(): Hashes {
     const hashes = known.get(name) ?? [];
     known.set(name, hashes);
     for (let layer = hashes.length; layer < count; layer++) {
-      hashes.push(createHash('sha256').update(`${name}\0${layer}`).digest().readUInt32BE());
+      const sha256 = createHash('sha256').update(`${name}\0${layer}`);
+      const hash = sha256.digest().readUInt32BE();
+      hashes.push(hash);
     }
     return hashes;
   };
 }
 
 function expectedBytes(layer: readonly Source[]): number {
-  const unchanged = layer.reduce((product, source) => product * source.unchangedProbability, 1);
-  return total(layer, ({ size }) => size) * (1 - unchanged);
+  let unchangedProbability = 1;
+  for (const source of layer) {
+    unchangedProbability *= source.unchangedProbability;
+  }
+  const bytes = total(layer, ({ size }) => size);
+  return bytes * (1 - unchangedProbability);
 }
 
 function changeProbability({ unchangedProbability }: Source): number {
@@ -188,11 +217,14 @@ function changeProbability({ unchangedProbability }: Source): number {
 }
 
 function tierOf(source: Source): number {
-  return powerOf(changeProbability(source) / Math.sqrt(Math.max(source.size, 1)));
+  const size = Math.max(source.size, 1);
+  return powerOf(changeProbability(source) / Math.sqrt(size));
 }
 
 function powerOf(value: number): number {
-  return Math.round(Math.log(Math.max(value, MIN_QUANTITY)) / Math.log(STEP));
+  const quantity = Math.max(value, MIN_QUANTITY);
+  const power = Math.log(quantity) / Math.log(STEP);
+  return Math.round(power);
 }
 
 function total<T>(values: readonly T[], amount: (value: T) => number): number {

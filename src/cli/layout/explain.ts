@@ -68,9 +68,11 @@ async function explain(source: string | undefined, options: ExplainOptions): Pro
 
 /** Several components can have the same name: one package for two architectures. */
 function findComponents(wanted: string, { build }: SourceLayout): readonly Component[] {
-  const found = build.components.filter(({ id, name }) => id === wanted || name === wanted);
+  const isWanted = ({ id, name }: Component) => id === wanted || name === wanted;
+  const found = build.components.filter(isWanted);
   if (found.length === 0) {
-    throw new OstrataError('NOT_FOUND', `no component ${JSON.stringify(wanted)} in ${build.build}`);
+    const shown = JSON.stringify(wanted);
+    throw new OstrataError('NOT_FOUND', `no component ${shown} in ${build.build}`);
   }
   return found;
 }
@@ -81,17 +83,20 @@ function componentReport(
   costs: LayoutCosts,
   whyNot: WhyNotMoved,
 ): string {
+  const { id, source } = component;
   const { layers } = explained.layout;
-  const index = layers.findIndex((each) => each.components.includes(component.id));
-  const layer = must(layers[index], `the layer of component ${component.id}`);
+  const index = layers.findIndex((each) => each.components.includes(id));
+  const layer = must(layers[index], `the layer of component ${id}`);
   const members = costs.membersOf(layer);
 
-  const size = `${formatBytes(bytesOf(members))} in ${counted(members.length, 'component')}`;
+  const size = formatBytes(component.size);
+  const place = `${index + 1} of ${layers.length}`;
   const requested = layer.exclusive ? ', a separate layer that the component asks for' : '';
-  const expected = formatBytes(Math.round(costs.expectedBytes(members)));
+  const expectedBytes = costs.expectedBytes(members);
+  const expected = formatBytes(Math.round(expectedBytes));
   const lines = [
-    `${component.id}: ${formatBytes(component.size)}, source package ${component.source}`,
-    `  layer      ${index + 1} of ${layers.length}: ${size}${requested}`,
+    `${id}: ${size}, source package ${source}`,
+    `  layer      ${place}: ${componentsSize(members)}${requested}`,
     `  shared     with ${otherNames(component, layer)}`,
     `  changes    ${changesText(component, explained, costs)}`,
     `  download   ${downloadText(component, explained, costs)}`,
@@ -101,30 +106,47 @@ function componentReport(
   return lines.map(printable).join('\n');
 }
 
+/** Returns for example `1.2 MB in 3 components`. */
+function componentsSize(components: readonly Component[]): string {
+  const size = formatBytes(bytesOf(components));
+  const count = counted(components.length, 'component');
+  return `${size} in ${count}`;
+}
+
 function otherNames(component: Component, layer: RecordedLayer): string {
   const others = layer.components.filter((id) => id !== component.id);
   return others.length > 0 ? someNames(others, REASONS_WIDTH) : 'no other component';
 }
 
 function changesText(component: Component, { layout }: SourceLayout, costs: LayoutCosts): string {
-  const rate = `${formatRate(component.changesPerYear)} according to package data`;
+  const rate = formatRate(component.changesPerYear);
   const count = layout.history.get(component.id);
-  const recorded = count
-    ? `in ${count.changes} of ${counted(count.updates, 'recorded update')}`
-    : 'no update is recorded';
-  const probability = formatPercent(costs.probabilityOf(component.source), 1);
-  return `${rate}; ${recorded}; with ${probability} probability in the next update`;
+  let recorded = 'no update is recorded';
+  if (count !== undefined) {
+    const updates = counted(count.updates, 'recorded update');
+    recorded = `in ${count.changes} of ${updates}`;
+  }
+  const probability = costs.probabilityOf(component.source);
+  const percent = formatPercent(probability, 1);
+  const parts = [
+    `${rate} according to package data`,
+    recorded,
+    `with ${percent} probability in the next update`,
+  ];
+  return parts.join('; ');
 }
 
 /** What clients download when the source package changes, and how much of that changed. */
 function downloadText({ source }: Component, explained: SourceLayout, costs: LayoutCosts): string {
-  const fetched = explained.layout.layers
-    .map((layer) => costs.membersOf(layer))
-    .filter((members) => members.some((member) => member.source === source));
-  const changed = explained.build.components.filter((each) => each.source === source);
-  const download = `${formatBytes(bytesOf(fetched.flat()))} in ${counted(fetched.length, 'layer')}`;
-  const content = `${formatBytes(bytesOf(changed))} in ${counted(changed.length, 'component')}`;
-  return `${download} when source package ${source} changes (${content})`;
+  const isChanged = (component: Component) => component.source === source;
+  const changed = explained.build.components.filter(isChanged);
+  const layers = explained.layout.layers.map((layer) => costs.membersOf(layer));
+  const fetched = layers.filter((members) => members.some(isChanged));
+
+  const size = formatBytes(bytesOf(fetched.flat()));
+  const count = counted(fetched.length, 'layer');
+  const content = componentsSize(changed);
+  return `${size} in ${count} when source package ${source} changes (${content})`;
 }
 
 /** Returns a line on the cheapest other layer; no line if no other layer may hold the component. */
@@ -136,24 +158,36 @@ function elsewhereLines(
   whyNot: WhyNotMoved,
 ): readonly string[] {
   const layer = must(layers[index], `layer ${index}`);
-  const [best] = layers
-    .map((other, i) => ({ other, number: i + 1 }))
-    .filter(({ other }) => other !== layer && !other.exclusive)
-    .map(({ other, number }) => ({
-      other,
-      number,
-      cost: costs.movingCost(component, layer, other),
-    }))
-    .sort((a, b) => a.cost - b.cost);
+  const moves: Move[] = [];
+  for (const [i, other] of layers.entries()) {
+    if (i !== index && !other.exclusive) {
+      const cost = costs.movingCost(component, layer, other);
+      moves.push({ other, number: i + 1, cost });
+    }
+  }
+  const [best] = moves.sort((a, b) => a.cost - b.cost);
   if (best === undefined) {
     return [];
   }
+
   const difference = formatBytes(Math.round(Math.abs(best.cost)));
-  const bothLayers = bytesOf([...costs.membersOf(layer), ...costs.membersOf(best.other)]);
-  const change = best.cost >= 0 ? `${difference} more` : `${difference} less`;
-  const reason = best.cost >= 0 ? '' : `; ${whyNot(bothLayers)}`;
-  const place = `layer ${best.number} is the best alternative`;
-  return [`  elsewhere  ${place}: ${change} with each update${reason}`];
+  const place = `  elsewhere  layer ${best.number} is the best alternative`;
+  if (best.cost >= 0) {
+    return [`${place}: ${difference} more with each update`];
+  }
+  const ownBytes = bytesOf(costs.membersOf(layer));
+  const otherBytes = bytesOf(costs.membersOf(best.other));
+  const reason = whyNot(ownBytes + otherBytes);
+  return [`${place}: ${difference} less with each update; ${reason}`];
+}
+
+/** A component's move to another layer. */
+interface Move {
+  readonly other: RecordedLayer;
+  /** The number of the other layer, from 1. */
+  readonly number: number;
+  /** Expected bytes that each update has more; less if negative. */
+  readonly cost: number;
 }
 
 /**
@@ -166,8 +200,12 @@ function whyNotMoved(
   source: string | undefined,
   { previousBuild, plan, layout }: ExplainOptions,
 ): WhyNotMoved {
-  if (previousBuild !== undefined || (source !== undefined && isImgref(source))) {
-    return (bothLayers) => `moving it costs clients ${formatBytes(bothLayers)} once`;
+  const isImage = source !== undefined && isImgref(source);
+  if (isImage || previousBuild !== undefined) {
+    return (bothLayers) => {
+      const size = formatBytes(bothLayers);
+      return `moving it costs clients ${size} once`;
+    };
   }
   if (plan !== undefined) {
     return () => 'the plan file says otherwise';
