@@ -10,29 +10,30 @@ import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
 import { inContext, OstrataError } from '../../errors.js';
 import { parseImgref } from '../../transports/image-reference.js';
+import type { ImageReference } from '../../transports/registry/reference.js';
 
-const SYSTEM_POLICIES = ['/etc/containers/policy.json', '/usr/share/containers/policy.json'];
-const SYSTEM_REGISTRIES_D = ['/etc/containers/registries.d', '/usr/share/containers/registries.d'];
+const SYSTEM_DIRECTORIES = ['/etc/containers', '/usr/share/containers'];
 export const ACCEPT_ANYTHING = 'insecureAcceptAnything';
 /**
  * cosign signs repositories, not tags. With these identities, its signatures count for every tag.
  */
 const COSIGN_IDENTITIES = new Set(['matchRepository', 'exactRepository', 'remapIdentity']);
 
-const requirements = v.pipe(
-  v.array(
-    v.object({
-      type: v.string(),
-      keyPath: v.optional(v.string()),
-      keyPaths: v.optional(v.array(v.string())),
-      signedIdentity: v.optional(v.object({ type: v.string() })),
-    }),
-  ),
-  v.minLength(1),
-);
+/** How the configuration of a registry asks for signatures beside the image. */
+const USES_ATTACHMENTS = /use-sigstore-attachments['"]?\s*:\s*true\b/;
+
+const requirement = v.object({
+  type: v.string(),
+  keyPath: v.optional(v.string()),
+  keyPaths: v.optional(v.array(v.string())),
+  signedIdentity: v.optional(v.object({ type: v.string() })),
+});
+const requirements = v.pipe(v.array(requirement), v.minLength(1));
+const scopeRules = v.record(v.string(), requirements);
+const transportRules = v.record(v.string(), scopeRules);
 const schema = v.object({
   default: requirements,
-  transports: v.optional(v.record(v.string(), v.record(v.string(), requirements)), {}),
+  transports: v.optional(transportRules, {}),
 });
 export type Policy = v.InferOutput<typeof schema>;
 type Requirement = Policy['default'][number];
@@ -51,32 +52,41 @@ export function policyPath(): string {
   if (fromEnvironment) {
     return fromEnvironment;
   }
-  const candidates = [join(userConfigDirectory(), 'policy.json'), ...SYSTEM_POLICIES];
+  const candidates = configPaths('policy.json');
   const path = candidates.find((candidate) => existsSync(candidate));
   if (path === undefined) {
-    throw new OstrataError('NOT_FOUND', `there is no signature policy: ${candidates.join(', ')}`);
+    const listed = candidates.join(', ');
+    throw new OstrataError('NOT_FOUND', `there is no signature policy: ${listed}`);
   }
   return path;
 }
 
-function userConfigDirectory(): string {
-  return join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'containers');
+/** Returns where the configuration `name` of containers may be, that of the user first. */
+function configPaths(name: string): string[] {
+  const userConfig = process.env.XDG_CONFIG_HOME || join(homedir(), '.config');
+  const directories = [join(userConfig, 'containers'), ...SYSTEM_DIRECTORIES];
+  return directories.map((directory) => join(directory, name));
 }
 
 /** Throws `CORRUPT` unless the file has the form of a policy. */
 export function readPolicy(path: string): Policy {
-  return inContext(`reading ${path}`, () => parseJson(readFileSync(path, 'utf8'), schema));
+  return inContext(`reading ${path}`, () => {
+    const text = readFileSync(path, 'utf8');
+    return parseJson(text, schema);
+  });
 }
 
 /** The rule that decides about `imgref`: the one with the most specific scope. */
 export function policyRule(policy: Policy, imgref: string): PolicyRule {
   const { transport, scopes } = scopesOf(imgref);
   const rulesOf = new Map(Object.entries(policy.transports));
-  const rules = new Map(Object.entries(rulesOf.get(transport) ?? {}));
+  const ofTransport = rulesOf.get(transport) ?? {};
+  const rules = new Map(Object.entries(ofTransport));
   for (const scope of [...scopes, '']) {
     const requirements = rules.get(scope);
     if (requirements !== undefined) {
-      return { scope: `${transport} ${scope}`.trimEnd(), requirements };
+      const title = `${transport} ${scope}`.trimEnd();
+      return { scope: title, requirements };
     }
   }
   return { scope: 'default', requirements: policy.default };
@@ -87,10 +97,16 @@ export function ruleProblems(
   policy: Policy,
   { scope, requirements }: PolicyRule,
 ): readonly string[] {
-  const problems = requirements.flatMap((requirement) => requirementProblems(scope, requirement));
-  return policy.default.some(({ type }) => type === ACCEPT_ANYTHING)
-    ? [`the default is ${ACCEPT_ANYTHING}: ostree-image-signed is refused`, ...problems]
-    : problems;
+  const problems: string[] = [];
+  const acceptsAnything = policy.default.some(({ type }) => type === ACCEPT_ANYTHING);
+  if (acceptsAnything) {
+    problems.push(`the default is ${ACCEPT_ANYTHING}: ostree-image-signed is refused`);
+  }
+  for (const requirement of requirements) {
+    const ofRequirement = requirementProblems(scope, requirement);
+    problems.push(...ofRequirement);
+  }
+  return problems;
 }
 
 function requirementProblems(scope: string, requirement: Requirement): readonly string[] {
@@ -110,7 +126,8 @@ function requirementProblems(scope: string, requirement: Requirement): readonly 
 
 function missingKeys({ keyPath, keyPaths = [] }: Requirement): readonly string[] {
   const paths = keyPath === undefined ? keyPaths : [keyPath];
-  return paths.filter((path) => !existsSync(path)).map((path) => `key ${path} is missing`);
+  const missing = paths.filter((path) => !existsSync(path));
+  return missing.map((path) => `key ${path} is missing`);
 }
 
 function sigstoreProblems({ signedIdentity }: Requirement): readonly string[] {
@@ -130,12 +147,20 @@ function sigstoreProblems({ signedIdentity }: Requirement): readonly string[] {
 
 /** Whether the configuration of any registry asks for signatures beside the image. */
 function usesAttachments(): boolean {
-  const directories = [join(userConfigDirectory(), 'registries.d'), ...SYSTEM_REGISTRIES_D];
-  return directories
-    .filter((directory) => existsSync(directory))
-    .flatMap((directory) => readdirSync(directory).map((name) => join(directory, name)))
-    .filter((file) => file.endsWith('.yaml'))
-    .some((file) => /use-sigstore-attachments['"]?\s*:\s*true\b/.test(readFileSync(file, 'utf8')));
+  const directories = configPaths('registries.d');
+  const files = directories.flatMap(yamlFilesIn);
+  return files.some((file) => {
+    const text = readFileSync(file, 'utf8');
+    return USES_ATTACHMENTS.test(text);
+  });
+}
+
+function yamlFilesIn(directory: string): string[] {
+  if (!existsSync(directory)) {
+    return [];
+  }
+  const names = readdirSync(directory).filter((name) => name.endsWith('.yaml'));
+  return names.map((name) => join(directory, name));
 }
 
 interface ImageScopes {
@@ -150,13 +175,9 @@ function scopesOf(imgref: string): ImageScopes {
   const { transport, location } = parseImgref(imgref);
   const reference = transport.reference?.(location);
   if (reference !== undefined) {
-    const { host, repository, tag, digest } = reference;
-    const name = `${host}/${repository}`;
-    const image = digest === undefined ? `${name}:${tag}` : `${name}@${digest}`;
-    const hostName = host.replace(/:\d+$/, '');
     return {
       transport: 'docker',
-      scopes: [image, ...parentScopes(name), ...wildcardScopes(hostName)],
+      scopes: registryScopes(reference),
     };
   }
   if (!['oci', 'oci-archive', 'dir'].includes(transport.name)) {
@@ -169,13 +190,21 @@ function scopesOf(imgref: string): ImageScopes {
   return { transport: transport.name, scopes: parentScopes(realPath) };
 }
 
+function registryScopes({ host, repository, tag, digest }: ImageReference): string[] {
+  const name = `${host}/${repository}`;
+  const image = digest === undefined ? `${name}:${tag}` : `${name}@${digest}`;
+  const hostName = host.replace(/:\d+$/, '');
+  return [image, ...parentScopes(name), ...wildcardScopes(hostName)];
+}
+
 /** `a/b/c`, `a/b`, `a` for `a/b/c`. */
 function parentScopes(path: string): string[] {
   const scopes: string[] = [];
   let scope = path;
   while (scope !== '' && scope !== '.') {
     scopes.push(scope);
-    scope = scope.slice(0, Math.max(0, scope.lastIndexOf('/')));
+    const slash = scope.lastIndexOf('/');
+    scope = scope.slice(0, Math.max(0, slash));
   }
   return scopes;
 }
@@ -183,5 +212,8 @@ function parentScopes(path: string): string[] {
 /** `*.b.c` and `*.c` for `a.b.c`. */
 function wildcardScopes(hostName: string): string[] {
   const [, ...parents] = hostName.split('.');
-  return parents.map((_, i) => `*.${parents.slice(i).join('.')}`);
+  return parents.map((_, i) => {
+    const parent = parents.slice(i).join('.');
+    return `*.${parent}`;
+  });
 }
