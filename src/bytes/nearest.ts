@@ -16,10 +16,15 @@ export function didYouMean(wanted: string, names: Iterable<string>): string {
   if (suggestions.length === 0) {
     return '';
   }
-  const last = suggestions.slice(-1);
-  const others = suggestions.slice(0, -1);
-  const listed = others.length > 0 ? `${others.join(', ')} or ${last}` : `${last}`;
+  const last = suggestions.at(-1);
+  const others = suggestions.slice(0, -1).join(', ');
+  const listed = others === '' ? last : `${others} or ${last}`;
   return `; did you mean ${listed}?`;
+}
+
+interface Candidate {
+  readonly name: string;
+  readonly mistakes: number;
 }
 
 /**
@@ -28,7 +33,7 @@ export function didYouMean(wanted: string, names: Iterable<string>): string {
  * neighbor. A name with more than twice the mistakes of the nearest one is left out.
  */
 export function nearestNames(wanted: string, names: Iterable<string>): readonly string[] {
-  const found: { readonly name: string; readonly mistakes: number }[] = [];
+  const found: Candidate[] = [];
   let searched = 0;
   for (const name of names) {
     searched++;
@@ -40,10 +45,17 @@ export function nearestNames(wanted: string, names: Iterable<string>): readonly 
       found.push({ name, mistakes });
     }
   }
-  const byMistakes = found.sort((a, b) => a.mistakes - b.mistakes || (a.name < b.name ? -1 : 1));
-  const limit = 2 * Math.max(1, byMistakes[0]?.mistakes ?? 0);
-  const nearest = byMistakes.filter(({ mistakes }) => mistakes <= limit);
-  return nearest.slice(0, MAX_SUGGESTIONS).map(({ name }) => name);
+  found.sort(byMistakes);
+  const fewest = found[0]?.mistakes ?? 0;
+  const limit = 2 * Math.max(1, fewest);
+  const nearest = found.filter(({ mistakes }) => mistakes <= limit);
+  const suggested = nearest.slice(0, MAX_SUGGESTIONS);
+  return suggested.map(({ name }) => name);
+}
+
+function byMistakes(a: Candidate, b: Candidate): number {
+  const byName = a.name < b.name ? -1 : 1;
+  return a.mistakes - b.mistakes || byName;
 }
 
 /** Returns the number of mistakes in `wanted` if `name` was meant; undefined if there are many. */
@@ -59,8 +71,10 @@ function mistakesBetween(wanted: string, name: string): number | undefined {
       return mistakes;
     }
   }
-  const isPart = wanted.length >= CHARACTERS_PER_MISTAKE && name.includes(wanted);
-  return isPart || name.endsWith(`/${wanted}`) ? name.length - wanted.length : undefined;
+  const isLong = wanted.length >= CHARACTERS_PER_MISTAKE;
+  const isPart = isLong && name.includes(wanted);
+  const isEnd = name.endsWith(`/${wanted}`);
+  return isPart || isEnd ? name.length - wanted.length : undefined;
 }
 
 /**
@@ -74,15 +88,28 @@ function editDistance(a: string, b: string): number {
     const row = [i];
     for (let j = 1; j <= b.length; j++) {
       const isEqual = a[i - 1] === b[j - 1];
-      const changed = at(last, j - 1) + (isEqual ? 0 : 1);
-      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swapped = isSwapped ? at(beforeLast, j - 2) + 1 : Infinity;
-      row.push(Math.min(changed, swapped, at(last, j) + 1, at(row, j - 1) + 1));
+      const mistake = isEqual ? 0 : 1;
+      const changed = at(last, j - 1) + mistake;
+      const removed = at(last, j) + 1;
+      const added = at(row, j - 1) + 1;
+      const swapped = isSwapped(a, i, b, j) ? at(beforeLast, j - 2) + 1 : Infinity;
+      const distance = Math.min(changed, removed, added, swapped);
+      row.push(distance);
     }
     beforeLast = last;
     last = row;
   }
   return at(last, b.length);
+}
+
+/** Whether the first `i` characters of `a` end in two that end the first `j` of `b` swapped. */
+function isSwapped(a: string, i: number, b: string, j: number): boolean {
+  if (i < 2 || j < 2) {
+    return false;
+  }
+  const isFirstMoved = a[i - 2] === b[j - 1];
+  const isSecondMoved = a[i - 1] === b[j - 2];
+  return isFirstMoved && isSecondMoved;
 }
 
 function at(row: readonly number[], index: number): number {

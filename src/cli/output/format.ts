@@ -23,7 +23,11 @@ export function formatBytes(bytes: number): string {
     value /= 1000;
     unit = next;
   }
-  return unit === 'B' ? `${value} B` : `${value.toFixed(value < 99.95 ? 1 : 0)} ${unit}`;
+  if (unit === 'B') {
+    return `${value} B`;
+  }
+  const digits = value < 99.95 ? 1 : 0;
+  return `${value.toFixed(digits)} ${unit}`;
 }
 
 /** Returns `1,234,567`. */
@@ -33,7 +37,8 @@ export function formatCount(count: number): string {
 
 /** Returns `12.3 %`; 0 % where `whole` is 0. */
 export function formatPercent(part: number, whole: number): string {
-  return `${(whole > 0 ? (100 * part) / whole : 0).toFixed(1)} %`;
+  const percent = whole > 0 ? (100 * part) / whole : 0;
+  return `${percent.toFixed(1)} %`;
 }
 
 /** Returns how often something is expected to change: `3.4/year`, or `every build` for infinity. */
@@ -47,7 +52,8 @@ export function formatRate(changesPerYear: number): string {
 
 /** Returns `3 layers`, `1 layer`. */
 export function counted(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+  const nouns = count === 1 ? noun : `${noun}s`;
+  return `${formatCount(count)} ${nouns}`;
 }
 
 /** Returns `sha256:` and 12 hex digits, which is enough to find a blob by. */
@@ -80,23 +86,50 @@ export function formatTable(
   rows: readonly (readonly Cell[])[],
   width: number = lineWidth(process.stdout),
 ): string {
-  const texts = rows.map((row) => row.map((cell) => (isText(cell) ? printable(cell) : '')));
-  const widths = columns.map(({ title }, i) =>
-    texts.reduce((most, row) => Math.max(most, row[i]?.length ?? 0), title.length),
-  );
-  const fixedWidth = widths.slice(0, -1).reduce((sum, each) => sum + each + GAP.length, 0);
-  const rest = Math.max(width - fixedWidth, LEAST_NAMES_WIDTH);
-  const namesWidth = rest === Infinity ? NAMES_WIDTH : rest;
+  const widths = columns.map((column, i) => widthOf(column, i, rows));
+  const namesWidth = lastWidth(widths, width);
 
   const padded = (cell: Cell, i: number) => {
-    const text = printable(isText(cell) ? cell : someNames(cell, namesWidth));
+    const shown = isText(cell) ? cell : someNames(cell, namesWidth);
+    const text = printable(shown);
     const columnWidth = widths[i] ?? 0;
-    return columns[i]?.align === 'right' ? text.padStart(columnWidth) : text.padEnd(columnWidth);
+    const isNumber = columns[i]?.align === 'right';
+    return isNumber ? text.padStart(columnWidth) : text.padEnd(columnWidth);
   };
-  const line = (row: readonly Cell[]) => row.map(padded).join(GAP).trimEnd();
+  const line = (row: readonly Cell[]) => {
+    const cells = row.map(padded);
+    return cells.join(GAP).trimEnd();
+  };
 
-  const header = stdoutColors.bold(line(columns.map(({ title }) => title)));
-  return [header, ...rows.map(line)].join('\n');
+  const titles = columns.map(({ title }) => title);
+  const header = stdoutColors.bold(line(titles));
+  const lines = rows.map(line);
+  return [header, ...lines].join('\n');
+}
+
+/** Returns the width of the title and the texts of column `i`; lists of names do not count. */
+function widthOf({ title }: Column, i: number, rows: readonly (readonly Cell[])[]): number {
+  let width = title.length;
+  for (const row of rows) {
+    const cell = row[i] ?? '';
+    if (isText(cell)) {
+      const { length } = printable(cell);
+      width = Math.max(width, length);
+    }
+  }
+  return width;
+}
+
+/** Returns what the other columns leave to the last one. */
+function lastWidth(widths: readonly number[], lineLength: number): number {
+  let rest = lineLength;
+  for (const width of widths.slice(0, -1)) {
+    rest -= width + GAP.length;
+  }
+  if (rest === Infinity) {
+    return NAMES_WIDTH;
+  }
+  return Math.max(rest, LEAST_NAMES_WIDTH);
 }
 
 function isText(cell: Cell): cell is string {
@@ -116,7 +149,8 @@ export function someNames(names: readonly string[], width: number): string {
     if (text.length > width) {
       break;
     }
-    const candidate = withMore(text, others.length - i - 1);
+    const more = others.length - i - 1;
+    const candidate = withMore(text, more);
     shown = candidate.length <= width ? candidate : shown;
   }
   return shown;
@@ -133,5 +167,9 @@ export function formatDuration(seconds: number): string {
     return `${whole} s`;
   }
   const minutes = Math.round(whole / 60);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) {
+    return `${minutes} min`;
+  }
+  const hours = Math.floor(minutes / 60);
+  return `${hours} h ${minutes % 60} min`;
 }
