@@ -13,6 +13,7 @@ const contentSources: Loaders<ContentSource> = {
   rpm: async (options) => (await import('./rpm/index.js')).rpmSource(options),
   dpkg: async (options) => (await import('./dpkg/index.js')).dpkgSource(options),
   apk: async (options) => (await import('./apk/index.js')).apkSource(options),
+  alpm: async (options) => (await import('./alpm/index.js')).alpmSource(options),
   kernel: async () => (await import('./kernel/index.js')).kernel,
   bigfiles: async () => (await import('./bigfiles/index.js')).bigfiles,
   subtree: async () => (await import('./subtree/index.js')).subtree,

@@ -20,7 +20,7 @@ export interface PluginOptions extends DamageOptions {
 }
 
 export const SKIP_DAMAGED_HELP =
-  'plan without the packages that are damaged in the RPM database, with a warning for each';
+  'plan without the packages that are damaged in the package database, with a warning for each';
 
 /** `--layout`, `--plugin`, `--mapping` and `--skip-damaged-packages`. */
 export function pluginOptions(command: Command): Command {
