@@ -32,7 +32,7 @@ export function addContainerEncapsulateCommand(program: Command): void {
     .helpGroup(BUILD_COMMANDS)
     .summary('turn an ostree commit into a container image of many layers')
     .description(
-      'Turn an ostree commit into an OCI image whose layers follow the RPM database of the ' +
+      'Turn an ostree commit into an OCI image whose layers follow the package database of the ' +
         'commit: packages that change together share a layer, so that an update downloads only ' +
         'the layers that changed. Files without a package are grouped by what they are and where ' +
         'they are. Clients such as bootc and rpm-ostree recover the commit when they pull the ' +
