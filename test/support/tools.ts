@@ -55,16 +55,37 @@ function whatIsMissing(need: Need): string | undefined {
 }
 
 /**
+ * Returns why the surroundings of the tests forbid what `need` is for, even if it is installed;
+ * undefined if they do not. To unpack a layer, podman and buildah remount the root directory, which
+ * fails in a chroot whose root is no mount point.
+ */
+function whatForbids(need: Need): string | undefined {
+  if (need !== 'podman' && need !== 'buildah') {
+    return undefined;
+  }
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').trim().split('\n');
+  const mountPoints = mounts.map((line) => line.split(' ')[4]);
+  return mountPoints.includes('/')
+    ? undefined
+    : `a root directory that is a mount point, for ${need}`;
+}
+
+/**
  * Returns the options of a test or suite that runs other programs, so that it is skipped, with the
  * reason, where one of them is missing. Two variables of the environment change that: with
  * `OSTRATA_TEST_TOOLS=none` (`npm run test:unit`) every such test is skipped, and with `CI=true` a
- * missing program throws, because continuous integration must not skip tests unnoticed.
+ * missing program throws, because continuous integration must not skip tests unnoticed. What the
+ * surroundings forbid is skipped in any case.
  */
 export function needs(...list: readonly Need[]): { skip: false | string } {
   if (process.env.OSTRATA_TEST_TOOLS === 'none') {
     return { skip: `needs ${list.join(', ')}` };
   }
 
+  const forbidden = list.map(whatForbids).filter((text) => text !== undefined);
+  if (forbidden.length > 0) {
+    return { skip: `needs ${forbidden.join(' and ')}` };
+  }
   const missing = list.map(whatIsMissing).filter((text) => text !== undefined);
   if (missing.length === 0) {
     return { skip: false };
