@@ -5,7 +5,12 @@
 import { must } from '../errors.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import type { PlainDirectory, PlainLayerSpec } from '../layers/plain-spec.js';
-import type { ChunkLayerSpec, CommitLayerSpec, LayerDirectory } from '../layers/spec.js';
+import type {
+  ChunkLayerSpec,
+  CommitLayerSpec,
+  FormatVersion,
+  LayerDirectory,
+} from '../layers/spec.js';
 import {
   attributeInterner,
   type FileInfoColumns,
@@ -25,6 +30,7 @@ interface ObjectColumns {
 
 interface ChunkColumns extends ObjectColumns {
   readonly kind: 'chunk-columns';
+  readonly formatVersion: FormatVersion;
   /** Directories with the same owner, mode and xattrs are one object. */
   readonly directories: ReadonlyMap<string, LayerDirectory>;
 }
@@ -55,7 +61,13 @@ function chunkColumns(spec: ChunkLayerSpec): ChunkColumns {
     spec.directories,
     ([path, directory]) => [path, firstAlike(directory)] as const,
   );
-  return { ...objectColumns(spec), kind: 'chunk-columns', directories: new Map(directories) };
+  const { formatVersion } = spec;
+  return {
+    ...objectColumns(spec),
+    kind: 'chunk-columns',
+    formatVersion,
+    directories: new Map(directories),
+  };
 }
 
 function plainColumns(spec: PlainLayerSpec): PlainColumns {
@@ -86,7 +98,8 @@ export function fromColumns(columns: LayerColumns): LayerSpec {
     info,
   }));
   if (columns.kind === 'chunk-columns') {
-    return { kind: 'chunk', objects, directories, contentSize };
+    const { formatVersion } = columns;
+    return { kind: 'chunk', objects, formatVersion, directories, contentSize };
   }
 
   const { mtimes } = columns;

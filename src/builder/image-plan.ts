@@ -140,7 +140,8 @@ function previousLayout(
   isPlain: boolean,
 ): LayoutRecord | undefined {
   const record = previous?.recordFor(components);
-  return record && previous?.isPlain !== isPlain ? { ...record, fromOtherTool: true } : record;
+  const isOtherFormat = previous?.isPlain === !isPlain;
+  return record && isOtherFormat ? { ...record, fromOtherTool: true } : record;
 }
 
 function planChunks(

@@ -24,8 +24,11 @@ export interface PreviousLayer {
 }
 
 export interface PreviousBuild {
-  /** Whether its layers are those of a plain image, which no encapsulated image can reuse. */
-  readonly isPlain: boolean;
+  /**
+   * Whether its layers are those of a plain image, which no encapsulated image can reuse; undefined
+   * if only a manifest is known.
+   */
+  readonly isPlain: boolean | undefined;
   /**
    * Returns the layout record of the build. If there is none, it is made from the component names
    * on the layers, which are matched with `components`.
@@ -144,9 +147,8 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
     const allNames = namesByLayer(manifest);
     const names = lacksCommitLayer(allNames) ? allNames : allNames.slice(1);
     return {
-      isPlain: lacksCommitLayer(allNames),
-      recordFor: (components) =>
-        record ?? { ...recordFromNames(names, components, log), fromOtherTool: true },
+      isPlain: undefined,
+      recordFor: (components) => record ?? recordFromNames(names, components, log),
       byKey: new Map(),
       byDiffId: new Map(),
     };

@@ -2,6 +2,7 @@
  * The ostree repository inside each layer: the directories that it always has, and the xattr that
  * only its objects have.
  */
+import type { Xattrs } from '../bytes/xattrs.js';
 import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import type { TreePath } from '../tree/tree.js';
 
@@ -40,4 +41,11 @@ const SKELETON_PATHS = new Set(SKELETON);
 /** Whether every layer writes the directory at `path` as part of the repository. */
 export function isSkeleton(path: TreePath): boolean {
   return SKELETON_PATHS.has(path.slice(1));
+}
+
+/** Returns the xattrs that an entry of a layer has: all but {@link UNLISTED_XATTR}. */
+export function listedXattrs(xattrs: Xattrs): Xattrs {
+  return xattrs.has(UNLISTED_XATTR)
+    ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR))
+    : xattrs;
 }

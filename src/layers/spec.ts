@@ -4,16 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
+import type { Xattrs } from '../bytes/xattrs.js';
 import type { OwnedComponent } from '../components/assign.js';
 import { must, OstrataError } from '../errors.js';
 import type { FileInfo } from '../ostree/objects/file.js';
+import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { CommitTree } from '../tree/commit.js';
 import type { CommitDirectory } from '../tree/commit-walk.js';
 import type { FileMap } from '../tree/file-map.js';
 import { parentPath } from '../tree/path.js';
 import type { Directory, FileEntry, TreePath } from '../tree/tree.js';
-import { isSkeleton, UNLISTED_XATTR } from './repository.js';
+import { isSkeleton, listedXattrs } from './repository.js';
 
 /**
  * Version of the layer format. In version 2 a chunk layer has the directories above its paths, with
@@ -39,6 +41,7 @@ export interface ChunkLayerSpec {
   readonly kind: 'chunk';
   /** In order of the checksums. */
   readonly objects: readonly LayerObject[];
+  readonly formatVersion: FormatVersion;
   /**
    * All directories above paths of the layer, by path, except those of the repository; empty in
    * format version 1.
@@ -121,7 +124,7 @@ export function chunkLayerSpec(
   }
 
   const contentSize = components.reduce((sum, { size }) => sum + size, 0);
-  return { kind: 'chunk', objects, directories, contentSize };
+  return { kind: 'chunk', objects, formatVersion, directories, contentSize };
 }
 
 /** Sorts the paths of files by directories: see {@link LayerObject}. */
@@ -156,14 +159,24 @@ function addParents(
 }
 
 /**
+ * Returns the xattrs of the paths of an empty file, which are copies of it: some file systems limit
+ * hard links, and an empty file has nothing to share. ostree-ext writes copies without xattrs.
+ */
+export function copiedXattrs(info: FileInfo, formatVersion: FormatVersion): Xattrs {
+  const isCopied = info.type === 'file' && info.size === 0;
+  return isCopied && formatVersion === 2 ? listedXattrs(info.xattrs) : NO_XATTRS;
+}
+
+/**
  * Returns the key of a chunk layer, 43 base64url characters. It covers what determines the bytes of
  * the layer's tar: two layers have the same key exactly if they have the same diffId. Objects are
  * covered by their checksums, which stand for content, owner, mode and xattrs.
  */
-export function layerKey({ objects, directories }: ChunkLayerSpec): string {
+export function layerKey({ objects, formatVersion, directories }: ChunkLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata ${TAR_WRITER_VERSION}\n`);
-  for (const { checksum, paths } of objects) {
+  for (const { checksum, paths, info } of objects) {
     let text = checksum;
+    text += copiedXattrs(info, formatVersion).size > 0 ? 'x' : '';
     for (const path of paths) {
       text += `${path}\0`;
     }
@@ -173,10 +186,8 @@ export function layerKey({ objects, directories }: ChunkLayerSpec): string {
   const sorted = [...directories].sort(([a], [b]) => compareUtf8(a, b));
   for (const [path, { mode, uid, gid, xattrs }] of sorted) {
     hash.update(`${path}\0${mode} ${uid} ${gid}\n`);
-    for (const [name, value] of xattrs) {
-      if (name !== UNLISTED_XATTR) {
-        hash.update(`${name}\0${value.length}\n`).update(value);
-      }
+    for (const [name, value] of listedXattrs(xattrs)) {
+      hash.update(`${name}\0${value.length}\n`).update(value);
     }
   }
   return hash.digest('base64url');

@@ -18,15 +18,16 @@ import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../t
 import type { CommitDirectory } from '../tree/commit-walk.js';
 import { OBJECTS_PREFIX, REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { deployedPath, parentPath } from '../tree/path.js';
-import type { TreePath, Xattrs } from '../tree/tree.js';
+import type { TreePath } from '../tree/tree.js';
 import { copyContent, type Sink } from './copy-content.js';
-import { isSkeleton, SKELETON, UNLISTED_XATTR } from './repository.js';
-import type {
-  ChunkLayerSpec,
-  CommitLayerSpec,
-  FormatVersion,
-  LayerDirectory,
-  OstreeLayerSpec,
+import { isSkeleton, listedXattrs, SKELETON } from './repository.js';
+import {
+  type ChunkLayerSpec,
+  type CommitLayerSpec,
+  copiedXattrs,
+  type FormatVersion,
+  type LayerDirectory,
+  type OstreeLayerSpec,
 } from './spec.js';
 
 const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
@@ -140,7 +141,7 @@ class LayerStream {
     }
   }
 
-  async chunk({ objects, directories }: ChunkLayerSpec): Promise<void> {
+  async chunk({ objects, formatVersion, directories }: ChunkLayerSpec): Promise<void> {
     this.#skeleton();
     const written = new Set<string>();
     for (const { checksum, paths, info } of objects) {
@@ -149,9 +150,9 @@ class LayerStream {
       const block = await this.#content(object, checksum, info);
 
       const { type, mode, uid, gid, size } = info;
-      // Some file systems limit hard links, and an empty file has nothing to share.
       const isEmpty = type === 'file' && size === 0;
       const link = { type: isEmpty ? 'file' : 'link', mode, uid, gid, size: 0 } as const;
+      const xattrs = copiedXattrs(info, formatVersion);
       let target = object;
       for (const [i, path] of paths.entries()) {
         this.#parents(path, directories, written);
@@ -161,7 +162,7 @@ class LayerStream {
           target = name;
         } else {
           const linkname = isEmpty ? undefined : target;
-          this.#sink(encodeTarHeader({ ...link, name, linkname }, block));
+          this.#sink(encodeTarHeader({ ...link, name, linkname, xattrs }, block));
         }
       }
     }
@@ -257,11 +258,4 @@ const SKELETON_BYTES = Buffer.concat(
 
 function objectName(checksum: string, kind: ObjectKind): string {
   return `${OBJECTS_PREFIX}${objectPath(checksum, kind)}`;
-}
-
-/** Returns the xattrs that an entry of a layer has: all but {@link UNLISTED_XATTR}. */
-function listedXattrs(xattrs: Xattrs): Xattrs {
-  return xattrs.has(UNLISTED_XATTR)
-    ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR))
-    : xattrs;
 }

@@ -46,7 +46,13 @@ const directories = fc
 test('a layer spec is the same after it was posted to a thread', () => {
   fc.assert(
     fc.property(fc.array(object), directories, fc.nat(), (objects, directories, contentSize) => {
-      const spec: LayerSpec = { kind: 'chunk', objects, directories, contentSize };
+      const spec: LayerSpec = {
+        kind: 'chunk',
+        objects,
+        formatVersion: 2,
+        directories,
+        contentSize,
+      };
       assert.deepEqual(fromColumns(deserialize(serialize(toColumns(spec)))), spec);
     }),
   );

@@ -22,6 +22,7 @@ function task(content: string) {
   const objects = [{ checksum, paths: [`/${content.slice(0, 9)}` as const], info }];
   const spec: ChunkLayerSpec = {
     kind: 'chunk',
+    formatVersion: 2,
     objects,
     directories: new Map(),
     contentSize: content.length,

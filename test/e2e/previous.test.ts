@@ -210,7 +210,7 @@ suite('a previous build of another tool', () => {
         const { stderr } = follow(`--previous-build=${reference}`, maxLayers);
         assert.match(
           stderr,
-          /warning: oci:\S+ holds no ostree commit: only its layout is followed/,
+          /warning: oci:\S+ was made by another tool: its layout is followed by component names/,
         );
         assert.match(stderr, /warning: previous layout: \d names fit no component/);
       }

@@ -37,14 +37,14 @@ function objectsByInode(repo: string, mode: 'bare' | 'split'): Map<bigint, strin
 }
 
 /**
- * Converts a scan of the checked-out commit to what the image must hold. As ostree-ext writes them,
- * the copies of empty files have no xattrs, and in format version 1 directories have none either.
+ * Converts a scan of the checked-out commit to what the image must hold. In format version 1,
+ * directories and the copies of empty files have no xattrs, as ostree-ext writes them.
  */
 function expectedTree(checkout: Scan, formatVersion: number): Scan {
   const expected: Scan = new Map();
   for (const [path, entry] of checkout) {
     const isEmpty = entry.type === 'file' && entry.size === 0n;
-    const isBare = isEmpty || (entry.type === 'directory' && formatVersion === 1);
+    const isBare = formatVersion === 1 && (isEmpty || entry.type === 'directory');
     const listed = entry.xattrs.filter((line) => !line.startsWith('security.selinux='));
     const xattrs = isBare ? [] : listed;
     expected.set(path.replace(/^usr\/etc(?=\/|$)/, 'etc'), { ...entry, xattrs });

@@ -35,6 +35,7 @@ const commitSpec = commitLayerSpec(tree, 2);
 
 const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
   kind: 'chunk',
+  formatVersion: 2,
   objects: Object.entries(objects).map(([checksum, paths]) => ({
     checksum,
     paths,

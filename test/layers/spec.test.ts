@@ -96,6 +96,7 @@ test('a path that looks like another object and its path does not give the same 
   const info = openRepo(repo.path).fileInfo(repo.file({ content: 'any' }));
   const spec = (objects: { checksum: string; paths: TreePath[] }[]): ChunkLayerSpec => ({
     kind: 'chunk',
+    formatVersion: 2,
     objects: objects.map((object) => ({ ...object, info })),
     directories: new Map(),
     contentSize: 0,

@@ -50,6 +50,7 @@ const chunk = (
   repo = openRepo(built.path),
 ): OstreeLayerSpec => ({
   kind: 'chunk',
+  formatVersion: 2,
   objects: objects.map(([checksum, paths]) => ({ checksum, paths, info: repo.fileInfo(checksum) })),
   directories: new Map(
     ['/usr', '/usr/etc'].map((path) => [
