@@ -103,7 +103,7 @@ class BlobCollector {
   readonly #previous: PreviousBuild | undefined;
   readonly #mediaType: string;
   readonly #log: Logger;
-  /** Digests of blobs of the previous build that have other bytes. */
+  /** Digests of blobs of the previous build that have other bytes or are missing. */
   readonly #damaged = new Set<string>();
   readonly #blobs = new Map<PlannedBlob, WrittenBlob>();
 
@@ -116,7 +116,7 @@ class BlobCollector {
 
   /**
    * Takes over the blob of a layer of the previous build. Returns false, after a warning, if that
-   * blob is damaged.
+   * blob is damaged or missing.
    */
   async reuse(layer: PlannedBlob, previousLayer: PreviousLayer): Promise<boolean> {
     const descriptor = reusedDescriptor(previousLayer.descriptor);
@@ -151,7 +151,9 @@ class BlobCollector {
       await this.#writer.mountBlob(descriptor, image);
       return true;
     } catch (error) {
-      if (!(error instanceof OstrataError && error.code === 'CORRUPT')) {
+      const isFaulty =
+        error instanceof OstrataError && (error.code === 'CORRUPT' || error.code === 'NOT_FOUND');
+      if (!isFaulty) {
         throw error;
       }
       this.#damaged.add(descriptor.digest);

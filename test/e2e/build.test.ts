@@ -216,6 +216,12 @@ test('an archive goes to standard output if no destination is named', needs('sko
   assert.ok(inspected.Layers.length > 0);
 });
 
+test('--verbose names what compresses the layers', () => {
+  const destination = `oci:${join(scratchDirectory(), 'image')}`;
+  const { stderr } = tryOstrata(['build', '--verbose', '--rootfs', makeTree(), destination]);
+  assert.match(stderr, new RegExp(`compressed by gzip, level 6, zlib ${process.versions.zlib}`));
+});
+
 test('the config is kept, and labels are changed in the order given', () => {
   const scratch = scratchDirectory();
   const config = join(scratch, 'inspect.json');
