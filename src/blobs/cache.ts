@@ -42,6 +42,7 @@ import { join } from 'node:path';
 import { errnoOf, wrapError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { fileDigest } from '../system/file-chunks.js';
+import { makeDirectories } from '../system/make-directories.js';
 import { isOwn, ownershipFault } from '../system/ownership.js';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../system/temporary-directory.js';
 import { ENTRY_FILES, holdsOnlyEntryFiles, readEntry } from './cache-entry.js';
@@ -75,7 +76,7 @@ export class BlobCache {
    */
   constructor(directory: string, maxBytes: number, log: Logger) {
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makeDirectories(directory, 0o700);
     } catch (error) {
       throw wrapError(`layer cache ${directory}`, error);
     }

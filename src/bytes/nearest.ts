@@ -1,8 +1,10 @@
 /** Finds the names that somebody who mistyped one may have meant. */
 
-/** A longer list of names is not searched to its end, and longer names are not compared. */
-const MAX_NAMES = 10_000;
-const MAX_LENGTH = 256;
+/**
+ * Most pairs of characters that are compared: lists come from outside, and the end of one with more
+ * or longer names is not searched.
+ */
+const MAX_PAIRS = 5_000_000;
 const MAX_SUGGESTIONS = 3;
 /** A name may differ in one of so many characters. */
 const CHARACTERS_PER_MISTAKE = 3;
@@ -34,10 +36,10 @@ interface Candidate {
  */
 export function nearestNames(wanted: string, names: Iterable<string>): readonly string[] {
   const found: Candidate[] = [];
-  let searched = 0;
+  let pairs = 0;
   for (const name of names) {
-    searched++;
-    if (searched > MAX_NAMES) {
+    pairs += wanted.length * name.length;
+    if (pairs > MAX_PAIRS) {
       break;
     }
     const mistakes = mistakesBetween(wanted, name);
@@ -60,10 +62,10 @@ function byMistakes(a: Candidate, b: Candidate): number {
 
 /** Returns the number of mistakes in `wanted` if `name` was meant; undefined if there are many. */
 function mistakesBetween(wanted: string, name: string): number | undefined {
-  const longest = Math.max(wanted.length, name.length);
-  if (longest > MAX_LENGTH || wanted === '') {
+  if (wanted === '') {
     return undefined;
   }
+  const longest = Math.max(wanted.length, name.length);
   const allowed = Math.floor(longest / CHARACTERS_PER_MISTAKE);
   if (Math.abs(wanted.length - name.length) <= allowed) {
     const mistakes = editDistance(wanted, name);

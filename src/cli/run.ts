@@ -14,6 +14,8 @@ const EXIT_USAGE = 2;
 /** Shells report this plus the number of the signal for a program that a signal has ended. */
 const EXIT_SIGNALED = 128;
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM'];
+/** The kernel ignores signals to the first process of a container, unless it has handlers. */
+const IS_FIRST_PROCESS = process.pid === 1;
 /** How long cleaning up may take after a signal. */
 const CLEAN_UP_MS = 800;
 
@@ -60,6 +62,7 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
     hasTemporaryDirectory = isAny;
     updateHandlers();
   });
+  updateHandlers();
   writeWholeFiles(process.stdout);
   process.stdout.on('error', onOutputError);
   // There is nobody left to tell, and what the command does is still wanted.
@@ -98,9 +101,10 @@ export async function computing<T>(body: () => Promise<T>): Promise<T> {
  * loop.
  */
 function updateHandlers(): void {
+  const needsHandlers = IS_FIRST_PROCESS || (hasTemporaryDirectory && !isComputing);
   for (const signal of SIGNALS) {
     process.off(signal, onSignal);
-    if (hasTemporaryDirectory && !isComputing) {
+    if (needsHandlers) {
       process.on(signal, onSignal);
     }
   }

@@ -231,10 +231,12 @@ test('a cache that cannot be written to gives warnings', () => {
 test('a cache that cannot be made is an error', () => {
   const file = join(scratchDirectory(), 'file');
   writeFileSync(file, '');
-  assert.throws(() => new BlobCache(join(file, 'below'), 1, silentLogger), {
-    code: 'NOT_FOUND',
-    message: /below/,
-  });
+  for (const folder of [file, join(file, 'a/below'), '/proc/none', '/proc/none/below', '']) {
+    assert.throws(() => new BlobCache(folder, 1, silentLogger), {
+      code: /^(IO|NOT_FOUND)$/,
+      message: new RegExp(`^layer cache ${folder}: E[A-Z]+: `),
+    });
+  }
 });
 
 test('a build takes the layers that it has written before from the cache', async () => {

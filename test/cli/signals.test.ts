@@ -14,6 +14,9 @@ import { scratchDirectory } from '../support/scratch.js';
 const PATIENCE_MS = 30_000;
 const neverEnds = join(repoRoot, 'dist/test/support/never-ends.js');
 
+/** Makes a process take itself for the first one of a container. */
+const asFirstProcess = `data:text/javascript,Object.defineProperty(process, 'pid', { value: 1 })`;
+
 const EXIT_CODES = [
   ['SIGHUP', 129],
   ['SIGINT', 130],
@@ -68,6 +71,11 @@ suite('a signal ends', () => {
       const child = spawn(process.execPath, [neverEnds, scratch]);
       assert.deepEqual(await endBy(child, signal), { exitCode: expectedCode, endedBy: null });
       assert.deepEqual(readdirSync(scratch), []);
+    });
+
+    test(`a command that waits as the first process of a container: ${signal}`, async () => {
+      const child = spawn(process.execPath, ['--import', asFirstProcess, neverEnds]);
+      assert.deepEqual(await endBy(child, signal), { exitCode: expectedCode, endedBy: null });
     });
   }
 });

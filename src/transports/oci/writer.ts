@@ -7,12 +7,12 @@
  * files that it has published: no other writer needs them, since each one publishes all its blobs.
  */
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
-import { link, lstat, mkdir, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { link, lstat, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
 import type { ByteStream } from '../../bytes/stream.js';
-import { errnoOf, inContextAsync, must, OstrataError } from '../../errors.js';
+import { inContextAsync, must, OstrataError } from '../../errors.js';
 import { REF_NAME } from '../../oci/annotations.js';
 import {
   BLOBS_DIRECTORY,
@@ -26,6 +26,7 @@ import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseIndex, parseManifest } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
+import { makeDirectories } from '../../system/make-directories.js';
 import {
   makeTemporaryDirectory,
   type TemporaryDirectory,
@@ -93,7 +94,7 @@ class OciWriter implements ImageWriter {
       parseIndex(readFileSync(this.#path(INDEX_FILE)));
     }
 
-    await this.#created.makeDirectory(this.#directory);
+    this.#created.makeDirectory(this.#directory);
     this.#staging = makeTemporaryDirectory(STAGING_PREFIX, this.#directory);
   }
 
@@ -190,7 +191,7 @@ class OciWriter implements ImageWriter {
     const indexFile = join(this.stagingDirectory, INDEX_FILE);
     await writeFile(indexFile, this.#newIndex(descriptor));
 
-    await published.makeDirectory(this.#path(BLOBS_DIRECTORY));
+    published.makeDirectory(this.#path(BLOBS_DIRECTORY));
     for (const [digest, file] of this.#staged) {
       await published.move(file, this.#path(blobPath(digest)));
     }
@@ -225,28 +226,8 @@ class Created {
   readonly #files: string[] = [];
 
   /** Makes a directory and its missing parents. */
-  async makeDirectory(path: string): Promise<void> {
-    try {
-      await this.#makeOne(path);
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') {
-        throw error;
-      }
-      await this.makeDirectory(dirname(path));
-      // In /proc this fails with ENOENT again, although the parent exists.
-      await this.#makeOne(path);
-    }
-  }
-
-  async #makeOne(path: string): Promise<void> {
-    try {
-      await mkdir(path, { mode: 0o755 });
-      this.#directories.push(path);
-    } catch (error) {
-      if (errnoOf(error) !== 'EEXIST') {
-        throw error;
-      }
-    }
+  makeDirectory(path: string): void {
+    makeDirectories(path, 0o755, (made) => this.#directories.push(made));
   }
 
   /** Renames a file. If that replaces another one, the new one stays. */

@@ -4,7 +4,7 @@
  * https://distribution.github.io/distribution/spec/auth/oauth/
  */
 import * as v from 'valibot';
-import { decodeJson } from '../../bytes/json.js';
+import { parseJson } from '../../bytes/json.js';
 import { OstrataError } from '../../errors.js';
 import { parseChallenges } from './challenge.js';
 import type { RegistryCredentials } from './credentials.js';
@@ -236,7 +236,7 @@ async function readToken(action: string, response: HttpResponse): Promise<Token>
 /** The errors of parsers are not shown, since they may quote the token. */
 function parseTokenResponse(body: Uint8Array): v.InferOutput<typeof tokenResponse> {
   try {
-    return v.parse(tokenResponse, decodeJson(Buffer.from(body).toString()));
+    return parseJson(Buffer.from(body).toString(), tokenResponse);
   } catch {
     throw new OstrataError(
       'CORRUPT',

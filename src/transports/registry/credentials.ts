@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { decodeJson } from '../../bytes/json.js';
+import { decodeJson, parseJson } from '../../bytes/json.js';
 import { errnoOf, inContextAsync, OstrataError } from '../../errors.js';
 import { runProgram } from '../../system/program.js';
 import type { Credentials } from '../transport.js';
@@ -239,7 +239,7 @@ const helperOutput = v.object({ Username: v.string(), Secret: v.string() });
 /** The errors of parsers are not shown, since they may quote the password. */
 function parseHelperOutput(stdout: string): RegistryCredentials {
   try {
-    const { Username, Secret } = v.parse(helperOutput, decodeJson(stdout));
+    const { Username, Secret } = parseJson(stdout, helperOutput);
     return Username === TOKEN_USER
       ? { identityToken: Secret }
       : { username: Username, password: Secret };

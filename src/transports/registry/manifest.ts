@@ -3,7 +3,7 @@
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests
  */
 import * as v from 'valibot';
-import { decodeJson } from '../../bytes/json.js';
+import { decodeJson, parseJson } from '../../bytes/json.js';
 import { didYouMean } from '../../bytes/nearest.js';
 import { inContext, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
@@ -94,7 +94,7 @@ async function listTags(client: RegistryClient): Promise<readonly string[] | und
       stallTimeoutMs: TAGS_TIMEOUT_MS,
     });
     const text = Buffer.from(await readAll(response, MAX_JSON_SIZE)).toString();
-    return v.parse(tagList, decodeJson(text)).tags?.filter(isTag) ?? [];
+    return parseJson(text, tagList).tags?.filter(isTag) ?? [];
   } catch {
     return undefined;
   }

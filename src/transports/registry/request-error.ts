@@ -1,7 +1,7 @@
 /** Errors of requests to a registry, and whether repeating the request may help. */
 import type { IncomingHttpHeaders } from 'node:http';
 import * as v from 'valibot';
-import { decodeJson } from '../../bytes/json.js';
+import { parseJson } from '../../bytes/json.js';
 import { errnoOf, OstrataError } from '../../errors.js';
 
 /** Limit for the shown message of a registry, in characters. */
@@ -124,17 +124,13 @@ function registryMessage(body: string): string {
 }
 
 function jsonMessage(body: string): string | undefined {
-  let json: unknown;
+  let parsed: v.InferOutput<typeof errorBody>;
   try {
-    json = decodeJson(body);
+    parsed = parseJson(body, errorBody);
   } catch {
     return undefined;
   }
-  const { success, output } = v.safeParse(errorBody, json);
-  if (!success) {
-    return undefined;
-  }
-  const { errors, error, details } = output;
+  const { errors, error, details } = parsed;
   return errors
     ? errors.map(({ code, message }) => joinTexts(code, message)).join('; ')
     : joinTexts(error, details);
