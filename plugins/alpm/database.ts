@@ -22,7 +22,7 @@ export interface AlpmPackage {
 export interface MtreeFile {
   readonly path: string;
   /** Seconds since 1970. */
-  readonly mtime: number;
+  readonly mtime: number | undefined;
   readonly size: number | undefined;
   readonly sha256: string | undefined;
   readonly target: string | undefined;
@@ -95,9 +95,10 @@ export function parseMtree(bytes: Uint8Array, path: string): readonly MtreeFile[
 
 function mtreeFile(path: string, found: ReadonlyMap<string, string>): MtreeFile {
   const target = found.get('link');
+  const [seconds = ''] = (found.get('time') ?? '').split('.');
   return {
     path,
-    mtime: Math.floor(Number(found.get('time') ?? 0)) || 0,
+    mtime: wholeNumber(seconds),
     size: wholeNumber(found.get('size') ?? ''),
     sha256: found.get('sha256digest'),
     target: target === undefined ? undefined : unescaped(target),

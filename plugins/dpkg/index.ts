@@ -20,7 +20,7 @@ import {
   type TreePath,
 } from '../../src/plugin.js';
 import { changelogTimes } from './changelog.js';
-import { parseDiversions } from './diversions.js';
+import { type Diverted, parseDiversions } from './diversions.js';
 import { type DpkgPackage, parseStatus } from './status.js';
 
 const DATABASE_COMPONENT = 'dpkgdb';
@@ -51,8 +51,8 @@ export function dpkgSource(options: DpkgOptions = {}): ContentSource {
     detect: (files) => statusFiles(files).length > 0,
     async load({ tree, log, signal }) {
       const packages = await installedPackages(tree, log, options);
-      const database = new DpkgDatabase(tree, log);
-      await database.start();
+      const diversions = await readText(tree, `${DATABASE}/diversions`);
+      const database = new DpkgDatabase(tree, log, parseDiversions(diversions ?? ''));
       for (const each of packages) {
         signal.throwIfAborted();
         await database.add(each);
@@ -112,15 +112,12 @@ class DpkgDatabase {
   readonly #owners = new PathOwners();
   readonly #shipped = new Map<TreePath, ShippedFile>();
   readonly #unlisted: string[] = [];
-  #diverted = parseDiversions('');
+  readonly #diverted: Diverted;
 
-  constructor(tree: Tree, log: Logger) {
+  constructor(tree: Tree, log: Logger, diverted: Diverted) {
     this.#tree = tree;
     this.#log = log;
-  }
-
-  async start(): Promise<void> {
-    this.#diverted = parseDiversions((await this.#text(`${DATABASE}/diversions`)) ?? '');
+    this.#diverted = diverted;
   }
 
   async add(dpkg: DpkgPackage): Promise<void> {
@@ -157,19 +154,21 @@ class DpkgDatabase {
           'their files are planned as if no package owned them',
       );
     }
+    const folder = this.#tree.files.resolve(DATABASE, true)?.path ?? DATABASE;
     return {
       components: this.#components,
-      strong: (entry) => this.#ownersOf(entry),
+      strong: (entry) => this.#ownersOf(entry, folder),
       shipped: (path) => this.#shipped.get(path),
     };
   }
 
-  #ownersOf(entry: FileEntry): readonly string[] {
+  /** @param folder where the database lies, which image-based systems link to */
+  #ownersOf(entry: FileEntry, folder: string): readonly string[] {
     const owners = this.#owners.of(entry.path);
     if (owners.length > 0) {
       return owners;
     }
-    return entry.path.startsWith(`${DATABASE}/`) ? [DATABASE_COMPONENT] : this.#alternative(entry);
+    return entry.path.startsWith(`${folder}/`) ? [DATABASE_COMPONENT] : this.#alternative(entry);
   }
 
   /** Returns the owners of what an alternative leads to: /usr/bin/awk, /etc/alternatives/awk. */
@@ -209,21 +208,22 @@ class DpkgDatabase {
 
   async #info(dpkg: DpkgPackage, kind: string): Promise<string | undefined> {
     for (const path of infoPaths(dpkg, kind)) {
-      const text = await this.#text(path);
+      const text = await readText(this.#tree, path);
       if (text !== undefined) {
         return text;
       }
     }
     return undefined;
   }
+}
 
-  async #text(path: string): Promise<string | undefined> {
-    const entry = this.#tree.files.resolve(path, true);
-    if (entry?.type !== 'file') {
-      return undefined;
-    }
-    return Buffer.from(await this.#tree.bytes(entry.path)).toString();
+/** Returns the text of a file that the tree may lack. */
+async function readText(tree: Tree, path: string): Promise<string | undefined> {
+  const entry = tree.files.resolve(path, true);
+  if (entry?.type !== 'file') {
+    return undefined;
   }
+  return Buffer.from(await tree.bytes(entry.path)).toString();
 }
 
 /** Returns where the database may hold a file of a package, the most specific place first. */

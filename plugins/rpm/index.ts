@@ -16,12 +16,13 @@ import {
   type ShippedFile,
   type TreePath,
 } from '../../src/plugin.js';
-import { locatedFiles } from './owners.js';
+import { locatedFiles } from './located-files.js';
 import { findRpmdb, isDamage, openTreeRpmdb, type Rpmdb, type RpmPackage } from './rpmdb/index.js';
 
 /** The database lists trusted keys like packages; they own no files. */
 const KEY_PACKAGE = 'gpg-pubkey';
-const RPMDB_COMPONENT = 'rpmdb';
+/** The id of the component that holds the database. */
+export const RPMDB_COMPONENT = 'rpmdb';
 const RPMDB_FACTS: ComponentFacts = {
   name: RPMDB_COMPONENT,
   source: RPMDB_COMPONENT,

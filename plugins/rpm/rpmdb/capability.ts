@@ -57,39 +57,42 @@ function everyVersion(name: string): Capability {
 }
 
 /** Whether a version of `wanted` is among what the package provides, as rpm decides it. */
-export function providesCapability({ header }: RpmPackage, wanted: Capability): boolean {
-  const names = header.byteStrings(Tag.PROVIDENAME) ?? [];
-  if (!names.includes(wanted.name)) {
-    return false;
-  }
-  const flags = header.numbers(Tag.PROVIDEFLAGS) ?? [];
-  const evrs = header.byteStrings(Tag.PROVIDEVERSION) ?? [];
-  return names.some((name, i) => {
-    const sense = flags[i] ?? 0;
-    const evr = evrs[i] ?? '';
-    return overlaps({ name, sense, evr }, wanted);
-  });
+export function providesCapability(pkg: RpmPackage, wanted: Capability): boolean {
+  const provided = capabilitiesOf(pkg, 'PROVIDE', (name) => name === wanted.name);
+  return provided.some((each) => overlaps(each, wanted));
 }
 
 /**
  * Whether something that the package requires accepts a version of `wanted`. Every operand of a
  * rich dependency counts, as in `rpm -q --whatrequires`.
  */
-export function requiresCapability({ header }: RpmPackage, wanted: Capability): boolean {
-  const names = header.byteStrings(Tag.REQUIRENAME) ?? [];
-  if (!names.some((name) => name.includes(wanted.name))) {
-    return false;
+export function requiresCapability(pkg: RpmPackage, wanted: Capability): boolean {
+  const required = capabilitiesOf(pkg, 'REQUIRE', (name) => name.includes(wanted.name));
+  return required.some((each) => {
+    const isRich = each.name.startsWith('(');
+    const operands = isRich ? richOperands(each.name) : [];
+    return [each, ...operands].some((operand) => overlaps(operand, wanted));
+  });
+}
+
+/** Returns the capabilities whose names pass; versions are read only if there are any. */
+function capabilitiesOf(
+  { header }: RpmPackage,
+  kind: 'PROVIDE' | 'REQUIRE',
+  isCandidate: (name: string) => boolean,
+): readonly Capability[] {
+  const names = header.byteStrings(Tag[`${kind}NAME` as const]) ?? [];
+  if (!names.some(isCandidate)) {
+    return [];
   }
-  const flags = header.numbers(Tag.REQUIREFLAGS) ?? [];
-  const evrs = header.byteStrings(Tag.REQUIREVERSION) ?? [];
-  return names.some((name, i) => {
+  const flags = header.numbers(Tag[`${kind}FLAGS` as const]) ?? [];
+  const evrs = header.byteStrings(Tag[`${kind}VERSION` as const]) ?? [];
+  const all = names.map((name, i) => {
     const sense = flags[i] ?? 0;
     const evr = evrs[i] ?? '';
-    const isRich = name.startsWith('(');
-    const operands = isRich ? richOperands(name) : [];
-    const required = [{ name, sense, evr }, ...operands];
-    return required.some((each) => overlaps(each, wanted));
+    return { name, sense, evr };
   });
+  return all.filter(({ name }) => isCandidate(name));
 }
 
 /** Words between the operands of a rich dependency. */

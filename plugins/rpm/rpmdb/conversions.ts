@@ -7,6 +7,7 @@ import { base64Lines, bufferOf, showJson, showXml } from './markup.js';
 import { readSignature } from './openpgp.js';
 import { triggerType } from './query-triggers.js';
 import { comparisonSigns } from './tag-values.js';
+import { VERIFY_LETTERS, VerifyBit, type VerifyLetter } from './verify.js';
 
 /** Returns the text of a value. @param value a string has one character per byte */
 export type Conversion = (value: number | string | Uint8Array) => string;
@@ -111,27 +112,21 @@ function formatFileFlags(flags: number): string {
   return letters.join('');
 }
 
-/** rpm's letters of what a verification finds, in the order in which it shows them. */
-const VERIFY_FLAGS: readonly (readonly [bit: number, letter: string, unreadableBit: number])[] = [
-  [1 << 1, 'S', 0],
-  [1 << 6, 'M', 0],
-  [1 << 0, '5', 1 << 29],
-  [1 << 7, 'D', 0],
-  [1 << 2, 'L', 1 << 28],
-  [1 << 3, 'U', 0],
-  [1 << 4, 'G', 0],
-  [1 << 5, 'T', 0],
-  [1 << 8, 'P', 0],
-];
+/** The bits that say that an attribute could not be read (rpm's RPMVERIFY_*FAIL). */
+const UNREADABLE_BITS: ReadonlyMap<VerifyLetter, number> = new Map([
+  ['5', 1 << 29],
+  ['L', 1 << 28],
+]);
 
 /** @param sound stands for what is as it should be */
 function verifyFlags(sound: string): Conversion {
   return numeric((flags) => {
-    const letters = VERIFY_FLAGS.map(([bit, letter, unreadableBit]) => {
+    const letters = VERIFY_LETTERS.map((letter) => {
+      const unreadableBit = UNREADABLE_BITS.get(letter) ?? 0;
       if (flags & unreadableBit) {
         return '?';
       }
-      return flags & bit ? letter : sound;
+      return flags & VerifyBit[letter] ? letter : sound;
     });
     return letters.join('');
   });

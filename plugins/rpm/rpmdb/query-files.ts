@@ -5,7 +5,6 @@ import type { RpmHeader } from './header.js';
 import type { RpmPackage } from './package.js';
 import {
   BoundedJoiner,
-  type DependencyTags,
   dependencyTexts,
   strings,
   type TagReader,
@@ -52,13 +51,13 @@ function classOfMode(mode = 0, target = ''): string {
 
 /**
  * Returns a reader of FILEPROVIDE or FILEREQUIRE: the dependencies that each file brings along. A
- * file has a range of a dictionary, whose entries are a letter in the upper byte and the place of a
+ * file has a range of a dictionary, whose entries have P or R in the upper byte and the place of a
  * dependency in the lower three.
  */
-export function fileDependencies(letter: 'P' | 'R', tags: DependencyTags): TagReader {
-  const code = letter.charCodeAt(0);
+export function fileDependencies(kind: 'PROVIDE' | 'REQUIRE'): TagReader {
+  const letter = kind.charCodeAt(0);
   return ({ header }) => {
-    const dependencies = dependencyTexts(header, tags);
+    const dependencies = dependencyTexts(header, kind);
     const dictionary = header.numbers(Tag.DEPENDSDICT) ?? [];
     const starts = header.numbers(Tag.FILEDEPENDSX) ?? [];
     const counts = header.numbers(Tag.FILEDEPENDSN) ?? [];
@@ -74,7 +73,7 @@ export function fileDependencies(letter: 'P' | 'R', tags: DependencyTags): TagRe
       if (entryCount > MAX_DEPENDENCIES) {
         throw new OstrataError('LIMIT', `rpm header: over ${MAX_DEPENDENCIES} file dependencies`);
       }
-      const ofLetter = entries.filter((entry) => entry >>> 24 === code);
+      const ofLetter = entries.filter((entry) => entry >>> 24 === letter);
       const texts = ofLetter.flatMap((entry) => {
         const place = entry & 0xffffff;
         return dependencies[place] ?? [];

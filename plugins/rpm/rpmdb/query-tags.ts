@@ -3,9 +3,9 @@ import { OstrataError } from '../../../src/errors.js';
 import { type FilePaths, fileState, isInstalled, originalPathsOf, pathsOf } from './file.js';
 import { formatEvr, formatNevra } from './nevra.js';
 import { fileDependencies, readFileClasses, readLinkCounts } from './query-files.js';
-import { type TriggerTags, triggerConditions, triggerTypes } from './query-triggers.js';
+import { triggerConditions, triggerTypes } from './query-triggers.js';
 import {
-  type DependencyTags,
+  type DependencyKind,
   dependencyTexts,
   number,
   stored,
@@ -42,38 +42,6 @@ const ALIASES: ReadonlyMap<string, keyof typeof Tag> = new Map(
   } as const),
 );
 
-const PROVIDES: DependencyTags = {
-  names: Tag.PROVIDENAME,
-  flags: Tag.PROVIDEFLAGS,
-  versions: Tag.PROVIDEVERSION,
-};
-const REQUIRES: DependencyTags = {
-  names: Tag.REQUIRENAME,
-  flags: Tag.REQUIREFLAGS,
-  versions: Tag.REQUIREVERSION,
-};
-const TRIGGERS: TriggerTags = {
-  scripts: Tag.TRIGGERSCRIPTS,
-  indexes: Tag.TRIGGERINDEX,
-  names: Tag.TRIGGERNAME,
-  flags: Tag.TRIGGERFLAGS,
-  versions: Tag.TRIGGERVERSION,
-};
-const FILE_TRIGGERS: TriggerTags = {
-  scripts: Tag.FILETRIGGERSCRIPTS,
-  indexes: Tag.FILETRIGGERINDEX,
-  names: Tag.FILETRIGGERNAME,
-  flags: Tag.FILETRIGGERFLAGS,
-  versions: Tag.FILETRIGGERVERSION,
-};
-const TRANSACTION_FILE_TRIGGERS: TriggerTags = {
-  scripts: Tag.TRANSFILETRIGGERSCRIPTS,
-  indexes: Tag.TRANSFILETRIGGERINDEX,
-  names: Tag.TRANSFILETRIGGERNAME,
-  flags: Tag.TRANSFILETRIGGERFLAGS,
-  versions: Tag.TRANSFILETRIGGERVERSION,
-};
-
 /** Tags that are computed from others, as rpm does. */
 const COMPUTED: Readonly<Record<number, TagReader>> = {
   [Tag.EVR]: (pkg) => text(formatEvr(pkg)),
@@ -98,53 +66,29 @@ const COMPUTED: Readonly<Record<number, TagReader>> = {
     const states = header.numbers(Tag.FILESTATES);
     return strings(fileNames(pathsOf(header), (i) => isInstalled(fileState(states?.[i]))));
   },
-  [Tag.PROVIDENEVRS]: dependencies(PROVIDES),
-  [Tag.REQUIRENEVRS]: dependencies(REQUIRES),
-  [Tag.CONFLICTNEVRS]: dependencies({
-    names: Tag.CONFLICTNAME,
-    flags: Tag.CONFLICTFLAGS,
-    versions: Tag.CONFLICTVERSION,
-  }),
-  [Tag.OBSOLETENEVRS]: dependencies({
-    names: Tag.OBSOLETENAME,
-    flags: Tag.OBSOLETEFLAGS,
-    versions: Tag.OBSOLETEVERSION,
-  }),
-  [Tag.RECOMMENDNEVRS]: dependencies({
-    names: Tag.RECOMMENDNAME,
-    flags: Tag.RECOMMENDFLAGS,
-    versions: Tag.RECOMMENDVERSION,
-  }),
-  [Tag.SUGGESTNEVRS]: dependencies({
-    names: Tag.SUGGESTNAME,
-    flags: Tag.SUGGESTFLAGS,
-    versions: Tag.SUGGESTVERSION,
-  }),
-  [Tag.SUPPLEMENTNEVRS]: dependencies({
-    names: Tag.SUPPLEMENTNAME,
-    flags: Tag.SUPPLEMENTFLAGS,
-    versions: Tag.SUPPLEMENTVERSION,
-  }),
-  [Tag.ENHANCENEVRS]: dependencies({
-    names: Tag.ENHANCENAME,
-    flags: Tag.ENHANCEFLAGS,
-    versions: Tag.ENHANCEVERSION,
-  }),
+  [Tag.PROVIDENEVRS]: dependencies('PROVIDE'),
+  [Tag.REQUIRENEVRS]: dependencies('REQUIRE'),
+  [Tag.CONFLICTNEVRS]: dependencies('CONFLICT'),
+  [Tag.OBSOLETENEVRS]: dependencies('OBSOLETE'),
+  [Tag.RECOMMENDNEVRS]: dependencies('RECOMMEND'),
+  [Tag.SUGGESTNEVRS]: dependencies('SUGGEST'),
+  [Tag.SUPPLEMENTNEVRS]: dependencies('SUPPLEMENT'),
+  [Tag.ENHANCENEVRS]: dependencies('ENHANCE'),
   [Tag.HEADERIMMUTABLE]: ({ header }) => {
     const region = header.immutableRegion();
     return region && { kind: 'binary', values: [Buffer.concat(region)] };
   },
   [Tag.ORIGFILENAMES]: ({ header }) => strings(fileNames(originalPathsOf(header), () => true)),
   [Tag.FILECLASS]: readFileClasses,
-  [Tag.FILEPROVIDE]: fileDependencies('P', PROVIDES),
-  [Tag.FILEREQUIRE]: fileDependencies('R', REQUIRES),
+  [Tag.FILEPROVIDE]: fileDependencies('PROVIDE'),
+  [Tag.FILEREQUIRE]: fileDependencies('REQUIRE'),
   [Tag.FILENLINKS]: readLinkCounts,
-  [Tag.TRIGGERCONDS]: triggerConditions(TRIGGERS),
-  [Tag.TRIGGERTYPE]: triggerTypes(TRIGGERS),
-  [Tag.FILETRIGGERCONDS]: triggerConditions(FILE_TRIGGERS),
-  [Tag.FILETRIGGERTYPE]: triggerTypes(FILE_TRIGGERS),
-  [Tag.TRANSFILETRIGGERCONDS]: triggerConditions(TRANSACTION_FILE_TRIGGERS),
-  [Tag.TRANSFILETRIGGERTYPE]: triggerTypes(TRANSACTION_FILE_TRIGGERS),
+  [Tag.TRIGGERCONDS]: triggerConditions('TRIGGER'),
+  [Tag.TRIGGERTYPE]: triggerTypes('TRIGGER'),
+  [Tag.FILETRIGGERCONDS]: triggerConditions('FILETRIGGER'),
+  [Tag.FILETRIGGERTYPE]: triggerTypes('FILETRIGGER'),
+  [Tag.TRANSFILETRIGGERCONDS]: triggerConditions('TRANSFILETRIGGER'),
+  [Tag.TRANSFILETRIGGERTYPE]: triggerTypes('TRANSFILETRIGGER'),
 };
 
 /** A tag of a query format. */
@@ -194,6 +138,6 @@ function fileNames(paths: FilePaths, isWanted: (i: number) => boolean): string[]
   return names;
 }
 
-function dependencies(tags: DependencyTags): TagReader {
-  return ({ header }) => strings(dependencyTexts(header, tags));
+function dependencies(kind: DependencyKind): TagReader {
+  return ({ header }) => strings(dependencyTexts(header, kind));
 }

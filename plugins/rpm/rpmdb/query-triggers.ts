@@ -1,20 +1,15 @@
 /** Tags that rpm computes for each trigger script: when it runs, for which packages or files. */
+import type { RpmHeader } from './header.js';
 import {
   BoundedJoiner,
   comparisonSigns,
-  type DependencyTags,
   dependencyTexts,
   SENSE_MASK,
   strings,
   type TagReader,
+  type TriggerKind,
 } from './tag-values.js';
-
-/** The tags of one kind of trigger. */
-export interface TriggerTags extends DependencyTags {
-  readonly scripts: number;
-  /** The place of the script that each dependency belongs to. */
-  readonly indexes: number;
-}
+import { Tag } from './tags.js';
 
 /** Bits of the flags of a trigger (rpm's RPMSENSE_TRIGGER*), the first one counts. */
 const TYPES: readonly (readonly [bit: number, name: string])[] = [
@@ -34,13 +29,13 @@ function conditionText(name: string, flags: number, version: string): string {
 }
 
 /** Returns a reader of what each script waits for, separated by commas. */
-export function triggerConditions(tags: TriggerTags): TagReader {
+export function triggerConditions(kind: TriggerKind): TagReader {
   return ({ header }) => {
-    const { length } = header.byteStrings(tags.scripts) ?? [];
+    const length = countScripts(header, kind);
     const conditions = Array.from({ length }, (): string[] => []);
-    const indexes = header.numbers(tags.indexes);
-    for (const [i, condition] of dependencyTexts(header, tags, conditionText).entries()) {
-      conditions[indexes?.[i] ?? 0]?.push(condition);
+    const indexes = scriptPlaces(header, kind);
+    for (const [i, condition] of dependencyTexts(header, kind, conditionText).entries()) {
+      conditions[indexes[i] ?? 0]?.push(condition);
     }
     const joiner = new BoundedJoiner();
     return strings(conditions.map((each) => joiner.join(each, ', ')));
@@ -48,12 +43,12 @@ export function triggerConditions(tags: TriggerTags): TagReader {
 }
 
 /** Returns a reader of the type of each script, which is that of its first condition. */
-export function triggerTypes(tags: TriggerTags): TagReader {
+export function triggerTypes(kind: TriggerKind): TagReader {
   return ({ header }) => {
-    const { length } = header.byteStrings(tags.scripts) ?? [];
+    const length = countScripts(header, kind);
     const types = Array.from({ length }, () => '');
-    const indexes = header.numbers(tags.indexes) ?? [];
-    const flags = header.numbers(tags.flags);
+    const indexes = scriptPlaces(header, kind);
+    const flags = header.numbers(Tag[`${kind}FLAGS` as const]);
     // Backwards, so that the first one remains.
     for (let i = indexes.length - 1; i >= 0; i--) {
       const script = indexes[i] ?? 0;
@@ -63,4 +58,14 @@ export function triggerTypes(tags: TriggerTags): TagReader {
     }
     return strings(types);
   };
+}
+
+function countScripts(header: RpmHeader, kind: TriggerKind): number {
+  const scripts = header.byteStrings(Tag[`${kind}SCRIPTS` as const]) ?? [];
+  return scripts.length;
+}
+
+/** Returns the place of the script that each condition belongs to. */
+function scriptPlaces(header: RpmHeader, kind: TriggerKind): readonly number[] {
+  return header.numbers(Tag[`${kind}INDEX` as const]) ?? [];
 }

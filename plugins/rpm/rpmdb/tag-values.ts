@@ -2,7 +2,7 @@
 import { OstrataError } from '../../../src/errors.js';
 import { byteString, type RpmHeader } from './header.js';
 import type { RpmPackage } from './package.js';
-import { TagType } from './tags.js';
+import { Tag, TagType } from './tags.js';
 
 /**
  * The values of one tag. Strings have one character per byte, so that names that are not UTF-8 are
@@ -77,12 +77,20 @@ export function comparisonSigns(flags: number): string {
   return `${less}${greater}${equal}`;
 }
 
-/** The tags of one kind of dependency. */
-export interface DependencyTags {
-  readonly names: number;
-  readonly flags: number;
-  readonly versions: number;
-}
+/** The kinds of triggers, by what the names of their tags begin with. */
+export type TriggerKind = 'TRIGGER' | 'FILETRIGGER' | 'TRANSFILETRIGGER';
+
+/** The kinds of dependencies, by what the names of their tags begin with. */
+export type DependencyKind =
+  | 'PROVIDE'
+  | 'REQUIRE'
+  | 'CONFLICT'
+  | 'OBSOLETE'
+  | 'RECOMMEND'
+  | 'SUGGEST'
+  | 'SUPPLEMENT'
+  | 'ENHANCE'
+  | TriggerKind;
 
 /** The bits of dependency flags that compare versions. */
 export const SENSE_MASK = 15;
@@ -102,12 +110,12 @@ function dependencyText(name: string, flags: number, version: string): string {
 /** Returns dependencies as rpm prints them: `name`, or `name >= version`. */
 export function dependencyTexts(
   header: RpmHeader,
-  tags: DependencyTags,
+  kind: DependencyKind,
   textOf = dependencyText,
 ): readonly string[] {
-  const names = header.byteStrings(tags.names) ?? [];
-  const flags = header.numbers(tags.flags) ?? [];
-  const versions = header.byteStrings(tags.versions) ?? [];
+  const names = header.byteStrings(Tag[`${kind}NAME` as const]) ?? [];
+  const flags = header.numbers(Tag[`${kind}FLAGS` as const]) ?? [];
+  const versions = header.byteStrings(Tag[`${kind}VERSION` as const]) ?? [];
   return names.map((name, i) => {
     const version = versions[i] ?? '';
     return textOf(name, flags[i] ?? 0, version);

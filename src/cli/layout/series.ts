@@ -1,7 +1,11 @@
 /** What the layout commands read builds from: component lists, RPM databases, images and trees. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type DamageOptions, packageComponents } from '../../../plugins/rpm/index.js';
+import {
+  type DamageOptions,
+  packageComponents,
+  RPMDB_COMPONENT,
+} from '../../../plugins/rpm/index.js';
 import { openRpmdbAt, openTreeRpmdb, rpmdbPaths } from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8 } from '../../bytes/text.js';
 import { assignComponents } from '../../components/assign.js';
@@ -39,9 +43,6 @@ interface DatabaseContext extends DamageOptions {
 export interface ImageContext extends SeriesContext, DatabaseContext {
   readonly open: OpenImage;
 }
-
-/** The component that holds the database; plugins/rpm names it. */
-const RPMDB_COMPONENT = 'rpmdb';
 
 /** Help for arguments that {@link openSeries} reads. */
 export const SERIES_HELP =

@@ -29,8 +29,8 @@ export function comparePackages(
 ): PackageChanges {
   const before = byNevra(old);
   const after = byNevra(next);
-  const gone = newestFirst(before, after);
-  const fresh = newestFirst(after, before);
+  const gone = onlyIn(before, after);
+  const fresh = onlyIn(after, before);
   const updates = [
     ...takePairs(gone, fresh, ({ name, arch }) => `${name}.${arch}`),
     ...takePairs(gone, fresh, ({ name }) => name),
@@ -55,8 +55,8 @@ function keyOf({ name, epoch = 0, version, release, arch }: RpmPackage): string 
   return [name, epoch, version, release, arch].join('\0');
 }
 
-/** Returns the packages of `these` that are not in `others`. */
-function newestFirst(
+/** Returns the packages of `these` that are not in `others`, the newest versions first. */
+function onlyIn(
   these: ReadonlyMap<string, RpmPackage>,
   others: ReadonlyMap<string, RpmPackage>,
 ): Set<RpmPackage> {
@@ -64,20 +64,22 @@ function newestFirst(
   return new Set(only.sort((a, b) => compareEvr(b, a)));
 }
 
-/** Removes pairs with the same key from both sets and returns them. */
+/** Removes pairs with the same name, as `nameOf` gives it, from both sets and returns them. */
 function takePairs(
   gone: Set<RpmPackage>,
   fresh: Set<RpmPackage>,
-  keyOf: (pkg: RpmPackage) => string,
+  nameOf: (pkg: RpmPackage) => string,
 ): PackageUpdate[] {
   const waiting = new Map<string, RpmPackage[]>();
   for (const pkg of gone) {
-    const key = keyOf(pkg);
-    waiting.set(key, [...(waiting.get(key) ?? []), pkg]);
+    const name = nameOf(pkg);
+    const versions = waiting.get(name) ?? [];
+    waiting.set(name, versions);
+    versions.push(pkg);
   }
   const pairs: PackageUpdate[] = [];
   for (const to of fresh) {
-    const from = to.arch === undefined ? undefined : waiting.get(keyOf(to))?.shift();
+    const from = to.arch === undefined ? undefined : waiting.get(nameOf(to))?.shift();
     if (from !== undefined) {
       gone.delete(from);
       fresh.delete(to);

@@ -64,8 +64,8 @@ export function jsonPackageInfo(pkg: RpmPackage): object {
     description: text(Tag.DESCRIPTION),
     sigmd5: hexOf(pkg.header.binary(Tag.SIGMD5)),
     signature: signatureOf(pkg),
-    provides: dependenciesOf(pkg, PROVIDES),
-    requires: dependenciesOf(pkg, REQUIRES),
+    provides: dependenciesOf(pkg, 'PROVIDE'),
+    requires: dependenciesOf(pkg, 'REQUIRE'),
     files: [...pkg.files()].length,
     changelogTimes: pkg.changelogTimes,
   };
@@ -81,21 +81,8 @@ function signatureOf({ header }: RpmPackage): SignatureFacts | undefined {
   return bytes && readSignature(bytes);
 }
 
-type DependencyTags = Parameters<typeof dependencyTexts>[1];
-
-const PROVIDES: DependencyTags = {
-  names: Tag.PROVIDENAME,
-  flags: Tag.PROVIDEFLAGS,
-  versions: Tag.PROVIDEVERSION,
-};
-const REQUIRES: DependencyTags = {
-  names: Tag.REQUIRENAME,
-  flags: Tag.REQUIREFLAGS,
-  versions: Tag.REQUIREVERSION,
-};
-
-function dependenciesOf({ header }: RpmPackage, tags: DependencyTags): readonly string[] {
-  const texts = dependencyTexts(header, tags);
+function dependenciesOf({ header }: RpmPackage, kind: 'PROVIDE' | 'REQUIRE'): readonly string[] {
+  const texts = dependencyTexts(header, kind);
   return texts.map((each) => Buffer.from(each, 'latin1').toString());
 }
 

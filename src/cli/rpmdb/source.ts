@@ -15,9 +15,6 @@ import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { SoundPackages } from './damage.js';
 
-/** The component of an encapsulated image that holds the database, as the plugin rpm names it. */
-const RPMDB_COMPONENT = 'rpmdb';
-
 export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
   readonly root?: string | undefined;
   readonly repo?: string | undefined;
@@ -159,6 +156,7 @@ async function imageTree(
   needsTree: boolean,
   { dbpath, log }: Request,
 ): Promise<PartialTree> {
+  const { RPMDB_COMPONENT } = await import('../../../plugins/rpm/index.js');
   const { lookupEncapsulated } = await import('../../image/lookup.js');
   const { openImageTree } = await import('../../tree/image.js');
   const partialTree = needsTree

@@ -84,19 +84,19 @@ export async function verify(source: Source, options: VerifyOptions): Promise<Ou
   const tree = readableTree(source);
   const selection = new Selection(source, options);
   const selected = selection.isEmpty ? selection.sorted() : selection.inGivenOrder();
-  const filesOf = (pkg: RpmPackage) => {
+  const withFiles = packages.map(selected, (pkg) => {
     const files = [...pkg.files()];
-    return files.filter((file) => isWanted(file, options));
-  };
+    return { pkg, files: files.filter((file) => isWanted(file, options)) };
+  });
+  const compared = [...withFiles];
 
   const verifier = await Verifier.open(tree, omittedBits(options));
-  const files = [...packages.map(selected, filesOf)];
-  await verifier.readDigests(files.flat());
-  const all = packages.map(selected, (pkg) => {
-    const verdicts = verifier.verify(filesOf(pkg));
+  await verifier.readDigests(compared.flatMap(({ files }) => files));
+  const all = compared.map(({ pkg, files }) => {
+    const verdicts = verifier.verify(files);
     return { pkg, verdicts: [...verdicts] };
   });
-  const found = withoutSharedTimes([...all], source, tree);
+  const found = withoutSharedTimes(all, source, tree);
   if (!verifier.hasTimes && !('nomtime' in options)) {
     log.warn(`${name}: times are not compared, because the files have none`);
   }

@@ -4,8 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import initSqlJs from 'sql.js';
-import { type RpmPackage, Tag } from '../../../plugins/rpm/rpmdb/index.js';
-import { TagType } from '../../../plugins/rpm/rpmdb/tags.js';
+import { type RpmPackage, Tag, TagType } from '../../../plugins/rpm/rpmdb/index.js';
 import { databaseOfHeaders } from '../../support/build-database.js';
 import { namedHeader } from '../../support/build-header.js';
 import {

@@ -26,7 +26,7 @@ export function* locatedFiles(
  * Returns where the file that is installed as `path` lies in the tree; undefined if nowhere, or if
  * it is a directory.
  */
-export function locate(files: PathLookup, path: string): TreePath | undefined {
+function locate(files: PathLookup, path: string): TreePath | undefined {
   const direct = files.resolve(path);
   if (direct !== undefined) {
     return direct.type === 'directory' ? undefined : direct.path;
