@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { dirname, join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { Command } from 'commander';
+import { addBuildCommand } from '../src/cli/build/build.js';
 import { addContainerEncapsulateCommand } from '../src/cli/container/encapsulate.js';
 import { addContainerCommand } from '../src/cli/container/index.js';
 import { addInspectCommand } from '../src/cli/container/inspect.js';
@@ -101,6 +102,7 @@ suite('commands', () => {
 test('src/JSON.md documents every command that has --json', () => {
   const program = new Command();
   for (const addCommand of [
+    addBuildCommand,
     addContainerEncapsulateCommand,
     addContainerCommand,
     addInspectCommand,

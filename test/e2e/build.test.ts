@@ -29,6 +29,7 @@ interface Layer {
 }
 
 interface Report {
+  readonly update?: { readonly previousBuild: string };
   readonly layers: readonly Layer[];
 }
 
@@ -149,6 +150,7 @@ suite('an image of a tree that rpm installed', needs(...worldNeeds, 'umoci', 'ro
     assert.deepEqual(newLayers(again), []);
 
     const update = build(['--rootfs', given.newTree, '--previous-build=auto', destination]);
+    assert.equal(update.update?.previousBuild, destination);
     assert.ok(newLayers(update).length > 0);
     assert.ok(newLayers(update).length < update.layers.length);
   });

@@ -92,7 +92,7 @@ export async function readBuildInputs(
   return {
     ...context,
     imgref,
-    previousName: previous && previousNameOf(options),
+    previousName: previous && (previous.image?.name ?? options.previousBuildManifest),
     warnings,
     layoutOptions: {
       sources,
@@ -106,10 +106,6 @@ export async function readBuildInputs(
     comparedBuild,
     createWriter: () => createImage(imgref, { ...optionsFor(imgref), stdout: process.stdout }),
   };
-}
-
-function previousNameOf(options: BuildOptions): string | undefined {
-  return options.previousBuild?.at(-1) ?? options.previousBuildManifest;
 }
 
 /** Returns how each image that the command line names is reached. */
