@@ -1,6 +1,7 @@
 /** Compares two images: which layers a client of one downloads for the other, and why. */
 import { buildChanges, type ComponentChange, hasLayerOf } from '../layout/changes.js';
 import type { LayoutRecord } from '../layout/previous-layout.js';
+import { missingLayers } from '../layout/published.js';
 import type { DescribedImage, ReadLayer } from './encapsulated.js';
 
 export interface ComparedLayer extends ReadLayer {
@@ -16,9 +17,9 @@ export interface ComparedLayer extends ReadLayer {
 }
 
 export interface ComparedImages {
-  /** Layers of the previous image that the new one does not have. */
+  /** Layers of the previous image that the new one does not have; equal ones are listed once. */
   readonly removed: readonly ReadLayer[];
-  /** Layers that a client of the previous image downloads. */
+  /** Layers that a client of the previous image downloads; equal ones are listed once. */
   readonly added: readonly ComparedLayer[];
   /**
    * All changed components by id. If one of the images has no layout record: what was added and
@@ -27,28 +28,19 @@ export interface ComparedImages {
   readonly changes: readonly ComponentChange[] | undefined;
 }
 
-/**
- * Compares layers by diff_id: clients recognize a layer by its uncompressed bytes, whoever
- * compressed them.
- */
+/** Compares layers by diff_id, and components by the layout records or the names on the layers. */
 export function compareImages(previous: DescribedImage, current: DescribedImage): ComparedImages {
   const changes = changesBetween(previous, current);
   const changesById = new Map(changes?.map((change) => [change.id, change]));
 
-  const previousDiffIds = diffIdsOf(previous);
-  const added: ComparedLayer[] = [];
-  for (const [index, layer] of current.layers.entries()) {
-    if (!previousDiffIds.has(layer.diffId)) {
-      const components = layer.recorded?.components ?? [];
-      const ownChanges = components.flatMap((id) => changesById.get(id) ?? []);
-      const keptComponents =
-        previous.record !== undefined && hasLayerOf(previous.record, components);
-      added.push({ ...layer, index, changes: ownChanges, keptComponents });
-    }
-  }
-
-  const currentDiffIds = diffIdsOf(current);
-  const removed = previous.layers.filter(({ diffId }) => !currentDiffIds.has(diffId));
+  const indexed = current.layers.map((layer, index) => ({ ...layer, index }));
+  const added = missingLayers(previous.layers, indexed).map((layer): ComparedLayer => {
+    const components = layer.recorded?.components ?? [];
+    const ownChanges = components.flatMap((id) => changesById.get(id) ?? []);
+    const keptComponents = previous.record !== undefined && hasLayerOf(previous.record, components);
+    return { ...layer, changes: ownChanges, keptComponents };
+  });
+  const removed = missingLayers(current.layers, previous.layers);
   return { removed, added, changes };
 }
 
@@ -69,8 +61,4 @@ function recordOfNames({ layers }: DescribedImage): LayoutRecord | undefined {
   return named.length > 0
     ? { layers: named.map(({ names }) => ({ components: names })) }
     : undefined;
-}
-
-function diffIdsOf({ layers }: DescribedImage): ReadonlySet<string> {
-  return new Set(layers.map(({ diffId }) => diffId));
 }

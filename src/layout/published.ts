@@ -37,9 +37,28 @@ export function publishedUpdates(
     if (from.published === undefined || to?.published === undefined) {
       return [];
     }
-    const known = new Set(from.published.map(({ diffId }) => diffId));
-    const added = to.published.filter(({ diffId }) => !known.has(diffId));
+    const added = missingLayers(from.published, to.published);
     const bytes = added.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     return [{ from: from.build, to: to.build, layers: added.length, bytes }];
   });
+}
+
+/**
+ * Returns the layers of `to` that `from` does not have, each once: of equal layers, which container
+ * builds without any change make, only the first is listed. Layers are compared by diffId: clients
+ * recognize a layer by its uncompressed bytes, whoever compressed them.
+ */
+export function missingLayers<Layer extends { readonly diffId: string }>(
+  from: readonly { readonly diffId: string }[],
+  to: readonly Layer[],
+): readonly Layer[] {
+  const known = new Set(from.map(({ diffId }) => diffId));
+  const missing: Layer[] = [];
+  for (const layer of to) {
+    if (!known.has(layer.diffId)) {
+      known.add(layer.diffId);
+      missing.push(layer);
+    }
+  }
+  return missing;
 }

@@ -115,6 +115,20 @@ test('two plain images are compared by diff_id, and their components by name', a
   assert.equal(compareImages(unnamed, current).changes, undefined);
 });
 
+test('of equal layers, a comparison of images lists only the first', async () => {
+  const describe = (...names: readonly string[]) =>
+    describeImage(plainImage(names.map((name) => [file(name)])), silentLogger);
+  const previous = await describe('a', 'old', 'old');
+  const current = await describe('a', 'a', 'new', 'new');
+
+  const { added, removed } = compareImages(previous, current);
+  assert.deepEqual(
+    added.map(({ index }) => index),
+    [2],
+  );
+  assert.equal(removed.length, 1);
+});
+
 suite('verify of a plain image', () => {
   const verify = (...layers: readonly (readonly ForgedEntry[])[]) =>
     verifyImage(plainImage(layers), silentLogger);
