@@ -40,6 +40,11 @@ export interface WalkedEntry {
   readonly inode?: string | undefined;
 }
 
+/** The attributes that not every type of entry has. */
+type TypedAttributes = Pick<WalkedEntry, 'type' | 'target' | 'inode'> & {
+  readonly size?: number;
+};
+
 /**
  * Returns all entries below `root`, in no particular order, the root first. Symlinks are not
  * followed. Throws `UNSUPPORTED` for a name that is not UTF-8 and for a special file, `LIMIT` for a
@@ -63,7 +68,7 @@ class Walk {
     this.#options = options;
     const stats = this.#stats('/');
     this.#device = stats.dev;
-    this.#entries.push(walkedEntry('/', stats, 'directory'));
+    this.#entries.push(walkedEntry('/', stats, { type: 'directory' }));
   }
 
   run(): readonly WalkedEntry[] {
@@ -90,20 +95,18 @@ class Walk {
     }
     const stats = this.#stats(path);
     if (stats.isDirectory()) {
-      this.#add(walkedEntry(path, stats, 'directory'));
+      this.#add(walkedEntry(path, stats, { type: 'directory' }));
       if (!this.#options.oneFileSystem || stats.dev === this.#device) {
         this.#pending.push(path);
       }
     } else if (stats.isFile()) {
       const { size } = stats;
       const inode = this.#inode(path, stats);
-      const entry = walkedEntry(path, stats, 'file');
-      this.#add({ ...entry, size, inode });
+      this.#add(walkedEntry(path, stats, { type: 'file', size, inode }));
     } else if (stats.isSymbolicLink()) {
       const target = linkTarget(this.#root + path);
       const inode = this.#inode(path, stats);
-      const entry = walkedEntry(path, stats, 'symlink');
-      this.#add({ ...entry, target, inode });
+      this.#add(walkedEntry(path, stats, { type: 'symlink', target, inode }));
     } else {
       this.#special(path);
     }
@@ -144,14 +147,20 @@ class Walk {
   }
 }
 
-function walkedEntry(path: TreePath, stats: Stats, type: WalkedEntry['type']): WalkedEntry {
+function walkedEntry(
+  path: TreePath,
+  stats: Stats,
+  { type, size = 0, target, inode }: TypedAttributes,
+): WalkedEntry {
   return {
     type,
     path,
     mode: stats.mode,
     uid: stats.uid,
     gid: stats.gid,
-    size: 0,
+    size,
     mtime: Math.floor(stats.mtimeMs / 1000),
+    target,
+    inode,
   };
 }

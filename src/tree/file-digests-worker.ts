@@ -46,10 +46,11 @@ function readBatch(batch: readonly WalkedEntry[]): DigestReply {
 }
 
 function digestsOf(entry: WalkedEntry, xattrsBytes: Uint8Array) {
-  const checksum = startFileChecksum({ ...entry, xattrsBytes });
+  const { uid, gid, mode, size, target } = entry;
+  const checksum = startFileChecksum({ uid, gid, mode, size, target, xattrsBytes });
   const contentDigest = createHash('sha256');
   if (entry.type === 'file') {
-    const content = readUnchanged(root + entry.path, entry.size);
+    const content = readUnchanged(root + entry.path, size);
     for (const chunk of content) {
       checksum.update(chunk);
       contentDigest.update(chunk);
