@@ -151,7 +151,7 @@ class LayerStream {
 
       const { type, mode, uid, gid, size } = info;
       const isEmpty = type === 'file' && size === 0;
-      const link = { type: isEmpty ? 'file' : 'link', mode, uid, gid, size: 0 } as const;
+      const linkType = isEmpty ? 'file' : 'link';
       const xattrs = copiedXattrs(info, formatVersion);
       let target = object;
       for (const [i, path] of paths.entries()) {
@@ -162,7 +162,17 @@ class LayerStream {
           target = name;
         } else {
           const linkname = isEmpty ? undefined : target;
-          this.#sink(encodeTarHeader({ ...link, name, linkname, xattrs }, block));
+          const link: TarEntry = {
+            name,
+            type: linkType,
+            mode,
+            uid,
+            gid,
+            size: 0,
+            linkname,
+            xattrs,
+          };
+          this.#sink(encodeTarHeader(link, block));
         }
       }
     }
