@@ -13,7 +13,7 @@ import {
   type LayoutPlanOptions,
   planLayers,
 } from './image-plan.js';
-import { directoryMtime, type MtimeOptions, withMtimes } from './mtimes.js';
+import { directoryMtimes, type MtimeOptions, withMtimes } from './mtimes.js';
 import { describePlainImage, layerDescriber, type PlainImageOptions } from './plain-config.js';
 import type { BlobOptions } from './write-blobs.js';
 import { type WrittenImage, writePlannedImage } from './write-image.js';
@@ -44,7 +44,7 @@ function plainFormat(tree: LocatedTree, mtimes: MtimeOptions): ImageFormat {
       const hasEmpty = components.some(({ id }) => id === component?.id);
       const spec = plainLayerSpec(tree.files, components, {
         emptyDirectories: hasEmpty ? empty.map(({ path }) => path) : [],
-        directoryMtime: (directory) => directoryMtime(directory, components, mtimes),
+        directoryMtime: directoryMtimes(components, mtimes),
       });
       return { spec, key: plainLayerKey(spec) };
     },

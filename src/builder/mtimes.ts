@@ -39,37 +39,44 @@ export async function withMtimes(
 ): Promise<LocatedTree> {
   const entries: FileEntry[] = [];
   for (const entry of tree.files) {
-    // Directories get theirs when it is known which layers they are in: see directoryMtime.
-    const mtime =
-      entry.type === 'directory' ? entry.mtime : await fileMtime(tree, entry, claims, options);
-    entries.push({ ...entry, mtime });
+    if (entry.type === 'directory') {
+      // It gets its time when it is known which layers it is in: see directoryMtimes.
+      entries.push(entry);
+      continue;
+    }
+    const found = fileMtime(tree, entry, claims, options);
+    // An unconditional `await` for each of a million files costs seconds.
+    const mtime = found instanceof Promise ? await found : found;
+    entries.push(mtime === entry.mtime ? entry : { ...entry, mtime });
   }
   return { ...tree, files: new FileMap(entries) };
 }
 
-/** Returns the time that a directory has in the layer of `components`. */
-export function directoryMtime(
-  { mtime = 0 }: Directory,
+/** Returns what gives each directory its time in the layer of `components`. */
+export function directoryMtimes(
   components: readonly OwnedComponent[],
   { rule, epoch }: MtimeOptions,
-): number {
+): (directory: Directory) => number {
   switch (rule) {
     case 'packaged':
     case 'zero':
-      return 0;
-    case 'clamp':
-      return Math.min(mtime, newestBuild(components.map(({ facts }) => facts)) ?? epoch ?? mtime);
+      return () => 0;
+    case 'clamp': {
+      const facts = components.map((component) => component.facts);
+      const limit = newestBuild(facts) ?? epoch ?? Infinity;
+      return ({ mtime = 0 }) => Math.min(mtime, limit);
+    }
     case 'keep':
-      return mtime;
+      return ({ mtime = 0 }) => mtime;
   }
 }
 
-async function fileMtime(
+function fileMtime(
   tree: LocatedTree,
   entry: RegularFile | Symlink,
   claims: readonly Claims[],
   { rule, epoch }: MtimeOptions,
-): Promise<number> {
+): number | Promise<number> {
   const { mtime = 0 } = entry;
   switch (rule) {
     case 'packaged':
@@ -102,22 +109,29 @@ function newestBuild(facts: readonly ComponentFacts[]): number | undefined {
   return times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b));
 }
 
-async function packagedMtime(
+function packagedMtime(
   tree: LocatedTree,
   entry: RegularFile | Symlink,
   claims: readonly Claims[],
-): Promise<number> {
+): number | Promise<number> {
   for (const claim of claims) {
     const shipped = claim.shipped?.(entry.path);
-    if (shipped === undefined) {
-      continue;
+    if (shipped !== undefined) {
+      return shippedMtime(tree, entry, shipped);
     }
-    const mtime = shipped.mtime ?? (await compiledMtime(tree, entry));
-    // The content is read only where a time depends on it.
-    const isKept = mtime !== undefined && (await isAsShipped(tree, entry, shipped));
-    return isKept ? mtime : 0;
   }
   return 0;
+}
+
+async function shippedMtime(
+  tree: LocatedTree,
+  entry: RegularFile | Symlink,
+  shipped: ShippedFile,
+): Promise<number> {
+  const mtime = shipped.mtime ?? (await compiledMtime(tree, entry));
+  // The content is read only where a time depends on it.
+  const isKept = mtime !== undefined && (await isAsShipped(tree, entry, shipped));
+  return isKept ? mtime : 0;
 }
 
 async function isAsShipped(
