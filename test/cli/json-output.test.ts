@@ -23,8 +23,10 @@ function documentedKeys(): ReadonlyMap<string, readonly string[]> {
   for (const section of sections) {
     const [command = ''] = section.split('`', 1);
     const own = [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, key = '']) => key);
-    const [, inherited = ''] = /\[`ostrata ([^`]+)`\]/.exec(section) ?? [];
-    keys.set(command, [...(keys.get(inherited) ?? []), ...own]);
+    const [, linked] = /\[`ostrata ([^`]+)`\]/.exec(section) ?? [];
+    const [, similar, missing] = /^As `([^`]+)`, but without `([^`]+)`/m.exec(section) ?? [];
+    const inherited = keys.get(linked ?? similar ?? '') ?? [];
+    keys.set(command, [...inherited.filter((key) => key !== missing), ...own]);
   }
   return keys;
 }
@@ -92,6 +94,8 @@ suite('the documentation of --json has the keys of', () => {
     ['container-encapsulate', () => [...build, `oci:${join(scratch, 'other')}`]],
     ['container-encapsulate', () => [...build, previous, `oci:${join(scratch, 'other')}`]],
     ['container-encapsulate', () => [...build, previous, '--dry-run', second]],
+    ['build', () => [...commit, imageOf('plain')]],
+    ['build', () => [...commit, `--previous-build=${imageOf('plain')}`, '--dry-run', second]],
     ['inspect', () => [second]],
     ['verify', () => [second]],
     ['container info', () => [second]],
