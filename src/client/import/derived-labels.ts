@@ -1,5 +1,4 @@
 /** Labels files and directories of derived layers by the SELinux policy of the merged system. */
-
 import {
   DEFAULT_DIRMETA,
   type DerivedDirectory,
