@@ -1,7 +1,7 @@
 /** Decodes the header block of a tar entry, whose fields are described in fields.ts. */
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
-import { checkId, FIELDS, headerChecksum, isNegative, readNumber, readText } from './fields.js';
+import { checkId, FIELDS, headerChecksum, readNumber, readSigned, readText } from './fields.js';
 import type { Overrides } from './pax.js';
 
 type TarType =
@@ -24,6 +24,8 @@ export interface TarHeader {
   readonly uid: number;
   /** At most 2^32 - 1. */
   readonly gid: number;
+  /** Time of the last change in seconds since 1970, rounded down; negative before it. */
+  readonly mtime: number;
   /** Bytes of content; 0 unless the entry is a file. */
   readonly size: number;
   /** The target of a link or symlink; empty for other types. */
@@ -64,6 +66,7 @@ export function decodeHeader(block: Buffer, flag: string, overrides: Overrides):
     mode: readNumber(block, FIELDS.mode) & 0o7777,
     uid: checkId(overrides.uid ?? readNumber(block, FIELDS.uid), 'uid'),
     gid: checkId(overrides.gid ?? readNumber(block, FIELDS.gid), 'gid'),
+    mtime: overrides.mtime ?? readSigned(block, FIELDS.mtime),
     size: type === 'file' ? (overrides.size ?? size) : 0,
     linkname: isLink ? (overrides.linkname ?? readText(block, FIELDS.linkname)) : '',
     xattrs: overrides.xattrs ?? new Map<string, Uint8Array>(),
@@ -80,15 +83,13 @@ export function decodeHeader(block: Buffer, flag: string, overrides: Overrides):
 /**
  * Throws `CORRUPT` unless all numbers of a header block are numbers, also those that are not needed
  * here and those of an extended header: Go's archive/tar (podman, umoci) decodes them and refuses
- * the archive, and Python's tarfile takes the block for the end of it. A time may be before 1970.
+ * the archive, and Python's tarfile takes the block for the end of it.
  */
 export function checkNumbers(block: Buffer): void {
   readNumber(block, FIELDS.mode);
   readNumber(block, FIELDS.uid);
   readNumber(block, FIELDS.gid);
-  if (!isNegative(block, FIELDS.mtime)) {
-    readNumber(block, FIELDS.mtime);
-  }
+  readSigned(block, FIELDS.mtime);
   readNumber(block, FIELDS.devmajor);
   readNumber(block, FIELDS.devminor);
 }

@@ -40,6 +40,8 @@ export const FIELDS = {
 } as const satisfies Readonly<Record<string, Field>>;
 
 const SPACE = 0x20;
+/** The first byte of a negative number, which only base 256 can express. */
+const NEGATIVE = 0xff;
 /** The largest uid or gid that Linux and ostree objects can hold. */
 const MAX_ID = 2 ** 32 - 1;
 
@@ -69,7 +71,7 @@ export function writeNumber(block: Buffer, { offset, size }: Field, value: numbe
 export function readNumber(block: Buffer, field: Field): number {
   const { offset, size, label } = field;
   const first = block[offset] ?? 0;
-  if (isNegative(block, field)) {
+  if (first === NEGATIVE) {
     throw new OstrataError('CORRUPT', `tar ${label} is negative`);
   }
   if (first >= 0x80) {
@@ -90,9 +92,21 @@ export function readNumber(block: Buffer, field: Field): number {
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
 
-/** Whether a number is negative, which only base 256 can express. */
-export function isNegative(block: Buffer, { offset }: Field): boolean {
-  return block[offset] === 0xff;
+/** Reads a number as {@link readNumber} does, or a negative one, which is in two's complement. */
+export function readSigned(block: Buffer, field: Field): number {
+  const { offset, size, label } = field;
+  if (block[offset] !== NEGATIVE) {
+    return readNumber(block, field);
+  }
+  let value = -1;
+  for (let i = 1; i < size; i++) {
+    const byte = block[offset + i] ?? 0;
+    value = value * 256 + byte;
+  }
+  if (!Number.isSafeInteger(value)) {
+    throw new OstrataError('CORRUPT', `tar ${label} is out of range: ${value}`);
+  }
+  return value;
 }
 
 /** Reads the text of a field. Throws `UNSUPPORTED` if it is not UTF-8. */

@@ -21,6 +21,7 @@ interface MutableOverrides {
   size?: number | undefined;
   uid?: number | undefined;
   gid?: number | undefined;
+  mtime?: number | undefined;
   xattrs?: Map<string, Uint8Array> | undefined;
 }
 
@@ -117,18 +118,26 @@ function applyRecord(records: Records, keyword: string, value: Buffer): void {
       overrides[keyword] = decodeInteger(keyword, value);
       break;
     case 'mtime':
+      overrides.mtime = decodeTime(keyword, value);
+      break;
     case 'atime':
     case 'ctime':
-      checkTime(keyword, value);
+      // Not needed here, but programs that need them refuse the archive.
+      decodeTime(keyword, value);
   }
 }
 
-/** Times are not needed here, but programs that need them refuse the archive. */
-function checkTime(keyword: string, value: Buffer): void {
-  const seconds = value.toString('latin1');
-  if (!/^-?[0-9]+(\.[0-9]*)?$/.test(seconds)) {
-    throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(seconds)}`);
+/** Decodes a time in seconds since 1970. Returns the last whole second that is not after it. */
+function decodeTime(keyword: string, value: Buffer): number {
+  const text = value.toString('latin1');
+  const [, digits, fraction = ''] = /^(-?[0-9]+)(?:\.([0-9]*))?$/.exec(text) ?? [];
+  const seconds = Number(digits);
+  if (!Number.isSafeInteger(seconds)) {
+    throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(text)}`);
   }
+  const isRoundedUp = text.startsWith('-') && /[1-9]/.test(fraction);
+  // Not -0, to which `-0` is decoded.
+  return seconds - (isRoundedUp ? 1 : 0) + 0;
 }
 
 function decodeInteger(keyword: string, value: Buffer): number {

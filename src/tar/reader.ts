@@ -70,6 +70,9 @@ export class TarReader {
   /** Bytes that are still to come: of content, and of the padding after it. */
   #content = 0;
   #padding = 0;
+  /** Bytes before the next header block. */
+  #nextBlock = 0;
+  #contentOffset = 0;
   /** What errors call the current entry. */
   #entry: string | undefined;
   /**
@@ -83,6 +86,14 @@ export class TarReader {
 
   constructor(visitor: TarVisitor) {
     this.#visitor = visitor;
+  }
+
+  /**
+   * Where the content of the current entry lies: bytes from the start of the archive to its first
+   * byte. Valid from `entry` to `entryEnd`.
+   */
+  get contentOffset(): number {
+    return this.#contentOffset;
   }
 
   /** Reads the next bytes of the archive. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`. */
@@ -188,6 +199,7 @@ export class TarReader {
   }
 
   #readBlock(block: Buffer): void {
+    this.#nextBlock += TAR_BLOCK;
     if (block.every((byte) => byte === 0)) {
       this.#zeroBlocks++;
       return;
@@ -215,6 +227,8 @@ export class TarReader {
     this.#overrides = {};
     this.#content = header.size;
     this.#padding = paddingSize(header.size);
+    this.#contentOffset = this.#nextBlock;
+    this.#nextBlock += this.#content + this.#padding;
     this.#entry = `entry ${JSON.stringify(header.name)}`;
     this.#visit(() => {
       this.#visitor.entry(header);
@@ -233,6 +247,7 @@ export class TarReader {
     }
     this.#pending = Buffer.alloc(size);
     this.#extended = extended;
+    this.#nextBlock += size + paddingSize(size);
   }
 
   /** Calls the visitor. Its errors get the name of the entry. */
@@ -247,10 +262,11 @@ export class TarReader {
 
 /**
  * A global header, e.g. a comment of git-archive. No field that it could set for all entries is
- * supported.
+ * supported. A time is ignored, as by container engines.
  */
 function decodeGlobalPax(body: Buffer): Overrides {
-  if (hasKeys(decodePax(body))) {
+  const { mtime, ...unsupported } = decodePax(body);
+  if (hasKeys(unsupported)) {
     throw new OstrataError('UNSUPPORTED', 'global pax header for all entries of a tar archive');
   }
   return {};

@@ -1,7 +1,7 @@
 /** Reads what GNU tar writes in each of its formats, what we write, and malformed archives. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
@@ -21,7 +21,10 @@ interface Entry extends TarHeader {
   readonly content: string;
 }
 
-/** Reads an archive that arrives in chunks of `size` bytes. */
+/**
+ * Reads an archive that arrives in chunks of `size` bytes. Asserts that the content of every entry
+ * lies where the reader says.
+ */
 function read(archive: Uint8Array, size = archive.length): Entry[] {
   const entries: Entry[] = [];
   let header: TarHeader | undefined;
@@ -36,7 +39,10 @@ function read(archive: Uint8Array, size = archive.length): Entry[] {
       content = Buffer.concat([content, bytes]);
     },
     entryEnd: () => {
-      entries.push({ ...(header as TarHeader), content: content.toString('latin1') });
+      assert.ok(header);
+      const stored = archive.subarray(reader.contentOffset).subarray(0, header.size);
+      assert.ok(content.equals(stored), `the content of ${header.name} at its offset`);
+      entries.push({ ...header, content: content.toString('latin1') });
       header = undefined;
     },
   });
@@ -69,8 +75,6 @@ suite('archives of GNU tar', needs('tar'), () => {
   writeFileSync(join(tree, LONG), 'long');
   writeFileSync(join(tree, 'päth'), 'x'.repeat(1000), { mode: 0o600 });
   symlinkSync('t'.repeat(300), join(tree, 'link'));
-  // Nothing needs the times of an entry: one before 1970 is no reason to refuse it.
-  utimesSync(join(tree, 'päth'), 1.5, -1e8);
   writeFileSync(join(tree, 'empty'), '');
 
   for (const format of ['gnu', 'oldgnu', 'pax', 'posix']) {
@@ -110,6 +114,21 @@ suite('archives of GNU tar', needs('tar'), () => {
         assert.equal(entries[1]?.mode, 0o600);
       }
     });
+
+    for (const [time, seconds] of [
+      ['1.75', 1],
+      ['-0.25', -1],
+      ['-99999999.5', -100_000_000],
+      ['-100000000', -100_000_000],
+      ['10000000000.5', 10_000_000_000],
+    ] as const) {
+      test(`the time ${time} in the format ${format} is rounded down to a second`, () => {
+        const options = ['--create', `--format=${format}`, `--mtime=@${time}`, '-C', tree];
+        const { status, stdout } = spawnSync('tar', [...options, 'empty']);
+        assert.equal(status, 0);
+        assert.equal(read(stdout)[0]?.mtime, seconds);
+      });
+    }
   }
 });
 
@@ -122,6 +141,7 @@ test('entries that we write are read as they were, in chunks of any size', () =>
     mode: fc.nat(0o7777),
     uid: fc.nat(2 ** 31),
     gid: fc.nat(2 ** 31),
+    mtime: fc.oneof(fc.integer(), fc.maxSafeInteger()),
     text: fc.string({ maxLength: 1200 }),
     xattrs: fc.dictionary(name, fc.uint8Array({ maxLength: 40 }), {
       maxKeys: 3,
@@ -272,6 +292,8 @@ for (const [name, bytes, message] of [
     /tar mode is not a number/,
   ],
   ['a pax time that is no number', withRecords({ mtime: 'now' }), /pax mtime is "now"/],
+  ['a pax time above 2^53', withRecords({ mtime: '9'.repeat(16) }), /pax mtime is "9{16}"/],
+  ['a time below -2^53', patched(136, `\xff${'\0'.repeat(11)}`), /tar mtime is out of range: -/],
   [
     'an entry after a lone block of zeros',
     Buffer.concat([file('a', 'x'), Buffer.alloc(TAR_BLOCK), archive(file('b', 'y'))]),

@@ -80,7 +80,7 @@ function findFiles(path: string): ReadonlyMap<string, FileRange> {
         throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
       }
       if (type === 'file') {
-        ranges.set(name.replace(/^(\.?\/)+/, ''), { offset: position, size });
+        ranges.set(name.replace(/^(\.?\/)+/, ''), { offset: reader.contentOffset, size });
       }
     },
     content: () => {},
