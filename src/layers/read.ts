@@ -21,6 +21,7 @@ import {
   collectContent,
   contentHeader,
   hashContent,
+  pathComponents,
   readLayerTar,
 } from '../tree/layer-tar.js';
 import {
@@ -206,9 +207,10 @@ class LayerReader {
   }
 
   #path(name: string, header: TarHeader): ContentSink | undefined {
-    if (name.startsWith('/') || name.split('/').includes('..')) {
+    if (name.startsWith('/')) {
       throw corrupt('leaves the image');
     }
+    pathComponents(name); // throws for a path that no program could unpack
     if (header.type === 'directory') {
       this.#paths.set(name, DIRECTORY);
       return undefined;

@@ -242,6 +242,12 @@ const pathAttacks: readonly Attack[] = [
     /layer 1 .*: entry "\/etc\/passwd": leaves the image$/,
   ],
   [
+    'a directory whose name no file system could hold',
+    add(1, { name: `usr/${'n'.repeat(256)}/`, type: 'directory' }),
+    'LIMIT',
+    /layer 1 .*: entry "usr\/n+\/": a file name of more than 255 bytes$/,
+  ],
+  [
     'a path among the objects that is not one of an object',
     add(1, { name: `${OBJECTS}../../../../etc/passwd`, type: 'file' }),
     'CORRUPT',
