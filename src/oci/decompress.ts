@@ -6,8 +6,11 @@ import { OstrataError } from '../errors.js';
 import { layerCompression } from './media-types.js';
 import { boundedParts, MAX_WINDOW_LOG } from './zstd-frames.js';
 
-/** Size of the chunks of tar that a decompressor gives. */
-const CHUNK_SIZE = 1 << 18;
+/**
+ * Size of the chunks of tar that a decompressor gives. Node 24 keeps more of larger ones before it
+ * collects garbage: 78 MB of chunks of 256 KiB.
+ */
+const CHUNK_SIZE = 1 << 16;
 
 interface ZstdOptions {
   readonly chunkSize: number;
