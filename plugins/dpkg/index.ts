@@ -136,11 +136,11 @@ class DpkgDatabase {
     for (const path of (list ?? '').split('\n')) {
       this.#own(path, dpkg);
     }
-    for (const [, md5, path] of (sums ?? '').matchAll(/^([0-9a-f]{32}) {2}(.+)$/gm)) {
-      const located = this.#own(`/${path}`, dpkg);
-      if (located !== undefined) {
-        this.#shipped.set(located, { md5 });
-      }
+    for (const [, md5 = '', path] of (sums ?? '').matchAll(/^([0-9a-f]{32}) {2}(.+)$/gm)) {
+      this.#ship(`/${path}`, md5, dpkg);
+    }
+    for (const { path, md5 } of dpkg.conffiles) {
+      this.#ship(path, md5, dpkg);
     }
     this.#ownInfo(dpkg);
   }
@@ -197,6 +197,13 @@ class DpkgDatabase {
       this.#owners.add(located, componentId(dpkg));
     }
     return located;
+  }
+
+  #ship(listed: string, md5: string, dpkg: DpkgPackage): void {
+    const located = this.#own(listed, dpkg);
+    if (located !== undefined) {
+      this.#shipped.set(located, { md5 });
+    }
   }
 
   #ownInfo(dpkg: DpkgPackage): void {

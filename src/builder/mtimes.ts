@@ -2,13 +2,13 @@
  * Which modification times the files of a plain image have. A layer is new to clients as soon as
  * one of its times changes, so times must follow from content, not from who touched a file last.
  */
-import { createHash } from 'node:crypto';
 import type { OwnedComponent } from '../components/assign.js';
+import { isAsShipped } from '../components/shipped.js';
 import type { Claims, ComponentFacts, ShippedFile } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
 import { FileMap } from '../tree/file-map.js';
-import type { Directory, FileEntry, RegularFile, Symlink } from '../tree/tree.js';
-import { compiledMtime } from './python-times.js';
+import type { ContentEntry, Directory, FileEntry } from '../tree/tree.js';
+import { PythonTimes } from './python-times.js';
 
 /**
  * - `packaged`: a file that is as its package shipped it has the time that the package database
@@ -38,13 +38,14 @@ export async function withMtimes(
   options: MtimeOptions,
 ): Promise<LocatedTree> {
   const entries: FileEntry[] = [];
+  const mtimeOf = fileMtimes(tree, claims, options);
   for (const entry of tree.files) {
     if (entry.type === 'directory') {
       // It gets its time when it is known which layers it is in: see directoryMtimes.
       entries.push(entry);
       continue;
     }
-    const found = fileMtime(tree, entry, claims, options);
+    const found = mtimeOf(entry);
     // An unconditional `await` for each of a million files costs seconds.
     const mtime = found instanceof Promise ? await found : found;
     entries.push(mtime === entry.mtime ? entry : { ...entry, mtime });
@@ -71,22 +72,26 @@ export function directoryMtimes(
   }
 }
 
-function fileMtime(
+/** Returns what gives each file and symlink its time. */
+function fileMtimes(
   tree: LocatedTree,
-  entry: RegularFile | Symlink,
   claims: readonly Claims[],
-  { rule, epoch }: MtimeOptions,
-): number | Promise<number> {
-  const { mtime = 0 } = entry;
+  { rule, epoch = Infinity }: MtimeOptions,
+): (entry: ContentEntry) => number | Promise<number> {
   switch (rule) {
-    case 'packaged':
-      return packagedMtime(tree, entry, claims);
+    case 'packaged': {
+      const times = new PackagedTimes(tree, claims);
+      return (entry) => times.mtimeOf(entry);
+    }
     case 'zero':
-      return 0;
+      return () => 0;
     case 'clamp':
-      return Math.min(mtime, newestBuild(factsOf(entry, claims)) ?? epoch ?? mtime);
+      return (entry) => {
+        const limit = newestBuild(factsOf(entry, claims)) ?? epoch;
+        return Math.min(entry.mtime ?? 0, limit);
+      };
     case 'keep':
-      return mtime;
+      return ({ mtime = 0 }) => mtime;
   }
 }
 
@@ -109,62 +114,32 @@ function newestBuild(facts: readonly ComponentFacts[]): number | undefined {
   return times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b));
 }
 
-function packagedMtime(
-  tree: LocatedTree,
-  entry: RegularFile | Symlink,
-  claims: readonly Claims[],
-): number | Promise<number> {
-  for (const claim of claims) {
-    const shipped = claim.shipped?.(entry.path);
-    if (shipped !== undefined) {
-      return shippedMtime(tree, entry, shipped);
+/** The times of files that are as their packages shipped them, and 0 for all others. */
+class PackagedTimes {
+  readonly #tree: LocatedTree;
+  readonly #claims: readonly Claims[];
+  readonly #python: PythonTimes;
+
+  constructor(tree: LocatedTree, claims: readonly Claims[]) {
+    this.#tree = tree;
+    this.#claims = claims;
+    this.#python = new PythonTimes(tree);
+  }
+
+  mtimeOf(entry: ContentEntry): number | Promise<number> {
+    for (const claim of this.#claims) {
+      const shipped = claim.shipped?.(entry.path);
+      if (shipped !== undefined) {
+        return this.#shippedMtime(entry, shipped);
+      }
     }
+    return 0;
   }
-  return 0;
-}
 
-async function shippedMtime(
-  tree: LocatedTree,
-  entry: RegularFile | Symlink,
-  shipped: ShippedFile,
-): Promise<number> {
-  const mtime = shipped.mtime ?? (await compiledMtime(tree, entry));
-  // The content is read only where a time depends on it.
-  const isKept = mtime !== undefined && (await isAsShipped(tree, entry, shipped));
-  return isKept ? mtime : 0;
-}
-
-async function isAsShipped(
-  tree: LocatedTree,
-  entry: RegularFile | Symlink,
-  shipped: ShippedFile,
-): Promise<boolean> {
-  if (entry.type === 'symlink') {
-    return entry.target === shipped.target;
+  async #shippedMtime(entry: ContentEntry, shipped: ShippedFile): Promise<number> {
+    const mtime = shipped.mtime ?? (await this.#python.compiledMtime(entry));
+    // The content is read only where a time depends on it.
+    const isKept = mtime !== undefined && (await isAsShipped(this.#tree, entry, shipped));
+    return isKept ? mtime : 0;
   }
-  if (shipped.size !== undefined && shipped.size !== entry.size) {
-    return false;
-  }
-  for (const algorithm of ['sha256', 'sha1', 'md5'] as const) {
-    const expected = shipped[algorithm];
-    if (expected !== undefined) {
-      return expected === (await contentDigest(tree, entry, algorithm));
-    }
-  }
-  return false;
-}
-
-async function contentDigest(
-  tree: LocatedTree,
-  { path, contentDigest: known }: RegularFile,
-  algorithm: 'sha256' | 'sha1' | 'md5',
-): Promise<string> {
-  if (algorithm === 'sha256' && known !== undefined) {
-    return known;
-  }
-  const hash = createHash(algorithm);
-  for await (const chunk of tree.read(path)) {
-    hash.update(chunk);
-  }
-  return hash.digest('hex');
 }

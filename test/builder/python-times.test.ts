@@ -1,7 +1,7 @@
 /** The times that Python sources have in images of trees whose database records no times. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { ostrata, run } from '../support/run.js';
@@ -9,6 +9,7 @@ import { scratchDirectory } from '../support/scratch.js';
 
 const SOURCE = 'print("hello")\n';
 const MTIME = 1_600_000_000;
+const MD5 = createHash('md5').update(SOURCE).digest('hex');
 
 /** Returns a compiled file of a source of `size` bytes; `flags` 1 says that it names no time. */
 function compiled(flags: number, size: number): Buffer {
@@ -19,18 +20,31 @@ function compiled(flags: number, size: number): Buffer {
   return bytes;
 }
 
-/** Builds an image of Python sources and returns the time of each, by its name. */
-function builtTimes(files: Readonly<Record<string, string | Buffer>>, sums: readonly string[]) {
+interface Target {
+  readonly target: string;
+}
+type Files = Readonly<Record<string, string | Buffer | Target>>;
+
+/**
+ * Builds an image of Python sources and returns the time of each, by its name.
+ * @param sums names of the files whose checksums the package records
+ * @param conffiles lines that describe its files of settings
+ */
+function builtTimes(files: Files, sums: readonly string[], conffiles: readonly string[] = []) {
   const scratch = scratchDirectory();
   const root = join(scratch, 'root');
-  const md5 = createHash('md5').update(SOURCE).digest('hex');
+  const fields = ['Package: py', 'Conffiles:', ...conffiles, 'Version: 1'];
   const database = {
-    'var/lib/dpkg/status': 'Package: py\nVersion: 1\n',
-    'var/lib/dpkg/info/py.md5sums': sums.map((path) => `${md5}  ${path}\n`).join(''),
+    'var/lib/dpkg/status': `${fields.join('\n')}\n`,
+    'var/lib/dpkg/info/py.md5sums': sums.map((path) => `${MD5}  ${path}\n`).join(''),
   };
-  for (const [path, content] of Object.entries({ ...database, ...files })) {
+  for (const [path, content] of Object.entries<Files[string]>({ ...database, ...files })) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeFileSync(join(root, path), content);
+    if (typeof content === 'object' && 'target' in content) {
+      symlinkSync(content.target, join(root, path));
+    } else {
+      writeFileSync(join(root, path), content);
+    }
   }
   const image = join(scratch, 'image');
   const build = ['build', '--json', '--compression=none', '--rootfs', root];
@@ -70,4 +84,27 @@ test('a Python source as packaged has the time that its compiled file names', ()
     assert.equal(times.get(`usr/${name}.py`), 0, name);
   }
   assert.equal(times.get('usr/__pycache__/a.cpython-311.pyc'), 0);
+});
+
+test('a file of settings has that time too, where Python finds it through a symlink', () => {
+  const names = ['site', 'edited', 'obsolete', 'new'];
+  const files: Record<string, string | Buffer | Target> = {};
+  for (const name of names) {
+    files[`etc/python/${name}.py`] = SOURCE;
+    files[`usr/lib/python/${name}.py`] = { target: `/etc/python/${name}.py` };
+    files[`usr/lib/python/__pycache__/${name}.cpython-311.pyc`] = compiled(0, SOURCE.length);
+  }
+  files['etc/python/edited.py'] = SOURCE.replace('hello', 'HELLO');
+  const times = builtTimes(
+    files,
+    [],
+    [
+      ` /etc/python/site.py ${MD5}`,
+      ` /etc/python/edited.py ${MD5}`,
+      ` /etc/python/obsolete.py ${MD5} obsolete`,
+      ' /etc/python/new.py newconffile',
+    ],
+  );
+  const found = names.map((name) => times.get(`etc/python/${name}.py`));
+  assert.deepEqual(found, [MTIME, 0, MTIME, 0]);
 });
