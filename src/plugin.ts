@@ -41,9 +41,9 @@ export type * from './tree/tree.js';
  * decodeUtf8}, {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`,
  * `LookupTree` and `PathLookup`. 1.2 added `Claims.shipped`, {@link PathOwners} and {@link
  * locateInstalled}, and `FileEntry` states times, hard links and content digests where they are
- * known.
+ * known. 1.3 added `Claims.missing`.
  */
-export const PLUGIN_API_VERSION = '1.2.0';
+export const PLUGIN_API_VERSION = '1.3.0';
 
 /** One installed version of a package. */
 export interface PackageFacts {
@@ -105,6 +105,19 @@ export interface Claims {
    * shipped it; undefined if no package shipped one. Must do no I/O.
    */
   shipped?(path: TreePath): ShippedFile | undefined;
+  /**
+   * Returns the regular files that packages shipped and that are not at their paths in the tree.
+   * A file that nobody certainly owns and that has the content of one of them was moved, so it
+   * belongs to the same component. Called at most once. Must do no I/O.
+   */
+  missing?(): Iterable<MissingFile>;
+}
+
+/** A file that a package shipped and that is not at its path in the tree. */
+export interface MissingFile {
+  /** Id of the component that shipped it, one of `Claims.components`. */
+  readonly component: string;
+  readonly file: ShippedFile;
 }
 
 /** A file or symlink as its package shipped it. */

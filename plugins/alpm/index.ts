@@ -10,6 +10,7 @@ import {
   type FileMap,
   type Logger,
   locateInstalled,
+  type MissingFile,
   OstrataError,
   PathOwners,
   type ShippedFile,
@@ -98,6 +99,7 @@ class AlpmDatabase {
   readonly #components = new Map([[DATABASE_COMPONENT, DATABASE_FACTS]]);
   readonly #owners = new PathOwners();
   readonly #shipped = new Map<TreePath, ShippedFile>();
+  readonly #missing: MissingFile[] = [];
 
   constructor(tree: Tree) {
     this.#tree = tree;
@@ -121,7 +123,9 @@ class AlpmDatabase {
     }
     for (const { path, ...file } of recorded) {
       const located = locateInstalled(this.#tree.files, path);
-      if (located !== undefined) {
+      if (located === undefined) {
+        this.#missing.push({ component: id, file });
+      } else {
         this.#shipped.set(located, file);
       }
     }
@@ -138,6 +142,7 @@ class AlpmDatabase {
         return owners.length === 0 && isDatabase ? [DATABASE_COMPONENT] : owners;
       },
       shipped: (path) => this.#shipped.get(path),
+      missing: () => this.#missing,
     };
   }
 

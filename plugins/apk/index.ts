@@ -10,6 +10,7 @@ import {
   type FileMap,
   type Logger,
   locateInstalled,
+  type MissingFile,
   OstrataError,
   PathOwners,
   type RegularFile,
@@ -91,11 +92,14 @@ function claimsOf(
   const owners = new PathOwners();
   const components = new Map([[DATABASE_COMPONENT, DATABASE_FACTS]]);
   const shipped = new Map<TreePath, ShippedFile>();
+  const missing: MissingFile[] = [];
   for (const [id, each] of packages) {
     components.set(id, factsOf(each));
     for (const { path, sha1 } of each.files) {
       const located = locateInstalled(files, path);
-      if (located !== undefined) {
+      if (located === undefined) {
+        missing.push({ component: id, file: { sha1 } });
+      } else {
         owners.add(located, id);
         shipped.set(located, { sha1 });
       }
@@ -107,6 +111,7 @@ function claimsOf(
     components,
     strong: ({ path }) => (path.startsWith(directory) ? [DATABASE_COMPONENT] : owners.of(path)),
     shipped: (path) => shipped.get(path),
+    missing: () => missing,
   };
 }
 

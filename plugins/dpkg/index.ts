@@ -13,6 +13,7 @@ import {
   type FileMap,
   type Logger,
   locateInstalled,
+  type MissingFile,
   OstrataError,
   PathOwners,
   type ShippedFile,
@@ -111,6 +112,7 @@ class DpkgDatabase {
   readonly #components = new Map([[DATABASE_COMPONENT, DATABASE_FACTS]]);
   readonly #owners = new PathOwners();
   readonly #shipped = new Map<TreePath, ShippedFile>();
+  readonly #missing: MissingFile[] = [];
   readonly #unlisted: string[] = [];
   readonly #diverted: Diverted;
 
@@ -159,6 +161,7 @@ class DpkgDatabase {
       components: this.#components,
       strong: (entry) => this.#ownersOf(entry, folder),
       shipped: (path) => this.#shipped.get(path),
+      missing: () => this.#missing,
     };
   }
 
@@ -201,7 +204,9 @@ class DpkgDatabase {
 
   #ship(listed: string, md5: string, dpkg: DpkgPackage): void {
     const located = this.#own(listed, dpkg);
-    if (located !== undefined) {
+    if (located === undefined) {
+      this.#missing.push({ component: componentId(dpkg), file: { md5 } });
+    } else {
       this.#shipped.set(located, { md5 });
     }
   }

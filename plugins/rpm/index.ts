@@ -10,6 +10,7 @@ import {
   decodeUtf8,
   type FileMap,
   type Logger,
+  type MissingFile,
   OstrataError,
   type PackageFacts,
   PathOwners,
@@ -17,7 +18,14 @@ import {
   type TreePath,
 } from '../../src/plugin.js';
 import { locatedFiles } from './located-files.js';
-import { findRpmdb, isDamage, openTreeRpmdb, type Rpmdb, type RpmPackage } from './rpmdb/index.js';
+import {
+  findRpmdb,
+  isDamage,
+  openTreeRpmdb,
+  type Rpmdb,
+  type RpmFile,
+  type RpmPackage,
+} from './rpmdb/index.js';
 
 /** The database lists trusted keys like packages; they own no files. */
 const KEY_PACKAGE = 'gpg-pubkey';
@@ -155,7 +163,9 @@ function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: str
     for (const version of versions) {
       inPackage(version, () => {
         for (const { path } of locatedFiles(files, version.files())) {
-          owners.add(path, id);
+          if (path !== undefined) {
+            owners.add(path, id);
+          }
         }
       });
     }
@@ -173,6 +183,7 @@ function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: str
       shipped ??= shippedFiles(files, packages);
       return shipped.get(path);
     },
+    missing: () => missingFiles(files, packages),
   };
 }
 
@@ -184,12 +195,31 @@ function shippedFiles(
   const shipped = new Map<TreePath, ShippedFile>();
   for (const pkg of packages) {
     for (const { path, file } of locatedFiles(files, pkg.files())) {
-      const { mtime, size, digest, digestAlgorithm, linkTo } = file;
-      const sha256 = digestAlgorithm === 'sha256' ? digest : undefined;
-      shipped.set(path, { mtime, size, sha256, target: decodeUtf8(linkTo) });
+      if (path !== undefined) {
+        shipped.set(path, shippedFile(file));
+      }
     }
   }
   return shipped;
+}
+
+function* missingFiles(files: FileMap, packages: readonly RpmPackage[]): Generator<MissingFile> {
+  for (const pkg of packages) {
+    for (const { path, file } of locatedFiles(files, pkg.files())) {
+      if (path === undefined) {
+        yield { component: componentId(pkg), file: shippedFile(file) };
+      }
+    }
+  }
+}
+
+function shippedFile({ mtime, size, digest, digestAlgorithm, linkTo }: RpmFile): ShippedFile {
+  const sha256 = digestAlgorithm === 'sha256' ? digest : undefined;
+  return { mtime, size, sha256, target: decodeUtf8(linkTo) };
+}
+
+function componentId({ name, arch = 'noarch' }: RpmPackage): string {
+  return `${name}.${arch}`;
 }
 
 /** The installed versions of each component, by its id in byte order. There is at least one. */
@@ -198,7 +228,7 @@ function packagesByComponent(
 ): ReadonlyMap<string, readonly [RpmPackage, ...RpmPackage[]]> {
   const installed = new Map<string, [RpmPackage, ...RpmPackage[]]>();
   for (const each of packages) {
-    const id = `${each.name}.${each.arch ?? 'noarch'}`;
+    const id = componentId(each);
     const versions = installed.get(id);
     if (versions === undefined) {
       installed.set(id, [each]);

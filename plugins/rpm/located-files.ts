@@ -3,22 +3,19 @@ import type { PathLookup, TreePath } from '../../src/plugin.js';
 import { movedPaths, type RpmFile } from './rpmdb/index.js';
 
 /**
- * Yields the files and symlinks of a package that are in the tree, with their paths there. Ghosts,
- * files that were not installed and directories are skipped: their package does not own their
- * content.
+ * Yields the files and symlinks of a package with their paths in the tree; the path is undefined if
+ * the tree lacks them. Ghosts, files that were not installed and directories are skipped: their
+ * package does not own their content.
  */
 export function* locatedFiles(
   lookup: PathLookup,
   files: Iterable<RpmFile>,
-): Generator<{ readonly path: TreePath; readonly file: RpmFile }> {
+): Generator<{ readonly path: TreePath | undefined; readonly file: RpmFile }> {
   for (const file of files) {
     if (file.isGhost || !file.isInstalled || file.path === undefined) {
       continue;
     }
-    const path = locate(lookup, file.path);
-    if (path !== undefined) {
-      yield { path, file };
-    }
+    yield { path: locate(lookup, file.path), file };
   }
 }
 

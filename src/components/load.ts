@@ -3,10 +3,12 @@ import { compareUtf8 } from '../bytes/text.js';
 import { inContextAsync } from '../errors.js';
 import type { Context } from '../log.js';
 import type { Claims, ContentSource, Tree } from '../plugin.js';
+import { movedFileClaims } from './moved-files.js';
 
 /**
  * Returns the claims of every source that detects something in `tree`, by ascending priority
- * number.
+ * number. Files that were moved since they were installed are claimed right after the last source
+ * that knows what packages shipped, so that sources which only guess do not get them.
  */
 export async function loadClaims(
   tree: Tree,
@@ -28,6 +30,12 @@ export async function loadClaims(
     });
     log.info(`content source ${source.name}: ${loaded.components.size} components`);
     claims.push(loaded);
+  }
+
+  const end = 1 + claims.findLastIndex(({ missing }) => missing !== undefined);
+  if (end > 0) {
+    const ofPackages = claims.slice(0, end);
+    claims.splice(end, 0, await movedFileClaims(tree, ofPackages, { log, signal }));
   }
   return claims;
 }

@@ -66,12 +66,17 @@ for (const source of [mapping, ...(await loadContentSources())]) {
         if (!source.detect(tree.files)) {
           return context.diagnostic('has nothing to say of this tree');
         }
-        const { components } = await load(source, tree);
+        const { components, missing } = await load(source, tree);
         for (const { path, strong, weak } of await owners(source, tree)) {
           for (const id of [...strong, ...weak]) {
             assert.ok(components.has(id), `${path}: ${id}`);
           }
         }
+        const lacking = [...(missing?.() ?? [])].map(({ component }) => component);
+        assert.deepEqual(
+          lacking.filter((id) => !components.has(id)),
+          [],
+        );
         for (const [id, facts] of components) {
           assert.ok(id !== '' && facts.name !== '' && facts.source !== '', id);
           for (const { nevra, size, changelogTimes } of facts.packages) {

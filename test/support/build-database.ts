@@ -1,7 +1,11 @@
 /** Makes `rpmdb.sqlite` databases from short descriptions of packages. */
+import { createHash } from 'node:crypto';
 import initSqlJs from 'sql.js';
 import { FileFlag, Tag, TagType } from '../../plugins/rpm/rpmdb/index.js';
 import { buildHeader, type HeaderEntry } from './build-header.js';
+
+/** OpenPGP number of the algorithm. */
+const SHA256 = 8;
 
 const SQL = await initSqlJs();
 
@@ -13,11 +17,16 @@ export interface PackageSpec {
   readonly source?: string;
   readonly buildTime?: number;
   readonly changelogTimes?: readonly number[];
-  /** Absolute paths. */
-  readonly files?: readonly (
-    | string
-    | { readonly path: string; readonly ghost?: true; readonly state?: number }
-  )[];
+  /** Absolute paths, or more about files. */
+  readonly files?: readonly (string | FileSpec)[];
+}
+
+interface FileSpec {
+  readonly path: string;
+  readonly ghost?: true;
+  readonly state?: number;
+  /** What the package ships; if no file of a package has content, no sizes are recorded. */
+  readonly content?: string;
 }
 
 /** Makes a database that holds `packages` in the given order. */
@@ -63,6 +72,7 @@ function packageHeader({
     ],
     [Tag.BASENAMES, TagType.STRING_ARRAY, entries.map(({ path }, i) => path.slice(split[i]))],
     [Tag.DIRNAMES, TagType.STRING_ARRAY, directories],
+    ...contentTags(entries),
   ];
   return buildHeader([
     ...text(Tag.NAME, name),
@@ -74,4 +84,19 @@ function packageHeader({
     ...(changelogTimes ? [[Tag.CHANGELOGTIME, TagType.INT32, changelogTimes] as const] : []),
     ...(files.length > 0 ? fileTags : []),
   ]);
+}
+
+function contentTags(files: readonly FileSpec[]): readonly HeaderEntry[] {
+  if (files.every(({ content }) => content === undefined)) {
+    return [];
+  }
+  const sizes = files.map(({ content = '' }) => Buffer.byteLength(content));
+  const digests = files.map(({ content = '' }) =>
+    createHash('sha256').update(content).digest('hex'),
+  );
+  return [
+    [Tag.FILESIZES, TagType.INT32, sizes],
+    [Tag.FILEDIGESTS, TagType.STRING_ARRAY, digests],
+    [Tag.FILEDIGESTALGO, TagType.INT32, [SHA256]],
+  ];
 }
