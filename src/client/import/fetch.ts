@@ -4,7 +4,12 @@ import type { Context } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
 import type { LayerToImport } from './plan.js';
-import { ImportWorker, type LayerImport, type StagedLayer } from './worker.js';
+import {
+  type ImportWorker,
+  type LayerImport,
+  type StagedLayer,
+  startImportWorker,
+} from './worker.js';
 
 export type FetchEvent =
   /**
@@ -118,7 +123,7 @@ export class LayerFetcher {
   #startWorkers(layerCount: number): readonly ImportWorker[] {
     const count = Math.min(this.#options.jobs, layerCount);
     while (this.#workers.length < count) {
-      this.#workers.push(new ImportWorker());
+      this.#workers.push(startImportWorker());
     }
     return this.#workers.slice(0, count);
   }
@@ -136,10 +141,11 @@ export class LayerFetcher {
     const directory = this.#writer.createStage();
     const task = { descriptor, diffId, ...kind, target: this.#writer.target, directory };
     const blob = this.#image.blob(descriptor);
-    const staged = await worker.import(task, blob, signal, (bytes) => {
+    const onProgress = (bytes: number) => {
       this.#fetchedBytes += bytes;
       log.progress('fetching layers', this.#fetchedBytes, this.totalBytes);
-    });
+    };
+    const staged = await worker.run(task, blob, { signal, onProgress });
     return { staged, directory };
   }
 }

@@ -4,7 +4,7 @@ import { afterEach, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { ByteStream } from '../../../src/bytes/stream.js';
-import { ImportWorker, type LayerImport } from '../../../src/client/import/worker.js';
+import { type LayerImport, startImportWorker } from '../../../src/client/import/worker.js';
 import { OstrataError } from '../../../src/errors.js';
 import { openRepo } from '../../../src/ostree/repo.js';
 import { RepoBuilder } from '../../support/build-repo.js';
@@ -44,7 +44,7 @@ function importWith(
   blob: ByteStream = stalledBlob(),
   signal = neverAborted,
 ) {
-  return new ImportWorker(worker).import(layer, blob, signal, () => {});
+  return startImportWorker(worker).run(layer, blob, { signal, onProgress: () => {} });
 }
 
 test('a layer that the worker refuses ends the import while its blob stalls', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { CreditWindow } from '../../../src/client/import/credit-window.js';
+import { CreditWindow } from '../../src/system/credit-window.js';
 
 /** Whether `promise` is resolved after all pending callbacks have run. */
 async function isResolved(promise: Promise<void>): Promise<boolean> {
