@@ -10,17 +10,15 @@ import { layerDecompressor } from '../oci/decompress.js';
 import type { ImageReader } from '../oci/image.js';
 import type { Descriptor } from '../oci/types.js';
 import { validateBlob } from '../oci/validate.js';
-import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { startFileChecksum } from '../ostree/objects/file.js';
-import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
+import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import type { TarHeader } from '../tar/entry.js';
 import { TarReader } from '../tar/reader.js';
-import { FileMap } from './file-map.js';
-import { checkChecksum, contentHeader, hashContent, readLayerTar } from './layer-tar.js';
-import { LayeredTree, type Source } from './layered.js';
+import { flattenLayers, type Source } from './flatten.js';
+import { type IndexedEntry, indexLayer } from './layer-index.js';
+import { readLayerTar } from './layer-tar.js';
 import { type ReadableTree, regularFile, type StartFile, wholeFile } from './lookup.js';
-import { isXattrsObject, ObjectXattrs, parseObjectPath, REPO_DIRECTORY } from './ostree-tar.js';
-import type { RegularFile, Tree, TreePath } from './tree.js';
+import type { RegularFile, Tree } from './tree.js';
 
 type ReadableImage = Pick<ImageReader, 'name' | 'manifest' | 'blob'>;
 
@@ -34,14 +32,13 @@ export async function openImageTree(
   image: ReadableImage,
   log: Logger = silentLogger,
 ): Promise<Tree & ReadableTree> {
-  const layered = new LayeredTree();
-  const skipped = await applyLayers(image, layered, log);
-  layered.remove(REPO_DIRECTORY);
-  if (skipped > 0) {
-    log.warn(`${image.name}: ${skipped} devices or pipes are left out`);
+  const layers = await indexLayers(image, log);
+  const { files, sources, specialFiles } = inContext(`reading ${image.name}`, () =>
+    flattenLayers(layers),
+  );
+  if (specialFiles.length > 0) {
+    log.warn(`${image.name}: ${specialFiles.length} devices or pipes are left out`);
   }
-
-  const { files, sources } = collectEntries(layered);
   log.info(`${image.name}: ${files.size} entries in ${image.manifest.layers.length} layers`);
 
   const sourceOf = ({ path }: RegularFile) => must(sources.get(path), `the source of ${path}`);
@@ -53,8 +50,8 @@ export async function openImageTree(
     bytes: (path) => wholeFile(path, files.resolve(path, true), image.name, read),
     readFiles: async (wanted, start) => {
       for (const [layer, inLayer] of groupBy(wanted, (file) => sourceOf(file).layer)) {
-        const byEntry = groupBy(inLayer, (file) => sourceOf(file).entry);
-        await readLayerFiles(image, layer, byEntry, start);
+        const byOffset = groupBy(inLayer, (file) => sourceOf(file).entry.offset);
+        await readLayerFiles(image, layer, byOffset, start);
       }
     },
   };
@@ -90,7 +87,7 @@ function groupBy<T>(
 
 /**
  * Reads files of one layer. Hard links to one file are several files of one entry.
- * @param files by the number of the entry in the tar
+ * @param files by the offset of their content in the tar
  */
 async function readLayerFiles(
   image: ReadableImage,
@@ -99,124 +96,36 @@ async function readLayerFiles(
   start: StartFile,
 ): Promise<void> {
   const descriptor = must(image.manifest.layers[layer], `layer ${layer}`);
-  let entry = -1;
-  const sinkOfNext = (): ContentSink | undefined => {
-    entry++;
-    const wanted = files.get(entry);
+  const sinkOf = (header: TarHeader, offset: number): ContentSink | undefined => {
+    const wanted = header.type === 'file' ? files.get(offset) : undefined;
     return wanted && joinSinks(wanted.map(start));
   };
   await inContextAsync(`reading ${image.name}: layer ${layer} (${descriptor.digest})`, () =>
-    validateBlob(image.blob(descriptor), descriptor, (tar) => readLayerTar(tar, sinkOfNext)),
+    validateBlob(image.blob(descriptor), descriptor, (tar) => readLayerTar(tar, sinkOf)),
   );
 }
 
-/** Reads all layers into `layered`. Returns how many devices, pipes and sockets were left out. */
-async function applyLayers(
+/** Reads all layers. */
+async function indexLayers(
   image: ReadableImage,
-  layered: LayeredTree,
   log: Logger,
-): Promise<number> {
+): Promise<readonly (readonly IndexedEntry[])[]> {
   const { layers } = image.manifest;
-  const interner = new XattrsInterner();
   const total = layers.reduce((sum, { size }) => sum + size, 0);
+  const indexes: (readonly IndexedEntry[])[] = [];
   let done = 0;
-  let skipped = 0;
 
   for (const [i, descriptor] of layers.entries()) {
-    const scan = new LayerScan(layered, i, interner);
     const blob = counted(image.blob(descriptor), (length) =>
       log.progress('reading layers', done + length, total),
     );
-    await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, () =>
-      validateBlob(blob, descriptor, (tar) => readLayerTar(tar, (header) => scan.entry(header))),
-    );
+    await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, async () => {
+      const { visited } = await validateBlob(blob, descriptor, indexLayer);
+      indexes.push(visited);
+    });
     done += descriptor.size;
-    skipped += scan.skipped;
   }
-  return skipped;
-}
-
-/** Returns all entries of a tree, and where in the layers the content of each file is. */
-function collectEntries(layered: LayeredTree): {
-  readonly files: FileMap;
-  readonly sources: ReadonlyMap<TreePath, Source>;
-} {
-  const sources = new Map<TreePath, Source>();
-  function* entries() {
-    for (const { entry, source } of layered.entries()) {
-      if (source !== undefined) {
-        sources.set(entry.path, source);
-      }
-      yield entry;
-    }
-  }
-  return { files: new FileMap(entries()), sources };
-}
-
-/** Puts the entries of one layer into the tree as they are read. */
-class LayerScan {
-  /** Number of devices, pipes and sockets. */
-  skipped = 0;
-  readonly #tree: LayeredTree;
-  readonly #layer: number;
-  readonly #interner: XattrsInterner;
-  readonly #objectXattrs = new ObjectXattrs();
-  #entry = -1;
-
-  constructor(tree: LayeredTree, layer: number, interner: XattrsInterner) {
-    this.#tree = tree;
-    this.#layer = layer;
-    this.#interner = interner;
-  }
-
-  entry(header: TarHeader): ContentSink | undefined {
-    this.#entry++;
-    const object = parseObjectPath(header.name.replace(/^\.\//, ''));
-    if (object !== undefined && isXattrsObject(object)) {
-      return this.#objectXattrs.read(header, object);
-    }
-
-    switch (header.type) {
-      case 'file':
-      case 'symlink':
-        return this.#leaf(header, object?.kind === 'file' ? object.checksum : undefined);
-      case 'directory':
-        this.#directory(header);
-        return undefined;
-      case 'link':
-        this.#tree.addLink(this.#layer, header.name, header.linkname);
-        return undefined;
-      default:
-        this.skipped++;
-        return undefined;
-    }
-  }
-
-  #directory({ name, mode, uid, gid, xattrs }: TarHeader): void {
-    this.#tree.addDirectory(this.#layer, name, {
-      mode: mode | S_IFDIR,
-      uid,
-      gid,
-      xattrs: this.#interner.intern(encodeXattrs(xattrs)).xattrs,
-    });
-  }
-
-  /** @param object the checksum of a content object, undefined for all other files and symlinks */
-  #leaf(header: TarHeader, object: string | undefined): ContentSink {
-    const ofObject = object === undefined ? undefined : this.#objectXattrs.take(object);
-    const { xattrs, bytes } = this.#interner.intern(ofObject ?? encodeXattrs(header.xattrs));
-    const file = contentHeader(header, bytes);
-    const source = { layer: this.#layer, entry: this.#entry };
-
-    return hashContent(file, undefined, (checksum) => {
-      if (object !== undefined) {
-        checkChecksum(object, checksum);
-      }
-      const { mode, uid, gid, size, target } = file;
-      const leaf = { mode, uid, gid, size, xattrs, target, checksum, source };
-      this.#tree.addLeaf(this.#layer, header.name, leaf);
-    });
-  }
+  return indexes;
 }
 
 /** Reads a file again from its layer. Throws `CORRUPT` if it no longer has its checksum. */
@@ -226,12 +135,12 @@ async function* readContent(
   file: RegularFile,
 ): AsyncGenerator<Uint8Array> {
   const descriptor = must(image.manifest.layers[source.layer], `layer ${source.layer}`);
-  let entry = -1;
+  const { offset } = source.entry;
   let ready: Uint8Array[] = [];
   const reader = new TarReader({
-    entry: () => entry++,
+    entry() {},
     content: (bytes) => {
-      if (entry === source.entry) {
+      if (reader.contentOffset === offset) {
         ready.push(bytes.slice());
       }
     },
@@ -246,7 +155,7 @@ async function* readContent(
       yield chunk;
     }
     ready = [];
-    if (entry > source.entry) {
+    if (reader.contentOffset > offset) {
       break;
     }
   }

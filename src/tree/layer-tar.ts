@@ -11,19 +11,19 @@ import type { TarHeader } from '../tar/entry.js';
 import { TarReader } from '../tar/reader.js';
 
 /**
- * Reads a tar to its end. `onEntry` is called for every entry and returns what takes its content,
- * or undefined if nothing does; an entry without content is finished at once. Errors of `onEntry`
+ * Reads a tar to its end. `onEntry` is called for every entry, with the offset of its content in
+ * the tar, and returns what takes the content, or undefined if nothing does; an entry without content is finished at once. Errors of `onEntry`
  * and of the sinks get the name of the entry.
  */
 export async function readLayerTar(
   tar: LayerTar,
-  onEntry: (header: TarHeader) => ContentSink | undefined,
+  onEntry: (header: TarHeader, contentOffset: number) => ContentSink | undefined,
 ): Promise<void> {
   let sink: ContentSink | undefined;
   const reader = new TarReader({
     entry: (header) => {
       tar.allowContent(header.size);
-      sink = onEntry(header);
+      sink = onEntry(header, reader.contentOffset);
     },
     content: (bytes) => sink?.write(bytes),
     entryEnd: () => sink?.finish(),

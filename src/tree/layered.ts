@@ -8,44 +8,35 @@
  * path. Symlinks above the last component of a name are followed within the root, as programs that
  * unpack layers do.
  */
-import type { Xattrs } from '../bytes/xattrs.js';
-import { OstrataError } from '../errors.js';
+import { inContext, OstrataError } from '../errors.js';
 import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
+import type {
+  IndexedContent,
+  IndexedDirectory,
+  IndexedEntry,
+  IndexedLink,
+  IndexedSpecial,
+} from './layer-index.js';
 import { pathComponents } from './layer-tar.js';
 import { MAX_SYMLINKS } from './lookup.js';
 import { childPath } from './path.js';
-import type { FileEntry, TreePath } from './tree.js';
+import type { TreePath } from './tree.js';
 
-interface Attributes {
-  /** `st_mode` with its type bits. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  readonly xattrs: Xattrs;
-}
+type Attributes = Pick<IndexedDirectory, 'mode' | 'uid' | 'gid' | 'mtime' | 'xattrs'>;
 
-/** Where the content of a file is. */
-export interface Source {
-  /** Index of the layer in the manifest. */
-  readonly layer: number;
-  /** Index of the entry in the layer's tar. */
-  readonly entry: number;
-}
-
-/** A file or symlink; all its hard links share one. */
-export interface Leaf extends Attributes {
-  readonly size: number;
-  /** Undefined unless it is a symlink. */
-  readonly target?: string | undefined;
-  readonly checksum: string;
-  readonly source: Source;
+/** A file, symlink or special file; all its hard links share one. */
+export interface Leaf {
+  /** The index of the layer that has its content. */
+  readonly source: number;
+  readonly entry: IndexedContent | IndexedSpecial;
 }
 
 interface LeafNode {
   readonly leaf: Leaf;
+  /** The layer that put it here. */
   readonly layer: number;
 }
 interface DirectoryNode {
@@ -57,10 +48,26 @@ interface DirectoryNode {
 type Node = LeafNode | DirectoryNode;
 
 /** Attributes of a directory that exists only because entries lie below it. */
-const DEFAULT_ATTRIBUTES: Attributes = { mode: S_IFDIR | 0o755, uid: 0, gid: 0, xattrs: NO_XATTRS };
+const DEFAULT_ATTRIBUTES: Attributes = {
+  mode: S_IFDIR | 0o755,
+  uid: 0,
+  gid: 0,
+  mtime: 0,
+  xattrs: NO_XATTRS,
+};
 
 function isDirectory(node: Node | undefined): node is DirectoryNode {
   return node !== undefined && 'children' in node;
+}
+
+export interface DirectoryAt {
+  readonly path: TreePath;
+  readonly attributes: Attributes;
+  readonly leaf?: never;
+}
+export interface LeafAt {
+  readonly path: TreePath;
+  readonly leaf: Leaf;
 }
 
 /**
@@ -75,7 +82,28 @@ export class LayeredTree {
   };
   #entryCount = 1;
 
-  addDirectory(layer: number, name: string, attributes: Attributes): void {
+  /** Applies the entries of layer number `layer`, in the order of its tar. */
+  addLayer(layer: number, entries: readonly IndexedEntry[]): void {
+    for (const entry of entries) {
+      inContext(`entry ${JSON.stringify(entry.name)}`, () => this.#add(layer, entry));
+    }
+  }
+
+  #add(layer: number, entry: IndexedEntry): void {
+    switch (entry.type) {
+      case 'directory':
+        this.#addDirectory(layer, entry);
+        break;
+      case 'link':
+        this.#addLink(layer, entry);
+        break;
+      default:
+        this.#addLeaf(layer, entry.name, { source: layer, entry });
+    }
+  }
+
+  #addDirectory(layer: number, { name, mode, uid, gid, mtime, xattrs }: IndexedDirectory): void {
+    const attributes = { mode, uid, gid, mtime, xattrs };
     const components = pathComponents(name);
     const last = components.pop();
     if (last === undefined) {
@@ -97,8 +125,8 @@ export class LayeredTree {
     }
   }
 
-  /** Adds a file or symlink, or applies a whiteout. */
-  addLeaf(layer: number, name: string, leaf: Leaf): void {
+  /** Adds anything but a directory, or applies a whiteout. */
+  #addLeaf(layer: number, name: string, leaf: Leaf): void {
     const components = pathComponents(name);
     const last = components.pop();
     if (last === undefined) {
@@ -117,14 +145,14 @@ export class LayeredTree {
   }
 
   /** Adds a hard link to a file of this layer or a lower one. */
-  addLink(layer: number, name: string, target: string): void {
+  #addLink(layer: number, { name, target }: IndexedLink): void {
     const components = pathComponents(target);
     const last = components.pop();
     const node = last === undefined ? undefined : this.#enter(layer, components).children.get(last);
     if (node === undefined || isDirectory(node)) {
       throw new OstrataError('CORRUPT', `is a link to ${target}, which is not a file before it`);
     }
-    this.addLeaf(layer, name, node.leaf);
+    this.#addLeaf(layer, name, node.leaf);
   }
 
   /** Removes `path` and everything below it. */
@@ -140,19 +168,16 @@ export class LayeredTree {
     }
   }
 
-  /**
-   * Yields every entry, each after its parent directory; for files and symlinks also where they
-   * come from.
-   */
-  *entries(): Generator<{ readonly entry: FileEntry; readonly source?: Source | undefined }> {
+  /** Yields everything in the tree, each after its parent directory. */
+  *nodes(): Generator<DirectoryAt | LeafAt> {
     const pending: [path: TreePath, node: Node][] = [['/', this.#root]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
       if (!isDirectory(node)) {
-        yield { entry: leafEntry(path, node.leaf), source: node.leaf.source };
+        yield { path, leaf: node.leaf };
         continue;
       }
-      yield { entry: { type: 'directory', path, ...node.attributes } };
+      yield { path, attributes: node.attributes };
       for (const [name, child] of node.children) {
         // Files in a directory of AUFS are kept only because hard links may point to them.
         if (!isAufsDirectory(name)) {
@@ -216,20 +241,16 @@ export class LayeredTree {
 
 /** The target of a symlink; undefined for any other node. */
 function linkTarget(node: Node | undefined): string | undefined {
-  return node === undefined || isDirectory(node) ? undefined : node.leaf.target;
+  if (node === undefined || isDirectory(node)) {
+    return undefined;
+  }
+  const { entry } = node.leaf;
+  return entry.type === 'symlink' ? entry.target : undefined;
 }
 
 /** Like {@link pathComponents}, but the target of a symlink may have `..`. */
 function targetComponents(target: string): string[] {
   return target.split('/').filter((component) => component !== '' && component !== '.');
-}
-
-function leafEntry(path: TreePath, leaf: Leaf): FileEntry {
-  const { mode, uid, gid, xattrs, size, target, checksum } = leaf;
-  if (target !== undefined) {
-    return { type: 'symlink', path, mode, uid, gid, xattrs, size: 0, target, checksum };
-  }
-  return { type: 'file', path, mode, uid, gid, xattrs, size, checksum };
 }
 
 /**

@@ -1,0 +1,115 @@
+/** The root file system that the layers of an image make when they are unpacked one by one. */
+import { inContext } from '../errors.js';
+import { FileMap } from './file-map.js';
+import type { IndexedContent, IndexedEntry } from './layer-index.js';
+import { type DirectoryAt, LayeredTree, type Leaf } from './layered.js';
+import { REPO_DIRECTORY } from './ostree-tar.js';
+import type { Directory, FileEntry, TreePath } from './tree.js';
+
+/** Where the content of a file lies. */
+export interface Source {
+  /** Index of the layer in the manifest. */
+  readonly layer: number;
+  readonly entry: IndexedContent;
+}
+
+export interface FlattenedImage {
+  readonly files: FileMap;
+  /** Where the content of each file and symlink comes from. */
+  readonly sources: ReadonlyMap<TreePath, Source>;
+  /** Paths of devices, pipes and sockets, which are not in `files`. */
+  readonly specialFiles: readonly TreePath[];
+}
+
+/**
+ * Applies the layers of an image, the lowest first. The ostree repository in an encapsulated image
+ * is not part of the result. Throws `CORRUPT` for an entry that cannot be in the tree, and `LIMIT`
+ * for a tree that grows too large.
+ */
+export function flattenLayers(
+  layers: readonly (readonly IndexedEntry[])[],
+  isPruned: (path: TreePath) => boolean = () => false,
+): FlattenedImage {
+  const tree = new LayeredTree();
+  for (const [i, entries] of layers.entries()) {
+    inContext(`layer ${i}`, () => tree.addLayer(i, entries));
+  }
+  tree.remove(REPO_DIRECTORY);
+  const nodes = Array.from(tree.nodes()).filter(({ path }) => !isPruned(path));
+
+  const names = countNames(nodes.flatMap(({ leaf }) => leaf ?? []));
+  const entries: FileEntry[] = [];
+  const sources = new Map<TreePath, Source>();
+  const specialFiles: TreePath[] = [];
+  for (const node of nodes) {
+    if (node.leaf === undefined) {
+      entries.push(directoryEntry(node));
+      continue;
+    }
+    const { path, leaf } = node;
+    const { source: layer, entry } = leaf;
+    if (entry.type === 'special') {
+      specialFiles.push(path);
+      continue;
+    }
+    const isLinked = (names.get(leaf) ?? 0) > 1;
+    entries.push(contentEntry(path, entry, isLinked ? `${layer}:${entry.offset}` : undefined));
+    sources.set(path, { layer, entry });
+  }
+  return { files: new FileMap(entries), sources, specialFiles };
+}
+
+/** Returns how many names each file has. */
+function countNames(leaves: readonly Leaf[]): ReadonlyMap<Leaf, number> {
+  const counts = new Map<Leaf, number>();
+  for (const leaf of leaves) {
+    counts.set(leaf, (counts.get(leaf) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function directoryEntry({ path, attributes }: DirectoryAt): Directory {
+  const { mode, uid, gid, mtime, xattrs } = attributes;
+  return {
+    type: 'directory',
+    path,
+    mode,
+    uid,
+    gid,
+    xattrs,
+    mtime,
+  };
+}
+
+/** @param inode identifies the file if it has several names */
+function contentEntry(path: TreePath, entry: IndexedContent, inode: string | undefined): FileEntry {
+  const { mode, uid, gid, mtime, xattrs, checksum } = entry;
+  if (entry.type === 'symlink') {
+    return {
+      type: 'symlink',
+      path,
+      mode,
+      uid,
+      gid,
+      xattrs,
+      mtime,
+      size: 0,
+      target: entry.target,
+      checksum,
+      inode,
+    };
+  }
+  return {
+    type: 'file',
+    path,
+    mode,
+    uid,
+    gid,
+    xattrs,
+    mtime,
+    size: entry.size,
+    checksum,
+    contentDigest: entry.contentDigest,
+    inode,
+  };
+}
