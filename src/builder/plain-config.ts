@@ -32,8 +32,12 @@ export interface PlainImageOptions {
   readonly createdBy?: string | undefined;
 }
 
-/** These labels say that the image holds an ostree commit, which a plain image does not. */
-const COMMIT_LABELS = [annotation.OSTREE_COMMIT, annotation.OSTREE_FINAL_DIFFID];
+/** These labels describe layers that the new image does not have. */
+const DROPPED_LABELS = [
+  annotation.OSTREE_COMMIT,
+  annotation.OSTREE_FINAL_DIFFID,
+  annotation.HHD_RECHUNK_INFO,
+];
 
 /** chunkah states the probability that nothing changes within this many days. */
 const STABILITY_DAYS = 7;
@@ -52,7 +56,7 @@ export function describePlainImage(
     config: base?.config ?? {},
     labels: (_layers, record) => {
       const labels = plainLabels(options);
-      const annotations = editAnnotations(withoutCommit(base?.annotations));
+      const annotations = editAnnotations(withoutDropped(base?.annotations));
       return {
         labels: { ...labels, [LAYOUT_LABEL]: record },
         annotations: { ...annotations, [LAYOUT_LABEL]: record },
@@ -63,13 +67,18 @@ export function describePlainImage(
 
 /** Returns the labels that the image will have, apart from the layout record. */
 export function plainLabels({ base, editLabels }: PlainImageOptions): Labels {
-  const labels = withoutCommit(base?.labels);
+  const labels = withoutDropped(base?.labels);
   return editLabels === undefined ? labels : editLabels(labels);
 }
 
-function withoutCommit(labels: Labels = {}): Labels {
+/** Returns the labels of `base` that the image does not inherit. */
+export function droppedLabels({ labels }: BaseConfig): readonly string[] {
+  return DROPPED_LABELS.filter((key) => Object.hasOwn(labels, key));
+}
+
+function withoutDropped(labels: Labels = {}): Labels {
   const kept = new Map(Object.entries(labels));
-  for (const key of COMMIT_LABELS) {
+  for (const key of DROPPED_LABELS) {
     kept.delete(key);
   }
   return Object.fromEntries(kept);

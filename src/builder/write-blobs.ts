@@ -15,7 +15,7 @@ import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
 import { layerCompression, layerMediaType, ociLayerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
 import type { ImageWriter } from '../transports/transport.js';
-import type { ContentLocation } from '../tree/content-location.js';
+import type { LocatedTree } from '../tree/content-location.js';
 import type { PreviousBuild, PreviousLayer } from './previous.js';
 
 /** How blobs are made. */
@@ -28,8 +28,8 @@ export interface BlobOptions {
 }
 
 interface WriteBlobsOptions extends BlobOptions, Context {
-  /** Where the content of the layers lies. */
-  readonly content: ContentLocation;
+  /** The tree that the content of the layers comes from. */
+  readonly tree: Pick<LocatedTree, 'content' | 'fetch'>;
   /** The build that the `unchanged` layers come from. */
   readonly previous: PreviousBuild | undefined;
 }
@@ -194,13 +194,14 @@ async function writeMissing(
   options: WriteBlobsOptions,
   onWritten: (staged: StagedBlob, blob: BlobResult) => Promise<void>,
 ): Promise<void> {
-  const { content, compression, jobs, log, signal } = options;
+  const { tree, compression, jobs, log, signal } = options;
   const contentSize = blobs.reduce((sum, { layer }) => sum + contentSizeOf(layer.spec), 0);
   let tarSize = 0;
   const tasks = blobs.map(({ layer, path }) => ({ spec: layer.spec, path }));
 
+  await tree.fetch?.(blobs.flatMap(({ layer }) => checksumsOf(layer.spec)));
   await writeLayers(tasks, {
-    content,
+    content: tree.content,
     compression,
     jobs,
     signal,
@@ -211,6 +212,10 @@ async function writeMissing(
     },
     onWritten: (i, blob) => onWritten(must(blobs[i], `task ${i}`), blob),
   });
+}
+
+function checksumsOf(spec: LayerSpec): readonly string[] {
+  return spec.kind === 'commit' ? [] : spec.objects.map(({ checksum }) => checksum);
 }
 
 function contentSizeOf(spec: LayerSpec): number {

@@ -69,7 +69,7 @@ async function writeAndCommit(
   const { commitLayer, chunks } = plan;
   const planned = commitLayer === undefined ? chunks : [commitLayer, ...chunks];
   const blobs = await writeBlobs(planned, writer, {
-    content: plan.tree.content,
+    tree: plan.tree,
     previous: plan.previous,
     compression,
     jobs,

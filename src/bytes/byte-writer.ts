@@ -7,6 +7,11 @@ export class ByteWriter {
   #bytes = Buffer.alloc(INITIAL_SIZE);
   #length = 0;
 
+  /** Number of bytes so far. */
+  get length(): number {
+    return this.#length;
+  }
+
   u8(value: number): void {
     const at = this.#grow(1);
     this.#bytes.writeUInt8(value, at);

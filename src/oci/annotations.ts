@@ -15,6 +15,8 @@ export const OSTREE_BOOTABLE = 'ostree.bootable';
 /** Version of the kernel in the image. */
 export const OSTREE_LINUX = 'ostree.linux';
 export const CONTAINERS_BOOTC = 'containers.bootc';
+/** What hhd-dev's rechunk says about the layers that it made. */
+export const HHD_RECHUNK_INFO = 'dev.hhd.rechunk.info';
 /** Sorted names of the components in a layer, separated by commas. */
 export const OSTREE_COMPONENTS = 'ostree.components';
 /** Names of the components in a layer of chunkah, separated by spaces. */

@@ -4,7 +4,9 @@
  */
 import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
-import { OstrataError } from '../errors.js';
+import { decodeUtf8 } from '../bytes/text.js';
+import { inContext, OstrataError } from '../errors.js';
+import type { ImageReader } from './image.js';
 
 /** What an image says about itself, without its layers. */
 export interface BaseConfig {
@@ -70,6 +72,17 @@ export function parseBaseConfig(text: string): BaseConfig {
     return baseConfig(found.config, undefined, found);
   }
   return baseConfig(parseJson(again, members), undefined, {});
+}
+
+/** Returns what an image says about itself. */
+export async function baseConfigOfImage(image: ImageReader): Promise<BaseConfig> {
+  const text = decodeUtf8(await image.config());
+  return inContext(`reading ${image.name}: config`, () => {
+    if (text === undefined) {
+      throw new OstrataError('CORRUPT', 'is not UTF-8');
+    }
+    return { ...parseBaseConfig(text), annotations: image.manifest.annotations ?? {} };
+  });
 }
 
 interface Facts {

@@ -7,17 +7,31 @@ import { verified } from '../ostree/content.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { type OstreeRepo, openRepo } from '../ostree/repo.js';
 import { readUnchanged } from './directory.js';
+import { Spool } from './spool.js';
 import type { Tree, TreePath } from './tree.js';
 
-/** An ostree repository, or a directory that paths of the tree begin in. */
+/**
+ * An ostree repository, a directory that paths of the tree begin in, or the spool (spool.ts) of an
+ * image.
+ */
 export interface ContentLocation {
-  readonly kind: 'repo' | 'directory';
+  readonly kind: 'repo' | 'directory' | 'spool';
   readonly path: string;
 }
 
 /** A tree whose content can be read by other threads. */
 export interface LocatedTree extends Tree {
   readonly content: ContentLocation;
+  /**
+   * Puts the content of files with these checksums at `content`. Trees whose content always is
+   * there lack this.
+   */
+  fetch?(checksums: Iterable<string>): Promise<void>;
+  /**
+   * Removes what the tree has on the disk. If it is never called, that is done when the process
+   * ends.
+   */
+  close?(): void;
 }
 
 /** A regular file as a layer needs it. */
@@ -40,7 +54,14 @@ export interface ContentReader {
 
 /** Opens a location. Throws `NOT_FOUND` and `UNSUPPORTED` as {@link openRepo} does. */
 export function openContent({ kind, path }: ContentLocation): ContentReader {
-  return kind === 'repo' ? repoContent(openRepo(path)) : directoryContent(path);
+  switch (kind) {
+    case 'repo':
+      return repoContent(openRepo(path));
+    case 'directory':
+      return directoryContent(path);
+    case 'spool':
+      return spoolContent(path);
+  }
 }
 
 /** Reads content objects of a repository. */
@@ -54,6 +75,16 @@ function directoryContent(root: string): ContentReader {
       const name = root + path;
       const context = `${name} was changed after it was looked at`;
       return verified(readUnchanged(name, info.size, buffers), info, checksum, context);
+    },
+  };
+}
+
+function spoolContent(directory: string): ContentReader {
+  const spool = new Spool(directory);
+  return {
+    read: ({ path, checksum, info }, buffers) => {
+      const content = spool.read(checksum, info.size, buffers);
+      return verified(content, info, checksum, `reading ${path} from the spool ${directory}`);
     },
   };
 }

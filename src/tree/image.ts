@@ -120,7 +120,7 @@ async function indexLayers(
       log.progress('reading layers', done + length, total),
     );
     await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, async () => {
-      const { visited } = await validateBlob(blob, descriptor, indexLayer);
+      const { visited } = await validateBlob(blob, descriptor, (tar) => indexLayer(tar));
       indexes.push(visited);
     });
     done += descriptor.size;

@@ -79,10 +79,14 @@ export type IndexedEntry = IndexedDirectory | IndexedContent | IndexedLink | Ind
  * Reads the tar of a layer to its end and returns its entries, in the order of the tar. In an
  * encapsulated image, content objects have the xattrs of their objects, and their checksums are
  * verified. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`, naming the entry.
+ * @param onBytes called with all bytes of the tar, which are valid until it returns
  */
-export async function indexLayer(tar: LayerTar): Promise<readonly IndexedEntry[]> {
+export async function indexLayer(
+  tar: LayerTar,
+  onBytes?: (bytes: Uint8Array) => void,
+): Promise<readonly IndexedEntry[]> {
   const layer = new LayerIndexer();
-  await readLayerTar(tar, (header, offset) => layer.entry(header, offset));
+  await readLayerTar(tar, (header, offset) => layer.entry(header, offset), onBytes);
   return layer.entries;
 }
 

@@ -12,12 +12,14 @@ import { TarReader } from '../tar/reader.js';
 
 /**
  * Reads a tar to its end. `onEntry` is called for every entry, with the offset of its content in
- * the tar, and returns what takes the content, or undefined if nothing does; an entry without content is finished at once. Errors of `onEntry`
- * and of the sinks get the name of the entry.
+ * the tar, and returns what takes the content, or undefined if nothing does; an entry without
+ * content is finished at once. Errors of `onEntry` and of the sinks get the name of the entry.
+ * @param onBytes called with all bytes of the tar, which are valid until it returns
  */
 export async function readLayerTar(
   tar: LayerTar,
   onEntry: (header: TarHeader, contentOffset: number) => ContentSink | undefined,
+  onBytes?: (bytes: Uint8Array) => void,
 ): Promise<void> {
   let sink: ContentSink | undefined;
   const reader = new TarReader({
@@ -29,6 +31,7 @@ export async function readLayerTar(
     entryEnd: () => sink?.finish(),
   });
   for await (const bytes of tar) {
+    onBytes?.(bytes);
     reader.push(bytes);
   }
   reader.end();

@@ -1,10 +1,11 @@
 /** `ostrata build`: any tree in, a plain container image of layers that change together out. */
 import { type Command, Option } from 'commander';
 import { planPlainImage, writePlainImage } from '../../builder/build.js';
-import { plainLabels } from '../../builder/plain-config.js';
+import { droppedLabels, plainLabels } from '../../builder/plain-config.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { CONTAINERS_BOOTC } from '../../oci/annotations.js';
+import { baseConfigOfImage } from '../../oci/base-config.js';
 import { IMGREF_FORMS, parseImgref } from '../../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
@@ -37,12 +38,12 @@ export function addBuildCommand(program: Command): void {
   const command = program
     .command('build')
     .helpGroup(BUILD_COMMANDS)
-    .summary('turn a root file system or a commit into a plain image of many layers')
+    .summary('turn a root file system, an image or a commit into a plain image of many layers')
     .description(
-      'Turn a root file system, or an ostree commit, into a plain container image whose layers ' +
-        'follow the package database: packages that change together share a layer, so that an ' +
-        'update downloads only the layers that changed. Nothing is written into the tree, and no ' +
-        'rights are needed except to read it.',
+      'Turn a root file system, another image or an ostree commit into a plain container image ' +
+        'whose layers follow the package database: packages that change together share a layer, ' +
+        'so that an update downloads only the layers that changed. Nothing is written into the ' +
+        'tree, and no rights are needed except to read it.',
     )
     .argument('[ref]', 'with --repo: a ref, remote:ref, a commit id or the beginning of one')
     .argument('[imgref]', `where to write: ${IMGREF_FORMS} (default: an archive on stdout)`)
@@ -54,6 +55,8 @@ Examples:
   ostrata build --rootfs=/mnt/root --prune=/sysroot/ oci:image:latest
   ostrata build --rootfs=/mnt/root --previous-build=auto registry:quay.io/me/os:latest
   ostrata build --rootfs=/mnt/root --config=inspect.json | podman load
+  ostrata build --from=registry:quay.io/me/os:raw --previous-build=auto \\
+    registry:quay.io/me/os:latest
   ostrata build --repo=repo fedora/x86_64/coreos/stable oci-archive:image.ociarchive
 
 SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created is given.`,
@@ -95,7 +98,7 @@ export async function build(
   imgref: string | undefined,
   options: PlainBuildOptions,
 ): Promise<void> {
-  const imageOptions = await readPlainImageOptions(options);
+  const ownOptions = await readPlainImageOptions(options);
   const destination = withTag(
     imgref === undefined || imgref === '-' ? ARCHIVE_ON_STDOUT : imgref,
     options.tag,
@@ -106,10 +109,19 @@ export async function build(
       'standard output is a terminal: name a destination, or redirect the archive to a file',
     );
   }
-  const { architecture, created, base } = imageOptions;
-  const epoch = created ?? base?.created;
-  const inputs = await readBuildInputs(destination, architecture, options);
-  const tree = await computing(() => openBuildTree(options, ref, inputs));
+  const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
+  const fromImage = options.from === undefined ? undefined : await inputs.open(options.from);
+  const base = ownOptions.base ?? (fromImage && (await baseConfigOfImage(fromImage)));
+  const imageOptions = { ...ownOptions, base };
+  const dropped = base === undefined ? [] : droppedLabels(base);
+  if (dropped.length > 0) {
+    inputs.log.info(`labels that describe other layers are dropped: ${dropped.join(', ')}`);
+  }
+  const epoch = imageOptions.created ?? base?.created;
+
+  const { cache } = inputs.blobOptions;
+  const treeInputs = { ...inputs, fromImage, cache };
+  const tree = await computing(() => openBuildTree(options, ref, treeInputs));
   warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
   const mtimes = { rule: options.mtime, epoch };
   const plan = await computing(() => planPlainImage({ ...inputs.layoutOptions, tree, mtimes }));
@@ -120,6 +132,8 @@ export async function build(
       createdBy: options.createdBy,
     }),
   );
+  tree.close?.();
+  await fromImage?.close?.();
 }
 
 /** Adds the name of the image to the reference of an archive or a folder. */

@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { BlobCache } from '../../blobs/cache.js';
+import { layerIndexStore } from '../../blobs/layer-indexes.js';
 import type { Labels } from '../../builder/image-config.js';
 import { MTIME_RULES, type MtimeRule } from '../../builder/mtimes.js';
 import type { PlainImageOptions } from '../../builder/plain-config.js';
@@ -9,6 +11,7 @@ import { inContext, inContextAsync, OstrataError } from '../../errors.js';
 import { LEFT_OUT_XATTRS } from '../../layers/plain-spec.js';
 import type { Context } from '../../log.js';
 import { type BaseConfig, parseBaseConfig } from '../../oci/base-config.js';
+import type { ImageReader } from '../../oci/image.js';
 import { goArchitecture } from '../../oci/platform.js';
 import { openRepo } from '../../ostree/repo.js';
 import { openLargeCommitTree } from '../../tree/commit.js';
@@ -16,12 +19,17 @@ import type { LocatedTree } from '../../tree/content-location.js';
 import { deployedTree } from '../../tree/deployed-tree.js';
 import { openDirectoryTree } from '../../tree/directory-tree.js';
 import { pruneMatcher } from '../../tree/prune.js';
+import { openSpooledImage } from '../../tree/spooled-image.js';
 import { sourceDateEpoch } from '../container/encapsulate-options.js';
 import { repeated } from '../options/values.js';
 
 /** Which tree becomes the image. */
 export interface TreeOptions {
   readonly rootfs?: string | undefined;
+  /** The reference of an image. */
+  readonly from?: string | undefined;
+  /** Path of the folder for the layers of that image. */
+  readonly spool?: string | undefined;
   readonly repo?: string | undefined;
   readonly prune?: readonly string[] | undefined;
   readonly oneFileSystem?: boolean | undefined;
@@ -31,7 +39,23 @@ export interface TreeOptions {
 
 export function treeOptions(command: Command): Command {
   return directoryOptions(command)
-    .option('--repo <path>', 'build the image of a commit in this ostree repository')
+    .addOption(
+      new Option(
+        '--from <imgref>',
+        'build the image again that is there, with the config that it has, without unpacking it',
+      ).conflicts(['rootfs', 'repo']),
+    )
+    .option(
+      '--spool <dir>',
+      'with --from: where the layers of that image are kept uncompressed during the build ' +
+        '(default: TMPDIR or /var/tmp)',
+    )
+    .addOption(
+      new Option(
+        '--repo <path>',
+        'build the image of a commit in this ostree repository',
+      ).conflicts('rootfs'),
+    )
     .addOption(mtimeOption('packaged'));
 }
 
@@ -140,25 +164,48 @@ function time(text: string): number {
   return Math.floor(milliseconds / 1000);
 }
 
+/** What else a build of a tree needs. */
+export interface TreeInputs extends Context {
+  /** The image that `--from` names. */
+  readonly fromImage: ImageReader | undefined;
+  /** Keeps what was found out about layers. */
+  readonly cache: BlobCache | undefined;
+}
+
 /** Opens the tree that the options name. */
 export async function openBuildTree(
   options: TreeOptions,
   ref: string | undefined,
-  { log, signal }: Context,
+  { fromImage, cache, log, signal }: TreeInputs,
 ): Promise<LocatedTree> {
   const isPruned = pruneMatcher(options.prune ?? []);
-  const { repo, rootfs, oneFileSystem, skipSpecialFiles } = options;
+  const { repo, rootfs, spool, oneFileSystem, skipSpecialFiles } = options;
+  const jobs = availableParallelism();
+  if (fromImage !== undefined) {
+    return openSpooledImage(fromImage, {
+      log,
+      signal,
+      jobs,
+      spool,
+      isPruned,
+      skipSpecialFiles,
+      indexes: cache && layerIndexStore(cache),
+    });
+  }
   if (repo !== undefined && ref !== undefined) {
     const opened = openRepo(repo);
     return deployedTree(await openLargeCommitTree(opened, opened.resolve(ref), log), isPruned);
   }
   if (rootfs === undefined) {
-    throw new OstrataError('USAGE', 'expected --rootfs DIR, or --repo REPO and a ref');
+    throw new OstrataError(
+      'USAGE',
+      'expected --rootfs DIR, --from IMGREF, or --repo REPO and a ref',
+    );
   }
   return openDirectoryTree(rootfs, {
     log,
     signal,
-    jobs: availableParallelism(),
+    jobs,
     isPruned,
     oneFileSystem,
     skipSpecialFiles,

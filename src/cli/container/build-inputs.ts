@@ -52,6 +52,8 @@ export interface BuildOptions
     LogOptions {
   /** Path of a plan file. */
   readonly plan?: string | undefined;
+  /** The image that is built again. */
+  readonly from?: string | undefined;
   /** Whether the report always goes to standard error, not only if the archive is on stdout. */
   readonly reportsOnStderr?: boolean | undefined;
 }
@@ -62,6 +64,8 @@ export interface BuildInputs extends Context, ReportedBuild {
   readonly blobOptions: BlobOptions & Context;
   /** The build that the new image is compared with, without following its layout. */
   readonly comparedBuild: PreviousBuild | undefined;
+  /** Opens an image that the command line names. */
+  readonly open: OpenImage;
   createWriter(): Promise<ImageWriter>;
 }
 
@@ -104,6 +108,7 @@ export async function readBuildInputs(
     },
     blobOptions: { compression, jobs, cache: openCache(options, log), ...context },
     comparedBuild,
+    open,
     createWriter: () => createImage(imgref, { ...optionsFor(imgref), stdout: process.stdout }),
   };
 }
@@ -115,11 +120,9 @@ function transportOptionsOf(
   options: BuildOptions,
   log: Logger,
 ): (imgref: string) => TransportOptions {
-  const { previousBuild = [], compareWithBuild } = options;
-  const imgrefs = [imgref, ...previousBuild.filter((each) => each !== AUTO)];
-  if (compareWithBuild !== undefined) {
-    imgrefs.push(compareWithBuild);
-  }
+  const { previousBuild = [], compareWithBuild, from } = options;
+  const named = [imgref, from, ...previousBuild, compareWithBuild];
+  const imgrefs = named.filter((each) => each !== undefined).filter((each) => each !== AUTO);
   // In a multi-platform index, the previous build is the image for the same architecture.
   const samePlatform = architecture === undefined ? undefined : { os: 'linux', architecture };
   const platform = options.platform ?? samePlatform;

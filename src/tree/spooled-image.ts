@@ -1,0 +1,216 @@
+/** The tree of an image, with its layers on the disk: the input of a build. */
+import { rmSync } from 'node:fs';
+import { inContext, messageOf, must, OstrataError } from '../errors.js';
+import type { Context } from '../log.js';
+import type { ImageReader } from '../oci/image.js';
+import { parseConfig } from '../oci/types.js';
+import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
+import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
+import { type ContentReader, type LocatedTree, openContent } from './content-location.js';
+import { type FlattenedImage, flattenLayers } from './flatten.js';
+import type { IndexedEntry } from './layer-index.js';
+import { decodeLayerIndex } from './layer-index-file.js';
+import { regularFile, wholeFile } from './lookup.js';
+import { type SpooledFile, spooledTar, writeSpoolContent } from './spool.js';
+import { type LayerOfImage, layersOf, spoolLayers } from './spool-layers.js';
+import type { RegularFile, TreePath } from './tree.js';
+
+/** Keeps the encoded indexes of layers by their diffIds, so that a layer is read only once. */
+export interface LayerIndexStore {
+  load(diffId: string): Uint8Array | undefined;
+  save(diffId: string, index: Uint8Array): void;
+}
+
+export interface SpooledImageOptions extends Context {
+  /** Largest number of threads that read layers, at least 1. */
+  readonly jobs: number;
+  /** The parent of the spool; by default TMPDIR or /var/tmp. */
+  readonly spool?: string | undefined;
+  readonly indexes?: LayerIndexStore | undefined;
+  readonly isPruned?: ((path: TreePath) => boolean) | undefined;
+  /** Whether devices, pipes and sockets are left out; by default they are an error. */
+  readonly skipSpecialFiles?: boolean | undefined;
+}
+
+/**
+ * Opens the tree of an image as programs unpack it. Each layer is read once, in parallel, unless
+ * `indexes` knows it; then it is read when the content of one of its files is asked for. The ostree
+ * repository of an encapsulated image is not part of the tree.
+ *
+ * The spool takes as much space as the uncompressed layers that were read. Throws what {@link
+ * spoolLayers} and {@link flattenLayers} throw, and `UNSUPPORTED` for a special file.
+ */
+export async function openSpooledImage(
+  image: ImageReader,
+  options: SpooledImageOptions,
+): Promise<LocatedTree> {
+  const { spool = largeFilesParent(), isPruned, log } = options;
+  const directory = inContext(`making the spool in ${spool}`, () =>
+    makeTemporaryDirectory('ostrata-spool-', spool),
+  );
+  try {
+    const layers = new SpooledLayers(image, directory.path, options);
+    const indexes = await layers.indexes();
+    const flattened = inContext(`reading ${image.name}`, () => flattenLayers(indexes, isPruned));
+    reportSpecialFiles(image.name, flattened, options);
+    log.info(`${image.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
+
+    const files = spooledFiles(flattened);
+    writeSpoolContent(directory.path, files);
+    layers.removeUnused(files);
+    return spooledTree(image.name, flattened, layers, files, () => directory.remove());
+  } catch (error) {
+    directory.remove();
+    throw error;
+  }
+}
+
+function reportSpecialFiles(
+  name: string,
+  { specialFiles }: FlattenedImage,
+  { skipSpecialFiles = false, log }: SpooledImageOptions,
+): void {
+  const [first] = specialFiles;
+  if (first === undefined) {
+    return;
+  }
+  if (!skipSpecialFiles) {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `reading ${name}: ${first} is a device or a pipe; --skip-special-files leaves it out`,
+    );
+  }
+  log.warn(`${name}: ${specialFiles.length} devices or pipes are left out`);
+}
+
+function spooledFiles({ sources }: FlattenedImage): readonly SpooledFile[] {
+  const files: SpooledFile[] = [];
+  for (const { layer, entry } of sources.values()) {
+    if (entry.type === 'file') {
+      files.push({ layer, entry });
+    }
+  }
+  return files;
+}
+
+function spooledTree(
+  name: string,
+  { files }: FlattenedImage,
+  layers: SpooledLayers,
+  spooled: readonly SpooledFile[],
+  close: () => void,
+): LocatedTree {
+  const content = { kind: 'spool', path: layers.directory } as const;
+  const layerOf = new Map(spooled.map(({ layer, entry }) => [entry.checksum, layer]));
+  const fetch = async (checksums: Iterable<string>) => {
+    const wanted = new Set<number>();
+    for (const checksum of checksums) {
+      const layer = layerOf.get(checksum);
+      if (layer !== undefined) {
+        wanted.add(layer);
+      }
+    }
+    await layers.read([...wanted]);
+  };
+
+  let reader: ContentReader | undefined;
+  async function* read(file: RegularFile): AsyncGenerator<Uint8Array> {
+    const { path, checksum, type } = file;
+    await fetch([checksum]);
+    reader ??= openContent(content);
+    const info = { ...file, type, xattrsBytes: encodeXattrs(file.xattrs) };
+    yield* reader.read({ path, checksum, info });
+  }
+  return {
+    name,
+    files,
+    content,
+    read: (path) => read(regularFile(path, files.get(path), name)),
+    bytes: (path) => wholeFile(path, files.resolve(path, true), name, read),
+    fetch,
+    close,
+  };
+}
+
+/** The layers of an image, of which some are in the spool. */
+class SpooledLayers {
+  readonly directory: string;
+  readonly #image: ImageReader;
+  readonly #options: SpooledImageOptions;
+  readonly #indexes = new Map<number, readonly IndexedEntry[]>();
+  readonly #spooled = new Set<number>();
+  readonly #interner = new XattrsInterner();
+  #layers: readonly LayerOfImage[] = [];
+  /** The reads that were asked for; they run one after the other. */
+  #reads: Promise<void> = Promise.resolve();
+
+  constructor(image: ImageReader, directory: string, options: SpooledImageOptions) {
+    this.#image = image;
+    this.directory = directory;
+    this.#options = options;
+  }
+
+  /** Returns the entries of all layers; reads the layers whose index is not known. */
+  async indexes(): Promise<readonly (readonly IndexedEntry[])[]> {
+    const config = parseConfig(await this.#image.config());
+    this.#layers = layersOf(this.#image, config.rootfs.diff_ids);
+    for (const layer of this.#layers) {
+      this.#loadIndex(layer);
+    }
+    const unknown = this.#layers.filter(({ index }) => !this.#indexes.has(index));
+    await this.read(unknown.map(({ index }) => index));
+    return this.#layers.map(({ index }) => must(this.#indexes.get(index), `layer ${index}`));
+  }
+
+  /** Puts layers into the spool, unless they are there. */
+  async read(layers: readonly number[]): Promise<void> {
+    const readMissing = () => this.#readMissing(layers);
+    const reading = this.#reads.then(readMissing, readMissing);
+    this.#reads = reading;
+    await reading;
+  }
+
+  /** Removes the tars in which none of `files` lies. */
+  removeUnused(files: readonly SpooledFile[]): void {
+    const used = new Set(files.map(({ layer }) => layer));
+    for (const layer of this.#spooled) {
+      if (!used.has(layer)) {
+        this.#spooled.delete(layer);
+        rmSync(spooledTar(this.directory, layer));
+      }
+    }
+  }
+
+  async #readMissing(layers: readonly number[]): Promise<void> {
+    const { jobs, indexes, log, signal } = this.#options;
+    const missing = this.#layers.filter(
+      ({ index }) => layers.includes(index) && !this.#spooled.has(index),
+    );
+    await spoolLayers(this.#image, missing, {
+      directory: this.directory,
+      jobs,
+      log,
+      signal,
+      onIndex: ({ index, diffId }, bytes) => {
+        this.#spooled.add(index);
+        if (!this.#indexes.has(index)) {
+          this.#indexes.set(index, decodeLayerIndex(bytes, this.#interner));
+          indexes?.save(diffId, bytes);
+        }
+      },
+    });
+  }
+
+  #loadIndex({ index, diffId }: LayerOfImage): void {
+    const { indexes, log } = this.#options;
+    const bytes = indexes?.load(diffId);
+    if (bytes === undefined) {
+      return;
+    }
+    try {
+      this.#indexes.set(index, decodeLayerIndex(bytes, this.#interner));
+    } catch (error) {
+      log.warn(`the kept index of layer ${index} is not used: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+/** `build --from`: an image is built again from the layers of another image. */
+import assert from 'node:assert/strict';
+import { linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, suite, test } from 'node:test';
+import { openImage } from '../../src/transports/image-reference.js';
+import { ostrata, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
+import { type World, world, worldNeeds } from '../support/world.js';
+
+interface Report {
+  readonly layers: readonly { readonly diffId: string; readonly reused: boolean }[];
+}
+
+function build(args: readonly string[]): readonly string[] {
+  const { layers }: Report = JSON.parse(ostrata(['build', '--json', ...args]));
+  return layers.map(({ diffId }) => diffId);
+}
+
+function makeTree(): string {
+  const root = join(scratchDirectory(), 'root');
+  mkdirSync(join(root, 'usr/share/empty'), { recursive: true });
+  mkdirSync(join(root, 'opt'), { mode: 0o700 });
+  writeFileSync(join(root, 'usr/tool'), 'tool', { mode: 0o4755 });
+  linkSync(join(root, 'usr/tool'), join(root, 'opt/tool'));
+  writeFileSync(join(root, 'usr/none'), '');
+  symlinkSync('tool', join(root, 'usr/symlink'));
+  return root;
+}
+
+suite('an image of an image', needs(...worldNeeds, 'root'), () => {
+  let given: World;
+  before(async () => {
+    given = await world();
+  });
+
+  for (const compression of ['none', 'gzip', 'zstd']) {
+    test(`has the layers of one that is made from the tree (${compression})`, () => {
+      const scratch = scratchDirectory();
+      const options = ['--mtime=keep', `--cache=${scratch}/cache`];
+      const raw = `oci:${scratch}/raw:x`;
+      const ofTree = build([
+        '--rootfs',
+        given.oldTree,
+        '--mtime=keep',
+        raw,
+        '--compression',
+        compression,
+      ]);
+      for (const attempt of ['first', 'second, with the indexes of the first']) {
+        const ofImage = build(['--from', raw, ...options, `oci:${scratch}/out:${attempt.length}`]);
+        assert.deepEqual(ofImage, ofTree, attempt);
+      }
+    });
+  }
+});
+
+test('an image of an image has the config of that image, and its files', async () => {
+  const scratch = scratchDirectory();
+  const root = makeTree();
+  const config = JSON.stringify({ config: { Cmd: ['/usr/tool'], Labels: { a: '1' } }, rootfs: {} });
+  const raw = `oci-archive:${scratch}/raw.tar`;
+  build(['--rootfs', root, '--config-str', config, '--annotation=note=yes', '--mtime=keep', raw]);
+  const spool = join(scratch, 'spool');
+  mkdirSync(spool);
+  const from = ['--from', raw, '--spool', spool, '--label=b=2', '--mtime=keep'];
+  const image = `oci:${scratch}/image`;
+  assert.deepEqual(
+    build([...from, image]),
+    build(['--rootfs', root, '--mtime=keep', `oci:${scratch}/other`]),
+  );
+  assert.deepEqual(readdirSync(spool), [], 'the spool is removed');
+
+  const read = await openImage(image);
+  const { config: written } = JSON.parse(Buffer.from(await read.config()).toString());
+  assert.deepEqual(written.Cmd, ['/usr/tool']);
+  assert.deepEqual([written.Labels.a, written.Labels.b], ['1', '2']);
+  assert.equal(read.manifest.annotations?.note, 'yes');
+});
+
+test('without room or rights for the spool nothing is fetched', () => {
+  const scratch = scratchDirectory();
+  build(['--rootfs', makeTree(), `oci:${scratch}/raw`]);
+  const { status, stderr } = tryOstrata([
+    'build',
+    `--from=oci:${scratch}/raw`,
+    `--spool=${scratch}/missing`,
+    `oci:${scratch}/out`,
+  ]);
+  assert.equal(status, 1);
+  assert.match(stderr, /making the spool in .*missing.*no such file/);
+});
