@@ -87,8 +87,9 @@ function* readInto(
   path: string,
   { offset = 0, length = Infinity, followSymlink = false }: ChunkOptions,
 ): Iterable<Uint8Array> {
-  const flags = constants.O_RDONLY | (followSymlink ? 0 : constants.O_NOFOLLOW);
-  const fd = openSync(path, flags);
+  // A pipe that has taken the place of the file would block forever; reading it fails instead.
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const fd = openSync(path, followSymlink ? flags : flags | constants.O_NOFOLLOW);
   try {
     const end = offset + length;
     let position = offset;

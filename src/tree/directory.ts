@@ -179,7 +179,7 @@ export function* readUnchanged(
       yield chunk;
     }
   } catch (error) {
-    throw wrapError('reading', error);
+    throw wrapError(`reading ${path}`, error);
   }
   if (length !== size) {
     throw new OstrataError('IO', `${path} was changed while it was read: it had ${size} bytes`);
