@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { CommanderError } from 'commander';
-import { bounded, type ErrorCode, errnoOf, OstrataError, wrapError } from '../errors.js';
+import { bounded, type ErrorCode, errnoOf, messageOf, OstrataError, wrapError } from '../errors.js';
 import { watchTemporaryDirectories } from '../system/temporary-directory.js';
 import { writeFully } from '../system/write-fully.js';
 import { stderrColors } from './output/colors.js';
@@ -31,6 +31,13 @@ interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
   readonly exitCode: number;
+  /** The messages of the errors that together are the failure. */
+  readonly details?: readonly string[] | undefined;
+}
+
+/** A failure as JSON. */
+interface ErrorDocument {
+  readonly error: Omit<Failure, 'exitCode'>;
 }
 
 const interrupt = new AbortController();
@@ -41,6 +48,7 @@ let isComputing = false;
 let isCancelledIfUnread = false;
 let isOutputLost = false;
 let isReported = false;
+let isErrorInDocument = false;
 
 /**
  * Fires when the command has to end early and has something to clean up, that is, a temporary
@@ -170,16 +178,28 @@ function reportError(error: unknown): number {
   return report(failureOf(error));
 }
 
+/** Returns an error for the document that ends in it; it is not printed after the document. */
+export function errorInDocument(error: unknown): ErrorDocument {
+  isErrorInDocument = true;
+  return errorDocument(failureOf(error));
+}
+
+function errorDocument({ code, message, details }: Failure): ErrorDocument {
+  return { error: { code, message: bounded(message), details } };
+}
+
 /** Prints the first failure, with `--json` also as JSON. Returns the exit code. */
-function report({ code, message, exitCode }: Failure): number {
+function report(failure: Failure): number {
+  const { code, message, exitCode } = failure;
   if (isReported) {
     return exitCode;
   }
   isReported = true;
   const label = code === 'CANCELLED' ? '' : `${stderrColors.red('error:')} `;
   printMessage(message, label);
-  if (process.argv.includes('--json') && !isOutputLost) {
-    print(JSON.stringify({ error: { code, message: bounded(message) } }));
+  const isJson = process.argv.includes('--json') || process.argv.includes('--ndjson');
+  if (isJson && !isOutputLost && !isErrorInDocument) {
+    print(JSON.stringify(errorDocument(failure)));
   }
   return exitCode;
 }
@@ -191,8 +211,10 @@ function failureOf(error: unknown): Failure {
   if (ending !== undefined) {
     return ending;
   }
-  const { code, message } = error instanceof OstrataError ? error : unexpected(error);
-  return { code, message, exitCode: code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE };
+  const { code, message, cause } = error instanceof OstrataError ? error : unexpected(error);
+  const exitCode = code === 'USAGE' ? EXIT_USAGE : EXIT_FAILURE;
+  const details = cause instanceof AggregateError ? cause.errors.map(messageOf) : undefined;
+  return { code, message, exitCode, details };
 }
 
 /** Returns commander's message, which has a label and its suggestions on a second line. */

@@ -186,6 +186,27 @@ suite('ostrata rpmdb', needs('ostree', 'rpm'), () => {
     );
   });
 
+  test('--ndjson prints the elements of --json on lines', () => {
+    for (const query of [['list'], ['files', 'bash'], ['owner', '/usr/bin/bash']]) {
+      const [name = '', ...names] = query;
+      const args = ['rpmdb', name, ...sample, ...names];
+      const list = JSON.parse(ostrata([...args, '--json'])) as object[];
+      const lines = ostrata([...args, '--ndjson'])
+        .trim()
+        .split('\n')
+        .sort();
+      assert.deepEqual(lines, list.map((each) => JSON.stringify(each)).sort());
+    }
+    const empty = tryOstrata(['rpmdb', 'list', ...sample, 'nothing', '--ndjson']);
+    assert.deepEqual([empty.status, Object.keys(JSON.parse(empty.stdout))], [1, ['error']]);
+  });
+
+  test('a package that is missing is told in the document of the others', () => {
+    const { status, stdout } = tryOstrata(['rpmdb', 'list', ...sample, 'bash', 'none', '--json']);
+    const [bash, { error }] = JSON.parse(stdout);
+    assert.deepEqual([status, bash.name, error.code], [1, 'bash', 'NOT_FOUND']);
+  });
+
   test('--json and stats', () => {
     const list = JSON.parse(ostrata(['rpmdb', 'list', ...sample, '--json'])) as {
       nevra: string;

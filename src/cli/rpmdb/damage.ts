@@ -16,8 +16,8 @@ import { counted } from '../output/format.js';
 export class SoundPackages {
   readonly #database: Rpmdb;
   readonly #log: Logger;
-  /** Damaged packages by their number, and damaged parts of the database by their message. */
-  readonly #damaged = new Set<number | string>();
+  /** What is damaged: packages by their number, parts of the database by their message. */
+  readonly #damaged = new Map<number | string, OstrataError>();
   /** How many of the headers that were read have a right digest, a wrong one, or none. */
   readonly digests: Record<HeaderDigest['state'], number> = { right: 0, wrong: 0, missing: 0 };
 
@@ -57,12 +57,13 @@ export class SoundPackages {
 
   /** Throws if anything was left out, so that the exit code shows it. */
   throwIfDamaged(): void {
-    const { size } = this.#damaged;
-    if (size > 0) {
+    const errors = [...this.#damaged.values()];
+    if (errors.length > 0) {
       throw new OstrataError(
         'CORRUPT',
-        `the package database is damaged in ${counted(size, 'place')}; ` +
+        `the package database is damaged in ${counted(errors.length, 'place')}; ` +
           'the packages there are missing in the output',
+        { cause: new AggregateError(errors) },
       );
     }
   }
@@ -82,7 +83,7 @@ export class SoundPackages {
   /** Warns of each damaged package or part only once. */
   #add(place: number | string, error: OstrataError): void {
     if (!this.#damaged.has(place)) {
-      this.#damaged.add(place);
+      this.#damaged.set(place, error);
       this.#log.warn(error.message);
     }
   }

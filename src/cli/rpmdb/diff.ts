@@ -11,7 +11,15 @@ import { terminalLogger } from '../output/terminal.js';
 import { type ChangelogEntry, changelogBetween } from './changelog.js';
 import { comparePackages, type PackageChanges, type PackageUpdate } from './compare-packages.js';
 import type { SoundPackages } from './damage.js';
-import { jsonLine, type Output, textLine, writeOutput } from './output.js';
+import {
+  jsonOption,
+  linesOf,
+  type Output,
+  objectDocument,
+  textLine,
+  withDamage,
+  writeOutput,
+} from './output.js';
 import { dateText } from './report.js';
 import {
   openCommitSource,
@@ -46,12 +54,11 @@ export function addDiffCommand(rpmdb: Command): void {
     .description('Show which packages were added, removed, upgraded and downgraded.')
     .argument('<old>', SOURCE_HELP)
     .argument('<new>', 'the same')
-    .option('--json', 'print the result as JSON')
     .option('--changelog', 'print the entries of changelogs that only the newer version has')
     .option('--repo <path>', 'OLD and NEW are refs or commits of this ostree repository')
     .addHelpText('after', HELP)
     .action(diff);
-  useOptions(command, [registryOptions, logOptions]);
+  useOptions(command, [jsonOption, registryOptions, logOptions]);
 }
 
 async function diff(old: string, next: string, options: DiffOptions): Promise<void> {
@@ -63,9 +70,10 @@ async function diff(old: string, next: string, options: DiffOptions): Promise<vo
   const changes = comparePackages(before.packages.all(), after.packages.all());
   const entriesOf = options.changelog ? changelogReader(after.packages) : undefined;
   const format = options.json ? jsonOutput : textOutput;
-  await writeOutput(format(changes, entriesOf));
-  before.packages.throwIfDamaged();
-  after.packages.throwIfDamaged();
+  const output = format(changes, entriesOf);
+  const complete = withDamage(output, before.packages, after.packages);
+  const form = options.json ? objectDocument : linesOf;
+  await writeOutput(form(complete));
 }
 
 /** Opens what the user calls `text`. A ref begins neither with a slash nor with a dot. */
@@ -101,14 +109,14 @@ function jsonOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): 
     changelog: entriesOf?.(update),
   });
   const jsonPackage = ({ name, nevra }: RpmPackage) => ({ name, nevra });
-  const line = jsonLine({
+  const difference = {
     added: changes.added.map(jsonPackage),
     removed: changes.removed.map(jsonPackage),
     upgraded: changes.upgraded.map(jsonUpdate),
     downgraded: changes.downgraded.map(jsonUpdate),
     unchanged: changes.unchanged,
-  });
-  return [line];
+  };
+  return [difference];
 }
 
 function* textOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): Output {

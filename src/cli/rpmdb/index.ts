@@ -7,7 +7,15 @@ import { type OptionGroup, useOptions } from '../options/groups.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import { addDiffCommand } from './diff.js';
-import { writeOutput } from './output.js';
+import {
+  jsonListOptions,
+  jsonOption,
+  linesOf,
+  listDocument,
+  objectDocument,
+  withDamage,
+  writeOutput,
+} from './output.js';
 import { files, info, list, owner, type Query, type QueryOptions, stats } from './queries.js';
 import { looksUpPaths, selectionOptions } from './select.js';
 import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions } from './source.js';
@@ -51,7 +59,7 @@ interface QueryCommand {
   /** Describes the arguments. */
   readonly args: string;
   readonly query: Query;
-  /** Options besides `--json` and those of the source. */
+  /** Options besides those of JSON and of the source. */
   readonly options: readonly OptionGroup[];
   readonly help?: string;
 }
@@ -126,14 +134,14 @@ function addQueryCommand(rpmdb: Command, { name, summary, ...rest }: QueryComman
     .summary(summary)
     .description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`)
     .argument('[args...]', args)
-    .option('--json', 'print the result as JSON')
     .action((given: readonly string[], values: QueryOptions & RpmdbSourceOptions) =>
       run(query, given, values),
     );
   if (help !== undefined) {
     command.addHelpText('after', help);
   }
-  useOptions(command, [...options, rpmdbSourceOptions, registryOptions, logOptions]);
+  const jsonOptions = query === stats ? jsonOption : jsonListOptions;
+  useOptions(command, [jsonOptions, ...options, rpmdbSourceOptions, registryOptions, logOptions]);
 }
 
 /** `--queryformat`. */
@@ -144,7 +152,7 @@ function formatOptions(command: Command): Command {
       'print each package in this format, as rpm -q --queryformat does',
     )
       .argParser(queryFormat)
-      .conflicts('json'),
+      .conflicts(['json', 'ndjson']),
   );
 }
 
@@ -167,8 +175,11 @@ async function run(
   const needsTree = query === owner || query === verify || looksUpPaths(options);
   const source = await openSource(options, args, needsTree);
   try {
-    await writeOutput(await query(source, options));
-    source.packages.throwIfDamaged();
+    const output = await query(source, options);
+    const complete = withDamage(output, source.packages);
+    const document = query === stats ? objectDocument : listDocument;
+    const form = options.json ? document : linesOf;
+    await writeOutput(form(complete));
   } finally {
     await source.close();
   }

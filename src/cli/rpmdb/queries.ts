@@ -8,7 +8,7 @@ import {
 import { OstrataError } from '../../errors.js';
 import { printable } from '../output/print.js';
 import { changelogFormat, jsonChangelog } from './changelog.js';
-import { jsonLine, type Output, pathLine, textLine } from './output.js';
+import { type JsonOptions, type Output, pathLine, textLine, wantsJson } from './output.js';
 import {
   jsonFile,
   jsonPackage,
@@ -21,9 +21,8 @@ import {
 import { Selection, type SelectionOptions } from './select.js';
 import type { Source } from './source.js';
 
-export interface QueryOptions extends SelectionOptions {
+export interface QueryOptions extends SelectionOptions, JsonOptions {
   readonly queryformat?: QueryFormat | undefined;
-  readonly json?: boolean | undefined;
   readonly changelog?: boolean | undefined;
   readonly last?: boolean | undefined;
 }
@@ -37,22 +36,22 @@ const LAST = new QueryFormat(
 );
 
 /**
- * Lists packages, sorted by name. With a query format they come in the order of the database, as
- * rpm prints them: then no package has to be kept for sorting.
+ * Lists packages, sorted by name. With a query format, as with rpm, and with `--ndjson` they come
+ * in the order of the database: then no package has to be kept for sorting.
  */
 export function* list(source: Source, options: QueryOptions): Output {
   const { packages } = source;
-  const { json, last } = options;
+  const { ndjson, changelog, last } = options;
   const selection = new Selection(source, options);
   const format = listFormat(options);
-  if (json) {
-    const sorted = last ? newestFirst(selection.sorted()) : selection.sorted();
-    yield jsonLine([...packages.map(sorted, options.changelog ? jsonChangelog : jsonPackage)]);
+  const streamed = () => (last ? newestFirst(selection.sorted()) : selection.inDatabaseOrder());
+  if (wantsJson(options)) {
+    const selected = ndjson || last ? streamed() : selection.sorted();
+    yield* packages.map(selected, changelog ? jsonChangelog : jsonPackage);
   } else if (format === undefined) {
     yield* selection.sorted().map(({ nevra }) => textLine(printable(nevra)));
   } else {
-    const selected = last ? newestFirst(selection.sorted()) : selection.inDatabaseOrder();
-    yield* packages.map(selected, (pkg) => format.print(pkg));
+    yield* packages.map(streamed(), (pkg) => format.print(pkg));
   }
   selection.throwIfUnmet();
 }
@@ -66,11 +65,11 @@ function listFormat({ queryformat, changelog, last }: QueryOptions): QueryFormat
 
 export function* info(source: Source, options: QueryOptions): Output {
   const { packages } = source;
-  const { queryformat, json } = options;
+  const { queryformat } = options;
   const selection = requiredSelection(source, options);
   const selected = selection.inGivenOrder();
-  if (json) {
-    yield jsonLine([...packages.map(selected, jsonPackageInfo)]);
+  if (wantsJson(options)) {
+    yield* packages.map(selected, jsonPackageInfo);
   } else if (queryformat !== undefined) {
     yield* packages.map(selected, (pkg) => queryformat.print(pkg));
   } else {
@@ -90,11 +89,11 @@ function* separatedLines(texts: Iterable<string>): Generator<string> {
 
 export function* files(source: Source, options: QueryOptions): Output {
   const { packages } = source;
-  const { queryformat, json } = options;
+  const { queryformat } = options;
   const selection = requiredSelection(source, options);
   const selected = selection.inGivenOrder();
-  if (json) {
-    yield jsonLine([...packages.map(selected, jsonPackageFiles)]);
+  if (wantsJson(options)) {
+    yield* packages.map(selected, jsonPackageFiles);
   } else {
     const linesOf = (pkg: RpmPackage) => queryformat?.print(pkg) ?? pathLines(pkg);
     yield* packages.map(selected, linesOf);
@@ -111,7 +110,7 @@ function pathLines(pkg: RpmPackage): string {
 }
 
 /** Exit code 1 if a path has no owner. */
-export function owner(source: Source, { queryformat, json }: QueryOptions): Output {
+export function owner(source: Source, options: QueryOptions): Output {
   const { packages, tree, args } = source;
   if (args.length === 0) {
     throw new OstrataError('USAGE', 'expected paths');
@@ -121,9 +120,9 @@ export function owner(source: Source, { queryformat, json }: QueryOptions): Outp
   if (answers.some(({ owners }) => owners.length === 0)) {
     process.exitCode = 1;
   }
-  return json
-    ? [jsonLine(answers.map(jsonOwners))]
-    : answers.map((answer) => ownerLines(answer, source, queryformat));
+  return wantsJson(options)
+    ? answers.map(jsonOwners)
+    : answers.map((answer) => ownerLines(answer, source, options.queryformat));
 }
 
 function jsonOwners(answer: PathOwners): object {
@@ -150,7 +149,7 @@ export function stats(source: Source, { json }: QueryOptions): Output {
     throw new OstrataError('USAGE', `unexpected argument ${unexpected}`);
   }
   const summary = statsOf(source);
-  return [json ? jsonLine(summary) : textLine(statsReport(summary))];
+  return [json ? summary : textLine(statsReport(summary))];
 }
 
 /** Throws `USAGE` if the user selects nothing: all packages would be too much. */

@@ -14,7 +14,7 @@ import {
 } from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
 import type { ReadableTree } from '../../tree/lookup.js';
-import { jsonLine, type Output, pathLine } from './output.js';
+import { type JsonOptions, type Output, pathLine, wantsJson } from './output.js';
 import { jsonPath } from './report.js';
 import { Selection, type SelectionOptions } from './select.js';
 import type { Source } from './source.js';
@@ -67,8 +67,7 @@ whose /var is empty until the first boot, no file of /var is missing. Times are 
 only, and a time of 0 is not compared: ostree records none. Users and groups are those of the tree.
 Devices, pipes, sockets and names that are not UTF-8 are not checked.`;
 
-export interface VerifyOptions extends SelectionOptions {
-  readonly json?: boolean | undefined;
+export interface VerifyOptions extends SelectionOptions, JsonOptions {
   readonly noconfig?: boolean | undefined;
   readonly noghost?: boolean | undefined;
 }
@@ -110,14 +109,12 @@ export async function verify(source: Source, options: VerifyOptions): Promise<Ou
 function* output(
   found: readonly PackageVerdicts[],
   selection: Selection,
-  { json }: VerifyOptions,
+  options: VerifyOptions,
 ): Output {
-  if (json) {
-    const all = found.flatMap(({ pkg, verdicts }) => {
-      const ofPackage = jsonVerdict(pkg);
-      return verdicts.map(ofPackage);
-    });
-    yield jsonLine(all);
+  if (wantsJson(options)) {
+    for (const { pkg, verdicts } of found) {
+      yield* verdicts.map(jsonVerdict(pkg));
+    }
   } else {
     const verdicts = found.flatMap((each) => each.verdicts);
     yield* verdicts.map(verdictLine);

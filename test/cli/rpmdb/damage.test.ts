@@ -18,8 +18,6 @@ import { ostrata, tryOstrata } from '../../support/run.js';
 import { scratchDirectory } from '../../support/scratch.js';
 
 const linesOf = (text: string) => text.split('\n').filter(Boolean);
-/** The result of a query with `--json`; the error follows on a line of its own. */
-const resultOf = (stdout: string) => JSON.parse(linesOf(stdout)[0] ?? '');
 
 suite('a database in which one header and the files of another package are damaged', () => {
   let root: string;
@@ -62,7 +60,34 @@ suite('a database in which one header and the files of another package are damag
     const names = [...sound, fileless].map(({ nevra }) => nevra).sort();
     assert.deepEqual(linesOf(query('list').stdout), names);
     assert.deepEqual(linesOf(query('list', '--qf', '%{NEVRA}\\n').stdout).sort(), names);
-    assert.equal(resultOf(query('list', '--json').stdout).length, names.length);
+  });
+
+  test('--json prints one document, which ends in the error', () => {
+    const list = JSON.parse(query('list', '--json').stdout);
+    const { error } = list.pop();
+    assert.equal(list.length, sound.length + 1);
+    assert.equal(error.code, 'CORRUPT');
+    assert.match(error.message, /^the package database is damaged in 1 place; /);
+    assert.equal(error.details.length, 1);
+    assert.match(error.details[0], new RegExp(`package ${headless.number}: rpm header: `));
+
+    const stats = JSON.parse(query('stats', '--json').stdout);
+    assert.equal(stats.packages, sound.length);
+    assert.equal(stats.error.details.length, 2);
+
+    const fixture = join(fixtureOf('bullseye-bdb-64k').directory, 'Packages');
+    const file = dbpath.slice('--dbpath='.length);
+    const diff = tryOstrata(['rpmdb', 'diff', fixture, file, '--json']);
+    const { removed, error: damage } = JSON.parse(diff.stdout);
+    assert.deepEqual([diff.status, removed.length, damage.details.length], [1, 1, 1]);
+  });
+
+  test('--ndjson prints each package on a line, and the error on the last one', () => {
+    const lines = linesOf(query('list', '--ndjson').stdout).map((line) => JSON.parse(line));
+    const { error } = lines.pop();
+    assert.equal(error.code, 'CORRUPT');
+    const names = [...sound, fileless].map(({ nevra }) => nevra);
+    assert.deepEqual(lines.map(({ nevra }) => nevra).sort(), names.sort());
   });
 
   test('files, info, owner and stats go on after a package with broken entries', () => {
@@ -78,7 +103,6 @@ suite('a database in which one header and the files of another package are damag
     assert.match(query('info', fileless.name, other.name).stdout, new RegExp(`: ${other.name}\n`));
     const path = [...other.files()].at(-1)?.path ?? assert.fail();
     assert.equal(query('owner', path).stdout, `${other.nevra}\n`);
-    assert.equal(resultOf(query('stats', '--json').stdout).packages, sound.length);
   });
 
   test('without damage the exit code is 0', () => {
@@ -157,7 +181,7 @@ test('a package whose header has a wrong digest is left out, and stats counts it
   writeFileSync(file, breakDigest(fixture.read().database, odd));
 
   const { status, stdout, stderr } = tryOstrata(['rpmdb', 'stats', '--json', `--dbpath=${file}`]);
-  const { packages: count, headerDigests } = JSON.parse(linesOf(stdout)[0] ?? '');
+  const { packages: count, headerDigests } = JSON.parse(stdout);
   assert.deepEqual([status, count, headerDigests.wrong], [1, packages.length - 1, 1]);
   assert.match(stderr, /^warning: .* odd-epoch-\S+: the sha256 of the header is /);
 
