@@ -8,6 +8,8 @@ const MAX_OUTPUT = 1 << 20;
 export interface ProgramOptions {
   /** What the program is needed for: the beginning of the message if it is not installed. */
   readonly purpose: string;
+  /** The packages of distributions that have the program, for that message. */
+  readonly packages?: string | undefined;
   /** All environment variables of the program; by default those of this process. */
   readonly env?: NodeJS.ProcessEnv | undefined;
   /** The program's standard input; empty by default. */
@@ -32,7 +34,7 @@ export interface ProgramRun {
 export function runProgram(
   command: string,
   args: readonly string[],
-  { purpose, env, input = '', signal }: ProgramOptions,
+  { purpose, packages, env, input = '', signal }: ProgramOptions,
 ): Promise<ProgramRun> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, signal });
@@ -48,7 +50,7 @@ export function runProgram(
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr = `${stderr}${text}`.slice(-MAX_OUTPUT);
     });
-    child.on('error', (error) => reject(startError(command, purpose, error)));
+    child.on('error', (error) => reject(startError(command, { purpose, packages }, error)));
     child.on('close', (code) => resolve({ code, stdout, stderr }));
 
     // It is not an error if the program ends without reading its input.
@@ -56,13 +58,18 @@ export function runProgram(
   });
 }
 
-function startError(command: string, purpose: string, error: Error): OstrataError {
+function startError(
+  command: string,
+  { purpose, packages }: ProgramOptions,
+  error: Error,
+): OstrataError {
   if (errnoOf(error) !== 'ENOENT') {
     return wrapError(command, error);
   }
+  const advice = packages === undefined ? '' : `; install the package ${packages}`;
   return new OstrataError(
     'UNSUPPORTED',
-    `${purpose} needs the program ${command}, which is not installed`,
+    `${purpose} needs the program ${command}, which is not installed${advice}`,
     { cause: error },
   );
 }

@@ -1,13 +1,13 @@
 /** The keys that src/JSON.md lists are those that commands print with `--json`. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import * as v from 'valibot';
 import { parseJson } from '../../src/bytes/json.js';
 import { newRepo } from '../support/import-image.js';
 import { repoRoot } from '../support/root.js';
-import { ostrata, tryOstrata } from '../support/run.js';
+import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
@@ -115,6 +115,14 @@ suite('the documentation of --json has the keys of', () => {
   for (const [command, args] of calls) {
     test(command, () => assertDocumented(command, args()));
   }
+
+  test('rpmdb verify-signatures', needs('gpg'), () => {
+    const gpg = ['--homedir', scratchDirectory(), '--batch', '--quiet'];
+    run('gpg', [...gpg, '--passphrase', '', '--quick-generate-key', 'key', 'rsa2048', 'sign']);
+    const keyring = join(scratch, 'key.asc');
+    writeFileSync(keyring, run('gpg', [...gpg, '--armor', '--export']));
+    assertDocumented('rpmdb verify-signatures', [...commit, `--keyring=${keyring}`]);
+  });
 
   test('container policy', needs('skopeo'), () => {
     assertDocumented('container policy', [second]);

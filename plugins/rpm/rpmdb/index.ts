@@ -14,7 +14,12 @@ export { conversionByName } from './conversions.js';
 export { openRpmdbAt } from './disk.js';
 export { FileFlag, type FileState, type RpmFile } from './file.js';
 export type { RpmHeader } from './header.js';
-export { checkHeaderDigest, type HeaderDigest } from './header-digest.js';
+export {
+  checkHeaderDigest,
+  type HeaderDigest,
+  type SignedHeader,
+  signedHeader,
+} from './header-digest.js';
 export {
   findRpmdb,
   type LocatedRpmdb,

@@ -20,6 +20,7 @@ import { files, info, list, owner, type Query, type QueryOptions, stats } from '
 import { looksUpPaths, selectionOptions } from './select.js';
 import { openSource, type RpmdbSourceOptions, rpmdbSourceOptions } from './source.js';
 import { omittingOptions, VERIFY_HELP, verify } from './verify.js';
+import { keyringOption, SIGNATURES_HELP, verifySignatures } from './verify-signatures.js';
 
 const HELP = `
 Where the database is read from:
@@ -101,6 +102,14 @@ const COMMANDS: readonly QueryCommand[] = [
     query: verify,
     options: [selectionOptions, omittingOptions],
     help: VERIFY_HELP,
+  },
+  {
+    name: 'verify-signatures',
+    summary: 'verify the signatures of packages by given keys',
+    args: 'names of packages or patterns, as for `rpmdb list` (default: all packages)',
+    query: verifySignatures,
+    options: [keyringOption, selectionOptions],
+    help: SIGNATURES_HELP,
   },
   {
     name: 'stats',

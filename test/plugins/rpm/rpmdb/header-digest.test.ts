@@ -6,9 +6,12 @@ import {
   checkHeaderDigest,
   openRpmdb,
   type RpmPackage,
+  signedHeader,
+  Tag,
+  TagType,
 } from '../../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../../../src/errors.js';
-import { namedHeader } from '../../../support/build-header.js';
+import { buildHeader, namedHeader } from '../../../support/build-header.js';
 import { breakDigest, fixtureOf, packagesOf } from '../../../support/damage-database.js';
 import { discoverFixtures } from '../../../support/rpmdb-fixtures.js';
 
@@ -79,4 +82,20 @@ test('a package with a wrong digest is damaged, and the walk continues after it'
   assert.match(errors.join(), message);
   assert.equal(states.filter((state) => state === 'wrong').length, 1);
   assert.equal(states.length, packages.length);
+});
+
+test('the signatures of version 4 and 6 packages are found', () => {
+  const tags = [[Tag.NAME, TagType.STRING, ['x']]] as const;
+  const [rsa, dsa, first, second] = ['rsa', 'dsa', 'first', 'second'].map((each) =>
+    Buffer.from(each),
+  ) as [Buffer, Buffer, Buffer, Buffer];
+  const inBase64 = [first, second].map((each) => each.toString('base64'));
+  const signed = buildHeader(tags, [
+    [Tag.DSAHEADER, TagType.BIN, [dsa]],
+    [Tag.RSAHEADER, TagType.BIN, [rsa]],
+    [Tag.OPENPGP, TagType.STRING_ARRAY, inBase64],
+  ]);
+  const { signatures } = signedHeader(RpmHeader.parse(signed)) ?? assert.fail();
+  assert.deepEqual(signatures.map(String), ['rsa', 'dsa', 'first', 'second']);
+  assert.equal(signedHeader(RpmHeader.parse(buildHeader(tags))), undefined);
 });

@@ -1,0 +1,123 @@
+/**
+ * Detached OpenPGP signatures (RFC 4880), verified by the installed `gpg`. Only the given keys are
+ * trusted: gpg runs with a home directory that holds no others.
+ */
+import { unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OstrataError } from '../errors.js';
+import { runProgram } from './program.js';
+import { withTemporaryDirectory } from './temporary-directory.js';
+
+/** Options that keep gpg away from the configuration and the terminal of the user. */
+const ISOLATION = [
+  '--no-options', // no gpg.conf
+  '--batch', // no questions
+  '--no-tty',
+];
+/** Status lines go to the standard output, and every imported key counts as trusted. */
+const REPORTING = [
+  '--status-fd=1', // the standard output
+  '--trust-model=always', // only the given keys are imported
+];
+
+/** Status lines of gpg that are looked for. */
+const IMPORTED = /^\[GNUPG:\] IMPORT_OK /m;
+const NEW_SIGNATURE = /^\[GNUPG:\] NEWSIG.*$/m;
+const GOOD_SIGNATURE = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m;
+const VALID_SIGNATURE = /^\[GNUPG:\] VALIDSIG /m;
+const ANY_STATUS = /^\[GNUPG:\] ([A-Z]+) (\S+)/gm;
+
+/** What gpg says of one signature. */
+export interface GpgVerdict {
+  /** `bad` also for a key that has expired or was revoked. */
+  readonly state: 'good' | 'bad' | 'unknown-key';
+  /** The id of the key, 16 hexadecimal digits; undefined if gpg does not name one. */
+  readonly key?: string | undefined;
+  /** The name of the signer if the signature is good, otherwise the reason. */
+  readonly text: string;
+}
+
+/** Verifies signatures over `data`. Returns a verdict for each signature that gpg found. */
+export type VerifySignatures = (
+  data: Uint8Array,
+  signatures: Uint8Array,
+) => Promise<readonly GpgVerdict[]>;
+
+/**
+ * Runs `use` with the keys of some files. Throws `CORRUPT` if there is no key in them, and
+ * `UNSUPPORTED` if gpg is not installed.
+ */
+export function withGpgKeys<T>(
+  keyFiles: readonly string[],
+  use: (verify: VerifySignatures) => Promise<T>,
+): Promise<T> {
+  return withTemporaryDirectory('ostrata-gpg-', async (home) => {
+    const imported = await gpg(home, ['--import', '--', ...keyFiles]);
+    if (!IMPORTED.test(imported)) {
+      const names = keyFiles.join(', ');
+      throw new OstrataError('CORRUPT', `no GPG key in ${names}`);
+    }
+
+    let count = 0;
+    return use(async (data, signatures) => {
+      count++;
+      const dataFile = join(home, `data-${count}`);
+      const signatureFile = join(home, `signatures-${count}`);
+      await writeFile(dataFile, data);
+      await writeFile(signatureFile, signatures);
+      const status = await gpg(home, ['--verify', signatureFile, dataFile]);
+      await unlink(dataFile);
+      await unlink(signatureFile);
+      return verdictsOf(status);
+    });
+  });
+}
+
+/**
+ * Status lines, https://github.com/gpg/gnupg/blob/master/doc/DETAILS: each signature begins with
+ * NEWSIG and is good if GOODSIG and VALIDSIG follow. Expired and revoked keys have EXPKEYSIG and
+ * REVKEYSIG instead of GOODSIG.
+ */
+function verdictsOf(status: string): readonly GpgVerdict[] {
+  const [, ...signatures] = status.split(NEW_SIGNATURE);
+  return signatures.map((lines) => {
+    const good = GOOD_SIGNATURE.exec(lines);
+    if (good !== null && VALID_SIGNATURE.test(lines)) {
+      const [, key, text = ''] = good;
+      return { state: 'good', key, text };
+    }
+    return failureOf(lines);
+  });
+}
+
+const UNKNOWN_KEY = 'ERRSIG';
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['BADSIG', 'the signature does not fit the content'],
+  [UNKNOWN_KEY, 'the key is not one of the trusted ones'],
+  ['EXPSIG', 'the signature has expired'],
+  ['EXPKEYSIG', 'the key has expired'],
+  ['REVKEYSIG', 'the key is revoked'],
+]);
+
+function failureOf(lines: string): GpgVerdict {
+  for (const status of lines.matchAll(ANY_STATUS)) {
+    const [, keyword = '', key] = status;
+    const text = REASONS.get(keyword);
+    if (text !== undefined) {
+      const state = keyword === UNKNOWN_KEY ? 'unknown-key' : 'bad';
+      return { state, key, text };
+    }
+  }
+  return { state: 'bad', text: 'gpg gives no reason' };
+}
+
+/** Runs gpg and returns its status lines. Its exit code says less than they do. */
+async function gpg(home: string, args: readonly string[]): Promise<string> {
+  const allArguments = ['--homedir', home, ...ISOLATION, ...REPORTING, ...args];
+  const { stdout } = await runProgram('gpg', allArguments, {
+    purpose: 'verifying a GPG signature',
+    packages: 'gpg or gnupg2',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  return stdout;
+}
