@@ -137,7 +137,9 @@ class SpooledLayers {
   readonly directory: string;
   readonly #image: ImageReader;
   readonly #options: SpooledImageOptions;
+  /** Empty once all are known: the tree does not need them any more. */
   readonly #indexes = new Map<number, readonly IndexedEntry[]>();
+  #isIndexed = false;
   readonly #spooled = new Set<number>();
   readonly #interner = new XattrsInterner();
   #layers: readonly LayerOfImage[] = [];
@@ -159,7 +161,12 @@ class SpooledLayers {
     }
     const unknown = this.#layers.filter(({ index }) => !this.#indexes.has(index));
     await this.read(unknown.map(({ index }) => index));
-    return this.#layers.map(({ index }) => must(this.#indexes.get(index), `layer ${index}`));
+    const inOrder = this.#layers.map(({ index }) =>
+      must(this.#indexes.get(index), `layer ${index}`),
+    );
+    this.#indexes.clear();
+    this.#isIndexed = true;
+    return inOrder;
   }
 
   /** Puts layers into the spool, unless they are there. */
@@ -193,7 +200,7 @@ class SpooledLayers {
       signal,
       onIndex: ({ index, diffId }, bytes) => {
         this.#spooled.add(index);
-        if (!this.#indexes.has(index)) {
+        if (!this.#isIndexed) {
           this.#indexes.set(index, decodeLayerIndex(bytes, this.#interner));
           indexes?.save(diffId, bytes);
         }
