@@ -45,7 +45,7 @@ export {
   parseOstreeImgref,
   type Verification,
 } from './client/verify/ostree-image-reference.js';
-export type { OwnedComponent } from './components/assign.js';
+export type { OwnedComponent, PlannedComponent } from './components/assign.js';
 export { type ErrorCode, OstrataError } from './errors.js';
 export { type DescribedImage, describeImage, type ReadLayer } from './image/encapsulated.js';
 export { type VerifiedImage, verifyImage } from './image/verify.js';

@@ -61,7 +61,7 @@ const WORK_PER_OBJECT = 4096;
  * A small young generation is collected often. Otherwise blocks that are no longer used would add
  * up to 100 MB in each worker.
  */
-const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 6 };
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 3 };
 
 /**
  * Writes all layers, the largest first. A worker for which no layer is left compresses blocks of

@@ -35,7 +35,7 @@ export interface PlanImageOptions extends LayoutPlanOptions {
 
 /** The plan of an encapsulated image. */
 export interface CommitImagePlan extends ImagePlan {
-  readonly tree: CommitTree;
+  readonly tree: ImagePlan['tree'] & Pick<CommitTree, 'commit'>;
   readonly commitLayer: PlannedCommitLayer;
 }
 
@@ -59,7 +59,8 @@ export async function planImage(options: PlanImageOptions): Promise<CommitImageP
   };
   const plan = await planLayers(tree, () => format, options);
   const unchanged = plan.commitLayer?.unchanged;
-  return { ...plan, tree, commitLayer: { ...commitLayer, unchanged } };
+  const { commit } = tree;
+  return { ...plan, tree: { ...plan.tree, commit }, commitLayer: { ...commitLayer, unchanged } };
 }
 
 function commitLayerOf(

@@ -4,7 +4,7 @@
  * https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md
  */
 import { compareUtf8 } from '../bytes/text.js';
-import type { OwnedComponent } from '../components/assign.js';
+import type { PlannedComponent } from '../components/assign.js';
 import { OstrataError } from '../errors.js';
 import * as annotation from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
@@ -105,7 +105,7 @@ function rfc3339(seconds: number): string {
  * Returns the `created_by` of a chunk layer: the NEVRAs of up to five components (ids, where a
  * component has no packages), else their number.
  */
-export function createdBy(components: readonly OwnedComponent[]): string {
+export function createdBy(components: readonly PlannedComponent[]): string {
   if (components.length > MAX_NAMED_COMPONENTS) {
     return `${components.length} components`;
   }
@@ -120,7 +120,7 @@ export function createdBy(components: readonly OwnedComponent[]): string {
  * sorted, each once, joined by commas. A comma within a name is written as %2C.
  */
 export function componentsAnnotation(
-  components: readonly OwnedComponent[],
+  components: readonly PlannedComponent[],
 ): Readonly<Record<string, string>> {
   const names = new Set(components.map(({ name }) => name.replaceAll(',', '%2C')));
   return { [annotation.OSTREE_COMPONENTS]: [...names].sort(compareUtf8).join(',') };

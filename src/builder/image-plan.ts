@@ -2,7 +2,11 @@
  * The first step of a build, the same for every kind of tree and image: tree -> components ->
  * layout -> layers. No content is written.
  */
-import { assignComponents, type OwnedComponent } from '../components/assign.js';
+import {
+  assignComponents,
+  type OwnedComponent,
+  type PlannedComponent,
+} from '../components/assign.js';
 import { loadClaims } from '../components/load.js';
 import { layerChangesPerYear } from '../components/rates.js';
 import { must } from '../errors.js';
@@ -60,8 +64,9 @@ export interface CommitLayer extends KeyedSpec {
 
 /** Everything known of an image before content is written. */
 export interface ImagePlan {
-  readonly tree: LocatedTree;
-  readonly components: readonly OwnedComponent[];
+  /** The tree without its entries. */
+  readonly tree: Pick<LocatedTree, 'name' | 'content' | 'fetch' | 'close'>;
+  readonly components: readonly PlannedComponent[];
   /** The first layer of an encapsulated image; plain images have none. */
   readonly commitLayer: PlannedCommitLayer | undefined;
   /** The layers of components, in image order. */
@@ -78,7 +83,7 @@ export interface PlannedCommitLayer extends PlannedBlob, CommitLayer {}
 
 /** A layer, and the components that it holds. */
 export interface PlannedChunk extends PlannedBlob {
-  readonly components: readonly OwnedComponent[];
+  readonly components: readonly PlannedComponent[];
   /** Bytes of regular files. */
   readonly contentSize: number;
   /** Expected changes a year; Infinity means a change in every build. */
@@ -90,11 +95,11 @@ export interface PlannedChunk extends PlannedBlob {
  * as a content source asks for it.
  * @param formatOf makes the format, which may use what the content sources found
  */
-export async function planLayers<Format extends ImageFormat>(
+export async function planLayers(
   sourceTree: LocatedTree,
-  formatOf: (claims: readonly Claims[]) => Format | Promise<Format>,
+  formatOf: (claims: readonly Claims[]) => ImageFormat | Promise<ImageFormat>,
   options: LayoutPlanOptions,
-): Promise<ImagePlan & { readonly format: Format }> {
+): Promise<ImagePlan> {
   const { sources, previous, log, signal } = options;
   const claims = await loadClaims(sourceTree, sources, { log, signal });
   const format = await formatOf(claims);
@@ -117,10 +122,10 @@ export async function planLayers<Format extends ImageFormat>(
     log,
   });
   const layers = planChunks(format, components, layout.layers, previous);
+  const { name, content, fetch, close } = tree;
   return {
-    format,
-    tree,
-    components,
+    tree: { name, content, fetch, close },
+    components: components.map(withoutObjects),
     commitLayer: commitLayer && { ...commitLayer, unchanged: previous?.byKey.get(commitLayer.key) },
     // A layer without components keeps its position in the layout; the image does not contain it.
     chunks: layers.filter((layer) => layer.components.length > 0),
@@ -155,7 +160,7 @@ function planChunks(
     const members = layer.components.map((id) => must(byId.get(id), `component ${id}`));
     const { spec, key } = format.layerOf(members);
     return {
-      components: members,
+      components: members.map(withoutObjects),
       spec,
       key,
       contentSize: members.reduce((sum, { size }) => sum + size, 0),
@@ -163,4 +168,9 @@ function planChunks(
       changesPerYear: layerChangesPerYear(members),
     };
   });
+}
+
+/** Leaves out the entries of files: once the layers are planned, only their specs are needed. */
+function withoutObjects({ objects, ...component }: OwnedComponent): PlannedComponent {
+  return component;
 }

@@ -3,7 +3,7 @@
  * layout record and the names of the components are added.
  */
 import { compareUtf8 } from '../bytes/text.js';
-import type { OwnedComponent } from '../components/assign.js';
+import type { PlannedComponent } from '../components/assign.js';
 import { newestBuildTime } from '../components/rates.js';
 import { LAYOUT_LABEL } from '../layout/record.js';
 import * as annotation from '../oci/annotations.js';
@@ -84,7 +84,7 @@ function withoutDropped(labels: Labels = {}): Labels {
   return Object.fromEntries(kept);
 }
 
-function architectureOf(components: readonly OwnedComponent[]): string {
+function architectureOf(components: readonly PlannedComponent[]): string {
   return mostFrequentArchitecture(components.flatMap(({ facts }) => facts.packages));
 }
 
@@ -112,7 +112,7 @@ export function layerDescriber(createdBy: string): ImageDescriptions['describeLa
 }
 
 /** The name of a component as chunkah gives it: `rpm/SOURCE`, or the id. */
-function chunkahName({ id, source, facts }: OwnedComponent): string {
+function chunkahName({ id, source, facts }: PlannedComponent): string {
   const name = facts.packages.length > 0 ? `rpm/${source}` : id;
   return name.replaceAll(' ', '%20');
 }

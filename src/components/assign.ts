@@ -11,9 +11,13 @@ import type { ContentEntry } from '../tree/tree.js';
 import type { LayoutComponent } from './component.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
-/** A component and the content objects that it owns. */
-export interface OwnedComponent extends LayoutComponent {
+/** A component, and what its content source knows of it. */
+export interface PlannedComponent extends LayoutComponent {
   readonly facts: ComponentFacts;
+}
+
+/** A component and the content objects that it owns. */
+export interface OwnedComponent extends PlannedComponent {
   /**
    * The entries of each object, sorted by path, in ascending order of their checksums. Which
    * entries are one object depends on the format of the image.

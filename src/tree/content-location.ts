@@ -26,12 +26,12 @@ export interface LocatedTree extends Tree {
    * Puts the content of files with these checksums at `content`. Trees whose content always is
    * there lack this.
    */
-  fetch?(checksums: Iterable<string>): Promise<void>;
+  readonly fetch?: ((checksums: Iterable<string>) => Promise<void>) | undefined;
   /**
    * Removes what the tree has on the disk. If it is never called, that is done when the process
    * ends.
    */
-  close?(): void;
+  readonly close?: (() => void) | undefined;
 }
 
 /** A regular file as a layer needs it. */

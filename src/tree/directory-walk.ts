@@ -152,13 +152,15 @@ function walkedEntry(
   stats: Stats,
   { type, size = 0, target, inode }: TypedAttributes,
 ): WalkedEntry {
+  // Node reads these numbers from an array of doubles, and V8 keeps each of them in a box of its
+  // own. `floor` returns them without one.
   return {
     type,
     path,
-    mode: stats.mode,
-    uid: stats.uid,
-    gid: stats.gid,
-    size,
+    mode: Math.floor(stats.mode),
+    uid: Math.floor(stats.uid),
+    gid: Math.floor(stats.gid),
+    size: Math.floor(size),
     mtime: Math.floor(stats.mtimeMs / 1000),
     target,
     inode,

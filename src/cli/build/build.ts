@@ -121,10 +121,13 @@ export async function build(
 
   const { cache } = inputs.blobOptions;
   const treeInputs = { ...inputs, fromImage, cache };
-  const tree = await computing(() => openBuildTree(options, ref, treeInputs));
-  warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
-  const mtimes = { rule: options.mtime, epoch };
-  const plan = await computing(() => planPlainImage({ ...inputs.layoutOptions, tree, mtimes }));
+  // The tree is not needed, and should not be kept in memory, once the image is planned.
+  const plan = await computing(async () => {
+    const tree = await openBuildTree(options, ref, treeInputs);
+    warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
+    const mtimes = { rule: options.mtime, epoch };
+    return planPlainImage({ ...inputs.layoutOptions, tree, mtimes });
+  });
   await finishBuild(plan, inputs, options, (writer) =>
     writePlainImage(plan, writer, {
       ...imageOptions,
@@ -132,7 +135,7 @@ export async function build(
       createdBy: options.createdBy,
     }),
   );
-  tree.close?.();
+  plan.tree.close?.();
   await fromImage?.close?.();
 }
 

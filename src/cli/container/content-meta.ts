@@ -3,7 +3,7 @@
  * `rpm-ostree compose container-encapsulate` writes, ObjectSourceMetaSized of
  * https://github.com/ostreedev/ostree-rs-ext/blob/main/lib/src/chunking.rs
  */
-import type { OwnedComponent } from '../../components/assign.js';
+import type { PlannedComponent } from '../../components/assign.js';
 
 const SECONDS_PER_HOUR = 3600;
 /**
@@ -12,7 +12,7 @@ const SECONDS_PER_HOUR = 3600;
  */
 const ALWAYS = 0xffff_ffff;
 
-export function contentMeta(components: readonly OwnedComponent[]): readonly object[] {
+export function contentMeta(components: readonly PlannedComponent[]): readonly object[] {
   const buildTimes = components.map(buildTime);
   const oldest = Math.min(...buildTimes.filter((time) => time !== undefined));
   return components.map((component, i) => {
@@ -30,13 +30,13 @@ export function contentMeta(components: readonly OwnedComponent[]): readonly obj
   });
 }
 
-function identifierOf({ id, facts }: OwnedComponent): string {
+function identifierOf({ id, facts }: PlannedComponent): string {
   const nevras = facts.packages.map(({ nevra }) => nevra);
   return nevras.length > 0 ? nevras.join(' and ') : id;
 }
 
 /** Returns the time of the newest package, in seconds since 1970. */
-function buildTime({ facts }: OwnedComponent): number | undefined {
+function buildTime({ facts }: PlannedComponent): number | undefined {
   const times = facts.packages.flatMap((each) => each.buildTime ?? []);
   return times.length > 0 ? Math.max(...times) : undefined;
 }

@@ -1,0 +1,64 @@
+/** What a plan keeps in memory while the layers are written. */
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { planPlainImage } from '../../src/builder/build.js';
+import { silentLogger } from '../../src/log.js';
+import { openDirectoryTree } from '../../src/tree/directory-tree.js';
+import { walkDirectory } from '../../src/tree/directory-walk.js';
+import type { FileEntry } from '../../src/tree/tree.js';
+import { byTopDirectory, separate } from '../support/build-image.js';
+import { collectGarbage } from '../support/collect-garbage.js';
+import { scratchDirectory } from '../support/scratch.js';
+
+const context = { log: silentLogger, signal: new AbortController().signal };
+
+function directoryOfFiles(count: number): string {
+  const root = scratchDirectory();
+  mkdirSync(join(root, 'a'));
+  for (let i = 0; i < count; i++) {
+    writeFileSync(join(root, 'a', String(i).padStart(20, '0')), '');
+  }
+  return root;
+}
+
+/** Returns a plan and a weak reference to an entry of its tree. */
+async function planOf(root: string) {
+  const tree = await openDirectoryTree(root, { ...context, jobs: 1 });
+  const entry = tree.files.get('/a/00000000000000000001');
+  assert(entry !== undefined);
+  const plan = await planPlainImage({
+    ...context,
+    tree,
+    mtimes: { rule: 'keep' },
+    sources: [byTopDirectory],
+    strategy: separate,
+    maxLayers: 9,
+  });
+  return { plan, entry: new WeakRef<FileEntry>(entry) };
+}
+
+test('a plan does not keep the entries of the tree that it was made of', async () => {
+  const { plan, entry } = await planOf(directoryOfFiles(3));
+  await collectGarbage();
+  assert.equal(entry.deref(), undefined);
+  assert(plan.chunks.some(({ contentSize }) => contentSize === 0));
+});
+
+test('the walk of a directory holds an entry in 230 bytes', async () => {
+  const root = directoryOfFiles(5000);
+  // Node compiles in the background, which uses memory, too: the least of several walks counts.
+  const sizes: number[] = [];
+  const kept: unknown[] = [];
+  for (let round = 0; round < 4; round++) {
+    await collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    const entries = walkDirectory(root, context);
+    kept.push(entries);
+    await collectGarbage();
+    const after = process.memoryUsage().heapUsed;
+    sizes.push((after - before) / entries.length);
+  }
+  assert(Math.min(...sizes) < 230, `${sizes}`);
+});
