@@ -3,6 +3,7 @@ import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
 import { checkId, FIELDS, headerChecksum, readNumber, readSigned, readText } from './fields.js';
 import type { Overrides } from './pax.js';
+import { type Extent, OldGnuMap, type SparseMap, sparseMapOfRecords } from './sparse.js';
 
 type TarType =
   | 'file'
@@ -26,18 +27,29 @@ export interface TarHeader {
   readonly gid: number;
   /** Time of the last change in seconds since 1970, rounded down; negative before it. */
   readonly mtime: number;
-  /** Bytes of content; 0 unless the entry is a file. */
+  /** Bytes of content, with the holes of a sparse file; 0 unless the entry is a file. */
   readonly size: number;
+  /** Bytes of content in the archive, where a sparse file has no holes. */
+  readonly storedSize: number;
+  /**
+   * The parts of a sparse file that are not holes, in ascending order. They lie in the archive one
+   * directly after the other. Undefined for all other entries.
+   */
+  readonly extents: readonly Extent[] | undefined;
   /** The target of a link or symlink; empty for other types. */
   readonly linkname: string;
   readonly xattrs: Xattrs;
 }
+
+const USTAR_MAGIC = 'ustar\0';
+const GNU_MAGIC = 'ustar  ';
 
 /** Types of entries by their flags. */
 const TYPES: ReadonlyMap<string, TarType> = new Map([
   ['\0', 'file'],
   ['0', 'file'],
   ['7', 'file'],
+  ['S', 'file'],
   ['1', 'link'],
   ['2', 'symlink'],
   ['3', 'character device'],
@@ -46,28 +58,35 @@ const TYPES: ReadonlyMap<string, TarType> = new Map([
   ['6', 'fifo'],
 ]);
 
+/** Other types that GNU tar writes, for backups. No image has them. */
+const BACKUP_TYPES: ReadonlyMap<string, string> = new Map([
+  ['D', 'a directory of an incremental backup'],
+  ['M', 'the rest of a file in another volume'],
+  ['N', 'a list of long names'],
+  ['V', 'the label of a volume'],
+]);
+
 /**
  * Decodes the header block of an entry. Fields that `overrides` states replace those of the block.
+ * Of a sparse file, the sizes are those in the block; {@link expandedHeader} has the true ones.
  */
 export function decodeHeader(block: Buffer, flag: string, overrides: Overrides): TarHeader {
-  const size = readNumber(block, FIELDS.size);
-  const type = TYPES.get(flag);
-  if (type === undefined) {
-    throw new OstrataError(
-      'UNSUPPORTED',
-      `tar entry ${JSON.stringify(readName(block))} of type ${JSON.stringify(flag)}`,
-    );
-  }
-
+  const stated = readNumber(block, FIELDS.size);
+  const name = overrides.sparse?.name ?? overrides.name ?? readName(block);
+  const type = typeOf(flag, name);
   const isLink = type === 'link' || type === 'symlink';
+  // Whatever else states a size has no content: GNU tar, Go and Python go on with the next block.
+  const size = type === 'file' ? (overrides.size ?? stated) : 0;
   const header: TarHeader = {
-    name: overrides.name ?? readName(block),
+    name,
     type,
     mode: readNumber(block, FIELDS.mode) & 0o7777,
     uid: checkId(overrides.uid ?? readNumber(block, FIELDS.uid), 'uid'),
     gid: checkId(overrides.gid ?? readNumber(block, FIELDS.gid), 'gid'),
     mtime: overrides.mtime ?? readSigned(block, FIELDS.mtime),
-    size: type === 'file' ? (overrides.size ?? size) : 0,
+    size,
+    storedSize: size,
+    extents: undefined,
     linkname: isLink ? (overrides.linkname ?? readText(block, FIELDS.linkname)) : '',
     xattrs: overrides.xattrs ?? new Map<string, Uint8Array>(),
   };
@@ -78,6 +97,60 @@ export function decodeHeader(block: Buffer, flag: string, overrides: Overrides):
     );
   }
   return header;
+}
+
+function typeOf(flag: string, name: string): TarType {
+  // The first tar, of Unix V7, had no type of directories.
+  if (flag === '\0' && name.endsWith('/')) {
+    return 'directory';
+  }
+  const type = TYPES.get(flag);
+  if (type === undefined) {
+    const known = BACKUP_TYPES.get(flag);
+    const explanation = known === undefined ? '' : `: ${known} of GNU tar`;
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `tar entry ${JSON.stringify(name)} of type ${JSON.stringify(flag)}${explanation}`,
+    );
+  }
+  return type;
+}
+
+/**
+ * Returns the map of a sparse file; undefined for all other entries. Throws `CORRUPT` or
+ * `UNSUPPORTED` for an entry that cannot be sparse.
+ */
+export function decodeSparseMap(
+  block: Buffer,
+  flag: string,
+  type: TarType,
+  { sparse }: Overrides,
+): SparseMap | undefined {
+  if (flag === 'S') {
+    // Schily's star has the same type and keeps other data in these fields.
+    if (!hasMagic(block, GNU_MAGIC) || sparse !== undefined) {
+      throw new OstrataError('UNSUPPORTED', 'sparse file in a format other than that of GNU tar');
+    }
+    return new OldGnuMap(block);
+  }
+  if (sparse !== undefined && type !== 'file') {
+    throw new OstrataError('CORRUPT', `sparse file that is a ${type}`);
+  }
+  return sparse && sparseMapOfRecords(sparse);
+}
+
+/**
+ * Returns the header of a sparse file. Throws `CORRUPT` if the archive does not hold as many bytes
+ * as its map says.
+ */
+export function expandedHeader(header: TarHeader, map: SparseMap): TarHeader {
+  const { size, extents, dataSize } = map;
+  const storedSize = header.storedSize - map.storedSize;
+  if (storedSize !== dataSize) {
+    const rule = `${dataSize} bytes in its extents, ${storedSize} in the archive`;
+    throw new OstrataError('CORRUPT', `sparse file: ${rule}`);
+  }
+  return { ...header, size, storedSize, extents };
 }
 
 /**
@@ -96,13 +169,17 @@ export function checkNumbers(block: Buffer): void {
 
 function readName(block: Buffer): string {
   const name = readText(block, FIELDS.name);
-  // GNU headers, whose magic is "ustar  ", keep other data in the prefix field.
-  const { offset } = FIELDS.magic;
-  if (block.toString('latin1', offset, offset + 6) !== 'ustar\0') {
+  // GNU headers keep other data in the prefix field.
+  if (!hasMagic(block, USTAR_MAGIC)) {
     return name;
   }
   const prefix = readText(block, FIELDS.prefix);
   return prefix === '' ? name : `${prefix}/${name}`;
+}
+
+function hasMagic(block: Buffer, magic: string): boolean {
+  const { offset } = FIELDS.magic;
+  return block.toString('latin1', offset, offset + magic.length) === magic;
 }
 
 /** Throws `CORRUPT` if a header block does not have the checksum that it states. */

@@ -146,6 +146,17 @@ export function decodeText(bytes: Uint8Array, label: string): string {
 }
 
 /**
+ * Decodes a number in decimal digits. Throws `CORRUPT` unless it is whole and JavaScript represents
+ * it exactly.
+ */
+export function decodeDecimal(digits: string, label: string): number {
+  if (!/^[0-9]{1,16}$/.test(digits)) {
+    throw new OstrataError('CORRUPT', `${label} is ${JSON.stringify(digits)}`);
+  }
+  return requireSafe(Number(digits), label);
+}
+
+/**
  * Returns `value`. Throws `CORRUPT` unless it is a whole number that JavaScript represents exactly.
  */
 export function requireSafe(value: number, label: string): number {

@@ -10,9 +10,11 @@
 import { Cursor } from '../bytes/cursor.js';
 import type { Xattrs } from '../bytes/xattrs.js';
 import { OstrataError } from '../errors.js';
-import { decodeText, requireSafe } from './fields.js';
+import { decodeDecimal, decodeText } from './fields.js';
+import { readSparseRecord, type SparseRecords } from './sparse.js';
 
 const XATTR_PREFIX = 'SCHILY.xattr.';
+const SPARSE_PREFIX = 'GNU.sparse.';
 const LIBARCHIVE_XATTR_PREFIX = 'LIBARCHIVE.xattr.';
 
 interface MutableOverrides {
@@ -23,6 +25,7 @@ interface MutableOverrides {
   gid?: number | undefined;
   mtime?: number | undefined;
   xattrs?: Map<string, Uint8Array> | undefined;
+  sparse?: SparseRecords | undefined;
 }
 
 /**
@@ -100,9 +103,10 @@ function applyRecord(records: Records, keyword: string, value: Buffer): void {
     libarchiveXattrs.set(checkXattrName(name), decodeBase64(keyword, value));
     return;
   }
-  // The bytes in the entry of a sparse file are not its content: the holes are left out.
-  if (keyword.startsWith('GNU.sparse.')) {
-    throw new OstrataError('UNSUPPORTED', 'sparse file in a tar archive');
+  if (keyword.startsWith(SPARSE_PREFIX)) {
+    overrides.sparse ??= { numbers: [] };
+    readSparseRecord(overrides.sparse, keyword.slice(SPARSE_PREFIX.length), value);
+    return;
   }
 
   switch (keyword) {
@@ -115,7 +119,7 @@ function applyRecord(records: Records, keyword: string, value: Buffer): void {
     case 'size':
     case 'uid':
     case 'gid':
-      overrides[keyword] = decodeInteger(keyword, value);
+      overrides[keyword] = decodeDecimal(value.toString('latin1'), `pax ${keyword}`);
       break;
     case 'mtime':
       overrides.mtime = decodeTime(keyword, value);
@@ -138,14 +142,6 @@ function decodeTime(keyword: string, value: Buffer): number {
   const isRoundedUp = text.startsWith('-') && /[1-9]/.test(fraction);
   // Not -0, to which `-0` is decoded.
   return seconds - (isRoundedUp ? 1 : 0) + 0;
-}
-
-function decodeInteger(keyword: string, value: Buffer): number {
-  const digits = value.toString('latin1');
-  if (!/^[0-9]{1,16}$/.test(digits)) {
-    throw new OstrataError('CORRUPT', `pax ${keyword} is ${JSON.stringify(digits)}`);
-  }
-  return requireSafe(Number(digits), keyword);
 }
 
 function checkXattrName(name: string): string {

@@ -1,14 +1,24 @@
 /**
- * Reads tar archives: POSIX ustar and pax, and the long names and base-256 numbers of GNU tar.
- * A header block is decoded in entry.ts, extended headers in pax.ts.
+ * Reads tar archives: POSIX ustar and pax, and the long names, base-256 numbers and sparse files of
+ * GNU tar. A header block is decoded in entry.ts, extended headers in pax.ts, the maps of sparse
+ * files in sparse.ts.
  *
  * Bytes are pushed in as they come, and entries go out synchronously: a layer has up to 70,000
  * entries, too many for a promise each.
  */
 import { must, OstrataError, wrapError } from '../errors.js';
-import { checkChecksum, checkNumbers, decodeHeader, type TarHeader } from './entry.js';
-import { decodeText, FIELDS, readNumber, TAR_BLOCK, untilNul } from './fields.js';
-import { decodePax, type Overrides } from './pax.js';
+import {
+  checkChecksum,
+  checkNumbers,
+  decodeHeader,
+  decodeSparseMap,
+  expandedHeader,
+  type TarHeader,
+} from './entry.js';
+import { EXTENDED_HEADERS, type ExtendedHeader } from './extended.js';
+import { FIELDS, readNumber, TAR_BLOCK } from './fields.js';
+import type { Overrides } from './pax.js';
+import { SparseCursor, SparseLimits, type SparseMap } from './sparse.js';
 
 /**
  * Receives the entries in order. An error that it throws is passed on with the name of the entry in
@@ -17,7 +27,8 @@ import { decodePax, type Overrides } from './pax.js';
 interface TarVisitor {
   entry(header: TarHeader): void;
   /**
-   * Takes a part of the content of the entry. Not called for empty content.
+   * Takes a part of the content of the entry, in which the holes of a sparse file are zeros. Not
+   * called for empty content.
    * @param bytes valid until the call returns
    */
   content(bytes: Uint8Array): void;
@@ -25,49 +36,29 @@ interface TarVisitor {
   entryEnd(): void;
 }
 
-/** Largest extended header: bootc's limit for xattrs (1 MiB), and 64 KiB for everything else. */
-const MAX_EXTENDED_SIZE = (1 << 20) + (1 << 16);
-/** Largest long name: PATH_MAX with `./` before it and a NUL after it. */
-const MAX_NAME_SIZE = 4099;
 /**
  * Most bytes after the end of an archive. GNU tar fills up the last record with zeros: up to 10
  * KiB, and up to 512 KiB with `-b 1024`.
  */
 const MAX_TRAILER_SIZE = 1 << 20;
 
-/** An entry that describes the entry after it. */
-interface ExtendedHeader {
-  /** Largest body in bytes. */
-  readonly limit: number;
-  readonly decode: (body: Buffer) => Overrides;
-}
-
-/** The extended headers by their type flags; `L` and `K` are GNU tar's. */
-const EXTENDED_HEADERS: ReadonlyMap<string, ExtendedHeader> = new Map([
-  ['x', { limit: MAX_EXTENDED_SIZE, decode: decodePax }],
-  ['g', { limit: MAX_EXTENDED_SIZE, decode: decodeGlobalPax }],
-  [
-    'L',
-    { limit: MAX_NAME_SIZE, decode: (body) => ({ name: decodeText(untilNul(body), 'long name') }) },
-  ],
-  [
-    'K',
-    {
-      limit: MAX_NAME_SIZE,
-      decode: (body) => ({ linkname: decodeText(untilNul(body), 'long link name') }),
-    },
-  ],
-]);
+/** What the holes of sparse files are passed on from. */
+const ZEROS: Uint8Array = new Uint8Array(64 << 10);
+/** Most bytes of holes that are passed on in one step of {@link TarReader.steps}. */
+const MAX_STEP_SIZE = 16 << 20;
 
 export class TarReader {
   readonly #visitor: TarVisitor;
-  /** A header block, or the body of an extended header, of which `#filled` bytes have arrived. */
+  /** A header block, or bytes that belong to it, of which `#filled` have arrived. */
   #pending: Buffer = Buffer.alloc(TAR_BLOCK);
   #filled = 0;
-  /** The extended header whose body is in `#pending`. */
-  #extended: ExtendedHeader | undefined;
+  /** What reads `#pending`; undefined for a header block. */
+  #awaiting: ((bytes: Buffer) => void) | undefined;
   #overrides: Overrides = {};
-  /** Bytes that are still to come: of content, and of the padding after it. */
+  readonly #sparseLimits = new SparseLimits();
+  /** The content of a sparse file that is being read. */
+  #sparse: SparseCursor | undefined;
+  /** Bytes that are still to come: of stored content, and of the padding after it. */
   #content = 0;
   #padding = 0;
   /** Bytes before the next header block. */
@@ -98,12 +89,26 @@ export class TarReader {
 
   /** Reads the next bytes of the archive. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`. */
   push(bytes: Uint8Array): void {
+    for (const _ of this.steps(bytes)) {
+    }
+  }
+
+  /**
+   * Does the same as {@link push}, but yields after each 16 MiB of a hole: a few bytes can expand
+   * to many GiB. The caller, which must exhaust the generator, takes what it has got so
+   * far or lets other work go on.
+   */
+  *steps(bytes: Uint8Array): Generator<void> {
     let at = 0;
-    while (at < bytes.length) {
-      if (this.#zeroBlocks >= 2) {
+    while (at < bytes.length || this.#hole > 0) {
+      if (this.#hole > 0) {
+        this.#passHole();
+        yield;
+      } else if (this.#zeroBlocks >= 2) {
         at += this.#skipTrailer(bytes.length - at);
       } else if (this.#content > 0) {
-        at += this.#passContent(bytes.subarray(at, at + this.#content));
+        const length = this.#sparse?.data ?? this.#content;
+        at += this.#passContent(bytes.subarray(at, at + length));
       } else if (this.#padding > 0) {
         at += this.#skipPadding(bytes.length - at);
       } else {
@@ -121,6 +126,7 @@ export class TarReader {
     if (this.#content > 0) {
       this.#visit(() => this.#visitor.entryEnd());
     }
+    this.#sparse = undefined;
     this.#content = 0;
     this.#padding = 0;
     return left;
@@ -129,8 +135,8 @@ export class TarReader {
   /** Throws `CORRUPT` unless the archive ended between two entries. */
   end(): void {
     const isWithinEntry = this.#content > 0 || this.#padding > 0;
-    const isWithinHeader = this.#filled > 0 || this.#extended !== undefined;
-    if (isWithinHeader || hasKeys(this.#overrides)) {
+    const isWithinHeader = this.#filled > 0 || this.#awaiting !== undefined;
+    if (isWithinHeader || Object.keys(this.#overrides).length > 0) {
       throw new OstrataError('CORRUPT', 'tar archive ends within a header');
     }
     if (isWithinEntry) {
@@ -149,15 +155,34 @@ export class TarReader {
     return length;
   }
 
+  /** Bytes of the hole that comes next. */
+  get #hole(): number {
+    return this.#sparse?.hole ?? 0;
+  }
+
+  #passHole(): void {
+    let left = Math.min(this.#hole, MAX_STEP_SIZE);
+    while (left > 0) {
+      const zeros = ZEROS.subarray(0, left);
+      left -= zeros.length;
+      this.#pass(zeros);
+    }
+  }
+
   #passContent(bytes: Uint8Array): number {
     this.#content -= bytes.length;
+    this.#pass(bytes);
+    return bytes.length;
+  }
+
+  #pass(bytes: Uint8Array): void {
+    this.#sparse?.advance(bytes.length);
     this.#visit(() => {
       this.#visitor.content(bytes);
-      if (this.#content === 0) {
+      if (this.#content === 0 && this.#hole === 0) {
         this.#visitor.entryEnd();
       }
     });
-    return bytes.length;
   }
 
   #skipPadding(available: number): number {
@@ -170,7 +195,7 @@ export class TarReader {
   #fill(bytes: Uint8Array): number {
     const length = Math.min(bytes.length, this.#pending.length - this.#filled);
     // A whole block at once needs no copy.
-    if (this.#filled === 0 && length === this.#pending.length && !this.#extended) {
+    if (this.#filled === 0 && length === this.#pending.length && !this.#awaiting) {
       this.#readBlock(Buffer.from(bytes.buffer, bytes.byteOffset, length));
       return length;
     }
@@ -185,17 +210,27 @@ export class TarReader {
 
   #readPending(): void {
     const bytes = this.#pending;
-    const extended = this.#extended;
+    const read = this.#awaiting;
     this.#filled = 0;
-    if (extended === undefined) {
+    if (read === undefined) {
       this.#readBlock(bytes);
       return;
     }
 
     this.#pending = Buffer.alloc(TAR_BLOCK);
-    this.#extended = undefined;
-    this.#padding = paddingSize(bytes.length);
-    this.#overrides = { ...this.#overrides, ...extended.decode(bytes) };
+    this.#awaiting = undefined;
+    read(bytes);
+  }
+
+  /** Lets `read` have the next `size` bytes, which belong to a header, and skips their padding. */
+  #await(size: number, read: (bytes: Buffer) => void): void {
+    const padding = paddingSize(size);
+    this.#nextBlock += size + padding;
+    this.#pending = Buffer.alloc(size);
+    this.#awaiting = (bytes) => {
+      this.#padding = padding;
+      read(bytes);
+    };
   }
 
   #readBlock(block: Buffer): void {
@@ -223,19 +258,49 @@ export class TarReader {
   }
 
   #readEntry(block: Buffer, flag: string): void {
-    const header = decodeHeader(block, flag, this.#overrides);
+    const overrides = this.#overrides;
     this.#overrides = {};
-    this.#content = header.size;
-    this.#padding = paddingSize(header.size);
-    this.#contentOffset = this.#nextBlock;
-    this.#nextBlock += this.#content + this.#padding;
+    const header = decodeHeader(block, flag, overrides);
     this.#entry = `entry ${JSON.stringify(header.name)}`;
     this.#visit(() => {
-      this.#visitor.entry(header);
-      if (header.size === 0) {
-        this.#visitor.entryEnd();
+      const map = decodeSparseMap(block, flag, header.type, overrides);
+      if (map === undefined) {
+        this.#begin(header);
+      } else {
+        this.#readMap(header, map);
       }
     });
+  }
+
+  /** Reads the blocks of a map that are still to come, then begins the entry. */
+  #readMap(header: TarHeader, map: SparseMap): void {
+    if (!map.needsBlock) {
+      const expanded = expandedHeader(header, map);
+      this.#sparseLimits.add(map);
+      this.#begin(expanded, new SparseCursor(map.extents, map.size));
+      return;
+    }
+    if (map.storedSize > header.storedSize) {
+      throw new OstrataError('CORRUPT', 'sparse file: its content ends within its map');
+    }
+    this.#await(TAR_BLOCK, (block) => {
+      this.#visit(() => {
+        map.read(block);
+        this.#readMap(header, map);
+      });
+    });
+  }
+
+  #begin(header: TarHeader, sparse?: SparseCursor): void {
+    this.#sparse = sparse;
+    this.#content = header.storedSize;
+    this.#padding = paddingSize(header.storedSize);
+    this.#contentOffset = this.#nextBlock;
+    this.#nextBlock += this.#content + this.#padding;
+    this.#visitor.entry(header);
+    if (header.size === 0) {
+      this.#visitor.entryEnd();
+    }
   }
 
   #beginExtended(extended: ExtendedHeader, size: number): void {
@@ -245,9 +310,9 @@ export class TarReader {
         `tar extended header of ${size} bytes, expected 1 to ${extended.limit}`,
       );
     }
-    this.#pending = Buffer.alloc(size);
-    this.#extended = extended;
-    this.#nextBlock += size + paddingSize(size);
+    this.#await(size, (body) => {
+      this.#overrides = { ...this.#overrides, ...extended.decode(body) };
+    });
   }
 
   /** Calls the visitor. Its errors get the name of the entry. */
@@ -260,22 +325,6 @@ export class TarReader {
   }
 }
 
-/**
- * A global header, e.g. a comment of git-archive. No field that it could set for all entries is
- * supported. A time is ignored, as by container engines.
- */
-function decodeGlobalPax(body: Buffer): Overrides {
-  const { mtime, ...unsupported } = decodePax(body);
-  if (hasKeys(unsupported)) {
-    throw new OstrataError('UNSUPPORTED', 'global pax header for all entries of a tar archive');
-  }
-  return {};
-}
-
 function paddingSize(size: number): number {
   return (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
-}
-
-function hasKeys(value: object): boolean {
-  return Object.keys(value).length > 0;
 }

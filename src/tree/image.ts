@@ -149,12 +149,17 @@ async function* readContent(
 
   const hash = startFileChecksum({ ...file, xattrsBytes: encodeXattrs(file.xattrs) });
   for await (const bytes of layerTar(image, descriptor)) {
-    inContext(`reading ${image.name}: layer ${source.layer}`, () => reader.push(bytes));
-    for (const chunk of ready) {
-      hash.update(chunk);
-      yield chunk;
+    const steps = reader.steps(bytes);
+    let isDone = false;
+    while (!isDone) {
+      const context = `reading ${image.name}: layer ${source.layer}`;
+      isDone = inContext(context, () => steps.next().done === true);
+      for (const chunk of ready) {
+        hash.update(chunk);
+        yield chunk;
+      }
+      ready = [];
     }
-    ready = [];
     if (reader.contentOffset > offset) {
       break;
     }

@@ -137,8 +137,7 @@ class LayerIndexer {
     const { xattrs, bytes } = this.#interner.intern(ofObject ?? encodeXattrs(header.xattrs));
     const file = contentHeader(header, bytes);
     const { mode, uid, gid, size, target } = file;
-    const { name, mtime } = header;
-    const extents = undefined;
+    const { name, mtime, extents } = header;
     const contentHash = createHash('sha256');
 
     return hashContent(file, { write: (chunk) => contentHash.update(chunk) }, (checksum) => {

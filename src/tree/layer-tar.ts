@@ -2,6 +2,7 @@
  * Functions that all readers of layer tars share: they read entries, check their names, and turn
  * them into content objects.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
@@ -24,7 +25,7 @@ export async function readLayerTar(
   let sink: ContentSink | undefined;
   const reader = new TarReader({
     entry: (header) => {
-      tar.allowContent(header.size);
+      tar.allowContent(header.storedSize);
       sink = onEntry(header, reader.contentOffset);
     },
     content: (bytes) => sink?.write(bytes),
@@ -32,7 +33,9 @@ export async function readLayerTar(
   });
   for await (const bytes of tar) {
     onBytes?.(bytes);
-    reader.push(bytes);
+    for (const _ of reader.steps(bytes)) {
+      await setImmediate();
+    }
   }
   reader.end();
 }

@@ -1,14 +1,26 @@
-/** Derived layers with deep trees and long names are pulled up to the limits of Linux. */
+/** Derived layers with deep trees, long names and sparse files are pulled. */
 import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { pullImage } from '../../src/client/pull.js';
+import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { openRepo } from '../../src/ostree/repo.js';
+import { openImage } from '../../src/transports/image-reference.js';
 import { openCommitTree } from '../../src/tree/commit.js';
+import { openImageTree } from '../../src/tree/image.js';
+import { openSpooledImage } from '../../src/tree/spooled-image.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
 import { type ForgedEntry, forge } from '../support/forge-image.js';
 import { importOptions, newRepo } from '../support/import-image.js';
+import { run } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { SPARSE_FORM_NAMES, SPARSE_FORMS, writeWithHoles } from '../support/sparse-tar.js';
+import { needs } from '../support/tools.js';
+
+const TOOLS = needs('tar');
 
 let image: ImageReader;
 before(async () => {
@@ -68,3 +80,36 @@ suite('a derived layer is refused', () => {
     });
   });
 });
+
+for (const form of SPARSE_FORM_NAMES) {
+  test(`a sparse file that GNU tar wrote in the form ${form} is pulled whole`, TOOLS, async () => {
+    const scratch = scratchDirectory();
+    const content = Buffer.alloc(600_000);
+    for (let at = 0; at < content.length; at += 20_000) {
+      content.write('data', at + 10_000);
+    }
+    mkdirSync(join(scratch, 'usr'));
+    writeWithHoles(join(scratch, 'usr/sparse'), content);
+    const path = join(scratch, 'a.tar');
+    const create = ['--create', '--sparse', ...SPARSE_FORMS[form]];
+    run('tar', [...create, `--file=${path}`, '-C', scratch, 'usr/sparse']);
+
+    const tar = readFileSync(path);
+    assert.ok(tar.length < content.length, 'GNU tar left out the holes');
+    const { imgref } = await forge(image, () => {}, {}, [tar]);
+    const repo = newRepo();
+    const { mergeCommit } = await pullImage(importOptions(repo, imgref));
+    const merged = openCommitTree(openRepo(repo), mergeCommit);
+    assert.ok(content.equals(await merged.bytes('/usr/sparse')), 'pulled');
+    const ofImage = await openImageTree(await openImage(imgref));
+    assert.ok(content.equals(await ofImage.bytes('/usr/sparse')), 'read from the image');
+    const spooled = await openSpooledImage(await openImage(imgref), {
+      jobs: 1,
+      spool: scratch,
+      log: silentLogger,
+      signal: new AbortController().signal,
+    });
+    assert.ok(content.equals(await spooled.bytes('/usr/sparse')), 'read from the spool by extents');
+    spooled.close?.();
+  });
+}

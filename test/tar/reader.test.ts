@@ -165,6 +165,8 @@ test('entries that we write are read as they were, in chunks of any size', () =>
           entries.map(({ text, xattrs, ...rest }) => ({
             ...{ ...rest, type: 'file', linkname: '' },
             size: Buffer.byteLength(text),
+            storedSize: Buffer.byteLength(text),
+            extents: undefined,
             content: Buffer.from(text).toString('latin1'),
             xattrs: Object.entries(xattrs).map(([key, value]) => [key, [...value]]),
           })),
@@ -200,6 +202,20 @@ const pax = (body: string) =>
     Buffer.from(body),
     tarPadding(body.length),
   ]);
+
+test('a file of Unix V7 whose name ends in a slash is a directory', () => {
+  const [entry] = read(archive(patched(156, '\0', file('d/', ''))));
+  assert.equal(entry?.type, 'directory');
+});
+
+test('a hard link has no content, whatever size it states', needs('tar'), () => {
+  const link = patched(156, '1', file('link', '', { size: 1000 }));
+  link.write('a', 157);
+  const bytes = archive(file('a', 'x'), patched(156, '1', link), file('b', 'y'));
+  const names = read(bytes).map(({ name, type, size }) => `${type} ${name} ${size}`);
+  assert.deepEqual(names, ['file a 1', 'link link 0', 'file b 1']);
+  assert.equal(run('tar', ['--list'], { input: bytes.toString('latin1') }), 'a\nlink\nb\n');
+});
 
 /** An empty file after an extended header with records of these keywords. */
 const withRecords = (records: Readonly<Record<string, string>>) => {
@@ -281,7 +297,9 @@ for (const [name, bytes, message] of [
     patched(124, '\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff'),
     /tar size is/,
   ],
-  ['an unknown type', patched(156, 'V'), /of type "V"/],
+  ['an unknown type', patched(156, 'Q'), /of type "Q"$/],
+  ['the label of a volume', patched(156, 'V'), /of type "V": the label of a volume of GNU tar$/],
+  ['a directory of a backup', patched(156, 'D'), /of type "D": a directory of an incremental/],
   ['a uid of 33 bits', withRecords({ uid: '4294967296' }), /tar uid is 4294967296, expected/],
   ['a gid of 33 bits', patched(116, '\x80\0\0\x01\0\0\0\x05'), /tar gid is 4294967301, expected/],
   ['a time that is no number', patched(136, 'xyz'), /tar mtime is not a number/],

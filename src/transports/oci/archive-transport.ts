@@ -75,7 +75,11 @@ function findFiles(path: string): ReadonlyMap<string, FileRange> {
   const ranges = new Map<string, FileRange>();
   let position = 0;
   const reader = new TarReader({
-    entry: ({ type, name, size }) => {
+    entry: ({ type, name, size, extents }) => {
+      if (extents !== undefined) {
+        const nextStep = 'pack the archive again without --sparse';
+        throw new OstrataError('UNSUPPORTED', `is a sparse file: ${nextStep}`);
+      }
       if (ranges.size === MAX_ENTRIES) {
         throw new OstrataError('LIMIT', `more than ${MAX_ENTRIES} entries`);
       }
