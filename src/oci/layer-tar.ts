@@ -26,6 +26,11 @@ export class LayerTar implements AsyncIterable<Uint8Array> {
     this.#limit += size;
   }
 
+  /** Allows so many bytes more because more of the blob has been read. */
+  allowExpansion(size: number): void {
+    this.#limit += size;
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
     for await (const chunk of this.#chunks) {
       this.#size += chunk.length;

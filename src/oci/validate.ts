@@ -12,12 +12,12 @@ import type { ImageReader } from './image.js';
 import { sha256Digest } from './json.js';
 import { LayerTar } from './layer-tar.js';
 import { standardOf } from './media-types.js';
-import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from './types.js';
+import { type ImageConfig, type Manifest, parseConfig } from './types.js';
 
 /**
  * Without the content of files, whose sizes the headers state, the tar of a layer may have this
- * size plus MAX_EXPANSION times the size of the blob. Headers shrink to a tenth or a twentieth; a
- * blob that expands a thousandfold is meant to fill the memory.
+ * size plus MAX_EXPANSION times what was read of the blob. Headers shrink to a tenth or a
+ * twentieth; a blob that expands a thousandfold is meant to fill the memory.
  */
 const MIN_EXPANSION_LIMIT = 128 << 20;
 const MAX_EXPANSION = 200;
@@ -81,6 +81,16 @@ function checkMediaTypes({ mediaType, config, layers }: Manifest): void {
   }
 }
 
+/**
+ * What is known about the blob of a layer before it is read: its descriptor in an image. A tar that
+ * comes by itself has no digest, and one that comes through a pipe has no size either.
+ */
+export interface StatedBlob {
+  readonly mediaType: string;
+  readonly digest?: string | undefined;
+  readonly size?: number | undefined;
+}
+
 /** What {@link validateBlob} found out about a layer. */
 export interface ValidatedBlob<T> {
   /** Digest of the uncompressed tar. */
@@ -91,22 +101,23 @@ export interface ValidatedBlob<T> {
 
 /**
  * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Throws
- * `CORRUPT` if they differ from the descriptor, and `LIMIT` if the blob expands to far more than
+ * `CORRUPT` if they differ from what is stated, and `LIMIT` if the blob expands to far more than
  * the sizes that its tar states.
  */
 export async function validateBlob<T>(
   stream: ByteStream,
-  { mediaType, digest, size }: Descriptor,
+  { mediaType, digest, size }: StatedBlob,
   visit: (tar: LayerTar) => Promise<T>,
 ): Promise<ValidatedBlob<T>> {
-  const blob = new HashingTransform(size);
-  const tar = new HashingTransform();
-  const layerTar = new LayerTar(tar, MIN_EXPANSION_LIMIT + size * MAX_EXPANSION);
-
-  // Chunks of a ByteStream may share one buffer; streams keep what they are given.
-  const source = Readable.from(copied(stream), { objectMode: false });
   const decompressor = layerDecompressor(mediaType);
-  const flow = pipeline([source, blob, ...decompressor, tar]);
+  const blob = new HashingTransform(size);
+  const isCompressed = decompressor.length > 0;
+  const tar = isCompressed ? new HashingTransform() : blob;
+  const layerTar = new LayerTar(tar, MIN_EXPANSION_LIMIT);
+  const onRead = (length: number) => layerTar.allowExpansion(length * MAX_EXPANSION);
+
+  const source = Readable.from(copied(stream, onRead), { objectMode: false });
+  const flow = pipeline(isCompressed ? [source, blob, ...decompressor, tar] : [source, blob]);
   const visiting = visit(layerTar).catch((error) => {
     tar.destroy(); // otherwise the pipeline would wait for its reader
     throw error;
@@ -116,10 +127,12 @@ export async function validateBlob<T>(
     throw firstCause([visitOutcome, pipelineOutcome]);
   }
 
-  expect('size', blob.length, size);
-  expect('digest', blob.digest(), digest);
-  checkAllDecompressed(decompressor, size);
-  return { diffId: tar.digest(), visited: visitOutcome.value };
+  const computed = blob.digest();
+  expect('size', blob.length, size ?? blob.length);
+  expect('digest', computed, digest ?? computed);
+  checkAllDecompressed(decompressor, blob.length);
+  const diffId = isCompressed ? tar.digest() : computed;
+  return { diffId, visited: visitOutcome.value };
 }
 
 /**
@@ -167,8 +180,16 @@ class HashingTransform extends Transform {
   }
 }
 
-async function* copied(stream: ByteStream): AsyncGenerator<Uint8Array> {
+/**
+ * Copies the chunks of a stream, which may share one buffer: streams of Node keep what they get.
+ * @param onRead called with the size of each chunk before it is passed on
+ */
+async function* copied(
+  stream: ByteStream,
+  onRead: (length: number) => void,
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of stream) {
+    onRead(chunk.length);
     yield Buffer.from(chunk);
   }
 }

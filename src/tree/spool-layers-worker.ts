@@ -10,14 +10,14 @@ import { type IndexedEntry, indexLayer } from './layer-index.js';
 import { encodeLayerIndex } from './layer-index-file.js';
 import type { SpoolTask } from './spool-layers.js';
 
-receiveStreams('reading layers', async (task: SpoolTask, blob) => {
+receiveStreams('reading layers', async (task: SpoolTask, stream) => {
   const { tar: path } = task;
   if (path === undefined) {
-    return readLayer(task, blob, (tar) => indexLayer(tar));
+    return readLayer(task, stream, (tar) => indexLayer(tar));
   }
   const file = inContext('writing', () => openSync(path, 'wx', 0o600));
   try {
-    return await readLayer(task, blob, (tar) => indexLayer(tar, copyTo(file, task)));
+    return await readLayer(task, stream, (tar) => indexLayer(tar, copyTo(file, task)));
   } finally {
     closeSync(file);
   }
@@ -35,12 +35,12 @@ function copyTo(file: number, { maxTarSize }: SpoolTask): (bytes: Uint8Array) =>
 }
 
 async function readLayer(
-  { descriptor, diffId }: SpoolTask,
-  blob: ByteStream,
+  { blob, diffId }: SpoolTask,
+  stream: ByteStream,
   read: (tar: LayerTar) => Promise<readonly IndexedEntry[]>,
 ): Promise<Uint8Array> {
-  const { diffId: computed, visited } = await validateBlob(blob, descriptor, read);
-  if (computed !== diffId) {
+  const { diffId: computed, visited } = await validateBlob(stream, blob, read);
+  if (diffId !== undefined && computed !== diffId) {
     throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);
   }
   return encodeLayerIndex(visited);

@@ -4,30 +4,22 @@
  */
 import { statfsSync, symlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { inContext, inContextAsync, must, OstrataError } from '../errors.js';
+import { inContext, inContextAsync, OstrataError } from '../errors.js';
 import type { Context } from '../log.js';
-import type { ImageReader } from '../oci/image.js';
 import { layerCompression } from '../oci/media-types.js';
-import type { Descriptor } from '../oci/types.js';
+import type { StatedBlob } from '../oci/validate.js';
 import { StreamWorker } from '../system/stream-worker.js';
+import type { LayerSource, SourceLayer } from './layer-source.js';
 import { spooledTar } from './spool.js';
 
 /** What a thread does with the blob of a layer; plain data. */
 export interface SpoolTask {
-  readonly descriptor: Descriptor;
-  readonly diffId: string;
+  readonly blob: StatedBlob;
+  readonly diffId: string | undefined;
   /** The file that the uncompressed tar goes to; undefined if it need not be copied. */
   readonly tar: string | undefined;
   /** Most bytes of that file. */
   readonly maxTarSize: number;
-}
-
-/** A layer of an image. */
-export interface LayerOfImage {
-  /** Its index in the manifest. */
-  readonly index: number;
-  readonly descriptor: Descriptor;
-  readonly diffId: string;
 }
 
 export interface SpoolLayersOptions extends Context {
@@ -36,7 +28,7 @@ export interface SpoolLayersOptions extends Context {
   /** Largest number of threads, at least 1; each reads one layer at a time. */
   readonly jobs: number;
   /** Called with the encoded index of each layer. */
-  readonly onIndex: (layer: LayerOfImage, index: Uint8Array) => void;
+  readonly onIndex: (layer: SourceLayer, index: Uint8Array) => void;
 }
 
 /**
@@ -46,31 +38,31 @@ export interface SpoolLayersOptions extends Context {
  * that is certain by then. In every case no thread is left running.
  */
 export async function spoolLayers(
-  image: ImageReader,
-  layers: readonly LayerOfImage[],
+  source: LayerSource,
+  layers: readonly SourceLayer[],
   options: SpoolLayersOptions,
 ): Promise<void> {
-  const maxTarSize = checkSpace(image, layers, options);
+  const maxTarSize = checkSpace(source, layers, options);
   const { directory, log, signal } = options;
-  const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-  const waiting = [...layers].sort((a, b) => b.descriptor.size - a.descriptor.size);
+  const total = sizeOf(layers);
+  const waiting = [...layers].sort((a, b) => sizeOf([b]) - sizeOf([a]));
   let done = 0;
   const onProgress = (bytes: number) => {
     done += bytes;
-    log.progress('reading layers', done, total);
+    log.progress('reading layers', done, Math.max(done, total));
   };
 
-  const readInWorker = (layer: LayerOfImage, worker: StreamWorker<SpoolTask, Uint8Array>) => {
-    const { index, descriptor, diffId } = layer;
+  const readInWorker = (layer: SourceLayer, worker: StreamWorker<SpoolTask, Uint8Array>) => {
+    const { index, blob, diffId } = layer;
     const path = spooledTar(directory, index);
-    const existingTar = uncompressedTar(image, descriptor);
+    const existingTar = uncompressedTar(source, layer);
     if (existingTar !== undefined) {
       inContext('writing', () => symlinkSync(existingTar, path));
     }
     const tar = existingTar === undefined ? path : undefined;
-    const task = { descriptor, diffId, tar, maxTarSize };
-    return inContextAsync(`reading ${image.name}: layer ${index} (${descriptor.digest})`, () =>
-      worker.run(task, image.blob(descriptor), { signal, onProgress }),
+    const task = { blob, diffId, tar, maxTarSize };
+    return inContextAsync(`reading ${source.layerName(layer)}`, () =>
+      worker.run(task, source.stream(layer), { signal, onProgress }),
     );
   };
   const run = async (worker: StreamWorker<SpoolTask, Uint8Array>) => {
@@ -93,9 +85,14 @@ function startWorker(): StreamWorker<SpoolTask, Uint8Array> {
 }
 
 /** Returns the file that holds the tar of a layer as it is; undefined if there is none. */
-function uncompressedTar(image: ImageReader, descriptor: Descriptor): string | undefined {
-  const isUncompressed = layerCompression(descriptor.mediaType) === 'none';
-  return isUncompressed ? image.blobFile(descriptor) : undefined;
+function uncompressedTar(source: LayerSource, layer: SourceLayer): string | undefined {
+  const isUncompressed = layerCompression(layer.blob.mediaType) === 'none';
+  return isUncompressed ? source.file(layer) : undefined;
+}
+
+/** Returns the bytes of the blobs, as far as they are known. */
+function sizeOf(layers: readonly SourceLayer[]): number {
+  return layers.reduce((sum, { blob }) => sum + (blob.size ?? 0), 0);
 }
 
 /** The tar of a layer has about this many times the size of its blob, if that is compressed. */
@@ -103,12 +100,11 @@ const USUAL_EXPANSION = 2.5;
 
 /** Returns how many bytes the tar of one layer may have. */
 function checkSpace(
-  image: ImageReader,
-  layers: readonly LayerOfImage[],
+  source: LayerSource,
+  layers: readonly SourceLayer[],
   { directory, log }: SpoolLayersOptions,
 ): number {
-  const toCopy = layers.filter(({ descriptor }) => !uncompressedTar(image, descriptor));
-  const size = toCopy.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  const size = sizeOf(layers.filter((layer) => uncompressedTar(source, layer) === undefined));
   const { bavail, bsize } = inContext('reading', () => statfsSync(directory));
   const free = bavail * bsize;
   const need = Math.round(size * USUAL_EXPANSION);
@@ -116,30 +112,15 @@ function checkSpace(
   if (free < size) {
     throw new OstrataError(
       'IO',
-      `${directory} has ${free} bytes free, and the layers of ${image.name} take about ${need}; ` +
+      `${directory} has ${free} bytes free, and the layers of ${source.name} take about ${need}; ` +
         advice,
     );
   }
   if (free < need) {
     log.warn(
-      `${directory} has ${free} bytes free, which may be too few: the layers of ${image.name} ` +
+      `${directory} has ${free} bytes free, which may be too few: the layers of ${source.name} ` +
         `take about ${need}; ${advice}`,
     );
   }
   return free;
-}
-
-/** Pairs the layers of an image with their diffIds. */
-export function layersOf(image: ImageReader, diffIds: readonly string[]): readonly LayerOfImage[] {
-  const { layers } = image.manifest;
-  if (diffIds.length !== layers.length) {
-    throw new OstrataError(
-      'CORRUPT',
-      `reading ${image.name}: ${layers.length} layers and ${diffIds.length} diff_ids`,
-    );
-  }
-  return layers.map((descriptor, index) => {
-    const diffId = must(diffIds[index], `diff_id ${index}`);
-    return { index, descriptor, diffId };
-  });
 }

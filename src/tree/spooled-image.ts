@@ -2,17 +2,16 @@
 import { rmSync } from 'node:fs';
 import { inContext, messageOf, must, OstrataError } from '../errors.js';
 import type { Context } from '../log.js';
-import type { ImageReader } from '../oci/image.js';
-import { parseConfig } from '../oci/types.js';
 import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
 import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
 import { type ContentReader, type LocatedTree, openContent } from './content-location.js';
 import { type FlattenedImage, flattenLayers } from './flatten.js';
 import type { IndexedEntry } from './layer-index.js';
 import { decodeLayerIndex } from './layer-index-file.js';
+import type { LayerSource, SourceLayer } from './layer-source.js';
 import { regularFile, wholeFile } from './lookup.js';
 import { type SpooledFile, spooledTar, writeSpoolContent } from './spool.js';
-import { type LayerOfImage, layersOf, spoolLayers } from './spool-layers.js';
+import { spoolLayers } from './spool-layers.js';
 import type { RegularFile, TreePath } from './tree.js';
 
 /** Keeps the encoded indexes of layers by their diffIds, so that a layer is read only once. */
@@ -41,7 +40,7 @@ export interface SpooledImageOptions extends Context {
  * spoolLayers} and {@link flattenLayers} throw, and `UNSUPPORTED` for a special file.
  */
 export async function openSpooledImage(
-  image: ImageReader,
+  source: LayerSource,
   options: SpooledImageOptions,
 ): Promise<LocatedTree> {
   const { spool = largeFilesParent(), isPruned, log } = options;
@@ -49,16 +48,16 @@ export async function openSpooledImage(
     makeTemporaryDirectory('ostrata-spool-', spool),
   );
   try {
-    const layers = new SpooledLayers(image, directory.path, options);
+    const layers = new SpooledLayers(source, directory.path, options);
     const indexes = await layers.indexes();
-    const flattened = inContext(`reading ${image.name}`, () => flattenLayers(indexes, isPruned));
-    reportSpecialFiles(image.name, flattened, options);
-    log.info(`${image.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
+    const flattened = inContext(`reading ${source.name}`, () => flattenLayers(indexes, isPruned));
+    reportSpecialFiles(source.name, flattened, options);
+    log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
 
     const files = spooledFiles(flattened);
     writeSpoolContent(directory.path, files);
     layers.removeUnused(files);
-    return spooledTree(image.name, flattened, layers, files, () => directory.remove());
+    return spooledTree(source.name, flattened, layers, files, () => directory.remove());
   } catch (error) {
     directory.remove();
     throw error;
@@ -135,35 +134,31 @@ function spooledTree(
 /** The layers of an image, of which some are in the spool. */
 class SpooledLayers {
   readonly directory: string;
-  readonly #image: ImageReader;
+  readonly #source: LayerSource;
   readonly #options: SpooledImageOptions;
   /** Empty once all are known: the tree does not need them any more. */
   readonly #indexes = new Map<number, readonly IndexedEntry[]>();
   #isIndexed = false;
   readonly #spooled = new Set<number>();
   readonly #interner = new XattrsInterner();
-  #layers: readonly LayerOfImage[] = [];
   /** The reads that were asked for; they run one after the other. */
   #reads: Promise<void> = Promise.resolve();
 
-  constructor(image: ImageReader, directory: string, options: SpooledImageOptions) {
-    this.#image = image;
+  constructor(source: LayerSource, directory: string, options: SpooledImageOptions) {
+    this.#source = source;
     this.directory = directory;
     this.#options = options;
   }
 
   /** Returns the entries of all layers; reads the layers whose index is not known. */
   async indexes(): Promise<readonly (readonly IndexedEntry[])[]> {
-    const config = parseConfig(await this.#image.config());
-    this.#layers = layersOf(this.#image, config.rootfs.diff_ids);
-    for (const layer of this.#layers) {
+    const { layers } = this.#source;
+    for (const layer of layers) {
       this.#loadIndex(layer);
     }
-    const unknown = this.#layers.filter(({ index }) => !this.#indexes.has(index));
+    const unknown = layers.filter(({ index }) => !this.#indexes.has(index));
     await this.read(unknown.map(({ index }) => index));
-    const inOrder = this.#layers.map(({ index }) =>
-      must(this.#indexes.get(index), `layer ${index}`),
-    );
+    const inOrder = layers.map(({ index }) => must(this.#indexes.get(index), `layer ${index}`));
     this.#indexes.clear();
     this.#isIndexed = true;
     return inOrder;
@@ -190,10 +185,10 @@ class SpooledLayers {
 
   async #readMissing(layers: readonly number[]): Promise<void> {
     const { jobs, indexes, log, signal } = this.#options;
-    const missing = this.#layers.filter(
+    const missing = this.#source.layers.filter(
       ({ index }) => layers.includes(index) && !this.#spooled.has(index),
     );
-    await spoolLayers(this.#image, missing, {
+    await spoolLayers(this.#source, missing, {
       directory: this.directory,
       jobs,
       log,
@@ -202,16 +197,18 @@ class SpooledLayers {
         this.#spooled.add(index);
         if (!this.#isIndexed) {
           this.#indexes.set(index, decodeLayerIndex(bytes, this.#interner));
-          indexes?.save(diffId, bytes);
+          if (diffId !== undefined) {
+            indexes?.save(diffId, bytes);
+          }
         }
       },
     });
   }
 
-  #loadIndex({ index, diffId }: LayerOfImage): void {
+  #loadIndex({ index, diffId }: SourceLayer): void {
     const { indexes, log } = this.#options;
-    const bytes = indexes?.load(diffId);
-    if (bytes === undefined) {
+    const bytes = diffId && indexes?.load(diffId);
+    if (!bytes) {
       return;
     }
     try {

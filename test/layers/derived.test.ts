@@ -10,6 +10,7 @@ import { openRepo } from '../../src/ostree/repo.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openCommitTree } from '../../src/tree/commit.js';
 import { openImageTree } from '../../src/tree/image.js';
+import { imageLayers } from '../../src/tree/layer-source.js';
 import { openSpooledImage } from '../../src/tree/spooled-image.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
@@ -103,7 +104,7 @@ for (const form of SPARSE_FORM_NAMES) {
     assert.ok(content.equals(await merged.bytes('/usr/sparse')), 'pulled');
     const ofImage = await openImageTree(await openImage(imgref));
     assert.ok(content.equals(await ofImage.bytes('/usr/sparse')), 'read from the image');
-    const spooled = await openSpooledImage(await openImage(imgref), {
+    const spooled = await openSpooledImage(await imageLayers(await openImage(imgref)), {
       jobs: 1,
       spool: scratch,
       log: silentLogger,

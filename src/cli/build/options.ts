@@ -18,6 +18,7 @@ import { openLargeCommitTree } from '../../tree/commit.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import { deployedTree } from '../../tree/deployed-tree.js';
 import { openDirectoryTree } from '../../tree/directory-tree.js';
+import { imageLayers } from '../../tree/layer-source.js';
 import { pruneMatcher } from '../../tree/prune.js';
 import { openSpooledImage } from '../../tree/spooled-image.js';
 import { sourceDateEpoch } from '../container/encapsulate-options.js';
@@ -182,7 +183,7 @@ export async function openBuildTree(
   const { repo, rootfs, spool, oneFileSystem, skipSpecialFiles } = options;
   const jobs = availableParallelism();
   if (fromImage !== undefined) {
-    return openSpooledImage(fromImage, {
+    return openSpooledImage(await imageLayers(fromImage), {
       log,
       signal,
       jobs,
