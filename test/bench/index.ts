@@ -8,6 +8,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repoRoot } from '../support/root.js';
+import { buildSubjects } from './build.js';
 import { growthSubjects } from './growth.js';
 import { layoutSubjects } from './layout.js';
 import { blobBytes, type Measurement } from './measure.js';
@@ -45,6 +46,7 @@ try {
     : [
         ...subjects(place),
         ...(values.modes ? modeSubjects(place) : []),
+        ...buildSubjects(place),
         ...pushSubjects(place),
         ...pullSubjects(place),
         ...layoutSubjects(),

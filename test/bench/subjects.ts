@@ -41,10 +41,10 @@ export const has = (command: string) => {
   return known;
 };
 /** Whether the user is root: others cannot make a folder that root owns. */
-const isRoot = () => {
+export const isRoot = (what: string) => {
   const root = process.getuid?.() === 0;
   if (!root) {
-    console.error('bench: not root: a changed file is SKIPPED');
+    console.error(`bench: not root: ${what} SKIPPED`);
   }
   return root;
 };
@@ -165,7 +165,7 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
       run: () => encapsulate(repo, ref, 'other', '--no-cache', previous),
     },
     has('ostree') &&
-      isRoot() && {
+      isRoot('a changed file is') && {
         name: 'ostrata, one file of 1 MB changed',
         reference: 'ostrata, gzip, 2 jobs',
         run: () =>
