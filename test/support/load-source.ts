@@ -34,10 +34,14 @@ export async function loadSource(source: ContentSource, specs: Specs): Promise<L
 }
 
 const ROUNDS = 300;
+/** The slowest round takes some 10 ms. */
+const MAX_MILLISECONDS = 5000;
+/** Memory of the whole process. */
+const MAX_RSS = 512 << 20;
 
 /**
  * Damages the files at `paths` at random, one in each round. The source must give claims or an error
- * with a code; both must occur.
+ * with a code, within bounds of time and memory; both must occur.
  */
 export async function assertSurvivesDamage(
   source: ContentSource,
@@ -46,16 +50,22 @@ export async function assertSurvivesDamage(
 ): Promise<void> {
   let errorCount = 0;
   for (let seed = 0; seed < ROUNDS; seed++) {
+    const start = performance.now();
     const random = randomNumbers(seed);
     const path = pick(paths, random);
     const bytes = Buffer.from(specs[path] as string);
     try {
-      await loadSource(source, { ...specs, [path]: damaged(bytes, random) });
+      const { claims } = await loadSource(source, { ...specs, [path]: damaged(bytes, random) });
+      assert.ok([...(claims.missing?.() ?? [])].every(({ component }) => component !== ''));
     } catch (error) {
       const isExpected = error instanceof OstrataError && error.code === 'CORRUPT';
       assert.ok(isExpected, `seed ${seed}: ${error}`);
       errorCount++;
     }
+    const milliseconds = performance.now() - start;
+    assert.ok(milliseconds < MAX_MILLISECONDS, `seed ${seed}: ${milliseconds} ms`);
   }
+  const memory = process.memoryUsage.rss();
+  assert.ok(memory < MAX_RSS, `${memory} bytes of memory`);
   assert.ok(errorCount > 10 && errorCount < ROUNDS - 10, `${errorCount} errors`);
 }

@@ -10,11 +10,16 @@ import {
   type Specs,
 } from '../../support/load-source.js';
 
+const MD5 = 'd41d8cd98f00b204e9800998ecf8427e';
 const STATUS = `Package: dash
 Status: install ok installed
 Architecture: amd64
 Installed-Size: 10
 Version: 0.5.12-2
+Conffiles:
+ /etc/dash ${MD5}
+ /etc/gone ${MD5} obsolete
+ /etc/new newconffile
 Description: a shell
  that is small
  .
@@ -45,10 +50,10 @@ dash (0.5.12-1) unstable; urgency=medium
 
  -- A Person <a@example.org>  Sun, 01 Jan 2023 00:00:00 +0000
 `;
-const MD5 = 'd41d8cd98f00b204e9800998ecf8427e';
 
 const debian: Specs = {
   '/bin': { target: 'usr/bin' },
+  '/etc/dash': '',
   '/etc/alternatives/awk': { target: '/usr/bin/mawk' },
   '/usr/bin/awk': { target: '/etc/alternatives/awk' },
   '/usr/bin/dash': '',
@@ -130,7 +135,10 @@ test('facts are the source package, size, version and changelog', async () => {
     ],
   });
   assert.deepEqual(claims.shipped?.('/usr/bin/dash'), { md5: MD5 });
+  assert.deepEqual(claims.shipped?.('/etc/dash'), { md5: MD5 });
   assert.equal(claims.shipped?.('/usr/bin/mawk'), undefined);
+  const missing = [...(claims.missing?.() ?? [])];
+  assert.deepEqual(missing, [{ component: 'dash.amd64', file: { md5: MD5 } }]);
 });
 
 test('a distroless image lists its packages in status.d', async () => {
@@ -148,7 +156,7 @@ test('a damaged package is an error that says where, or is left out on request',
   const damaged = { ...debian, '/var/lib/dpkg/status': STATUS.replace('Package: mawk', 'mawk') };
   await assert.rejects(load(damaged), {
     message:
-      '/var/lib/dpkg/status: line 10: expected NAME: VALUE; ' +
+      '/var/lib/dpkg/status: line 14: expected NAME: VALUE; ' +
       '--skip-damaged-packages plans without damaged packages',
   });
   const { owner, warnings } = await load(damaged, true);
@@ -178,5 +186,8 @@ test('damaged databases give claims or an error with a code', async () => {
   await assertSurvivesDamage(dpkgSource(), debian, [
     '/var/lib/dpkg/status',
     '/var/lib/dpkg/diversions',
+    '/var/lib/dpkg/info/dash.list',
+    '/var/lib/dpkg/info/dash.md5sums',
+    '/usr/share/doc/dash/changelog.Debian.gz',
   ]);
 });
