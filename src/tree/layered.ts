@@ -34,6 +34,9 @@ export interface Leaf {
   readonly entry: IndexedContent | IndexedSpecial;
 }
 
+/** Most rounds in which links that come before their files are made. */
+const MAX_ROUNDS = 40;
+
 interface LeafNode {
   readonly leaf: Leaf;
   /** The layer that put it here. */
@@ -82,24 +85,54 @@ export class LayeredTree {
   };
   #entryCount = 1;
 
-  /** Applies the entries of layer number `layer`, in the order of its tar. */
+  /**
+   * Applies the entries of layer number `layer`, in the order of its tar. Hard links may come
+   * before the file that they name, as in a derived layer that is pulled.
+   */
   addLayer(layer: number, entries: readonly IndexedEntry[]): void {
+    const waiting: IndexedLink[] = [];
     for (const entry of entries) {
-      inContext(`entry ${JSON.stringify(entry.name)}`, () => this.#add(layer, entry));
+      inContext(`entry ${JSON.stringify(entry.name)}`, () => {
+        if (entry.type !== 'link') {
+          this.#add(layer, entry);
+        } else if (!this.#addLink(layer, entry)) {
+          waiting.push(entry);
+        }
+      });
+    }
+    this.#addLateLinks(layer, waiting);
+  }
+
+  #add(layer: number, entry: Exclude<IndexedEntry, IndexedLink>): void {
+    if (entry.type === 'directory') {
+      this.#addDirectory(layer, entry);
+    } else {
+      this.#addLeaf(layer, entry.name, { source: layer, entry });
     }
   }
 
-  #add(layer: number, entry: IndexedEntry): void {
-    switch (entry.type) {
-      case 'directory':
-        this.#addDirectory(layer, entry);
-        break;
-      case 'link':
-        this.#addLink(layer, entry);
-        break;
-      default:
-        this.#addLeaf(layer, entry.name, { source: layer, entry });
+  /** Adds links whose files came after them; some may be links to each other. */
+  #addLateLinks(layer: number, links: readonly IndexedLink[]): void {
+    let waiting = links;
+    for (let round = 0; waiting.length > 0; round++) {
+      const missing = waiting.filter((link) => !this.#addLateLink(layer, link));
+      const [first] = missing;
+      if (first !== undefined && (missing.length === waiting.length || round === MAX_ROUNDS)) {
+        const place = `entry ${JSON.stringify(first.name)}`;
+        const rule = `is a link to ${first.target}, which is not a file of the layer or below it`;
+        throw new OstrataError('CORRUPT', `${place}: ${rule}`);
+      }
+      // A chain of links, each before the file that it names, ends in one round.
+      waiting = missing.reverse();
     }
+  }
+
+  /** Adds a link unless a later entry has replaced it. Returns whether nothing is left to do. */
+  #addLateLink(layer: number, link: IndexedLink): boolean {
+    const components = pathComponents(link.name);
+    const last = components.pop() ?? '';
+    const existing = this.#enter(layer, components).children.get(last);
+    return existing?.layer === layer || this.#addLink(layer, link);
   }
 
   #addDirectory(layer: number, { name, mode, uid, gid, mtime, xattrs }: IndexedDirectory): void {
@@ -144,15 +177,16 @@ export class LayeredTree {
     }
   }
 
-  /** Adds a hard link to a file of this layer or a lower one. */
-  #addLink(layer: number, { name, target }: IndexedLink): void {
+  /** Adds a hard link to a file of this layer or a lower one. Returns whether there is one. */
+  #addLink(layer: number, { name, target }: IndexedLink): boolean {
     const components = pathComponents(target);
     const last = components.pop();
     const node = last === undefined ? undefined : this.#enter(layer, components).children.get(last);
     if (node === undefined || isDirectory(node)) {
-      throw new OstrataError('CORRUPT', `is a link to ${target}, which is not a file before it`);
+      return false;
     }
     this.#addLeaf(layer, name, node.leaf);
+    return true;
   }
 
   /** Removes `path` and everything below it. */

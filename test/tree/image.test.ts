@@ -195,9 +195,19 @@ test('hard links keep the content of their target when the target is replaced', 
     await paths([file('.wh..wh.plnk/1.2', 'linked'), link('a', '.wh..wh.plnk/1.2')]),
     ['/', '/a=linked'],
   );
+  assert.deepEqual(
+    await paths([
+      link('c', 'b'),
+      link('b', 'a'),
+      link('d', 'a'),
+      file('a', 'late'),
+      file('d', 'x'),
+    ]),
+    ['/', '/a=late', '/b=late', '/c=late', '/d=x'],
+  );
   await assert.rejects(paths([link('b', 'a')]), {
     code: 'CORRUPT',
-    message: /entry "b".*link to a, which is not a file before it/,
+    message: /entry "b".*link to a, which is not a file of the layer or below it/,
   });
 });
 
