@@ -6,6 +6,7 @@
 import type { ContentSink } from '../bytes/stream.js';
 import { OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
+import { parseWhiteout } from '../oci/whiteout.js';
 import { decodeDirmeta } from '../ostree/objects/dirmeta.js';
 import type { FileHeader } from '../ostree/objects/file.js';
 import {
@@ -210,7 +211,9 @@ class LayerReader {
     if (name.startsWith('/')) {
       throw corrupt('leaves the image');
     }
-    pathComponents(name); // throws for a path that no program could unpack
+    // Both throw for what no program could unpack.
+    const components = pathComponents(name);
+    parseWhiteout(components.at(-1) ?? '');
     if (header.type === 'directory') {
       this.#paths.set(name, DIRECTORY);
       return undefined;

@@ -248,6 +248,12 @@ const pathAttacks: readonly Attack[] = [
     /layer 1 .*: entry "usr\/n+\/": a file name of more than 255 bytes$/,
   ],
   [
+    'a whiteout that names no file',
+    add(1, { name: 'usr/.wh.', type: 'file' }),
+    'CORRUPT',
+    /layer 1 .*: entry "usr\/.wh.": whiteout ".wh." names no file$/,
+  ],
+  [
     'a path among the objects that is not one of an object',
     add(1, { name: `${OBJECTS}../../../../etc/passwd`, type: 'file' }),
     'CORRUPT',
