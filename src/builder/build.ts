@@ -21,14 +21,17 @@ import { type WrittenImage, writePlannedImage } from './write-image.js';
 export interface PlanPlainImageOptions extends LayoutPlanOptions {
   readonly tree: LocatedTree;
   readonly mtimes: MtimeOptions;
+  /** Largest number of threads that read content on which times depend; 1 by default. */
+  readonly jobs?: number | undefined;
 }
 
 /** Decides which layer holds what. */
 export function planPlainImage(options: PlanPlainImageOptions): Promise<ImagePlan> {
-  const { tree, mtimes } = options;
+  const { tree, mtimes, jobs = 1, log, signal } = options;
+  const timeOptions = { ...mtimes, jobs, log, signal };
   return planLayers(
     tree,
-    async (claims) => plainFormat(await withMtimes(tree, claims, mtimes), mtimes),
+    async (claims) => plainFormat(await withMtimes(tree, claims, timeOptions), mtimes),
     options,
   );
 }

@@ -4,10 +4,12 @@
  */
 import type { OwnedComponent } from '../components/assign.js';
 import { isAsShipped } from '../components/shipped.js';
+import { must } from '../errors.js';
 import type { Claims, ComponentFacts, ShippedFile } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
+import { type DigestOptions, readContentDigests } from '../tree/file-digests.js';
 import { FileMap } from '../tree/file-map.js';
-import type { ContentEntry, Directory, FileEntry } from '../tree/tree.js';
+import type { ContentEntry, Directory, FileEntry, RegularFile } from '../tree/tree.js';
 import { PythonTimes } from './python-times.js';
 
 /**
@@ -35,22 +37,53 @@ export interface MtimeOptions {
 export async function withMtimes(
   tree: LocatedTree,
   claims: readonly Claims[],
-  options: MtimeOptions,
+  options: MtimeOptions & DigestOptions,
 ): Promise<LocatedTree> {
+  const digests = await missingDigests(tree, claims, options);
   const entries: FileEntry[] = [];
   const mtimeOf = fileMtimes(tree, claims, options);
-  for (const entry of tree.files) {
-    if (entry.type === 'directory') {
+  for (const found of tree.files) {
+    if (found.type === 'directory') {
       // It gets its time when it is known which layers it is in: see directoryMtimes.
-      entries.push(entry);
+      entries.push(found);
       continue;
     }
-    const found = mtimeOf(entry);
+    const contentDigest = digests.get(found.checksum);
+    const entry = contentDigest === undefined ? found : { ...found, contentDigest };
+    const time = mtimeOf(entry);
     // An unconditional `await` for each of a million files costs seconds.
-    const mtime = found instanceof Promise ? await found : found;
+    const mtime = time instanceof Promise ? await time : time;
     entries.push(mtime === entry.mtime ? entry : { ...entry, mtime });
   }
   return { ...tree, files: new FileMap(entries) };
+}
+
+/**
+ * Returns SHA-256 of the content of the files whose time depends on it, by checksum, if the tree
+ * does not know it: a commit does not record these digests.
+ */
+async function missingDigests(
+  tree: LocatedTree,
+  claims: readonly Claims[],
+  { rule, ...options }: MtimeOptions & DigestOptions,
+): Promise<ReadonlyMap<string, string>> {
+  if (rule !== 'packaged') {
+    return new Map();
+  }
+  const missing = new Map<string, RegularFile>();
+  for (const entry of tree.files) {
+    if (entry.type !== 'file' || entry.contentDigest !== undefined) {
+      continue;
+    }
+    const { mtime, sha256, size = entry.size } = shippedFile(entry, claims) ?? {};
+    if (mtime !== undefined && sha256 !== undefined && size === entry.size) {
+      missing.set(entry.checksum, entry);
+    }
+  }
+  const digests = await readContentDigests(tree, [...missing.values()], options);
+  return new Map(
+    Array.from(missing.keys(), (checksum, i) => [checksum, must(digests[i], checksum)]),
+  );
 }
 
 /** Returns what gives each directory its time in the layer of `components`. */
@@ -114,6 +147,17 @@ function newestBuild(facts: readonly ComponentFacts[]): number | undefined {
   return times.length === 0 ? undefined : times.reduce((a, b) => Math.max(a, b));
 }
 
+/** Returns what the first package that shipped the file at this path says of it. */
+function shippedFile({ path }: FileEntry, claims: readonly Claims[]): ShippedFile | undefined {
+  for (const claim of claims) {
+    const shipped = claim.shipped?.(path);
+    if (shipped !== undefined) {
+      return shipped;
+    }
+  }
+  return undefined;
+}
+
 /** The times of files that are as their packages shipped them, and 0 for all others. */
 class PackagedTimes {
   readonly #tree: LocatedTree;
@@ -127,13 +171,8 @@ class PackagedTimes {
   }
 
   mtimeOf(entry: ContentEntry): number | Promise<number> {
-    for (const claim of this.#claims) {
-      const shipped = claim.shipped?.(entry.path);
-      if (shipped !== undefined) {
-        return this.#shippedMtime(entry, shipped);
-      }
-    }
-    return 0;
+    const shipped = shippedFile(entry, this.#claims);
+    return shipped === undefined ? 0 : this.#shippedMtime(entry, shipped);
   }
 
   async #shippedMtime(entry: ContentEntry, shipped: ShippedFile): Promise<number> {

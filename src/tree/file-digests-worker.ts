@@ -7,11 +7,15 @@ import { startFileChecksum } from '../ostree/objects/file.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { failedReply, receiveRequests } from '../system/worker-task.js';
+import { type LocatedFile, openContent } from './content-location.js';
 import { readUnchanged } from './directory.js';
 import type { WalkedEntry } from './directory-walk.js';
-import type { DigestReply, DigestWorkerData } from './file-digests.js';
+import type { ContentReply, DigestReply, DigestRequest, DigestWorkerData } from './file-digests.js';
 
-const { root, ignoredXattrs }: DigestWorkerData = workerData;
+const { content, ignoredXattrs }: DigestWorkerData = workerData;
+/** The directory that the paths of entries begin in. */
+const root = content.path;
+const reader = openContent(content);
 /** Each distinct set of xattrs once: a reply that holds it in many places copies it once. */
 const knownXattrs = new Map<string, Uint8Array>();
 
@@ -28,7 +32,7 @@ function xattrsOf(path: string): Uint8Array {
   return known;
 }
 
-function readBatch(batch: readonly WalkedEntry[]): DigestReply {
+function readEntries(batch: readonly WalkedEntry[]): DigestReply {
   const checksums = new Uint8Array(batch.length * CHECKSUM_BYTES);
   const contentDigests = new Uint8Array(batch.length * CHECKSUM_BYTES);
   const xattrs: Uint8Array[] = [];
@@ -50,8 +54,7 @@ function digestsOf(entry: WalkedEntry, xattrsBytes: Uint8Array) {
   const checksum = startFileChecksum({ uid, gid, mode, size, target, xattrsBytes });
   const contentDigest = createHash('sha256');
   if (entry.type === 'file') {
-    const content = readUnchanged(root + entry.path, size);
-    for (const chunk of content) {
+    for (const chunk of readUnchanged(root + entry.path, size)) {
       checksum.update(chunk);
       contentDigest.update(chunk);
     }
@@ -62,9 +65,23 @@ function digestsOf(entry: WalkedEntry, xattrsBytes: Uint8Array) {
   };
 }
 
-receiveRequests((batch: readonly WalkedEntry[]) => {
+async function readContent(files: readonly LocatedFile[]): Promise<ContentReply> {
+  const digests = new Uint8Array(files.length * CHECKSUM_BYTES);
+  for (const [i, file] of files.entries()) {
+    const hash = createHash('sha256');
+    for await (const chunk of reader.read(file)) {
+      hash.update(chunk);
+    }
+    digests.set(hash.digest(), i * CHECKSUM_BYTES);
+  }
+  return digests;
+}
+
+receiveRequests(async (request: DigestRequest) => {
   try {
-    parentPort?.postMessage(readBatch(batch));
+    const reply =
+      request.kind === 'entries' ? readEntries(request.entries) : await readContent(request.files);
+    parentPort?.postMessage(reply);
   } catch (error) {
     parentPort?.postMessage(failedReply('reading files', error));
   }

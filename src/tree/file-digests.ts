@@ -1,21 +1,32 @@
 /**
- * Reads the content and the extended attributes of the files of a directory with several threads:
+ * Reads the content of a tree, and the extended attributes of a directory, with several threads:
  * reading and hashing an operating system takes as long as everything else that a build with known
  * layers does.
  */
 import { Worker } from 'node:worker_threads';
+import { must } from '../errors.js';
 import type { Context } from '../log.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
+import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { runWorkerTask } from '../system/worker-task.js';
+import type { ContentLocation, LocatedFile, LocatedTree } from './content-location.js';
 import type { WalkedEntry } from './directory-walk.js';
+import type { RegularFile } from './tree.js';
 
 /** How a worker is started. */
 export interface DigestWorkerData {
-  /** The directory that paths begin in. */
-  readonly root: string;
+  readonly content: ContentLocation;
   /** Names of xattrs that are ignored; a name that ends in a dot is a prefix. */
   readonly ignoredXattrs: readonly string[];
 }
+
+/** A batch: entries of a directory, or files whose content alone is hashed. */
+export type DigestRequest =
+  | { readonly kind: 'entries'; readonly entries: readonly WalkedEntry[] }
+  | { readonly kind: 'content'; readonly files: readonly LocatedFile[] };
+
+/** What a worker replies for files: SHA-256 of each, {@link CHECKSUM_BYTES}. */
+export type ContentReply = Uint8Array;
 
 /** What a worker replies for a batch of entries, each at the position that it has in the batch. */
 export interface DigestReply {
@@ -35,7 +46,7 @@ export interface EntryDigests {
   readonly xattrsBytes: Uint8Array;
 }
 
-export interface DigestOptions extends Context, Omit<DigestWorkerData, 'root'> {
+export interface DigestOptions extends Context {
   /** Largest number of threads, at least 1. */
   readonly jobs: number;
 }
@@ -51,24 +62,71 @@ const BATCH_SIZE = 64 << 20;
 export async function readEntryDigests(
   root: string,
   entries: readonly WalkedEntry[],
-  { jobs, ignoredXattrs, log, signal }: DigestOptions,
+  options: DigestOptions & Pick<DigestWorkerData, 'ignoredXattrs'>,
 ): Promise<readonly EntryDigests[]> {
-  const batches = batchesOf(entries);
-  const totalSize = entries.reduce((sum, { size }) => sum + size, 0);
-  const results: EntryDigests[][] = batches.map(() => []);
+  const content = { kind: 'directory', path: root } as const;
+  const { ignoredXattrs } = options;
+  return readBatches(entries, options, {
+    workerData: { content, ignoredXattrs },
+    request: (batch) => ({ kind: 'entries', entries: batch }),
+    unpack,
+  });
+}
+
+/**
+ * Returns SHA-256 of the content of each of `files` (64 hex digits), in their order. Throws
+ * `CORRUPT` if the bytes of a file do not match its checksum, `IO` if it cannot be read, and
+ * `CANCELLED`.
+ */
+export async function readContentDigests(
+  tree: LocatedTree,
+  files: readonly RegularFile[],
+  options: DigestOptions,
+): Promise<readonly string[]> {
+  if (files.length === 0) {
+    return [];
+  }
+  await tree.fetch?.(files.map(({ checksum }) => checksum));
+  const { content } = tree;
+  return readBatches(files, options, {
+    workerData: { content, ignoredXattrs: [] },
+    request: (batch) => ({ kind: 'content', files: batch.map(locatedFile) }),
+    unpack: hexDigests,
+  });
+}
+
+function locatedFile({ path, checksum, ...info }: RegularFile): LocatedFile {
+  const xattrsBytes = encodeXattrs(info.xattrs);
+  return { path, checksum, info: { ...info, xattrsBytes } };
+}
+
+/** What the workers are asked, and what their replies mean. */
+interface DigestTask<Item, Reply, Result> {
+  readonly workerData: DigestWorkerData;
+  readonly request: (batch: readonly Item[]) => DigestRequest;
+  readonly unpack: (reply: Reply) => readonly Result[];
+}
+
+async function readBatches<Item extends { readonly size: number }, Reply, Result>(
+  items: readonly Item[],
+  { jobs, log, signal }: DigestOptions,
+  { workerData, request, unpack }: DigestTask<Item, Reply, Result>,
+): Promise<readonly Result[]> {
+  const batches = batchesOf(items);
+  const totalSize = items.reduce((sum, { size }) => sum + size, 0);
+  const results: (readonly Result[])[] = batches.map(() => []);
   const waiting = batches.entries();
   let readSize = 0;
 
-  const workerData: DigestWorkerData = { root, ignoredXattrs };
   const module = new URL('./file-digests-worker.js', import.meta.url);
   const count = Math.max(1, Math.min(jobs, batches.length));
   const workers = Array.from({ length: count }, () => new Worker(module, { workerData }));
   const runWorker = async (worker: Worker) => {
     for (const [i, batch] of waiting) {
-      const reply = await runWorkerTask(worker, batch, {
+      const reply = await runWorkerTask(worker, request(batch), {
         name: 'reading files',
         signal,
-        onMessage: (message: DigestReply) => message,
+        onMessage: (message: Reply) => message,
       });
       results[i] = unpack(reply);
       readSize += batch.reduce((sum, { size }) => sum + size, 0);
@@ -84,34 +142,41 @@ export async function readEntryDigests(
   return results.flat();
 }
 
-function batchesOf(entries: readonly WalkedEntry[]): readonly (readonly WalkedEntry[])[] {
-  const batches: WalkedEntry[][] = [];
-  let batch: WalkedEntry[] = [];
+function batchesOf<Item extends { readonly size: number }>(
+  items: readonly Item[],
+): readonly (readonly Item[])[] {
+  const batches: Item[][] = [];
+  let batch: Item[] = [];
   let size = 0;
-  for (const entry of entries) {
-    const isFull = batch.length === BATCH_COUNT || size + entry.size > BATCH_SIZE;
+  for (const item of items) {
+    const isFull = batch.length === BATCH_COUNT || size + item.size > BATCH_SIZE;
     if (batch.length > 0 && isFull) {
       batches.push(batch);
       batch = [];
       size = 0;
     }
-    batch.push(entry);
-    size += entry.size;
+    batch.push(item);
+    size += item.size;
   }
   batches.push(batch);
   return batches;
 }
 
-function unpack({ checksums, contentDigests, xattrs }: DigestReply): EntryDigests[] {
-  const checksumHex = Buffer.from(checksums.buffer);
-  const digestHex = Buffer.from(contentDigests.buffer);
-  return xattrs.map((xattrsBytes, i) => {
+function unpack({ checksums, contentDigests, xattrs }: DigestReply): readonly EntryDigests[] {
+  const checksumTexts = hexDigests(checksums);
+  const digestTexts = hexDigests(contentDigests);
+  return xattrs.map((xattrsBytes, i) => ({
+    checksum: must(checksumTexts[i], 'checksum'),
+    contentDigest: must(digestTexts[i], 'digest'),
+    xattrsBytes,
+  }));
+}
+
+function hexDigests(bytes: Uint8Array): readonly string[] {
+  const buffer = Buffer.from(bytes.buffer);
+  const count = bytes.length / CHECKSUM_BYTES;
+  return Array.from({ length: count }, (_, i) => {
     const start = i * CHECKSUM_BYTES;
-    const end = start + CHECKSUM_BYTES;
-    return {
-      checksum: checksumHex.toString('hex', start, end),
-      contentDigest: digestHex.toString('hex', start, end),
-      xattrsBytes,
-    };
+    return buffer.toString('hex', start, start + CHECKSUM_BYTES);
   });
 }

@@ -126,7 +126,8 @@ export async function build(
     const tree = await openBuildTree(options, ref, treeInputs);
     warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
     const mtimes = { rule: options.mtime, epoch };
-    return planPlainImage({ ...inputs.layoutOptions, tree, mtimes });
+    const { jobs } = inputs.blobOptions;
+    return planPlainImage({ ...inputs.layoutOptions, tree, mtimes, jobs });
   });
   await finishBuild(plan, inputs, options, (writer) =>
     writePlainImage(plan, writer, {
