@@ -2,7 +2,8 @@
 import { inContext } from '../errors.js';
 import { FileMap } from './file-map.js';
 import type { IndexedContent, IndexedEntry } from './layer-index.js';
-import { type DirectoryAt, LayeredTree, type Leaf } from './layered.js';
+import { type DirectoryAt, LayeredTree } from './layered.js';
+import type { Leaf } from './layered-nodes.js';
 import { REPO_DIRECTORY } from './ostree-tar.js';
 import type { Directory, FileEntry, TreePath } from './tree.js';
 

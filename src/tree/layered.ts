@@ -3,65 +3,51 @@
  * https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md (changesets, whiteouts)
  *
  * The whiteout `.wh.NAME` removes the NAME of lower layers, and `.wh..wh..opq` removes everything
- * that lower layers have in its directory. Neither removes anything that its own layer adds,
- * wherever that is in the tar. Directories are merged; any other entry replaces the one at its
- * path. Symlinks above the last component of a name are followed within the root, as programs that
- * unpack layers do.
+ * that lower layers have in its directory; as programs that unpack layers do, their type is
+ * ignored. Neither removes anything that its own layer adds, wherever that is in the tar.
+ * Directories are merged; any other entry replaces the one at its path.
+ *
+ * Where umoci and podman differ, the result is that of podman: a whiteout makes the directories
+ * above it, and a file of a lower layer gives way to a directory in which an entry lies. If podman
+ * differs by storage driver, the result is that of `vfs` and umoci, which unpack one layer over the
+ * other: symlinks above the last component of a name are followed within the root, a directory
+ * without an entry keeps its attributes, and a hard link may lead to a file of a lower layer.
+ * (`overlay` unpacks each layer by itself and fails or hides the lower directory.) Duplicate
+ * entries, which podman refuses, are applied in turn, as by umoci.
  */
-import { inContext, OstrataError } from '../errors.js';
+import { inContext, must, OstrataError } from '../errors.js';
 import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
-import { S_IFDIR } from '../ostree/objects/dirmeta.js';
-import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
-import type {
-  IndexedContent,
-  IndexedDirectory,
-  IndexedEntry,
-  IndexedLink,
-  IndexedSpecial,
-} from './layer-index.js';
+import type { IndexedDirectory, IndexedEntry, IndexedLink } from './layer-index.js';
 import { pathComponents } from './layer-tar.js';
-import { MAX_SYMLINKS } from './lookup.js';
+import {
+  type Attributes,
+  applyWhiteout,
+  DEFAULT_ATTRIBUTES,
+  type DirectoryNode,
+  followPath,
+  isDirectory,
+  type Leaf,
+  type Node,
+} from './layered-nodes.js';
 import { childPath } from './path.js';
 import type { TreePath } from './tree.js';
-
-type Attributes = Pick<IndexedDirectory, 'mode' | 'uid' | 'gid' | 'mtime' | 'xattrs'>;
-
-/** A file, symlink or special file; all its hard links share one. */
-export interface Leaf {
-  /** The index of the layer that has its content. */
-  readonly source: number;
-  readonly entry: IndexedContent | IndexedSpecial;
-}
 
 /** Most rounds in which links that come before their files are made. */
 const MAX_ROUNDS = 40;
 
-interface LeafNode {
-  readonly leaf: Leaf;
-  /** The layer that put it here. */
-  readonly layer: number;
+/** A link whose file did not come before it. */
+interface WaitingLink {
+  readonly link: IndexedLink;
+  /** What was at its path then. */
+  readonly before: Node | undefined;
 }
-interface DirectoryNode {
-  attributes: Attributes;
-  /** The last layer with an entry for the directory. */
-  layer: number;
-  readonly children: Map<string, Node>;
-}
-type Node = LeafNode | DirectoryNode;
 
-/** Attributes of a directory that exists only because entries lie below it. */
-const DEFAULT_ATTRIBUTES: Attributes = {
-  mode: S_IFDIR | 0o755,
-  uid: 0,
-  gid: 0,
-  mtime: 0,
-  xattrs: NO_XATTRS,
-};
-
-function isDirectory(node: Node | undefined): node is DirectoryNode {
-  return node !== undefined && 'children' in node;
-}
+/**
+ * Limit for the characters of all paths together, several times what the largest systems have. A
+ * symlink that leads to a long path makes every short name below it long.
+ */
+const MAX_PATHS_LENGTH = 1 << 29;
 
 export interface DirectoryAt {
   readonly path: TreePath;
@@ -81,6 +67,7 @@ export class LayeredTree {
   readonly #root: DirectoryNode = {
     attributes: DEFAULT_ATTRIBUTES,
     layer: -1,
+    hiddenBy: -1,
     children: new Map(),
   };
   #entryCount = 1;
@@ -90,36 +77,53 @@ export class LayeredTree {
    * before the file that they name, as in a derived layer that is pulled.
    */
   addLayer(layer: number, entries: readonly IndexedEntry[]): void {
-    const waiting: IndexedLink[] = [];
+    const waiting: WaitingLink[] = [];
     for (const entry of entries) {
       inContext(`entry ${JSON.stringify(entry.name)}`, () => {
-        if (entry.type !== 'link') {
-          this.#add(layer, entry);
-        } else if (!this.#addLink(layer, entry)) {
-          waiting.push(entry);
+        if (!this.#add(layer, entry) && entry.type === 'link') {
+          waiting.push({ link: entry, before: this.#at(layer, entry.name) });
         }
       });
     }
     this.#addLateLinks(layer, waiting);
   }
 
-  #add(layer: number, entry: Exclude<IndexedEntry, IndexedLink>): void {
-    if (entry.type === 'directory') {
-      this.#addDirectory(layer, entry);
-    } else {
-      this.#addLeaf(layer, entry.name, { source: layer, entry });
+  /** Returns whether it was added; a link to a file that is not there yet is not. */
+  #add(layer: number, entry: IndexedEntry): boolean {
+    const components = pathComponents(entry.name);
+    const name = components.pop();
+    if (name === undefined) {
+      this.#setRoot(layer, entry);
+      return true;
     }
+
+    const parent = this.#enter(layer, components);
+    const whiteout = parseWhiteout(name);
+    if (whiteout !== undefined) {
+      applyWhiteout(whiteout, parent, layer);
+      return true;
+    }
+    if (entry.type === 'directory') {
+      this.#putDirectory(parent, name, layer, attributesOf(entry));
+      return true;
+    }
+    const leaf = entry.type === 'link' ? this.#linked(entry) : { source: layer, entry };
+    if (leaf !== undefined) {
+      this.#put(parent, name, { leaf, layer });
+    }
+    return leaf !== undefined;
   }
 
   /** Adds links whose files came after them; some may be links to each other. */
-  #addLateLinks(layer: number, links: readonly IndexedLink[]): void {
+  #addLateLinks(layer: number, links: readonly WaitingLink[]): void {
     let waiting = links;
     for (let round = 0; waiting.length > 0; round++) {
       const missing = waiting.filter((link) => !this.#addLateLink(layer, link));
       const [first] = missing;
       if (first !== undefined && (missing.length === waiting.length || round === MAX_ROUNDS)) {
-        const place = `entry ${JSON.stringify(first.name)}`;
-        const rule = `is a link to ${first.target}, which is not a file of the layer or below it`;
+        const { name, target } = first.link;
+        const place = `entry ${JSON.stringify(name)}`;
+        const rule = `is a link to ${target}, which is not a file of the layer or below it`;
         throw new OstrataError('CORRUPT', `${place}: ${rule}`);
       }
       // A chain of links, each before the file that it names, ends in one round.
@@ -127,66 +131,46 @@ export class LayeredTree {
     }
   }
 
-  /** Adds a link unless a later entry has replaced it. Returns whether nothing is left to do. */
-  #addLateLink(layer: number, link: IndexedLink): boolean {
-    const components = pathComponents(link.name);
-    const last = components.pop() ?? '';
-    const existing = this.#enter(layer, components).children.get(last);
-    return existing?.layer === layer || this.#addLink(layer, link);
+  /** Adds a link unless a later entry has replaced it. Returns whether its file is there. */
+  #addLateLink(layer: number, { link, before }: WaitingLink): boolean {
+    const existing = this.#at(layer, link.name);
+    const isReplaced = existing !== before && existing?.layer === layer;
+    return isReplaced ? this.#linked(link) !== undefined : this.#add(layer, link);
   }
 
-  #addDirectory(layer: number, { name, mode, uid, gid, mtime, xattrs }: IndexedDirectory): void {
-    const attributes = { mode, uid, gid, mtime, xattrs };
-    const components = pathComponents(name);
-    const last = components.pop();
-    if (last === undefined) {
-      this.#root.attributes = attributes;
-      this.#root.layer = layer;
-      return;
-    }
-    if (isAufsDirectory(last)) {
-      return;
-    }
+  #at(layer: number, path: string): Node | undefined {
+    const components = pathComponents(path);
+    const last = components.pop() ?? '';
+    return this.#enter(layer, components).children.get(last);
+  }
 
-    const parent = this.#enter(layer, components);
-    const existing = parent.children.get(last);
+  #setRoot(layer: number, entry: IndexedEntry): void {
+    if (entry.type !== 'directory') {
+      throw new OstrataError('CORRUPT', 'is the root of the image and not a directory');
+    }
+    this.#root.attributes = attributesOf(entry);
+    this.#root.layer = layer;
+  }
+
+  #putDirectory(parent: DirectoryNode, name: string, layer: number, attributes: Attributes): void {
+    const existing = parent.children.get(name);
     if (isDirectory(existing)) {
       existing.attributes = attributes;
       existing.layer = layer;
     } else {
-      this.#put(parent, last, { attributes, layer, children: new Map() });
+      this.#create(parent, name, layer, attributes);
     }
   }
 
-  /** Adds anything but a directory, or applies a whiteout. */
-  #addLeaf(layer: number, name: string, leaf: Leaf): void {
-    const components = pathComponents(name);
-    const last = components.pop();
-    if (last === undefined) {
-      throw new OstrataError('CORRUPT', 'is the root of the image and not a directory');
-    }
-
-    const parent = this.#enter(layer, components);
-    const whiteout = parseWhiteout(last);
-    if (whiteout === undefined) {
-      this.#put(parent, last, { leaf, layer });
-    } else if (whiteout.kind === 'opaque') {
-      hideChildren(parent, layer);
-    } else if (whiteout.kind === 'removal') {
-      hide(parent, whiteout.name, layer);
-    }
-  }
-
-  /** Adds a hard link to a file of this layer or a lower one. Returns whether there is one. */
-  #addLink(layer: number, { name, target }: IndexedLink): boolean {
+  /** Returns the file that a hard link leads to, of its layer or a lower one, if it is there. */
+  #linked({ name, target }: IndexedLink): Leaf | undefined {
     const components = pathComponents(target);
-    const last = components.pop();
-    const node = last === undefined ? undefined : this.#enter(layer, components).children.get(last);
-    if (node === undefined || isDirectory(node)) {
-      return false;
+    if (components.join('/') === pathComponents(name).join('/')) {
+      throw new OstrataError('CORRUPT', 'is a link to itself');
     }
-    this.#addLeaf(layer, name, node.leaf);
-    return true;
+    const last = components.pop() ?? '';
+    const node = followPath(this.#root, components, () => undefined)?.children.get(last);
+    return isDirectory(node) ? undefined : node?.leaf;
   }
 
   /** Removes `path` and everything below it. */
@@ -205,8 +189,13 @@ export class LayeredTree {
   /** Yields everything in the tree, each after its parent directory. */
   *nodes(): Generator<DirectoryAt | LeafAt> {
     const pending: [path: TreePath, node: Node][] = [['/', this.#root]];
+    let pathsLength = 0;
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [path, node] = next;
+      pathsLength += path.length;
+      if (pathsLength > MAX_PATHS_LENGTH) {
+        throw new OstrataError('LIMIT', `paths of more than ${MAX_PATHS_LENGTH} characters`);
+      }
       if (!isDirectory(node)) {
         yield { path, leaf: node.leaf };
         continue;
@@ -223,41 +212,26 @@ export class LayeredTree {
 
   /** Returns the directory at `path`; creates those that are missing and replaces files. */
   #enter(layer: number, path: readonly string[]): DirectoryNode {
-    /** Components that are still to be followed, the next one last. */
-    const pending = path.toReversed();
-    const parents: DirectoryNode[] = [];
-    let directory = this.#root;
-    let links = 0;
-
-    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
-      if (name === '..') {
-        directory = parents.pop() ?? this.#root;
-        continue;
-      }
-
-      const child = directory.children.get(name);
-      const target = linkTarget(child);
-      if (target === undefined) {
-        parents.push(directory);
-        directory = isDirectory(child) ? child : this.#create(directory, name, layer);
-        continue;
-      }
-
-      links++;
-      if (links > MAX_SYMLINKS) {
-        throw new OstrataError('LIMIT', `more than ${MAX_SYMLINKS} symlinks in its directories`);
-      }
-      if (target.startsWith('/')) {
-        parents.length = 0;
-        directory = this.#root;
-      }
-      pending.push(...targetComponents(target).reverse());
-    }
-    return directory;
+    const make = (parent: DirectoryNode, name: string) => this.#makeParent(parent, name, layer);
+    return must(followPath(this.#root, path, make), 'directory');
   }
 
-  #create(parent: DirectoryNode, name: string, layer: number): DirectoryNode {
-    const directory = { attributes: DEFAULT_ATTRIBUTES, layer, children: new Map<string, Node>() };
+  /** Adds a directory that no entry lists. */
+  #makeParent(parent: DirectoryNode, name: string, layer: number): DirectoryNode {
+    if (parent.children.get(name)?.layer === layer) {
+      throw new OstrataError('CORRUPT', `lies below ${name}, which its layer has as a file`);
+    }
+    return this.#create(parent, name, layer, DEFAULT_ATTRIBUTES);
+  }
+
+  #create(
+    parent: DirectoryNode,
+    name: string,
+    layer: number,
+    attributes: Attributes,
+  ): DirectoryNode {
+    const children = new Map<string, Node>();
+    const directory = { attributes, layer, hiddenBy: layer, children };
     this.#put(parent, name, directory);
     return directory;
   }
@@ -273,40 +247,6 @@ export class LayeredTree {
   }
 }
 
-/** The target of a symlink; undefined for any other node. */
-function linkTarget(node: Node | undefined): string | undefined {
-  if (node === undefined || isDirectory(node)) {
-    return undefined;
-  }
-  const { entry } = node.leaf;
-  return entry.type === 'symlink' ? entry.target : undefined;
-}
-
-/** Like {@link pathComponents}, but the target of a symlink may have `..`. */
-function targetComponents(target: string): string[] {
-  return target.split('/').filter((component) => component !== '' && component !== '.');
-}
-
-/**
- * Removes whatever layers below `layer` have at `name`. A directory in which `layer` has something
- * stays.
- */
-function hide(parent: DirectoryNode, name: string, layer: number): void {
-  const node = parent.children.get(name);
-  if (node === undefined) {
-    return;
-  }
-  if (isDirectory(node)) {
-    hideChildren(node, layer);
-  }
-  const isEmpty = !isDirectory(node) || node.children.size === 0;
-  if (node.layer < layer && isEmpty) {
-    parent.children.delete(name);
-  }
-}
-
-function hideChildren(directory: DirectoryNode, layer: number): void {
-  for (const name of directory.children.keys()) {
-    hide(directory, name, layer);
-  }
+function attributesOf({ mode, uid, gid, mtime, xattrs }: IndexedDirectory): Attributes {
+  return { mode, uid, gid, mtime, xattrs };
 }
