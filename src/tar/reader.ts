@@ -132,8 +132,12 @@ export class TarReader {
     return left;
   }
 
-  /** Throws `CORRUPT` unless the archive ended between two entries. */
-  end(): void {
+  /**
+   * Throws `CORRUPT` unless the archive ended between two entries.
+   * @param needsMarker whether two blocks of zeros must end it: without them, an archive whose
+   *   writer failed between two entries looks complete
+   */
+  end(needsMarker = false): void {
     const isWithinEntry = this.#content > 0 || this.#padding > 0;
     const isWithinHeader = this.#filled > 0 || this.#awaiting !== undefined;
     if (isWithinHeader || Object.keys(this.#overrides).length > 0) {
@@ -141,6 +145,12 @@ export class TarReader {
     }
     if (isWithinEntry) {
       throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry}`);
+    }
+    if (needsMarker && this.#zeroBlocks < 2) {
+      throw new OstrataError(
+        'CORRUPT',
+        `tar archive is cut off behind ${this.#entry ?? 'nothing'}: no two blocks of zeros end it`,
+      );
     }
   }
 

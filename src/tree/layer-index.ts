@@ -10,7 +10,13 @@ import type { LayerTar } from '../oci/layer-tar.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
 import type { TarHeader } from '../tar/entry.js';
-import { checkChecksum, contentHeader, hashContent, readLayerTar } from './layer-tar.js';
+import {
+  checkChecksum,
+  contentHeader,
+  hashContent,
+  type LayerTarOptions,
+  readLayerTar,
+} from './layer-tar.js';
 import { isXattrsObject, ObjectXattrs, parseObjectPath } from './ostree-tar.js';
 
 /** A part of a sparse file; everything else is zeros. */
@@ -75,18 +81,28 @@ export interface IndexedSpecial {
 export type IndexedContent = IndexedFile | IndexedSymlink;
 export type IndexedEntry = IndexedDirectory | IndexedContent | IndexedLink | IndexedSpecial;
 
+export interface LayerIndexOptions extends Pick<LayerTarOptions, 'onBytes'> {
+  /**
+   * Whether the tar is a whole root file system and no layer: ostree objects in it are files as
+   * all others, and nothing but its last blocks shows that it is complete.
+   */
+  readonly isRootFileSystem?: boolean | undefined;
+}
+
 /**
  * Reads the tar of a layer to its end and returns its entries, in the order of the tar. In an
  * encapsulated image, content objects have the xattrs of their objects, and their checksums are
  * verified. Throws `CORRUPT`, `UNSUPPORTED` or `LIMIT`, naming the entry.
- * @param onBytes called with all bytes of the tar, which are valid until it returns
  */
 export async function indexLayer(
   tar: LayerTar,
-  onBytes?: (bytes: Uint8Array) => void,
+  { onBytes, isRootFileSystem = false }: LayerIndexOptions = {},
 ): Promise<readonly IndexedEntry[]> {
-  const layer = new LayerIndexer();
-  await readLayerTar(tar, (header, offset) => layer.entry(header, offset), onBytes);
+  const layer = new LayerIndexer(!isRootFileSystem);
+  await readLayerTar(tar, (header, offset) => layer.entry(header, offset), {
+    onBytes,
+    needsEndMarker: isRootFileSystem,
+  });
   return layer.entries;
 }
 
@@ -94,10 +110,15 @@ class LayerIndexer {
   readonly entries: IndexedEntry[] = [];
   readonly #interner = new XattrsInterner();
   readonly #objectXattrs = new ObjectXattrs();
+  readonly #hasObjects: boolean;
+
+  constructor(hasObjects: boolean) {
+    this.#hasObjects = hasObjects;
+  }
 
   entry(header: TarHeader, offset: number): ContentSink | undefined {
     const { name, type, linkname } = header;
-    const object = parseObjectPath(name.replace(/^\.\//, ''));
+    const object = this.#hasObjects ? parseObjectPath(name.replace(/^\.\//, '')) : undefined;
     if (object !== undefined && isXattrsObject(object)) {
       return this.#objectXattrs.read(header, object);
     }

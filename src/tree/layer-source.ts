@@ -4,6 +4,7 @@ import { must, OstrataError } from '../errors.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseConfig } from '../oci/types.js';
 import type { StatedBlob } from '../oci/validate.js';
+import type { FileMap } from './file-map.js';
 
 export interface SourceLayer {
   /** Its index in the manifest. */
@@ -18,12 +19,16 @@ export interface LayerSource {
   readonly name: string;
   /** The lowest first. */
   readonly layers: readonly SourceLayer[];
+  /** Whether its only layer is a tar of a whole root file system and not of an image. */
+  readonly isRootFileSystem: boolean;
   /** Returns what messages call a layer. */
   layerName(layer: SourceLayer): string;
   /** Streams the blob of a layer. What comes through a pipe can be streamed only once. */
   stream(layer: SourceLayer): ByteStream;
   /** Returns the file that holds the blob of a layer; undefined if there is none. */
   file(layer: SourceLayer): string | undefined;
+  /** Throws `UNSUPPORTED` if the files that were read are not a root file system. */
+  check?(files: FileMap): void;
 }
 
 /**
@@ -44,6 +49,7 @@ export async function imageLayers(image: ImageReader): Promise<LayerSource> {
   return {
     name,
     layers: descriptors.map((blob, index) => ({ index, blob, diffId: diffIds[index] })),
+    isRootFileSystem: false,
     layerName: ({ index, blob }) => `${name}: layer ${index} (${blob.digest})`,
     stream: (layer) => image.blob(descriptorOf(layer)),
     file: (layer) => image.blobFile(descriptorOf(layer)),

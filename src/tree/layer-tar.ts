@@ -11,16 +11,22 @@ import { checkTarget, type FileHeader, startFileChecksum } from '../ostree/objec
 import type { TarHeader } from '../tar/entry.js';
 import { TarReader } from '../tar/reader.js';
 
+export interface LayerTarOptions {
+  /** Called with all bytes of the tar, which are valid until it returns. */
+  readonly onBytes?: ((bytes: Uint8Array) => void) | undefined;
+  /** See {@link TarReader.end}; the digest of a layer shows as well that it is complete. */
+  readonly needsEndMarker?: boolean | undefined;
+}
+
 /**
  * Reads a tar to its end. `onEntry` is called for every entry, with the offset of its content in
  * the tar, and returns what takes the content, or undefined if nothing does; an entry without
  * content is finished at once. Errors of `onEntry` and of the sinks get the name of the entry.
- * @param onBytes called with all bytes of the tar, which are valid until it returns
  */
 export async function readLayerTar(
   tar: LayerTar,
   onEntry: (header: TarHeader, contentOffset: number) => ContentSink | undefined,
-  onBytes?: (bytes: Uint8Array) => void,
+  { onBytes, needsEndMarker }: LayerTarOptions = {},
 ): Promise<void> {
   let sink: ContentSink | undefined;
   const reader = new TarReader({
@@ -37,7 +43,7 @@ export async function readLayerTar(
       await setImmediate();
     }
   }
-  reader.end();
+  reader.end(needsEndMarker);
 }
 
 /** PATH_MAX of Linux, in bytes: no program could open a file by a longer path. */

@@ -6,18 +6,18 @@ import type { LayerTar } from '../oci/layer-tar.js';
 import { validateBlob } from '../oci/validate.js';
 import { receiveStreams } from '../system/stream-worker.js';
 import { writeFully } from '../system/write-fully.js';
-import { type IndexedEntry, indexLayer } from './layer-index.js';
+import { indexLayer } from './layer-index.js';
 import { encodeLayerIndex } from './layer-index-file.js';
 import type { SpoolTask } from './spool-layers.js';
 
 receiveStreams('reading layers', async (task: SpoolTask, stream) => {
   const { tar: path } = task;
   if (path === undefined) {
-    return readLayer(task, stream, (tar) => indexLayer(tar));
+    return readLayer(task, stream);
   }
   const file = inContext('writing', () => openSync(path, 'wx', 0o600));
   try {
-    return await readLayer(task, stream, (tar) => indexLayer(tar, copyTo(file, task)));
+    return await readLayer(task, stream, copyTo(file, task));
   } finally {
     closeSync(file);
   }
@@ -35,10 +35,11 @@ function copyTo(file: number, { maxTarSize }: SpoolTask): (bytes: Uint8Array) =>
 }
 
 async function readLayer(
-  { blob, diffId }: SpoolTask,
+  { blob, diffId, isRootFileSystem }: SpoolTask,
   stream: ByteStream,
-  read: (tar: LayerTar) => Promise<readonly IndexedEntry[]>,
+  onBytes?: (bytes: Uint8Array) => void,
 ): Promise<Uint8Array> {
+  const read = (tar: LayerTar) => indexLayer(tar, { onBytes, isRootFileSystem });
   const { diffId: computed, visited } = await validateBlob(stream, blob, read);
   if (diffId !== undefined && computed !== diffId) {
     throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);

@@ -16,6 +16,8 @@ import { spooledTar } from './spool.js';
 export interface SpoolTask {
   readonly blob: StatedBlob;
   readonly diffId: string | undefined;
+  /** See `LayerIndexOptions`. */
+  readonly isRootFileSystem: boolean;
   /** The file that the uncompressed tar goes to; undefined if it need not be copied. */
   readonly tar: string | undefined;
   /** Most bytes of that file. */
@@ -60,7 +62,8 @@ export async function spoolLayers(
       inContext('writing', () => symlinkSync(existingTar, path));
     }
     const tar = existingTar === undefined ? path : undefined;
-    const task = { blob, diffId, tar, maxTarSize };
+    const { isRootFileSystem } = source;
+    const task = { blob, diffId, isRootFileSystem, tar, maxTarSize };
     return inContextAsync(`reading ${source.layerName(layer)}`, () =>
       worker.run(task, source.stream(layer), { signal, onProgress }),
     );

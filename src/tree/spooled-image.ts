@@ -50,7 +50,11 @@ export async function openSpooledImage(
   try {
     const layers = new SpooledLayers(source, directory.path, options);
     const indexes = await layers.indexes();
-    const flattened = inContext(`reading ${source.name}`, () => flattenLayers(indexes, isPruned));
+    const flattened = inContext(`reading ${source.name}`, () => {
+      const image = flattenLayers(indexes, isPruned);
+      source.check?.(image.files);
+      return image;
+    });
     reportSpecialFiles(source.name, flattened, options);
     log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
 

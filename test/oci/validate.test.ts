@@ -190,6 +190,23 @@ suite('a layer may expand', () => {
   });
 });
 
+test('a blob of which no size is stated may expand by what was read of it', async () => {
+  const zeros = gzipSync(Buffer.alloc(64 << 20));
+  function* endless() {
+    for (let i = 0; i < 100; i++) {
+      yield zeros;
+    }
+  }
+  let size = 0;
+  const reading = validateBlob(endless(), { mediaType: OCI_LAYER_GZIP }, async (tar) => {
+    for await (const chunk of tar) {
+      size += chunk.length;
+    }
+  });
+  await assert.rejects(reading, { code: 'LIMIT' });
+  assert.ok(size < 256 << 20);
+});
+
 suite('a gzip layer', () => {
   const tar = layers[1] ?? Buffer.alloc(0);
   const read = (blob: Uint8Array) =>

@@ -5,7 +5,6 @@ import { droppedLabels, plainLabels } from '../../builder/plain-config.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { CONTAINERS_BOOTC } from '../../oci/annotations.js';
-import { baseConfigOfImage } from '../../oci/base-config.js';
 import { IMGREF_FORMS, parseImgref } from '../../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
@@ -28,6 +27,7 @@ import {
   type TreeOptions,
   treeOptions,
 } from './options.js';
+import { checkSource, openSource } from './source.js';
 
 export interface PlainBuildOptions extends BuildOptions, TreeOptions, ConfigOptions {
   /** See `PlainImageOptions`. */
@@ -57,6 +57,7 @@ Examples:
   ostrata build --rootfs=/mnt/root --config=inspect.json | podman load
   ostrata build --from=registry:quay.io/me/os:raw --previous-build=auto \\
     registry:quay.io/me/os:latest
+  podman export CONTAINER | ostrata build --from=tar:- --config=inspect.json oci:image:latest
   ostrata build --repo=repo fedora/x86_64/coreos/stable oci-archive:image.ociarchive
 
 SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created is given.`,
@@ -109,9 +110,10 @@ export async function build(
       'standard output is a terminal: name a destination, or redirect the archive to a file',
     );
   }
+  checkSource(options);
   const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
-  const fromImage = options.from === undefined ? undefined : await inputs.open(options.from);
-  const base = ownOptions.base ?? (fromImage && (await baseConfigOfImage(fromImage)));
+  const source = await openSource(options.from, inputs);
+  const base = ownOptions.base ?? source?.config;
   const imageOptions = { ...ownOptions, base };
   const dropped = base === undefined ? [] : droppedLabels(base);
   if (dropped.length > 0) {
@@ -120,7 +122,7 @@ export async function build(
   const epoch = imageOptions.created ?? base?.created;
 
   const { cache } = inputs.blobOptions;
-  const treeInputs = { ...inputs, fromImage, cache };
+  const treeInputs = { ...inputs, layers: source?.layers, cache };
   // The tree is not needed, and should not be kept in memory, once the image is planned.
   const plan = await computing(async () => {
     const tree = await openBuildTree(options, ref, treeInputs);
@@ -137,7 +139,7 @@ export async function build(
     }),
   );
   plan.tree.close?.();
-  await fromImage?.close?.();
+  await source?.image?.close?.();
 }
 
 /** Adds the name of the image to the reference of an archive or a folder. */

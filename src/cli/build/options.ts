@@ -11,14 +11,13 @@ import { inContext, inContextAsync, OstrataError } from '../../errors.js';
 import { LEFT_OUT_XATTRS } from '../../layers/plain-spec.js';
 import type { Context } from '../../log.js';
 import { type BaseConfig, parseBaseConfig } from '../../oci/base-config.js';
-import type { ImageReader } from '../../oci/image.js';
 import { goArchitecture } from '../../oci/platform.js';
 import { openRepo } from '../../ostree/repo.js';
 import { openLargeCommitTree } from '../../tree/commit.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import { deployedTree } from '../../tree/deployed-tree.js';
 import { openDirectoryTree } from '../../tree/directory-tree.js';
-import { imageLayers } from '../../tree/layer-source.js';
+import type { LayerSource } from '../../tree/layer-source.js';
 import { pruneMatcher } from '../../tree/prune.js';
 import { openSpooledImage } from '../../tree/spooled-image.js';
 import { sourceDateEpoch } from '../container/encapsulate-options.js';
@@ -27,7 +26,7 @@ import { repeated } from '../options/values.js';
 /** Which tree becomes the image. */
 export interface TreeOptions {
   readonly rootfs?: string | undefined;
-  /** The reference of an image. */
+  /** The reference of an image, or `tar:FILE`. */
   readonly from?: string | undefined;
   /** Path of the folder for the layers of that image. */
   readonly spool?: string | undefined;
@@ -43,7 +42,8 @@ export function treeOptions(command: Command): Command {
     .addOption(
       new Option(
         '--from <imgref>',
-        'build the image again that is there, with the config that it has, without unpacking it',
+        'build the image again that is there, with the config that it has, without unpacking it; ' +
+          'tar:FILE or tar:- is a root file system as a tar, plain or compressed by gzip or zstd',
       ).conflicts(['rootfs', 'repo']),
     )
     .option(
@@ -167,8 +167,8 @@ function time(text: string): number {
 
 /** What else a build of a tree needs. */
 export interface TreeInputs extends Context {
-  /** The image that `--from` names. */
-  readonly fromImage: ImageReader | undefined;
+  /** What `--from` names. */
+  readonly layers: LayerSource | undefined;
   /** Keeps what was found out about layers. */
   readonly cache: BlobCache | undefined;
 }
@@ -177,13 +177,13 @@ export interface TreeInputs extends Context {
 export async function openBuildTree(
   options: TreeOptions,
   ref: string | undefined,
-  { fromImage, cache, log, signal }: TreeInputs,
+  { layers, cache, log, signal }: TreeInputs,
 ): Promise<LocatedTree> {
   const isPruned = pruneMatcher(options.prune ?? []);
   const { repo, rootfs, spool, oneFileSystem, skipSpecialFiles } = options;
   const jobs = availableParallelism();
-  if (fromImage !== undefined) {
-    return openSpooledImage(await imageLayers(fromImage), {
+  if (layers !== undefined) {
+    return openSpooledImage(layers, {
       log,
       signal,
       jobs,

@@ -19,6 +19,7 @@ import type { ContentSource } from '../../plugin.js';
 import { createImage, openImage, parseImgref } from '../../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
 import type { ImageReader, ImageWriter, TransportOptions } from '../../transports/transport.js';
+import { tarLocation } from '../../tree/tar-source.js';
 import { buildOfImageReader } from '../layout/series.js';
 import { strategyOfPlan } from '../layout/source.js';
 import { type CacheOptions, openCache } from '../options/cache.js';
@@ -122,7 +123,9 @@ function transportOptionsOf(
 ): (imgref: string) => TransportOptions {
   const { previousBuild = [], compareWithBuild, from } = options;
   const named = [imgref, from, ...previousBuild, compareWithBuild];
-  const imgrefs = named.filter((each) => each !== undefined).filter((each) => each !== AUTO);
+  const imgrefs = named
+    .filter((each) => each !== undefined)
+    .filter((each) => each !== AUTO && tarLocation(each) === undefined);
   // In a multi-platform index, the previous build is the image for the same architecture.
   const samePlatform = architecture === undefined ? undefined : { os: 'linux', architecture };
   const platform = options.platform ?? samePlatform;
