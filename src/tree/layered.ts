@@ -16,7 +16,7 @@
  * entries, which podman refuses, are applied in turn, as by umoci.
  */
 import { inContext, must, OstrataError } from '../errors.js';
-import { isAufsDirectory, parseWhiteout } from '../oci/whiteout.js';
+import { isAufsDirectory, parseWhiteout, type Whiteout } from '../oci/whiteout.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
 import type { IndexedDirectory, IndexedEntry, IndexedLink } from './layer-index.js';
 import { pathComponents } from './layer-tar.js';
@@ -97,12 +97,12 @@ export class LayeredTree {
       return true;
     }
 
-    const parent = this.#enter(layer, components);
     const whiteout = parseWhiteout(name);
     if (whiteout !== undefined) {
-      applyWhiteout(whiteout, parent, layer);
+      this.#applyWhiteout(whiteout, components, layer);
       return true;
     }
+    const parent = this.#enter(layer, components);
     if (entry.type === 'directory') {
       this.#putDirectory(parent, name, layer, attributesOf(entry));
       return true;
@@ -112,6 +112,20 @@ export class LayeredTree {
       this.#put(parent, name, { leaf, layer });
     }
     return leaf !== undefined;
+  }
+
+  /**
+   * Applies the whiteout in the directory at `path`. umoci writes whiteouts below a file that has
+   * replaced a directory: they are of nothing.
+   */
+  #applyWhiteout(whiteout: Whiteout, path: readonly string[], layer: number): void {
+    const parent = followPath(this.#root, path, (above, name) => {
+      const isFile = above.children.get(name)?.layer === layer;
+      return isFile ? undefined : this.#makeParent(above, name, layer);
+    });
+    if (parent !== undefined) {
+      applyWhiteout(whiteout, parent, layer);
+    }
   }
 
   /** Adds links whose files came after them; some may be links to each other. */

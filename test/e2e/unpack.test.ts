@@ -50,7 +50,17 @@ function expectedTree(checkout: Scan, formatVersion: number): Scan {
     expected.set(path.replace(/^usr\/etc(?=\/|$)/, 'etc'), { ...entry, xattrs });
   }
   const directory = (mode: number): Found => ({
-    ...{ type: 'directory', mode, uid: 0, gid: 0, content: '', size: 0n, inode: 0n, xattrs: [] },
+    ...{
+      type: 'directory',
+      mode,
+      uid: 0,
+      gid: 0,
+      content: '',
+      size: 0n,
+      inode: 0n,
+      mtime: 0,
+      xattrs: [],
+    },
   });
   expected.set('sysroot/ostree', directory(0o755));
   expected.set('var/tmp', directory(0o1777));

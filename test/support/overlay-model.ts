@@ -13,6 +13,7 @@ export interface ModelNode {
 
 /** Thrown for an entry that cannot be in the tree. */
 export class Refused extends Error {}
+class BelowFile extends Refused {}
 
 const isDirectory = (node: ModelNode | undefined): boolean =>
   node !== undefined && (node.entry === undefined || node.entry.type === 'directory');
@@ -39,7 +40,16 @@ export class OverlayModel {
   }
 
   #apply(layer: number, entry: IndexedEntry): void {
-    const path = this.#locate(layer, entry.name);
+    const isWhiteout = /(^|\/)\.wh\.[^/]*$/.test(entry.name);
+    let path: string;
+    try {
+      path = this.#locate(layer, entry.name);
+    } catch (error) {
+      if (isWhiteout && error instanceof BelowFile) {
+        return;
+      }
+      throw error;
+    }
     const [, above = '', name = ''] = /^(?:(.*)\/)?(.*)$/.exec(path) ?? [];
     if (name === '.wh..wh..opq') {
       this.#hide(above, layer, false);
@@ -93,7 +103,7 @@ export class OverlayModel {
       return;
     }
     if (node?.layer === layer) {
-      throw new Refused();
+      throw new BelowFile();
     }
     this.#put(path, { entry: undefined, layer });
   }

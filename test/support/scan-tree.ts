@@ -14,6 +14,8 @@ export interface Found {
   readonly content: string;
   readonly size: bigint;
   readonly inode: bigint;
+  /** Modification time in seconds since 1970. */
+  readonly mtime: number;
   /** Lines of the form `name=0xvalue`, sorted. */
   readonly xattrs: readonly string[];
 }
@@ -63,10 +65,11 @@ export function scan(root: string, except: readonly string[] = []): Scan {
       content = readlinkSync(absolute, 'latin1');
     }
     const { size, ino: inode } = stats;
+    const mtime = Number(stats.mtimeNs / 1_000_000_000n);
     const mode = Number(stats.mode & 0o7777n);
     found.set(path, {
       ...{ type, mode, uid: Number(stats.uid), gid: Number(stats.gid) },
-      ...{ content, size, inode, xattrs: xattrs.get(path) ?? [] },
+      ...{ content, size, inode, mtime, xattrs: xattrs.get(path) ?? [] },
     });
     if (type !== 'directory' || except.includes(path)) {
       return;
@@ -93,4 +96,23 @@ export function differences(actual: Scan, expected: Scan): string[] {
   return [...new Set([...actual.keys(), ...expected.keys()])]
     .filter((path) => text(actual.get(path)) !== text(expected.get(path)))
     .map((path) => `${path}: is ${text(actual.get(path))}, should be ${text(expected.get(path))}`);
+}
+
+/** Returns the paths that are names of one file, for each file with several names. */
+export function linkGroups(found: Scan): string[] {
+  const names = new Map<bigint, string[]>();
+  for (const [path, { type, inode }] of found) {
+    if (type !== 'directory') {
+      names.set(inode, [...(names.get(inode) ?? []), path]);
+    }
+  }
+  const groups = [...names.values()].filter((paths) => paths.length > 1);
+  return groups.map((paths) => paths.sort().join(' ')).sort();
+}
+
+/** Returns the paths that are in both trees and have different modification times. */
+export function differentTimes(actual: Scan, expected: Scan): string[] {
+  return [...actual]
+    .filter(([path, { mtime }]) => mtime !== (expected.get(path)?.mtime ?? mtime))
+    .map(([path, { mtime }]) => `${path}: is ${mtime}, should be ${expected.get(path)?.mtime}`);
 }
