@@ -9,7 +9,7 @@ import { OstrataError } from '../errors.js';
 import * as annotation from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
 import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-types.js';
-import type { Descriptor } from '../oci/types.js';
+import type { Descriptor, HistoryEntry, Platform } from '../oci/types.js';
 
 export type Labels = Readonly<Record<string, string | undefined>>;
 
@@ -20,6 +20,13 @@ export interface ImageDescription {
   /** GOARCH. */
   readonly architecture: string;
   readonly variant?: string | undefined;
+  /** GOOS; linux by default. */
+  readonly os?: string | undefined;
+  readonly osVersion?: string | undefined;
+  readonly osFeatures?: readonly string[] | undefined;
+  readonly author?: string | undefined;
+  /** Entries without a layer, which come before those of the layers. */
+  readonly history?: readonly HistoryEntry[] | undefined;
   /** The `config` member of the config, without labels. */
   readonly config: Readonly<Record<string, unknown>>;
   /**
@@ -49,7 +56,7 @@ export interface AssembledImage {
   readonly manifest: Uint8Array;
   readonly configDigest: string;
   readonly manifestDigest: string;
-  readonly platform: { readonly architecture: string; readonly os: string };
+  readonly platform: Platform;
 }
 
 /** The last second that RFC 3339 can express, in seconds since 1970. */
@@ -63,21 +70,29 @@ export function assembleImage(
   layers: readonly ImageLayer[],
   record: string | undefined,
 ): AssembledImage {
-  const { architecture, variant } = description;
-  const platform = { architecture, variant, os: 'linux' };
+  const { architecture, variant, os = 'linux', osVersion, osFeatures, author } = description;
+  const platform = {
+    architecture,
+    variant,
+    os,
+    'os.version': osVersion,
+    'os.features': osFeatures?.slice(),
+  };
   const { labels, annotations } = description.labels(layers, record);
   const created = rfc3339(description.created);
+  const history = layers.map(({ author, createdBy, comment }) => ({
+    created,
+    author,
+    created_by: createdBy,
+    comment,
+  }));
   const config = canonicalJson({
     created,
+    author,
     ...platform,
     config: { ...description.config, Labels: labels },
     rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
-    history: layers.map(({ author, createdBy, comment }) => ({
-      created,
-      author,
-      created_by: createdBy,
-      comment,
-    })),
+    history: [...(description.history ?? []), ...history],
   });
   const configDigest = sha256Digest(config);
   const manifest = canonicalJson({

@@ -8,6 +8,7 @@ import { newestBuildTime } from '../components/rates.js';
 import { LAYOUT_LABEL } from '../layout/record.js';
 import * as annotation from '../oci/annotations.js';
 import type { BaseConfig } from '../oci/base-config.js';
+import { inheritedHistory } from '../oci/history.js';
 import { mostFrequentArchitecture } from './architecture.js';
 import { componentsAnnotation, type ImageDescription, type Labels } from './image-config.js';
 import type { ImagePlan, PlannedChunk } from './image-plan.js';
@@ -53,6 +54,11 @@ export function describePlainImage(
     created: options.created ?? base?.created ?? newestBuildTime(facts),
     architecture: options.architecture ?? base?.architecture ?? architectureOf(components),
     variant: options.architecture === undefined ? base?.variant : undefined,
+    os: base?.os,
+    osVersion: base?.osVersion,
+    osFeatures: base?.osFeatures,
+    author: base?.author,
+    history: inheritedHistory(base?.history ?? []),
     config: base?.config ?? {},
     labels: (_layers, record) => {
       const labels = plainLabels(options);

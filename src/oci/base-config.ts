@@ -6,7 +6,9 @@ import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import { decodeUtf8 } from '../bytes/text.js';
 import { inContext, OstrataError } from '../errors.js';
+import { historyOfImage } from './history.js';
 import type { ImageReader } from './image.js';
+import { type HistoryEntry, historyEntry, parseConfig } from './types.js';
 
 /** What an image says about itself, without its layers. */
 export interface BaseConfig {
@@ -17,8 +19,16 @@ export interface BaseConfig {
   /** GOARCH. */
   readonly architecture?: string | undefined;
   readonly variant?: string | undefined;
+  /** GOOS. */
+  readonly os?: string | undefined;
+  readonly osVersion?: string | undefined;
+  readonly osFeatures?: readonly string[] | undefined;
+  /** Who is responsible for the image. */
+  readonly author?: string | undefined;
   /** Seconds since 1970. */
   readonly created?: number | undefined;
+  /** How the content of the image came about, without what is said about its present layers. */
+  readonly history: readonly HistoryEntry[];
 }
 
 const strings = v.record(v.string(), v.string());
@@ -34,14 +44,23 @@ const ociConfig = v.looseObject({
   config: v.nullish(members),
   architecture: v.optional(v.string()),
   variant: v.optional(v.string()),
+  os: v.optional(v.string()),
+  'os.version': v.optional(v.string()),
+  'os.features': stringList,
+  author: v.optional(v.string()),
   created: v.optional(v.string()),
+  history: v.nullish(v.array(historyEntry)),
 });
 const inspected = v.looseObject({
   Config: v.nullish(members),
   Annotations: v.nullish(strings),
   Architecture: v.optional(v.string()),
   Variant: v.optional(v.string()),
+  Os: v.optional(v.string()),
+  OsVersion: v.optional(v.string()),
+  Author: v.optional(v.string()),
   Created: v.optional(v.string()),
+  History: v.nullish(v.array(historyEntry)),
   Healthcheck: v.optional(v.unknown()),
 });
 
@@ -64,46 +83,69 @@ export function parseBaseConfig(text: string): BaseConfig {
     return baseConfig({ ...healthcheck, ...found.Config }, found.Annotations, {
       architecture: found.Architecture,
       variant: found.Variant,
+      os: found.Os,
+      osVersion: found.OsVersion,
+      author: found.Author,
       created: found.Created,
+      history: found.History,
     });
   }
   if ('config' in value || 'rootfs' in value) {
     const found = parseJson(again, ociConfig);
-    return baseConfig(found.config, undefined, found);
+    const osVersion = found['os.version'];
+    const osFeatures = found['os.features'];
+    return baseConfig(found.config, undefined, { ...found, osVersion, osFeatures });
   }
   return baseConfig(parseJson(again, members), undefined, {});
 }
 
 /** Returns what an image says about itself. */
 export async function baseConfigOfImage(image: ImageReader): Promise<BaseConfig> {
-  const text = decodeUtf8(await image.config());
+  const bytes = await image.config();
+  const text = decodeUtf8(bytes);
   return inContext(`reading ${image.name}: config`, () => {
     if (text === undefined) {
       throw new OstrataError('CORRUPT', 'is not UTF-8');
     }
-    return { ...parseBaseConfig(text), annotations: image.manifest.annotations ?? {} };
+    return {
+      ...parseBaseConfig(text),
+      annotations: image.manifest.annotations ?? {},
+      history: historyOfImage(image.manifest, parseConfig(bytes)),
+    };
   });
 }
 
+/** What the forms of a config state besides the config of containers. */
 interface Facts {
   readonly architecture?: string | undefined;
   readonly variant?: string | undefined;
+  readonly os?: string | undefined;
+  readonly osVersion?: string | undefined;
+  readonly osFeatures?: readonly string[] | null | undefined;
+  readonly author?: string | undefined;
   readonly created?: string | undefined;
+  readonly history?: readonly HistoryEntry[] | null | undefined;
 }
 
 function baseConfig(
   config: v.InferOutput<typeof members> | null | undefined,
   annotations: Readonly<Record<string, string>> | null | undefined,
-  { architecture, variant, created }: Facts,
+  facts: Facts,
 ): BaseConfig {
   const { Labels, ...others } = config ?? {};
   return {
     config: others,
     labels: Labels ?? {},
     annotations: annotations ?? {},
-    architecture: architecture || undefined,
-    variant: variant || undefined,
-    created: created === undefined ? undefined : secondsOf(created),
+    // Tools print an empty text where nothing is stated.
+    architecture: facts.architecture || undefined,
+    variant: facts.variant || undefined,
+    os: facts.os || undefined,
+    osVersion: facts.osVersion || undefined,
+    osFeatures: facts.osFeatures ?? undefined,
+    author: facts.author || undefined,
+    created: facts.created === undefined ? undefined : secondsOf(facts.created),
+    history: facts.history ?? [],
   };
 }
 

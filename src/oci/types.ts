@@ -36,6 +36,8 @@ const platform = v.object({
   architecture: v.string(),
   os: v.string(),
   variant: v.optional(v.string()),
+  'os.version': v.optional(v.string()),
+  'os.features': v.optional(v.array(v.string())),
 });
 
 const descriptor = v.object({
@@ -64,8 +66,9 @@ const index = v.object({
   layers: v.optional(v.never('an index cannot have this member of a manifest')),
 });
 
-const historyEntry = v.object({
+export const historyEntry = v.object({
   created: v.optional(v.string()),
+  author: v.optional(v.string()),
   created_by: v.optional(v.string()),
   comment: v.optional(v.string()),
   empty_layer: v.optional(v.boolean()),
@@ -84,6 +87,7 @@ export type Descriptor = v.InferOutput<typeof descriptor>;
 export type Manifest = v.InferOutput<typeof manifest>;
 export type ImageIndex = v.InferOutput<typeof index>;
 export type ImageConfig = v.InferOutput<typeof config>;
+export type HistoryEntry = v.InferOutput<typeof historyEntry>;
 export type Platform = v.InferOutput<typeof platform>;
 
 /**

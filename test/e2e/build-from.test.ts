@@ -4,7 +4,7 @@ import { linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { openImage } from '../../src/transports/image-reference.js';
-import { ostrata, tryOstrata } from '../support/run.js';
+import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { type World, world, worldNeeds } from '../support/world.js';
@@ -77,6 +77,50 @@ test('an image of an image has the config of that image, and its files', async (
   assert.deepEqual(written.Cmd, ['/usr/tool']);
   assert.deepEqual([written.Labels.a, written.Labels.b], ['1', '2']);
   assert.equal(read.manifest.annotations?.note, 'yes');
+});
+
+/** What `umoci stat` prints. */
+interface Stat {
+  readonly history: readonly { readonly created_by?: string; readonly empty_layer?: boolean }[];
+}
+
+test('an image of an image tells how its content came about', needs('umoci'), async () => {
+  const scratch = scratchDirectory();
+  const config = {
+    author: 'me',
+    os: 'freebsd',
+    'os.version': '14',
+    'os.features': ['a'],
+    config: {},
+    history: [
+      { created: '2024-01-02T03:04:05Z', created_by: 'RUN make' },
+      { created_by: 'ENV a=b', empty_layer: true },
+    ],
+  };
+  const layout = join(scratch, 'layout');
+  const raw = `oci:${layout}:raw`;
+  const again = `oci:${layout}:again`;
+  build(['--rootfs', makeTree(), '--config-str', JSON.stringify(config), raw]);
+  build(['--from', raw, '--previous-build', raw, again]);
+
+  const stat: Stat = JSON.parse(run('umoci', ['stat', '--json', '--image', `${layout}:again`]));
+  const steps = stat.history.map((each) => [each.created_by, each.empty_layer]);
+  const ownCount = steps.length - 2;
+  assert.deepEqual(steps, [
+    ['RUN make', true],
+    ['ENV a=b', true],
+    ...Array.from({ length: ownCount }, () => ['ostrata', undefined]),
+  ]);
+  const image = await openImage(again);
+  assert.equal(image.manifest.layers.length, ownCount);
+  const written = JSON.parse(Buffer.from(await image.config()).toString());
+  const { author, os, 'os.version': version, 'os.features': features } = written;
+  assert.deepEqual([author, os, version, features], ['me', 'freebsd', '14', ['a']]);
+
+  const { layers }: Report = JSON.parse(
+    ostrata(['build', '--json', '--from', again, '--previous-build', again, `${raw}2`]),
+  );
+  assert.ok(layers.every(({ reused }) => reused));
 });
 
 test('without room or rights for the spool nothing is fetched', () => {
