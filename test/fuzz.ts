@@ -14,7 +14,9 @@ const report = (done: number) => process.stdout.write(`\r${done}`);
 
 console.log(`${cases} images, seed ${seed}`);
 const images = await fuzzImages(cases, seed, report);
-console.log(`\r${images.accepted} were accepted by all, ${images.refused} gave an error`);
+const { accepted, pulledOnly, refused } = images;
+console.log(`\r${accepted} were accepted by all, ${refused} gave an error`);
+console.log(`${pulledOnly} were pulled, and refused by verify for their paths`);
 
 console.log(`${cases * DATABASES_PER_IMAGE} databases and headers, seed ${seed}`);
 const databases = await fuzz(cases * DATABASES_PER_IMAGE, seed, report);

@@ -4,7 +4,8 @@
  */
 import { must, OstrataError } from '../errors.js';
 import { type NewObjectSink, readDerivedLayer } from '../layers/derived.js';
-import { type LayerContents, readOstreeLayer } from '../layers/read.js';
+import { DIRECTORY, type LayerContents, readOstreeLayer } from '../layers/read.js';
+import { SKELETON } from '../layers/repository.js';
 import { tarPath } from '../layers/write.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
@@ -14,6 +15,7 @@ import { validateImage } from '../oci/validate.js';
 import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { type CommitWalk, walkCommit } from '../tree/commit-walk.js';
 import { childPath } from '../tree/path.js';
+import type { TreePath } from '../tree/tree.js';
 import { classifyLayers, isPlain, type ReadLayer } from './encapsulated.js';
 import { decodeLayerCommit } from './layer-commit.js';
 
@@ -26,6 +28,12 @@ export interface CheckedLayers {
   readonly layers: number;
   readonly checks: readonly string[];
 }
+
+/**
+ * Directories that an image has and its commit need not have: those of the repository, and the one
+ * for temporary files that ostree-ext adds.
+ */
+const ADDED_DIRECTORIES = [...SKELETON, 'var/tmp'];
 
 const CHECKS_OF_BLOBS = ['size', 'digest', 'diff_id', 'tar archive'];
 const CHECKS_OF_FILES = [...CHECKS_OF_BLOBS, 'paths', 'whiteouts', 'hard links'];
@@ -137,6 +145,7 @@ function verifyCommit(layers: readonly LayerContents[], label: string | undefine
   const paths = checkPaths(walk, holders);
   checkMetadataUsed(commit.checksum, walk, metadata.keys());
   checkContentUsed(walk, holders.keys());
+  checkPathsUsed(walk, layers, paths);
   return {
     commit: commit.checksum,
     metadataObjects: metadata.size,
@@ -159,27 +168,81 @@ function holdersOf(layers: readonly LayerContents[]): ReadonlyMap<string, LayerC
   return holders;
 }
 
+interface CommitFile {
+  readonly path: TreePath;
+  /** Checksum of the content object. */
+  readonly checksum: string;
+}
+
 /** Checks that each path links to its object, in the layer that holds the object; counts paths. */
-function checkPaths(
-  { directories, dirtrees }: CommitWalk,
-  holders: ReadonlyMap<string, LayerContents>,
-): number {
+function checkPaths(walk: CommitWalk, holders: ReadonlyMap<string, LayerContents>): number {
   let count = 0;
-  for (const directory of directories) {
-    for (const { name, checksum } of dirtrees.get(directory.dirtree)?.files ?? []) {
-      const path = childPath(directory.path, name);
-      const layer = holders.get(checksum);
-      if (layer === undefined) {
-        throw corrupt(`content object ${checksum} of ${path} is missing`);
-      }
-      const found = layer.paths.get(tarPath(path));
-      if (found !== checksum) {
-        throw corrupt(`${path} is ${found ?? 'missing'} in the image, not object ${checksum}`);
-      }
-      count++;
+  for (const { path, checksum } of filesOf(walk)) {
+    const layer = holders.get(checksum);
+    if (layer === undefined) {
+      throw corrupt(`content object ${checksum} of ${path} is missing`);
     }
+    const found = layer.paths.get(tarPath(path));
+    if (found !== checksum) {
+      throw corrupt(`${path} is ${found ?? 'missing'} in the image, not object ${checksum}`);
+    }
+    count++;
   }
   return count;
+}
+
+/**
+ * Checks that the image has no other paths than the commit. A client leaves them out, but a
+ * container shows them.
+ * @param count number of files of the commit, each of which is known to be in the image
+ */
+function checkPathsUsed(walk: CommitWalk, layers: readonly LayerContents[], count: number): void {
+  const known = new Set(ADDED_DIRECTORIES);
+  for (const { path } of walk.directories) {
+    known.add(tarPath(path));
+  }
+
+  let files = 0;
+  for (const [path, object] of pathsOf(layers)) {
+    if (object !== DIRECTORY) {
+      files++;
+    } else if (!known.has(path)) {
+      throw corrupt(`directory /${path} is in the image and not in the commit`);
+    }
+  }
+  if (files > count) {
+    throw corrupt(
+      `/${superfluousFile(walk, layers)} is in the image more often than in the commit`,
+    );
+  }
+}
+
+/** Returns a file that the commit does not have, or that is in two layers. */
+function superfluousFile(walk: CommitWalk, layers: readonly LayerContents[]): string {
+  const unseen = new Set(Array.from(filesOf(walk), ({ path }) => tarPath(path)));
+  for (const [path, object] of pathsOf(layers)) {
+    if (object !== DIRECTORY && !unseen.delete(path)) {
+      return path;
+    }
+  }
+  throw new Error('all files are in the commit');
+}
+
+/** Yields what each layer has at its paths. */
+function* pathsOf(layers: readonly LayerContents[]): Iterable<readonly [string, string]> {
+  for (const { paths } of layers) {
+    yield* paths;
+  }
+}
+
+/** Yields the files and symlinks of a commit. */
+function* filesOf({ directories, dirtrees }: CommitWalk): Iterable<CommitFile> {
+  for (const directory of directories) {
+    const { files } = must(dirtrees.get(directory.dirtree), 'dirtree of a walk');
+    for (const { name, checksum } of files) {
+      yield { path: childPath(directory.path, name), checksum };
+    }
+  }
 }
 
 function checkMetadataUsed(

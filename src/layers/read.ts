@@ -41,7 +41,7 @@ const SKIPPED = new RegExp(`^${REPO_DIRECTORY}/(config$|refs/)`);
  */
 const MAX_LAYER_METADATA_SIZE = 256 << 20;
 /** The value of a directory in {@link LayerContents.paths}. */
-const DIRECTORY = 'directory';
+export const DIRECTORY = 'directory';
 
 /** The first layer begins with the commit; chunk layers hold no metadata objects. */
 export type OstreeLayerKind = 'commit' | 'chunk';
@@ -53,9 +53,10 @@ export interface LayerContents {
   /** Checksums of the content objects. */
   readonly files: ReadonlySet<string>;
   /**
-   * What is at each path of the image: `directory`, or the checksum of a content object that the
-   * path is a hard link to. For a path that is a copy instead of a link, the checksum is computed
-   * with the xattrs of the object before it, since entries of paths do not hold all their xattrs.
+   * What is at each path of the image, without a leading slash: {@link DIRECTORY}, or the checksum
+   * of a content object that the path is a hard link to. For a path that is a copy instead of a
+   * link, the checksum is computed with the xattrs of the object before it, since entries of paths
+   * do not hold all their xattrs.
    */
   readonly paths: ReadonlyMap<string, string>;
 }
@@ -214,26 +215,28 @@ class LayerReader {
     // Both throw for what no program could unpack.
     const components = pathComponents(name);
     parseWhiteout(components.at(-1) ?? '');
+    // Programs that unpack `./usr/bin` and `usr//bin` write both to the same place.
+    const path = components.join('/');
     if (header.type === 'directory') {
-      this.#paths.set(name, DIRECTORY);
+      this.#paths.set(path, DIRECTORY);
       return undefined;
     }
-    if (SKIPPED.test(name)) {
+    if (SKIPPED.test(path)) {
       return undefined;
     }
-    if (this.#paths.has(name)) {
+    if (this.#paths.has(path)) {
       throw corrupt('occurs twice');
     }
 
     if (header.type === 'file' || header.type === 'symlink') {
       return hashContent(contentHeader(header, this.#lastXattrs), undefined, (checksum) =>
-        this.#paths.set(name, checksum),
+        this.#paths.set(path, checksum),
       );
     }
     if (header.type !== 'link') {
       throw corrupt(`is a ${header.type}`);
     }
-    this.#paths.set(name, this.#linked(header.linkname));
+    this.#paths.set(path, this.#linked(header.linkname));
     return undefined;
   }
 

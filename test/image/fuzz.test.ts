@@ -10,8 +10,9 @@ const SEED = 20261128;
 
 suite('random changes of images', needs('ostree', 'tar', 'python'), () => {
   test('get one verdict from verify, pull, ostree fsck, GNU tar and tarfile', async () => {
-    const { accepted, refused } = await fuzzImages(CASES, SEED);
+    const { accepted, pulledOnly, refused } = await fuzzImages(CASES, SEED);
     assert.ok(accepted > CASES / 5, `${accepted} images survived the change`);
+    assert.ok(pulledOnly < CASES / 10, `${pulledOnly} images were refused by verify only`);
     assert.ok(refused > CASES / 5, `${refused} images were changed for the worse`);
   });
 });

@@ -15,7 +15,13 @@ import { openCommitTree } from '../../src/tree/commit.js';
 import type { TreePath } from '../../src/tree/tree.js';
 import { buildImage } from '../support/build-image.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
-import { type ForgedEntry, forge, type LayerChange, writeTar } from '../support/forge-image.js';
+import {
+  type ForgedEntry,
+  forge,
+  type LayerChange,
+  objectName,
+  writeTar,
+} from '../support/forge-image.js';
 import { commitLabel, type MemoryImage, memoryImage } from '../support/memory-image.js';
 import { scratchDirectory } from '../support/scratch.js';
 
@@ -199,6 +205,40 @@ suite('verify', () => {
         message: /\/usr\/empty is [0-9a-f]{64} in the image/,
       });
     }
+  });
+
+  test('a path that the commit does not have is refused, which a container would show', async () => {
+    const sound = await image([commitSpec, chunk(a), chunk(rest)]);
+    const link = (name: string, path: TreePath): ForgedEntry => {
+      return { name, type: 'link', linkname: objectName(object(path), 'file') };
+    };
+    const directory = (name: string): ForgedEntry => ({ name, type: 'directory' });
+    const superfluous: readonly (readonly [ForgedEntry, RegExp])[] = [
+      [link('usr/stray', '/usr/a'), /^\/usr\/stray is in the image more often than in the commit$/],
+      [link('./usr/./stray', '/usr/a'), /^\/usr\/stray is in the image more often/],
+      [link('usr/link/x', '/usr/a'), /^\/usr\/link\/x is in the image more often/],
+      [{ name: 'usr/.wh.b', type: 'file' }, /^\/usr\/\.wh\.b is in the image more often/],
+      [link('usr/empty', '/usr/a'), /^\/usr\/empty is in the image more often/],
+      [directory('usr/empty'), /^directory \/usr\/empty is in the image and not in the commit$/],
+      [directory('stray'), /^directory \/stray is in the image and not in the commit$/],
+    ];
+    const verify = async (change: LayerChange) =>
+      verifyImage(await openImage((await forge(sound, change)).imgref), silentLogger);
+    for (const [entry, message] of superfluous) {
+      const change: LayerChange = (layers) => void layers[1]?.push(entry);
+      await assert.rejects(verify(change), { code: 'CORRUPT', message });
+    }
+  });
+
+  test('names of entries may have dots and slashes that change no path', async () => {
+    const sound = await image([commitSpec, chunk(a), chunk(rest)]);
+    const change: LayerChange = (layers) => {
+      const entries = layers[1] as ForgedEntry[];
+      const at = entries.findIndex(({ name }) => name === 'usr/b');
+      entries[at] = { ...(entries[at] as ForgedEntry), name: './usr//b' };
+    };
+    const { imgref } = await forge(sound, change);
+    assert.equal((await verifyImage(await openImage(imgref), silentLogger)).paths, 5);
   });
 
   test('metadata objects outside the first layer, or none in it, are refused', async () => {

@@ -7,6 +7,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { brotliDecompressSync } from 'node:zlib';
+import { verifyImage } from '../../src/image/verify.js';
+import { silentLogger } from '../../src/log.js';
 import { validateBlob } from '../../src/oci/validate.js';
 import { TAR_BLOCK } from '../../src/tar/fields.js';
 import { buildImage } from '../support/build-image.js';
@@ -31,4 +33,5 @@ test('layers of format version 1 have the bytes that ostree-ext writes when it e
     assert.equal(blocks[0], blocks[1], `block at byte ${at}`);
   }
   assert.equal(actual.length, expected.length);
+  await verifyImage(image, silentLogger);
 });
