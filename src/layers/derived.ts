@@ -211,6 +211,9 @@ class DerivedReader {
   /** The path that a hard link names, in the tree or in the base's repository. */
   #linkTarget(linkname: string): string {
     const parts = pathComponents(linkname);
+    if (parseWhiteout(parts.at(-1) ?? '') !== undefined) {
+      throw corrupt(`is a link to ${linkname}, which is a whiteout and no file of the image`);
+    }
     const path = parts.join('/');
     if (path.startsWith(`${REPO_DIRECTORY}/`)) {
       return path;

@@ -73,6 +73,21 @@ suite('a derived layer is refused', () => {
     await assert.rejects(pullDerived([link]), limit);
   });
 
+  test('if a hard link names a whiteout, which is no file of the image', async () => {
+    const opaque: ForgedEntry = { name: 'usr/.wh..wh..opq', type: 'file' };
+    const link: ForgedEntry = { name: 'usr/link', type: 'link', linkname: opaque.name };
+    const refused = {
+      code: 'CORRUPT',
+      message: /: is a link to usr\/\.wh\.\.wh\.\.opq, which is a whiteout/,
+    };
+    for (const entries of [
+      [opaque, link],
+      [link, opaque],
+    ]) {
+      await assert.rejects(pullDerived(entries), refused);
+    }
+  });
+
   test('if the target of a symlink is longer than any in Linux', async () => {
     const link: ForgedEntry = { name: 'usr/link', type: 'symlink', linkname: 'x'.repeat(4096) };
     await assert.rejects(pullDerived([link]), {
