@@ -6,40 +6,32 @@ import type { LayerTar } from '../oci/layer-tar.js';
 import { validateBlob } from '../oci/validate.js';
 import { receiveStreams } from '../system/stream-worker.js';
 import { writeFully } from '../system/write-fully.js';
-import { indexLayer } from './layer-index.js';
+import { type IndexedEntry, indexLayer } from './layer-index.js';
 import { encodeLayerIndex } from './layer-index-file.js';
-import type { SpoolTask } from './spool-layers.js';
+import { SPACE_ADVICE, type SpoolTask } from './spool-layers.js';
 
 receiveStreams('reading layers', async (task: SpoolTask, stream) => {
-  const { tar: path } = task;
+  const { tar: path, maxTarSize } = task;
   if (path === undefined) {
-    return readLayer(task, stream);
+    return readLayer(task, stream, (tar) => indexLayer(tar, task));
   }
   const file = inContext('writing', () => openSync(path, 'wx', 0o600));
+  const onBytes = (bytes: Uint8Array) => inContext('writing', () => writeFully(file, bytes));
   try {
-    return await readLayer(task, stream, copyTo(file, task));
+    return await readLayer(task, stream, (tar) => {
+      tar.limitTo(maxTarSize, SPACE_ADVICE);
+      return indexLayer(tar, { ...task, onBytes });
+    });
   } finally {
     closeSync(file);
   }
 });
 
-function copyTo(file: number, { maxTarSize }: SpoolTask): (bytes: Uint8Array) => void {
-  let size = 0;
-  return (bytes) => {
-    size += bytes.length;
-    if (size > maxTarSize) {
-      throw new OstrataError('LIMIT', `expands to more than the ${maxTarSize} bytes free on disk`);
-    }
-    inContext('writing', () => writeFully(file, bytes));
-  };
-}
-
 async function readLayer(
-  { blob, diffId, isRootFileSystem }: SpoolTask,
+  { blob, diffId }: SpoolTask,
   stream: ByteStream,
-  onBytes?: (bytes: Uint8Array) => void,
+  read: (tar: LayerTar) => Promise<readonly IndexedEntry[]>,
 ): Promise<Uint8Array> {
-  const read = (tar: LayerTar) => indexLayer(tar, { onBytes, isRootFileSystem });
   const { diffId: computed, visited } = await validateBlob(stream, blob, read);
   if (diffId !== undefined && computed !== diffId) {
     throw new OstrataError('CORRUPT', `diff_id: stated ${diffId}, computed ${computed}`);

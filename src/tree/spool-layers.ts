@@ -101,6 +101,8 @@ function sizeOf(layers: readonly SourceLayer[]): number {
 /** The tar of a layer has about this many times the size of its blob, if that is compressed. */
 const USUAL_EXPANSION = 2.5;
 
+export const SPACE_ADVICE = '--spool or TMPDIR names another folder';
+
 /** Returns how many bytes the tar of one layer may have. */
 function checkSpace(
   source: LayerSource,
@@ -111,18 +113,17 @@ function checkSpace(
   const { bavail, bsize } = inContext('reading', () => statfsSync(directory));
   const free = bavail * bsize;
   const need = Math.round(size * USUAL_EXPANSION);
-  const advice = '--spool or TMPDIR names another folder';
   if (free < size) {
     throw new OstrataError(
       'IO',
       `${directory} has ${free} bytes free, and the layers of ${source.name} take about ${need}; ` +
-        advice,
+        SPACE_ADVICE,
     );
   }
   if (free < need) {
     log.warn(
       `${directory} has ${free} bytes free, which may be too few: the layers of ${source.name} ` +
-        `take about ${need}; ${advice}`,
+        `take about ${need}; ${SPACE_ADVICE}`,
     );
   }
   return free;
