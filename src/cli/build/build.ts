@@ -124,13 +124,15 @@ export async function build(
   const { cache } = inputs.blobOptions;
   const treeInputs = { ...inputs, layers: source?.layers, cache };
   // The tree is not needed, and should not be kept in memory, once the image is planned.
-  const plan = await computing(async () => {
+  const planTree = async () => {
     const tree = await openBuildTree(options, ref, treeInputs);
     warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
     const mtimes = { rule: options.mtime, epoch };
     const { jobs } = inputs.blobOptions;
     return planPlainImage({ ...inputs.layoutOptions, tree, mtimes, jobs });
-  });
+  };
+  // A signal has to remove the spool, which may be as large as the image.
+  const plan = await (source === undefined ? computing(planTree) : planTree());
   await finishBuild(plan, inputs, options, (writer) =>
     writePlainImage(plan, writer, {
       ...imageOptions,
