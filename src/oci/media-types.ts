@@ -76,6 +76,12 @@ export function ociLayerMediaType(mediaType: string): string {
   return compression === undefined ? mediaType : layerMediaType(compression);
 }
 
+/** Returns the media type that the same standard has for the layer if it is not compressed. */
+export function uncompressedMediaType(mediaType: string): string {
+  const { layers } = standardOf(mediaType) === 'Docker' ? DOCKER : OCI;
+  return layers.none;
+}
+
 /**
  * Returns which standard defines the media type of a manifest, config or layer; undefined if
  * neither does.

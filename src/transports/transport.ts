@@ -14,6 +14,8 @@ export interface Transport {
   readonly name: string;
   /** The form of an image reference, for messages and help, e.g. `oci:DIR[:TAG]`. */
   readonly form: string;
+  /** Whether layers are stored uncompressed, however they were written. */
+  readonly storesUncompressed?: boolean | undefined;
   /**
    * Checks the form of a location (the part of an image reference after the first colon) without
    * reading anything. Throws `USAGE` if it is wrong.
@@ -84,6 +86,11 @@ export interface TransportOptions {
   readonly certDirectory?: string | undefined;
   /** The image to choose from an index; by default for linux and this machine's architecture. */
   readonly platform?: PlatformChoice | undefined;
+  /**
+   * Whether layers that are stored uncompressed are read so. By default they are compressed, since
+   * they are to be sent to clients.
+   */
+  readonly keepsUncompressed?: boolean | undefined;
   /** How often a request is repeated, or a blob whose transfer makes no progress. */
   readonly retries?: number | undefined;
   /** Milliseconds without any transferred byte after which a request is given up. */

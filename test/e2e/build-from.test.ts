@@ -10,7 +10,11 @@ import { needs } from '../support/tools.js';
 import { type World, world, worldNeeds } from '../support/world.js';
 
 interface Report {
-  readonly layers: readonly { readonly diffId: string; readonly reused: boolean }[];
+  readonly layers: readonly {
+    readonly digest: string;
+    readonly diffId: string;
+    readonly reused: boolean;
+  }[];
 }
 
 function build(args: readonly string[]): readonly string[] {
@@ -122,6 +126,30 @@ test('an image of an image tells how its content came about', needs('umoci'), as
   );
   assert.ok(layers.every(({ reused }) => reused));
 });
+
+test(
+  'layers are not compressed for a destination that stores them uncompressed',
+  needs('skopeo'),
+  () => {
+    const scratch = scratchDirectory();
+    const archive = `docker-archive:${scratch}/archive.tar:os:x`;
+    const isCompressed = (args: readonly string[]) => {
+      const { layers }: Report = JSON.parse(ostrata(['build', '--json', ...args]));
+      return layers.map(({ digest, diffId }) => digest !== diffId);
+    };
+    const root = ['--rootfs', makeTree()];
+    assert.deepEqual(new Set(isCompressed([...root, archive])), new Set([false]));
+    const layout = `oci:${scratch}/layout`;
+    const ofArchive = isCompressed(['--from', archive, '--previous-build', archive, layout]);
+    assert.deepEqual(new Set(ofArchive), new Set([true]), 'compressed for clients');
+    const asked = isCompressed([
+      ...root,
+      '--compression=gzip',
+      `${archive.replace('archive.tar', 'b')}`,
+    ]);
+    assert.deepEqual(new Set(asked), new Set([true]));
+  },
+);
 
 test('without room or rights for the spool nothing is fetched', () => {
   const scratch = scratchDirectory();

@@ -39,7 +39,7 @@ export function checkSource({ from, creds }: SourceOptions): void {
 /** Opens what `--from` names; undefined without that option. */
 export async function openSource(
   from: string | undefined,
-  { open, signal }: Context & { readonly open: OpenImage },
+  { openSource: open, signal }: Context & { readonly openSource: OpenImage },
 ): Promise<BuildSource | undefined> {
   if (from === undefined) {
     return undefined;

@@ -65,8 +65,10 @@ export interface BuildInputs extends Context, ReportedBuild {
   readonly blobOptions: BlobOptions & Context;
   /** The build that the new image is compared with, without following its layout. */
   readonly comparedBuild: PreviousBuild | undefined;
-  /** Opens an image that the command line names. */
+  /** Opens an image that the command line names, to reuse its layers. */
   readonly open: OpenImage;
+  /** Opens an image that the command line names, to read the files in its layers. */
+  readonly openSource: OpenImage;
   createWriter(): Promise<ImageWriter>;
 }
 
@@ -79,13 +81,19 @@ export async function readBuildInputs(
   architecture: string | undefined,
   options: BuildOptions,
 ): Promise<BuildInputs> {
-  parseImgref(imgref);
-  const compression = compressionOf(options);
+  const compression = compressionOf(options, parseImgref(imgref).transport);
   const { log, warnings } = keepWarnings(terminalLogger(options));
   const context: Context = { log, signal: interruptSignal };
   log.info(`layers are compressed by ${compressionName(compression)}`);
   const optionsFor = transportOptionsOf(imgref, architecture, options, log);
-  const open: OpenImage = (reference) => openImage(reference, optionsFor(reference));
+  const open: OpenImage = (reference) =>
+    openImage(reference, {
+      ...optionsFor(reference),
+      // Its layers may become layers of the new image.
+      keepsUncompressed: compression.name === 'none',
+    });
+  const openSource: OpenImage = (reference) =>
+    openImage(reference, { ...optionsFor(reference), keepsUncompressed: true });
   const { sources, strategy } = await loadPlugins(options);
 
   const { compareWithBuild, plan, maxLayers, maxLayerSize, jobs } = options;
@@ -110,6 +118,7 @@ export async function readBuildInputs(
     blobOptions: { compression, jobs, cache: openCache(options, log), ...context },
     comparedBuild,
     open,
+    openSource,
     createWriter: () => createImage(imgref, { ...optionsFor(imgref), stdout: process.stdout }),
   };
 }

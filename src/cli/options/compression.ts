@@ -3,10 +3,11 @@ import { type Command, Option } from 'commander';
 import type { Compression } from '../../blobs/compress.js';
 import { OstrataError } from '../../errors.js';
 import type { LayerCompression } from '../../oci/media-types.js';
+import type { Transport } from '../../transports/transport.js';
 import { integer } from './values.js';
 
 export interface CompressionOptions {
-  readonly compression: LayerCompression;
+  readonly compression?: LayerCompression | undefined;
   readonly compressionLevel?: number | undefined;
 }
 
@@ -27,9 +28,11 @@ export function compressionOptions(command: Command): Command {
   return command
     .optionsGroup('Compression:')
     .addOption(
-      new Option('--compression <name>', 'how new layers are compressed')
-        .choices(Object.keys(LEVELS))
-        .default('gzip'),
+      new Option(
+        '--compression <name>',
+        'how new layers are compressed (default: gzip, or none where they are stored ' +
+          'uncompressed: containers-storage:, docker-daemon:, docker-archive:)',
+      ).choices(Object.keys(LEVELS)),
     )
     .addOption(
       new Option(
@@ -40,10 +43,15 @@ export function compressionOptions(command: Command): Command {
 }
 
 /**
- * Returns the compression that the options name; throws `USAGE` for a level that it does not have.
+ * Returns the compression that the options name, or that fits the destination; throws `USAGE` for a
+ * level that it does not have.
  */
-export function compressionOf(options: CompressionOptions): Compression {
-  const name = options.compression;
+export function compressionOf(
+  options: CompressionOptions,
+  { storesUncompressed = false }: Transport,
+): Compression {
+  const standardName = storesUncompressed ? 'none' : 'gzip';
+  const name = options.compression ?? standardName;
   const { highest, standard } = LEVELS[name];
   const level = options.compressionLevel ?? standard;
   if (level > highest) {

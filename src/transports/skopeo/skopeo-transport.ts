@@ -15,6 +15,7 @@ import {
 import { ociTransport } from '../oci/directory-transport.js';
 import { createOciWriter } from '../oci/writer.js';
 import type { ImageReader, ImageWriter, Transport, TransportOptions } from '../transport.js';
+import { openCopiedImage } from './copied-image.js';
 import { runSkopeo } from './program.js';
 
 /** The tag of the image in the private layout. */
@@ -26,23 +27,49 @@ interface SkopeoTransport {
   readonly form: string;
   /** Whether a copied image keeps the digests of its blobs and manifest. */
   readonly keepsDigests: boolean;
+  readonly storesUncompressed: boolean;
   /** Whether the part of a location before its first colon is the path that is written. */
   readonly isPath: boolean;
 }
 
 const SKOPEO_TRANSPORTS: readonly SkopeoTransport[] = [
-  { name: 'dir', form: 'DIR', keepsDigests: true, isPath: true },
-  { name: 'docker-archive', form: 'FILE[:NAME:TAG]', keepsDigests: false, isPath: true },
-  { name: 'containers-storage', form: 'NAME[:TAG]', keepsDigests: true, isPath: false },
-  { name: 'docker-daemon', form: 'NAME:TAG', keepsDigests: false, isPath: false },
+  {
+    name: 'dir',
+    form: 'DIR',
+    keepsDigests: true,
+    storesUncompressed: false,
+    isPath: true,
+  },
+  {
+    name: 'docker-archive',
+    form: 'FILE[:NAME:TAG]',
+    keepsDigests: false,
+    storesUncompressed: true,
+    isPath: true,
+  },
+  {
+    name: 'containers-storage',
+    form: 'NAME[:TAG]',
+    keepsDigests: true,
+    storesUncompressed: true,
+    isPath: false,
+  },
+  {
+    name: 'docker-daemon',
+    form: 'NAME:TAG',
+    keepsDigests: false,
+    storesUncompressed: true,
+    isPath: false,
+  },
 ];
 
 export const skopeoTransports: readonly Transport[] = SKOPEO_TRANSPORTS.map((transport) => {
-  const { name } = transport;
+  const { name, storesUncompressed } = transport;
   const form = `${name}:${transport.form}`;
   return {
     name,
     form,
+    storesUncompressed,
     check: (location) => {
       if (location === '') {
         throw new OstrataError('USAGE', `image reference ${name}: expected ${form}`);
@@ -55,13 +82,27 @@ export const skopeoTransports: readonly Transport[] = SKOPEO_TRANSPORTS.map((tra
 
 async function readBySkopeo(imgref: string, options: TransportOptions): Promise<ImageReader> {
   return withStaging(`reading ${imgref}`, async (staging) => {
-    const layout = `${join(staging.path, 'layout')}:${TAG}`;
-    // skopeo compresses uncompressed layers here. If it were told to leave them as they are, it
-    // would still give them the media type of gzip.
-    await copy([...platformOptions(options), 'copy'], imgref, `oci:${layout}`, options);
-    const image = await ociTransport.read(layout, options);
+    const image = await copyAndOpen(imgref, join(staging.path, 'layout'), options);
     return { ...image, name: imgref, close: async () => staging.remove() };
   });
+}
+
+/** Copies an image to a new folder and opens it there. */
+async function copyAndOpen(
+  imgref: string,
+  directory: string,
+  options: TransportOptions,
+): Promise<ImageReader> {
+  const args = [...platformOptions(options), 'copy'];
+  if (options.keepsUncompressed) {
+    await copy(args, imgref, `dir:${directory}`, options);
+    return openCopiedImage(directory, imgref);
+  }
+  // skopeo compresses uncompressed layers here. If it were told to leave them as they are, it would
+  // still give them the media type of gzip.
+  const layout = `${directory}:${TAG}`;
+  await copy(args, imgref, `oci:${layout}`, options);
+  return ociTransport.read(layout, options);
 }
 
 async function writeBySkopeo(

@@ -62,6 +62,20 @@ suite('transports that skopeo implements', needs('skopeo'), () => {
       }));
   }
 
+  test('layers that are stored uncompressed are read so if they are to be unpacked', () =>
+    withTmpdir(async (scratch) => {
+      const image = await make(scratch);
+      const target = `docker-archive:${join(scratch, 'image.tar')}:os/base:x`;
+      await copyImage(await openImage(image.imgref), await createImage(target));
+      const read = await openImage(target, { keepsUncompressed: true });
+      const config = await validateImage(read);
+      for (const [i, layer] of read.manifest.layers.entries()) {
+        assert.equal(layer.digest, config.rootfs.diff_ids[i]);
+        assert.ok(existsSync(read.blobFile(layer) ?? ''), 'is read where it is');
+      }
+      await read.close?.();
+    }));
+
   test(
     'containers-storage: podman lists an image that was written, and it is read back',
     needs('podman', 'root', 'tar'),
@@ -89,6 +103,13 @@ suite('transports that skopeo implements', needs('skopeo'), () => {
         await validateImage(read);
         assert.deepEqual(await read.config(), image.config);
         await read.close?.();
+        const unpacked = await openImage(target, { keepsUncompressed: true });
+        const { rootfs } = await validateImage(unpacked);
+        assert.deepEqual(
+          unpacked.manifest.layers.map(({ digest }) => digest),
+          rootfs.diff_ids,
+        );
+        await unpacked.close?.();
       }),
   );
 
