@@ -164,7 +164,10 @@ async function createWriter(
   pack: (directory: string) => Promise<void>,
 ): Promise<ImageWriter> {
   const directory = join(staging.path, 'layout');
-  const layout = await createOciWriter(directory, tag);
+  const layout = await createOciWriter(directory, tag).catch((error: unknown) => {
+    staging.remove();
+    throw error;
+  });
   return {
     stagingDirectory: layout.stagingDirectory,
     addBlob: (file, descriptor) => layout.addBlob(file, descriptor),

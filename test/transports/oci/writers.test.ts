@@ -1,6 +1,13 @@
 // Several writers of one image layout: one that fails does not harm the images of the others.
 import assert from 'node:assert/strict';
-import fs, { readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import fs, {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
@@ -122,4 +129,20 @@ test('a file system that refuses new directories is an error, not an endless loo
   await assert.rejects(createImage('oci:/proc/ostrata/image'), {
     message: /^preparing \/proc\/ostrata\/image: .*\/proc\/ostrata/,
   });
+});
+
+test('a writer of an archive that cannot begin leaves nothing beside it', async () => {
+  // The staging directory has a path that Linux takes, what would be in it has none.
+  const longest = 4095;
+  const staging = '/.ostrata-XXXXXX';
+  const scratch = scratchDirectory();
+  let parent = scratch;
+  while (parent.length < longest - staging.length - 256) {
+    parent = join(parent, 'd'.repeat(200));
+  }
+  const rest = longest - staging.length - '/layout'.length - parent.length - 1;
+  parent = join(parent, 'd'.repeat(Math.min(rest, 255)));
+  mkdirSync(parent, { recursive: true });
+  await assert.rejects(createImage(`oci-archive:${join(parent, 'a')}`), { message: /preparing/ });
+  assert.deepEqual(readdirSync(parent), []);
 });
