@@ -73,6 +73,15 @@ suite('mistyped', () => {
   });
 });
 
+test('a build that names no tree is wrong usage, before the previous build is opened', () => {
+  const previous = `--previous-build=oci:${join(scratchDirectory(), 'missing')}`;
+  for (const args of [[], [`--repo=${SAMPLE_REPO}`]]) {
+    const { status, stderr } = tryOstrata(['build', previous, '--tag=x', ...args]);
+    assert.equal(stderr, 'error: expected --rootfs DIR, --from IMGREF, or --repo REPO and a ref\n');
+    assert.equal(status, 2);
+  }
+});
+
 test("rpm-ostree's spelling of container-encapsulate builds the same image", () => {
   const image = `oci:${join(scratchDirectory(), 'image')}`;
   const args = ['container-encapsulate', `--repo=${SAMPLE_REPO}`, '--dry-run', 'sample/os', image];

@@ -21,6 +21,7 @@ import { logOptions } from '../options/values.js';
 import { computing } from '../run.js';
 import {
   type ConfigOptions,
+  checkTree,
   configOptions,
   openBuildTree,
   readPlainImageOptions,
@@ -99,6 +100,7 @@ export async function build(
   imgref: string | undefined,
   options: PlainBuildOptions,
 ): Promise<void> {
+  checkTree(options, ref);
   const ownOptions = await readPlainImageOptions(options);
   const destination = withTag(
     imgref === undefined || imgref === '-' ? ARCHIVE_ON_STDOUT : imgref,

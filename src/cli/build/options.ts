@@ -7,7 +7,7 @@ import { layerIndexStore } from '../../blobs/layer-indexes.js';
 import type { Labels } from '../../builder/image-config.js';
 import { MTIME_RULES, type MtimeRule } from '../../builder/mtimes.js';
 import type { PlainImageOptions } from '../../builder/plain-config.js';
-import { inContext, inContextAsync, OstrataError } from '../../errors.js';
+import { inContext, inContextAsync, must, OstrataError } from '../../errors.js';
 import { LEFT_OUT_XATTRS } from '../../layers/plain-spec.js';
 import type { Context } from '../../log.js';
 import { type BaseConfig, parseBaseConfig } from '../../oci/base-config.js';
@@ -173,7 +173,18 @@ export interface TreeInputs extends Context {
   readonly cache: BlobCache | undefined;
 }
 
-/** Opens the tree that the options name. */
+/** Throws `USAGE` if the arguments name no tree. */
+export function checkTree({ rootfs, from, repo }: TreeOptions, ref: string | undefined): void {
+  const isNamed = repo === undefined ? (rootfs ?? from) !== undefined : ref !== undefined;
+  if (!isNamed) {
+    throw new OstrataError(
+      'USAGE',
+      'expected --rootfs DIR, --from IMGREF, or --repo REPO and a ref',
+    );
+  }
+}
+
+/** Opens the tree that the options name, which {@link checkTree} has accepted. */
 export async function openBuildTree(
   options: TreeOptions,
   ref: string | undefined,
@@ -197,13 +208,7 @@ export async function openBuildTree(
     const opened = openRepo(repo);
     return deployedTree(await openLargeCommitTree(opened, opened.resolve(ref), log), isPruned);
   }
-  if (rootfs === undefined) {
-    throw new OstrataError(
-      'USAGE',
-      'expected --rootfs DIR, --from IMGREF, or --repo REPO and a ref',
-    );
-  }
-  return openDirectoryTree(rootfs, {
+  return openDirectoryTree(must(rootfs, '--rootfs'), {
     log,
     signal,
     jobs,
