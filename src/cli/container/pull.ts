@@ -1,7 +1,7 @@
 /** `ostrata container image pull` and `ostrata container unencapsulate`. */
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { ImportPlan } from '../../client/import/plan.js';
+import { type ImportPlan, layersToFetch } from '../../client/import/plan.js';
 import { type PullResult, pullImage } from '../../client/pull.js';
 import {
   type ImportEvent,
@@ -158,7 +158,7 @@ function printPlan({ layers, counts }: ImportPlan, { json }: PullOptions): void 
   if (json) {
     return;
   }
-  for (const { index, descriptor, names, createdBy } of layers.filter(({ present }) => !present)) {
+  for (const { index, descriptor, names, createdBy } of layersToFetch(layers)) {
     const digest = shortDigest(descriptor.digest);
     const content = names.length > 0 ? someNames(names, NAMES_WIDTH) : createdBy;
     const size = formatBytes(descriptor.size);

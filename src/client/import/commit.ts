@@ -23,7 +23,7 @@ import type { CommitVerifier, ImportSession } from '../session.js';
 import { blobRef, signedCommit, storedBlob } from '../stored.js';
 import type { LayerFetcher } from './fetch.js';
 import { FsyncThrottle } from './fsync-throttle.js';
-import { type ImportPlan, type LayerToImport, partialMarkerOf } from './plan.js';
+import { type ImportPlan, type LayerToImport, layersToFetch, partialMarkerOf } from './plan.js';
 import type { StagedLayer } from './worker.js';
 
 /** Failures that do not cast doubt on the layers that were imported before. */
@@ -103,9 +103,10 @@ class CommitImport {
         : await this.#loadCommit(commitLayer.present);
 
     const chunks = layers.filter(({ kind }) => kind === 'chunk');
-    const missing = chunks.filter(({ present }) => present === undefined);
-    await this.#fetcher.fetchAll(missing, { kind: 'chunk' }, (layer, staged, directory) =>
-      this.#stageChunk(layer, staged, directory, commit.objects),
+    await this.#fetcher.fetchAll(
+      layersToFetch(chunks),
+      { kind: 'chunk' },
+      (layer, staged, directory) => this.#stageChunk(layer, staged, directory, commit.objects),
     );
     this.#publishStaged();
     this.#complete(commit);

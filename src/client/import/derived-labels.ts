@@ -1,4 +1,5 @@
 /** Labels files and directories of derived layers by the SELinux policy of the merged system. */
+import { must } from '../../errors.js';
 import {
   DEFAULT_DIRMETA,
   type DerivedDirectory,
@@ -31,9 +32,9 @@ export interface LabeledLayer {
 }
 
 /**
- * Returns the same layers with the labels of `policy`. A label is part of an object and changes its
- * checksum: a layer that has labels of another policy is staged anew. Throws `UNSUPPORTED` if
- * `ostree` cannot be asked for labels.
+ * Returns the same layers with the labels of `policy`; one that occurs twice is labeled once. A
+ * label is part of an object and changes its checksum: a layer that has labels of another policy is
+ * staged anew. Throws `UNSUPPORTED` if `ostree` cannot be asked for labels.
  */
 export async function labelLayers<T extends LabeledLayer>(
   writer: RepoWriter,
@@ -41,13 +42,12 @@ export async function labelLayers<T extends LabeledLayer>(
   content: StagedContent,
   layers: readonly T[],
 ): Promise<readonly T[]> {
-  const labeled: T[] = [];
-  for (const layer of layers) {
-    labeled.push(
-      layer.policyId === policy.id ? layer : await labelLayer(writer, policy, content, layer),
-    );
+  const labeled = new Map<T, T>();
+  for (const layer of new Set(layers)) {
+    const isLabeled = layer.policyId === policy.id;
+    labeled.set(layer, isLabeled ? layer : await labelLayer(writer, policy, content, layer));
   }
-  return labeled;
+  return layers.map((layer) => must(labeled.get(layer), 'a layer with labels'));
 }
 
 async function labelLayer<T extends LabeledLayer>(

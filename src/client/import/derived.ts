@@ -25,7 +25,7 @@ import {
 } from '../stored.js';
 import { type LabeledLayer, labelLayers } from './derived-labels.js';
 import { layerOfTree, treeOfLayer } from './derived-tree.js';
-import type { ImportPlan, LayerToImport } from './plan.js';
+import { contentKey, type ImportPlan, type LayerToImport, layersToFetch } from './plan.js';
 import { NO_POLICY_ID, policyTree, withPolicy } from './selinux.js';
 import { hasWritableRoot, removeUnkept } from './system-root.js';
 import type { StagedLayer } from './worker.js';
@@ -51,25 +51,27 @@ export async function importDerived(
   if (layers.length === 0) {
     return [];
   }
-  const missing = layers.filter(({ present }) => present === undefined);
+  const missing = layersToFetch(layers);
   const fetched = await fetcher.fetchAll(missing, { kind: 'derived' }, fetchedLayer);
-  const fetchedByIndex = new Map(fetched.map((each) => [each.layer.index, each]));
-  const unlabeled = layers.map((layer) => {
-    const { index, present } = layer;
-    return present === undefined
-      ? must(fetchedByIndex.get(index), `layer ${index}`)
-      : storedLayer(repo, layer, present);
-  });
+  const fetchedByKey = new Map(fetched.map((each) => [contentKey(each.layer), each]));
+  const unlabeled = layers.map((layer) =>
+    layer.present === undefined
+      ? must(fetchedByKey.get(contentKey(layer)), `layer ${layer.index}`)
+      : storedLayer(repo, layer, layer.present),
+  );
 
   const labeled = await labelByMergedPolicy(writer, unlabeled, base, options.log);
-  const trees = labeled.map((each) => mutableTreeOfCommit(repo, writeLayer(writer, each)));
+  const trees = new Map<FileLayer, MutableTree>();
+  for (const layer of new Set(labeled)) {
+    trees.set(layer, mutableTreeOfCommit(repo, writeLayer(writer, layer)));
+  }
 
   const dropped = fetched.map(({ derived }) => derived().dropped);
   if (base !== undefined && !(await hasWritableRoot(repo, mutableTreeOfCommit(repo, base)))) {
-    dropped.push(...trees.map(removeUnkept));
+    dropped.push(...[...trees.values()].map(removeUnkept));
   }
   warnOfDropped(dropped, options.log);
-  return trees;
+  return labeled.map((layer) => must(trees.get(layer), 'the tree of a layer'));
 }
 
 function fetchedLayer(layer: LayerToImport, staged: StagedLayer, stage: string): FileLayer {

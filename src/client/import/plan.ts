@@ -50,8 +50,31 @@ export async function planImport(repo: OstreeRepo, image: ImageReader): Promise<
   return { image, configBytes, config, layers, counts: countLayers(layers) };
 }
 
+/**
+ * Returns the layers that have to be fetched. A layer that occurs twice, as an empty one may, is
+ * fetched once.
+ */
+export function layersToFetch(layers: readonly LayerToImport[]): readonly LayerToImport[] {
+  const needed = new Map<string, LayerToImport>();
+  for (const layer of layers) {
+    const key = contentKey(layer);
+    if (layer.present === undefined && !needed.has(key)) {
+      needed.set(key, layer);
+    }
+  }
+  return [...needed.values()];
+}
+
+/**
+ * A text that is equal for layers that one fetch imports and verifies. The diff_id belongs to it,
+ * since a config may state a false one for the second of two equal blobs.
+ */
+export function contentKey({ kind, descriptor, diffId }: LayerToImport): string {
+  return `${kind} ${descriptor.digest} ${diffId}`;
+}
+
 function countLayers(layers: readonly LayerToImport[]): ImportCounts {
-  const needed = layers.filter(({ present }) => present === undefined);
+  const needed = layersToFetch(layers);
   return {
     layersFetched: needed.length,
     layersPresent: layers.length - needed.length,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { mutableTreeOfCommit } from '../../../src/client/merge.js';
 import { pullImage } from '../../../src/client/pull.js';
+import type { PlannedEvent } from '../../../src/client/session.js';
 import type { ImageReader } from '../../../src/oci/image.js';
 import { openRepo } from '../../../src/ostree/repo.js';
 import type { MutableTree } from '../../../src/ostree/write/mutable-tree.js';
@@ -125,6 +126,44 @@ suite('a hard link before the file that it names', () => {
       code: 'CORRUPT',
       message: /entry "usr\/a": is a link and a directory in the same layer/,
     });
+  });
+});
+
+test('a layer that occurs twice is fetched once and takes effect at both places', async () => {
+  const layer = [file('usr/a', 'again'), file('usr/b', 'stays')];
+  const removal = [file('usr/.wh.a', '')];
+  const { imgref } = await forge(image, () => {}, {}, [layer, removal, layer]);
+  const fetched: number[] = [];
+  const counts: PlannedEvent[] = [];
+  const repo = newRepo();
+  const { mergeCommit } = await pullImage({
+    ...importOptions(repo, imgref),
+    onEvent: (event) => {
+      if (event.event === 'fetching') {
+        fetched.push(event.layer);
+      } else if (event.event === 'planned') {
+        counts.push(event);
+      }
+    },
+  });
+  assert.deepEqual(fetched.sort(), [0, 1, 2, 3]);
+  const [planned] = counts;
+  assert.equal(planned?.layersNeeded, 4);
+  assert.equal(planned.layersPresent, 1);
+
+  const tree = mutableTreeOfCommit(openRepo(repo), mergeCommit);
+  for (const name of ['usr/a', 'usr/b', 'usr/base']) {
+    assert.ok(tree.lookup(name), name);
+  }
+});
+
+test('a config that states two diff_ids for one blob is refused', async () => {
+  const layer = [file('usr/a', 'text')];
+  const lie = (diffIds: string[]) => void diffIds.splice(-1, 1, `sha256:${'0'.repeat(64)}`);
+  const { imgref } = await forge(image, () => {}, {}, [layer, layer], lie);
+  await assert.rejects(pullImage(importOptions(newRepo(), imgref)), {
+    code: 'CORRUPT',
+    message: /layer 3 .*diff_?id/,
   });
 });
 
