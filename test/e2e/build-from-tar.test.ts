@@ -11,17 +11,20 @@ import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 const LONG_NAME = 'l'.repeat(180);
-/** An object of an ostree repository, which is only a file in a tar of a root file system. */
-const OBJECT = `sysroot/ostree/repo/objects/ab/${'cd'.repeat(31)}.file`;
+/** Objects of an ostree repository, which are only files in a tar of a root file system. */
+const OBJECTS = 'sysroot/ostree/repo/objects/ab';
+const OBJECT = `${OBJECTS}/${'cd'.repeat(31)}.file`;
+const UNUSED_OBJECT = `${OBJECTS}/${'ef'.repeat(31)}.file`;
 
 function makeTree(): string {
   const root = join(scratchDirectory(), 'root');
   mkdirSync(join(root, 'usr/share/empty'), { recursive: true });
-  mkdirSync(join(root, 'sysroot/ostree/repo/objects/ab'), { recursive: true });
+  mkdirSync(join(root, OBJECTS), { recursive: true });
   mkdirSync(join(root, 'opt'), { mode: 0o700 });
   writeFileSync(join(root, OBJECT), 'tool', { mode: 0o4755 });
   linkSync(join(root, OBJECT), join(root, 'usr/tool'));
   linkSync(join(root, OBJECT), join(root, 'opt/tool'));
+  writeFileSync(join(root, UNUSED_OBJECT), 'not what the name says');
   writeFileSync(join(root, 'usr/none'), '');
   writeFileSync(join(root, 'usr', LONG_NAME), LONG_NAME.repeat(1000));
   writeFileSync(join(root, 'manifest.json'), '{}');
