@@ -186,6 +186,27 @@ export class BlobCache {
     }
   }
 
+  /**
+   * Calls `body` with a path in the cache's folder, where it may make a file that is removed
+   * afterwards. A failure is only a warning.
+   */
+  withScratchFile<T>(body: (path: string) => T): T | undefined {
+    if (!this.#isTrusted) {
+      return undefined;
+    }
+    try {
+      const staging = this.#makeStaging();
+      try {
+        return body(join(staging.path, 'file'));
+      } finally {
+        staging.remove();
+      }
+    } catch (error) {
+      this.#log.warn(wrapError(this.#name, error).message);
+      return undefined;
+    }
+  }
+
   /** For messages. */
   get #name(): string {
     return `layer cache ${this.#directory}`;

@@ -97,6 +97,8 @@ export interface TransportOptions {
   readonly stallTimeoutMs?: number | undefined;
   /** Milliseconds without any transferred byte after which a warning is logged; default 10 s. */
   readonly noticeMs?: number | undefined;
+  /** The parent of temporary files as large as a layer; by default TMPDIR or /var/tmp. */
+  readonly spool?: string | undefined;
   /** Where an archive without a name goes. */
   readonly stdout?: Writable | undefined;
   readonly log?: Logger | undefined;

@@ -48,8 +48,8 @@ export function treeOptions(command: Command): Command {
     )
     .option(
       '--spool <dir>',
-      'with --from: where the layers of that image are kept uncompressed during the build ' +
-        '(default: TMPDIR or /var/tmp)',
+      'with --from: the folder for layers during the build, those of that image, uncompressed, ' +
+        'and new ones until they are uploaded (default: TMPDIR or /var/tmp)',
     )
     .addOption(
       new Option(

@@ -17,6 +17,8 @@ export interface RegistryOptions {
   readonly tlsVerify?: 'true' | 'false' | undefined;
   readonly certDir?: string | undefined;
   readonly platform?: PlatformChoice | undefined;
+  /** Path of a folder for layers on their way; only some commands have the option. */
+  readonly spool?: string | undefined;
 }
 
 export type OpenImage = (imgref: string) => Promise<ImageReader>;
@@ -62,7 +64,7 @@ export function transportOptions(
   imgrefs: readonly string[],
   log: Logger,
 ): (imgref: string) => TransportOptions {
-  const { authfile, creds, tlsVerify, certDir, platform } = options;
+  const { authfile, creds, tlsVerify, certDir, platform, spool } = options;
   const hostOf = (reference: string) => registryHost(withoutVerification(reference));
   const host = imgrefs.map(hostOf).find((each) => each !== undefined);
   const credentials = creds === undefined ? undefined : readCredentials(creds);
@@ -72,6 +74,7 @@ export function transportOptions(
     tlsVerify: tlsVerify === undefined ? undefined : tlsVerify === 'true',
     certDirectory: certDir,
     platform,
+    spool,
     log,
     signal: interruptSignal,
   });

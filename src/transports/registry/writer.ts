@@ -55,10 +55,10 @@ export async function createRegistryImage(
 
   return inContextAsync(`preparing ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull,push', { ...options, signal });
-    const { log = silentLogger, traffic } = options;
+    const { log = silentLogger, traffic, spool = largeFilesParent() } = options;
     return client.closedOnError(async () => {
       const session = await startUpload(client);
-      const staging = makeTemporaryDirectory('ostrata-', largeFilesParent());
+      const staging = makeTemporaryDirectory('ostrata-', spool);
       return new RegistryWriter({ name, client, session, staging, failure, signal, log, traffic });
     });
   });

@@ -81,7 +81,7 @@ export const skopeoTransports: readonly Transport[] = SKOPEO_TRANSPORTS.map((tra
 });
 
 async function readBySkopeo(imgref: string, options: TransportOptions): Promise<ImageReader> {
-  return withStaging(`reading ${imgref}`, async (staging) => {
+  return withStaging(`reading ${imgref}`, options, async (staging) => {
     const image = await copyAndOpen(imgref, join(staging.path, 'layout'), options);
     return { ...image, name: imgref, close: async () => staging.remove() };
   });
@@ -119,7 +119,7 @@ async function writeBySkopeo(
     );
   }
 
-  return withStaging(`preparing ${imgref}`, async (staging) => {
+  return withStaging(`preparing ${imgref}`, options, async (staging) => {
     // Fails early if skopeo is not installed.
     await runSkopeo(['--version'], options.signal);
     const directory = join(staging.path, 'layout');
@@ -173,10 +173,11 @@ function pathOf({ isPath }: SkopeoTransport, location: string): string | undefin
  */
 async function withStaging<T>(
   context: string,
+  { spool = largeFilesParent() }: TransportOptions,
   body: (staging: TemporaryDirectory) => Promise<T>,
 ): Promise<T> {
   return inContextAsync(context, async () => {
-    const staging = makeTemporaryDirectory('ostrata-', largeFilesParent());
+    const staging = makeTemporaryDirectory('ostrata-', spool);
     try {
       return await body(staging);
     } catch (error) {
