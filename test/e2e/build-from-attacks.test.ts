@@ -184,9 +184,9 @@ suite('build --from refuses', () => {
     tryOstrata(['build', `--from=${imgref}`, `--spool=${spool}`, ...options, `oci:${out}:x`]);
   const outNow = () => filesBelow(out).map((path) => `${path} ${statSync(path).mtimeMs}`);
 
-  function assertRefused({ imgref }: ForgedImage, message: RegExp): void {
+  function assertRefused({ imgref }: ForgedImage, message: RegExp, ...options: string[]): void {
     const before = outNow();
-    const { status, stderr, stdout } = build(imgref);
+    const { status, stderr, stdout } = build(imgref, ...options);
     const lines = stderr
       .trimEnd()
       .split('\n')
@@ -210,6 +210,22 @@ suite('build --from refuses', () => {
       assertRefused(image, message);
     });
   }
+
+  test('a layer that is another one when its content is needed', () => {
+    const content = Buffer.alloc(5000, 'b');
+    const image = forgePlain([LOWER, [file('usr/b', { content })]]);
+    const cache = `--cache=${scratch}/cache`;
+    const first = ['build', `--from=${image.imgref}`, cache, `oci:${scratch}/first`];
+    ostrata(first);
+    replaceBlob(
+      image,
+      () => gzipSync(writeTar([file('usr/b', { content: content.fill('c') })])),
+      true,
+    );
+    // The index is known, and the new compression needs the content.
+    const options = [cache, '--compression-level=1'];
+    assertRefused(image, /diff_id: stated sha256:[0-9a-f]+, computed sha256/, ...options);
+  });
 
   test('too few diff_ids', () => {
     const tars = [LOWER, [file('x')]].map(writeTar);
