@@ -39,6 +39,7 @@ interface PlainColumns extends ObjectColumns {
   readonly kind: 'plain-columns';
   readonly mtimes: readonly number[];
   readonly directories: ReadonlyMap<string, PlainDirectory>;
+  readonly whiteouts: readonly TreePath[];
 }
 
 /** A layer spec as it is posted. */
@@ -71,9 +72,9 @@ function chunkColumns(spec: ChunkLayerSpec): ChunkColumns {
 }
 
 function plainColumns(spec: PlainLayerSpec): PlainColumns {
-  const { objects, directories } = spec;
+  const { objects, directories, whiteouts } = spec;
   const mtimes = objects.map(({ mtime }) => mtime);
-  return { ...objectColumns(spec), kind: 'plain-columns', mtimes, directories };
+  return { ...objectColumns(spec), kind: 'plain-columns', mtimes, directories, whiteouts };
 }
 
 function objectColumns({ objects, contentSize }: ChunkLayerSpec | PlainLayerSpec): ObjectColumns {
@@ -90,7 +91,7 @@ export function fromColumns(columns: LayerColumns): LayerSpec {
   if (columns.kind === 'commit') {
     return columns;
   }
-  const { checksums, paths, directories, contentSize } = columns;
+  const { checksums, paths, contentSize } = columns;
   const infos = unpackFileInfos(columns.infos);
   const objects = infos.map((info, i) => ({
     checksum: must(checksums[i], 'checksum'),
@@ -98,11 +99,11 @@ export function fromColumns(columns: LayerColumns): LayerSpec {
     info,
   }));
   if (columns.kind === 'chunk-columns') {
-    const { formatVersion } = columns;
+    const { formatVersion, directories } = columns;
     return { kind: 'chunk', objects, formatVersion, directories, contentSize };
   }
 
-  const { mtimes } = columns;
+  const { mtimes, directories, whiteouts } = columns;
   const plainObjects = objects.map((object, i) => ({ ...object, mtime: must(mtimes[i], 'mtime') }));
-  return { kind: 'plain', objects: plainObjects, directories: columns.directories, contentSize };
+  return { kind: 'plain', objects: plainObjects, directories, whiteouts, contentSize };
 }

@@ -10,6 +10,7 @@ import * as annotation from '../oci/annotations.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
 import { OCI_CONFIG, OCI_MANIFEST } from '../oci/media-types.js';
 import type { Descriptor, HistoryEntry, Platform } from '../oci/types.js';
+import type { BaseImage } from '../tree/kept-base.js';
 
 export type Labels = Readonly<Record<string, string | undefined>>;
 
@@ -64,12 +65,17 @@ const YEAR_9999 = 253_402_300_799;
 /** The history of a layer with more components only counts them. */
 const MAX_NAMED_COMPONENTS = 5;
 
-/** Builds config and manifest. Throws `UNSUPPORTED` for a time after the year 9999. */
+/**
+ * Builds config and manifest. Throws `UNSUPPORTED` for a time after the year 9999.
+ * @param layers those above the layers of `base`
+ */
 export function assembleImage(
   description: ImageDescription,
   layers: readonly ImageLayer[],
   record: string | undefined,
+  base: Pick<BaseImage, 'layers' | 'history'> = { layers: [], history: [] },
 ): AssembledImage {
+  const allLayers = [...base.layers, ...layers];
   const { architecture, variant, os = 'linux', osVersion, osFeatures, author } = description;
   const platform = {
     architecture,
@@ -91,15 +97,15 @@ export function assembleImage(
     author,
     ...platform,
     config: { ...description.config, Labels: labels },
-    rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
-    history: [...(description.history ?? []), ...history],
+    rootfs: { type: 'layers', diff_ids: allLayers.map(({ diffId }) => diffId) },
+    history: [...base.history, ...(description.history ?? []), ...history],
   });
   const configDigest = sha256Digest(config);
   const manifest = canonicalJson({
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     config: { mediaType: OCI_CONFIG, digest: configDigest, size: config.length },
-    layers: layers.map(({ descriptor }) => descriptor),
+    layers: allLayers.map(({ descriptor }) => descriptor),
     annotations,
   });
   return { config, manifest, configDigest, manifestDigest: sha256Digest(manifest), platform };

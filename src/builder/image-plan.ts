@@ -9,7 +9,7 @@ import {
 } from '../components/assign.js';
 import { loadClaims } from '../components/load.js';
 import { layerChangesPerYear } from '../components/rates.js';
-import { must } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { planLayout } from '../layout/plan.js';
@@ -18,6 +18,7 @@ import { recordOf } from '../layout/record.js';
 import type { Context } from '../log.js';
 import type { Claims, ContentSource, LayoutStrategy } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
+import type { KeptBase } from '../tree/kept-base.js';
 import type { ContentEntry } from '../tree/tree.js';
 import type { PreviousBuild } from './previous.js';
 import type { PlannedBlob } from './write-blobs.js';
@@ -66,6 +67,8 @@ export interface CommitLayer extends KeyedSpec {
 export interface ImagePlan {
   /** The tree without its entries. */
   readonly tree: Pick<LocatedTree, 'name' | 'content' | 'fetch' | 'close'>;
+  /** The image whose layers come first, as they are. */
+  readonly base: PlannedBase | undefined;
   readonly components: readonly PlannedComponent[];
   /** The first layer of an encapsulated image; plain images have none. */
   readonly commitLayer: PlannedCommitLayer | undefined;
@@ -78,6 +81,9 @@ export interface ImagePlan {
   /** What changed since the previous build; undefined without one. */
   readonly changes: readonly ComponentChange[] | undefined;
 }
+
+/** A base image without its entries. */
+type PlannedBase = Pick<KeptBase, 'image' | 'layers' | 'contentSizes' | 'history'>;
 
 export interface PlannedCommitLayer extends PlannedBlob, CommitLayer {}
 
@@ -106,7 +112,7 @@ export async function planLayers(
   const { tree } = format;
   const assigned = await assignComponents(tree, claims, (entry) => format.objectOf(entry));
   const components = [...assigned, ...format.ownComponents()];
-  if (!components.some(({ facts }) => facts.packages.length > 0)) {
+  if (!claims.some(hasPackages)) {
     log.warn(
       `${tree.name} has no readable package database: ` +
         'layers follow directories and large files only',
@@ -116,15 +122,16 @@ export async function planLayers(
   const { commitLayer } = format;
   const previousRecord = previousLayout(previous, components, commitLayer === undefined);
   const layout = planLayout(components, options.strategy, {
-    maxLayers: options.maxLayers - (commitLayer === undefined ? 0 : 1),
+    maxLayers: layersLeft(options.maxLayers, tree) - (commitLayer === undefined ? 0 : 1),
     maxLayerSize: options.maxLayerSize,
     previous: previousRecord,
     log,
   });
   const layers = planChunks(format, components, layout.layers, previous);
-  const { name, content, fetch, close } = tree;
+  const { name, content, fetch, close, base } = tree;
   return {
     tree: { name, content, fetch, close },
+    base: base && withoutEntries(base),
     components: components.map(withoutObjects),
     commitLayer: commitLayer && { ...commitLayer, unchanged: previous?.byKey.get(commitLayer.key) },
     // A layer without components keeps its position in the layout; the image does not contain it.
@@ -133,6 +140,33 @@ export async function planLayers(
     previous,
     changes: previousRecord && componentChanges(previousRecord, components),
   };
+}
+
+function withoutEntries({ image, layers, contentSizes, history }: KeptBase): PlannedBase {
+  return { image, layers, contentSizes, history };
+}
+
+/** Whether a content source has read a package database. */
+function hasPackages({ components }: Claims): boolean {
+  for (const { packages } of components.values()) {
+    if (packages.length > 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Returns how many layers there may be besides those of the base image. */
+function layersLeft(maxLayers: number, { base }: LocatedTree): number {
+  const baseCount = base?.layers.length ?? 0;
+  if (base !== undefined && baseCount >= maxLayers) {
+    throw new OstrataError(
+      'USAGE',
+      `at most ${maxLayers} layers are too few: ${base.image.name} has ${baseCount}, and they ` +
+        `count, too; --max-layers=${baseCount + 1} or more leaves room for others above them`,
+    );
+  }
+  return maxLayers - baseCount;
 }
 
 /**

@@ -8,7 +8,6 @@ import { must } from '../errors.js';
 import type { Claims, ComponentFacts, ShippedFile } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
 import { type DigestOptions, readContentDigests } from '../tree/file-digests.js';
-import { FileMap } from '../tree/file-map.js';
 import type { ContentEntry, Directory, FileEntry, RegularFile } from '../tree/tree.js';
 import { PythonTimes } from './python-times.js';
 
@@ -33,19 +32,20 @@ export interface MtimeOptions {
   readonly epoch?: number | undefined;
 }
 
-/** Returns `tree` with the times that its files have in the image. */
+/** Returns entries of `tree` with the times that the files have in the image. */
 export async function withMtimes(
+  entries: Iterable<FileEntry>,
   tree: LocatedTree,
   claims: readonly Claims[],
   options: MtimeOptions & DigestOptions,
-): Promise<LocatedTree> {
-  const digests = await missingDigests(tree, claims, options);
-  const entries: FileEntry[] = [];
+): Promise<readonly FileEntry[]> {
+  const digests = await missingDigests(entries, tree, claims, options);
+  const timed: FileEntry[] = [];
   const mtimeOf = fileMtimes(tree, claims, options);
-  for (const found of tree.files) {
+  for (const found of entries) {
     if (found.type === 'directory') {
       // It gets its time when it is known which layers it is in: see directoryMtimes.
-      entries.push(found);
+      timed.push(found);
       continue;
     }
     const contentDigest = digests.get(found.checksum);
@@ -53,9 +53,24 @@ export async function withMtimes(
     const time = mtimeOf(entry);
     // An unconditional `await` for each of a million files costs seconds.
     const mtime = time instanceof Promise ? await time : time;
-    entries.push(mtime === entry.mtime ? entry : { ...entry, mtime });
+    timed.push(mtime === entry.mtime ? entry : { ...entry, mtime });
   }
-  return { ...tree, files: new FileMap(entries) };
+  return timed;
+}
+
+/**
+ * Whether an entry can stay the one of a base image that equals it but for its time: the time is
+ * the same, or the rule gives one that means nothing.
+ * @param entry has the time that the rule gives, or is a directory with that of the tree
+ */
+export function acceptsTimeOfBase(
+  { rule }: MtimeOptions,
+  entry: FileEntry,
+  below: FileEntry,
+): boolean {
+  const isOfContent = rule === 'packaged' || rule === 'zero';
+  const isMeaningless = entry.type === 'directory' || entry.mtime === 0;
+  return entry.mtime === below.mtime || (isOfContent && isMeaningless);
 }
 
 /**
@@ -63,6 +78,7 @@ export async function withMtimes(
  * does not know it: a commit does not record these digests.
  */
 async function missingDigests(
+  entries: Iterable<FileEntry>,
   tree: LocatedTree,
   claims: readonly Claims[],
   { rule, ...options }: MtimeOptions & DigestOptions,
@@ -71,7 +87,7 @@ async function missingDigests(
     return new Map();
   }
   const missing = new Map<string, RegularFile>();
-  for (const entry of tree.files) {
+  for (const entry of entries) {
     if (entry.type !== 'file' || entry.contentDigest !== undefined) {
       continue;
     }

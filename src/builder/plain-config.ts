@@ -9,6 +9,8 @@ import { LAYOUT_LABEL } from '../layout/record.js';
 import * as annotation from '../oci/annotations.js';
 import type { BaseConfig } from '../oci/base-config.js';
 import { inheritedHistory } from '../oci/history.js';
+import type { HistoryEntry } from '../oci/types.js';
+import type { BaseImage } from '../tree/kept-base.js';
 import { mostFrequentArchitecture } from './architecture.js';
 import { componentsAnnotation, type ImageDescription, type Labels } from './image-config.js';
 import type { ImagePlan, PlannedChunk } from './image-plan.js';
@@ -18,6 +20,8 @@ import type { ImageDescriptions } from './write-image.js';
 export interface PlainImageOptions {
   /** The config to start from. */
   readonly base?: BaseConfig | undefined;
+  /** The image whose layers are kept. */
+  readonly baseImage?: BaseImage | undefined;
   /** Changes the labels of `base`. */
   readonly editLabels?: ((labels: Labels) => Labels) | undefined;
   /** Changes the annotations of `base`. */
@@ -33,8 +37,8 @@ export interface PlainImageOptions {
   readonly createdBy?: string | undefined;
 }
 
-/** These labels describe layers that the new image does not have. */
-const DROPPED_LABELS = [
+/** These labels describe layers that the new image does not have, unless they are of its base. */
+const DROPPED_LABELS: readonly string[] = [
   annotation.OSTREE_COMMIT,
   annotation.OSTREE_FINAL_DIFFID,
   annotation.HHD_RECHUNK_INFO,
@@ -58,11 +62,11 @@ export function describePlainImage(
     osVersion: base?.osVersion,
     osFeatures: base?.osFeatures,
     author: base?.author,
-    history: inheritedHistory(base?.history ?? []),
+    history: historyAboveBase(options),
     config: base?.config ?? {},
     labels: (_layers, record) => {
       const labels = plainLabels(options);
-      const annotations = editAnnotations(withoutDropped(base?.annotations));
+      const annotations = editAnnotations(inherited(base?.annotations, options));
       return {
         labels: { ...labels, [LAYOUT_LABEL]: record },
         annotations: { ...annotations, [LAYOUT_LABEL]: record },
@@ -71,23 +75,33 @@ export function describePlainImage(
   };
 }
 
+/** Returns the history of `base` without the entries of the image whose layers are kept. */
+function historyAboveBase({ base, baseImage }: PlainImageOptions): readonly HistoryEntry[] {
+  const ofBase = new Set(baseImage?.history.map((entry) => JSON.stringify(entry)));
+  const above = base?.history.filter((entry) => !ofBase.has(JSON.stringify(entry)));
+  return inheritedHistory(above ?? []);
+}
+
 /** Returns the labels that the image will have, apart from the layout record. */
-export function plainLabels({ base, editLabels }: PlainImageOptions): Labels {
-  const labels = withoutDropped(base?.labels);
+export function plainLabels(options: PlainImageOptions): Labels {
+  const { base, editLabels } = options;
+  const labels = inherited(base?.labels, options);
   return editLabels === undefined ? labels : editLabels(labels);
 }
 
-/** Returns the labels of `base` that the image does not inherit. */
-export function droppedLabels({ labels }: BaseConfig): readonly string[] {
-  return DROPPED_LABELS.filter((key) => Object.hasOwn(labels, key));
+/** Returns the keys of the labels of `base` that the image does not inherit. */
+export function droppedLabels(options: PlainImageOptions): readonly string[] {
+  const labels = options.base?.labels ?? {};
+  const kept = inherited(labels, options);
+  return Object.keys(labels).filter((key) => !Object.hasOwn(kept, key));
 }
 
-function withoutDropped(labels: Labels = {}): Labels {
-  const kept = new Map(Object.entries(labels));
-  for (const key of DROPPED_LABELS) {
-    kept.delete(key);
-  }
-  return Object.fromEntries(kept);
+function inherited(labels: Labels = {}, { baseImage }: PlainImageOptions): Labels {
+  const entries = Object.entries(labels).filter(([key, value]) => {
+    const isOfBase = baseImage?.labels.get(key) === value;
+    return isOfBase || !DROPPED_LABELS.includes(key);
+  });
+  return Object.fromEntries(entries);
 }
 
 function architectureOf(components: readonly PlannedComponent[]): string {

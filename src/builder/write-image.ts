@@ -2,7 +2,8 @@
  * The second step of a build, the same for every kind of tree and image: layers -> blobs -> config
  * and manifest -> transport.
  */
-import { OstrataError } from '../errors.js';
+import { setImmediate } from 'node:timers/promises';
+import { inContextAsync, must, OstrataError } from '../errors.js';
 import { encodeRecord } from '../layout/record.js';
 import type { Context } from '../log.js';
 import { chainId } from '../oci/chain-id.js';
@@ -17,13 +18,17 @@ import type { ImagePlan, PlannedChunk } from './image-plan.js';
 import { type BlobOptions, type WrittenBlob, writeBlobs } from './write-blobs.js';
 
 export interface WrittenImage extends AssembledImage {
-  /** In image order, the commit layer of an encapsulated image first. */
+  /** In image order: those of the base image or the commit layer come first. */
   readonly layers: readonly WrittenLayer[];
 }
 
-export interface WrittenLayer extends ImageLayer, WrittenBlob {
-  /** Undefined for the commit layer. */
+export interface WrittenLayer extends WrittenBlob {
+  /** Whether it is a layer of the base image. */
+  readonly isOfBase: boolean;
+  /** Undefined for the commit layer and for those of the base image. */
   readonly chunk: PlannedChunk | undefined;
+  /** Bytes of regular files; 0 for the commit layer. */
+  readonly contentSize: number;
 }
 
 /** What the manifest and the history of an image say about a layer of components. */
@@ -66,11 +71,16 @@ async function writeAndCommit(
   { description, describeLayer }: ImageDescriptions,
 ): Promise<WrittenImage> {
   const { compression, jobs, cache, log, signal } = options;
-  const { commitLayer, chunks } = plan;
+  const { base, commitLayer, chunks, previous } = plan;
+  const ofBase = layersOfBase(plan);
+  for (const { descriptor } of ofBase) {
+    await inContextAsync('writing layers', () => setImmediate(undefined, { signal }));
+    await writer.mountBlob(descriptor, must(base, 'the base').image);
+  }
   const planned = commitLayer === undefined ? chunks : [commitLayer, ...chunks];
   const blobs = await writeBlobs(planned, writer, {
     tree: plan.tree,
-    previous: plan.previous,
+    previous,
     compression,
     jobs,
     cache,
@@ -79,17 +89,31 @@ async function writeAndCommit(
   });
 
   const commitCount = planned.length - chunks.length;
-  const layers = blobs.map((blob, i) =>
+  const ownLayers = blobs.map((blob, i) =>
     writtenLayer(plan, chunks[i - commitCount], blob, describeLayer),
   );
+  const layers = [...ofBase, ...ownLayers];
   const diffIds = layers.map(({ diffId }) => diffId);
   const record = encodeRecord({ ...plan.record, chainId: chainId(diffIds) }, log);
-  const image = assembleImage(description, layers, record);
+  const image = assembleImage(description, ownLayers, record, base);
   if (signal.aborted) {
     throw new OstrataError('CANCELLED', 'writing the image: cancelled');
   }
   await writer.commit(image);
   return { ...image, layers };
+}
+
+/** Returns the layers of the base image, which the new image keeps. */
+export function layersOfBase({ base, previous }: ImagePlan): readonly WrittenLayer[] {
+  const { layers, contentSizes } = base ?? { layers: [], contentSizes: [] };
+  return layers.map(({ descriptor, diffId }, i) => ({
+    descriptor,
+    diffId,
+    isOfBase: true,
+    chunk: undefined,
+    contentSize: contentSizes[i] ?? 0,
+    reused: previous?.byDiffId.get(diffId)?.descriptor.digest === descriptor.digest,
+  }));
 }
 
 /** @param chunk undefined for the commit layer */
@@ -98,15 +122,19 @@ function writtenLayer(
   chunk: PlannedChunk | undefined,
   blob: WrittenBlob,
   describeLayer: LayerDescriber,
-): WrittenLayer {
+): WrittenLayer & ImageLayer {
+  const isOfBase = false;
   if (chunk === undefined) {
-    return { ...blob, chunk, createdBy: commitLayer?.createdBy ?? '' };
+    const createdBy = commitLayer?.createdBy ?? '';
+    return { ...blob, isOfBase, chunk, contentSize: 0, createdBy };
   }
   const { annotations, ...history } = describeLayer(chunk);
   const { descriptor } = blob;
   return {
     ...blob,
+    isOfBase,
     chunk,
+    contentSize: chunk.contentSize,
     descriptor: { ...descriptor, annotations: { ...descriptor.annotations, ...annotations } },
     ...history,
   };

@@ -7,7 +7,7 @@ import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
 import { decodeRecord, LAYOUT_LABEL } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import * as annotation from '../oci/annotations.js';
-import { chainId } from '../oci/chain-id.js';
+import { chainIdsOf } from '../oci/chain-id.js';
 import type { ImageReader } from '../oci/image.js';
 import { type Descriptor, type ImageConfig, type Manifest, parseConfig } from '../oci/types.js';
 
@@ -77,42 +77,40 @@ export async function describeImage(image: ImageReader, log: Logger): Promise<De
   if (record === undefined) {
     return { labels, layers, record };
   }
-  if (!recordFits(record, layers)) {
+  const described = attachRecord(record, layers);
+  if (described === undefined) {
     log.warn(
       `${image.name}: its layout record describes other layers; none can be reused by its key`,
     );
     return { labels, layers, record: { ...record, fromOtherTool: true } };
   }
-  return { labels, layers: attachRecord(record, layers), record };
+  return { labels, layers: described, record };
 }
 
 /**
- * Whether the record describes these layers. It does not if a tool laid the image out anew and kept
- * labels that it does not know.
+ * Gives each layer its entry in `record`. The recorded layers are the last of those that the chain
+ * id is of: there may be layers of a base image below those of a plain image, and others may have
+ * been added on top. Returns undefined if the record is of other layers: a tool laid the image out
+ * anew and kept labels that it does not know.
  */
-function recordFits(record: LayoutRecord, layers: readonly ReadLayer[]): boolean {
-  const count = recordedChunks(record).length;
-  const ownLayers = isPlain(layers)
-    ? layers.slice(0, count) // others may have been added on top
-    : layers.filter(({ kind }) => kind !== 'derived');
-  const componentLayers = ownLayers.filter(({ kind }) => kind !== 'commit');
-  return (
-    record.chainId === chainId(ownLayers.map(({ diffId }) => diffId)) &&
-    count === componentLayers.length
-  );
-}
-
-/** Gives each layer its entry in `record`, which must describe these layers. */
-function attachRecord(record: LayoutRecord, layers: readonly ReadLayer[]): readonly ReadLayer[] {
+function attachRecord(
+  record: LayoutRecord,
+  layers: readonly ReadLayer[],
+): readonly ReadLayer[] | undefined {
   const { commitKey } = record;
-  const commit: RecordedLayer | undefined =
-    commitKey === undefined ? undefined : { components: [], key: commitKey };
-  const chunks = recordedChunks(record);
-  const recorded = isPlain(layers) ? chunks : [commit, ...chunks];
+  const commit = commitKey === undefined ? [] : [{ components: [], key: commitKey }];
+  const recorded: readonly RecordedLayer[] = [...commit, ...recordedChunks(record)];
+  const chainIds = chainIdsOf(layers.map(({ diffId }) => diffId));
+  const end = chainIds.indexOf(record.chainId ?? '') + 1;
+  const start = end - recorded.length;
+  const isCommitFirst = commitKey === undefined || start === 0;
+  if (end === 0 || start < 0 || !isCommitFirst) {
+    return undefined;
+  }
   return layers.map((layer, i) => ({
     ...layer,
-    recorded: recorded[i],
-    changesPerYear: recorded[i]?.changesPerYear ?? layer.changesPerYear,
+    recorded: recorded[i - start],
+    changesPerYear: recorded[i - start]?.changesPerYear ?? layer.changesPerYear,
   }));
 }
 

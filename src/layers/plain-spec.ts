@@ -22,6 +22,8 @@ export interface PlainLayerSpec {
   readonly objects: readonly PlainObject[];
   /** The directories above all paths of the layer, and those that it has without files. */
   readonly directories: ReadonlyMap<string, PlainDirectory>;
+  /** What the layer removes of those below it, sorted. */
+  readonly whiteouts: readonly TreePath[];
   /** Total size of the regular files, in bytes. */
   readonly contentSize: number;
 }
@@ -47,10 +49,12 @@ export type PlainDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'> 
  */
 export const LEFT_OUT_XATTRS: readonly string[] = ['security.selinux', 'trusted.'];
 
-/** What a layer says about directories. */
-export interface DirectoryOptions {
+/** What a layer has besides the files of its components. */
+export interface PlainLayerOptions {
   /** The directories that the layer has although it has no files in them. */
   readonly emptyDirectories: readonly TreePath[];
+  /** What the layer removes of those below it, sorted. */
+  readonly whiteouts: readonly TreePath[];
   /** Returns the time of a directory, in seconds since 1970. */
   readonly directoryMtime: (directory: Directory) => number;
 }
@@ -62,7 +66,7 @@ export interface DirectoryOptions {
 export function plainLayerSpec(
   files: FileMap,
   components: readonly OwnedComponent[],
-  { emptyDirectories, directoryMtime }: DirectoryOptions,
+  { emptyDirectories, whiteouts, directoryMtime }: PlainLayerOptions,
 ): PlainLayerSpec {
   const encode = xattrsEncoder();
   const objects = components
@@ -94,9 +98,12 @@ export function plainLayerSpec(
   for (const path of emptyDirectories) {
     addDirectories(path);
   }
+  for (const path of whiteouts) {
+    addDirectories(parentPath(path));
+  }
 
   const contentSize = components.reduce((sum, { size }) => sum + size, 0);
-  return { kind: 'plain', objects, directories, contentSize };
+  return { kind: 'plain', objects, directories, whiteouts, contentSize };
 }
 
 function directoryAt(files: FileMap, path: TreePath): Directory {
@@ -159,12 +166,15 @@ function xattrsEncoder(): (xattrs: Xattrs) => Uint8Array {
  * Returns the key of a plain layer, 43 base64url characters: layers with the same key have the same
  * diffId.
  */
-export function plainLayerKey({ objects, directories }: PlainLayerSpec): string {
+export function plainLayerKey({ objects, directories, whiteouts }: PlainLayerSpec): string {
   const hash = createHash('sha256').update(`ostrata plain ${TAR_WRITER_VERSION}\n`);
   for (const { checksum, paths, mtime } of objects) {
     hash.update(`${checksum}${mtime}\0${paths.join('\0')}\n`);
   }
 
+  for (const path of whiteouts) {
+    hash.update(`whiteout\0${path}\n`);
+  }
   const sorted = [...directories].sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [path, { mode, uid, gid, mtime, xattrs }] of sorted) {
     hash.update(`${path}\0${mode} ${uid} ${gid} ${mtime}\n`);

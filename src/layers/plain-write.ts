@@ -1,12 +1,14 @@
 /**
  * Writes the tar of a plain layer: for each path the directories above it that the layer does not
- * have yet, the outermost first, then the file, symlink or hard link. Directories without files are
- * last. Format: https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
+ * have yet, the outermost first, then the file, symlink or hard link. Whiteouts are first, and
+ * directories without files last. Format:
+ * https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md
  */
 import type { BufferSource } from '../bytes/stream.js';
+import { WHITEOUT_PREFIX } from '../oci/whiteout.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
 import type { ContentReader } from '../tree/content-location.js';
-import { parentPath } from '../tree/path.js';
+import { baseName, childPath, parentPath } from '../tree/path.js';
 import type { TreePath } from '../tree/tree.js';
 import { copyContent, type Sink } from './copy-content.js';
 import { listedXattrs, type PlainLayerSpec, type PlainObject } from './plain-spec.js';
@@ -23,6 +25,9 @@ export async function writePlainLayer(
   buffers?: BufferSource,
 ): Promise<void> {
   const layer = new PlainLayerStream(content, spec, sink, buffers);
+  for (const path of spec.whiteouts) {
+    layer.whiteout(path);
+  }
   for (const object of spec.objects) {
     await layer.object(object);
   }
@@ -44,6 +49,14 @@ class PlainLayerStream {
     this.#spec = spec;
     this.#sink = sink;
     this.#buffers = buffers;
+  }
+
+  /** Writes what removes `path` from the layers below. */
+  whiteout(path: TreePath): void {
+    const directory = parentPath(path);
+    this.directories(directory);
+    const name = tarName(childPath(directory, WHITEOUT_PREFIX + baseName(path)));
+    this.#entry({ name, type: 'file', mode: 0, uid: 0, gid: 0, size: 0, mtime: 0 });
   }
 
   async object({ checksum, paths, info, mtime }: PlainObject): Promise<void> {

@@ -28,8 +28,8 @@ export interface LayoutRecord {
   readonly versions?: Fingerprints | undefined;
   readonly history?: ChangeHistory | undefined;
   /**
-   * The OCI chain id of the layers up to the last chunk layer; undefined before the image is
-   * written.
+   * The OCI chain id of all layers up to the last of these, with those of a base image; undefined
+   * before the image is written.
    */
   readonly chainId?: string | undefined;
   /** Key of the commit layer; see {@link RecordedLayer.key}. */

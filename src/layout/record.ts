@@ -3,8 +3,8 @@
  * shown, for the builds after it. JSON, one object:
  *
  *   version       1
- *   chainId?      of the layers that hold the commit; in an image with others, the label is not
- *                 about that image
+ *   chainId?      of all layers up to the last in `layers`; in an image with others, the label is
+ *                 not about that image. Below them there can be layers of a base image
  *   commitKey?    key of the commit layer
  *   layers        in image order: [{"ids": [component id, ...], "exclusive"?: true,
  *                 "key"?: string, "rate"?: number | null}, ...]; rate: expected changes a year,

@@ -7,6 +7,7 @@ import { verified } from '../ostree/content.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { type OstreeRepo, openRepo } from '../ostree/repo.js';
 import { readUnchanged } from './directory.js';
+import type { KeptBase } from './kept-base.js';
 import { Spool } from './spool.js';
 import type { Tree, TreePath } from './tree.js';
 
@@ -22,6 +23,8 @@ export interface ContentLocation {
 /** A tree whose content can be read by other threads. */
 export interface LocatedTree extends Tree {
   readonly content: ContentLocation;
+  /** The base image whose layers are kept; only what differs from them is written. */
+  readonly base?: KeptBase | undefined;
   /**
    * Puts the content of files with these checksums at `content`. Trees whose content always is
    * there lack this.

@@ -18,8 +18,8 @@ export interface FlattenedImage {
   readonly files: FileMap;
   /** Where the content of each file and symlink comes from. */
   readonly sources: ReadonlyMap<TreePath, Source>;
-  /** Paths of devices, pipes and sockets, which are not in `files`. */
-  readonly specialFiles: readonly TreePath[];
+  /** The layers that devices, pipes and sockets come from; these are not in `files`. */
+  readonly specialFiles: ReadonlyMap<TreePath, number>;
 }
 
 /**
@@ -41,7 +41,7 @@ export function flattenLayers(
   const names = countNames(nodes.flatMap(({ leaf }) => leaf ?? []));
   const entries: FileEntry[] = [];
   const sources = new Map<TreePath, Source>();
-  const specialFiles: TreePath[] = [];
+  const specialFiles = new Map<TreePath, number>();
   for (const node of nodes) {
     if (node.leaf === undefined) {
       entries.push(directoryEntry(node));
@@ -50,7 +50,7 @@ export function flattenLayers(
     const { path, leaf } = node;
     const { source: layer, entry } = leaf;
     if (entry.type === 'special') {
-      specialFiles.push(path);
+      specialFiles.set(path, layer);
       continue;
     }
     const isLinked = (names.get(leaf) ?? 0) > 1;

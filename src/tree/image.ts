@@ -36,8 +36,8 @@ export async function openImageTree(
   const { files, sources, specialFiles } = inContext(`reading ${image.name}`, () =>
     flattenLayers(layers),
   );
-  if (specialFiles.length > 0) {
-    log.warn(`${image.name}: ${specialFiles.length} devices or pipes are left out`);
+  if (specialFiles.size > 0) {
+    log.warn(`${image.name}: ${specialFiles.size} devices or pipes are left out`);
   }
   log.info(`${image.name}: ${files.size} entries in ${image.manifest.layers.length} layers`);
 

@@ -6,6 +6,7 @@ import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
 import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
 import { type ContentReader, type LocatedTree, openContent } from './content-location.js';
 import { type FlattenedImage, flattenLayers } from './flatten.js';
+import { type BaseImage, keepBase } from './kept-base.js';
 import type { IndexedEntry } from './layer-index.js';
 import { decodeLayerIndex } from './layer-index-file.js';
 import type { LayerSource, SourceLayer } from './layer-source.js';
@@ -26,6 +27,8 @@ export interface SpooledImageOptions extends Context {
   /** The parent of the spool; by default TMPDIR or /var/tmp. */
   readonly spool?: string | undefined;
   readonly indexes?: LayerIndexStore | undefined;
+  /** The base image that the image begins with, if its layers are kept. */
+  readonly base?: BaseImage | undefined;
   readonly isPruned?: ((path: TreePath) => boolean) | undefined;
   /** Whether devices, pipes and sockets are left out; by default they are an error. */
   readonly skipSpecialFiles?: boolean | undefined;
@@ -55,13 +58,15 @@ export async function openSpooledImage(
       source.check?.(image.files);
       return image;
     });
+    const base = options.base && keepBase(options.base, indexes, flattened);
     reportSpecialFiles(source.name, flattened, options);
     log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
 
     const files = spooledFiles(flattened);
     writeSpoolContent(directory.path, files);
     layers.removeUnused(files);
-    return spooledTree(source.name, flattened, layers, files, () => directory.remove());
+    const tree = spooledTree(source.name, flattened, layers, files, () => directory.remove());
+    return { ...tree, base };
   } catch (error) {
     directory.remove();
     throw error;
@@ -71,9 +76,11 @@ export async function openSpooledImage(
 function reportSpecialFiles(
   name: string,
   { specialFiles }: FlattenedImage,
-  { skipSpecialFiles = false, log }: SpooledImageOptions,
+  { skipSpecialFiles = false, base, log }: SpooledImageOptions,
 ): void {
-  const [first] = specialFiles;
+  const baseCount = base?.layers.length ?? 0;
+  const aboveBase = [...specialFiles].filter(([, layer]) => layer >= baseCount);
+  const [first] = aboveBase.map(([path]) => path);
   if (first === undefined) {
     return;
   }
@@ -83,7 +90,7 @@ function reportSpecialFiles(
       `reading ${name}: ${first} is a device or a pipe; --skip-special-files leaves it out`,
     );
   }
-  log.warn(`${name}: ${specialFiles.length} devices or pipes are left out`);
+  log.warn(`${name}: ${aboveBase.length} devices or pipes are left out`);
 }
 
 function spooledFiles({ sources }: FlattenedImage): readonly SpooledFile[] {

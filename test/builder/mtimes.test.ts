@@ -7,6 +7,7 @@ import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import type { Claims } from '../../src/plugin.js';
 import { openCommitTree } from '../../src/tree/commit.js';
+import { FileMap } from '../../src/tree/file-map.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
 import { scratchDirectory } from '../support/scratch.js';
 
@@ -24,12 +25,13 @@ for (const mode of ['archive', 'bare-user-only'] as const) {
     const commit = openCommitTree(openRepo(builder.path), builder.commit(root));
     const read = () => assert.fail('the main thread reads a file');
 
-    const { files } = await withMtimes({ ...commit, read }, [claims], {
+    const entries = await withMtimes(commit.files, { ...commit, read }, [claims], {
       rule: 'packaged',
       jobs: 2,
       log: silentLogger,
       signal: new AbortController().signal,
     });
+    const files = new FileMap(entries);
     assert.equal(files.get('/same')?.mtime, 1234);
     assert.equal(files.get('/other')?.mtime, 0);
   });

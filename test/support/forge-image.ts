@@ -226,6 +226,7 @@ export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
       mode = 0o644,
       uid = 0,
       gid = 0,
+      mtime,
       linkname,
       xattrs,
       content = new Uint8Array(),
@@ -234,7 +235,7 @@ export function writeTar(entries: readonly ForgedEntry[]): Uint8Array {
     const flag = OTHER_FLAGS[type];
     const header = Buffer.from(
       encodeTarHeader({
-        ...{ name, mode, uid, gid, size: type === 'file' ? size : 0 },
+        ...{ name, mode, uid, gid, mtime, size: type === 'file' ? size : 0 },
         type: (flag === undefined ? type : 'file') as TarEntryType,
         ...(linkname && { linkname }),
         ...(xattrs && { xattrs }),

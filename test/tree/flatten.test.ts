@@ -70,7 +70,10 @@ function withOffset(each: IndexedEntry, offset: number): IndexedEntry {
 
 /** What is at each path, and which paths are names of one file. */
 function shownTree({ files, sources, specialFiles }: FlattenedImage) {
-  const shown = new Map<string, unknown>(specialFiles.map((each) => [each.slice(1), 'special']));
+  const shown = new Map<string, unknown>();
+  for (const path of specialFiles.keys()) {
+    shown.set(path.slice(1), 'special');
+  }
   const names = new Map<string, string[]>();
   for (const each of files) {
     shown.set(each.path.slice(1), sources.get(each.path)?.entry ?? each.mode);

@@ -59,6 +59,8 @@ Examples:
   ostrata build --from=registry:quay.io/me/os:raw --previous-build=auto \\
     registry:quay.io/me/os:latest
   podman export CONTAINER | ostrata build --from=tar:- --config=inspect.json oci:image:latest
+  ostrata build --from=containers-storage:os-nvidia --base=registry:quay.io/me/os:latest \\
+    registry:quay.io/me/os-nvidia:latest
   ostrata build --repo=repo fedora/x86_64/coreos/stable oci-archive:image.ociarchive
 
 SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created is given.`,
@@ -114,17 +116,18 @@ export async function build(
   }
   checkSource(options);
   const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
-  const source = await openSource(options.from, inputs);
+  const source = await openSource(options, inputs);
   const base = ownOptions.base ?? source?.config;
-  const imageOptions = { ...ownOptions, base };
-  const dropped = base === undefined ? [] : droppedLabels(base);
+  const baseImage = source?.base;
+  const imageOptions = { ...ownOptions, base, baseImage };
+  const dropped = droppedLabels(imageOptions);
   if (dropped.length > 0) {
     inputs.log.info(`labels that describe other layers are dropped: ${dropped.join(', ')}`);
   }
   const epoch = imageOptions.created ?? base?.created;
 
   const { cache } = inputs.blobOptions;
-  const treeInputs = { ...inputs, layers: source?.layers, cache };
+  const treeInputs = { ...inputs, layers: source?.layers, base: baseImage, cache };
   // The tree is not needed, and should not be kept in memory, once the image is planned.
   const planTree = async () => {
     const tree = await openBuildTree(options, ref, treeInputs);
@@ -144,6 +147,7 @@ export async function build(
   );
   plan.tree.close?.();
   await source?.image?.close?.();
+  await baseImage?.image.close?.();
 }
 
 /** Adds the name of the image to the reference of an archive or a folder. */

@@ -17,6 +17,7 @@ import { openLargeCommitTree } from '../../tree/commit.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import { deployedTree } from '../../tree/deployed-tree.js';
 import { openDirectoryTree } from '../../tree/directory-tree.js';
+import type { BaseImage } from '../../tree/kept-base.js';
 import type { LayerSource } from '../../tree/layer-source.js';
 import { pruneMatcher } from '../../tree/prune.js';
 import { openSpooledImage } from '../../tree/spooled-image.js';
@@ -28,6 +29,8 @@ export interface TreeOptions {
   readonly rootfs?: string | undefined;
   /** The reference of an image, or `tar:FILE`. */
   readonly from?: string | undefined;
+  /** The reference of the image that it begins with. */
+  readonly base?: string | undefined;
   /** Path of the folder for the layers of that image. */
   readonly spool?: string | undefined;
   readonly repo?: string | undefined;
@@ -45,6 +48,11 @@ export function treeOptions(command: Command): Command {
         'build the image again that is there, with the config that it has, without unpacking it; ' +
           'tar:FILE or tar:- is a root file system as a tar, plain or compressed by gzip or zstd',
       ).conflicts(['rootfs', 'repo']),
+    )
+    .option(
+      '--base <imgref>',
+      'with --from: keep the layers of this image, which the other one begins with, as they are, ' +
+        'and build only what is above them',
     )
     .option(
       '--spool <dir>',
@@ -169,6 +177,8 @@ function time(text: string): number {
 export interface TreeInputs extends Context {
   /** What `--from` names. */
   readonly layers: LayerSource | undefined;
+  /** The image that `--base` names. */
+  readonly base: BaseImage | undefined;
   /** Keeps what was found out about layers. */
   readonly cache: BlobCache | undefined;
 }
@@ -188,7 +198,7 @@ export function checkTree({ rootfs, from, repo }: TreeOptions, ref: string | und
 export async function openBuildTree(
   options: TreeOptions,
   ref: string | undefined,
-  { layers, cache, log, signal }: TreeInputs,
+  { layers, base, cache, log, signal }: TreeInputs,
 ): Promise<LocatedTree> {
   const isPruned = pruneMatcher(options.prune ?? []);
   const { repo, rootfs, spool, oneFileSystem, skipSpecialFiles } = options;
@@ -199,6 +209,7 @@ export async function openBuildTree(
       signal,
       jobs,
       spool,
+      base,
       isPruned,
       skipSpecialFiles,
       indexes: cache && layerIndexStore(cache),

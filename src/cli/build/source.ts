@@ -3,6 +3,7 @@ import { OstrataError } from '../../errors.js';
 import type { Context } from '../../log.js';
 import { type BaseConfig, baseConfigOfImage } from '../../oci/base-config.js';
 import type { ImageReader } from '../../oci/image.js';
+import { type BaseImage, openBase } from '../../tree/kept-base.js';
 import { imageLayers, type LayerSource } from '../../tree/layer-source.js';
 import { isTarOnStdin, openTar, tarLocation } from '../../tree/tar-source.js';
 import type { OpenImage } from '../options/registry.js';
@@ -13,15 +14,24 @@ export interface BuildSource {
   readonly image: ImageReader | undefined;
   /** What the image says about itself. */
   readonly config: BaseConfig | undefined;
+  /** The image that `--base` names; undefined without that option. */
+  readonly base: BaseImage | undefined;
 }
 
 interface SourceOptions {
   readonly from?: string | undefined;
+  readonly base?: string | undefined;
   readonly creds?: string | undefined;
 }
 
-/** Throws `USAGE` if `--from` would read a tar where none can come from. */
-export function checkSource({ from, creds }: SourceOptions): void {
+/**
+ * Throws `USAGE` if `--from` would read a tar where none can come from, or if `--base` has no image
+ * that begins with it.
+ */
+export function checkSource({ from, base, creds }: SourceOptions): void {
+  if (base !== undefined && (from === undefined || tarLocation(from) !== undefined)) {
+    throw new OstrataError('USAGE', '--base needs --from IMGREF, the image that begins with it');
+  }
   if (!isTarOnStdin(from)) {
     return;
   }
@@ -36,10 +46,17 @@ export function checkSource({ from, creds }: SourceOptions): void {
   }
 }
 
-/** Opens what `--from` names; undefined without that option. */
+interface ImageOpeners extends Pick<Context, 'signal'> {
+  /** Opens an image to reuse its layers. */
+  readonly open: OpenImage;
+  /** Opens an image to read the files in its layers. */
+  readonly openSource: OpenImage;
+}
+
+/** Opens what `--from` and `--base` name; undefined without `--from`. */
 export async function openSource(
-  from: string | undefined,
-  { openSource: open, signal }: Context & { readonly openSource: OpenImage },
+  { from, base }: SourceOptions,
+  { open, openSource, signal }: ImageOpeners,
 ): Promise<BuildSource | undefined> {
   if (from === undefined) {
     return undefined;
@@ -47,12 +64,14 @@ export async function openSource(
   const location = tarLocation(from);
   if (location !== undefined) {
     const layers = await openTar(location, { stdin: process.stdin, signal });
-    return { layers, image: undefined, config: undefined };
+    return { layers, image: undefined, config: undefined, base: undefined };
   }
-  const image = await open(from);
+  const image = await openSource(from);
+  const layers = await imageLayers(image);
   return {
-    layers: await imageLayers(image),
+    layers,
     image,
     config: await baseConfigOfImage(image),
+    base: base === undefined ? undefined : await openBase(await open(base), layers),
   };
 }

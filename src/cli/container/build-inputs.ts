@@ -55,6 +55,8 @@ export interface BuildOptions
   readonly plan?: string | undefined;
   /** The image that is built again. */
   readonly from?: string | undefined;
+  /** The image whose layers are kept. */
+  readonly base?: string | undefined;
   /** Whether the report always goes to standard error, not only if the archive is on stdout. */
   readonly reportsOnStderr?: boolean | undefined;
 }
@@ -130,8 +132,8 @@ function transportOptionsOf(
   options: BuildOptions,
   log: Logger,
 ): (imgref: string) => TransportOptions {
-  const { previousBuild = [], compareWithBuild, from } = options;
-  const named = [imgref, from, ...previousBuild, compareWithBuild];
+  const { previousBuild = [], compareWithBuild, from, base } = options;
+  const named = [imgref, from, base, ...previousBuild, compareWithBuild];
   const imgrefs = named
     .filter((each) => each !== undefined)
     .filter((each) => each !== AUTO && tarLocation(each) === undefined);

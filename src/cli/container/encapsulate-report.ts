@@ -2,7 +2,7 @@
 import type { ImagePlan, PlannedChunk } from '../../builder/image-plan.js';
 import type { PreviousBuild } from '../../builder/previous.js';
 import type { PlannedBlob } from '../../builder/write-blobs.js';
-import type { WrittenImage } from '../../builder/write-image.js';
+import { layersOfBase, type WrittenImage } from '../../builder/write-image.js';
 import { type ComponentChange, componentChanges, hasLayerOf } from '../../layout/changes.js';
 import type { LayoutRecord } from '../../layout/previous-layout.js';
 import { stdoutColors } from '../output/colors.js';
@@ -24,8 +24,12 @@ import { reasonWithoutChange } from './reasons.js';
 
 /** A layer as it is reported, written or only planned. */
 interface ReportedLayer {
-  /** Undefined for the commit layer. */
+  /** Whether it is a layer of the base image. */
+  readonly isOfBase: boolean;
+  /** Undefined for the commit layer and for those of the base image. */
   readonly chunk: PlannedChunk | undefined;
+  /** Bytes of regular files; 0 for the commit layer. */
+  readonly contentSize: number;
   readonly reused: boolean;
   /** Undefined while the layer is not written. */
   readonly blob: ReportedBlob | undefined;
@@ -37,30 +41,33 @@ interface ReportedBlob {
   readonly size: number;
 }
 
-export function writtenLayers({ layers }: WrittenImage): readonly ReportedLayer[] {
-  return layers.map(({ chunk, descriptor, diffId, reused }) => ({
+export function writtenLayers({ layers }: Pick<WrittenImage, 'layers'>): readonly ReportedLayer[] {
+  return layers.map(({ isOfBase, chunk, contentSize, descriptor, diffId, reused }) => ({
+    isOfBase,
     chunk,
+    contentSize,
     reused,
     blob: { digest: descriptor.digest, diffId, size: descriptor.size },
   }));
 }
 
 /** Returns the layers of a dry run. Those that are reused already have their blob. */
-export function plannedLayers({ commitLayer, chunks }: ImagePlan): readonly ReportedLayer[] {
-  const layers = chunks.map((chunk) => plannedLayer(chunk, chunk));
-  return commitLayer === undefined ? layers : [plannedLayer(commitLayer, undefined), ...layers];
+export function plannedLayers(plan: ImagePlan): readonly ReportedLayer[] {
+  const { commitLayer, chunks } = plan;
+  const ofBase = writtenLayers({ layers: layersOfBase(plan) });
+  const ofCommit = commitLayer === undefined ? [] : [plannedLayer(commitLayer, undefined)];
+  const ofChunks = chunks.map((chunk) => plannedLayer(chunk, chunk));
+  return [...ofBase, ...ofCommit, ...ofChunks];
 }
 
 function plannedLayer({ unchanged }: PlannedBlob, chunk: PlannedChunk | undefined): ReportedLayer {
-  if (unchanged === undefined) {
-    return { chunk, reused: false, blob: undefined };
-  }
-  const { descriptor, diffId } = unchanged;
-  return {
-    chunk,
-    reused: true,
-    blob: { digest: descriptor.digest, diffId, size: descriptor.size },
+  const reused = unchanged !== undefined;
+  const blob = unchanged && {
+    digest: unchanged.descriptor.digest,
+    diffId: unchanged.diffId,
+    size: unchanged.descriptor.size,
   };
+  return { isOfBase: false, chunk, contentSize: chunk?.contentSize ?? 0, reused, blob };
 }
 
 /** What a report says about a build besides its layers. */
@@ -96,9 +103,10 @@ export function jsonReport(
       digest: layer.blob?.digest,
       diffId: layer.blob?.diffId,
       size: layer.blob?.size,
-      contentSize: contentSizeOf(layer),
+      contentSize: layer.contentSize,
       components: componentIds(layer),
       reused: layer.reused,
+      base: layer.isOfBase,
     })),
   };
 }
@@ -155,15 +163,20 @@ function commitOf({ commitLayer }: ImagePlan): string | undefined {
 
 function tableRow(layer: ReportedLayer, index: number): readonly Cell[] {
   const { chunk, blob, reused } = layer;
+  const state = reused ? 'kept' : 'new';
   return [
     String(index),
     blob === undefined ? '-' : shortDigest(blob.digest),
     blob === undefined ? '-' : formatBytes(blob.size),
-    formatBytes(contentSizeOf(layer)),
-    formatRate(chunk?.changesPerYear ?? Infinity),
-    reused ? 'kept' : 'new',
-    chunk === undefined ? 'ostree commit and its metadata' : componentIds(layer),
+    formatBytes(layer.contentSize),
+    layer.isOfBase ? '-' : formatRate(chunk?.changesPerYear ?? Infinity),
+    layer.isOfBase ? 'base' : state,
+    chunk === undefined ? contentWithoutComponents(layer) : componentIds(layer),
   ];
+}
+
+function contentWithoutComponents({ isOfBase }: ReportedLayer): string {
+  return isOfBase ? '' : 'ostree commit and its metadata';
 }
 
 /** Returns what clients of the previous build download, and why. */
@@ -235,7 +248,7 @@ function reasonFor(
   previous: LayoutRecord | undefined,
 ): string {
   if (layer.chunk === undefined) {
-    return 'the commit changed';
+    return layer.isOfBase ? 'the base changed' : 'the commit changed';
   }
   const reasons: string[] = [];
   const components = componentIds(layer);
@@ -255,8 +268,8 @@ function componentIds({ chunk }: ReportedLayer): readonly string[] {
   return chunk?.components.map(({ id }) => id) ?? [];
 }
 
-function contentSizeOf({ chunk }: ReportedLayer): number {
-  return chunk?.contentSize ?? 0;
+function contentSizeOf({ contentSize }: ReportedLayer): number {
+  return contentSize;
 }
 
 function sumOf(layers: readonly ReportedLayer[], sizeOf: (layer: ReportedLayer) => number): number {
