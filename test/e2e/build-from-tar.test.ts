@@ -98,6 +98,39 @@ suite('a tar makes the image of what is unpacked from it', needs('tar', 'python'
   });
 });
 
+test(
+  'what podman exports of an image is built into that image',
+  needs('podman', 'root', 'skopeo'),
+  () => {
+    const scratch = scratchDirectory();
+    const [storage, runroot] = [join(scratch, 'storage'), join(scratch, 'run')];
+    const podman = `podman --root ${storage} --runroot ${runroot} --storage-driver=vfs`;
+    const stored = `containers-storage:[vfs@${storage}+${runroot}]localhost/os:x`;
+    const options = ['build', '--json', '--mtime=zero', '--prune=/sysroot/', '--compression=none'];
+    const config = ['--config-str', '{"Cmd":["/usr/tool"]}'];
+    const expected = ostrata([...options, ...config, '--rootfs', makeTree(), stored]);
+
+    const container = run('sh', [
+      '-c',
+      `${podman} --runtime runc create --network=none localhost/os:x`,
+    ]);
+    const destination = `oci:${scratch}/image`;
+    const built = run('sh', [
+      '-c',
+      `${podman} export ${container.trim()} | "$@"`,
+      'sh',
+      process.execPath,
+      ostrataProgram,
+      ...options,
+      ...config,
+      '--from=tar:-',
+      destination,
+    ]);
+    run('sh', ['-c', `${podman} rmi --all --force`]);
+    assert.equal(digestOf(built), digestOf(expected));
+  },
+);
+
 suite('a tar by itself', needs('tar'), () => {
   const path = pack(makeTree());
   const options = { stdin: process.stdin, signal: new AbortController().signal };
