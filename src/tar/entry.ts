@@ -43,6 +43,7 @@ export interface TarHeader {
 
 const USTAR_MAGIC = 'ustar\0';
 const GNU_MAGIC = 'ustar  ';
+const POSIX_MAGIC = 'ustar\0';
 
 /** Types of entries by their flags. */
 const TYPES: ReadonlyMap<string, TarType> = new Map([
@@ -132,6 +133,10 @@ export function decodeSparseMap(
       throw new OstrataError('UNSUPPORTED', 'sparse file in a format other than that of GNU tar');
     }
     return new OldGnuMap(block);
+  }
+  // GNU tar takes the records for those of a sparse file in entries of this format only.
+  if (sparse !== undefined && !hasMagic(block, POSIX_MAGIC)) {
+    throw new OstrataError('UNSUPPORTED', 'sparse file with a map in records and no POSIX header');
   }
   if (sparse !== undefined && type !== 'file') {
     throw new OstrataError('CORRUPT', `sparse file that is a ${type}`);

@@ -42,3 +42,24 @@ function decodeGlobalPax(body: Buffer): Overrides {
   }
   return {};
 }
+
+/** What the extended headers before an entry say of it. */
+export class EntryDescription {
+  overrides: Overrides = {};
+  #flags = '';
+
+  /**
+   * Adds what a header of type `flag` states. Throws `CORRUPT` if one of that type precedes it, or
+   * one that states the same field: of two names, GNU tar, Go and Python take different ones.
+   */
+  add(flag: string, stated: Overrides): void {
+    const isRepeated = flag !== 'g' && this.#flags.includes(flag);
+    const both = Object.keys(stated).find((key) => Object.hasOwn(this.overrides, key));
+    if (isRepeated || both !== undefined) {
+      const what = both === undefined ? `of type "${flag}"` : `with a ${both}`;
+      throw new OstrataError('CORRUPT', `two tar extended headers ${what} before one entry`);
+    }
+    this.#flags += flag;
+    this.overrides = { ...this.overrides, ...stated };
+  }
+}

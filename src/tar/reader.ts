@@ -15,9 +15,8 @@ import {
   expandedHeader,
   type TarHeader,
 } from './entry.js';
-import { EXTENDED_HEADERS, type ExtendedHeader } from './extended.js';
+import { EntryDescription, EXTENDED_HEADERS, type ExtendedHeader } from './extended.js';
 import { FIELDS, readNumber, TAR_BLOCK } from './fields.js';
-import type { Overrides } from './pax.js';
 import { SparseCursor, SparseLimits, type SparseMap } from './sparse.js';
 
 /**
@@ -54,7 +53,7 @@ export class TarReader {
   #filled = 0;
   /** What reads `#pending`; undefined for a header block. */
   #awaiting: ((bytes: Buffer) => void) | undefined;
-  #overrides: Overrides = {};
+  #description = new EntryDescription();
   readonly #sparseLimits = new SparseLimits();
   /** The content of a sparse file that is being read. */
   #sparse: SparseCursor | undefined;
@@ -140,7 +139,7 @@ export class TarReader {
   end(needsMarker = false): void {
     const isWithinEntry = this.#content > 0 || this.#padding > 0;
     const isWithinHeader = this.#filled > 0 || this.#awaiting !== undefined;
-    if (isWithinHeader || Object.keys(this.#overrides).length > 0) {
+    if (isWithinHeader || Object.keys(this.#description.overrides).length > 0) {
       throw new OstrataError('CORRUPT', 'tar archive ends within a header');
     }
     if (isWithinEntry) {
@@ -263,13 +262,13 @@ export class TarReader {
     if (extended === undefined) {
       this.#readEntry(block, flag);
     } else {
-      this.#beginExtended(extended, readNumber(block, FIELDS.size));
+      this.#beginExtended(flag, extended, readNumber(block, FIELDS.size));
     }
   }
 
   #readEntry(block: Buffer, flag: string): void {
-    const overrides = this.#overrides;
-    this.#overrides = {};
+    const { overrides } = this.#description;
+    this.#description = new EntryDescription();
     const header = decodeHeader(block, flag, overrides);
     this.#entry = `entry ${JSON.stringify(header.name)}`;
     this.#visit(() => {
@@ -313,7 +312,7 @@ export class TarReader {
     }
   }
 
-  #beginExtended(extended: ExtendedHeader, size: number): void {
+  #beginExtended(flag: string, extended: ExtendedHeader, size: number): void {
     if (size === 0 || size > extended.limit) {
       throw new OstrataError(
         'LIMIT',
@@ -321,7 +320,7 @@ export class TarReader {
       );
     }
     this.#await(size, (body) => {
-      this.#overrides = { ...this.#overrides, ...extended.decode(body) };
+      this.#description.add(flag, extended.decode(body));
     });
   }
 

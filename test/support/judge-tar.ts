@@ -22,7 +22,7 @@ import json, sys, tarfile
 TYPES = {tarfile.REGTYPE: 'file', tarfile.AREGTYPE: 'file', tarfile.CONTTYPE: 'file',
          tarfile.LNKTYPE: 'link', tarfile.SYMTYPE: 'symlink', tarfile.DIRTYPE: 'directory',
          tarfile.CHRTYPE: 'character device', tarfile.BLKTYPE: 'block device',
-         tarfile.FIFOTYPE: 'fifo'}
+         tarfile.FIFOTYPE: 'fifo', tarfile.GNUTYPE_SPARSE: 'file'}
 def text(value):
     return value.encode('utf-8', 'surrogateescape').decode('latin-1')
 def entry(tar, each):

@@ -2,8 +2,11 @@
  * Random changes of tar archives, for fuzzers: of their entries, which stay well-formed, and of
  * their bytes.
  */
+
+import type { Extent } from '../../src/tar/sparse.js';
 import type { ForgedEntry } from './forge-image.js';
 import { damaged, pick, type Random } from './random-damage.js';
+import { encodeSparse, SPARSE_FORM_NAMES } from './sparse-tar.js';
 
 const BLOCK = 512;
 const NAMES = [
@@ -155,6 +158,7 @@ const FIELD_TEXTS = [
   'usr/',
   'usr/\xc3',
 ];
+const SPARSE_SIZES = [0, 1, BLOCK, 2 ** 20, 2 ** 40];
 const RECORDS = [
   'path=usr/renamed',
   'path=',
@@ -196,6 +200,8 @@ export function mutateTar(tar: Uint8Array, random: Random): Uint8Array {
     () => Buffer.concat([before, changedHeader(rest, random)]),
     () => Buffer.concat([before, extendedHeader(random), rest]),
     () => Buffer.concat([before, extendedHeader(random), rest]),
+    () => Buffer.concat([before, sparseEntry(random), rest]),
+    () => Buffer.concat([before, sparseEntry(random), rest]),
     () => Buffer.concat([before, zeros, rest]),
     () => Buffer.concat([before, rest.subarray(BLOCK)]),
     () => tar.subarray(0, random(tar.length)),
@@ -249,6 +255,36 @@ function extendedHeader(random: Random): Uint8Array {
   stateChecksum(header);
   const padding = Buffer.alloc((BLOCK - (body.length % BLOCK)) % BLOCK);
   return Buffer.concat([header, body, padding]);
+}
+
+/** A sparse file in a form of GNU tar, whose map is mostly sound. */
+function sparseEntry(random: Random): Uint8Array {
+  // More extents than a header block of GNU tar and the block after it hold.
+  const count = random(30);
+  const extents: Extent[] = [];
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const offset = end + random(3) * BLOCK;
+    const length = random(2 * BLOCK);
+    extents.push({ offset, length });
+    end = offset + length;
+  }
+  const stored = extents.reduce((total, { length }) => total + length, 0);
+  const size = end + random(2) * BLOCK;
+  const form = pick(SPARSE_FORM_NAMES, random);
+  const file = { name: 'usr/sparse', extents, size, data: Buffer.alloc(stored, 'data') };
+
+  const changes: readonly (() => Uint8Array)[] = [
+    () => encodeSparse(file, form),
+    () => encodeSparse(file, form),
+    () => encodeSparse({ ...file, size: pick(SPARSE_SIZES, random) }, form),
+    () => encodeSparse({ ...file, extents: extents.toReversed() }, form),
+    () => encodeSparse({ ...file, extents: [...extents, ...extents.slice(-1)] }, form),
+    () => encodeSparse({ ...file, data: file.data.subarray(random(stored + 1)) }, form),
+    () => changedHeader(encodeSparse(file, form), random),
+    () => damaged(encodeSparse(file, form), random),
+  ];
+  return pick(changes, random)();
 }
 
 /** A record whose stated length is mostly true. */

@@ -127,11 +127,14 @@ export function encodeSparseRecords(records: readonly (readonly [string, unknown
   return Buffer.concat([header('pax', 'x', body.length), body, tarPadding(body.length)]);
 }
 
-/** The header block of an entry of any type. */
+/** The header block of an entry of any type; that of GNU tar for `S`, else that of POSIX. */
 export function header(name: string, flag: string, size: number): Buffer {
   const entry = { name, type: 'file', mode: 0o644, uid: 0, gid: 0, size } as const;
   const block = Buffer.from(encodeTarHeader(entry));
   block.write(flag, 156, 'latin1');
+  if (flag !== 'S') {
+    block.write('ustar\x0000', 257, 'latin1');
+  }
   stateChecksum(block);
   return block;
 }

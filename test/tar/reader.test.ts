@@ -346,6 +346,16 @@ for (const [name, bytes, message] of [
   ],
   ['a sparse file', pax('25 GNU.sparse.size=1234\n\n'.slice(0, 25)), /sparse/],
   [
+    'two extended headers of one entry',
+    Buffer.concat([pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK), pax('11 mtime=1\n')]),
+    /two tar extended headers of type "x" before one entry$/,
+  ],
+  [
+    'a long name of GNU tar beside the path of an extended header',
+    Buffer.concat([pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK), file('n'.repeat(120), 'x')]),
+    /two tar extended headers with a name before one entry$/,
+  ],
+  [
     'an extended header without an entry',
     pax('10 path=a\n').subarray(0, 2 * TAR_BLOCK),
     /ends within/,

@@ -264,7 +264,16 @@ const star = () => {
   stateChecksum(block);
   return block;
 };
+/** GNU tar passes over the expanded size of such an entry, and so misses those that follow. */
+const gnu = () => {
+  const map = encodeSparseRecords([...V1.slice(2), ['numblocks', 1], ['map', '0,512']]);
+  const block = header('a', '0', 512);
+  block.write('ustar  \0', 257, 'latin1');
+  stateChecksum(block);
+  return Buffer.concat([map, block, Buffer.alloc(512), end]);
+};
 for (const [name, archive, message] of [
+  ['a map in records before a header of GNU tar', gnu(), /map in records and no POSIX header/],
   ['an unknown version', described([['major', 2]]), /of version 2\.undefined without a map/],
   ['a name without a map', described([['name', 'b']]), /of version 0 without a map/],
   ['two maps', described([...V1, ['map', '0,1']]), /of version 1\.0 with a map in its extended/],
