@@ -2,6 +2,7 @@
  * The first step of a build, the same for every kind of tree and image: tree -> components ->
  * layout -> layers. No content is written.
  */
+import { setImmediate } from 'node:timers/promises';
 import {
   assignComponents,
   type OwnedComponent,
@@ -9,7 +10,7 @@ import {
 } from '../components/assign.js';
 import { loadClaims } from '../components/load.js';
 import { layerChangesPerYear } from '../components/rates.js';
-import { must, OstrataError } from '../errors.js';
+import { inContextAsync, must, OstrataError } from '../errors.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { planLayout } from '../layout/plan.js';
@@ -107,11 +108,15 @@ export async function planLayers(
   options: LayoutPlanOptions,
 ): Promise<ImagePlan> {
   const { sources, previous, log, signal } = options;
+  // Each step may compute for a second; in between, a signal can end the process.
+  const letSignalsIn = () =>
+    inContextAsync('planning layers', () => setImmediate(undefined, { signal }));
   const claims = await loadClaims(sourceTree, sources, { log, signal });
   const format = await formatOf(claims);
   const { tree } = format;
   const assigned = await assignComponents(tree, claims, (entry) => format.objectOf(entry));
   const components = [...assigned, ...format.ownComponents()];
+  await letSignalsIn();
   if (!claims.some(hasPackages)) {
     log.warn(
       `${tree.name} has no readable package database: ` +
@@ -127,6 +132,7 @@ export async function planLayers(
     previous: previousRecord,
     log,
   });
+  await letSignalsIn();
   const layers = planChunks(format, components, layout.layers, previous);
   const { name, content, fetch, close, base } = tree;
   return {

@@ -1,6 +1,7 @@
 /** The tree of an image, with its layers on the disk: the input of a build. */
 import { rmSync } from 'node:fs';
-import { inContext, messageOf, must, OstrataError } from '../errors.js';
+import { setImmediate } from 'node:timers/promises';
+import { inContext, inContextAsync, messageOf, must, OstrataError } from '../errors.js';
 import type { Context } from '../log.js';
 import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
 import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
@@ -53,6 +54,8 @@ export async function openSpooledImage(
   try {
     const layers = new SpooledLayers(source, directory.path, options);
     const indexes = await layers.indexes();
+    // Merging them may compute for a second; before that, a signal can end the process.
+    await inContextAsync('reading layers', () => setImmediate(undefined, options));
     const flattened = inContext(`reading ${source.name}`, () => {
       const image = flattenLayers(indexes, isPruned);
       source.check?.(image.files);
