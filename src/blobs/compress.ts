@@ -10,6 +10,7 @@
 import { crc32 } from 'node:zlib';
 import { DEFLATE_WINDOW, deflateBlock } from '../bytes/deflate.js';
 import type { LayerCompression } from '../oci/media-types.js';
+import { release } from '../system/memory.js';
 import { loadZstd, ZSTD_VERSION } from './zstd.js';
 
 export interface Compression {
@@ -126,11 +127,17 @@ function zstdFrames(emptyFrame: Uint8Array): Frame {
 }
 
 function gzipCompressor(level: number): Compressor {
+  let lastResult: Uint8Array = NO_BYTES;
   return {
     blockSize: BLOCK_SIZE,
     windowSize: DEFLATE_WINDOW,
     isIdentity: false,
-    compress: (block, window) => deflateBlock(block, window, level, false),
+    compress(block, window) {
+      // V8 would let tens of them add up: they do not count as objects of the young generation.
+      release(lastResult);
+      lastResult = deflateBlock(block, window, level, false);
+      return lastResult;
+    },
     frame: gzipFrame,
   };
 }

@@ -26,6 +26,7 @@
  *     DONE         -> FREE         by the writer, once it has the output
  */
 import { must } from '../errors.js';
+import { release } from '../system/memory.js';
 import type { Compressor } from './compress.js';
 
 const [WORK_COUNT, IDLE_WORKERS, CLOSED, QUEUE_WORDS] = [0, 1, 2, 3];
@@ -97,6 +98,7 @@ export class SharedWorkQueue {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #entries: readonly QueueEntry[];
+  #lastOutput: Uint8Array = new Uint8Array();
 
   constructor(memory: WorkQueueMemory, compressor: Compressor) {
     this.#compressor = compressor;
@@ -134,7 +136,8 @@ export class SharedWorkQueue {
 
   /**
    * Returns the compressed block of the first of `submitted`, all entries of the caller, and frees
-   * the entry. While another worker compresses it, this one compresses the caller's other blocks.
+   * the entry. It is valid until the next call. While another worker compresses it, this one
+   * compresses the caller's other blocks.
    */
   awaitFirst(submitted: readonly QueueEntry[]): Uint8Array {
     const entry = must(submitted[0], 'a submitted block');
@@ -144,9 +147,10 @@ export class SharedWorkQueue {
       }
     }
     const { outputAt } = this.#areasOf(entry);
-    const output = this.#copy(outputAt, this.#length(entry, OUTPUT_LENGTH));
+    release(this.#lastOutput);
+    this.#lastOutput = this.#copy(outputAt, this.#length(entry, OUTPUT_LENGTH));
     this.#setState(entry, FREE);
-    return output;
+    return this.#lastOutput;
   }
 
   /** Compresses the blocks that others submit, until the queue is closed. */
@@ -175,6 +179,7 @@ export class SharedWorkQueue {
     const window = this.#copy(windowAt, this.#length(entry, WINDOW_LENGTH));
     const output = this.#compressor.compress(block, window);
     this.#bytes.set(output, outputAt);
+    release(block);
     this.#words[wordOf(entry, OUTPUT_LENGTH)] = output.length;
     this.#setState(entry, DONE);
     return true;

@@ -3,6 +3,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
+import { release } from '../system/memory.js';
 import { writeFully } from '../system/write-fully.js';
 import { type BlockCompressor, InlineBlockCompressor } from './block-compressor.js';
 import type { Compressor, Frame } from './compress.js';
@@ -93,6 +94,7 @@ export class BlobWriter {
   /** Closes the file without finishing it. */
   close(): void {
     closeSync(this.#fd);
+    release(this.#block);
   }
 
   #flush(): void {

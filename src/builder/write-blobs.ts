@@ -14,6 +14,7 @@ import type { Context, Logger } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
 import { layerCompression, layerMediaType, ociLayerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
+import { collectGarbage } from '../system/memory.js';
 import type { ImageWriter } from '../transports/transport.js';
 import type { LocatedTree } from '../tree/content-location.js';
 import type { PreviousBuild, PreviousLayer } from './previous.js';
@@ -200,6 +201,8 @@ async function writeMissing(
   const tasks = blobs.map(({ layer, path }) => ({ spec: layer.spec, path }));
 
   await tree.fetch?.(blobs.flatMap(({ layer }) => checksumsOf(layer.spec)));
+  // What planning has left would stay while the workers, who have memory of their own, do the work.
+  await collectGarbage();
   await writeLayers(tasks, {
     content: tree.content,
     compression,

@@ -90,6 +90,18 @@ test('a writer compresses the blocks that no other worker takes', () => {
   assert.equal(queue.submit(first, second), 0, 'the entries are free again');
 });
 
+test('only the results that were collected last stay in memory', () => {
+  const queue = new SharedWorkQueue(createWorkQueue(compressor, 1), compressor);
+  const text = content.subarray(-blockSize);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 16; i++) {
+    queue.submit(text, NO_WINDOW);
+    queue.awaitFirst([0]);
+    const { arrayBuffers } = process.memoryUsage();
+    assert(arrayBuffers - before < 3 * blockSize, `block ${i}: ${arrayBuffers - before} bytes`);
+  }
+});
+
 test('a queue can be closed after an idle worker was terminated', async () => {
   const memory = createWorkQueue(compressor, 1);
   const { worker, nextMessage } = startIdleWorker(memory);

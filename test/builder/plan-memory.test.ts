@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { planPlainImage } from '../../src/builder/build.js';
+import { planPlainImage, writePlainImage } from '../../src/builder/build.js';
 import { silentLogger } from '../../src/log.js';
+import { createImage } from '../../src/transports/image-reference.js';
 import { openDirectoryTree } from '../../src/tree/directory-tree.js';
 import { walkDirectory } from '../../src/tree/directory-walk.js';
 import type { FileEntry } from '../../src/tree/tree.js';
@@ -44,6 +45,18 @@ test('a plan does not keep the entries of the tree that it was made of', async (
   await collectGarbage();
   assert.equal(entry.deref(), undefined);
   assert(plan.chunks.some(({ contentSize }) => contentSize === 0));
+});
+
+test('what planning has left is freed before layers are written', async () => {
+  const { plan, entry } = await planOf(directoryOfFiles(3));
+  const image = await createImage(`oci:${join(scratchDirectory(), 'image')}`);
+  await writePlainImage(plan, image, {
+    ...context,
+    compression: { name: 'gzip', level: 1 },
+    jobs: 1,
+    architecture: 'amd64',
+  });
+  assert.equal(entry.deref(), undefined);
 });
 
 test('the walk of a directory holds an entry in 230 bytes', async () => {
