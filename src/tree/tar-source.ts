@@ -1,5 +1,6 @@
 /** `tar:FILE` and `tar:-`: a root file system as one tar, as `podman export` prints it. */
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, openSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import type { ByteStream } from '../bytes/stream.js';
@@ -76,6 +77,11 @@ async function open(location: string, { stdin, signal }: TarSourceOptions): Prom
   const stats = statSync(location);
   if (stats.isDirectory()) {
     throw new OstrataError('UNSUPPORTED', 'is a folder; --rootfs takes the path of a folder');
+  }
+  if (stats.isFIFO()) {
+    // A file stream would keep the process until the writer of the pipe writes again.
+    const pipe = new Socket({ fd: openSync(location, 'r'), readable: true, writable: false });
+    return openPipe(addAbortSignal(signal, pipe));
   }
   if (!stats.isFile()) {
     return openPipe(createReadStream(location, { signal }));

@@ -6,7 +6,7 @@ import { suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openTar } from '../../src/tree/tar-source.js';
-import { ostrata, ostrataProgram, run, tryOstrata } from '../support/run.js';
+import { ostrata, ostrataProgram, run, tryOstrata, tryRun } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
@@ -204,6 +204,24 @@ suite('a tar by itself', needs('tar'), () => {
     );
     assert.match(stderr, /tar archive is cut off behind entry .*no two blocks of zeros end it/);
     assert.equal(status, 1);
+  });
+
+  test('in a pipe whose writer has stopped does not keep an interrupted build', () => {
+    const scratch = scratchDirectory();
+    mkdirSync(join(scratch, 'spool'));
+    const script = `
+      mkfifo pipe
+      (head -c 4096 "$1"; exec sleep 30) > pipe & writer=$!
+      "$2" "$3" build --from tar:pipe --spool spool oci:out & build=$!
+      while kill -0 $build && [ -z "$(ls -A spool)" ]; do sleep 0.1; done
+      kill -TERM $build
+      wait $build
+      echo "exit code $?"
+      kill $writer && echo "the writer was still there"
+      ls -A spool`;
+    const args = ['-c', script, 'sh', path, process.execPath, ostrataProgram];
+    const { stdout } = tryRun('sh', args, { cwd: scratch });
+    assert.equal(stdout, 'exit code 143\nthe writer was still there\n');
   });
 
   test('and credentials cannot both come from standard input', () => {
