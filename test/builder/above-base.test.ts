@@ -60,3 +60,28 @@ for (const rule of ['packaged', 'keep'] as const) {
     await fc.assert(property, { numRuns: 8 });
   });
 }
+
+const file = (name: string, mtime: number) => ({
+  name,
+  type: 'file' as const,
+  content: Buffer.from('1'),
+  mtime,
+});
+
+test('two files do not become names of one file of the base', async () => {
+  const linked: Layer = [file('a', 0), { name: 'b', type: 'link', linkname: 'a' }];
+  const { image, built } = await rebuild([linked, [file('b', 0)]], 1, 'keep');
+  const [expected, actual] = [await openImageTree(image), await openImageTree(built)];
+  assert.deepEqual(describeTree(actual, true), describeTree(expected, true));
+});
+
+test('a file that was only touched is written again if its time counts', async () => {
+  const layers = [[file('a', 10)], [file('a', 20)]];
+  for (const [rule, layerCount] of [
+    ['packaged', 1],
+    ['keep', 2],
+  ] as const) {
+    const { built } = await rebuild(layers, 1, rule);
+    assert.equal(built.manifest.layers.length, layerCount, rule);
+  }
+});
