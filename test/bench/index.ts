@@ -14,6 +14,7 @@ import { layoutSubjects } from './layout.js';
 import { blobBytes, type Measurement } from './measure.js';
 import { pullSubjects } from './pull.js';
 import { pushSubjects } from './push.js';
+import { rechunkSubjects } from './rechunk.js';
 import { rpmdbSubjects } from './rpmdb.js';
 import { modeSubjects, type Subject, subjects } from './subjects.js';
 import { formatRows, rowOf } from './table.js';
@@ -47,6 +48,7 @@ try {
         ...subjects(place),
         ...(values.modes ? modeSubjects(place) : []),
         ...buildSubjects(place),
+        ...rechunkSubjects(place),
         ...pushSubjects(place),
         ...pullSubjects(place),
         ...layoutSubjects(),
