@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { inContextAsync, must } from '../errors.js';
 import {
   describeImage,
-  isPlain,
+  holdsFiles,
   lacksCommitLayer,
   layoutRecord,
   namesByLayer,
@@ -54,7 +54,7 @@ export async function previousFromImage(image: ImageReader, log: Logger): Promis
 
 interface PreviousImage {
   readonly isPlain: boolean;
-  /** All but derived layers. */
+  /** All but derived layers that another tool added. */
   readonly layers: readonly ReadLayer[];
   /** Component names, for each layer that holds components. */
   readonly names: readonly (readonly string[])[];
@@ -64,7 +64,10 @@ interface PreviousImage {
 function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
     const { layers: allLayers, record } = await describeImage(image, log);
-    const layers = allLayers.filter(({ kind }) => kind !== 'derived');
+    // The layers above an encapsulated base are derived ones that have a record.
+    const layers = allLayers.filter(
+      ({ kind, recorded }) => kind !== 'derived' || recorded !== undefined,
+    );
     const componentLayers = layers.filter(({ kind }) => kind !== 'commit');
     const names = componentLayers.map((layer) => layer.names);
     if (record === undefined) {
@@ -74,7 +77,8 @@ function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousIma
           : `${image.name} was made by another tool: its layout is followed by component names`,
       );
     }
-    return { isPlain: isPlain(layers), layers, names, record };
+    const isPlain = layers.some(holdsFiles);
+    return { isPlain, layers, names, record };
   });
 }
 

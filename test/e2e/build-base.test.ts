@@ -16,9 +16,11 @@ import fc from 'fast-check';
 import { silentLogger } from '../../src/log.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openDirectoryTree } from '../../src/tree/directory-tree.js';
+import { buildImage } from '../support/build-image.js';
+import { dir } from '../support/build-repo.js';
 import { describeTree } from '../support/describe-tree.js';
 import { startRegistry } from '../support/docker-registry.js';
-import { forgePlain } from '../support/forge-image.js';
+import { forge, forgePlain } from '../support/forge-image.js';
 import { randomLayers, sound } from '../support/random-layers.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -264,4 +266,17 @@ test('without anything above it an image is its base', async () => {
     [true, true],
   );
   ostrata(['verify', out]);
+});
+
+test('above an encapsulated commit the layers are derived ones, which are reused', async () => {
+  const { image } = await buildImage(dir({ usr: dir({ x: '1' }) }));
+  const base = await forge(image, () => {});
+  const from = await forge(image, () => {}, {}, [[file('usr/y', '2')]]);
+  const directory = scratchDirectory();
+  const out = (name: string) => `oci:${join(directory, name)}:x`;
+  const args = ['--from', from.imgref, '--base', base.imgref];
+  build(...args, out('first'));
+  const { layers } = build(...args, '--previous-build', out('first'), out('second'));
+  assert(layers.every(({ reused }) => reused));
+  assert.match(ostrata(['verify', out('second')]), /1 derived layer/);
 });
