@@ -7,6 +7,7 @@ import { type WalkedEntry, type WalkOptions, walkDirectory } from './directory-w
 import { type EntryDigests, readEntryDigests } from './file-digests.js';
 import { FileMap } from './file-map.js';
 import { regularFile } from './lookup.js';
+import { makeDirectory, makeFile, makeSymlink } from './make-entry.js';
 import type { FileEntry } from './tree.js';
 
 export interface DirectoryTreeOptions extends WalkOptions {
@@ -72,51 +73,18 @@ function inodeKey({ inode, path }: WalkedEntry): string {
 }
 
 function treeEntry(
-  { type, path, mode, uid, gid, size, mtime, target, inode }: WalkedEntry,
+  walked: WalkedEntry,
   { checksum, contentDigest, xattrsBytes }: EntryDigests,
   interner: XattrsInterner,
 ): FileEntry {
+  const { type, path, size, target, inode } = walked;
   const { xattrs } = interner.intern(xattrsBytes);
-  // Properties that follow a spread take ten times as long, and V8 then needs several times the
-  // memory for each entry of a large tree.
   switch (type) {
     case 'directory':
-      return {
-        type,
-        path,
-        mode,
-        uid,
-        gid,
-        xattrs,
-        mtime,
-      };
+      return makeDirectory(path, walked, xattrs);
     case 'file':
-      return {
-        type,
-        path,
-        mode,
-        uid,
-        gid,
-        xattrs,
-        mtime,
-        size,
-        checksum,
-        contentDigest,
-        inode,
-      };
+      return makeFile(path, walked, xattrs, { size, checksum, contentDigest }, inode);
     case 'symlink':
-      return {
-        type,
-        path,
-        mode,
-        uid,
-        gid,
-        xattrs,
-        mtime,
-        size: 0,
-        target: must(target, path),
-        checksum,
-        inode,
-      };
+      return makeSymlink(path, walked, xattrs, { target: must(target, path), checksum }, inode);
   }
 }

@@ -2,10 +2,11 @@
 import { inContext } from '../errors.js';
 import { FileMap } from './file-map.js';
 import type { IndexedContent, IndexedEntry } from './layer-index.js';
-import { type DirectoryAt, LayeredTree } from './layered.js';
+import { LayeredTree } from './layered.js';
 import type { Leaf } from './layered-nodes.js';
+import { makeDirectory, makeFile, makeSymlink } from './make-entry.js';
 import { REPO_DIRECTORY } from './ostree-tar.js';
-import type { Directory, FileEntry, TreePath } from './tree.js';
+import type { FileEntry, TreePath } from './tree.js';
 
 /** Where the content of a file lies. */
 export interface Source {
@@ -44,7 +45,8 @@ export function flattenLayers(
   const specialFiles = new Map<TreePath, number>();
   for (const node of nodes) {
     if (node.leaf === undefined) {
-      entries.push(directoryEntry(node));
+      const { path, attributes } = node;
+      entries.push(makeDirectory(path, attributes, attributes.xattrs));
       continue;
     }
     const { path, leaf } = node;
@@ -69,48 +71,9 @@ function countNames(leaves: readonly Leaf[]): ReadonlyMap<Leaf, number> {
   return counts;
 }
 
-function directoryEntry({ path, attributes }: DirectoryAt): Directory {
-  const { mode, uid, gid, mtime, xattrs } = attributes;
-  return {
-    type: 'directory',
-    path,
-    mode,
-    uid,
-    gid,
-    xattrs,
-    mtime,
-  };
-}
-
 /** @param inode identifies the file if it has several names */
 function contentEntry(path: TreePath, entry: IndexedContent, inode: string | undefined): FileEntry {
-  const { mode, uid, gid, mtime, xattrs, checksum } = entry;
-  if (entry.type === 'symlink') {
-    return {
-      type: 'symlink',
-      path,
-      mode,
-      uid,
-      gid,
-      xattrs,
-      mtime,
-      size: 0,
-      target: entry.target,
-      checksum,
-      inode,
-    };
-  }
-  return {
-    type: 'file',
-    path,
-    mode,
-    uid,
-    gid,
-    xattrs,
-    mtime,
-    size: entry.size,
-    checksum,
-    contentDigest: entry.contentDigest,
-    inode,
-  };
+  return entry.type === 'symlink'
+    ? makeSymlink(path, entry, entry.xattrs, entry, inode)
+    : makeFile(path, entry, entry.xattrs, entry, inode);
 }
