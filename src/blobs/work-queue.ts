@@ -179,8 +179,8 @@ export class SharedWorkQueue {
     const window = this.#copy(windowAt, this.#length(entry, WINDOW_LENGTH));
     const output = this.#compressor.compress(block, window);
     this.#bytes.set(output, outputAt);
-    release(block);
     this.#words[wordOf(entry, OUTPUT_LENGTH)] = output.length;
+    release(block); // last, because without compression the output is the block
     this.#setState(entry, DONE);
     return true;
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { SharedBlockCompressor } from '../../src/blobs/block-compressor.js';
-import { createCompressor } from '../../src/blobs/compress.js';
+import { type Compression, type Compressor, createCompressor } from '../../src/blobs/compress.js';
 import {
   closeWorkQueue,
   createWorkQueue,
@@ -14,8 +14,8 @@ import {
 import { type BlobResult, BlobWriter } from '../../src/blobs/writer.js';
 import { scratchDirectory } from '../support/scratch.js';
 
-const compression = { name: 'gzip', level: 6 } as const;
-const compressor = await createCompressor(compression);
+const gzip: Compression = { name: 'gzip', level: 6 };
+const compressor = await createCompressor(gzip);
 const { blockSize } = compressor;
 const scratch = scratchDirectory();
 const NO_WINDOW = new Uint8Array();
@@ -24,13 +24,13 @@ const NO_WINDOW = new Uint8Array();
 const content = Buffer.alloc(9 * blockSize + 777, 'all work and no play ');
 randomFillSync(content.subarray(0, 3 * blockSize));
 
-function writeAlone(name: string): BlobResult {
+function writeAlone(name: string, compressor: Compressor): BlobResult {
   const writer = new BlobWriter(join(scratch, name), compressor);
   writer.write(content);
   return writer.finish();
 }
 
-function writeShared(name: string, queue: SharedWorkQueue): BlobResult {
+function writeShared(name: string, compressor: Compressor, queue: SharedWorkQueue): BlobResult {
   const blocks = new SharedBlockCompressor(compressor, queue);
   const writer = new BlobWriter(join(scratch, name), compressor, blocks);
   writer.write(content);
@@ -38,7 +38,7 @@ function writeShared(name: string, queue: SharedWorkQueue): BlobResult {
 }
 
 /** Starts a thread that compresses until the queue is closed: it posts `ready`, then `closed`. */
-function startIdleWorker(memory: WorkQueueMemory) {
+function startIdleWorker(memory: WorkQueueMemory, compression: Compression = gzip) {
   const urlOf = (name: string) =>
     JSON.stringify(new URL(`../../src/blobs/${name}.js`, import.meta.url).href);
   const code = `
@@ -57,24 +57,33 @@ function startIdleWorker(memory: WorkQueueMemory) {
   return { worker, nextMessage };
 }
 
-test('a blob has the same bytes with and without idle workers', async () => {
-  const expected = writeAlone('alone');
-  const memory = createWorkQueue(compressor, 2);
-  const queue = new SharedWorkQueue(memory, compressor);
-  assert.deepEqual(writeShared('no-idle-worker', queue), expected);
+const compressions: readonly Compression[] = [
+  { name: 'none', level: 0 },
+  gzip,
+  { name: 'zstd', level: 3 },
+];
+for (const compression of compressions) {
+  const { name } = compression;
+  test(`a blob has the same bytes with and without idle workers (${name})`, async () => {
+    const compressor = await createCompressor(compression);
+    const expected = writeAlone(`${name}-alone`, compressor);
+    const memory = createWorkQueue(compressor, 2);
+    const queue = new SharedWorkQueue(memory, compressor);
+    assert.deepEqual(writeShared(`${name}-no-idle-worker`, compressor, queue), expected);
 
-  const workers = [startIdleWorker(memory), startIdleWorker(memory)];
-  await Promise.all(workers.map(({ nextMessage }) => nextMessage()));
-  while (!queue.hasIdleWorkers) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  assert.deepEqual(writeShared('two-idle-workers', queue), expected);
-  assert.deepEqual(writeShared('queue-used-again', queue), expected);
+    const workers = [startIdleWorker(memory, compression), startIdleWorker(memory, compression)];
+    await Promise.all(workers.map(({ nextMessage }) => nextMessage()));
+    while (!queue.hasIdleWorkers) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.deepEqual(writeShared(`${name}-two-idle-workers`, compressor, queue), expected);
+    assert.deepEqual(writeShared(`${name}-queue-used-again`, compressor, queue), expected);
 
-  const ends = workers.map(({ nextMessage }) => nextMessage());
-  closeWorkQueue(memory);
-  assert.deepEqual(await Promise.all(ends), ['closed', 'closed']);
-});
+    const ends = workers.map(({ nextMessage }) => nextMessage());
+    closeWorkQueue(memory);
+    assert.deepEqual(await Promise.all(ends), ['closed', 'closed']);
+  });
+}
 
 test('a writer compresses the blocks that no other worker takes', () => {
   const queue = new SharedWorkQueue(createWorkQueue(compressor, 1), compressor);

@@ -157,6 +157,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     ]);
     for (const layer of plain.result.layers) {
       assert.deepEqual(Object.keys(layer).sort(), [
+        'base',
         'components',
         'contentSize',
         'diffId',
