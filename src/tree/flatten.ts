@@ -5,7 +5,7 @@ import type { IndexedContent, IndexedEntry } from './layer-index.js';
 import { LayeredTree } from './layered.js';
 import type { Leaf } from './layered-nodes.js';
 import { makeDirectory, makeFile, makeSymlink } from './make-entry.js';
-import { REPO_DIRECTORY } from './ostree-tar.js';
+import { OBJECTS_PREFIX, REPO_DIRECTORY } from './ostree-tar.js';
 import type { FileEntry, TreePath } from './tree.js';
 
 /** Where the content of a file lies. */
@@ -73,7 +73,10 @@ function countNames(leaves: readonly Leaf[]): ReadonlyMap<Leaf, number> {
 
 /** @param inode identifies the file if it has several names */
 function contentEntry(path: TreePath, entry: IndexedContent, inode: string | undefined): FileEntry {
+  // A commit records no times, so those of its objects in a tar mean nothing.
+  const isObject = entry.name.replace(/^\.\//, '').startsWith(OBJECTS_PREFIX);
+  const attributes = isObject ? { ...entry, mtime: undefined } : entry;
   return entry.type === 'symlink'
-    ? makeSymlink(path, entry, entry.xattrs, entry, inode)
-    : makeFile(path, entry, entry.xattrs, entry, inode);
+    ? makeSymlink(path, attributes, entry.xattrs, entry, inode)
+    : makeFile(path, attributes, entry.xattrs, entry, inode);
 }

@@ -10,7 +10,7 @@ interface Attributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  readonly mtime: number;
+  readonly mtime: number | undefined;
 }
 
 export function makeDirectory(
