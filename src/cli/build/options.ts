@@ -45,19 +45,19 @@ export function treeOptions(command: Command): Command {
     .addOption(
       new Option(
         '--from <imgref>',
-        'build the image again that is there, with the config that it has, without unpacking it; ' +
-          'tar:FILE or tar:- is a root file system as a tar, plain or compressed by gzip or zstd',
+        'build this image again, with the config that it has, without unpacking it; tar:FILE or ' +
+          'tar:- (stdin) is a root file system as a tar, plain or compressed by gzip or zstd',
       ).conflicts(['rootfs', 'repo']),
     )
     .option(
       '--base <imgref>',
-      'with --from: keep the layers of this image, which the other one begins with, as they are, ' +
-        'and build only what is above them',
+      'with --from: keep the layers of this image as they are, and build only what is above ' +
+        'them; the image that --from names has to begin with these layers',
     )
     .option(
       '--spool <dir>',
-      'with --from: the folder for layers during the build, those of that image, uncompressed, ' +
-        'and new ones until they are uploaded (default: TMPDIR or /var/tmp)',
+      'with --from: where to keep the layers of that image, uncompressed, during the build, and ' +
+        'new layers until they are uploaded (default: TMPDIR or /var/tmp)',
     )
     .addOption(
       new Option(
