@@ -25,11 +25,14 @@ const IMPORTED = /^\[GNUPG:\] IMPORT_OK /m;
 const NEW_SIGNATURE = /^\[GNUPG:\] NEWSIG.*$/m;
 const GOOD_SIGNATURE = /^\[GNUPG:\] GOODSIG (\S+) (.*)$/m;
 const VALID_SIGNATURE = /^\[GNUPG:\] VALIDSIG /m;
-const ANY_STATUS = /^\[GNUPG:\] ([A-Z]+) (\S+)/gm;
+const ANY_STATUS = /^\[GNUPG:\] ([A-Z_]+) (\S+)/gm;
 
 /** What gpg says of one signature. */
 export interface GpgVerdict {
-  /** `bad` also for a key that has expired or was revoked. */
+  /**
+   * `bad` also for a key that has expired or was revoked; `unknown-key` also for an algorithm that
+   * gpg does not accept.
+   */
   readonly state: 'good' | 'bad' | 'unknown-key';
   /** The id of the key, 16 hexadecimal digits; undefined if gpg does not name one. */
   readonly key?: string | undefined;
@@ -90,25 +93,30 @@ function verdictsOf(status: string): readonly GpgVerdict[] {
   });
 }
 
-const UNKNOWN_KEY = 'ERRSIG';
-const REASONS: ReadonlyMap<string, string> = new Map([
-  ['BADSIG', 'the signature does not fit the content'],
-  [UNKNOWN_KEY, 'the key is not one of the trusted ones'],
-  ['EXPSIG', 'the signature has expired'],
-  ['EXPKEYSIG', 'the key has expired'],
-  ['REVKEYSIG', 'the key is revoked'],
-]);
+type Failure = readonly [keyword: string, state: GpgVerdict['state'], text: string];
+
+/** Status lines of signatures that are not good; of several, the first one here counts. */
+const FAILURES: readonly Failure[] = [
+  ['BADSIG', 'bad', 'the signature does not fit the content'],
+  ['EXPSIG', 'bad', 'the signature has expired'],
+  ['EXPKEYSIG', 'bad', 'the key has expired'],
+  ['REVKEYSIG', 'bad', 'the key is revoked'],
+  ['NO_PUBKEY', 'unknown-key', 'the key is not one of the trusted ones'],
+  // Also printed before NO_PUBKEY.
+  ['ERRSIG', 'unknown-key', 'gpg does not accept the algorithms of the signature'],
+];
 
 function failureOf(lines: string): GpgVerdict {
-  for (const status of lines.matchAll(ANY_STATUS)) {
-    const [, keyword = '', key] = status;
-    const text = REASONS.get(keyword);
-    if (text !== undefined) {
-      const state = keyword === UNKNOWN_KEY ? 'unknown-key' : 'bad';
-      return { state, key, text };
-    }
+  const keys = new Map<string, string | undefined>();
+  for (const [, keyword = '', key] of lines.matchAll(ANY_STATUS)) {
+    keys.set(keyword, key);
   }
-  return { state: 'bad', text: 'gpg gives no reason' };
+  const failure = FAILURES.find(([keyword]) => keys.has(keyword));
+  if (failure === undefined) {
+    return { state: 'bad', text: 'gpg gives no reason' };
+  }
+  const [keyword, state, text] = failure;
+  return { state, key: keys.get(keyword), text };
 }
 
 /** Runs gpg and returns its status lines. Its exit code says less than they do. */

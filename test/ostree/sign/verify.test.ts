@@ -123,6 +123,17 @@ suite('GPG signatures', needs('gpg'), () => {
     await assert.rejects(verify(keyless, { 'ostree.gpgsigs': [another] }), /has no GPG keys/);
   });
 
+  test('a signature whose algorithm gpg does not know is not blamed on its key', async () => {
+    const repo = repoWith('[remote "signer"]\n', keys.good);
+    const unknown = Buffer.from(signature('good', repo.bytes));
+    // RFC 4880, 5.2.3: the algorithm of the key follows the packet's header, version and type.
+    unknown[5] = 99;
+    await refuses(
+      verify(repo, { 'ostree.gpgsigs': [unknown] }),
+      /gpg does not accept the algorithms of the signature \(key [0-9A-F]{16}\)$/,
+    );
+  });
+
   test('if both kinds of signatures are required, both must be good', async () => {
     const { key, make } = ed25519();
     const config = `[remote "signer"]\nsign-verify=ed25519\nverification-ed25519-key=${key}\n`;
