@@ -5,7 +5,10 @@ import { LAYER_INDEX_VERSION } from '../tree/layer-index-file.js';
 import type { LayerIndexStore } from '../tree/spooled-image.js';
 import type { BlobCache } from './cache.js';
 
-/** An index that cannot be written is only a warning, and one that is damaged is not there. */
+/**
+ * Returns the store of layer indexes in `cache`. An index that cannot be written is only a warning,
+ * and a damaged one counts as missing.
+ */
 export function layerIndexStore(cache: BlobCache): LayerIndexStore {
   return {
     load: (diffId) =>

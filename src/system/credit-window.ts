@@ -31,7 +31,7 @@ export class CreditWindow {
     this.#wake();
   }
 
-  /** The receiver takes no more. */
+  /** Ends the waiting of the sender: the receiver takes no more. */
   close(): void {
     this.#isClosed = true;
     this.#wake();

@@ -41,9 +41,8 @@ export interface TarHeader {
   readonly xattrs: Xattrs;
 }
 
-const USTAR_MAGIC = 'ustar\0';
-const GNU_MAGIC = 'ustar  ';
 const POSIX_MAGIC = 'ustar\0';
+const GNU_MAGIC = 'ustar  ';
 
 /** Types of entries by their flags. */
 const TYPES: ReadonlyMap<string, TarType> = new Map([
@@ -175,7 +174,7 @@ export function checkNumbers(block: Buffer): void {
 function readName(block: Buffer): string {
   const name = readText(block, FIELDS.name);
   // GNU headers keep other data in the prefix field.
-  if (!hasMagic(block, USTAR_MAGIC)) {
+  if (!hasMagic(block, POSIX_MAGIC)) {
     return name;
   }
   const prefix = readText(block, FIELDS.prefix);

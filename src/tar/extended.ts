@@ -7,6 +7,7 @@ import { decodePax, type Overrides } from './pax.js';
 const MAX_EXTENDED_SIZE = (1 << 20) + (1 << 16);
 /** Largest long name: PATH_MAX with `./` before it and a NUL after it. */
 const MAX_NAME_SIZE = 4099;
+
 /** An entry that describes the entry after it. */
 export interface ExtendedHeader {
   /** Largest body in bytes. */

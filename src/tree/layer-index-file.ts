@@ -19,13 +19,9 @@ import type { Xattrs } from '../bytes/xattrs.js';
 import { must } from '../errors.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { encodeXattrs, type XattrsInterner } from '../ostree/objects/xattr-list.js';
+import type { Extent } from '../tar/sparse.js';
 import { MAX_TREE_ENTRIES } from './file-map.js';
-import type {
-  IndexedContent,
-  IndexedDirectory,
-  IndexedEntry,
-  SparseExtent,
-} from './layer-index.js';
+import type { IndexedContent, IndexedDirectory, IndexedEntry } from './layer-index.js';
 
 /** Changes with the format, and with what {@link indexLayer} makes of a tar. */
 export const LAYER_INDEX_VERSION = 1;
@@ -97,7 +93,7 @@ function writeAttributes(
   }
 }
 
-function writeExtents(out: ByteWriter, extents: readonly SparseExtent[] | undefined): void {
+function writeExtents(out: ByteWriter, extents: readonly Extent[] | undefined): void {
   out.u32(extents === undefined ? 0 : extents.length + 1);
   for (const { offset, length } of extents ?? []) {
     out.i64(offset);
@@ -191,7 +187,7 @@ class IndexDecoder {
     };
   }
 
-  #extents(): readonly SparseExtent[] | undefined {
+  #extents(): readonly Extent[] | undefined {
     const count = this.#in.u32() - 1;
     if (count < 0) {
       return undefined;

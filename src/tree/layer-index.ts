@@ -10,6 +10,7 @@ import type { LayerTar } from '../oci/layer-tar.js';
 import { S_IFDIR } from '../ostree/objects/dirmeta.js';
 import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
 import type { TarHeader } from '../tar/entry.js';
+import type { Extent } from '../tar/sparse.js';
 import {
   checkChecksum,
   contentHeader,
@@ -18,12 +19,6 @@ import {
   readLayerTar,
 } from './layer-tar.js';
 import { isXattrsObject, ObjectXattrs, parseObjectPath } from './ostree-tar.js';
-
-/** A part of a sparse file; everything else is zeros. */
-export interface SparseExtent {
-  readonly offset: number;
-  readonly length: number;
-}
 
 interface Attributes {
   /** As it is in the tar. */
@@ -52,7 +47,7 @@ export interface IndexedFile extends Attributes {
   /** Where the content begins in the tar, in bytes. No two entries of a layer have the same. */
   readonly offset: number;
   /** The parts of a sparse file that lie at `offset` one after the other; undefined otherwise. */
-  readonly extents?: readonly SparseExtent[] | undefined;
+  readonly extents?: readonly Extent[] | undefined;
 }
 
 export interface IndexedSymlink extends Attributes {

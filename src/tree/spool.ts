@@ -18,7 +18,8 @@ import type { BufferSource } from '../bytes/stream.js';
 import { inContext } from '../errors.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { CHUNK_SIZE, readChunks } from '../system/file-chunks.js';
-import type { IndexedFile, SparseExtent } from './layer-index.js';
+import type { Extent } from '../tar/sparse.js';
+import type { IndexedFile } from './layer-index.js';
 
 const CONTENT_FILE = 'content';
 const HEADER_SIZE = 4;
@@ -58,7 +59,7 @@ export function writeSpoolContent(directory: string, files: readonly SpooledFile
   inContext('writing', () => writeFileSync(join(directory, CONTENT_FILE), bytes));
 }
 
-function writeExtents(out: ByteWriter, extents: readonly SparseExtent[]): void {
+function writeExtents(out: ByteWriter, extents: readonly Extent[]): void {
   out.u32(extents.length);
   for (const { offset, length } of extents) {
     out.i64(offset);
@@ -126,7 +127,7 @@ export class Spool {
     return { layer, offset, extents: list === 0 ? undefined : this.#extents(list) };
   }
 
-  #extents(start: number): readonly SparseExtent[] {
+  #extents(start: number): readonly Extent[] {
     const cursor = this.#cursor(start);
     const number = () => Number(cursor.u64());
     const count = cursor.u32();
