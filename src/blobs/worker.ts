@@ -39,11 +39,11 @@ async function writeBlob({ spec, path }: WriteRequest): Promise<BlobResult> {
 
   try {
     await writeTar(fromColumns(spec), sink, () => blob.freeSpace());
-    return blob.finish();
   } catch (error) {
     blob.close();
     throw error;
   }
+  return blob.finish();
 }
 
 receiveRequests(async (request: WorkerRequest) => {

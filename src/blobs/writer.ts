@@ -73,14 +73,17 @@ export class BlobWriter {
     }
   }
 
-  /** Writes what is left and closes the file. */
+  /** Writes what is left and closes the file, also if that fails. */
   finish(): BlobResult {
-    if (this.#filled > 0) {
-      this.#flush();
+    try {
+      if (this.#filled > 0) {
+        this.#flush();
+      }
+      this.#appendAll(this.#blocks.finish());
+      this.#append(this.#frame.end());
+    } finally {
+      this.close();
     }
-    this.#appendAll(this.#blocks.finish());
-    this.#append(this.#frame.end());
-    this.close();
 
     const digest = `sha256:${this.#digest.digest('hex')}`;
     return {
@@ -91,10 +94,10 @@ export class BlobWriter {
     };
   }
 
-  /** Closes the file without finishing it. */
+  /** Closes the file without finishing it; not to be called again, nor after {@link finish}. */
   close(): void {
-    closeSync(this.#fd);
     release(this.#block);
+    closeSync(this.#fd);
   }
 
   #flush(): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomFillSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -117,4 +117,28 @@ test('without compression the blob is the tar', async () => {
 test('an existing file is never overwritten', () => {
   const { path } = write(Buffer.from('x'), 1);
   assert.throws(() => new BlobWriter(path, gzip), { code: 'EEXIST' });
+});
+
+/** Whether this process has the file at `path` open. */
+function isOpen(path: string): boolean {
+  return readdirSync('/proc/self/fd').some((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) === path;
+    } catch {
+      return false; // The directory itself, which is closed by now.
+    }
+  });
+}
+
+test('finishing a blob closes its file, also if what is left cannot be written', () => {
+  const end = () => {
+    throw new Error('no space');
+  };
+  const failing = { ...gzip, frame: () => ({ ...gzip.frame(), end }) };
+  const path = newPath();
+  const writer = new BlobWriter(path, failing);
+  writer.write(Buffer.from('content'));
+  assert.ok(isOpen(path));
+  assert.throws(() => writer.finish(), /no space/);
+  assert.ok(!isOpen(path));
 });
