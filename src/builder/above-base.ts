@@ -51,7 +51,7 @@ export class BaseComparison {
     return differing;
   }
 
-  /** Returns the outermost paths of the base that are not in `files`, in byte order. */
+  /** Returns the outermost paths of the base that are not in `files`, sorted. */
   removed(files: FileMap): readonly TreePath[] {
     const paths = Array.from(this.#base.files, ({ path }) => path);
     const removed = [...paths, ...this.#base.removedSpecialFiles].filter((path) => {

@@ -1,14 +1,20 @@
 /** `ostrata build`: any tree in, a plain container image of layers that change together out. */
 import { type Command, Option } from 'commander';
 import { planPlainImage, writePlainImage } from '../../builder/build.js';
-import { droppedLabels, plainLabels } from '../../builder/plain-config.js';
+import type { ImagePlan } from '../../builder/image-plan.js';
+import { droppedLabels, type PlainImageOptions, plainLabels } from '../../builder/plain-config.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { CONTAINERS_BOOTC } from '../../oci/annotations.js';
 import { IMGREF_FORMS, parseImgref } from '../../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
-import { type BuildOptions, finishBuild, readBuildInputs } from '../container/build-inputs.js';
+import {
+  type BuildInputs,
+  type BuildOptions,
+  finishBuild,
+  readBuildInputs,
+} from '../container/build-inputs.js';
 import { outputOptions, previousBuildOptions } from '../container/encapsulate-options.js';
 import { BUILD_COMMANDS } from '../help.js';
 import { cacheOptions } from '../options/cache.js';
@@ -28,7 +34,7 @@ import {
   type TreeOptions,
   treeOptions,
 } from './options.js';
-import { checkSource, openSource } from './source.js';
+import { type BuildSource, checkSource, openSource } from './source.js';
 
 export interface PlainBuildOptions extends BuildOptions, TreeOptions, ConfigOptions {
   /** See `PlainImageOptions`. */
@@ -104,50 +110,73 @@ export async function build(
 ): Promise<void> {
   checkTree(options, ref);
   const ownOptions = await readPlainImageOptions(options);
-  const destination = withTag(
-    imgref === undefined || imgref === '-' ? ARCHIVE_ON_STDOUT : imgref,
-    options.tag,
-  );
-  if (destination.startsWith(ARCHIVE_ON_STDOUT) && process.stdout.isTTY && !options.dryRun) {
+  const destination = destinationOf(imgref, options);
+  checkSource(options);
+  const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
+  const source = await openSource(options, inputs);
+  const imageOptions: PlainImageOptions = {
+    ...ownOptions,
+    base: ownOptions.base ?? source?.config,
+    baseImage: source?.base,
+    createdBy: options.createdBy,
+  };
+  const dropped = droppedLabels(imageOptions);
+  if (dropped.length > 0) {
+    inputs.log.info(`labels that describe other layers are dropped: ${dropped.join(', ')}`);
+  }
+
+  try {
+    // The tree is not needed, and should not be kept in memory, once the image is planned.
+    const plan = await planTree(ref, source, imageOptions, inputs, options);
+    const { blobOptions } = inputs;
+    await finishBuild(plan, inputs, options, (writer) =>
+      writePlainImage(plan, writer, { ...imageOptions, ...blobOptions }),
+    ).finally(() => plan.tree.close?.());
+  } finally {
+    await source?.close();
+  }
+}
+
+/** Returns the image reference that is written to. Throws `USAGE` for an archive on a terminal. */
+function destinationOf(
+  imgref: string | undefined,
+  { tag, dryRun }: Pick<PlainBuildOptions, 'tag' | 'dryRun'>,
+): string {
+  const isArchiveOnStdout = imgref === undefined || imgref === '-';
+  const destination = withTag(isArchiveOnStdout ? ARCHIVE_ON_STDOUT : imgref, tag);
+  if (destination.startsWith(ARCHIVE_ON_STDOUT) && process.stdout.isTTY && !dryRun) {
     throw new OstrataError(
       'USAGE',
       'standard output is a terminal: name a destination, or redirect the archive to a file',
     );
   }
-  checkSource(options);
-  const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
-  const source = await openSource(options, inputs);
-  const base = ownOptions.base ?? source?.config;
-  const baseImage = source?.base;
-  const imageOptions = { ...ownOptions, base, baseImage };
-  const dropped = droppedLabels(imageOptions);
-  if (dropped.length > 0) {
-    inputs.log.info(`labels that describe other layers are dropped: ${dropped.join(', ')}`);
-  }
-  const epoch = imageOptions.created ?? base?.created;
+  return destination;
+}
 
-  const { cache } = inputs.blobOptions;
+/** Opens the tree and decides which layer of the image holds what. */
+function planTree(
+  ref: string | undefined,
+  source: BuildSource | undefined,
+  imageOptions: PlainImageOptions,
+  inputs: BuildInputs,
+  options: PlainBuildOptions,
+): Promise<ImagePlan> {
+  const { base: config, baseImage, created = config?.created } = imageOptions;
+  const { cache, jobs } = inputs.blobOptions;
   const treeInputs = { ...inputs, layers: source?.layers, base: baseImage, cache };
-  // The tree is not needed, and should not be kept in memory, once the image is planned.
-  const planTree = async () => {
+  const mtimes = { rule: options.mtime, epoch: created };
+  const plan = async () => {
     const tree = await openBuildTree(options, ref, treeInputs);
-    warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
-    const mtimes = { rule: options.mtime, epoch };
-    const { jobs } = inputs.blobOptions;
-    return planPlainImage({ ...inputs.layoutOptions, tree, mtimes, jobs });
+    try {
+      warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
+      return await planPlainImage({ ...inputs.layoutOptions, tree, mtimes, jobs });
+    } catch (error) {
+      tree.close?.();
+      throw error;
+    }
   };
   // A signal has to remove the spool, which may be as large as the image.
-  const plan = await (source === undefined ? computing(planTree) : planTree());
-  await finishBuild(plan, inputs, options, (writer) =>
-    writePlainImage(plan, writer, {
-      ...imageOptions,
-      ...inputs.blobOptions,
-      createdBy: options.createdBy,
-    }),
-  );
-  plan.tree.close?.();
-  await source?.image?.close?.();
-  await baseImage?.image.close?.();
+  return source === undefined ? computing(plan) : plan();
 }
 
 /** Adds the name of the image to the reference of an archive or a folder. */

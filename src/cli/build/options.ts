@@ -56,7 +56,7 @@ export function treeOptions(command: Command): Command {
     )
     .option(
       '--spool <dir>',
-      'with --from: where to keep the layers of that image, uncompressed, during the build, and ' +
+      'the folder for large temporary files: with --from, the uncompressed layers of that image; ' +
         'new layers until they are uploaded (default: TMPDIR or /var/tmp)',
     )
     .addOption(

@@ -2,7 +2,6 @@
 import { OstrataError } from '../../errors.js';
 import type { Context } from '../../log.js';
 import { type BaseConfig, baseConfigOfImage } from '../../oci/base-config.js';
-import type { ImageReader } from '../../oci/image.js';
 import { type BaseImage, openBase } from '../../tree/kept-base.js';
 import { imageLayers, type LayerSource } from '../../tree/layer-source.js';
 import { isTarOnStdin, openTar, tarLocation } from '../../tree/tar-source.js';
@@ -10,12 +9,12 @@ import type { OpenImage } from '../options/registry.js';
 
 export interface BuildSource {
   readonly layers: LayerSource;
-  /** Undefined for a tar. */
-  readonly image: ImageReader | undefined;
-  /** What the image says about itself. */
+  /** What the image says about itself; undefined for a tar. */
   readonly config: BaseConfig | undefined;
   /** The image that `--base` names; undefined without that option. */
   readonly base: BaseImage | undefined;
+  /** Closes the images that were opened. */
+  close(): Promise<void>;
 }
 
 interface SourceOptions {
@@ -48,30 +47,50 @@ export function checkSource({ from, base, creds }: SourceOptions): void {
 
 interface ImageOpeners extends Pick<Context, 'signal'> {
   /** Opens an image to reuse its layers. */
-  readonly open: OpenImage;
+  readonly openForReuse: OpenImage;
   /** Opens an image to read the files in its layers. */
-  readonly openSource: OpenImage;
+  readonly openForReading: OpenImage;
 }
 
-/** Opens what `--from` and `--base` name; undefined without `--from`. */
+/** Opens what `--from` and `--base` name; undefined without `--from`. On failure, closes it all. */
 export async function openSource(
   { from, base }: SourceOptions,
-  { open, openSource, signal }: ImageOpeners,
+  openers: ImageOpeners,
 ): Promise<BuildSource | undefined> {
   if (from === undefined) {
     return undefined;
   }
   const location = tarLocation(from);
-  if (location !== undefined) {
-    const layers = await openTar(location, { stdin: process.stdin, signal });
-    return { layers, image: undefined, config: undefined, base: undefined };
+  if (location === undefined) {
+    return openImages(from, base, openers);
   }
-  const image = await openSource(from);
-  const layers = await imageLayers(image);
-  return {
-    layers,
-    image,
-    config: await baseConfigOfImage(image),
-    base: base === undefined ? undefined : await openBase(await open(base), layers),
+  const layers = await openTar(location, { stdin: process.stdin, signal: openers.signal });
+  return { layers, config: undefined, base: undefined, close: async () => {} };
+}
+
+async function openImages(
+  from: string,
+  base: string | undefined,
+  { openForReuse, openForReading }: ImageOpeners,
+): Promise<BuildSource> {
+  const image = await openForReading(from);
+  const opened = [image];
+  const close = async () => {
+    for (const each of opened) {
+      await each.close?.();
+    }
   };
+  try {
+    const layers = await imageLayers(image);
+    const config = await baseConfigOfImage(image);
+    if (base === undefined) {
+      return { layers, config, base, close };
+    }
+    const baseImage = await openForReuse(base);
+    opened.push(baseImage);
+    return { layers, config, base: await openBase(baseImage, layers), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

@@ -68,9 +68,9 @@ export interface BuildInputs extends Context, ReportedBuild {
   /** The build that the new image is compared with, without following its layout. */
   readonly comparedBuild: PreviousBuild | undefined;
   /** Opens an image that the command line names, to reuse its layers. */
-  readonly open: OpenImage;
+  readonly openForReuse: OpenImage;
   /** Opens an image that the command line names, to read the files in its layers. */
-  readonly openSource: OpenImage;
+  readonly openForReading: OpenImage;
   createWriter(): Promise<ImageWriter>;
 }
 
@@ -88,22 +88,22 @@ export async function readBuildInputs(
   const context: Context = { log, signal: interruptSignal };
   log.info(`layers are compressed by ${compressionName(compression)}`);
   const optionsFor = transportOptionsOf(imgref, architecture, options, log);
-  const open: OpenImage = (reference) =>
+  const openForReuse: OpenImage = (reference) =>
     openImage(reference, {
       ...optionsFor(reference),
       // Its layers may become layers of the new image.
       keepsUncompressed: compression.name === 'none',
     });
-  const openSource: OpenImage = (reference) =>
+  const openForReading: OpenImage = (reference) =>
     openImage(reference, { ...optionsFor(reference), keepsUncompressed: true });
   const { sources, strategy } = await loadPlugins(options);
 
   const { compareWithBuild, plan, maxLayers, maxLayerSize, jobs } = options;
-  const previous = await openPreviousBuild(imgref, options, sources, open, context);
+  const previous = await openPreviousBuild(imgref, options, sources, openForReuse, context);
   const comparedBuild =
     compareWithBuild === undefined
       ? undefined
-      : await previousFromImage(await open(compareWithBuild), log);
+      : await previousFromImage(await openForReuse(compareWithBuild), log);
   return {
     ...context,
     imgref,
@@ -119,8 +119,8 @@ export async function readBuildInputs(
     },
     blobOptions: { compression, jobs, cache: openCache(options, log), ...context },
     comparedBuild,
-    open,
-    openSource,
+    openForReuse,
+    openForReading,
     createWriter: () => createImage(imgref, { ...optionsFor(imgref), stdout: process.stdout }),
   };
 }
