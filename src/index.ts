@@ -54,6 +54,7 @@ export type { ComponentChange } from './layout/changes.js';
 export { type Logger, silentLogger } from './log.js';
 export type { LayerCompression } from './oci/media-types.js';
 export { openRepo } from './ostree/repo.js';
+export { type CommitSigner, gpgSigner, keyFileSigner } from './ostree/sign/sign.js';
 export { createImage, openImage } from './transports/image-reference.js';
 export type { ImageReader, ImageWriter } from './transports/transport.js';
 export { type CommitTree, openCommitTree } from './tree/commit.js';

@@ -9,6 +9,7 @@ import {
 } from '../layers/spec.js';
 import type { Context } from '../log.js';
 import { openRepo } from '../ostree/repo.js';
+import { type CommitSigner, signCommit } from '../ostree/sign/sign.js';
 import type { ImageWriter } from '../transports/transport.js';
 import { type CommitTree, openLargeCommitTree } from '../tree/commit.js';
 import { commitArchitecture } from './architecture.js';
@@ -31,6 +32,11 @@ export interface PlanImageOptions extends LayoutPlanOptions {
   /** A ref, `remote:ref`, or a commit's checksum or its unique beginning. */
   readonly ref: string;
   readonly formatVersion: FormatVersion;
+  /**
+   * Sign the commit in the image, whose signatures in the repository are kept. The repository stays
+   * as it is.
+   */
+  readonly signers?: readonly CommitSigner[] | undefined;
 }
 
 /** The plan of an encapsulated image. */
@@ -46,7 +52,7 @@ export interface CommitImagePlan extends ImagePlan {
 export async function planImage(options: PlanImageOptions): Promise<CommitImagePlan> {
   const repo = openRepo(options.repo);
   const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), options.log);
-  const commitLayer = commitLayerOf(tree, options.formatVersion);
+  const commitLayer = await commitLayerOf(tree, options);
   const format: ImageFormat = {
     tree,
     commitLayer,
@@ -63,14 +69,15 @@ export async function planImage(options: PlanImageOptions): Promise<CommitImageP
   return { ...plan, tree: { ...plan.tree, commit }, commitLayer: { ...commitLayer, unchanged } };
 }
 
-function commitLayerOf(
+async function commitLayerOf(
   tree: CommitTree,
-  formatVersion: FormatVersion,
-): CommitLayer & { readonly spec: CommitLayerSpec } {
-  const spec = commitLayerSpec(tree, formatVersion);
-  const detachedMetadata = tree.repo.loadCommitMeta(tree.commit.checksum)?.bytes;
-  const key = commitLayerKey(spec, detachedMetadata);
-  return { spec, key, createdBy: commitDescription(tree.commit) };
+  { formatVersion, signers = [] }: PlanImageOptions,
+): Promise<CommitLayer & { readonly spec: CommitLayerSpec }> {
+  const { commit, repo } = tree;
+  const stored = repo.loadCommitMeta(commit.checksum)?.bytes;
+  const detached = await signCommit(commit.bytes, stored, signers);
+  const spec = commitLayerSpec(tree, formatVersion, detached);
+  return { spec, key: commitLayerKey(spec), createdBy: commitDescription(commit) };
 }
 
 /** How the layers of a plan are written, and what else the image says. */

@@ -30,6 +30,8 @@ export interface CommitLayerSpec {
   readonly kind: 'commit';
   /** Checksum of the commit. */
   readonly commit: string;
+  /** The detached metadata of the commit, which has its signatures; undefined if it has none. */
+  readonly detached: Uint8Array | undefined;
   readonly directories: readonly CommitDirectory[];
   readonly formatVersion: FormatVersion;
   /** Whether the layer adds `/var/tmp` because the commit has none. */
@@ -67,10 +69,12 @@ export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 /**
  * Returns the spec of the commit layer of a tree. Throws `UNSUPPORTED` if two paths of the commit
  * would be the same path of the image.
+ * @param detached the detached metadata of the commit, if it has any
  */
 export function commitLayerSpec(
   { name, commit, directories, files }: CommitTree,
   formatVersion: FormatVersion,
+  detached?: Uint8Array,
 ): CommitLayerSpec {
   const etc = files.get('/etc');
   const hasUsrEtc = files.get('/usr/etc') !== undefined;
@@ -84,7 +88,8 @@ export function commitLayerSpec(
   // Containers run without systemd-tmpfiles, and many programs fail without /var/tmp.
   const canHaveVarTmp = (files.get('/var')?.type ?? 'directory') === 'directory';
   const addVarTmp = canHaveVarTmp && files.get('/var/tmp') === undefined;
-  return { kind: 'commit', commit: commit.checksum, directories, formatVersion, addVarTmp };
+  const { checksum } = commit;
+  return { kind: 'commit', commit: checksum, detached, directories, formatVersion, addVarTmp };
 }
 
 function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
@@ -197,13 +202,10 @@ export function layerKey({ objects, formatVersion, directories }: ChunkLayerSpec
  * Returns the key of a commit layer, like {@link layerKey}. The checksum of the commit covers the
  * whole layer except the detached metadata.
  */
-export function commitLayerKey(
-  { commit, formatVersion }: CommitLayerSpec,
-  commitMeta: Uint8Array | undefined,
-): string {
+export function commitLayerKey({ commit, detached, formatVersion }: CommitLayerSpec): string {
   return createHash('sha256')
     .update(`ostrata ${TAR_WRITER_VERSION} commit ${commit} ${formatVersion} `)
-    .update(`${commitMeta?.length}\n`)
-    .update(commitMeta ?? '')
+    .update(`${detached?.length}\n`)
+    .update(detached ?? '')
     .digest('base64url');
 }

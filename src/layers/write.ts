@@ -73,7 +73,8 @@ class LayerStream {
     this.#buffers = buffers;
   }
 
-  commit({ commit, directories, formatVersion, addVarTmp }: CommitLayerSpec): void {
+  commit(spec: CommitLayerSpec): void {
+    const { directories, formatVersion, addVarTmp } = spec;
     const written = new Set<string>();
     const attributes = new Map<string, LayerDirectory>(); // directories share a few hundred
     const write = ({ path, dirtree, dirmeta }: CommitDirectory) => {
@@ -82,7 +83,7 @@ class LayerStream {
       if (path === '/') {
         this.#directory('./', directory);
         this.#skeleton();
-        this.#commitObjects(commit);
+        this.#commitObjects(spec);
       }
 
       this.#metadataObject(dirmeta, 'dirmeta', written);
@@ -124,10 +125,9 @@ class LayerStream {
   }
 
   /** Writes the commit and, if it has any, its detached metadata. */
-  #commitObjects(commit: string): void {
+  #commitObjects({ commit, detached }: CommitLayerSpec): void {
     this.#file(objectName(commit, 'commit'), this.#repo.loadCommit(commit).bytes);
-    const detached = this.#repo.loadCommitMeta(commit)?.bytes;
-    if (detached) {
+    if (detached !== undefined) {
       this.#file(objectName(commit, 'commitmeta'), detached);
     }
   }

@@ -1,11 +1,11 @@
 /**
- * Detached OpenPGP signatures (RFC 4880), verified by the installed `gpg`. Only the given keys are
- * trusted: gpg runs with a home directory that holds no others.
+ * Detached OpenPGP signatures (RFC 4880), made and verified by the installed `gpg`. When it
+ * verifies, only the given keys are trusted: it runs with a home directory that holds no others.
  */
-import { unlink, writeFile } from 'node:fs/promises';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OstrataError } from '../errors.js';
-import { runProgram } from './program.js';
+import { type ProgramRun, runProgram } from './program.js';
 import { withTemporaryDirectory } from './temporary-directory.js';
 
 /** Options that keep gpg away from the configuration and the terminal of the user. */
@@ -122,10 +122,37 @@ function failureOf(lines: string): GpgVerdict {
 /** Runs gpg and returns its status lines. Its exit code says less than they do. */
 async function gpg(home: string, args: readonly string[]): Promise<string> {
   const allArguments = ['--homedir', home, ...ISOLATION, ...REPORTING, ...args];
-  const { stdout } = await runProgram('gpg', allArguments, {
-    purpose: 'verifying a GPG signature',
+  const { stdout } = await runGpg(allArguments, 'verifying a GPG signature');
+  return stdout;
+}
+
+/**
+ * Returns the signature that a secret key of the user makes over `data`. gpg reads its
+ * configuration and may ask for a passphrase. Throws `IO` with its last message if it fails.
+ * @param key what gpg takes as the name of a key
+ * @param home the directory of GnuPG; by default that of the user
+ */
+export function signWithGpg(data: Uint8Array, key: string, home?: string): Promise<Uint8Array> {
+  return withTemporaryDirectory('ostrata-gpg-', async (directory) => {
+    const dataFile = join(directory, 'data');
+    const signatureFile = join(directory, 'signature');
+    await writeFile(dataFile, data);
+    const homeOptions = home === undefined ? [] : ['--homedir', home];
+    const signing = ['--batch', '--local-user', key, '--output', signatureFile];
+    const args = [...homeOptions, ...signing, '--detach-sign', dataFile];
+    const { code, stderr } = await runGpg(args, 'signing with GPG');
+    if (code !== 0) {
+      const [message] = stderr.trim().split('\n').slice(-1);
+      throw new OstrataError('IO', message || `gpg ended with exit code ${code}`);
+    }
+    return readFile(signatureFile);
+  });
+}
+
+function runGpg(args: readonly string[], purpose: string): Promise<ProgramRun> {
+  return runProgram('gpg', args, {
+    purpose,
     packages: 'gpg or gnupg2',
     env: { ...process.env, LC_ALL: 'C' },
   });
-  return stdout;
 }

@@ -9,6 +9,7 @@ import {
 } from '../../src/layers/spec.js';
 import { writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
+import { encodeMetadata } from '../../src/ostree/objects/commit.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openCommitTree } from '../../src/tree/commit.js';
@@ -34,10 +35,9 @@ const commit = built.commit(
     }),
   ),
 );
-built.commitMeta(commit, new Map());
 const repo = openRepo(built.path);
 const tree = openCommitTree(repo, commit);
-const commitSpec = commitLayerSpec(tree, 2);
+const commitSpec = commitLayerSpec(tree, 2, encodeMetadata(new Map()));
 
 const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
   kind: 'chunk',

@@ -7,6 +7,7 @@ import { suite, test } from 'node:test';
 import { commitLayerSpec, type OstreeLayerSpec } from '../../src/layers/spec.js';
 import { MAX_LINKS, writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
+import { encodeMetadata } from '../../src/ostree/objects/commit.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { type OstreeRepo, openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree } from '../../src/tree/commit.js';
@@ -112,9 +113,9 @@ suite('ostree layers', needs('tar'), () => {
     const commit = built.commit(
       built.tree(dir({ sysroot: dir({ tmp: dir({}) }), usr: dir({ etc: dir({}) }) })),
     );
-    built.commitMeta(commit, new Map());
+    const detached = encodeMetadata(new Map());
     const tree = openCommitTree(openRepo(built.path), commit, silentLogger);
-    const names = content(await write(commitLayerSpec(tree, 2)));
+    const names = content(await write(commitLayerSpec(tree, 2, detached)));
     assert.deepEqual(names.slice(0, 3), [
       './',
       `${REPO}/objects/${objectPath(commit, 'commit')}`,

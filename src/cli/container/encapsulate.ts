@@ -9,6 +9,7 @@ import { useOptions } from '../options/groups.js';
 import { layerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
+import { readSigners, type SigningOptions, signingOptions } from '../options/signing.js';
 import { logOptions } from '../options/values.js';
 import { computing } from '../run.js';
 import { type BuildOptions, finishBuild, readBuildInputs } from './build-inputs.js';
@@ -22,7 +23,11 @@ import {
   readImageOptions,
 } from './encapsulate-options.js';
 
-interface EncapsulateOptions extends BuildOptions, LayoutOptions, ImageConfigOptions {
+interface EncapsulateOptions
+  extends BuildOptions,
+    LayoutOptions,
+    ImageConfigOptions,
+    SigningOptions {
   readonly repo: string;
 }
 
@@ -59,6 +64,7 @@ SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     layoutOptions,
     previousBuildOptions,
     imageConfigOptions,
+    signingOptions,
     outputOptions,
     pluginOptions,
     compressionOptions,
@@ -74,6 +80,7 @@ async function encapsulate(
   options: EncapsulateOptions,
 ): Promise<void> {
   const imageOptions = await readImageOptions(options);
+  const signers = readSigners(options);
   const inputs = await readBuildInputs(imgref, imageOptions.architecture, options);
   const plan = await computing(() =>
     planImage({
@@ -81,6 +88,7 @@ async function encapsulate(
       repo: options.repo,
       ref,
       formatVersion: options.formatVersion === '1' ? 1 : 2,
+      signers,
     }),
   );
   await finishBuild(plan, inputs, options, (writer) =>

@@ -8,6 +8,7 @@ import { didYouMean } from '../../bytes/nearest.js';
 import { inContext, OstrataError } from '../../errors.js';
 import { parseKeyFile } from '../keyfile.js';
 import type { OstreeRepo } from '../repo.js';
+import type { SignatureKind } from './signature-kind.js';
 
 /** Configuration of remotes for all repositories of a system. */
 export const REMOTES_DIRECTORY = '/etc/ostree/remotes.d';
@@ -23,10 +24,16 @@ export interface Remote {
    * kinds.
    */
   readonly signVerify: boolean | readonly string[];
-  /** `verification-ed25519-key`, in base64. */
-  readonly ed25519Key: string | undefined;
-  /** `verification-ed25519-file`: path of a file with one key per line. */
-  readonly ed25519File: string | undefined;
+  /** The public keys of signatures of this kind. */
+  keysFor(kind: SignatureKind): RemoteKeys;
+}
+
+/** Where a remote has public keys of one kind. */
+export interface RemoteKeys {
+  /** `verification-KIND-key`: a key in base64. */
+  readonly key: string | undefined;
+  /** `verification-KIND-file`: path of a file of keys. */
+  readonly file: string | undefined;
 }
 
 /**
@@ -85,8 +92,10 @@ function parseRemote(name: string, group: ReadonlyMap<string, string>): Remote {
     gpgVerify: parseBoolean('gpg-verify', group.get('gpg-verify') ?? 'true'),
     gpgKeyPaths: parseList(group.get('gpgkeypath') ?? ''),
     signVerify: booleanOf(signVerify) ?? parseList(signVerify),
-    ed25519Key: group.get('verification-ed25519-key'),
-    ed25519File: group.get('verification-ed25519-file'),
+    keysFor: ({ name: kind }) => ({
+      key: group.get(`verification-${kind}-key`),
+      file: group.get(`verification-${kind}-file`),
+    }),
   };
 }
 

@@ -2,23 +2,17 @@
  * Verifies the signatures of a commit, which its detached metadata holds, with the keys of a
  * remote. The rules are those of libostree (ostree_repo_signature_verify_commit_data): GPG
  * signatures are required unless the remote has `gpg-verify=false`, others if it has `sign-verify`.
- * One good signature of each required kind is enough.
+ * One good GPG signature, and one good signature of any other kind, are enough.
  */
-import { inContext, inContextAsync, OstrataError } from '../../errors.js';
-import { decodeMetadata, type Metadata, metadataValue } from '../objects/commit.js';
+import { verify } from 'node:crypto';
+import { inContext, inContextAsync, messageOf, OstrataError } from '../../errors.js';
+import { decodeMetadata, type Metadata } from '../objects/commit.js';
 import type { OstreeRepo } from '../repo.js';
-import { ed25519Keys, verifyEd25519 } from './ed25519.js';
 import { verifyGpg } from './gpg.js';
 import { loadRemote, type Remote } from './remote.js';
-
-const GPG_SIGNATURES = 'ostree.gpgsigs';
-const ED25519_SIGNATURES = 'ostree.sign.ed25519';
-const SIGNATURES_TYPE = 'aay';
-/**
- * Limit for the number of signatures, each of which costs a verification; real commits have one or
- * two.
- */
-const MAX_SIGNATURES = 64;
+import { publicKeyOf, type SignatureKind } from './signature-kind.js';
+import { GPG_SIGNATURES, SIGNATURE_KINDS, signaturesIn } from './signatures.js';
+import { trustedKeys } from './trusted-keys.js';
 
 /** A commit object and its detached metadata, as they are stored. */
 export interface SignedCommit {
@@ -29,8 +23,8 @@ export interface SignedCommit {
 }
 
 /**
- * Returns one line per kind of signature that names the signer. Throws `CORRUPT` unless every
- * required kind has a good signature; for other errors see {@link signatureRules}.
+ * Returns a line for each good signature that was required, which names the signer. Throws
+ * `CORRUPT` unless there are good ones; for other errors see {@link signatureRules}.
  */
 export async function verifySignatures(
   repo: OstreeRepo,
@@ -46,13 +40,14 @@ export async function verifySignatures(
     const metadata = decodeMetadata(commit.detached);
     const good: string[] = [];
     if (remote.gpgVerify) {
-      const found = signatures(metadata, GPG_SIGNATURES);
+      const found = signaturesIn(metadata, GPG_SIGNATURES);
+      if (found.length === 0) {
+        throw noSignatures(GPG_SIGNATURES);
+      }
       good.push(await verifyGpg(repo, remote, commit.bytes, found));
     }
     if (kinds.length > 0) {
-      const keys = inContext('ed25519 keys', () => ed25519Keys(remote));
-      const found = signatures(metadata, ED25519_SIGNATURES);
-      good.push(verifyEd25519(keys, commit.bytes, found));
+      good.push(verifyByKeys(kinds, remote, commit.bytes, metadata));
     }
     return good;
   });
@@ -61,8 +56,8 @@ export async function verifySignatures(
 /** Which signatures a commit must have. */
 interface SignatureRules {
   readonly remote: Remote;
-  /** The kinds of signatures other than GPG that are required. */
-  readonly kinds: readonly string[];
+  /** If there are any, a good signature of one of these kinds is required. */
+  readonly kinds: readonly SignatureKind[];
 }
 
 /**
@@ -86,35 +81,75 @@ export function signatureRules(
 }
 
 /**
- * Returns the kinds of signatures other than GPG that the remote requires. Throws `UNSUPPORTED` for
+ * Returns the kinds of signatures other than GPG that the remote accepts. Throws `UNSUPPORTED` for
  * a kind that cannot be verified.
  */
-function otherKinds({ signVerify, name }: Remote): readonly string[] {
+function otherKinds({ signVerify, name }: Remote): readonly SignatureKind[] {
   if (typeof signVerify === 'boolean') {
-    return signVerify ? ['ed25519'] : [];
+    return signVerify ? SIGNATURE_KINDS : [];
   }
-  for (const kind of signVerify) {
-    if (kind !== 'ed25519') {
+  return signVerify.map((wanted) => {
+    const kind = SIGNATURE_KINDS.find((each) => each.name === wanted);
+    if (kind === undefined) {
+      const known = SIGNATURE_KINDS.map((each) => each.name).join(' and ');
       throw new OstrataError(
         'UNSUPPORTED',
-        `remote ${name} wants signatures of kind ${kind}; only ed25519 is supported`,
+        `remote ${name} wants signatures of kind ${wanted}; ${known} are supported`,
       );
     }
-  }
-  return signVerify;
+    return kind;
+  });
 }
 
 /**
- * Returns the signatures of one kind. Throws `CORRUPT` if there are none, and `LIMIT` if there are
- * too many.
+ * Returns a line that names the key of the first good signature. Throws `CORRUPT` if no signature
+ * is good.
  */
-function signatures(metadata: Metadata, key: string): readonly Uint8Array[] {
-  const found = metadataValue<readonly Uint8Array[]>(metadata, key, SIGNATURES_TYPE) ?? [];
-  if (found.length === 0) {
-    throw new OstrataError('CORRUPT', `its detached metadata has no signatures ${key}`);
+function verifyByKeys(
+  kinds: readonly SignatureKind[],
+  remote: Remote,
+  commit: Uint8Array,
+  metadata: Metadata,
+): string {
+  const failures: string[] = [];
+  for (const kind of kinds) {
+    const signatures = signaturesIn(metadata, kind.metadataKey);
+    try {
+      if (signatures.length > 0) {
+        const keys = inContext(`${kind.name} keys`, () => trustedKeys(kind, remote.keysFor(kind)));
+        return verifyKind(kind, keys, commit, signatures);
+      }
+    } catch (error) {
+      failures.push(messageOf(error));
+    }
   }
-  if (found.length > MAX_SIGNATURES) {
-    throw new OstrataError('LIMIT', `${found.length} signatures ${key}, at most ${MAX_SIGNATURES}`);
+  throw failures.length > 0
+    ? new OstrataError('CORRUPT', failures.join('; '))
+    : noSignatures(kinds.map(({ metadataKey }) => metadataKey).join(' or '));
+}
+
+function verifyKind(
+  kind: SignatureKind,
+  keys: readonly string[],
+  commit: Uint8Array,
+  signatures: readonly Uint8Array[],
+): string {
+  const { name, signatureSize } = kind;
+  for (const signature of signatures) {
+    if (signature.length !== (signatureSize ?? signature.length)) {
+      throw new OstrataError(
+        'CORRUPT',
+        `${name} signature of ${signature.length} bytes instead of ${signatureSize}`,
+      );
+    }
+    const signer = keys.find((key) => verify(null, commit, publicKeyOf(kind, key), signature));
+    if (signer !== undefined) {
+      return `${name}: good signature by key ${signer}`;
+    }
   }
-  return found;
+  throw new OstrataError('CORRUPT', `no good ${name} signature by any of ${keys.length} keys`);
+}
+
+function noSignatures(key: string): OstrataError {
+  return new OstrataError('CORRUPT', `its detached metadata has no signatures ${key}`);
 }

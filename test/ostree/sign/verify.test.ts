@@ -199,8 +199,8 @@ suite('ed25519 signatures', () => {
       /no key file \/nowhere\/keys/,
       lacks,
     );
-    const spki = repoWith(config('sign-verify=spki\n'));
-    await refuses({}, /signatures of kind spki/, spki);
+    const unknown = repoWith(config('sign-verify=dummy\n'));
+    await refuses({}, /signatures of kind dummy; ed25519 and spki are supported/, unknown);
     const broken = repoWith(config('sign-verify=true\nverification-ed25519-key=abcd\n'));
     await refuses({}, /is not 32 bytes in base64|no signatures/, broken);
   });

@@ -1,0 +1,33 @@
+/**
+ * A kind of signatures that are made and verified by key files, without GPG (`OstreeSign` in
+ * libostree). All kinds sign the bytes of a commit object.
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+
+export interface SignatureKind {
+  /** As options and the configuration of remotes spell it. */
+  readonly name: 'ed25519' | 'spki';
+  /** The key of the signatures in the detached metadata of a commit. */
+  readonly metadataKey: string;
+  /** Bytes of a signature; undefined if that depends on the key. */
+  readonly signatureSize: number | undefined;
+  /** Parses a file of public keys. Each key is returned as {@link canonicalKey} returns it. */
+  publicKeysIn(text: string): readonly string[];
+  /**
+   * Returns a public key in the one form that base64 has for it, so that keys can be compared as
+   * text. Throws `CORRUPT` if it cannot be a key.
+   */
+  canonicalKey(base64: string): string;
+  /** Returns the SubjectPublicKeyInfo (RFC 5280) of a public key. */
+  derOf(key: string): Uint8Array;
+  /**
+   * Parses a file of secret keys. Throws `CORRUPT` if one is broken; the message does not show any
+   * of it.
+   */
+  secretKeysIn(text: string): readonly KeyObject[];
+}
+
+/** Returns a key that {@link SignatureKind.canonicalKey} has returned, for use with OpenSSL. */
+export function publicKeyOf(kind: SignatureKind, key: string): KeyObject {
+  return createPublicKey({ key: Buffer.from(kind.derOf(key)), format: 'der', type: 'spki' });
+}
