@@ -12,6 +12,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['src/tar', 'src/oci', 'src/ostree'],
   ['src/transports'],
   ['src/tree'],
+  ['src/selinux'],
   ['src/plugin'],
   ['src/components'],
   ['src/layout'],
