@@ -9,7 +9,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['src/errors', 'src/log'],
   ['src/bytes'],
   ['src/system'],
-  ['src/tar', 'src/oci', 'src/ostree'],
+  ['src/tar', 'src/tar-diff', 'src/oci', 'src/ostree'],
   ['src/transports'],
   ['src/tree'],
   ['src/selinux'],

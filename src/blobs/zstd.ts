@@ -8,10 +8,8 @@
  * pinned bytes. One with another version (@bokuweb/zstd-wasm gives other bytes at every level)
  * would change {@link ZSTD_VERSION}, and with it all blobs.
  */
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
 import { OstrataError } from '../errors.js';
-import { loadKoffi } from '../system/koffi.js';
+import { openZstdLibrary } from '../system/zstd-library.js';
 
 /** Version of zstd in the package; part of the blob key. */
 export const ZSTD_VERSION = '1.5.6';
@@ -26,7 +24,7 @@ export async function loadZstd(): Promise<CompressFrame> {
 
 /** Returns undefined except on Linux with glibc and with the optional package koffi. */
 export function loadNativeZstd(): CompressFrame | undefined {
-  const library = openNativeLibrary();
+  const library = openZstdLibrary();
   if (library === undefined) {
     return undefined;
   }
@@ -50,25 +48,6 @@ export function loadNativeZstd(): CompressFrame | undefined {
     }
     return output.subarray(0, length);
   };
-}
-
-function openNativeLibrary(): ReturnType<typeof import('koffi').load> | undefined {
-  try {
-    const require = createRequire(import.meta.url);
-    const koffi = loadKoffi();
-    const manifest = require.resolve('@cloudpss/zstd/package.json');
-    const nodeGypBuild: { path(directory: string): string } =
-      createRequire(manifest)('node-gyp-build');
-    const file = nodeGypBuild.path(dirname(manifest));
-    if (!file.includes('glibc')) {
-      return undefined;
-    }
-    // With "deep" the library calls its own functions. Otherwise it would call those of another
-    // version of zstd, which newer Node exports.
-    return koffi.load(file, { deep: true });
-  } catch {
-    return undefined;
-  }
 }
 
 /** Throws `UNSUPPORTED` if the package is not installed. */

@@ -5,8 +5,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { suite, test } from 'node:test';
 import { createGzip } from 'node:zlib';
+import { boundedParts } from '../../src/bytes/zstd-frames.js';
 import { OCI_LAYER_GZIP, OCI_LAYER_ZSTD } from '../../src/oci/media-types.js';
-import { boundedParts } from '../../src/oci/zstd-frames.js';
 import { END_OF_ARCHIVE, encodeTarHeader } from '../../src/tar/header.js';
 import { repoRoot } from '../support/root.js';
 import { run } from '../support/run.js';
@@ -88,7 +88,10 @@ suite('a zstd stream', () => {
         yield stream.subarray(at, at + chunkSize);
       }
     };
-    for await (const part of boundedParts(Readable.from(chunks(), { objectMode: false }))) {
+    for await (const part of boundedParts(
+      Readable.from(chunks(), { objectMode: false }),
+      1 << 25,
+    )) {
       cut.push(Buffer.from(part));
     }
     return cut;

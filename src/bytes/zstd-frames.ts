@@ -9,20 +9,13 @@
  */
 import { OstrataError } from '../errors.js';
 
-/**
- * Largest window, as a power of two: 32 MiB. A decompressor keeps that much of its output in
- * memory. RFC 8878 asks for at least 8 MiB.
- */
-export const MAX_WINDOW_LOG = 25;
-
-const MAX_WINDOW_SIZE = 2 ** MAX_WINDOW_LOG;
-const MAGIC = 0xfd2fb528;
+export const ZSTD_MAGIC = 0xfd2fb528;
 /** The last four bits of this magic are arbitrary. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 /**
  * Limit of the format for the content of a block, in bytes; compressed, a block may take only four.
  */
-const MAX_BLOCK_CONTENT = 128 << 10;
+export const MAX_BLOCK_CONTENT = 128 << 10;
 /** Limit for what one part expands to, in bytes; only its last block may exceed it. */
 const MAX_PART_CONTENT = 1 << 20;
 
@@ -30,7 +23,7 @@ const MAX_PART_CONTENT = 1 << 20;
 const DICTIONARY_ID_SIZES = [0, 1, 2, 4];
 const CONTENT_SIZE_SIZES = [0, 2, 4, 8];
 
-const BLOCK_TYPE_RAW = 0;
+export const BLOCK_TYPE_RAW = 0;
 const BLOCK_TYPE_RLE = 1;
 
 /** What the walk does with the next bytes. */
@@ -45,10 +38,13 @@ type Walk<Result> = Generator<Step, Result, Buffer>;
  * Cuts a zstd stream into parts that each expand to little more than a megabyte: a block of four
  * bytes can stand for 128 KiB, and many decompressors give the content of all their input at once.
  * Throws `CORRUPT` unless the stream is a sequence of complete frames, and `LIMIT` if a frame needs
- * a window of more than 32 MiB.
+ * a window of more than `maxWindowSize` bytes, which a decompressor keeps in memory.
  */
-export async function* boundedParts(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const cutter = new PartCutter();
+export async function* boundedParts(
+  stream: AsyncIterable<Uint8Array>,
+  maxWindowSize: number,
+): AsyncGenerator<Uint8Array> {
+  const cutter = new PartCutter(maxWindowSize);
   for await (const bytes of stream) {
     yield* cutter.cut(bytes);
   }
@@ -58,15 +54,20 @@ export async function* boundedParts(stream: AsyncIterable<Uint8Array>): AsyncGen
 class PartCutter {
   /** The most bytes that the blocks which begin in the current part can expand to. */
   #content = 0;
-  readonly #walk = walkFrames((blockContent) => {
-    this.#content += blockContent;
-  });
-  #step = this.#resume(Buffer.alloc(0));
+  readonly #walk: Walk<never>;
+  #step: Step;
   /**
    * Number of bytes that the current step has taken. A step of type `read` keeps them in `#read`.
    */
   #taken = 0;
   readonly #read = Buffer.alloc(16);
+
+  constructor(maxWindowSize: number) {
+    this.#walk = walkFrames(maxWindowSize, (blockContent) => {
+      this.#content += blockContent;
+    });
+    this.#step = this.#resume(Buffer.alloc(0));
+  }
 
   *cut(bytes: Uint8Array): Generator<Uint8Array> {
     let start = 0;
@@ -119,28 +120,30 @@ class PartCutter {
 }
 
 /** @param onBlock called with an upper bound of what a block expands to */
-function* walkFrames(onBlock: (content: number) => void): Walk<never> {
+function* walkFrames(maxWindowSize: number, onBlock: (content: number) => void): Walk<never> {
   for (;;) {
     const magic = (yield read(4, true)).readUInt32LE();
-    if (magic === MAGIC) {
-      yield* walkFrame(onBlock);
+    if (magic === ZSTD_MAGIC) {
+      yield* walkFrame(maxWindowSize, onBlock);
     } else if ((magic & ~0xf) === SKIPPABLE_MAGIC) {
       yield skip((yield read(4)).readUInt32LE());
     } else {
       throw new OstrataError(
         'CORRUPT',
-        `zstd frame with the magic 0x${magic.toString(16)}, expected 0x${MAGIC.toString(16)}`,
+        `zstd frame with the magic 0x${magic.toString(16)}, expected 0x${ZSTD_MAGIC.toString(16)}`,
       );
     }
   }
 }
 
-function* walkFrame(onBlock: (content: number) => void): Walk<void> {
-  const { windowSize, hasChecksum } = yield* walkFrameHeader();
-  if (windowSize > MAX_WINDOW_SIZE) {
+function* walkFrame(maxWindowSize: number, onBlock: (content: number) => void): Walk<void> {
+  const descriptor = (yield read(1)).readUInt8();
+  const fields = yield read(headerFieldsSize(descriptor));
+  const { windowSize, hasChecksum } = parseFrameHeader(descriptor, fields);
+  if (windowSize > maxWindowSize) {
     throw new OstrataError(
       'LIMIT',
-      `zstd frame with a window of ${windowSize} bytes, at most ${MAX_WINDOW_SIZE}`,
+      `zstd frame with a window of ${windowSize} bytes, at most ${maxWindowSize}`,
     );
   }
 
@@ -155,25 +158,41 @@ function* walkFrame(onBlock: (content: number) => void): Walk<void> {
   yield skip(hasChecksum ? 4 : 0);
 }
 
-function* walkFrameHeader(): Walk<{ windowSize: number; hasChecksum: boolean }> {
-  const descriptor = (yield read(1)).readUInt8();
-  const contentSizeFlag = descriptor >> 6;
-  const isSingleSegment = (descriptor & 0x20) !== 0;
+export interface FrameHeader {
+  /** Bytes of its content that a decompressor keeps. */
+  readonly windowSize: number;
+  /** Whether four bytes with a checksum follow the last block. */
+  readonly hasChecksum: boolean;
+}
+
+/** Returns how many bytes of a frame header follow its descriptor, which has one byte. */
+export function headerFieldsSize(descriptor: number): number {
+  const { windowSize, dictionaryIdSize, contentSizeSize } = fieldSizes(descriptor);
+  return windowSize + dictionaryIdSize + contentSizeSize;
+}
+
+/** @param fields the bytes after the descriptor, see {@link headerFieldsSize} */
+export function parseFrameHeader(descriptor: number, fields: Buffer): FrameHeader {
+  const sizes = fieldSizes(descriptor);
   const hasChecksum = (descriptor & 4) !== 0;
-  const dictionaryIdSize = DICTIONARY_ID_SIZES[descriptor & 3] ?? 0;
-  const contentSizeSize = CONTENT_SIZE_SIZES[contentSizeFlag] ?? 0;
-
-  if (!isSingleSegment) {
-    const window = (yield read(1)).readUInt8();
-    yield skip(dictionaryIdSize + contentSizeSize);
-    const base = 2 ** (10 + (window >> 3));
-    return { windowSize: base + (base / 8) * (window & 7), hasChecksum };
+  if (sizes.windowSize === 0) {
+    // The content is the window.
+    const contentSize = fields.subarray(sizes.dictionaryIdSize);
+    return { windowSize: readContentSize(contentSize, sizes.contentSizeSize), hasChecksum };
   }
+  const window = fields.readUInt8();
+  const base = 2 ** (10 + (window >> 3));
+  return { windowSize: base + (base / 8) * (window & 7), hasChecksum };
+}
 
-  yield skip(dictionaryIdSize);
-  // The content is the window.
-  const size = Math.max(contentSizeSize, 1);
-  return { windowSize: readContentSize(yield read(size), size), hasChecksum };
+function fieldSizes(descriptor: number) {
+  const isSingleSegment = (descriptor & 0x20) !== 0;
+  const contentSizeSize = CONTENT_SIZE_SIZES[descriptor >> 6] ?? 0;
+  return {
+    windowSize: isSingleSegment ? 0 : 1,
+    dictionaryIdSize: DICTIONARY_ID_SIZES[descriptor & 3] ?? 0,
+    contentSizeSize: isSingleSegment ? Math.max(contentSizeSize, 1) : contentSizeSize,
+  };
 }
 
 function readContentSize(bytes: Buffer, size: number): number {
