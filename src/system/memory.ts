@@ -1,5 +1,6 @@
-/** Gives memory back earlier than V8 would by itself. */
-import { MessageChannel } from 'node:worker_threads';
+/** Takes less memory, and gives it back earlier, than V8 would by itself. */
+import { setFlagsFromString } from 'node:v8';
+import { getEnvironmentData, MessageChannel, setEnvironmentData } from 'node:worker_threads';
 
 const { port1: closedPort } = new MessageChannel();
 closedPort.close();
@@ -31,4 +32,25 @@ export async function collectGarbage(): Promise<void> {
     session.post('HeapProfiler.collectGarbage', () => resolve()),
   );
   session.disconnect();
+}
+
+const KEPT_KEY = 'ostrata: keepYoungGeneration';
+
+/**
+ * Keeps the memory for young objects of each thread as large as it is. V8 would let that of one
+ * thread grow to 34 MB, and from Node 24 on to 134 MB, which saves no time.
+ */
+export function keepYoungGeneration(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
+  setEnvironmentData(KEPT_KEY, true);
+}
+
+/**
+ * In a worker thread: does what {@link keepYoungGeneration} does if the program has called that.
+ * Before Node 24, V8 forgets it for all threads when one starts.
+ */
+export function keepYoungGenerationInWorker(): void {
+  if (getEnvironmentData(KEPT_KEY) === true) {
+    keepYoungGeneration();
+  }
 }

@@ -1,6 +1,7 @@
 /** One task of a worker thread: a request, any number of replies, and an end in every case. */
 import { parentPort, type Worker } from 'node:worker_threads';
 import { type ErrorCode, inContext, OstrataError, wrapError } from '../errors.js';
+import { keepYoungGenerationInWorker } from './memory.js';
 
 /** The reply of a worker whose task failed; see {@link failedReply}. */
 export interface FailedReply {
@@ -117,6 +118,7 @@ export function failedReply(context: string, error: unknown): FailedReply {
  * be deserialized ends the worker, and with it the task; by default Node would ignore it silently.
  */
 export function receiveRequests<Request>(onRequest: (request: Request) => void): void {
+  keepYoungGenerationInWorker();
   parentPort?.on('message', onRequest).on('messageerror', (error) => {
     throw wrapError('reading a request', error);
   });
