@@ -13,9 +13,13 @@ export {
 export {
   type CommitImagePlan,
   type PlanImageOptions,
+  type PlanNewCommitOptions,
   planImage,
+  planNewCommit,
   type WriteImageOptions,
+  type WriteNewCommitOptions,
   writeImage,
+  writeNewCommit,
 } from './builder/encapsulate.js';
 export type { ImagePlan, PlannedChunk, PlannedCommitLayer } from './builder/image-plan.js';
 export type { MtimeOptions, MtimeRule } from './builder/mtimes.js';
@@ -64,4 +68,5 @@ export { lookupDirectory } from './tree/directory.js';
 export { type DirectoryTreeOptions, openDirectoryTree } from './tree/directory-tree.js';
 export { openImageTree } from './tree/image.js';
 export type { LookupTree, PathLookup, ReadableTree } from './tree/lookup.js';
+export type { NewCommit } from './tree/new-commit.js';
 export type { FileEntry, Tree, TreePath } from './tree/tree.js';

@@ -17,6 +17,8 @@ import {
   packFileInfos,
   unpackFileInfos,
 } from '../ostree/objects/file-info-columns.js';
+import { encodeObjectName } from '../ostree/objects/object-name.js';
+import type { LoadBytes } from '../tree/commit.js';
 import type { TreePath } from '../tree/tree.js';
 
 /** Objects of a layer; an index refers to the same object in all members. */
@@ -42,18 +44,40 @@ interface PlainColumns extends ObjectColumns {
   readonly whiteouts: readonly TreePath[];
 }
 
+/** Functions cannot be posted: the objects that one would load are posted themselves. */
+interface CommitColumns extends Omit<CommitLayerSpec, 'kind' | 'loadBytes'> {
+  readonly kind: 'commit-columns';
+  /** The objects of the directories, by {@link encodeObjectName}. */
+  readonly objects: ReadonlyMap<string, Uint8Array>;
+}
+
 /** A layer spec as it is posted. */
-export type LayerColumns = CommitLayerSpec | ChunkColumns | PlainColumns;
+export type LayerColumns = CommitColumns | ChunkColumns | PlainColumns;
 
 export function toColumns(spec: LayerSpec): LayerColumns {
   switch (spec.kind) {
     case 'commit':
-      return spec;
+      return commitColumns(spec);
     case 'chunk':
       return chunkColumns(spec);
     case 'plain':
       return plainColumns(spec);
   }
+}
+
+function commitColumns({ kind, loadBytes, ...others }: CommitLayerSpec): CommitColumns {
+  const objects = new Map<string, Uint8Array>();
+  const load = (checksum: string, objectKind: 'dirtree' | 'dirmeta') => {
+    const name = encodeObjectName(checksum, objectKind);
+    if (!objects.has(name)) {
+      objects.set(name, loadBytes(checksum, objectKind));
+    }
+  };
+  for (const { dirtree, dirmeta } of others.directories) {
+    load(dirtree, 'dirtree');
+    load(dirmeta, 'dirmeta');
+  }
+  return { ...others, kind: 'commit-columns', objects };
 }
 
 function chunkColumns(spec: ChunkLayerSpec): ChunkColumns {
@@ -88,8 +112,13 @@ function objectColumns({ objects, contentSize }: ChunkLayerSpec | PlainLayerSpec
 
 /** The inverse of {@link toColumns}. */
 export function fromColumns(columns: LayerColumns): LayerSpec {
-  if (columns.kind === 'commit') {
-    return columns;
+  if (columns.kind === 'commit-columns') {
+    const { objects, ...others } = columns;
+    const loadBytes: LoadBytes = (checksum, kind) => {
+      const name = encodeObjectName(checksum, kind);
+      return must(objects.get(name), name);
+    };
+    return { ...others, kind: 'commit', loadBytes };
   }
   const { checksums, paths, contentSize } = columns;
   const infos = unpackFileInfos(columns.infos);

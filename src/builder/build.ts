@@ -108,7 +108,7 @@ export async function writePlainImage(
   options: WritePlainImageOptions,
 ): Promise<WrittenImage> {
   return writePlannedImage(plan, writer, options, () => ({
-    description: describePlainImage(plan, options),
+    description: describePlainImage(plan.components, options),
     describeLayer: layerDescriber(options.createdBy ?? 'ostrata'),
   }));
 }

@@ -2,12 +2,15 @@
  * What the image of an ostree commit says about itself: the labels and annotations that bootc
  * expects.
  */
+import type { PlannedComponent } from '../components/assign.js';
 import { must, OstrataError } from '../errors.js';
 import { LAYOUT_LABEL } from '../layout/record.js';
 import * as annotation from '../oci/annotations.js';
 import { type Commit, metadataValue } from '../ostree/objects/commit.js';
 import type { Loaded } from '../ostree/repo.js';
-import type { ImageDescription } from './image-config.js';
+import type { FileEntry } from '../tree/tree.js';
+import type { ImageDescription, ImageLayer, Labels } from './image-config.js';
+import { describePlainImage, type PlainImageOptions } from './plain-config.js';
 
 /** What the user decides about the config of an image. */
 export interface ImageOptions {
@@ -52,17 +55,82 @@ export function describeCommit(
     architecture,
     config: { ...base, Cmd: options.cmd ?? commitCmd ?? base.Cmd },
     labels: (layers, record) => {
-      const lastLayer = must(layers.at(-1), 'the commit layer');
       const annotations = {
         ...copiedLabels,
         [LAYOUT_LABEL]: record,
         ...options.labels,
-        // Clients take the layers after this one for derived layers.
-        [annotation.OSTREE_FINAL_DIFFID]: lastLayer.diffId,
-        [annotation.OSTREE_COMMIT]: checksum,
+        ...contentLabels(checksum, layers),
       };
       return { labels: { ...objectOrNothing(baseLabels), ...annotations }, annotations };
     },
+  };
+}
+
+/**
+ * Describes the image of a new commit: as a plain image, apart from what clients need to find the
+ * commit, and what its metadata becomes in the image of any commit.
+ */
+export function describeNewCommit(
+  { checksum, parsed }: LoadedCommit,
+  components: readonly PlannedComponent[],
+  options: PlainImageOptions,
+): ImageDescription {
+  const ofCommit = commitLabels(parsed, {});
+  const { editLabels = unchanged, editAnnotations = unchanged } = options;
+  const description = describePlainImage(components, {
+    ...options,
+    created: parsed.timestamp,
+    editLabels: (labels) => editLabels({ ...labels, ...ofCommit }),
+    editAnnotations: (annotations) => editAnnotations({ ...annotations, ...ofCommit }),
+  });
+  return {
+    ...description,
+    labels: (layers, record) => {
+      const { labels, annotations } = description.labels(layers, record);
+      const ofContent = contentLabels(checksum, layers);
+      return {
+        labels: { ...labels, ...ofContent },
+        annotations: { ...annotations, ...ofContent },
+      };
+    },
+  };
+}
+
+function unchanged(labels: Labels): Labels {
+  return labels;
+}
+
+/** Returns the labels by which clients find the commit in the layers. */
+function contentLabels(commit: string, layers: readonly ImageLayer[]): Labels {
+  const lastLayer = must(layers.at(-1), 'the commit layer');
+  return {
+    // Clients take the layers after this one for derived layers.
+    [annotation.OSTREE_FINAL_DIFFID]: lastLayer.diffId,
+    [annotation.OSTREE_COMMIT]: commit,
+  };
+}
+
+const KERNEL = /^\/usr\/lib\/modules\/([^/]+)\/vmlinuz$/;
+
+/**
+ * Returns the labels of a tree that a machine can boot, by which bootc recognizes its image; none
+ * without a kernel.
+ */
+export function bootLabels(files: Iterable<FileEntry>): Labels {
+  const versions: string[] = [];
+  for (const { path } of files) {
+    const [, version] = KERNEL.exec(path) ?? [];
+    if (version !== undefined) {
+      versions.push(version);
+    }
+  }
+  if (versions.length === 0) {
+    return {};
+  }
+  return {
+    [annotation.CONTAINERS_BOOTC]: '1',
+    [annotation.OSTREE_BOOTABLE]: 'true',
+    [annotation.OSTREE_LINUX]: versions.length === 1 ? versions[0] : undefined,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The image of an ostree commit: the commit layer, and layers of content objects. */
+import { newestBuildTime } from '../components/rates.js';
+import { must } from '../errors.js';
 import {
-  type CommitLayerSpec,
   chunkLayerSpec,
   commitLayerKey,
   commitLayerSpec,
@@ -10,10 +11,18 @@ import {
 import type { Context } from '../log.js';
 import { openRepo } from '../ostree/repo.js';
 import { type CommitSigner, signCommit } from '../ostree/sign/sign.js';
+import type { Claims } from '../plugin.js';
 import type { ImageWriter } from '../transports/transport.js';
 import { type CommitTree, openLargeCommitTree } from '../tree/commit.js';
+import type { LocatedTree } from '../tree/content-location.js';
+import { committedTree, type NewCommit, uncommittedTree } from '../tree/new-commit.js';
 import { commitArchitecture } from './architecture.js';
-import { commitDescription, describeCommit, type ImageOptions } from './commit-config.js';
+import {
+  commitDescription,
+  describeCommit,
+  describeNewCommit,
+  type ImageOptions,
+} from './commit-config.js';
 import { componentsAnnotation, createdBy } from './image-config.js';
 import {
   type CommitLayer,
@@ -23,14 +32,12 @@ import {
   type PlannedCommitLayer,
   planLayers,
 } from './image-plan.js';
+import type { PlainImageOptions } from './plain-config.js';
 import type { BlobOptions } from './write-blobs.js';
-import { type WrittenImage, writePlannedImage } from './write-image.js';
+import { type LayerDescriber, type WrittenImage, writePlannedImage } from './write-image.js';
 
-export interface PlanImageOptions extends LayoutPlanOptions {
-  /** Path of the ostree repository. */
-  readonly repo: string;
-  /** A ref, `remote:ref`, or a commit's checksum or its unique beginning. */
-  readonly ref: string;
+/** How the layers of a commit are planned, wherever it comes from. */
+interface PlanCommitOptions extends LayoutPlanOptions {
   readonly formatVersion: FormatVersion;
   /**
    * Sign the commit in the image, whose signatures in the repository are kept. The repository stays
@@ -39,9 +46,15 @@ export interface PlanImageOptions extends LayoutPlanOptions {
   readonly signers?: readonly CommitSigner[] | undefined;
 }
 
+export interface PlanImageOptions extends PlanCommitOptions {
+  /** Path of the ostree repository. */
+  readonly repo: string;
+  /** A ref, `remote:ref`, or a commit's checksum or its unique beginning. */
+  readonly ref: string;
+}
+
 /** The plan of an encapsulated image. */
 export interface CommitImagePlan extends ImagePlan {
-  readonly tree: ImagePlan['tree'] & Pick<CommitTree, 'commit'>;
   readonly commitLayer: PlannedCommitLayer;
 }
 
@@ -52,32 +65,67 @@ export interface CommitImagePlan extends ImagePlan {
 export async function planImage(options: PlanImageOptions): Promise<CommitImagePlan> {
   const repo = openRepo(options.repo);
   const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), options.log);
-  const commitLayer = await commitLayerOf(tree, options);
-  const format: ImageFormat = {
+  return planCommit(tree, () => tree, options);
+}
+
+export interface PlanNewCommitOptions extends PlanCommitOptions {
+  /** Its entries have the attributes that the commit gives them. */
+  readonly tree: LocatedTree;
+  readonly commit: Omit<NewCommit, 'timestamp'>;
+  /** Seconds since 1970; by default the build time of the newest package, or 0. */
+  readonly timestamp?: number | undefined;
+}
+
+/** Decides the same for a commit that is made of a tree, and that no repository has. */
+export function planNewCommit({
+  tree: source,
+  commit,
+  timestamp,
+  ...options
+}: PlanNewCommitOptions): Promise<CommitImagePlan> {
+  const tree = uncommittedTree(source);
+  const commitOf = (claims: readonly Claims[]) => {
+    const facts = claims.flatMap(({ components }) => [...components.values()]);
+    return committedTree(tree, { ...commit, timestamp: timestamp ?? newestBuildTime(facts) });
+  };
+  return planCommit(tree, commitOf, options);
+}
+
+/** @param commitOf returns the commit of `tree`; it may use what the content sources found */
+async function planCommit(
+  tree: LocatedTree,
+  commitOf: (claims: readonly Claims[]) => CommitTree,
+  options: PlanCommitOptions,
+): Promise<CommitImagePlan> {
+  const { formatVersion, signers = [] } = options;
+  const formatOf = async (claims: readonly Claims[]) => {
+    const committed = commitOf(claims);
+    const { bytes } = committed.commit;
+    const detachedMetadata = await signCommit(bytes, committed.detachedMetadata, signers);
+    return commitFormat({ ...committed, detachedMetadata }, formatVersion);
+  };
+  const plan = await planLayers(tree, formatOf, options);
+  return { ...plan, commitLayer: must(plan.commitLayer, 'the commit layer') };
+}
+
+function commitFormat(tree: CommitTree, formatVersion: FormatVersion): ImageFormat {
+  return {
     tree,
-    commitLayer,
+    commitLayer: commitLayerOf(tree, formatVersion),
     objectOf: ({ checksum }) => checksum,
     ownComponents: () => [],
     layerOf: (components) => {
-      const spec = chunkLayerSpec(tree, components, options.formatVersion);
+      const spec = chunkLayerSpec(tree, components, formatVersion);
       return { spec, key: layerKey(spec) };
     },
   };
-  const plan = await planLayers(tree, () => format, options);
-  const unchanged = plan.commitLayer?.unchanged;
-  const { commit } = tree;
-  return { ...plan, tree: { ...plan.tree, commit }, commitLayer: { ...commitLayer, unchanged } };
 }
 
-async function commitLayerOf(
-  tree: CommitTree,
-  { formatVersion, signers = [] }: PlanImageOptions,
-): Promise<CommitLayer & { readonly spec: CommitLayerSpec }> {
-  const { commit, repo } = tree;
-  const stored = repo.loadCommitMeta(commit.checksum)?.bytes;
-  const detached = await signCommit(commit.bytes, stored, signers);
-  const spec = commitLayerSpec(tree, formatVersion, detached);
-  return { spec, key: commitLayerKey(spec), createdBy: commitDescription(commit) };
+function commitLayerOf(tree: CommitTree, formatVersion: FormatVersion): CommitLayer {
+  const spec = commitLayerSpec(tree, formatVersion);
+  const key = commitLayerKey(spec);
+  const { commit } = tree;
+  return { commit, spec, key, createdBy: commitDescription(commit) };
 }
 
 /** How the layers of a plan are written, and what else the image says. */
@@ -94,18 +142,35 @@ export async function writeImage(
 ): Promise<WrittenImage> {
   return writePlannedImage(plan, writer, options, () => ({
     description: describeCommit(
-      plan.tree.commit,
+      plan.commitLayer.commit,
       options.architecture ?? architectureOf(plan),
       options,
     ),
-    describeLayer: ({ components }) => ({
-      annotations: componentsAnnotation(components),
-      createdBy: createdBy(components),
-    }),
+    describeLayer: describeChunk,
   }));
 }
 
-function architectureOf({ tree, components }: CommitImagePlan): string {
+/** How the image of a new commit is written, and what else it says. */
+export interface WriteNewCommitOptions extends BlobOptions, PlainImageOptions, Context {}
+
+/** Does the same for a new commit, whose image inherits a config as plain images do. */
+export async function writeNewCommit(
+  plan: CommitImagePlan,
+  writer: ImageWriter,
+  options: WriteNewCommitOptions,
+): Promise<WrittenImage> {
+  return writePlannedImage(plan, writer, options, () => ({
+    description: describeNewCommit(plan.commitLayer.commit, plan.components, options),
+    describeLayer: describeChunk,
+  }));
+}
+
+const describeChunk: LayerDescriber = ({ components }) => ({
+  annotations: componentsAnnotation(components),
+  createdBy: createdBy(components),
+});
+
+function architectureOf({ commitLayer, components }: CommitImagePlan): string {
   const packages = components.flatMap(({ facts }) => facts.packages);
-  return commitArchitecture(tree.commit.parsed, packages);
+  return commitArchitecture(commitLayer.commit.parsed, packages);
 }

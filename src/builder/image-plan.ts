@@ -12,11 +12,14 @@ import { loadClaims } from '../components/load.js';
 import { layerChangesPerYear } from '../components/rates.js';
 import { inContextAsync, must, OstrataError } from '../errors.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
+import type { CommitLayerSpec } from '../layers/spec.js';
 import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { planLayout } from '../layout/plan.js';
 import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
 import { recordOf } from '../layout/record.js';
 import type { Context } from '../log.js';
+import type { Commit } from '../ostree/objects/commit.js';
+import type { Loaded } from '../ostree/repo.js';
 import type { Claims, ContentSource, LayoutStrategy } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
 import type { KeptBase } from '../tree/kept-base.js';
@@ -60,6 +63,8 @@ interface KeyedSpec {
 
 /** The layer of an ostree commit and its metadata objects. */
 export interface CommitLayer extends KeyedSpec {
+  readonly spec: CommitLayerSpec;
+  readonly commit: Loaded<Commit>;
   /** `created_by` in the history of the image. */
   readonly createdBy: string;
 }
@@ -86,7 +91,7 @@ export interface ImagePlan {
 /** A base image without its entries. */
 type PlannedBase = Pick<KeptBase, 'image' | 'layers' | 'contentSizes' | 'history'>;
 
-export interface PlannedCommitLayer extends PlannedBlob, CommitLayer {}
+export interface PlannedCommitLayer extends CommitLayer, Pick<PlannedBlob, 'unchanged'> {}
 
 /** A layer, and the components that it holds. */
 export interface PlannedChunk extends PlannedBlob {

@@ -13,7 +13,7 @@ import type { HistoryEntry } from '../oci/types.js';
 import type { BaseImage } from '../tree/kept-base.js';
 import { mostFrequentArchitecture } from './architecture.js';
 import { componentsAnnotation, type ImageDescription, type Labels } from './image-config.js';
-import type { ImagePlan, PlannedChunk } from './image-plan.js';
+import type { PlannedChunk } from './image-plan.js';
 import type { ImageDescriptions } from './write-image.js';
 
 /** What the user decides about the config of a plain image. */
@@ -48,7 +48,7 @@ const DROPPED_LABELS: readonly string[] = [
 const STABILITY_DAYS = 7;
 
 export function describePlainImage(
-  { components }: ImagePlan,
+  components: readonly PlannedComponent[],
   options: PlainImageOptions,
 ): ImageDescription {
   const { base } = options;

@@ -8,7 +8,7 @@ import { type Command, Option } from 'commander';
 import { OstrataError } from '../errors.js';
 import { isImgref } from '../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../transports/oci/archive-transport.js';
-import { build, type PlainBuildOptions } from './build/build.js';
+import { build, type TreeBuildOptions } from './build/build.js';
 import { directoryOptions, mtimeOption, timelessConfigOptions } from './build/options.js';
 import { previousBuildOptions } from './container/encapsulate-options.js';
 import { BUILD_COMMANDS } from './help.js';
@@ -28,7 +28,7 @@ const MAX_THREADS = 1024;
 const MAX_EPOCH = 99_999_999_999;
 
 /** Options that `ostrata build` has under the same names, and those that only chunkah has. */
-interface ChunkahOptions extends PlainBuildOptions {
+interface ChunkahOptions extends TreeBuildOptions {
   readonly output?: string | undefined;
   readonly compressed?: boolean | undefined;
   readonly compressionLevel: number;

@@ -9,7 +9,7 @@ import type { OwnedComponent } from '../components/assign.js';
 import { must, OstrataError } from '../errors.js';
 import { WHITEOUT_PREFIX } from '../oci/whiteout.js';
 import type { FileInfo } from '../ostree/objects/file.js';
-import { encodeXattrs } from '../ostree/objects/xattr-list.js';
+import { xattrsEncoder } from '../ostree/objects/xattr-list.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { FileMap } from '../tree/file-map.js';
 import { baseName, parentPath } from '../tree/path.js';
@@ -149,16 +149,6 @@ function plainObject(
       xattrsBytes: encode(entry.xattrs),
     },
     mtime: entry.mtime ?? 0,
-  };
-}
-
-/** Returns a function that encodes each set of attributes once: a tree has few distinct ones. */
-function xattrsEncoder(): (xattrs: Xattrs) => Uint8Array {
-  const known = new Map<Xattrs, Uint8Array>();
-  return (xattrs) => {
-    const bytes = known.get(xattrs) ?? encodeXattrs(xattrs);
-    known.set(xattrs, bytes);
-    return bytes;
   };
 }
 

@@ -10,7 +10,7 @@ import { must, OstrataError } from '../errors.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { NO_XATTRS } from '../ostree/objects/xattr-list.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
-import type { CommitTree } from '../tree/commit.js';
+import type { CommitTree, LoadBytes } from '../tree/commit.js';
 import type { CommitDirectory } from '../tree/commit-walk.js';
 import type { FileMap } from '../tree/file-map.js';
 import { parentPath } from '../tree/path.js';
@@ -30,8 +30,11 @@ export interface CommitLayerSpec {
   readonly kind: 'commit';
   /** Checksum of the commit. */
   readonly commit: string;
+  readonly commitBytes: Uint8Array;
   /** The detached metadata of the commit, which has its signatures; undefined if it has none. */
-  readonly detached: Uint8Array | undefined;
+  readonly detachedMetadata: Uint8Array | undefined;
+  /** Returns the bytes of an object of a directory. */
+  readonly loadBytes: LoadBytes;
   readonly directories: readonly CommitDirectory[];
   readonly formatVersion: FormatVersion;
   /** Whether the layer adds `/var/tmp` because the commit has none. */
@@ -69,13 +72,9 @@ export type LayerDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'>;
 /**
  * Returns the spec of the commit layer of a tree. Throws `UNSUPPORTED` if two paths of the commit
  * would be the same path of the image.
- * @param detached the detached metadata of the commit, if it has any
  */
-export function commitLayerSpec(
-  { name, commit, directories, files }: CommitTree,
-  formatVersion: FormatVersion,
-  detached?: Uint8Array,
-): CommitLayerSpec {
+export function commitLayerSpec(tree: CommitTree, formatVersion: FormatVersion): CommitLayerSpec {
+  const { name, commit, detachedMetadata, directories, files, loadBytes } = tree;
   const etc = files.get('/etc');
   const hasUsrEtc = files.get('/usr/etc') !== undefined;
   if (etc !== undefined && hasUsrEtc && !isEmptyDirectory(etc, files)) {
@@ -88,8 +87,16 @@ export function commitLayerSpec(
   // Containers run without systemd-tmpfiles, and many programs fail without /var/tmp.
   const canHaveVarTmp = (files.get('/var')?.type ?? 'directory') === 'directory';
   const addVarTmp = canHaveVarTmp && files.get('/var/tmp') === undefined;
-  const { checksum } = commit;
-  return { kind: 'commit', commit: checksum, detached, directories, formatVersion, addVarTmp };
+  return {
+    kind: 'commit',
+    commit: commit.checksum,
+    commitBytes: commit.bytes,
+    detachedMetadata,
+    loadBytes,
+    directories,
+    formatVersion,
+    addVarTmp,
+  };
 }
 
 function isEmptyDirectory({ type, path }: FileEntry, files: FileMap): boolean {
@@ -202,10 +209,14 @@ export function layerKey({ objects, formatVersion, directories }: ChunkLayerSpec
  * Returns the key of a commit layer, like {@link layerKey}. The checksum of the commit covers the
  * whole layer except the detached metadata.
  */
-export function commitLayerKey({ commit, detached, formatVersion }: CommitLayerSpec): string {
+export function commitLayerKey({
+  commit,
+  detachedMetadata,
+  formatVersion,
+}: CommitLayerSpec): string {
   return createHash('sha256')
     .update(`ostrata ${TAR_WRITER_VERSION} commit ${commit} ${formatVersion} `)
-    .update(`${detached?.length}\n`)
-    .update(detached ?? '')
+    .update(`${detachedMetadata?.length}\n`)
+    .update(detachedMetadata ?? '')
     .digest('base64url');
 }

@@ -10,12 +10,13 @@
  *   hard link for each path, after the directories above it.
  */
 import type { BufferSource } from '../bytes/stream.js';
-import type { FileInfo } from '../ostree/objects/file.js';
+import { must } from '../errors.js';
+import { decodeDirmeta } from '../ostree/objects/dirmeta.js';
 import { type ObjectKind, objectPath } from '../ostree/objects/object-name.js';
-import type { OstreeRepo } from '../ostree/repo.js';
 import { TAR_BLOCK } from '../tar/fields.js';
 import { END_OF_ARCHIVE, encodeTarHeader, type TarEntry, tarPadding } from '../tar/header.js';
 import type { CommitDirectory } from '../tree/commit-walk.js';
+import type { ContentReader, LocatedFile } from '../tree/content-location.js';
 import { OBJECTS_PREFIX, REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { deployedPath, parentPath } from '../tree/path.js';
 import type { TreePath } from '../tree/tree.js';
@@ -25,7 +26,6 @@ import {
   type ChunkLayerSpec,
   type CommitLayerSpec,
   copiedXattrs,
-  type FormatVersion,
   type LayerDirectory,
   type OstreeLayerSpec,
 } from './spec.js';
@@ -38,17 +38,17 @@ const REPO_CONFIG = '[core]\nrepo_version=1\nmode=bare-split-xattrs\n';
 export const MAX_LINKS = 64_000;
 
 /**
- * Writes the whole tar of a layer to `sink`. Throws the errors of reading the repository, e.g.
- * `CORRUPT` for a broken object.
+ * Writes the whole tar of a layer to `sink`. Throws the errors of reading its objects, e.g.
+ * `CORRUPT` for a broken one.
  * @param buffers memory that content is read into; it then goes to the sink without a copy
  */
 export async function writeOstreeLayer(
-  repo: OstreeRepo,
+  content: ContentReader,
   spec: OstreeLayerSpec,
   sink: Sink,
   buffers?: BufferSource,
 ): Promise<void> {
-  const layer = new LayerStream(repo, sink, buffers);
+  const layer = new LayerStream(content, sink, buffers);
   if (spec.kind === 'commit') {
     layer.commit(spec);
   } else {
@@ -63,22 +63,29 @@ export function tarPath(path: TreePath): string {
 }
 
 class LayerStream {
-  readonly #repo: OstreeRepo;
+  readonly #content: ContentReader;
   readonly #sink: Sink;
   readonly #buffers: BufferSource | undefined;
 
-  constructor(repo: OstreeRepo, sink: Sink, buffers?: BufferSource) {
-    this.#repo = repo;
+  constructor(content: ContentReader, sink: Sink, buffers?: BufferSource) {
+    this.#content = content;
     this.#sink = sink;
     this.#buffers = buffers;
   }
 
   commit(spec: CommitLayerSpec): void {
-    const { directories, formatVersion, addVarTmp } = spec;
+    const { directories, loadBytes, addVarTmp } = spec;
     const written = new Set<string>();
     const attributes = new Map<string, LayerDirectory>(); // directories share a few hundred
+    const writeObject = (checksum: string, kind: 'dirtree' | 'dirmeta') => {
+      const name = objectName(checksum, kind);
+      if (!written.has(name)) {
+        this.#file(name, loadBytes(checksum, kind));
+        written.add(name);
+      }
+    };
     const write = ({ path, dirtree, dirmeta }: CommitDirectory) => {
-      const directory = attributes.get(dirmeta) ?? this.#attributes(dirmeta, formatVersion);
+      const directory = attributes.get(dirmeta) ?? attributesOf(dirmeta, spec);
       attributes.set(dirmeta, directory);
       if (path === '/') {
         this.#directory('./', directory);
@@ -86,11 +93,11 @@ class LayerStream {
         this.#commitObjects(spec);
       }
 
-      this.#metadataObject(dirmeta, 'dirmeta', written);
+      writeObject(dirmeta, 'dirmeta');
       if (path !== '/' && !isSkeleton(path)) {
         this.#directory(`./${tarPath(path)}`, directory);
       }
-      this.#metadataObject(dirtree, 'dirtree', written);
+      writeObject(dirtree, 'dirtree');
     };
 
     // ostree-ext writes the dirmeta of /sysroot, and what is below it only if it is elsewhere, too.
@@ -99,7 +106,7 @@ class LayerStream {
       const { path, dirmeta } = directory;
       const isSysroot = path === '/sysroot';
       if (isSysroot) {
-        this.#metadataObject(dirmeta, 'dirmeta', written);
+        writeObject(dirmeta, 'dirmeta');
       }
       if (isSysroot || path.startsWith('/sysroot/')) {
         sysroot.push(directory);
@@ -118,26 +125,11 @@ class LayerStream {
     }
   }
 
-  /** Returns what an entry of a directory has; in format version 1 this is no xattrs. */
-  #attributes(dirmeta: string, formatVersion: FormatVersion): LayerDirectory {
-    const { parsed } = this.#repo.loadDirmeta(dirmeta);
-    return formatVersion === 1 ? { ...parsed, xattrs: new Map() } : parsed;
-  }
-
   /** Writes the commit and, if it has any, its detached metadata. */
-  #commitObjects({ commit, detached }: CommitLayerSpec): void {
-    this.#file(objectName(commit, 'commit'), this.#repo.loadCommit(commit).bytes);
-    if (detached !== undefined) {
-      this.#file(objectName(commit, 'commitmeta'), detached);
-    }
-  }
-
-  /** @param written names of the objects that need not be written again */
-  #metadataObject(checksum: string, kind: 'dirtree' | 'dirmeta', written: Set<string>): void {
-    const name = objectName(checksum, kind);
-    if (!written.has(name)) {
-      this.#file(name, this.#repo.loadBytes(checksum, kind));
-      written.add(name);
+  #commitObjects({ commit, commitBytes, detachedMetadata }: CommitLayerSpec): void {
+    this.#file(objectName(commit, 'commit'), commitBytes);
+    if (detachedMetadata !== undefined) {
+      this.#file(objectName(commit, 'commitmeta'), detachedMetadata);
     }
   }
 
@@ -146,8 +138,9 @@ class LayerStream {
     const written = new Set<string>();
     for (const { checksum, paths, info } of objects) {
       const object = objectName(checksum, 'file');
+      const file = { path: must(paths[0], 'a path of an object'), checksum, info };
       this.#file(`${object}-xattrs-link`, info.xattrsBytes);
-      const block = await this.#content(object, checksum, info);
+      const block = await this.#object(object, file);
 
       const { type, mode, uid, gid, size } = info;
       const isEmpty = type === 'file' && size === 0;
@@ -158,7 +151,7 @@ class LayerStream {
         this.#parents(path, directories, written);
         const name = tarPath(path);
         if (!isEmpty && i > 0 && i % MAX_LINKS === 0) {
-          await this.#content(name, checksum, info);
+          await this.#object(name, file);
           target = name;
         } else {
           const linkname = isEmpty ? undefined : target;
@@ -202,7 +195,8 @@ class LayerStream {
   /**
    * Writes a file or symlink at `name` with the content of an object. Returns its header block.
    */
-  async #content(name: string, checksum: string, info: FileInfo): Promise<Uint8Array> {
+  async #object(name: string, file: LocatedFile): Promise<Uint8Array> {
+    const { checksum, info } = file;
     const { type, mode, uid, gid, size, target } = info;
     const xattrs = listedXattrs(info.xattrs);
     const header = encodeTarHeader({ name, type, mode, uid, gid, size, linkname: target, xattrs });
@@ -211,7 +205,7 @@ class LayerStream {
     if (type === 'symlink') {
       return block;
     }
-    const content = this.#repo.readFile(checksum, info, this.#buffers);
+    const content = this.#content.read(file, this.#buffers);
     await copyContent(content, size, this.#sink, `content object ${checksum}`);
     this.#sink(tarPadding(size));
     return block;
@@ -265,6 +259,15 @@ const SKELETON_BYTES = Buffer.concat(
     }),
   ),
 );
+
+/** Returns what an entry of a directory has; in format version 1 this is no xattrs. */
+function attributesOf(
+  dirmeta: string,
+  { loadBytes, formatVersion }: CommitLayerSpec,
+): LayerDirectory {
+  const decoded = decodeDirmeta(loadBytes(dirmeta, 'dirmeta'));
+  return formatVersion === 1 ? { ...decoded, xattrs: new Map() } : decoded;
+}
 
 function objectName(checksum: string, kind: ObjectKind): string {
   return `${OBJECTS_PREFIX}${objectPath(checksum, kind)}`;

@@ -17,9 +17,17 @@ import { regularFile, wholeFile } from './lookup.js';
 import { childPath } from './path.js';
 import type { FileEntry, TreePath } from './tree.js';
 
+/**
+ * Returns an object of a directory as it is stored. Throws `NOT_FOUND` if it is missing, `CORRUPT`
+ * if it is broken.
+ */
+export type LoadBytes = (checksum: string, kind: 'dirtree' | 'dirmeta') => Uint8Array;
+
 export interface CommitTree extends LocatedTree {
-  readonly repo: OstreeRepo;
   readonly commit: Loaded<Commit>;
+  /** The detached metadata of the commit (signatures) as it is stored; undefined without any. */
+  readonly detachedMetadata: Uint8Array | undefined;
+  readonly loadBytes: LoadBytes;
   /** As {@link CommitWalk.directories}. */
   readonly directories: readonly CommitDirectory[];
   /** The metadata of each content object, by checksum. */
@@ -70,8 +78,9 @@ function buildTree(
   log.info(`${name}: ${files.size} entries, ${directories.length} of them directories`);
   return {
     name,
-    repo,
     commit,
+    detachedMetadata: repo.loadCommitMeta(commit.checksum)?.bytes,
+    loadBytes: (object, kind) => repo.loadBytes(object, kind),
     content: { kind: 'repo', path: repo.path },
     files,
     directories,
@@ -82,7 +91,8 @@ function buildTree(
   };
 }
 
-function* commitEntries(
+/** Yields the entries of a commit. */
+export function* commitEntries(
   { directories, dirtrees, dirmetas }: CommitWalk,
   objects: ReadonlyMap<string, FileInfo>,
 ): Generator<FileEntry> {

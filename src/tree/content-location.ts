@@ -5,9 +5,14 @@
 import type { BufferSource, ByteStream } from '../bytes/stream.js';
 import { verified } from '../ostree/content.js';
 import type { FileInfo } from '../ostree/objects/file.js';
+import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { type OstreeRepo, openRepo } from '../ostree/repo.js';
 import { readUnchanged } from './directory.js';
+import type { RegularFile } from './entry.js';
+import type { FileMap } from './file-map.js';
 import type { KeptBase } from './kept-base.js';
+import { regularFile, wholeFile } from './lookup.js';
+import { deployedPath } from './path.js';
 import { Spool } from './spool.js';
 import type { Tree, TreePath } from './tree.js';
 
@@ -18,6 +23,8 @@ import type { Tree, TreePath } from './tree.js';
 export interface ContentLocation {
   readonly kind: 'repo' | 'directory' | 'spool';
   readonly path: string;
+  /** Whether `/usr/etc` of the tree is `/etc` of the directory. */
+  readonly isDeployed?: boolean | undefined;
 }
 
 /** A tree whose content can be read by other threads. */
@@ -56,12 +63,12 @@ export interface ContentReader {
 }
 
 /** Opens a location. Throws `NOT_FOUND` and `UNSUPPORTED` as {@link openRepo} does. */
-export function openContent({ kind, path }: ContentLocation): ContentReader {
+export function openContent({ kind, path, isDeployed }: ContentLocation): ContentReader {
   switch (kind) {
     case 'repo':
       return repoContent(openRepo(path));
     case 'directory':
-      return directoryContent(path);
+      return directoryContent(path, isDeployed);
     case 'spool':
       return spoolContent(path);
   }
@@ -72,13 +79,37 @@ export function repoContent(repo: OstreeRepo): ContentReader {
   return { read: ({ checksum, info }, buffers) => repo.readFile(checksum, info, buffers) };
 }
 
-function directoryContent(root: string): ContentReader {
+function directoryContent(root: string, isDeployed = false): ContentReader {
   return {
     read: ({ path, checksum, info }, buffers) => {
-      const name = root + path;
+      const name = root + (isDeployed ? deployedPath(path) : path);
       const context = `${name} was changed after it was looked at`;
       return verified(readUnchanged(name, info.size, buffers), info, checksum, context);
     },
+  };
+}
+
+/** What is needed to read files of a tree. */
+type Located = Pick<LocatedTree, 'name' | 'content' | 'fetch'> & { readonly files: FileMap };
+
+/** Returns the functions of a tree that read its files. */
+export function readFunctions({
+  name,
+  files,
+  content,
+  fetch,
+}: Located): Pick<Tree, 'read' | 'bytes'> {
+  let reader: ContentReader | undefined;
+  async function* read(file: RegularFile): AsyncGenerator<Uint8Array> {
+    const { path, checksum } = file;
+    await fetch?.([checksum]);
+    reader ??= openContent(content);
+    const info = { ...file, xattrsBytes: encodeXattrs(file.xattrs) };
+    yield* reader.read({ path, checksum, info });
+  }
+  return {
+    read: (path) => read(regularFile(path, files.get(path), name)),
+    bytes: (path) => wholeFile(path, files.resolve(path, true), name, read),
   };
 }
 

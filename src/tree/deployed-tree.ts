@@ -1,9 +1,8 @@
 /** A commit as a system has it that was installed from it, and as a plain image has it. */
 import { OstrataError } from '../errors.js';
 import type { CommitTree } from './commit.js';
-import type { LocatedTree } from './content-location.js';
+import { type LocatedTree, readFunctions } from './content-location.js';
 import { FileMap } from './file-map.js';
-import { regularFile, wholeFile } from './lookup.js';
 import { deployedPath } from './path.js';
 import type { FileEntry, TreePath } from './tree.js';
 
@@ -16,16 +15,10 @@ export function deployedTree(
   commit: CommitTree,
   isPruned: (path: TreePath) => boolean,
 ): LocatedTree {
-  const { name, content, repo } = commit;
+  const { name, content } = commit;
   const files = new FileMap(deployedEntries(commit, isPruned));
-  return {
-    name,
-    files,
-    content,
-    read: (path) => repo.readFile(regularFile(path, files.get(path), name).checksum),
-    bytes: (path) =>
-      wholeFile(path, files.resolve(path, true), name, (file) => repo.readFile(file.checksum)),
-  };
+  const tree = { name, files, content };
+  return { ...tree, ...readFunctions(tree) };
 }
 
 function* deployedEntries(

@@ -4,8 +4,9 @@ import { XattrsInterner } from '../ostree/objects/xattr-list.js';
 import type { LocatedTree } from './content-location.js';
 import { lookupDirectory, readUnchanged } from './directory.js';
 import { type WalkedEntry, type WalkOptions, walkDirectory } from './directory-walk.js';
-import { type EntryDigests, readEntryDigests } from './file-digests.js';
+import { type EntryDigests, type LabeledEntry, readEntryDigests } from './file-digests.js';
 import { FileMap } from './file-map.js';
+import type { LabelOf, LabelSource } from './labels.js';
 import { regularFile } from './lookup.js';
 import { makeDirectory, makeFile, makeSymlink } from './make-entry.js';
 import type { FileEntry } from './tree.js';
@@ -16,6 +17,8 @@ export interface DirectoryTreeOptions extends WalkOptions {
   readonly jobs: number;
   /** Names of xattrs that are ignored; a name that ends in a dot is a prefix. */
   readonly ignoredXattrs?: readonly string[] | undefined;
+  /** Returns what labels the entries, as in a commit; by default they keep what they have. */
+  readonly labels?: LabelSource | undefined;
 }
 
 /**
@@ -27,8 +30,10 @@ export async function openDirectoryTree(
   directory: string,
   options: DirectoryTreeOptions,
 ): Promise<LocatedTree> {
-  const { name: root, bytes } = lookupDirectory(directory);
-  const files = new FileMap(await readEntries(root, options));
+  const lookup = lookupDirectory(directory);
+  const { name: root, bytes } = lookup;
+  const labelOf = await options.labels?.(lookup);
+  const files = new FileMap(await readEntries(root, labelOf, options));
   options.log.info(`${root}: ${files.size} entries`);
   return {
     name: root,
@@ -45,31 +50,38 @@ export async function openDirectoryTree(
  */
 async function readEntries(
   root: string,
+  labelOf: LabelOf | undefined,
   options: DirectoryTreeOptions,
 ): Promise<readonly FileEntry[]> {
   const { log, signal, jobs, ignoredXattrs = [] } = options;
   const walked = walkDirectory(root, options);
+  const labeled =
+    labelOf === undefined ? walked : walked.map((entry) => withLabelOf(entry, labelOf));
 
-  // Of the names of one file only the first is read.
-  const toRead = new Map<string, WalkedEntry>();
-  for (const entry of walked) {
-    const key = inodeKey(entry);
+  // Of the names of one file only the first is read, unless they have different labels.
+  const toRead = new Map<string, LabeledEntry>();
+  for (const entry of labeled) {
+    const key = objectKey(entry);
     if (!toRead.has(key)) {
       toRead.set(key, entry);
     }
   }
   const read = [...toRead.values()];
   const results = await readEntryDigests(root, read, { jobs, ignoredXattrs, log, signal });
-  const digests = new Map(results.map((digest, i) => [inodeKey(must(read[i], 'entry')), digest]));
+  const digests = new Map(results.map((digest, i) => [objectKey(must(read[i], 'entry')), digest]));
 
   const interner = new XattrsInterner();
-  return walked.map((entry) =>
-    treeEntry(entry, must(digests.get(inodeKey(entry)), entry.path), interner),
+  return labeled.map((entry) =>
+    treeEntry(entry, must(digests.get(objectKey(entry)), entry.path), interner),
   );
 }
 
-function inodeKey({ inode, path }: WalkedEntry): string {
-  return inode ?? path;
+function withLabelOf(entry: WalkedEntry, labelOf: LabelOf): LabeledEntry {
+  return { ...entry, label: labelOf(entry.path, entry.mode) };
+}
+
+function objectKey({ inode, label, path }: LabeledEntry): string {
+  return inode === undefined ? path : `${inode} ${label}`;
 }
 
 function treeEntry(

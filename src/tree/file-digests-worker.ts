@@ -7,10 +7,18 @@ import { startFileChecksum } from '../ostree/objects/file.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { failedReply, receiveRequests } from '../system/worker-task.js';
-import { type LocatedFile, openContent } from './content-location.js';
+import { openContent } from './content-location.js';
 import { readUnchanged } from './directory.js';
 import type { WalkedEntry } from './directory-walk.js';
-import type { ContentReply, DigestReply, DigestRequest, DigestWorkerData } from './file-digests.js';
+import type {
+  ContentReply,
+  DigestReply,
+  DigestRequest,
+  DigestWorkerData,
+  FileToHash,
+  LabeledEntry,
+} from './file-digests.js';
+import { withLabel } from './labels.js';
 
 const { content, ignoredXattrs }: DigestWorkerData = workerData;
 /** The directory that the paths of entries begin in. */
@@ -23,21 +31,21 @@ function isIgnored(name: string): boolean {
   return matchesXattr(name, ignoredXattrs);
 }
 
-function xattrsOf(path: string): Uint8Array {
+function xattrsOf(path: string, label: string | undefined): Uint8Array {
   const kept = [...inodeXattrs(path)].filter(([name]) => !isIgnored(name));
-  const bytes = encodeXattrs(new Map(kept));
+  const bytes = encodeXattrs(withLabel(new Map(kept), label));
   const key = Buffer.from(bytes).toString('latin1');
   const known = knownXattrs.get(key) ?? bytes;
   knownXattrs.set(key, known);
   return known;
 }
 
-function readEntries(batch: readonly WalkedEntry[]): DigestReply {
+function readEntries(batch: readonly LabeledEntry[]): DigestReply {
   const checksums = new Uint8Array(batch.length * CHECKSUM_BYTES);
   const contentDigests = new Uint8Array(batch.length * CHECKSUM_BYTES);
   const xattrs: Uint8Array[] = [];
   for (const [i, entry] of batch.entries()) {
-    const xattrsBytes = xattrsOf(root + entry.path);
+    const xattrsBytes = xattrsOf(root + entry.path, entry.label);
     xattrs.push(xattrsBytes);
     if (entry.type !== 'directory') {
       const { checksum, contentDigest } = digestsOf(entry, xattrsBytes);
@@ -65,10 +73,10 @@ function digestsOf(entry: WalkedEntry, xattrsBytes: Uint8Array) {
   };
 }
 
-async function readContent(files: readonly LocatedFile[]): Promise<ContentReply> {
+async function readFiles(files: readonly FileToHash[]): Promise<ContentReply> {
   const digests = new Uint8Array(files.length * CHECKSUM_BYTES);
   for (const [i, file] of files.entries()) {
-    const hash = createHash('sha256');
+    const hash = file.header ? startFileChecksum(file.header) : createHash('sha256');
     for await (const chunk of reader.read(file)) {
       hash.update(chunk);
     }
@@ -80,7 +88,7 @@ async function readContent(files: readonly LocatedFile[]): Promise<ContentReply>
 receiveRequests(async (request: DigestRequest) => {
   try {
     const reply =
-      request.kind === 'entries' ? readEntries(request.entries) : await readContent(request.files);
+      request.kind === 'entries' ? readEntries(request.entries) : await readFiles(request.files);
     parentPort?.postMessage(reply);
   } catch (error) {
     parentPort?.postMessage(failedReply('reading files', error));

@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads';
 import { must } from '../errors.js';
 import type { Context } from '../log.js';
+import type { FileHeader } from '../ostree/objects/file.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import { runWorkerTask } from '../system/worker-task.js';
@@ -20,10 +21,20 @@ export interface DigestWorkerData {
   readonly ignoredXattrs: readonly string[];
 }
 
-/** A batch: entries of a directory, or files whose content alone is hashed. */
+/** An entry of a directory, and the SELinux label that replaces the one that it has. */
+export interface LabeledEntry extends WalkedEntry {
+  readonly label?: string | undefined;
+}
+
+/** A file whose content alone is hashed, or that is hashed as an object with other metadata. */
+export interface FileToHash extends LocatedFile {
+  readonly header?: FileHeader | undefined;
+}
+
+/** A batch: entries of a directory, or files of a tree. */
 export type DigestRequest =
-  | { readonly kind: 'entries'; readonly entries: readonly WalkedEntry[] }
-  | { readonly kind: 'content'; readonly files: readonly LocatedFile[] };
+  | { readonly kind: 'entries'; readonly entries: readonly LabeledEntry[] }
+  | { readonly kind: 'files'; readonly files: readonly FileToHash[] };
 
 /** What a worker replies for files: SHA-256 of each, {@link CHECKSUM_BYTES}. */
 export type ContentReply = Uint8Array;
@@ -61,7 +72,7 @@ const BATCH_SIZE = 64 << 20;
  */
 export async function readEntryDigests(
   root: string,
-  entries: readonly WalkedEntry[],
+  entries: readonly LabeledEntry[],
   options: DigestOptions & Pick<DigestWorkerData, 'ignoredXattrs'>,
 ): Promise<readonly EntryDigests[]> {
   const content = { kind: 'directory', path: root } as const;
@@ -78,19 +89,44 @@ export async function readEntryDigests(
  * `CORRUPT` if the bytes of a file do not match its checksum, `IO` if it cannot be read, and
  * `CANCELLED`.
  */
-export async function readContentDigests(
-  tree: LocatedTree,
+export function readContentDigests(
+  tree: HashedTree,
   files: readonly RegularFile[],
   options: DigestOptions,
+): Promise<readonly string[]> {
+  return hashFiles(tree, files, options, () => undefined);
+}
+
+/**
+ * Returns the checksum that the content object of each of `files` has with the metadata that
+ * `headerOf` returns, in their order. Throws what {@link readContentDigests} throws.
+ */
+export function readChecksums(
+  tree: HashedTree,
+  files: readonly RegularFile[],
+  headerOf: (file: RegularFile) => FileHeader,
+  options: DigestOptions,
+): Promise<readonly string[]> {
+  return hashFiles(tree, files, options, headerOf);
+}
+
+/** A tree whose files are hashed. */
+type HashedTree = Pick<LocatedTree, 'content' | 'fetch'>;
+
+async function hashFiles(
+  { content, fetch }: HashedTree,
+  files: readonly RegularFile[],
+  options: DigestOptions,
+  headerOf: (file: RegularFile) => FileHeader | undefined,
 ): Promise<readonly string[]> {
   if (files.length === 0) {
     return [];
   }
-  await tree.fetch?.(files.map(({ checksum }) => checksum));
-  const { content } = tree;
+  await fetch?.(files.map(({ checksum }) => checksum));
+  const fileToHash = (file: RegularFile) => ({ ...locatedFile(file), header: headerOf(file) });
   return readBatches(files, options, {
     workerData: { content, ignoredXattrs: [] },
-    request: (batch) => ({ kind: 'content', files: batch.map(locatedFile) }),
+    request: (batch) => ({ kind: 'files', files: batch.map(fileToHash) }),
     unpack: hexDigests,
   });
 }

@@ -3,18 +3,19 @@ import { rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { inContext, inContextAsync, messageOf, must, OstrataError } from '../errors.js';
 import type { Context } from '../log.js';
-import { encodeXattrs, XattrsInterner } from '../ostree/objects/xattr-list.js';
+import { XattrsInterner } from '../ostree/objects/xattr-list.js';
 import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
-import { type ContentReader, type LocatedTree, openContent } from './content-location.js';
+import { withCommitAttributes } from './commit-attributes.js';
+import { type LocatedTree, readFunctions } from './content-location.js';
 import { type FlattenedImage, flattenLayers } from './flatten.js';
 import { type BaseImage, keepBase } from './kept-base.js';
+import type { LabelSource } from './labels.js';
 import type { IndexedEntry } from './layer-index.js';
 import { decodeLayerIndex } from './layer-index-file.js';
 import type { LayerSource, SourceLayer } from './layer-source.js';
-import { regularFile, wholeFile } from './lookup.js';
 import { type SpooledFile, spooledTar, writeSpoolContent } from './spool.js';
 import { spoolLayers } from './spool-layers.js';
-import type { RegularFile, TreePath } from './tree.js';
+import type { TreePath } from './tree.js';
 
 /** Keeps the encoded indexes of layers by their diffIds, so that a layer is read only once. */
 export interface LayerIndexStore {
@@ -33,6 +34,11 @@ export interface SpooledImageOptions extends Context {
   readonly isPruned?: ((path: TreePath) => boolean) | undefined;
   /** Whether devices, pipes and sockets are left out; by default they are an error. */
   readonly skipSpecialFiles?: boolean | undefined;
+  /**
+   * Returns what labels the files, which then have all attributes as in a commit; by default they
+   * have those of the layers.
+   */
+  readonly labels?: LabelSource | undefined;
 }
 
 /**
@@ -65,11 +71,15 @@ export async function openSpooledImage(
     reportSpecialFiles(source.name, flattened, options);
     log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
 
-    const files = spooledFiles(flattened);
-    writeSpoolContent(directory.path, files);
-    layers.removeUnused(files);
-    const tree = spooledTree(source.name, flattened, layers, files, () => directory.remove());
-    return { ...tree, base };
+    const treeOf = (image: FlattenedImage) =>
+      spooledTree(source.name, image, layers, () => directory.remove());
+    const tree = treeOf(flattened);
+    layers.removeUnused(spooledFiles(flattened));
+    if (options.labels === undefined) {
+      return { ...tree, base };
+    }
+    const labelOf = await options.labels(tree);
+    return treeOf(await withCommitAttributes(flattened, tree, labelOf, options));
   } catch (error) {
     directory.remove();
     throw error;
@@ -106,13 +116,16 @@ function spooledFiles({ sources }: FlattenedImage): readonly SpooledFile[] {
   return files;
 }
 
+/** Writes down where content lies, and returns the tree that finds it there. */
 function spooledTree(
   name: string,
-  { files }: FlattenedImage,
+  image: FlattenedImage,
   layers: SpooledLayers,
-  spooled: readonly SpooledFile[],
   close: () => void,
 ): LocatedTree {
+  const { files } = image;
+  const spooled = spooledFiles(image);
+  writeSpoolContent(layers.directory, spooled);
   const content = { kind: 'spool', path: layers.directory } as const;
   const layerOf = new Map(spooled.map(({ layer, entry }) => [entry.checksum, layer]));
   const fetch = async (checksums: Iterable<string>) => {
@@ -126,23 +139,8 @@ function spooledTree(
     await layers.read([...wanted]);
   };
 
-  let reader: ContentReader | undefined;
-  async function* read(file: RegularFile): AsyncGenerator<Uint8Array> {
-    const { path, checksum, type } = file;
-    await fetch([checksum]);
-    reader ??= openContent(content);
-    const info = { ...file, type, xattrsBytes: encodeXattrs(file.xattrs) };
-    yield* reader.read({ path, checksum, info });
-  }
-  return {
-    name,
-    files,
-    content,
-    read: (path) => read(regularFile(path, files.get(path), name)),
-    bytes: (path) => wholeFile(path, files.resolve(path, true), name, read),
-    fetch,
-    close,
-  };
+  const tree = { name, files, content, fetch, close };
+  return { ...tree, ...readFunctions(tree) };
 }
 
 /** The layers of an image, of which some are in the spool. */

@@ -19,6 +19,7 @@ import {
 import { dirname, join } from 'node:path';
 import { before, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { must } from '../../src/errors.js';
 import type { GVariantValue } from '../../src/ostree/gvariant/value.js';
 import { encodeCommit } from '../../src/ostree/objects/commit.js';
 import { objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
@@ -102,21 +103,21 @@ function makeSplitXattrs(from: CommitTree, to: string): void {
   write(join(to, 'config'), '[core]\nrepo_version=1\nmode=bare-split-xattrs\n');
   write(object(from.commit.checksum, 'commit'), from.commit.bytes);
   for (const { dirtree, dirmeta } of from.directories) {
-    write(object(dirtree, 'dirtree'), from.repo.loadDirtree(dirtree).bytes);
-    write(object(dirmeta, 'dirmeta'), from.repo.loadDirmeta(dirmeta).bytes);
+    write(object(dirtree, 'dirtree'), from.loadBytes(dirtree, 'dirtree'));
+    write(object(dirmeta, 'dirmeta'), from.loadBytes(dirmeta, 'dirmeta'));
   }
   for (const entry of from.files) {
     if (entry.type === 'directory') {
       continue;
     }
-    const info = from.repo.fileInfo(entry.checksum);
+    const info = must(from.objects.get(entry.checksum), entry.path);
     const path = object(entry.checksum, 'file');
     write(`${path}-xattrs-link`, info.xattrsBytes);
     rmSync(path, { force: true });
     if (info.target !== undefined) {
       symlinkSync(info.target, path);
     } else {
-      copyFileSync(join(from.repo.path, 'objects', objectPath(entry.checksum, 'file')), path);
+      copyFileSync(join(from.content.path, 'objects', objectPath(entry.checksum, 'file')), path);
     }
     lchownSync(path, info.uid, info.gid);
     if (info.target === undefined) {

@@ -13,6 +13,7 @@ import { encodeMetadata } from '../../src/ostree/objects/commit.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import { openCommitTree } from '../../src/tree/commit.js';
+import { repoContent } from '../../src/tree/content-location.js';
 import type { TreePath } from '../../src/tree/tree.js';
 import { buildImage } from '../support/build-image.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
@@ -37,7 +38,7 @@ const commit = built.commit(
 );
 const repo = openRepo(built.path);
 const tree = openCommitTree(repo, commit);
-const commitSpec = commitLayerSpec(tree, 2, encodeMetadata(new Map()));
+const commitSpec = commitLayerSpec({ ...tree, detachedMetadata: encodeMetadata(new Map()) }, 2);
 
 const chunk = (objects: Readonly<Record<string, readonly TreePath[]>>): ChunkLayerSpec => ({
   kind: 'chunk',
@@ -64,7 +65,9 @@ async function image(specs: readonly OstreeLayerSpec[], change: Partial<MemoryIm
   const layers = await Promise.all(
     specs.map(async (spec) => {
       const parts: Uint8Array[] = [];
-      await writeOstreeLayer(repo, spec, (bytes) => parts.push(Uint8Array.from(bytes)));
+      await writeOstreeLayer(repoContent(repo), spec, (bytes) =>
+        parts.push(Uint8Array.from(bytes)),
+      );
       return Buffer.concat(parts);
     }),
   );

@@ -16,6 +16,7 @@ import { writeOstreeLayer } from '../../src/layers/write.js';
 import { silentLogger } from '../../src/log.js';
 import { openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree } from '../../src/tree/commit.js';
+import { repoContent } from '../../src/tree/content-location.js';
 import type { TreePath } from '../../src/tree/tree.js';
 import { byTopDirectory } from '../support/build-image.js';
 import { dir, RepoBuilder, type TreeSpec } from '../support/build-repo.js';
@@ -39,7 +40,7 @@ async function specOf(
 
 async function diffIdOf(spec: ChunkLayerSpec): Promise<string> {
   const hash = createHash('sha256');
-  await writeOstreeLayer(openRepo(repo.path), spec, (bytes) => hash.update(bytes));
+  await writeOstreeLayer(repoContent(openRepo(repo.path)), spec, (bytes) => hash.update(bytes));
   return hash.digest('hex');
 }
 

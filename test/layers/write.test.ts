@@ -11,6 +11,7 @@ import { encodeMetadata } from '../../src/ostree/objects/commit.js';
 import { objectPath } from '../../src/ostree/objects/object-name.js';
 import { type OstreeRepo, openRepo } from '../../src/ostree/repo.js';
 import { openCommitTree } from '../../src/tree/commit.js';
+import { repoContent } from '../../src/tree/content-location.js';
 import type { TreePath } from '../../src/tree/tree.js';
 import { dir, RepoBuilder } from '../support/build-repo.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -23,7 +24,7 @@ async function write(spec: OstreeLayerSpec, repo = openRepo(built.path)): Promis
   const path = join(scratchDirectory(), 'layer.tar');
   const fd = openSync(path, 'wx');
   const pending: Uint8Array[] = [];
-  await writeOstreeLayer(repo, spec, (bytes) => {
+  await writeOstreeLayer(repoContent(repo), spec, (bytes) => {
     pending.push(Uint8Array.from(bytes));
     if (pending.length > 10_000) {
       writeSync(fd, Buffer.concat(pending.splice(0)));
@@ -113,9 +114,9 @@ suite('ostree layers', needs('tar'), () => {
     const commit = built.commit(
       built.tree(dir({ sysroot: dir({ tmp: dir({}) }), usr: dir({ etc: dir({}) }) })),
     );
-    const detached = encodeMetadata(new Map());
     const tree = openCommitTree(openRepo(built.path), commit, silentLogger);
-    const names = content(await write(commitLayerSpec(tree, 2, detached)));
+    const detachedMetadata = encodeMetadata(new Map());
+    const names = content(await write(commitLayerSpec({ ...tree, detachedMetadata }, 2)));
     assert.deepEqual(names.slice(0, 3), [
       './',
       `${REPO}/objects/${objectPath(commit, 'commit')}`,

@@ -1,7 +1,6 @@
 /** `ostrata build`: any tree in, a plain container image of layers that change together out. */
 import { type Command, Option } from 'commander';
 import { planPlainImage, writePlainImage } from '../../builder/build.js';
-import type { ImagePlan } from '../../builder/image-plan.js';
 import { droppedLabels, type PlainImageOptions, plainLabels } from '../../builder/plain-config.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
@@ -23,8 +22,11 @@ import { useOptions } from '../options/groups.js';
 import { plainLayerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
+import { signingOptions } from '../options/signing.js';
 import { logOptions } from '../options/values.js';
 import { computing } from '../run.js';
+import { checkWriteCommitTo, type PlannedBuild, planCommit } from './commit.js';
+import { type CommitOptions, checkFormat, commitOptions } from './commit-options.js';
 import {
   type ConfigOptions,
   checkTree,
@@ -36,7 +38,7 @@ import {
 } from './options.js';
 import { type BuildSource, checkSource, openSource } from './source.js';
 
-export interface PlainBuildOptions extends BuildOptions, TreeOptions, ConfigOptions {
+export interface TreeBuildOptions extends BuildOptions, TreeOptions, ConfigOptions, CommitOptions {
   /** See `PlainImageOptions`. */
   readonly createdBy?: string | undefined;
 }
@@ -45,12 +47,13 @@ export function addBuildCommand(program: Command): void {
   const command = program
     .command('build')
     .helpGroup(BUILD_COMMANDS)
-    .summary('turn a root file system, an image or a commit into a plain image of many layers')
+    .summary('turn a root file system, an image or a commit into an image of many layers')
     .description(
-      'Turn a root file system, another image or an ostree commit into a plain container image ' +
-        'whose layers follow the package database: packages that change together share a layer, ' +
-        'so that an update downloads only the layers that changed. Nothing is written into the ' +
-        'tree, and no rights are needed except to read it.',
+      'Turn a root file system, another image or an ostree commit into a container image whose ' +
+        'layers follow the package database: packages that change together share a layer, so ' +
+        'that an update downloads only the layers that changed. Nothing is written into the ' +
+        'tree, and no rights are needed except to read it. The image is a plain one, or with ' +
+        '--format=ostree one that holds an ostree commit.',
     )
     .argument('[ref]', 'with --repo: a ref, remote:ref, a commit id or the beginning of one')
     .argument('[imgref]', `where to write: ${IMGREF_FORMS} (default: an archive on stdout)`)
@@ -67,6 +70,7 @@ Examples:
   podman export CONTAINER | ostrata build --from=tar:- --config=inspect.json oci:image:latest
   ostrata build --from=containers-storage:os-nvidia --base=registry:quay.io/me/os:latest \\
     registry:quay.io/me/os-nvidia:latest
+  ostrata build --format=ostree --rootfs=/mnt/root oci-archive:image.ociarchive
   ostrata build --repo=repo fedora/x86_64/coreos/stable oci-archive:image.ociarchive
 
 SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created is given.`,
@@ -77,6 +81,8 @@ SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created 
     plainLayerLimitOptions,
     previousBuildOptions,
     configOptions,
+    commitOptions,
+    signingOptions,
     outputOptions,
     pluginOptions,
     compressionOptions,
@@ -90,8 +96,10 @@ SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created 
 async function buildFromArguments(
   first: string | undefined,
   second: string | undefined,
-  options: PlainBuildOptions,
+  options: TreeBuildOptions,
+  command: Command,
 ): Promise<void> {
+  checkFormat(options, command.getOptionValueSource('mtime') === 'cli');
   if (options.repo !== undefined) {
     await build(first, second, options);
     return;
@@ -106,12 +114,13 @@ async function buildFromArguments(
 export async function build(
   ref: string | undefined,
   imgref: string | undefined,
-  options: PlainBuildOptions,
+  options: TreeBuildOptions,
 ): Promise<void> {
   checkTree(options, ref);
   const ownOptions = await readPlainImageOptions(options);
   const destination = destinationOf(imgref, options);
   checkSource(options);
+  checkWriteCommitTo(options);
   const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
   const source = await openSource(options, inputs);
   const imageOptions: PlainImageOptions = {
@@ -127,11 +136,8 @@ export async function build(
 
   try {
     // The tree is not needed, and should not be kept in memory, once the image is planned.
-    const plan = await planTree(ref, source, imageOptions, inputs, options);
-    const { blobOptions } = inputs;
-    await finishBuild(plan, inputs, options, (writer) =>
-      writePlainImage(plan, writer, { ...imageOptions, ...blobOptions }),
-    ).finally(() => plan.tree.close?.());
+    const { plan, write } = await planTree(ref, source, imageOptions, inputs, options);
+    await finishBuild(plan, inputs, options, write).finally(() => plan.tree.close?.());
   } finally {
     await source?.close();
   }
@@ -140,7 +146,7 @@ export async function build(
 /** Returns the image reference that is written to. Throws `USAGE` for an archive on a terminal. */
 function destinationOf(
   imgref: string | undefined,
-  { tag, dryRun }: Pick<PlainBuildOptions, 'tag' | 'dryRun'>,
+  { tag, dryRun }: Pick<TreeBuildOptions, 'tag' | 'dryRun'>,
 ): string {
   const isArchiveOnStdout = imgref === undefined || imgref === '-';
   const destination = withTag(isArchiveOnStdout ? ARCHIVE_ON_STDOUT : imgref, tag);
@@ -159,17 +165,16 @@ function planTree(
   source: BuildSource | undefined,
   imageOptions: PlainImageOptions,
   inputs: BuildInputs,
-  options: PlainBuildOptions,
-): Promise<ImagePlan> {
-  const { base: config, baseImage, created = config?.created } = imageOptions;
-  const { cache, jobs } = inputs.blobOptions;
+  options: TreeBuildOptions,
+): Promise<PlannedBuild> {
+  const { cache } = inputs.blobOptions;
+  const { baseImage } = imageOptions;
   const treeInputs = { ...inputs, layers: source?.layers, base: baseImage, cache };
-  const mtimes = { rule: options.mtime, epoch: created };
+  const planFormat = options.format === 'ostree' ? planCommit : planPlain;
   const plan = async () => {
     const tree = await openBuildTree(options, ref, treeInputs);
     try {
-      warnAboutBootc(tree, plainLabels(imageOptions), inputs.log);
-      return await planPlainImage({ ...inputs.layoutOptions, tree, mtimes, jobs });
+      return await planFormat(tree, imageOptions, inputs, options);
     } catch (error) {
       tree.close?.();
       throw error;
@@ -177,6 +182,24 @@ function planTree(
   };
   // A signal has to remove the spool, which may be as large as the image.
   return source === undefined ? computing(plan) : plan();
+}
+
+/** Decides which layer of a plain image holds what. */
+async function planPlain(
+  tree: LocatedTree,
+  imageOptions: PlainImageOptions,
+  { layoutOptions, blobOptions, log }: BuildInputs,
+  { mtime }: TreeBuildOptions,
+): Promise<PlannedBuild> {
+  const { base, created = base?.created } = imageOptions;
+  const { jobs } = blobOptions;
+  const mtimes = { rule: mtime, epoch: created };
+  warnAboutBootc(tree, plainLabels(imageOptions), log);
+  const plan = await planPlainImage({ ...layoutOptions, tree, mtimes, jobs });
+  return {
+    plan,
+    write: (writer) => writePlainImage(plan, writer, { ...imageOptions, ...blobOptions }),
+  };
 }
 
 /** Adds the name of the image to the reference of an archive or a folder. */

@@ -23,9 +23,10 @@ import { pruneMatcher } from '../../tree/prune.js';
 import { openSpooledImage } from '../../tree/spooled-image.js';
 import { sourceDateEpoch } from '../container/encapsulate-options.js';
 import { repeated } from '../options/values.js';
+import type { CommitOptions } from './commit-options.js';
 
 /** Which tree becomes the image. */
-export interface TreeOptions {
+export interface TreeOptions extends Pick<CommitOptions, 'format'> {
   readonly rootfs?: string | undefined;
   /** The reference of an image, or `tar:FILE`. */
   readonly from?: string | undefined;
@@ -200,9 +201,12 @@ export async function openBuildTree(
   ref: string | undefined,
   { layers, base, cache, log, signal }: TreeInputs,
 ): Promise<LocatedTree> {
-  const isPruned = pruneMatcher(options.prune ?? []);
-  const { repo, rootfs, spool, oneFileSystem, skipSpecialFiles } = options;
+  const { prune = [], repo, rootfs, spool, oneFileSystem, skipSpecialFiles, format } = options;
+  const isCommit = format === 'ostree';
+  // What is there can be a whole repository, which need not be read.
+  const isPruned = pruneMatcher(isCommit ? [...prune, '/sysroot/'] : prune);
   const jobs = availableParallelism();
+  const labels = isCommit ? async () => undefined : undefined;
   if (layers !== undefined) {
     return openSpooledImage(layers, {
       log,
@@ -212,6 +216,7 @@ export async function openBuildTree(
       base,
       isPruned,
       skipSpecialFiles,
+      labels,
       indexes: cache && layerIndexStore(cache),
     });
   }
@@ -226,7 +231,8 @@ export async function openBuildTree(
     isPruned,
     oneFileSystem,
     skipSpecialFiles,
-    ignoredXattrs: LEFT_OUT_XATTRS,
+    ignoredXattrs: labels === undefined ? LEFT_OUT_XATTRS : [],
+    labels,
   });
 }
 

@@ -22,15 +22,15 @@ export function layoutOptions(command: Command): Command {
   return command
     .optionsGroup('Layers:')
     .option('--plan <file>', 'put components into layers as this file says; see `layout plan`')
-    .addOption(
-      new Option(
-        '--format-version <n>',
-        '2: each layer also holds the parent directories of its files; 1: it does not, and the ' +
-          'image survives `ostree container image reexport` and `bootc image copy-to-storage`',
-      )
-        .choices(['1', '2'])
-        .default('2'),
-    );
+    .addOption(formatVersionOption().default('2'));
+}
+
+export function formatVersionOption(): Option {
+  return new Option(
+    '--format-version <n>',
+    '2: each layer also holds the parent directories of its files; 1: it does not, and the ' +
+      'image survives `ostree container image reexport` and `bootc image copy-to-storage`',
+  ).choices(['1', '2']);
 }
 
 /** Which builds the image follows or is compared with. */

@@ -158,7 +158,7 @@ export function tableReport(
 
 /** Returns the checksum of the commit in the image; undefined for a plain image. */
 function commitOf({ commitLayer }: ImagePlan): string | undefined {
-  return commitLayer?.spec.kind === 'commit' ? commitLayer.spec.commit : undefined;
+  return commitLayer?.commit.checksum;
 }
 
 function tableRow(layer: ReportedLayer, index: number): readonly Cell[] {

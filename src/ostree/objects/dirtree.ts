@@ -20,7 +20,7 @@ export interface Dirtree {
 }
 
 /** A regular file or symlink. */
-interface DirtreeFile {
+export interface DirtreeFile {
   readonly name: string;
   /** Checksum of the content object. */
   readonly checksum: string;

@@ -74,6 +74,16 @@ export function encodeXattrs(xattrs: Xattrs): Uint8Array {
   return bytes;
 }
 
+/** Returns a function that encodes each set of attributes once: a tree has few distinct ones. */
+export function xattrsEncoder(): (xattrs: Xattrs) => Uint8Array {
+  const known = new Map<Xattrs, Uint8Array>();
+  return (xattrs) => {
+    const bytes = known.get(xattrs) ?? encodeXattrs(xattrs);
+    known.set(xattrs, bytes);
+    return bytes;
+  };
+}
+
 /** Attributes, decoded and serialized. */
 interface InternedXattrs {
   readonly xattrs: Xattrs;

@@ -1,0 +1,129 @@
+/** The options of `build --format=ostree`: which commit the image holds. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OstrataError } from '../../errors.js';
+import type { FormatVersion } from '../../layers/spec.js';
+import { MIN_LAYERS } from '../../layout/max-layers.js';
+import { isChecksum } from '../../ostree/objects/object-name.js';
+import type { NewCommit } from '../../tree/new-commit.js';
+import { formatVersionOption } from '../container/encapsulate-options.js';
+import type { SigningOptions } from '../options/signing.js';
+import { repeated } from '../options/values.js';
+
+const FORMATS = ['plain', 'ostree'] as const;
+
+/** Which commit the image holds, if it holds one. */
+export interface CommitOptions extends SigningOptions {
+  /** By default, the image is plain. */
+  readonly format?: (typeof FORMATS)[number] | undefined;
+  readonly formatVersion?: '1' | '2' | undefined;
+  /** `KEY=VALUE` each. */
+  readonly commitMetadata?: readonly string[] | undefined;
+  readonly parent?: string | undefined;
+  readonly subject?: string | undefined;
+  /** Path of an ostree repository. */
+  readonly writeCommitTo?: string | undefined;
+  readonly commitRef?: string | undefined;
+}
+
+export function commitOptions(command: Command): Command {
+  return command
+    .optionsGroup('Image that holds an ostree commit:')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'plain: files at their paths; ostree: an encapsulated image, which holds the tree as an ' +
+          'ostree commit (/etc as /usr/etc, nothing below /sysroot)',
+      )
+        .choices(FORMATS)
+        .default('plain'),
+    )
+    .addOption(formatVersionOption())
+    .option(
+      '--commit-metadata <key=value>',
+      'a string in the metadata of the commit (repeatable)',
+      metadata,
+    )
+    .option('--parent <checksum>', 'the parent of the commit', checksum)
+    .option('--subject <text>', 'the subject of the commit (default: none)')
+    .option('--write-commit-to <repo>', 'also keep the commit in this ostree repository')
+    .option('--commit-ref <ref>', 'with --write-commit-to: the ref that names the commit there');
+}
+
+function metadata(text: string, previous: readonly string[] = []): readonly string[] {
+  const key = keyOf(text);
+  if (key === '') {
+    throw new InvalidArgumentError('expected KEY=VALUE.');
+  }
+  if (previous.some((other) => keyOf(other) === key)) {
+    throw new InvalidArgumentError(`the key ${key} is given twice.`);
+  }
+  return repeated(text, previous);
+}
+
+/** Returns what is before the first `=`; empty without one. */
+function keyOf(text: string): string {
+  return text.slice(0, Math.max(0, text.indexOf('=')));
+}
+
+function checksum(text: string): string {
+  if (!isChecksum(text)) {
+    throw new InvalidArgumentError('expected the checksum of a commit, 64 hexadecimal digits.');
+  }
+  return text;
+}
+
+/** Options that only one of the formats has, as they are spelled. */
+interface OneFormatOptions extends CommitOptions {
+  readonly base?: string | undefined;
+  readonly repo?: string | undefined;
+  readonly maxLayers: number;
+}
+
+/**
+ * Throws `USAGE` for options that do not go together.
+ * @param isMtimeGiven whether the rule for times was chosen and is not the default
+ */
+export function checkFormat(options: OneFormatOptions, isMtimeGiven: boolean): void {
+  const { writeCommitTo, commitRef } = options;
+  if (options.format === 'ostree') {
+    refuse('--base', options.base !== undefined, 'needs --format=plain');
+    refuse('--mtime', isMtimeGiven, 'needs --format=plain: a commit records no times');
+    refuse('--repo', options.repo !== undefined, 'is for `ostrata container-encapsulate` then');
+    refuse('--max-layers', options.maxLayers < MIN_LAYERS, `of at least ${MIN_LAYERS} is needed`);
+    refuse(
+      '--commit-ref',
+      commitRef !== undefined && writeCommitTo === undefined,
+      'needs --write-commit-to',
+    );
+    return;
+  }
+  const needsOstree = 'needs --format=ostree';
+  refuse('--format-version', options.formatVersion !== undefined, needsOstree);
+  refuse('--commit-metadata', options.commitMetadata !== undefined, needsOstree);
+  refuse('--parent', options.parent !== undefined, needsOstree);
+  refuse('--subject', options.subject !== undefined, needsOstree);
+  refuse('--write-commit-to', writeCommitTo !== undefined, needsOstree);
+  refuse('--commit-ref', commitRef !== undefined, needsOstree);
+  refuse('--sign-commit', options.signCommit !== undefined, needsOstree);
+  refuse('--gpg-sign', options.gpgSign !== undefined, needsOstree);
+}
+
+function refuse(option: string, isRefused: boolean, rule: string): void {
+  if (isRefused) {
+    throw new OstrataError('USAGE', `option ${option} ${rule}`);
+  }
+}
+
+/** Returns what the options say about the commit, except its time. */
+export function newCommitOf(options: CommitOptions): Omit<NewCommit, 'timestamp'> {
+  const { commitMetadata = [], parent, subject } = options;
+  const entries = commitMetadata.map((text) => {
+    const key = keyOf(text);
+    return [key, { type: 's', value: text.slice(key.length + 1) }] as const;
+  });
+  return { metadata: new Map(entries), parent, subject };
+}
+
+export function formatVersionOf({ formatVersion }: CommitOptions): FormatVersion {
+  return formatVersion === '1' ? 1 : 2;
+}

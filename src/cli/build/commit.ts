@@ -1,0 +1,71 @@
+/** `build --format=ostree`: the tree as an ostree commit in an encapsulated image. */
+import { bootLabels } from '../../builder/commit-config.js';
+import { planNewCommit, writeNewCommit } from '../../builder/encapsulate.js';
+import type { Labels } from '../../builder/image-config.js';
+import type { ImagePlan } from '../../builder/image-plan.js';
+import { checkKeeper, keepCommit } from '../../builder/keep-commit.js';
+import type { PlainImageOptions } from '../../builder/plain-config.js';
+import type { WrittenImage } from '../../builder/write-image.js';
+import { inContext } from '../../errors.js';
+import type { ImageWriter } from '../../transports/transport.js';
+import type { LocatedTree } from '../../tree/content-location.js';
+import type { BuildInputs } from '../container/build-inputs.js';
+import { readSigners } from '../options/signing.js';
+import { type CommitOptions, formatVersionOf, newCommitOf } from './commit-options.js';
+
+/** What was decided about an image, and how it is written. */
+export interface PlannedBuild {
+  readonly plan: ImagePlan;
+  readonly write: (writer: ImageWriter) => Promise<WrittenImage>;
+}
+
+/** Makes the commit, and decides which layer of its image holds what. */
+export async function planCommit(
+  tree: LocatedTree,
+  imageOptions: PlainImageOptions,
+  { layoutOptions, blobOptions, log, signal }: BuildInputs,
+  options: CommitOptions,
+): Promise<PlannedBuild> {
+  const { base, created = base?.created } = imageOptions;
+  const writeOptions = withBootLabels(imageOptions, bootLabels(tree.files));
+  const plan = await planNewCommit({
+    ...layoutOptions,
+    tree,
+    commit: newCommitOf(options),
+    timestamp: created,
+    formatVersion: formatVersionOf(options),
+    signers: readSigners(options),
+  });
+  const { writeCommitTo: repo, commitRef: ref } = options;
+  const write = async (writer: ImageWriter) => {
+    if (repo !== undefined) {
+      await keepCommit(plan, { repo, ref, log, signal }).catch(async (error) => {
+        await writer.discard();
+        throw error;
+      });
+    }
+    return writeNewCommit(plan, writer, { ...writeOptions, ...blobOptions });
+  };
+  return { plan, write };
+}
+
+/** Throws what {@link checkKeeper} throws: before a large tree is read. */
+export function checkWriteCommitTo({ writeCommitTo: repo, commitRef: ref }: CommitOptions): void {
+  if (repo !== undefined) {
+    inContext('option --write-commit-to', () => checkKeeper({ repo, ref }));
+  }
+}
+
+/** The labels are added before those that the user sets or removes. */
+function withBootLabels(options: PlainImageOptions, boot: Labels): PlainImageOptions {
+  const { editLabels, editAnnotations } = options;
+  return {
+    ...options,
+    editLabels: (labels) => edited({ ...labels, ...boot }, editLabels),
+    editAnnotations: (annotations) => edited({ ...annotations, ...boot }, editAnnotations),
+  };
+}
+
+function edited(labels: Labels, edit: ((labels: Labels) => Labels) | undefined): Labels {
+  return edit === undefined ? labels : edit(labels);
+}
