@@ -1,7 +1,8 @@
 /** The previous build: the layout that a new build follows, and the layers that it reuses. */
 import { readFile } from 'node:fs/promises';
-import { inContextAsync, must } from '../errors.js';
+import { inContextAsync, must, OstrataError } from '../errors.js';
 import {
+  type DescribedImage,
   describeImage,
   holdsFiles,
   lacksCommitLayer,
@@ -14,7 +15,7 @@ import type { LayoutRecord } from '../layout/previous-layout.js';
 import { recordFromNames } from '../layout/record.js';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
-import { type Descriptor, parseManifest } from '../oci/types.js';
+import { type Descriptor, type Manifest, parseManifest } from '../oci/types.js';
 import type { Component } from '../plugin.js';
 
 /** A layer blob of the previous build. */
@@ -53,7 +54,8 @@ export async function previousFromImage(image: ImageReader, log: Logger): Promis
 }
 
 interface PreviousImage {
-  readonly isPlain: boolean;
+  /** Undefined if manifest, config and labels contradict each other. */
+  readonly isPlain: boolean | undefined;
   /** All but derived layers that another tool added. */
   readonly layers: readonly ReadLayer[];
   /** Component names, for each layer that holds components. */
@@ -63,7 +65,13 @@ interface PreviousImage {
 
 function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousImage> {
   return inContextAsync(`previous build ${image.name}`, async () => {
-    const { layers: allLayers, record } = await describeImage(image, log);
+    let described: DescribedImage;
+    try {
+      described = await describeImage(image, log);
+    } catch (error) {
+      return withoutLayers(image, error, log);
+    }
+    const { layers: allLayers, record } = described;
     // The layers above an encapsulated base are derived ones that have a record.
     const layers = allLayers.filter(
       ({ kind, recorded }) => kind !== 'derived' || recorded !== undefined,
@@ -71,15 +79,45 @@ function readPreviousImage(image: ImageReader, log: Logger): Promise<PreviousIma
     const componentLayers = layers.filter(({ kind }) => kind !== 'commit');
     const names = componentLayers.map((layer) => layer.names);
     if (record === undefined) {
-      log.warn(
-        names.every(({ length }) => length === 0)
-          ? `${image.name} says nothing about its components: the layout is planned anew`
-          : `${image.name} was made by another tool: its layout is followed by component names`,
-      );
+      warnAboutNames(image, names, log);
     }
     const isPlain = layers.some(holdsFiles);
     return { isPlain, layers, names, record };
   });
+}
+
+/**
+ * Takes only the component names from an image whose manifest, config and labels contradict each
+ * other: tools that lay images out anew keep labels about other layers, and a build must not fail
+ * because of the image before it. Throws other errors.
+ */
+function withoutLayers(image: ImageReader, error: unknown, log: Logger): PreviousImage {
+  if (!(error instanceof OstrataError && error.code === 'CORRUPT')) {
+    throw error;
+  }
+  log.warn(`${image.name}: ${error.message}; none of its layers is reused`);
+  const names = componentNames(image.manifest);
+  warnAboutNames(image, names, log);
+  return { isPlain: undefined, layers: [], names, record: undefined };
+}
+
+function warnAboutNames(
+  { name }: ImageReader,
+  names: readonly (readonly string[])[],
+  log: Logger,
+): void {
+  const isNameless = names.every(({ length }) => length === 0);
+  log.warn(
+    isNameless
+      ? `${name} says nothing about its components: the layout is planned anew`
+      : `${name} was made by another tool: its layout is followed by component names`,
+  );
+}
+
+/** Returns the component names of each layer but that of the commit. */
+function componentNames(manifest: Manifest): readonly (readonly string[])[] {
+  const allNames = namesByLayer(manifest);
+  return lacksCommitLayer(allNames) ? allNames : allNames.slice(1);
 }
 
 function previousBuildOf(
@@ -148,8 +186,7 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
   return inContextAsync(`previous build manifest ${path}`, async () => {
     const manifest = parseManifest(await readFile(path));
     const record = layoutRecord(manifest.annotations, log);
-    const allNames = namesByLayer(manifest);
-    const names = lacksCommitLayer(allNames) ? allNames : allNames.slice(1);
+    const names = componentNames(manifest);
     return {
       isPlain: undefined,
       recordFor: (components) => record ?? recordFromNames(names, components, log),

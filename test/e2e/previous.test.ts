@@ -228,6 +228,87 @@ suite('a previous build of another tool', () => {
       `oci:${join(scratch, 'twice')}:x`,
     ]);
   });
+
+  const NAMES = 'ostree.components';
+  const NOTHING_SAID = /says nothing about its components: the layout is planned anew/;
+  const BY_NAME = /was made by another tool: its layout is followed by component names/;
+  const CONTRADICTION = /warning: \S+ .*; none of its layers is reused/;
+  const STALE = { 'ostree.final-diffid': `sha256:${'0'.repeat(64)}` };
+  /** What may have become of an image of rpm-ostree. */
+  const damages: readonly {
+    readonly damage: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly change: (told: readonly Told[]) => readonly Told[];
+    readonly warning: RegExp;
+  }[] = [
+    {
+      damage: 'all annotations were lost',
+      change: (told) => told.map(({ layer, history }) => ({ layer, history })),
+      warning: NOTHING_SAID,
+    },
+    {
+      damage: 'each name occurs twice',
+      change: (told) =>
+        told.map((each) => {
+          const names = each.annotations?.[NAMES];
+          return names ? { ...each, annotations: { [NAMES]: `${names},${names}` } } : each;
+        }),
+      warning: BY_NAME,
+    },
+    {
+      damage: 'all layers have the same names',
+      change: (told) =>
+        told.map((each) => (each.annotations ? { ...each, ...annotationsOf(told.at(-1)) } : each)),
+      warning: BY_NAME,
+    },
+    {
+      damage: 'only one layer has an annotation',
+      change: (told) =>
+        told.map(({ layer, history }, i) => ({
+          ...{ layer, history },
+          ...(i === told.length - 1 ? annotationsOf(told[i]) : {}),
+        })),
+      warning: BY_NAME,
+    },
+    {
+      damage: 'it has the commit layer only',
+      change: (told) => told.slice(0, 1),
+      warning: CONTRADICTION,
+    },
+    {
+      damage: 'a label names a layer that it does not have',
+      labels: STALE,
+      change: (told) => told,
+      warning: CONTRADICTION,
+    },
+    {
+      damage: 'a layer occurs twice',
+      change: (told) => [...told.slice(0, 2), ...told.slice(1)],
+      warning: CONTRADICTION,
+    },
+  ];
+  const annotationsOf = (told: Told | undefined) =>
+    told?.annotations ? { annotations: told.annotations } : {};
+
+  for (const [i, { damage, labels: changedLabels, change, warning }] of damages.entries()) {
+    test(`is no error if ${damage}`, () => {
+      const { layers: old } = own.image.manifest;
+      const { 'ostrata.layout': _, ...labels } = own.image.config.config.Labels;
+      const history = { created, created_by: 'sample' };
+      const told: readonly Told[] = [
+        { layer: old[0] as Descriptor, history },
+        ...packages.map((ids, at) => ({
+          layer: old[at + 1] as Descriptor,
+          annotations: { [NAMES]: namesOf(ids).sort().join(',') },
+          history,
+        })),
+      ];
+      const all = { ...labels, ...changedLabels };
+      const { reference, manifestPath } = retell(`damaged-${i}`, all, change(told));
+      assert.match(follow(`--previous-build=${reference}`, MAX_LAYERS).stderr, warning);
+      follow(`--previous-build-manifest=${manifestPath}`, 2);
+    });
+  }
 });
 
 const bothNeeded = needs('docker-registry', 'skopeo');

@@ -11,7 +11,13 @@ import { runProgram } from '../../system/program.js';
  */
 const PROXY_VARIABLE = /^(https?|all)_proxy$/i;
 
-/** Runs skopeo until it ends. If it fails, throws `IO` with its last message. */
+/** What skopeo says of an image that is in no storage, folder or archive. */
+const NOT_THERE = /does not resolve to an image ID|no such (image|file)/i;
+
+/**
+ * Runs skopeo until it ends. If it fails, throws `IO` with its last message, or `NOT_FOUND` if
+ * there is no such image.
+ */
 export async function runSkopeo(
   args: readonly string[],
   signal: AbortSignal | undefined,
@@ -22,7 +28,8 @@ export async function runSkopeo(
   const { code, stderr } = await runProgram('skopeo', args, { purpose, env, signal });
   if (code !== 0) {
     const message = lastMessage(stderr) || `ended with exit code ${code}`;
-    throw new OstrataError('IO', `skopeo: ${message}`);
+    const errorCode = NOT_THERE.test(message) ? 'NOT_FOUND' : 'IO';
+    throw new OstrataError(errorCode, `skopeo: ${message}`);
   }
 }
 

@@ -99,6 +99,8 @@ suite('transports that skopeo implements', needs('skopeo'), () => {
           '{{.Digest}} {{.Repository}}',
         ]);
         assert.equal(listed.trim(), `${image.manifestDigest} localhost/os/base`);
+        const missing = openImage(target.replace('base:x', 'none'));
+        await assert.rejects(missing, { code: 'NOT_FOUND' });
         const read = await openImage(target);
         await validateImage(read);
         assert.deepEqual(await read.config(), image.config);
@@ -117,6 +119,7 @@ suite('transports that skopeo implements', needs('skopeo'), () => {
     withTmpdir(async (scratch) => {
       const image = await make(scratch);
       await assert.rejects(openImage(`dir:${join(scratch, 'none')}`), (error: OstrataError) => {
+        assert.equal(error.code, 'NOT_FOUND');
         assert.match(error.message, /^reading dir:.*skopeo: .*no such file/s);
         assert.doesNotMatch(error.message, /level=/);
         return true;
