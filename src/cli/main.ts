@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import * as v from 'valibot';
 import { keepYoungGeneration } from '../system/memory.js';
 import { addHelpCommands, EXIT_CODES, helpWidth } from './help.js';
+import { rpmOstreeVersion } from './rpm-ostree-version.js';
 import { runToExit } from './run.js';
 
 /** Percent by which the heap may outgrow what is in use: 1.5 GB for a million files, not 1.9. */
@@ -19,13 +20,22 @@ const { version, description } = v.parse(
   createRequire(import.meta.url)('ostrata/package.json'),
 );
 
-/** A link of this name to the program makes it take the command line of chunkah. */
-const isChunkah = basename(process.argv[1] ?? '') === 'chunkah';
-const name = isChunkah ? 'chunkah' : 'ostrata';
+type AddCommand = (program: Command) => void;
+type LoadCommand = () => Promise<AddCommand>;
+
+/** A link of such a name to the program makes it take the command line of that program. */
+const OTHER_NAMES = new Map<string, LoadCommand>([
+  ['chunkah', async () => (await import('./chunkah.js')).addChunkahBuildCommand],
+  ['rpm-ostree', async () => (await import('./rpm-ostree.js')).addRpmOstreeCommands],
+]);
+const link = basename(process.argv[1] ?? '');
+const name = OTHER_NAMES.has(link) ? link : 'ostrata';
+const isRpmOstree = [name, process.argv[2]].includes('rpm-ostree');
+const versionText = isRpmOstree ? rpmOstreeVersion(version) : version;
 
 const program = new Command(name)
   .description(`${description}.`)
-  .version(version, '-V, --version', 'print the version')
+  .version(versionText, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
   .helpCommand(false)
   .exitOverride()
@@ -38,9 +48,6 @@ const program = new Command(name)
   .addHelpText('after', `\nRun \`${name} COMMAND --help\` for the options of a command.`)
   .addHelpText('afterAll', EXIT_CODES);
 
-type AddCommand = (program: Command) => void;
-type LoadCommand = () => Promise<AddCommand>;
-
 /** In the order of the help. A command loads its own code only: loading all of it takes 0.1 s. */
 const COMMANDS = new Map<string, LoadCommand>([
   [
@@ -49,6 +56,7 @@ const COMMANDS = new Map<string, LoadCommand>([
   ],
   ['build', async () => (await import('./build/build.js')).addBuildCommand],
   ['chunkah', async () => (await import('./chunkah.js')).addChunkahCommand],
+  ['rpm-ostree', async () => (await import('./rpm-ostree.js')).addRpmOstreeCommand],
   ['compose', async () => (await import('./compose.js')).addComposeCommand],
   ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
@@ -57,15 +65,9 @@ const COMMANDS = new Map<string, LoadCommand>([
   ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
 ]);
 
-const loadChunkahBuild: LoadCommand = async () =>
-  (await import('./chunkah.js')).addChunkahBuildCommand;
-
 /** Returns the commands that `word` needs: all for the help and for a mistyped name. */
 function commandsFor(word = ''): Iterable<LoadCommand> {
-  if (isChunkah) {
-    return [loadChunkahBuild];
-  }
-  const command = COMMANDS.get(word);
+  const command = OTHER_NAMES.get(name) ?? COMMANDS.get(word);
   if (command !== undefined) {
     return [command];
   }

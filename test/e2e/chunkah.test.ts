@@ -1,7 +1,6 @@
 /** Pipelines that call chunkah run unchanged when the program has that name. */
 import assert from 'node:assert/strict';
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -13,8 +12,9 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { underName } from '../support/other-name.js';
 import { repoRoot } from '../support/root.js';
-import { ostrata, ostrataProgram, type RunResult, run, tryRun } from '../support/run.js';
+import { ostrata, run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 import { type World, world, worldNeeds } from '../support/world.js';
@@ -48,31 +48,7 @@ function inspect(imgref: string): Inspected {
   return { ...config, layers };
 }
 
-/** Makes a folder with a program `chunkah`. A link alone would need `node` on the path. */
-function makeProgram(): string {
-  const directory = scratchDirectory();
-  const link = join(directory, 'link');
-  mkdirSync(link);
-  symlinkSync(ostrataProgram, join(link, 'chunkah'));
-  const program = join(directory, 'chunkah');
-  writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${link}/chunkah "$@"\n`);
-  chmodSync(program, 0o755);
-  return directory;
-}
-
-const programs = makeProgram();
-
-/** Runs a line of a shell script in which `chunkah` is on the path. */
-function tryLine(line: string, env: Readonly<Record<string, string>> = {}): RunResult {
-  const path = `${programs}:${process.env.PATH}`;
-  return tryRun('sh', ['-c', line], { env: { PATH: path, ...env } });
-}
-
-function runLine(line: string, env: Readonly<Record<string, string>> = {}): RunResult {
-  const result = tryLine(line, env);
-  assert.equal(result.status, 0, `${line}\n${result.stderr.slice(-4000)}`);
-  return result;
-}
+const { directory: programs, tryLine, runLine } = underName('chunkah');
 
 /** Makes a tree of one file that was changed on the second of January 1970. */
 function makeTree(): string {

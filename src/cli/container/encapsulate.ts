@@ -23,7 +23,7 @@ import {
   readImageOptions,
 } from './encapsulate-options.js';
 
-interface EncapsulateOptions
+export interface EncapsulateOptions
   extends BuildOptions,
     LayoutOptions,
     ImageConfigOptions,
@@ -74,7 +74,7 @@ SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
   ]);
 }
 
-async function encapsulate(
+export async function encapsulate(
   ref: string,
   imgref: string,
   options: EncapsulateOptions,
