@@ -48,10 +48,9 @@ const file = (name: string, text: string, more: Partial<ForgedEntry> = {}): Forg
 });
 const directory = (name: string, mode = 0o755): ForgedEntry => ({ name, type: 'directory', mode });
 
-/** A policy that knows two types. libselinux asks for a binary policy too, but does not load it. */
+/** A policy that knows three types. */
 const policy: readonly ForgedEntry[] = [
   file('etc/selinux/config', 'SELINUX=enforcing\nSELINUXTYPE=test\n'),
-  file('etc/selinux/test/policy/policy.31', 'policy'),
   file(
     'etc/selinux/test/contexts/files/file_contexts',
     [

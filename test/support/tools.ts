@@ -17,6 +17,7 @@ export type Need =
   | 'podman'
   | 'python'
   | 'rpm'
+  | 'selinux'
   | 'skopeo'
   | 'strace'
   | 'tar'

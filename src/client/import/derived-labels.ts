@@ -1,4 +1,5 @@
 /** Labels files and directories of derived layers by the SELinux policy of the merged system. */
+import type { Xattrs } from '../../bytes/xattrs.js';
 import { must } from '../../errors.js';
 import {
   DEFAULT_DIRMETA,
@@ -7,23 +8,20 @@ import {
   directoriesWithPaths,
 } from '../../layers/derived.js';
 import { parseWhiteout } from '../../oci/whiteout.js';
+import type { Dirmeta } from '../../ostree/objects/dirmeta.js';
 import { startFileChecksum } from '../../ostree/objects/file.js';
 import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import type { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import {
-  type EntryToLabel,
-  SELINUX_XATTR,
-  type SelinuxLabels,
-  type SelinuxPolicy,
-} from './selinux.js';
+import { SELINUX_XATTR } from '../../selinux/policy.js';
+import type { LabelingPolicy } from './selinux.js';
 
 /** A layer of files, in the repository or fetched and verified. */
 export interface LabeledLayer {
   /** Returns what the layer holds; costs time for one that the repository has. */
   readonly derived: () => DerivedLayer;
-  /** The {@link SelinuxPolicy.id} of the policy that gave the labels; undefined if unknown. */
+  /** The {@link LabelingPolicy.id} of the policy that gave the labels; undefined if unknown. */
   readonly policyId: string | undefined;
   /** The directory of content objects that are not yet in the repository; none if all are. */
   readonly stage: string | undefined;
@@ -34,11 +32,11 @@ export interface LabeledLayer {
 /**
  * Returns the same layers with the labels of `policy`; one that occurs twice is labeled once. A
  * label is part of an object and changes its checksum: a layer that has labels of another policy is
- * staged anew. Throws `UNSUPPORTED` if `ostree` cannot be asked for labels.
+ * staged anew.
  */
 export async function labelLayers<T extends LabeledLayer>(
   writer: RepoWriter,
-  policy: SelinuxPolicy,
+  policy: LabelingPolicy,
   content: StagedContent,
   layers: readonly T[],
 ): Promise<readonly T[]> {
@@ -52,17 +50,15 @@ export async function labelLayers<T extends LabeledLayer>(
 
 async function labelLayer<T extends LabeledLayer>(
   writer: RepoWriter,
-  policy: SelinuxPolicy,
+  policy: LabelingPolicy,
   content: StagedContent,
   layer: T,
 ): Promise<T> {
-  // Each layer by itself: what is a file in one can be a directory in the next.
-  const unlabeled = layer.derived();
-  const labels = await policy.labels([...entriesOf(unlabeled, content)]);
   const directory = writer.createStage();
   const stage = new ObjectStage(writer.target, directory);
   try {
-    const derived = await new Labeler(labels, content, stage).layer(unlabeled);
+    const labeler = new Labeler(policy, content, stage);
+    const derived = await labeler.layer(layer.derived());
     const names = [...stage.names];
     return { ...layer, derived: () => derived, policyId: policy.id, stage: directory, names };
   } finally {
@@ -70,33 +66,14 @@ async function labelLayer<T extends LabeledLayer>(
   }
 }
 
-/** What a layer adds to the tree, with paths; whiteouts are left out. */
-function* entriesOf(layer: DerivedLayer, content: StagedContent): Iterable<EntryToLabel> {
-  for (const [{ meta = DEFAULT_DIRMETA, files }, path] of directoriesWithPaths(layer)) {
-    if (path !== '') {
-      yield { name: path, type: 'directory', mode: meta.mode };
-    }
-    for (const [name, checksum] of files) {
-      if (parseWhiteout(name) === undefined) {
-        const { type, mode } = content.info(checksum);
-        yield { name: pathIn(path, name), type, mode };
-      }
-    }
-  }
-}
-
-function pathIn(directory: string, name: string): string {
-  return directory === '' ? name : `${directory}/${name}`;
-}
-
 /** Writes the labeled objects of one layer to a stage. */
 class Labeler {
-  readonly #labels: SelinuxLabels;
+  readonly #policy: LabelingPolicy;
   readonly #content: StagedContent;
   readonly #stage: ObjectStage;
 
-  constructor(labels: SelinuxLabels, content: StagedContent, stage: ObjectStage) {
-    this.#labels = labels;
+  constructor(policy: LabelingPolicy, content: StagedContent, stage: ObjectStage) {
+    this.#policy = policy;
     this.#content = content;
     this.#stage = stage;
   }
@@ -109,13 +86,17 @@ class Labeler {
     return { ...layer, directories };
   }
 
+  /** @param path without a leading slash; empty for the root */
   async #directory(directory: DerivedDirectory, path: string): Promise<DerivedDirectory> {
     const { meta = DEFAULT_DIRMETA } = directory;
+    const parent = path === '' ? '' : `/${path}`;
     const files = new Map<string, string>();
     for (const [name, checksum] of directory.files) {
-      files.set(name, await this.#file(checksum, pathIn(path, name)));
+      // A whiteout is no file of the system.
+      const filePath = parseWhiteout(name) === undefined ? `${parent}/${name}` : undefined;
+      files.set(name, await this.#file(checksum, filePath));
     }
-    const xattrs = this.#withLabel(meta.xattrs, path);
+    const xattrs = this.#labeled(meta, parent || '/');
     return { ...directory, meta: { ...meta, xattrs }, files };
   }
 
@@ -123,9 +104,9 @@ class Labeler {
    * Stages the content object with the label of `path`, if the policy gives it one, and returns its
    * new checksum. An object of the repository that has this label is left where it is.
    */
-  async #file(checksum: string, path: string): Promise<string> {
+  async #file(checksum: string, path: string | undefined): Promise<string> {
     const info = this.#content.info(checksum);
-    const xattrsBytes = encodeXattrs(this.#withLabel(info.xattrs, path));
+    const xattrsBytes = encodeXattrs(this.#labeled(info, path));
     const isSame = Buffer.compare(xattrsBytes, encodeXattrs(info.xattrs)) === 0;
     if (isSame && !this.#content.isStaged(checksum)) {
       return checksum;
@@ -145,16 +126,14 @@ class Labeler {
     return labeled;
   }
 
-  #withLabel(
-    xattrs: ReadonlyMap<string, Uint8Array>,
-    path: string,
-  ): ReadonlyMap<string, Uint8Array> {
+  /** The xattrs of what is at `path`, with its label or without any. */
+  #labeled({ xattrs, mode }: Pick<Dirmeta, 'xattrs' | 'mode'>, path: string | undefined): Xattrs {
     const labeled = new Map(xattrs);
-    const label = this.#labels.get(path);
+    const label = path === undefined ? undefined : this.#policy.labelOf(path, mode);
     if (label === undefined) {
       labeled.delete(SELINUX_XATTR);
     } else {
-      labeled.set(SELINUX_XATTR, label);
+      labeled.set(SELINUX_XATTR, Buffer.from(`${label}\0`));
     }
     return labeled;
   }

@@ -3,7 +3,7 @@
  * a plain image. Each becomes a commit of its own tree, with a ref, so that other images with the
  * same layer find it.
  */
-import { must, OstrataError } from '../../errors.js';
+import { inContextAsync, must } from '../../errors.js';
 import { holdsFiles } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
 import { encodeCommit, type Metadata } from '../../ostree/objects/commit.js';
@@ -26,7 +26,7 @@ import {
 import { type LabeledLayer, labelLayers } from './derived-labels.js';
 import { layerOfTree, treeOfLayer } from './derived-tree.js';
 import { contentKey, type ImportPlan, type LayerToImport, layersToFetch } from './plan.js';
-import { NO_POLICY_ID, policyTree, withPolicy } from './selinux.js';
+import { hasPolicy, NO_POLICY_ID, policyOf } from './selinux.js';
 import { hasWritableRoot, removeUnkept } from './system-root.js';
 import type { StagedLayer } from './worker.js';
 
@@ -60,7 +60,7 @@ export async function importDerived(
       : storedLayer(repo, layer, layer.present),
   );
 
-  const labeled = await labelByMergedPolicy(writer, unlabeled, base, options.log);
+  const labeled = await labelByMergedPolicy(writer, unlabeled, base);
   const trees = new Map<FileLayer, MutableTree>();
   for (const layer of new Set(labeled)) {
     trees.set(layer, mutableTreeOfCommit(repo, writeLayer(writer, layer)));
@@ -115,7 +115,6 @@ async function labelByMergedPolicy(
   writer: RepoWriter,
   layers: readonly FileLayer[],
   base: string | undefined,
-  log: Logger,
 ): Promise<readonly FileLayer[]> {
   const { repo } = writer;
   const trees = layers.map(({ layer, derived }) =>
@@ -123,20 +122,15 @@ async function labelByMergedPolicy(
       ? treeOfLayer(repo, derived())
       : mutableTreeOfCommit(repo, layer.present),
   );
-  const policy =
-    policyTree(mergedTree(repo, base, trees)) ??
-    (base === undefined ? undefined : policyTree(mutableTreeOfCommit(repo, base)));
+  const merged = mergedTree(repo, base, trees);
+  const isOfBase = base !== undefined && !hasPolicy(merged);
+  const system = isOfBase ? mutableTreeOfCommit(repo, base) : merged;
 
   const content = new StagedContent(repo, writer.createStage(), layers);
-  try {
-    return await withPolicy(policy, content, (each) => labelLayers(writer, each, content, layers));
-  } catch (error) {
-    if (error instanceof OstrataError && error.code === 'UNSUPPORTED') {
-      log.warn(`layers get no SELinux labels: ${error.message}`);
-      return layers;
-    }
-    throw error;
-  }
+  return inContextAsync('labeling layers', async () => {
+    const policy = await policyOf(system, content);
+    return labelLayers(writer, policy, content, layers);
+  });
 }
 
 /**
