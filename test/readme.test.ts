@@ -113,8 +113,10 @@ test('src/JSON.md documents every command that has --json', () => {
     addCommand(program);
   }
   const markdown = readFileSync(join(repoRoot, 'src/JSON.md'), 'utf8');
-  const documented = [...markdown.matchAll(/^## `ostrata ([^`]+)`/gm)].map(([, name]) => name);
-  assert.deepEqual(documented.sort(), jsonCommands(program, []).sort());
+  const titles = [...markdown.matchAll(/^## `ostrata ([^`]+)`/gm)].map(([, title = '']) => title);
+  // An option that changes what a command prints has its own section.
+  const documented = new Set(titles.map((title) => title.replace(/ --.*/, '')));
+  assert.deepEqual([...documented].sort(), jsonCommands(program, []).sort());
 });
 
 /** The names of all commands with the option `--json`. */

@@ -61,14 +61,14 @@ export function hostPlatform(): PlatformChoice {
 }
 
 /**
- * Returns the first image in an index that is for `platform`. Throws `NOT_FOUND`, naming the
- * platforms of the index, if there is none.
+ * Returns the first image in an index that is for `platform`, if possible for exactly its variant.
+ * Throws `NOT_FOUND`, naming the platforms of the index, if there is none.
  */
 export function choosePlatform(index: ImageIndex, platform: PlatformChoice): Descriptor {
-  const images = index.manifests.filter(({ mediaType }) =>
-    MANIFEST_MEDIA_TYPES.includes(mediaType),
-  );
-  const chosen = images.find((image) => fits(image.platform, platform));
+  const images = imagesIn(index);
+  const fitting = images.filter((image) => fits(image.platform, platform));
+  const exact = fitting.find((image) => image.platform?.variant === platform.variant);
+  const chosen = exact ?? fitting[0];
   if (chosen) {
     return chosen;
   }
@@ -82,14 +82,78 @@ export function choosePlatform(index: ImageIndex, platform: PlatformChoice): Des
   );
 }
 
+/** Whether an index has an image for `platform`. */
+export function hasPlatform(index: ImageIndex, platform: PlatformChoice): boolean {
+  return imagesIn(index).some((image) => fits(image.platform, platform));
+}
+
+function imagesIn({ manifests }: ImageIndex): readonly Descriptor[] {
+  return manifests.filter(({ mediaType }) => MANIFEST_MEDIA_TYPES.includes(mediaType));
+}
+
+/** An image that an index lists. */
+export interface IndexedImage {
+  readonly manifest: Descriptor;
+  readonly platform: Platform;
+}
+
+/** BuildKit lists what it states about images as images for the platform `unknown/unknown`. */
+const REFERENCE_TYPE = 'vnd.docker.reference.type';
+const UNKNOWN = 'unknown';
+
+/**
+ * Returns the images of an index, the first one for each platform; at least one. Throws
+ * `UNSUPPORTED` for an entry that is no image of a platform, and `NOT_FOUND` if there is no image.
+ * @param name the reference of the index, for messages
+ * @param warn called with what is left out
+ */
+export function imagesOfIndex(
+  index: ImageIndex,
+  name: string,
+  warn: (message: string) => void,
+): readonly IndexedImage[] {
+  const images = new Map<string, IndexedImage>();
+  let attestationCount = 0;
+  for (const manifest of index.manifests) {
+    const { mediaType, digest, platform, annotations = {} } = manifest;
+    if (REFERENCE_TYPE in annotations || platform?.os === UNKNOWN) {
+      attestationCount++;
+      continue;
+    }
+    if (platform === undefined || !MANIFEST_MEDIA_TYPES.includes(mediaType)) {
+      const rule = `${digest} (${mediaType}) is no image with a platform`;
+      throw new OstrataError('UNSUPPORTED', `reading ${name}: its entry ${rule}`);
+    }
+    const key = JSON.stringify(platform);
+    if (images.has(key)) {
+      warn(`${name}: ${digest} is left out, a further image for ${platformName(platform)}`);
+    } else {
+      images.set(key, { manifest, platform });
+    }
+  }
+  if (attestationCount > 0) {
+    warn(`${name}: ${attestationCount} attestations about its images are left out`);
+  }
+  if (images.size === 0) {
+    throw new OstrataError('NOT_FOUND', `reading ${name}: the index has no image`);
+  }
+  return [...images.values()];
+}
+
 function fits(platform: Platform | undefined, wanted: PlatformChoice): boolean {
   return (
     platform?.os === wanted.os &&
     platform.architecture === wanted.architecture &&
-    (wanted.variant === undefined || platform.variant === wanted.variant)
+    (wanted.variant === undefined || variantOf(platform) === wanted.variant)
   );
 }
 
-function platformName({ os, architecture, variant }: PlatformChoice): string {
+/** Of arm64 there is one variant in use, which many images do not state. */
+function variantOf({ architecture, variant }: Platform): string | undefined {
+  return architecture === 'arm64' ? (variant ?? 'v8') : variant;
+}
+
+/** Returns `OS/ARCH[/VARIANT]`. */
+export function platformName({ os, architecture, variant }: PlatformChoice): string {
   return [os, architecture, variant].filter((part) => part !== undefined).join('/');
 }

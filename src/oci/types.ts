@@ -63,6 +63,7 @@ const index = v.object({
   schemaVersion: v.literal(2),
   mediaType: v.optional(v.picklist(INDEX_MEDIA_TYPES)),
   manifests: v.pipe(v.array(descriptor), v.maxLength(MAX_MANIFESTS)),
+  annotations: v.optional(annotations),
   layers: v.optional(v.never('an index cannot have this member of a manifest')),
 });
 

@@ -1,6 +1,7 @@
 /** Image references, `TRANSPORT:LOCATION`, as in containers-transports(5). */
 import { nearestNames } from '../bytes/nearest.js';
 import { OstrataError } from '../errors.js';
+import type { ImageIndex } from '../oci/types.js';
 import { ociArchiveTransport } from './oci/archive-transport.js';
 import { ociTransport } from './oci/directory-transport.js';
 import { dockerTransport, registryTransport } from './registry/registry-transport.js';
@@ -34,6 +35,29 @@ export async function openImage(
 ): Promise<ImageReader> {
   const { transport, location } = parseImgref(imgref);
   return transport.read(location, options);
+}
+
+/**
+ * Throws `UNSUPPORTED` unless images for several platforms can be at `imgref`, and `USAGE` if it
+ * has no known form.
+ */
+export function checkHoldsIndexes(imgref: string): void {
+  const { transport } = parseImgref(imgref);
+  if (transport.readIndex === undefined) {
+    const others = TRANSPORTS.filter(({ readIndex }) => readIndex !== undefined);
+    const names = others.map(({ name }) => `${name}:`).join(', ');
+    const rule = `${transport.name}: is supported for one platform only; several can be in`;
+    throw new OstrataError('UNSUPPORTED', `image reference ${imgref}: ${rule} ${names}`);
+  }
+}
+
+/** Reads the index at `imgref`; undefined if one image is there. */
+export async function readIndex(
+  imgref: string,
+  options: TransportOptions = {},
+): Promise<ImageIndex | undefined> {
+  const { transport, location } = parseImgref(imgref);
+  return transport.readIndex?.(location, options);
 }
 
 /** Prepares to write an image; fails early if that is impossible. */

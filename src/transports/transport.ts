@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { PlatformChoice } from '../oci/platform.js';
-import type { Descriptor } from '../oci/types.js';
+import type { Descriptor, ImageIndex } from '../oci/types.js';
 import type { ImageReference } from './registry/reference.js';
 
 export type { ImageReader } from '../oci/image.js';
@@ -28,6 +28,11 @@ export interface Transport {
    * location has no tag and there are several.
    */
   read(location: string, options: TransportOptions): Promise<ImageReader>;
+  /**
+   * Returns the index at `location`; undefined if one image is there. Throws what `read` throws.
+   * Only transports whose locations can hold an index have this.
+   */
+  readIndex?(location: string, options: TransportOptions): Promise<ImageIndex | undefined>;
   /** Prepares to write an image to `location`; fails early if that is impossible. */
   write(location: string, options: TransportOptions): Promise<ImageWriter>;
 }
@@ -53,6 +58,11 @@ export interface ImageWriter {
   mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void>;
   /** Writes config and manifest and thereby makes the image visible. The last step. */
   commit(image: FinishedImage): Promise<void>;
+  /**
+   * Writes the images of an index and thereby makes them visible: the last step instead of
+   * `commit`. Only destinations that can hold an index have this.
+   */
+  commitIndex?(finished: FinishedIndex): Promise<void>;
   /** Removes everything that was not committed. May be called at any time, any number of times. */
   discard(): Promise<void>;
 }
@@ -63,6 +73,12 @@ export interface FinishedImage {
   readonly manifest: Uint8Array;
   /** Recorded beside the manifest in the index of an OCI image layout. */
   readonly platform: Descriptor['platform'];
+}
+
+/** Images for several platforms whose blobs have been added, and the index that lists them. */
+export interface FinishedIndex {
+  readonly images: readonly FinishedImage[];
+  readonly index: Uint8Array;
 }
 
 /** How images are reached. A transport ignores the options that do not apply to it. */
@@ -86,6 +102,8 @@ export interface TransportOptions {
   readonly certDirectory?: string | undefined;
   /** The image to choose from an index; by default for linux and this machine's architecture. */
   readonly platform?: PlatformChoice | undefined;
+  /** The image of an index to read, whatever its platform; `readIndex` returns its descriptor. */
+  readonly manifest?: Descriptor | undefined;
   /**
    * Whether layers that are stored uncompressed are read so. By default they are compressed, since
    * they are to be sent to clients.

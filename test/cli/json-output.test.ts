@@ -6,6 +6,7 @@ import { before, suite, test } from 'node:test';
 import * as v from 'valibot';
 import { parseJson } from '../../src/bytes/json.js';
 import { newRepo } from '../support/import-image.js';
+import { addIndex, readIndex } from '../support/index-layout.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -88,6 +89,10 @@ suite('the documentation of --json has the keys of', () => {
   before(() => {
     ostrata(['container-encapsulate', `--repo=${SAMPLE}/old`, 'sample/os', first]);
     ostrata(['container-encapsulate', `--repo=${SAMPLE}/new`, previous, 'sample/os', second]);
+    const layout = join(scratch, 'image');
+    const [image] = readIndex(layout).manifests;
+    assert.ok(image);
+    addIndex(layout, 'index', [{ ...image, platform: { os: 'linux', architecture: 'amd64' } }]);
   });
 
   const calls: readonly (readonly [command: string, args: () => readonly string[]])[] = [
@@ -96,6 +101,7 @@ suite('the documentation of --json has the keys of', () => {
     ['container-encapsulate', () => [...build, previous, '--dry-run', second]],
     ['build', () => [...commit, imageOf('plain')]],
     ['build', () => [...commit, `--previous-build=${imageOf('plain')}`, '--dry-run', second]],
+    ['build --all-platforms', () => [`--from=${imageOf('index')}`, imageOf('index-again')]],
     ['inspect', () => [second]],
     ['verify', () => [second]],
     ['container info', () => [second]],

@@ -10,10 +10,10 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
-import { OCI_CONFIG, OCI_LAYER, OCI_MANIFEST } from '../../src/oci/media-types.js';
+import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST } from '../../src/oci/media-types.js';
 import type { Descriptor } from '../../src/oci/types.js';
 import { validateImage } from '../../src/oci/validate.js';
-import { createImage, openImage } from '../../src/transports/image-reference.js';
+import { createImage, openImage, readIndex } from '../../src/transports/image-reference.js';
 import type { ImageReader, ImageWriter } from '../../src/transports/transport.js';
 import { tryRun } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -102,6 +102,37 @@ for (const [name, { imgref, keepsOthers }] of Object.entries(transports)) {
           assert.equal(await digestOf(image, layer), layer.digest);
         }
       }
+    });
+
+    test('an index that was written is read back, with each of its images', async () => {
+      const target = `${imgref(scratchDirectory())}:x`;
+      const writer = await createImage(target);
+      const images = [small, large].map((layer) => ({ ...describe([layer]), platform }));
+      for (const [i, layer] of [small, large].entries()) {
+        const file = join(writer.stagingDirectory, `layer-${i}`);
+        writeFileSync(file, layer);
+        await writer.addBlob(file, descriptor(layer));
+      }
+      const manifests = images.map(({ manifest }) => ({
+        mediaType: OCI_MANIFEST,
+        digest: sha256Digest(manifest),
+        size: manifest.length,
+      }));
+      const index = canonicalJson({ schemaVersion: 2, mediaType: OCI_INDEX, manifests });
+      await writer.commitIndex?.({ images, index });
+
+      assert.deepEqual((await readIndex(target))?.manifests, manifests);
+      for (const manifest of manifests) {
+        const image = await openImage(target, { manifest });
+        assert.equal(image.manifestDigest, manifest.digest);
+        await validateImage(image);
+      }
+    });
+
+    test('an image that was written is no index', async () => {
+      const target = imgref(scratchDirectory());
+      await write(await createImage(target), [small]);
+      assert.equal(await readIndex(target), undefined);
     });
 
     test('nothing is visible before the commit, and discard leaves nothing', async () => {

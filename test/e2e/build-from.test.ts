@@ -1,19 +1,10 @@
 /** `build --from`: an image is built again from the layers of another image. */
 import assert from 'node:assert/strict';
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
-import { blobPath } from '../../src/oci/image-layout.js';
-import { sha256Digest } from '../../src/oci/json.js';
-import { OCI_INDEX } from '../../src/oci/media-types.js';
 import { openImage } from '../../src/transports/image-reference.js';
+import { addIndex, readIndex } from '../support/index-layout.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -137,10 +128,6 @@ test('an image of an image tells how its content came about', needs('umoci'), as
   assert.ok(layers.every(({ reused }) => reused));
 });
 
-interface Annotated {
-  readonly annotations?: unknown;
-}
-
 /** Writes two images, and an index of both that has the tag `all`. */
 function makeIndex(layout: string): void {
   for (const arch of ['amd64', 'arm64']) {
@@ -148,15 +135,7 @@ function makeIndex(layout: string): void {
     writeFileSync(join(root, 'usr/arch'), arch);
     build(['--rootfs', root, '--arch', arch, `oci:${layout}:${arch}`]);
   }
-  const file = join(layout, 'index.json');
-  const index = JSON.parse(readFileSync(file, 'utf8'));
-  const manifests = index.manifests.map(({ annotations: _, ...each }: Annotated) => each);
-  const bytes = Buffer.from(JSON.stringify({ ...index, manifests }));
-  const digest = sha256Digest(bytes);
-  writeFileSync(join(layout, blobPath(digest)), bytes);
-  const annotations = { 'org.opencontainers.image.ref.name': 'all' };
-  const all = { mediaType: OCI_INDEX, digest, size: bytes.length, annotations };
-  writeFileSync(file, JSON.stringify({ ...index, manifests: [...index.manifests, all] }));
+  addIndex(layout, 'all', readIndex(layout).manifests);
 }
 
 test('--platform picks the image of an index that is built again', async () => {

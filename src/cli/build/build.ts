@@ -5,16 +5,19 @@ import { droppedLabels, type PlainImageOptions, plainLabels } from '../../builde
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import { CONTAINERS_BOOTC } from '../../oci/annotations.js';
+import type { IndexedImage } from '../../oci/platform.js';
 import { IMGREF_FORMS, parseImgref } from '../../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import {
   type BuildInputs,
   type BuildOptions,
-  finishBuild,
+  type BuildSetup,
   readBuildInputs,
+  readBuildSetup,
 } from '../container/build-inputs.js';
 import { outputOptions, previousBuildOptions } from '../container/encapsulate-options.js';
+import { type BuildReport, finishBuild, printReport } from '../container/finish-build.js';
 import { BUILD_COMMANDS } from '../help.js';
 import { cacheOptions } from '../options/cache.js';
 import { compressionOptions } from '../options/compression.js';
@@ -25,6 +28,7 @@ import { registryOptions } from '../options/registry.js';
 import { signingOptions } from '../options/signing.js';
 import { logOptions } from '../options/values.js';
 import { computing } from '../run.js';
+import { buildAllPlatforms } from './all-platforms.js';
 import { checkWriteCommitTo, type PlannedBuild, planCommit } from './commit.js';
 import { type CommitOptions, checkFormat, commitOptions } from './commit-options.js';
 import {
@@ -70,6 +74,8 @@ Examples:
   podman export CONTAINER | ostrata build --from=tar:- --config=inspect.json oci:image:latest
   ostrata build --from=containers-storage:os-nvidia --base=registry:quay.io/me/os:latest \\
     registry:quay.io/me/os-nvidia:latest
+  ostrata build --from=registry:quay.io/me/os:raw --all-platforms --previous-build=auto \\
+    registry:quay.io/me/os:latest
   ostrata build --format=ostree --rootfs=/mnt/root oci-archive:image.ociarchive
   ostrata build --repo=repo fedora/x86_64/coreos/stable oci-archive:image.ociarchive
 
@@ -119,9 +125,33 @@ export async function build(
   checkTree(options, ref);
   const ownOptions = await readPlainImageOptions(options);
   const destination = destinationOf(imgref, options);
-  checkSource(options);
+  checkSource(options, destination);
   checkWriteCommitTo(options);
-  const inputs = await readBuildInputs(destination, ownOptions.architecture, options);
+  const setup = await readBuildSetup(destination, ownOptions.architecture, options);
+  const buildOne = (own: BuildSetup, image?: IndexedImage) =>
+    buildImage(ref, own, image, ownOptions, options);
+  try {
+    const report = options.allPlatforms
+      ? await buildAllPlatforms(setup, options, ownOptions, buildOne)
+      : await buildOne(setup);
+    printReport(report, setup, options);
+  } finally {
+    await setup.close();
+  }
+}
+
+/**
+ * Builds one image.
+ * @param image the one of the index that `--from` names; undefined if `--platform` chooses it
+ */
+async function buildImage(
+  ref: string | undefined,
+  setup: BuildSetup,
+  image: IndexedImage | undefined,
+  ownOptions: PlainImageOptions,
+  options: TreeBuildOptions,
+): Promise<BuildReport> {
+  const inputs = await readBuildInputs(setup, options, image);
   const source = await openSource(options, inputs);
   const imageOptions: PlainImageOptions = {
     ...ownOptions,
@@ -134,13 +164,9 @@ export async function build(
     inputs.log.info(`labels that describe other layers are dropped: ${dropped.join(', ')}`);
   }
 
-  try {
-    // The tree is not needed, and should not be kept in memory, once the image is planned.
-    const { plan, write } = await planTree(ref, source, imageOptions, inputs, options);
-    await finishBuild(plan, inputs, options, write).finally(() => plan.tree.close?.());
-  } finally {
-    await source?.close();
-  }
+  // The tree is not needed, and should not be kept in memory, once the image is planned.
+  const { plan, write } = await planTree(ref, source, imageOptions, inputs, options);
+  return finishBuild(plan, inputs, options, write).finally(() => plan.tree.close?.());
 }
 
 /** Returns the image reference that is written to. Throws `USAGE` for an archive on a terminal. */

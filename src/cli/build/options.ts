@@ -25,6 +25,17 @@ import { sourceDateEpoch } from '../container/encapsulate-options.js';
 import { repeated } from '../options/values.js';
 import type { CommitOptions } from './commit-options.js';
 
+/** Options that say or write what only one image can have. */
+const OF_ONE_IMAGE = [
+  'platform',
+  'arch',
+  'config',
+  'configStr',
+  'parent',
+  'writeCommitTo',
+  'writeContentmetaJson',
+];
+
 /** Which tree becomes the image. */
 export interface TreeOptions extends Pick<CommitOptions, 'format'> {
   readonly rootfs?: string | undefined;
@@ -32,6 +43,8 @@ export interface TreeOptions extends Pick<CommitOptions, 'format'> {
   readonly from?: string | undefined;
   /** The reference of the image that it begins with. */
   readonly base?: string | undefined;
+  /** Whether all images of an index are built, and not one. */
+  readonly allPlatforms?: boolean | undefined;
   /** Path of the folder for the layers of that image. */
   readonly spool?: string | undefined;
   readonly repo?: string | undefined;
@@ -49,6 +62,13 @@ export function treeOptions(command: Command): Command {
         'build this image again, with the config that it has, without unpacking it; tar:FILE or ' +
           'tar:- (stdin) is a root file system as a tar, plain or compressed by gzip or zstd',
       ).conflicts(['rootfs', 'repo']),
+    )
+    .addOption(
+      new Option(
+        '--all-platforms',
+        'with --from: build every image of an index, each with that for its platform of ' +
+          '--previous-build and --base, and write an index of them',
+      ).conflicts(OF_ONE_IMAGE),
     )
     .option(
       '--base <imgref>',

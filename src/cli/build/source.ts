@@ -2,6 +2,7 @@
 import { OstrataError } from '../../errors.js';
 import type { Context } from '../../log.js';
 import { type BaseConfig, baseConfigOfImage } from '../../oci/base-config.js';
+import { checkHoldsIndexes } from '../../transports/image-reference.js';
 import { type BaseImage, openBase } from '../../tree/kept-base.js';
 import { imageLayers, type LayerSource } from '../../tree/layer-source.js';
 import { isTarOnStdin, openTar, tarLocation } from '../../tree/tar-source.js';
@@ -13,23 +14,33 @@ export interface BuildSource {
   readonly config: BaseConfig | undefined;
   /** The image that `--base` names; undefined without that option. */
   readonly base: BaseImage | undefined;
-  /** Closes the images that were opened. */
-  close(): Promise<void>;
 }
 
 interface SourceOptions {
   readonly from?: string | undefined;
   readonly base?: string | undefined;
+  readonly allPlatforms?: boolean | undefined;
   readonly creds?: string | undefined;
 }
 
 /**
- * Throws `USAGE` if `--from` would read a tar where none can come from, or if `--base` has no image
- * that begins with it.
+ * Throws `USAGE` if `--from` would read a tar where none can come from, or if other options need an
+ * image that it does not name, and `UNSUPPORTED` if an index cannot be at `destination`.
  */
-export function checkSource({ from, base, creds }: SourceOptions): void {
-  if (base !== undefined && (from === undefined || tarLocation(from) !== undefined)) {
+export function checkSource(
+  { from, base, allPlatforms, creds }: SourceOptions,
+  destination: string,
+): void {
+  const isImage = from !== undefined && tarLocation(from) === undefined;
+  if (base !== undefined && !isImage) {
     throw new OstrataError('USAGE', '--base needs --from IMGREF, the image that begins with it');
+  }
+  if (allPlatforms) {
+    if (!isImage) {
+      throw new OstrataError('USAGE', '--all-platforms needs --from IMGREF, an index of images');
+    }
+    checkHoldsIndexes(from);
+    checkHoldsIndexes(destination);
   }
   if (!isTarOnStdin(from)) {
     return;
@@ -52,7 +63,7 @@ interface ImageOpeners extends Pick<Context, 'signal'> {
   readonly openForReading: OpenImage;
 }
 
-/** Opens what `--from` and `--base` name; undefined without `--from`. On failure, closes it all. */
+/** Opens what `--from` and `--base` name; undefined without `--from`. */
 export async function openSource(
   { from, base }: SourceOptions,
   openers: ImageOpeners,
@@ -65,7 +76,7 @@ export async function openSource(
     return openImages(from, base, openers);
   }
   const layers = await openTar(location, { stdin: process.stdin, signal: openers.signal });
-  return { layers, config: undefined, base: undefined, close: async () => {} };
+  return { layers, config: undefined, base: undefined };
 }
 
 async function openImages(
@@ -74,23 +85,9 @@ async function openImages(
   { openForReuse, openForReading }: ImageOpeners,
 ): Promise<BuildSource> {
   const image = await openForReading(from);
-  const opened = [image];
-  const close = async () => {
-    for (const each of opened) {
-      await each.close?.();
-    }
-  };
-  try {
-    const layers = await imageLayers(image);
-    const config = await baseConfigOfImage(image);
-    if (base === undefined) {
-      return { layers, config, base, close };
-    }
-    const baseImage = await openForReuse(base);
-    opened.push(baseImage);
-    return { layers, config, base: await openBase(baseImage, layers), close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  const layers = await imageLayers(image);
+  const config = await baseConfigOfImage(image);
+  const baseImage =
+    base === undefined ? undefined : await openBase(await openForReuse(base), layers);
+  return { layers, config, base: baseImage };
 }

@@ -70,13 +70,17 @@ function plannedLayer({ unchanged }: PlannedBlob, chunk: PlannedChunk | undefine
   return { isOfBase: false, chunk, contentSize: chunk?.contentSize ?? 0, reused, blob };
 }
 
-/** What a report says about a build besides its layers. */
-export interface ReportedBuild {
-  /** Where the image is written, or would be. */
+/** What a report says about a command. */
+export interface ReportedCommand {
+  /** Where the image or the index is written, or would be. */
   readonly imgref: string;
+  readonly warnings: readonly string[];
+}
+
+/** What a report says about a build besides its layers. */
+interface ReportedBuild extends ReportedCommand {
   /** The build whose layers are kept; undefined without one. */
   readonly previousName: string | undefined;
-  readonly warnings: readonly string[];
 }
 
 /**

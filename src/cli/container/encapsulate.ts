@@ -12,7 +12,7 @@ import { registryOptions } from '../options/registry.js';
 import { readSigners, type SigningOptions, signingOptions } from '../options/signing.js';
 import { logOptions } from '../options/values.js';
 import { computing } from '../run.js';
-import { type BuildOptions, finishBuild, readBuildInputs } from './build-inputs.js';
+import { type BuildOptions, readBuildInputs, readBuildSetup } from './build-inputs.js';
 import {
   type ImageConfigOptions,
   imageConfigOptions,
@@ -22,6 +22,7 @@ import {
   previousBuildOptions,
   readImageOptions,
 } from './encapsulate-options.js';
+import { finishBuild, printReport } from './finish-build.js';
 
 export interface EncapsulateOptions
   extends BuildOptions,
@@ -81,17 +82,23 @@ export async function encapsulate(
 ): Promise<void> {
   const imageOptions = await readImageOptions(options);
   const signers = readSigners(options);
-  const inputs = await readBuildInputs(imgref, imageOptions.architecture, options);
-  const plan = await computing(() =>
-    planImage({
-      ...inputs.layoutOptions,
-      repo: options.repo,
-      ref,
-      formatVersion: options.formatVersion === '1' ? 1 : 2,
-      signers,
-    }),
-  );
-  await finishBuild(plan, inputs, options, (writer) =>
-    writeImage(plan, writer, { ...imageOptions, ...inputs.blobOptions }),
-  );
+  const setup = await readBuildSetup(imgref, imageOptions.architecture, options);
+  try {
+    const inputs = await readBuildInputs(setup, options);
+    const plan = await computing(() =>
+      planImage({
+        ...inputs.layoutOptions,
+        repo: options.repo,
+        ref,
+        formatVersion: options.formatVersion === '1' ? 1 : 2,
+        signers,
+      }),
+    );
+    const report = await finishBuild(plan, inputs, options, (writer) =>
+      writeImage(plan, writer, { ...imageOptions, ...inputs.blobOptions }),
+    );
+    printReport(report, setup, options);
+  } finally {
+    await setup.close();
+  }
 }

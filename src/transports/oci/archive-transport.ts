@@ -19,7 +19,7 @@ import { TAR_BLOCK } from '../../tar/fields.js';
 import { TarReader } from '../../tar/reader.js';
 import type { ImageWriter, Transport } from '../transport.js';
 import { splitTag } from './location.js';
-import { type LayoutFiles, openLayout, streamFile } from './reader.js';
+import { type LayoutFiles, openLayout, readLayoutIndex, streamFile } from './reader.js';
 import { createOciWriter } from './writer.js';
 
 /** The image reference of an archive that goes to `TransportOptions.stdout`. */
@@ -32,17 +32,26 @@ export const ociArchiveTransport: Transport = {
   name: 'oci-archive',
   form: 'oci-archive:FILE[:TAG]',
   check: splitTag,
-  read: async (location, { platform }) => {
-    const { path, tag } = splitTag(location);
-    const name = `oci-archive:${location}`;
-    const files = inContext(`reading ${name}`, () => archiveFiles(path));
-    return openLayout(files, name, { tag, platform });
+  read: async (location, { platform, manifest }) => {
+    const { tag } = splitTag(location);
+    return openLayout(layoutAt(location), nameOf(location), { tag, platform, manifest });
   },
+  readIndex: async (location) =>
+    readLayoutIndex(layoutAt(location), nameOf(location), splitTag(location).tag),
   write: async (location, { stdout }) => {
     const { path, tag } = splitTag(location);
     return path === '-' ? createStreamWriter(tag, stdout) : createArchiveWriter(resolve(path), tag);
   },
 };
+
+function nameOf(location: string): string {
+  return `oci-archive:${location}`;
+}
+
+function layoutAt(location: string): LayoutFiles {
+  const { path } = splitTag(location);
+  return inContext(`reading ${nameOf(location)}`, () => archiveFiles(path));
+}
 
 /** Where the content of a file lies in the archive, in bytes. */
 interface FileRange {
@@ -168,17 +177,19 @@ async function createWriter(
     staging.remove();
     throw error;
   });
+  const packAfter = async (commit: () => Promise<void>) => {
+    await inContextAsync(`writing ${name}`, async () => {
+      await commit();
+      await pack(directory);
+    });
+    staging.remove();
+  };
   return {
     stagingDirectory: layout.stagingDirectory,
     addBlob: (file, descriptor) => layout.addBlob(file, descriptor),
     mountBlob: (descriptor, from) => layout.mountBlob(descriptor, from),
-    commit: async (image) => {
-      await inContextAsync(`writing ${name}`, async () => {
-        await layout.commit(image);
-        await pack(directory);
-      });
-      staging.remove();
-    },
+    commit: (image) => packAfter(() => layout.commit(image)),
+    commitIndex: (finished) => packAfter(() => layout.commitIndex(finished)),
     discard: async () => staging.remove(),
   };
 }

@@ -6,25 +6,32 @@ import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange } from '../../system/file-chunks.js';
 import type { Transport } from '../transport.js';
 import { splitTag } from './location.js';
-import { type LayoutFiles, openLayout, streamFile } from './reader.js';
+import { type LayoutFiles, openLayout, readLayoutIndex, streamFile } from './reader.js';
 import { createOciWriter } from './writer.js';
 
 export const ociTransport: Transport = {
   name: 'oci',
   form: 'oci:DIR[:TAG]',
   check: splitTag,
-  read: async (location, { platform }) => {
-    const { path, tag } = splitTag(location);
-    if (!existsSync(path)) {
-      throw new OstrataError('NOT_FOUND', `oci:${location}: the folder ${path} does not exist`);
-    }
-    return openLayout(directoryFiles(path), `oci:${location}`, { tag, platform });
+  read: async (location, { platform, manifest }) => {
+    const { tag } = splitTag(location);
+    return openLayout(layoutAt(location), `oci:${location}`, { tag, platform, manifest });
   },
+  readIndex: async (location) =>
+    readLayoutIndex(layoutAt(location), `oci:${location}`, splitTag(location).tag),
   write: async (location) => {
     const { path, tag } = splitTag(location);
     return createOciWriter(path, tag);
   },
 };
+
+function layoutAt(location: string): LayoutFiles {
+  const { path } = splitTag(location);
+  if (!existsSync(path)) {
+    throw new OstrataError('NOT_FOUND', `oci:${location}: the folder ${path} does not exist`);
+  }
+  return directoryFiles(path);
+}
 
 function directoryFiles(directory: string): LayoutFiles {
   return {

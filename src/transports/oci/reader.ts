@@ -31,6 +31,8 @@ export interface ImageChoice {
   readonly tag: string | undefined;
   /** By default, the platform of this machine. It matters only for a tag that names an index. */
   readonly platform: PlatformChoice | undefined;
+  /** The image itself; it is one of an index of the layout. */
+  readonly manifest?: Descriptor | undefined;
 }
 
 /**
@@ -40,7 +42,7 @@ export interface ImageChoice {
  */
 export function openLayout(files: LayoutFiles, name: string, choice: ImageChoice): ImageReader {
   return inContext(`reading ${name}`, () => {
-    const entry = findManifest(files, choice);
+    const entry = choice.manifest ?? findManifest(files, choice);
     const manifestBytes = readBlob(files, entry);
     const manifest = parseManifest(manifestBytes);
 
@@ -57,16 +59,32 @@ export function openLayout(files: LayoutFiles, name: string, choice: ImageChoice
 }
 
 function findManifest(files: LayoutFiles, { tag, platform }: ImageChoice): Descriptor {
-  const index = parseIndex(readRequired(files, INDEX_FILE));
-  const entry = findEntry(index, tag, files.path);
-  if (!INDEX_MEDIA_TYPES.includes(entry.mediaType)) {
-    return entry;
-  }
-  const images = parseIndex(readBlob(files, entry));
-  return choosePlatform(images, platform ?? hostPlatform());
+  const entry = findEntry(files, tag);
+  const index = indexOf(files, entry);
+  return index === undefined ? entry : choosePlatform(index, platform ?? hostPlatform());
 }
 
-function findEntry(index: ImageIndex, tag: string | undefined, path: string): Descriptor {
+/**
+ * Returns the index that `tag` names; undefined if it names one image. Throws what {@link
+ * openLayout} throws.
+ * @param name the image reference, for messages
+ */
+export function readLayoutIndex(
+  files: LayoutFiles,
+  name: string,
+  tag: string | undefined,
+): ImageIndex | undefined {
+  return inContext(`reading ${name}`, () => indexOf(files, findEntry(files, tag)));
+}
+
+function indexOf(files: LayoutFiles, entry: Descriptor): ImageIndex | undefined {
+  const isIndex = INDEX_MEDIA_TYPES.includes(entry.mediaType);
+  return isIndex ? parseIndex(readBlob(files, entry)) : undefined;
+}
+
+function findEntry(files: LayoutFiles, tag: string | undefined): Descriptor {
+  const { path } = files;
+  const index = parseIndex(readRequired(files, INDEX_FILE));
   const tags = index.manifests.map(({ annotations }) => annotations?.[REF_NAME]);
   const knownTags = `tags: ${tags.filter(Boolean).join(', ') || 'none'}`;
   if (tag !== undefined) {

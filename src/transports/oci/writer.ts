@@ -32,7 +32,7 @@ import {
   type TemporaryDirectory,
 } from '../../system/temporary-directory.js';
 import { writeFully } from '../../system/write-fully.js';
-import type { FinishedImage, ImageReader, ImageWriter } from '../transport.js';
+import type { FinishedImage, FinishedIndex, ImageReader, ImageWriter } from '../transport.js';
 import { verified, verifyBlob } from '../verified.js';
 
 const STAGING_PREFIX = '.ostrata-';
@@ -42,6 +42,9 @@ const extensibleIndex = v.looseObject({
   manifests: v.array(v.looseObject({ annotations: v.optional(v.record(v.string(), v.string())) })),
 });
 
+/** A layout can hold an index. */
+export type LayoutWriter = Required<ImageWriter>;
+
 /**
  * Prepares to write an image into the layout at `directory`, which is created if it does not exist.
  * Images with other tags stay as they are. Throws `UNSUPPORTED` if the directory holds anything
@@ -50,7 +53,7 @@ const extensibleIndex = v.looseObject({
 export async function createOciWriter(
   directory: string,
   tag: string | undefined,
-): Promise<ImageWriter> {
+): Promise<LayoutWriter> {
   const writer = new OciWriter(resolve(directory), tag);
   try {
     await inContextAsync(`preparing ${directory}`, () => writer.prepare());
@@ -61,7 +64,7 @@ export async function createOciWriter(
   return writer;
 }
 
-class OciWriter implements ImageWriter {
+class OciWriter implements LayoutWriter {
   readonly #directory: string;
   readonly #tag: string | undefined;
   /** Staged files by the digest of the blob they contain. */
@@ -116,13 +119,30 @@ class OciWriter implements ImageWriter {
   }
 
   async commit(image: FinishedImage): Promise<void> {
+    await this.#commit(async () => {
+      await this.#stageImage(image, '');
+      return describeManifest(image);
+    });
+  }
+
+  async commitIndex({ images, index }: FinishedIndex): Promise<void> {
+    await this.#commit(async () => {
+      for (const [i, image] of images.entries()) {
+        await this.#stageImage(image, `-${i}`);
+      }
+      await this.#stage('index', index);
+      return { mediaType: OCI_INDEX, digest: sha256Digest(index), size: index.length };
+    });
+  }
+
+  /** @param stage stages what is still missing, and returns the entry of `index.json` */
+  async #commit(stage: () => Promise<Descriptor>): Promise<void> {
     await inContextAsync(`writing ${this.#directory}`, async () => {
-      await this.#stage('config', image.config);
-      await this.#stage('manifest', image.manifest);
+      const descriptor = await stage();
       const lock = await this.#lock();
       const published = new Created();
       try {
-        await this.#publish(describeManifest(image), published);
+        await this.#publish(descriptor, published);
       } catch (error) {
         if (lock.isEffective) {
           await published.remove();
@@ -162,6 +182,11 @@ class OciWriter implements ImageWriter {
     } catch {
       return false; // It is taken from the other image.
     }
+  }
+
+  async #stageImage({ config, manifest }: FinishedImage, suffix: string): Promise<void> {
+    await this.#stage(`config${suffix}`, config);
+    await this.#stage(`manifest${suffix}`, manifest);
   }
 
   async #stage(name: string, bytes: Uint8Array): Promise<void> {

@@ -9,7 +9,15 @@ import { inContext, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
 import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
-import { MAX_JSON_SIZE, type Manifest, parseIndex, parseManifest } from '../../oci/types.js';
+import {
+  type Descriptor,
+  type ImageIndex,
+  MAX_JSON_SIZE,
+  type Manifest,
+  parseIndex,
+  parseManifest,
+} from '../../oci/types.js';
+import type { TransportOptions } from '../transport.js';
 import type { RegistryClient } from './client.js';
 import { isTag, tagOrDigest } from './reference.js';
 import { RequestError } from './request-error.js';
@@ -40,16 +48,16 @@ const tagList = v.object({ tags: v.nullish(v.array(v.string())) });
 /**
  * Fetches the manifest that the client's reference names. If the reference names an index, that is
  * the manifest for `platform`. Throws `CORRUPT` unless the digest is right.
+ * @param options `manifest` is fetched, if it is given, and not what the reference names
  */
 export async function fetchManifest(
   client: RegistryClient,
-  platform: PlatformChoice = hostPlatform(),
+  { manifest, platform = hostPlatform() }: Pick<TransportOptions, 'manifest' | 'platform'>,
 ): Promise<FetchedManifest> {
-  let document = await fetchNamed(client);
-  if (document.mediaType !== undefined && INDEX_MEDIA_TYPES.includes(document.mediaType)) {
-    document = await fetchFromIndex(client, document.bytes, platform);
-  }
-  const { bytes, digest, mediaType } = document;
+  const { bytes, digest, mediaType } =
+    manifest === undefined
+      ? await fetchChosen(client, platform)
+      : await fetchDescribed(client, manifest);
   if (mediaType !== undefined && !MANIFEST_MEDIA_TYPES.includes(mediaType)) {
     throw new OstrataError(
       'UNSUPPORTED',
@@ -57,6 +65,22 @@ export async function fetchManifest(
     );
   }
   return { bytes, digest, manifest: parseManifest(bytes) };
+}
+
+async function fetchChosen(client: RegistryClient, platform: PlatformChoice): Promise<Document> {
+  const named = await fetchNamed(client);
+  const index = indexOf(named);
+  return index === undefined ? named : fetchDescribed(client, choosePlatform(index, platform));
+}
+
+/** Fetches the index that the client's reference names; undefined if it names one image. */
+export async function fetchIndex(client: RegistryClient): Promise<ImageIndex | undefined> {
+  return indexOf(await fetchNamed(client));
+}
+
+function indexOf({ mediaType, bytes }: Document): ImageIndex | undefined {
+  const isIndex = mediaType !== undefined && INDEX_MEDIA_TYPES.includes(mediaType);
+  return isIndex ? parseIndex(bytes) : undefined;
 }
 
 /** Fetches what the reference names. The error for a missing tag says what the registry has. */
@@ -100,12 +124,11 @@ async function listTags(client: RegistryClient): Promise<readonly string[] | und
   }
 }
 
-async function fetchFromIndex(
+/** Fetches a manifest that an index lists. */
+async function fetchDescribed(
   client: RegistryClient,
-  index: Uint8Array,
-  platform: PlatformChoice,
+  { digest, size }: Descriptor,
 ): Promise<Document> {
-  const { digest, size } = choosePlatform(parseIndex(index), platform);
   const document = await fetchDocument(client, digest);
   if (document.bytes.length !== size) {
     throw new OstrataError(

@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import { type ByteStream, collect } from '../../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import { type Descriptor, MAX_JSON_SIZE, type Manifest } from '../../oci/types.js';
+import { type Descriptor, type ImageIndex, MAX_JSON_SIZE, type Manifest } from '../../oci/types.js';
 import type { ImageReader, Traffic, TransportOptions } from '../transport.js';
 import { RegistryClient } from './client.js';
-import { type FetchedManifest, fetchManifest } from './manifest.js';
+import { type FetchedManifest, fetchIndex, fetchManifest } from './manifest.js';
 import type { ImageReference } from './reference.js';
 import { type HttpResponse, receive } from './response.js';
 import { retryStream } from './retry.js';
@@ -21,8 +21,24 @@ export async function openRegistryImage(
 ): Promise<ImageReader> {
   return inContextAsync(`reading ${name}`, async () => {
     const client = await RegistryClient.open(reference, 'pull', options);
-    const fetched = await client.closedOnError(() => fetchManifest(client, options.platform));
+    const fetched = await client.closedOnError(() => fetchManifest(client, options));
     return new RegistryReader(name, client, fetched, options.traffic);
+  });
+}
+
+/** Returns the index that a reference names; undefined if it names one image. */
+export async function readRegistryIndex(
+  reference: ImageReference,
+  name: string,
+  options: TransportOptions,
+): Promise<ImageIndex | undefined> {
+  return inContextAsync(`reading ${name}`, async () => {
+    const client = await RegistryClient.open(reference, 'pull', options);
+    try {
+      return await fetchIndex(client);
+    } finally {
+      client.close();
+    }
   });
 }
 

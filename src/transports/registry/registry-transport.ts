@@ -31,6 +31,10 @@ function createTransport(
       const { openRegistryImage } = await import('./reader.js');
       return openRegistryImage(parse(location), `${name}:${location}`, options);
     },
+    readIndex: async (location, options) => {
+      const { readRegistryIndex } = await import('./reader.js');
+      return readRegistryIndex(parse(location), `${name}:${location}`, options);
+    },
     write: async (location, options) => {
       const { createRegistryImage } = await import('./writer.js');
       return createRegistryImage(parse(location), `${name}:${location}`, options);

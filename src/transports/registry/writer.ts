@@ -4,10 +4,10 @@
  */
 import { rm } from 'node:fs/promises';
 import type { ByteStream } from '../../bytes/stream.js';
-import { inContextAsync, OstrataError } from '../../errors.js';
+import { inContextAsync, must, OstrataError } from '../../errors.js';
 import { type Logger, silentLogger } from '../../log.js';
 import { sha256Digest } from '../../oci/json.js';
-import { OCI_MANIFEST } from '../../oci/media-types.js';
+import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, parseManifest } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import {
@@ -18,6 +18,7 @@ import {
 import { Semaphore } from '../semaphore.js';
 import type {
   FinishedImage,
+  FinishedIndex,
   ImageReader,
   ImageWriter,
   Traffic,
@@ -79,7 +80,7 @@ interface RegistryWriterSettings {
   readonly traffic: Traffic | undefined;
 }
 
-class RegistryWriter implements ImageWriter {
+class RegistryWriter implements Required<ImageWriter> {
   readonly stagingDirectory: string;
   readonly #settings: RegistryWriterSettings;
   readonly #client: RegistryClient;
@@ -97,6 +98,10 @@ class RegistryWriter implements ImageWriter {
 
   /** Returns while the blob is still being uploaded. The file is removed afterwards. */
   async addBlob(file: string, descriptor: Descriptor): Promise<void> {
+    if (this.#blobs.has(descriptor.digest)) {
+      await rm(file, { force: true }); // An image for another platform has the same layer.
+      return;
+    }
     const stream = (start: number) => readChunks(file, { offset: start, followSymlink: true });
     this.#start(descriptor.digest, async () => {
       await this.#provide({ descriptor, stream });
@@ -123,12 +128,32 @@ class RegistryWriter implements ImageWriter {
     );
   }
 
-  async commit({ config, manifest }: FinishedImage): Promise<void> {
+  async commit(image: FinishedImage): Promise<void> {
+    await this.#commit([image], async (tag) => {
+      await this.#putImage(image, tag);
+    });
+  }
+
+  async commitIndex({ images, index }: FinishedIndex): Promise<void> {
+    await this.#commit(images, async (tag) => {
+      for (const image of images) {
+        await this.#putImage(image, sha256Digest(image.manifest));
+      }
+      await this.#putDocument(index, OCI_INDEX, tag);
+    });
+  }
+
+  /** @param putManifests uploads what has the tag last, because it makes the image visible */
+  async #commit(
+    images: readonly FinishedImage[],
+    putManifests: (tag: string) => Promise<void>,
+  ): Promise<void> {
     await inContextAsync(`writing ${this.#settings.name}`, async () => {
-      this.#startConfig(config);
+      for (const { config } of images) {
+        this.#startConfig(config);
+      }
       await Promise.all(this.#blobs.values());
-      // Last, because the manifest makes the image visible.
-      await this.#putManifest(manifest);
+      await putManifests(must(this.#client.reference.tag, 'the tag'));
     });
     await this.discard();
   }
@@ -150,19 +175,24 @@ class RegistryWriter implements ImageWriter {
     this.#start(descriptor.digest, () => this.#provide({ descriptor, stream }));
   }
 
-  async #putManifest(manifest: Uint8Array): Promise<void> {
+  /** @param name a tag, or the digest of the manifest */
+  async #putImage({ manifest }: FinishedImage, name: string): Promise<void> {
     const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
+    await this.#putDocument(manifest, mediaType, name);
+  }
+
+  async #putDocument(document: Uint8Array, mediaType: string, name: string): Promise<void> {
     const response = await this.#client.request({
       method: 'PUT',
-      target: `manifests/${this.#client.reference.tag}`,
+      target: `manifests/${name}`,
       headers: { 'content-type': mediaType },
-      body: { length: manifest.length, stream: () => [manifest] },
+      body: { length: document.length, stream: () => [document] },
       expected: [201],
     });
     await readAll(response, MAX_MESSAGE_SIZE);
 
     const stored = response.headers['docker-content-digest'];
-    const digest = sha256Digest(manifest);
+    const digest = sha256Digest(document);
     if (stored !== undefined && stored !== digest) {
       throw new OstrataError(
         'CORRUPT',

@@ -1,45 +1,52 @@
-/** What `build --from` has opened is closed when the build fails, not only when the process ends. */
+/** What a build has opened is closed when it ends or fails, not only when the process ends. */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Command } from 'commander';
 import { addBuildCommand } from '../../../src/cli/build/build.js';
-import { openSource } from '../../../src/cli/build/source.js';
-import { type ForgedEntry, forgePlain, writeTar } from '../../support/forge-image.js';
-import { memoryImage } from '../../support/memory-image.js';
+import { type ForgedEntry, forgePlain } from '../../support/forge-image.js';
+import { run } from '../../support/run.js';
 import { scratchDirectory } from '../../support/scratch.js';
+import { needs } from '../../support/tools.js';
 
-const { signal } = new AbortController();
 const file = (name: string): ForgedEntry => ({ name, type: 'file', content: Buffer.from(name) });
 
-/** Opens images in memory with one layer that holds a file of their name; notes what is closed. */
-function memoryOpener() {
-  const closed: string[] = [];
-  const open = async (name: string) => ({
-    ...memoryImage({ layers: [writeTar([file(name)])] }),
-    close: async () => {
-      closed.push(name);
-    },
-  });
-  return { closed, openers: { openForReuse: open, openForReading: open, signal } };
+/** Runs a command in this process. */
+async function runCommand(args: readonly string[]): Promise<void> {
+  const program = new Command();
+  addBuildCommand(program);
+  await program.parseAsync(args, { from: 'user' });
 }
 
-test('an image and a base that it does not begin with are both closed', async () => {
-  const { closed, openers } = memoryOpener();
-  await assert.rejects(openSource({ from: 'image', base: 'base' }, openers), /does not begin with/);
-  assert.deepEqual(closed, ['image', 'base']);
-});
+test(
+  'copies that skopeo made of images are removed when a build ends',
+  needs('skopeo'),
+  async () => {
+    const scratch = scratchDirectory();
+    const spool = join(scratch, 'spool');
+    mkdirSync(spool);
+    const names = ['from', 'base', 'previous', 'compared'];
+    const [from, base, previous, compared] = names.map((name) => {
+      const layers = name === 'base' ? [[file('lower')]] : [[file('lower')], [file(name)]];
+      const { imgref } = forgePlain(layers);
+      run('skopeo', ['--insecure-policy', 'copy', imgref, `dir:${scratch}/${name}`]);
+      return `dir:${scratch}/${name}`;
+    });
+    const followed = [`--previous-build=${previous}`, `--compare-with-build=${compared}`];
+    const options = [...followed, '--quiet', '--no-cache'];
+    const build = ['build', ...options, `--spool=${spool}`, `--from=${from}`];
 
-test('an image is closed if its base cannot be opened', async () => {
-  const { closed, openers } = memoryOpener();
-  const openForReuse = () => Promise.reject(new Error('there is no base'));
-  await assert.rejects(
-    openSource({ from: 'image', base: 'base' }, { ...openers, openForReuse }),
-    /there is no base/,
-  );
-  assert.deepEqual(closed, ['image']);
-});
+    await runCommand([...build, `--base=${base}`, `oci:${scratch}/out`]);
+    assert.deepEqual(readdirSync(spool), []);
+    const wrongBase = runCommand([...build, `--base=${previous}`, `oci:${scratch}/out`]);
+    await assert.rejects(wrongBase, /does not begin with/);
+    assert.deepEqual(readdirSync(spool), []);
+    const noBase = runCommand([...build, `--base=dir:${scratch}/missing`, `oci:${scratch}/out`]);
+    await assert.rejects(noBase, /skopeo/);
+    assert.deepEqual(readdirSync(spool), []);
+  },
+);
 
 /** Each of them makes a build fail after its layers have been read into the spool. */
 const FAILURES: readonly (readonly [step: string, args: readonly string[], message: RegExp])[] = [
@@ -53,12 +60,9 @@ for (const [step, args, message] of FAILURES) {
     const image = forgePlain([lower, [file('upper')]]);
     const spool = join(scratchDirectory(), 'spool');
     mkdirSync(spool);
-    const program = new Command();
-    addBuildCommand(program);
     const inputs = [`--from=${image.imgref}`, `--base=${base.imgref}`, `--spool=${spool}`];
     const options = ['--quiet', '--no-cache', ...inputs, ...args];
-    const build = ['build', ...options, 'oci:/dev/null/image'];
-    await assert.rejects(program.parseAsync(build, { from: 'user' }), message);
+    await assert.rejects(runCommand(['build', ...options, 'oci:/dev/null/image']), message);
     assert.deepEqual(readdirSync(spool), []);
   });
 }

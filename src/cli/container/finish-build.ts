@@ -1,0 +1,78 @@
+/** The end of all commands that build images: the image is written and reported. */
+import { writeFile } from 'node:fs/promises';
+import type { ImagePlan } from '../../builder/image-plan.js';
+import type { WrittenImage } from '../../builder/write-image.js';
+import { inContextAsync } from '../../errors.js';
+import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
+import type { ImageWriter } from '../../transports/transport.js';
+import { print } from '../output/print.js';
+import type { BuildInputs, BuildOptions } from './build-inputs.js';
+import { contentMeta } from './content-meta.js';
+import {
+  comparisonReport,
+  jsonReport,
+  plannedLayers,
+  type ReportedCommand,
+  tableReport,
+  updateReport,
+  writtenLayers,
+} from './encapsulate-report.js';
+
+/** What a command prints, in the form that was asked for. */
+export type BuildReport =
+  | { readonly json: object; readonly text?: undefined }
+  | { readonly text: string; readonly json?: undefined };
+
+/**
+ * Finishes a build: writes the image, unless it is a dry run. Returns what is to be printed.
+ * @param write writes the image of the plan
+ */
+export async function finishBuild(
+  plan: ImagePlan,
+  inputs: BuildInputs,
+  options: BuildOptions,
+  write: (writer: ImageWriter) => Promise<WrittenImage>,
+): Promise<BuildReport> {
+  const path = options.writeContentmetaJson;
+  if (path !== undefined) {
+    await inContextAsync(`writing ${path}`, () =>
+      writeFile(path, `${JSON.stringify(contentMeta(plan.components))}\n`),
+    );
+  }
+  const image = options.dryRun ? undefined : await write(await inputs.createWriter());
+  return reportOf(plan, image, inputs, options);
+}
+
+/** @param image undefined in a dry run */
+function reportOf(
+  plan: ImagePlan,
+  image: WrittenImage | undefined,
+  inputs: BuildInputs,
+  options: BuildOptions,
+): BuildReport {
+  const { imgref, previousName, comparedBuild } = inputs;
+  const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
+  if (options.json) {
+    return { json: jsonReport(plan, layers, image, inputs) };
+  }
+
+  const parts = [tableReport(plan, layers, image && { imgref, ...image })];
+  if (previousName !== undefined) {
+    parts.push(updateReport(plan, layers, previousName));
+  }
+  if (comparedBuild !== undefined) {
+    parts.push(comparisonReport(plan, layers, comparedBuild));
+  }
+  return { text: parts.join('\n') };
+}
+
+/** Prints a report where the archive does not go. */
+export function printReport(
+  { json, text }: BuildReport,
+  { imgref }: ReportedCommand,
+  { reportsOnStderr }: Pick<BuildOptions, 'reportsOnStderr'>,
+): void {
+  const isStdoutTaken = imgref.startsWith(ARCHIVE_ON_STDOUT);
+  const stream = isStdoutTaken || reportsOnStderr ? process.stderr : process.stdout;
+  print(text ?? JSON.stringify(json), stream);
+}

@@ -1,0 +1,85 @@
+/** Opens the builds that a new image follows or is compared with. */
+import {
+  type PreviousBuild,
+  previousFromImages,
+  previousFromManifest,
+} from '../../builder/previous.js';
+import { OstrataError } from '../../errors.js';
+import type { Context, Logger } from '../../log.js';
+import { hasPlatform, type PlatformChoice, platformName } from '../../oci/platform.js';
+import type { ImageIndex } from '../../oci/types.js';
+import type { ContentSource } from '../../plugin.js';
+import type { ImageReader } from '../../transports/transport.js';
+import { buildOfImageReader } from '../layout/series.js';
+import type { OpenImage } from '../options/registry.js';
+import type { PreviousBuildOptions } from './encapsulate-options.js';
+
+/** Opens an image to follow; undefined if there is none for the platform that is built. */
+type OpenFollowed = (imgref: string) => Promise<ImageReader | undefined>;
+
+/** The value of `--previous-build` that stands for the image at the destination. */
+export const AUTO = 'auto';
+
+/** Opens the build that the new image follows; undefined if there is none. */
+export async function openPreviousBuild(
+  destination: string,
+  { previousBuild: imgrefs, previousBuildManifest: manifest }: PreviousBuildOptions,
+  sources: readonly ContentSource[],
+  open: OpenFollowed,
+  { log }: Pick<Context, 'log'>,
+): Promise<PreviousBuild | undefined> {
+  if (imgrefs === undefined) {
+    return manifest === undefined ? undefined : previousFromManifest(manifest, log);
+  }
+  const images: ImageReader[] = [];
+  for (const imgref of imgrefs) {
+    const image = imgref === AUTO ? await openIfThere(destination, open, log) : await open(imgref);
+    if (image !== undefined) {
+      images.push(image);
+    }
+  }
+  const readComponents = async (image: ImageReader) => {
+    const { components } = await buildOfImageReader(image, { sources, log });
+    return components;
+  };
+  return images.length === 0 ? undefined : previousFromImages(images, readComponents, log);
+}
+
+async function openIfThere(
+  imgref: string,
+  open: OpenFollowed,
+  log: Logger,
+): Promise<ImageReader | undefined> {
+  try {
+    return await open(imgref);
+  } catch (error) {
+    if (!(error instanceof OstrataError && error.code === 'NOT_FOUND')) {
+      throw error;
+    }
+    log.info(`no previous build at ${imgref}: the layout is planned anew`);
+    return undefined;
+  }
+}
+
+interface IndexReader extends Pick<Context, 'log'> {
+  readIndex(imgref: string): Promise<ImageIndex | undefined>;
+}
+
+/**
+ * Opens an image; undefined, after a warning, if it is an index without an image for `platform`.
+ * That platform is new then.
+ * @param platform undefined if any will do
+ */
+export async function openIfForPlatform(
+  imgref: string,
+  platform: PlatformChoice | undefined,
+  open: OpenImage,
+  { readIndex, log }: IndexReader,
+): Promise<ImageReader | undefined> {
+  const index = platform && (await readIndex(imgref));
+  if (platform && index && !hasPlatform(index, platform)) {
+    log.warn(`${imgref} has no image for ${platformName(platform)} to follow`);
+    return undefined;
+  }
+  return open(imgref);
+}
