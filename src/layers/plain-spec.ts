@@ -10,6 +10,7 @@ import { must, OstrataError } from '../errors.js';
 import { WHITEOUT_PREFIX } from '../oci/whiteout.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { xattrsEncoder } from '../ostree/objects/xattr-list.js';
+import { SELINUX_XATTR } from '../selinux/policy.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { FileMap } from '../tree/file-map.js';
 import { baseName, parentPath } from '../tree/path.js';
@@ -47,7 +48,7 @@ export type PlainDirectory = Pick<Directory, 'mode' | 'uid' | 'gid' | 'xattrs'> 
  * Extended attributes that a plain layer leaves out; a name that ends in a dot is a prefix. Clients
  * set SELinux labels themselves, and `trusted.*` belongs to the storage of the host.
  */
-export const LEFT_OUT_XATTRS: readonly string[] = ['security.selinux', 'trusted.'];
+export const LEFT_OUT_XATTRS: readonly string[] = [SELINUX_XATTR, 'trusted.'];
 
 /** What a layer has besides the files of its components. */
 export interface PlainLayerOptions {

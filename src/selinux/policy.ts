@@ -51,8 +51,8 @@ export interface SelinuxPolicy {
  * `/usr/etc/selinux`. Returns undefined if it has neither, or if `SELINUX` in it is neither
  * `enforcing` nor `permissive`, as for ostree.
  *
- * Throws `CORRUPT` if `file_contexts` is missing, if a line of it is wrong, or if `/` has no label;
- * `UNSUPPORTED` and `LIMIT` as {@link parsePattern} does. Errors name the file and the line.
+ * Throws `NOT_FOUND` if `file_contexts` is missing, `CORRUPT` if a line of it is wrong or `/` has
+ * no label, `UNSUPPORTED` and `LIMIT` as {@link parsePattern} does. Errors name file and line.
  */
 export async function loadSelinuxPolicy(read: ReadTreeFile): Promise<SelinuxPolicy | undefined> {
   for (const folder of FOLDERS) {
@@ -105,7 +105,7 @@ async function loadPolicy(
   for (const suffix of CONTEXT_SUFFIXES) {
     const bytes = await readPart(suffix);
     if (bytes === undefined && suffix === '') {
-      throw new OstrataError('CORRUPT', `SELinux policy ${name}: ${base} is missing`);
+      throw new OstrataError('NOT_FOUND', `SELinux policy ${name}: ${base} is missing`);
     }
     contexts.push(...parseFileContexts(bytes ?? NO_BYTES, `${base}${suffix}`));
   }

@@ -1,9 +1,17 @@
 /** SELinux labels, which an ostree commit holds and a plain image does not. */
 import type { Xattrs } from '../bytes/xattrs.js';
+import { inContextAsync, OstrataError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { loadSelinuxPolicy, SELINUX_XATTR, type SelinuxPolicy } from '../selinux/policy.js';
 import type { LookupTree } from './lookup.js';
 import type { TreePath } from './tree.js';
 
-export const SELINUX_XATTR = 'security.selinux';
+/**
+ * Who labels files: the policy of their tree if it has one (`auto`), nobody (`none`), or the
+ * policy, without which the tree is refused (`require`).
+ */
+export const SELINUX_RULES = ['auto', 'none', 'require'] as const;
+export type SelinuxRule = (typeof SELINUX_RULES)[number];
 
 /**
  * Returns the label of what is at `path`; undefined leaves the one that it has.
@@ -13,6 +21,56 @@ export type LabelOf = (path: TreePath, mode: number) => string | undefined;
 
 /** Reads the policy of a tree; undefined leaves all labels as they are. */
 export type LabelSource = (tree: LookupTree) => Promise<LabelOf | undefined>;
+
+/** Returns the labels of the policy that a tree has. */
+export function policyLabels(rule: SelinuxRule, log: Logger): LabelSource {
+  return async (tree) => {
+    const policy = rule === 'none' ? undefined : await policyOf(tree, rule, log);
+    log.info(
+      policy === undefined
+        ? `${tree.name}: files keep the SELinux labels that they have`
+        : `${tree.name}: files get the SELinux labels of the policy ${policy.name}`,
+    );
+    return policy?.labelOf;
+  };
+}
+
+/**
+ * Throws what {@link loadSelinuxPolicy} throws, and with `require` `UNSUPPORTED` without a policy.
+ */
+async function policyOf(
+  tree: LookupTree,
+  rule: SelinuxRule,
+  log: Logger,
+): Promise<SelinuxPolicy | undefined> {
+  const policy = await inContextAsync(tree.name, () =>
+    loadSelinuxPolicy((path) => fileAt(tree, path)),
+  ).catch((error) => {
+    if (rule === 'require' || !isNotFound(error)) {
+      throw error;
+    }
+    log.warn(`${error.message}; files keep the SELinux labels that they have`);
+    return undefined;
+  });
+  if (policy === undefined && rule === 'require') {
+    throw new OstrataError(
+      'UNSUPPORTED',
+      `${tree.name} has no SELinux policy: SELINUX in /etc/selinux/config has to be enforcing or ` +
+        'permissive; --selinux=none keeps the labels that files have',
+    );
+  }
+  return policy;
+}
+
+/** Returns the content of a regular file; undefined if there is none. */
+async function fileAt(tree: LookupTree, path: string): Promise<Uint8Array | undefined> {
+  const entry = tree.files.resolve(path, true);
+  return entry?.type === 'file' ? tree.bytes(entry.path) : undefined;
+}
+
+function isNotFound(error: unknown): error is OstrataError {
+  return error instanceof OstrataError && error.code === 'NOT_FOUND';
+}
 
 /** Returns `xattrs` with this label instead of any other; undefined leaves them as they are. */
 export function withLabel(xattrs: Xattrs, label: string | undefined): Xattrs {

@@ -1,6 +1,13 @@
 /** `build --format=ostree`: the commit of a tree is the one that `ostree commit` makes of it. */
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { fsck, pull, refs, refused } from '../support/client.js';
@@ -164,6 +171,86 @@ suite('an encapsulated image of a tree without a repository', needs(...worldNeed
       assert.equal(run('ostree', [`--repo=${kept}`, 'rev-parse', 'os/stable']).trim(), made);
     });
   }
+});
+
+/** A policy of a few types. libselinux asks for a binary policy, too, but does not load it. */
+function addPolicy(selinux: string): void {
+  const files = join(selinux, 'test/contexts/files');
+  mkdirSync(files, { recursive: true });
+  mkdirSync(join(selinux, 'test/policy'));
+  writeFileSync(join(selinux, 'config'), 'SELINUX=permissive\nSELINUXTYPE=test\n');
+  writeFileSync(join(selinux, 'test/policy/policy.31'), 'policy');
+  const contexts = [
+    '/.* system_u:object_r:default_t:s0',
+    '/etc(/.*)? system_u:object_r:etc_t:s0',
+    '/usr/.* -l system_u:object_r:link_t:s0',
+    '/usr/bin/.* -- system_u:object_r:bin_t:s0',
+    '/usr/share/unowned/.* <<none>>',
+    '/ -d system_u:object_r:root_t:s0',
+  ];
+  writeFileSync(join(files, 'file_contexts'), contexts.join('\n').concat('\n'));
+}
+
+suite('the SELinux labels in an encapsulated image of a tree', needs(...worldNeeds), () => {
+  let repo: string;
+  /** A tree with a policy, other labels, and a file whose two names have different labels. */
+  let tree: string;
+  before(async () => {
+    const { oldTree } = await world();
+    repo = initRepo(join(scratchDirectory(), 'repo'), 'bare');
+    tree = deployedCopy(oldTree);
+    addPolicy(join(tree, 'etc/selinux'));
+    writeFileSync(join(tree, 'usr/bin/two-names'), 'one file');
+    linkSync(join(tree, 'usr/bin/two-names'), join(tree, 'usr/share/two-names'));
+  });
+
+  /** Returns the commit that has the labels of `tree` as it is, after the changes of the format. */
+  function labeledCommit(): string {
+    const source = [`--tree=dir=${tree}`, `--selinux-policy=${tree}`, '--orphan'];
+    const labeled = run('ostree', ['commit', `--repo=${repo}`, ...source]).trim();
+    const checkout = join(scratchDirectory(), 'checkout');
+    run('ostree', ['checkout', `--repo=${repo}`, '--force-copy', labeled, checkout]);
+    shape(checkout);
+    return commit(repo, checkout);
+  }
+
+  test('are those that ostree finds by the policy, before /etc becomes /usr/etc', () => {
+    const { commit: made } = build(`--rootfs=${tree}`, '--dry-run', newImage());
+    assert.equal(made, labeledCommit());
+    const listed = run('ostree', ['ls', `--repo=${repo}`, '-XR', made]);
+    for (const label of ['bin_t', 'default_t', 'etc_t', 'link_t', 'root_t']) {
+      assert.match(listed, new RegExp(`security.selinux.*${label}`), label);
+    }
+  });
+
+  test('are the same if the tree comes as a tar or as an image', () => {
+    const tar = join(scratchDirectory(), 'tree.tar');
+    run('tar', ['-C', tree, '--xattrs', '--xattrs-include=*', '-cf', tar, '.']);
+    const fromDirectory = build(`--rootfs=${tree}`, newImage());
+    const fromTar = build(`--from=tar:${tar}`, newImage());
+    assert.equal(fromTar.commit, fromDirectory.commit);
+    assert.deepEqual(diffIds(fromTar), diffIds(fromDirectory));
+  });
+
+  test('are those of the tree with --selinux=none', () => {
+    const { commit: made } = build(`--rootfs=${tree}`, '--selinux=none', '--dry-run', newImage());
+    const copy = join(scratchDirectory(), 'tree');
+    run('cp', ['-a', tree, copy]);
+    shape(copy);
+    assert.equal(made, commit(repo, copy));
+  });
+
+  test('have to be there with --selinux=require', () => {
+    const bare = join(scratchDirectory(), 'tree');
+    mkdirSync(join(bare, 'usr'), { recursive: true });
+    const call = ['build', '--format=ostree', `--rootfs=${bare}`, '--selinux=require', newImage()];
+    refused(call, /has no SELinux policy: SELINUX in \/etc\/selinux\/config has to be enforcing/);
+    mkdirSync(join(bare, 'usr/etc/selinux'), { recursive: true });
+    writeFileSync(join(bare, 'usr/etc/selinux/config'), 'SELINUX=enforcing\nSELINUXTYPE=x\n');
+    refused(call, /SELinux policy x: .*file_contexts is missing/);
+    const { stderr } = tryOstrata(['build', '--format=ostree', `--rootfs=${bare}`, newImage()]);
+    assert.match(stderr, /warning: .*file_contexts is missing; files keep the SELinux labels/);
+  });
 });
 
 suite('an encapsulated image of a tree is refused', () => {

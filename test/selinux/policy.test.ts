@@ -103,7 +103,7 @@ test('a tree without a config has no policy', async () => {
 suite('a policy that labels nothing is an error', () => {
   test('if file_contexts is missing', async () => {
     await assert.rejects(load(policyIn('/etc/selinux', { '.bin': 'compiled' })), {
-      code: 'CORRUPT',
+      code: 'NOT_FOUND',
       message: /^SELinux policy test: .*file_contexts is missing$/,
     });
   });

@@ -4,6 +4,7 @@ import { OstrataError } from '../../errors.js';
 import type { FormatVersion } from '../../layers/spec.js';
 import { MIN_LAYERS } from '../../layout/max-layers.js';
 import { isChecksum } from '../../ostree/objects/object-name.js';
+import { SELINUX_RULES, type SelinuxRule } from '../../tree/labels.js';
 import type { NewCommit } from '../../tree/new-commit.js';
 import { formatVersionOption } from '../container/encapsulate-options.js';
 import type { SigningOptions } from '../options/signing.js';
@@ -16,6 +17,8 @@ export interface CommitOptions extends SigningOptions {
   /** By default, the image is plain. */
   readonly format?: (typeof FORMATS)[number] | undefined;
   readonly formatVersion?: '1' | '2' | undefined;
+  /** By default `auto`. */
+  readonly selinux?: SelinuxRule | undefined;
   /** `KEY=VALUE` each. */
   readonly commitMetadata?: readonly string[] | undefined;
   readonly parent?: string | undefined;
@@ -38,6 +41,14 @@ export function commitOptions(command: Command): Command {
         .default('plain'),
     )
     .addOption(formatVersionOption())
+    .addOption(
+      new Option(
+        '--selinux <rule>',
+        'who labels the files: the SELinux policy of the tree if it has one (auto), nobody, so ' +
+          'that they keep their labels (none), or the policy, without which the build fails ' +
+          '(require) (default: auto)',
+      ).choices(SELINUX_RULES),
+    )
     .option(
       '--commit-metadata <key=value>',
       'a string in the metadata of the commit (repeatable)',
@@ -99,6 +110,7 @@ export function checkFormat(options: OneFormatOptions, isMtimeGiven: boolean): v
   }
   const needsOstree = 'needs --format=ostree';
   refuse('--format-version', options.formatVersion !== undefined, needsOstree);
+  refuse('--selinux', options.selinux !== undefined, needsOstree);
   refuse('--commit-metadata', options.commitMetadata !== undefined, needsOstree);
   refuse('--parent', options.parent !== undefined, needsOstree);
   refuse('--subject', options.subject !== undefined, needsOstree);

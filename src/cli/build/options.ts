@@ -18,6 +18,7 @@ import type { LocatedTree } from '../../tree/content-location.js';
 import { deployedTree } from '../../tree/deployed-tree.js';
 import { openDirectoryTree } from '../../tree/directory-tree.js';
 import type { BaseImage } from '../../tree/kept-base.js';
+import { policyLabels } from '../../tree/labels.js';
 import type { LayerSource } from '../../tree/layer-source.js';
 import { pruneMatcher } from '../../tree/prune.js';
 import { openSpooledImage } from '../../tree/spooled-image.js';
@@ -37,7 +38,7 @@ const OF_ONE_IMAGE = [
 ];
 
 /** Which tree becomes the image. */
-export interface TreeOptions extends Pick<CommitOptions, 'format'> {
+export interface TreeOptions extends Pick<CommitOptions, 'format' | 'selinux'> {
   readonly rootfs?: string | undefined;
   /** The reference of an image, or `tar:FILE`. */
   readonly from?: string | undefined;
@@ -221,12 +222,13 @@ export async function openBuildTree(
   ref: string | undefined,
   { layers, base, cache, log, signal }: TreeInputs,
 ): Promise<LocatedTree> {
-  const { prune = [], repo, rootfs, spool, oneFileSystem, skipSpecialFiles, format } = options;
+  const { prune = [], repo, rootfs, spool, oneFileSystem, skipSpecialFiles } = options;
+  const { format, selinux = 'auto' } = options;
   const isCommit = format === 'ostree';
   // What is there can be a whole repository, which need not be read.
   const isPruned = pruneMatcher(isCommit ? [...prune, '/sysroot/'] : prune);
   const jobs = availableParallelism();
-  const labels = isCommit ? async () => undefined : undefined;
+  const labels = isCommit ? policyLabels(selinux, log) : undefined;
   if (layers !== undefined) {
     return openSpooledImage(layers, {
       log,
