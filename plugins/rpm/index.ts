@@ -6,26 +6,17 @@ import {
   type Claims,
   type ComponentFacts,
   type ContentSource,
-  compareUtf8,
-  decodeUtf8,
-  type FileMap,
   type Logger,
-  type MissingFile,
   OstrataError,
-  type PackageFacts,
-  PathOwners,
-  type ShippedFile,
-  type TreePath,
 } from '../../src/plugin.js';
-import { locatedFiles } from './located-files.js';
+import { InstalledFiles } from './installed-files.js';
 import {
-  findRpmdb,
-  isDamage,
-  openTreeRpmdb,
-  type Rpmdb,
-  type RpmFile,
-  type RpmPackage,
-} from './rpmdb/index.js';
+  componentFacts,
+  type InstalledPackage,
+  inPackage,
+  installedPackage,
+} from './installed-package.js';
+import { findRpmdb, isDamage, openTreeRpmdb, type Rpmdb, type RpmPackage } from './rpmdb/index.js';
 
 /** The database lists trusted keys like packages; they own no files. */
 const KEY_PACKAGE = 'gpg-pubkey';
@@ -61,10 +52,16 @@ export function rpmSource(options: DamageOptions = {}): ContentSource {
       const database = await openTreeRpmdb(tree);
       const path = database.location.database;
       return withHint(() => {
-        const installed = installedPackages(database, log, options);
+        const installed: InstalledPackage[] = [];
+        const files = new InstalledFiles(tree.files);
+        for (const pkg of installedPackages(database, log, options)) {
+          signal.throwIfAborted();
+          const facts = installedPackage(pkg);
+          inPackage(pkg, () => files.add(facts.component, pkg.files()));
+          installed.push(facts);
+        }
         log.info(`rpmdb ${path} (${database.backend}): ${installed.length} packages`);
-        signal.throwIfAborted();
-        return claimsOf(tree.files, installed, path);
+        return claimsOf(installed, files, path);
       }, options);
     },
   };
@@ -80,37 +77,34 @@ export function packageComponents(
   options: DamageOptions = {},
 ): ReadonlyMap<string, ComponentFacts> {
   return withHint(() => {
-    const components = new Map<string, ComponentFacts>();
-    for (const [id, versions] of packagesByComponent(installedPackages(database, log, options))) {
-      components.set(id, factsOf(versions));
-    }
-    return components;
+    const installed = Array.from(installedPackages(database, log, options), installedPackage);
+    return componentFacts(installed);
   }, options);
 }
 
-/** Returns the packages without trusted keys and, if the options say so, without damaged ones. */
-function installedPackages(
+/** Yields the packages without trusted keys and, if the options say so, without damaged ones. */
+function* installedPackages(
   database: Rpmdb,
   log: Logger,
   { skipDamagedPackages }: DamageOptions,
-): readonly RpmPackage[] {
-  const onWarning = (message: string) => log.warn(message);
-  if (!skipDamagedPackages) {
-    return [...database.packages({ onWarning })].filter(({ name }) => name !== KEY_PACKAGE);
-  }
+): Generator<RpmPackage> {
   const warn = (message: string) =>
     log.warn(`${message}; its files are planned as if no package owned them`);
-  const packages = [...database.packages({ onError: ({ message }) => warn(message), onWarning })];
-  return packages.filter((pkg) => {
+  const packages = database.packages({
+    onError: skipDamagedPackages ? ({ message }) => warn(message) : undefined,
+    onWarning: (message) => log.warn(message),
+  });
+  for (const pkg of packages) {
     if (pkg.name === KEY_PACKAGE) {
-      return false;
+      continue;
     }
-    const damage = damageOf(pkg);
-    if (damage !== undefined) {
+    const damage = skipDamagedPackages ? damageOf(pkg) : undefined;
+    if (damage === undefined) {
+      yield pkg;
+    } else {
       warn(damage.message);
     }
-    return damage === undefined;
-  });
+  }
 }
 
 /**
@@ -119,7 +113,7 @@ function installedPackages(
  */
 function damageOf(pkg: RpmPackage): OstrataError | undefined {
   try {
-    factsOf([pkg]);
+    installedPackage(pkg);
     inPackage(pkg, () => [...pkg.files()]);
     return undefined;
   } catch (error) {
@@ -127,18 +121,6 @@ function damageOf(pkg: RpmPackage): OstrataError | undefined {
       throw error;
     }
     return error;
-  }
-}
-
-/** Adds the name of the package to the error of a broken entry. */
-function inPackage<T>({ nevra }: RpmPackage, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    if (!isDamage(error)) {
-      throw error;
-    }
-    throw new OstrataError(error.code, `package ${nevra}: ${error.message}`, { cause: error });
   }
 }
 
@@ -155,101 +137,20 @@ function withHint<T>(body: () => T, { skipDamagedPackages }: DamageOptions): T {
   }
 }
 
-function claimsOf(files: FileMap, packages: readonly RpmPackage[], database: string): Claims {
-  const owners = new PathOwners();
-  const components = new Map([[RPMDB_COMPONENT, RPMDB_FACTS]]);
-  for (const [id, versions] of packagesByComponent(packages)) {
-    components.set(id, factsOf(versions));
-    for (const version of versions) {
-      inPackage(version, () => {
-        for (const { path } of locatedFiles(files, version.files())) {
-          if (path !== undefined) {
-            owners.add(path, id);
-          }
-        }
-      });
-    }
-  }
-
-  let shipped: ReadonlyMap<TreePath, ShippedFile> | undefined;
+function claimsOf(
+  packages: readonly InstalledPackage[],
+  files: InstalledFiles,
+  database: string,
+): Claims {
   const databaseDirectory = database.slice(0, database.lastIndexOf('/') + 1);
+  const owners = files.owners();
   return {
-    components,
+    components: new Map([[RPMDB_COMPONENT, RPMDB_FACTS], ...componentFacts(packages)]),
     strong({ path }) {
       const isDatabase = path.startsWith(databaseDirectory) || path.startsWith(BASE_DB);
       return isDatabase ? [RPMDB_COMPONENT] : owners.of(path);
     },
-    shipped(path) {
-      shipped ??= shippedFiles(files, packages);
-      return shipped.get(path);
-    },
-    missing: () => missingFiles(files, packages),
+    shipped: (path) => files.shipped.get(path),
+    missing: () => files.missing,
   };
-}
-
-/** Returns what the packages shipped, by the path where it lies in the tree. */
-function shippedFiles(
-  files: FileMap,
-  packages: readonly RpmPackage[],
-): ReadonlyMap<TreePath, ShippedFile> {
-  const shipped = new Map<TreePath, ShippedFile>();
-  for (const pkg of packages) {
-    for (const { path, file } of locatedFiles(files, pkg.files())) {
-      if (path !== undefined) {
-        shipped.set(path, shippedFile(file));
-      }
-    }
-  }
-  return shipped;
-}
-
-function* missingFiles(files: FileMap, packages: readonly RpmPackage[]): Generator<MissingFile> {
-  for (const pkg of packages) {
-    for (const { path, file } of locatedFiles(files, pkg.files())) {
-      if (path === undefined) {
-        yield { component: componentId(pkg), file: shippedFile(file) };
-      }
-    }
-  }
-}
-
-function shippedFile({ mtime, size, digest, digestAlgorithm, linkTo }: RpmFile): ShippedFile {
-  const sha256 = digestAlgorithm === 'sha256' ? digest : undefined;
-  return { mtime, size, sha256, target: decodeUtf8(linkTo) };
-}
-
-function componentId({ name, arch = 'noarch' }: RpmPackage): string {
-  return `${name}.${arch}`;
-}
-
-/** The installed versions of each component, by its id in byte order. There is at least one. */
-function packagesByComponent(
-  packages: Iterable<RpmPackage>,
-): ReadonlyMap<string, readonly [RpmPackage, ...RpmPackage[]]> {
-  const installed = new Map<string, [RpmPackage, ...RpmPackage[]]>();
-  for (const each of packages) {
-    const id = componentId(each);
-    const versions = installed.get(id);
-    if (versions === undefined) {
-      installed.set(id, [each]);
-    } else {
-      versions.push(each);
-    }
-  }
-  return new Map([...installed].sort(([a], [b]) => compareUtf8(a, b)));
-}
-
-function factsOf(versions: readonly [RpmPackage, ...RpmPackage[]]): ComponentFacts {
-  const [first] = versions;
-  const { name } = first;
-  const sourceName = inPackage(first, () => first.sourceName);
-  const packages = versions.map(packageFacts).sort((a, b) => compareUtf8(a.nevra, b.nevra));
-  return { name, source: sourceName ?? name, packages };
-}
-
-function packageFacts(pkg: RpmPackage): PackageFacts {
-  return inPackage(pkg, () => {
-    const { name, nevra, size, buildTime, changelogTimes } = pkg;
-    return { name, nevra, size, buildTime, changelogTimes };
-  });
 }

@@ -88,6 +88,11 @@ export interface ImagePlan {
   readonly changes: readonly ComponentChange[] | undefined;
 }
 
+interface FoundComponents {
+  readonly format: ImageFormat;
+  readonly components: readonly OwnedComponent[];
+}
+
 /** A base image without its entries. */
 type PlannedBase = Pick<KeptBase, 'image' | 'layers' | 'contentSizes' | 'history'>;
 
@@ -112,24 +117,13 @@ export async function planLayers(
   formatOf: (claims: readonly Claims[]) => ImageFormat | Promise<ImageFormat>,
   options: LayoutPlanOptions,
 ): Promise<ImagePlan> {
-  const { sources, previous, log, signal } = options;
+  const { previous, log, signal } = options;
   // Each step may compute for a second; in between, a signal can end the process.
   const letSignalsIn = () =>
     inContextAsync('planning layers', () => setImmediate(undefined, { signal }));
-  const claims = await loadClaims(sourceTree, sources, { log, signal });
-  const format = await formatOf(claims);
-  const { tree } = format;
-  const assigned = await assignComponents(tree, claims, (entry) => format.objectOf(entry));
-  const components = [...assigned, ...format.ownComponents()];
+  const { format, components } = await findComponents(sourceTree, formatOf, options);
   await letSignalsIn();
-  if (!claims.some(hasPackages)) {
-    log.warn(
-      `${tree.name} has no readable package database: ` +
-        'layers follow directories and large files only',
-    );
-  }
-
-  const { commitLayer } = format;
+  const { tree, commitLayer } = format;
   const previousRecord = previousLayout(previous, components, commitLayer === undefined);
   const layout = planLayout(components, options.strategy, {
     maxLayers: layersLeft(options.maxLayers, tree) - (commitLayer === undefined ? 0 : 1),
@@ -151,6 +145,27 @@ export async function planLayers(
     previous,
     changes: previousRecord && componentChanges(previousRecord, components),
   };
+}
+
+/**
+ * Finds out what belongs together. The claims, which are as large as the tree, are not kept.
+ */
+async function findComponents(
+  sourceTree: LocatedTree,
+  formatOf: (claims: readonly Claims[]) => ImageFormat | Promise<ImageFormat>,
+  { sources, log, signal }: LayoutPlanOptions,
+): Promise<FoundComponents> {
+  const claims = await loadClaims(sourceTree, sources, { log, signal });
+  const format = await formatOf(claims);
+  const { tree } = format;
+  const assigned = await assignComponents(tree, claims, (entry) => format.objectOf(entry));
+  if (!claims.some(hasPackages)) {
+    log.warn(
+      `${tree.name} has no readable package database: ` +
+        'layers follow directories and large files only',
+    );
+  }
+  return { format, components: [...assigned, ...format.ownComponents()] };
 }
 
 function withoutEntries({ image, layers, contentSizes, history }: KeptBase): PlannedBase {

@@ -4,20 +4,28 @@ import type { PathLookup } from './lookup.js';
 
 /** The owners of paths, in the order in which they were added. */
 export class PathOwners {
-  readonly #owners = new Map<TreePath, string[]>();
+  readonly #owners = new Map<TreePath, readonly string[]>();
+  /** The lists of one component, which nearly all of its paths share. */
+  readonly #lists = new Map<string, readonly string[]>();
 
   add(path: TreePath, component: string): void {
     const owners = this.#owners.get(path);
     if (owners === undefined) {
-      this.#owners.set(path, [component]);
+      this.#owners.set(path, this.#listOf(component));
     } else if (!owners.includes(component)) {
-      owners.push(component);
+      this.#owners.set(path, [...owners, component]);
     }
   }
 
   /** Returns component ids in the order in which they were added. */
   of(path: TreePath): readonly string[] {
     return this.#owners.get(path) ?? [];
+  }
+
+  #listOf(component: string): readonly string[] {
+    const list = this.#lists.get(component) ?? [component];
+    this.#lists.set(component, list);
+    return list;
   }
 }
 

@@ -4,10 +4,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { rpm } from '../../../plugins/rpm/index.js';
+import { Tag, TagType } from '../../../plugins/rpm/rpmdb/index.js';
 import { silentLogger } from '../../../src/log.js';
 import type { FileEntry, TreePath } from '../../../src/plugin.js';
-import { buildDatabase, type PackageSpec } from '../../support/build-database.js';
+import {
+  buildDatabase,
+  databaseOfHeaders,
+  type PackageSpec,
+} from '../../support/build-database.js';
+import { namedHeader } from '../../support/build-header.js';
 import { buildTree, type EntrySpec } from '../../support/build-tree.js';
+import { collectGarbage } from '../../support/collect-garbage.js';
 
 const DATABASE = '/usr/lib/sysimage/rpm/rpmdb.sqlite';
 
@@ -221,4 +228,16 @@ test('a tree without a database is not detected; a damaged database is refused b
   const tree = buildTree({ [DATABASE]: 'SQLite format 3\0 and no more' });
   const loading = rpm.load({ tree, log: silentLogger, signal: new AbortController().signal });
   await assert.rejects(loading, { code: 'CORRUPT', message: new RegExp(DATABASE) });
+});
+
+test('claims keep neither the database nor the headers of packages in memory', async () => {
+  const description = [Tag.DESCRIPTION, TagType.STRING, ['x'.repeat(8 << 20)]] as const;
+  const tree = buildTree({ [DATABASE]: databaseOfHeaders([namedHeader('large', description)]) });
+  await collectGarbage();
+  const before = process.memoryUsage().arrayBuffers;
+  const claims = await rpm.load({ tree, log: silentLogger, signal: new AbortController().signal });
+  await collectGarbage();
+  const kept = process.memoryUsage().arrayBuffers - before;
+  assert(claims.components.has('large.noarch'));
+  assert(kept < 1 << 20, `${kept} bytes`);
 });
