@@ -5,6 +5,10 @@
 import { isPrintableAscii } from '../bytes/text.js';
 import { inContext, OstrataError } from '../errors.js';
 
+/** Bounds the memory for one file, and the time for one path; refpolicies have 7,000 contexts. */
+const MAX_CONTEXTS = 1 << 16;
+const MAX_SUBSTITUTIONS = 1 << 10;
+
 /** The file types of the second field, as the `S_IFMT` bits of a mode have them. */
 const FILE_TYPES: ReadonlyMap<string, number> = new Map([
   ['-p', 0o010000],
@@ -38,10 +42,11 @@ export interface Substitution {
  * Parses a `file_contexts` file: a pattern, optionally a file type, and a label in each line.
  * Throws `CORRUPT` for a line in which the label is missing, the type is unknown or a character is
  * not ASCII; libselinux refuses the file then, too. What follows the label is ignored, as there.
+ * Throws `LIMIT` for a file of more than 65,536 contexts.
  * @param path names the file in errors
  */
 export function parseFileContexts(bytes: Uint8Array, path: string): FileContext[] {
-  return [...lines(bytes)].map(([fields, line]) => {
+  return inContext(path, () => lines(bytes, MAX_CONTEXTS)).map(([fields, line]) => {
     const origin = `${path}: line ${line}`;
     return inContext(origin, () => ({ ...parseFields(fields), origin }));
   });
@@ -67,23 +72,28 @@ function parseFields([pattern = '', ...others]: readonly string[]): Omit<FileCon
 
 /**
  * Parses a `file_contexts.subs` or `file_contexts.subs_dist` file: two paths in each line. Lines
- * with less are ignored, as libselinux does.
+ * with less are ignored, as libselinux does. Throws `LIMIT` for a file of more than 1,024 lines.
  */
 export function parseSubstitutions(bytes: Uint8Array): Substitution[] {
-  return [...lines(bytes)].flatMap(([[from, to]]) =>
+  return lines(bytes, MAX_SUBSTITUTIONS).flatMap(([[from, to]]) =>
     from === undefined || to === undefined ? [] : [{ from, to }],
   );
 }
 
 /** The fields of each line that is neither empty nor a comment, and its number. */
-function* lines(bytes: Uint8Array): Iterable<readonly [readonly string[], number]> {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+function lines(bytes: Uint8Array, max: number): [fields: readonly string[], line: number][] {
+  const text = Buffer.from(bytes).toString('latin1');
+  const found: [readonly string[], number][] = [];
   let number = 0;
   for (const line of text.split('\n')) {
     number++;
-    const fields = line.split(/[ \t\v\f\r]+/).filter((field) => field !== '');
+    const fields = line.split(/[ \t\v\f\r]+/).filter(Boolean);
     if (fields.length > 0 && !fields[0]?.startsWith('#')) {
-      yield [fields, number];
+      found.push([fields, number]);
+    }
+    if (found.length > max) {
+      throw new OstrataError('LIMIT', `more than ${max} lines that are no comments`);
     }
   }
+  return found;
 }

@@ -1,12 +1,12 @@
 /** Gives paths the labels of file contexts, in the order of libselinux's selabel_lookup(3). */
 import { inContext } from '../errors.js';
+import { S_IFMT } from '../ostree/objects/dirmeta.js';
 import type { FileContext, Substitution } from './file-contexts.js';
 import { literalFolder, literalPath } from './literal.js';
 import { PatternMatcher } from './matcher.js';
 import { parsePattern } from './pattern.js';
 import { Program } from './program.js';
 
-const FILE_TYPE_BITS = 0o170000;
 /** Stands for the label of files that get none. */
 const NO_LABEL = '<<none>>';
 
@@ -21,7 +21,7 @@ interface Rule {
  * equals, the last one decides.
  */
 export class Labeler {
-  /** Contexts for single paths, the last one first. */
+  /** Contexts for single paths, in their order. */
   readonly #literals = new Map<string, FileContext[]>();
   readonly #rules: Rule[] = [];
   readonly #matcher: PatternMatcher;
@@ -50,10 +50,11 @@ export class Labeler {
     if (literal === undefined) {
       program.add(parsePattern(pattern));
       this.#rules.push({ context, folder: literalFolder(pattern) });
-    } else {
-      const earlier = this.#literals.get(literal) ?? [];
-      this.#literals.set(literal, [context, ...earlier]);
+      return;
     }
+    const contexts = this.#literals.get(literal) ?? [];
+    contexts.push(context);
+    this.#literals.set(literal, contexts);
   }
 
   /** As `labelOf` of a policy, but also for `/proc`, which ostree takes for another path. */
@@ -76,7 +77,7 @@ export class Labeler {
   }
 
   #literal(path: string, mode: number): FileContext | undefined {
-    return this.#literals.get(path)?.find((context) => isFor(context, mode));
+    return this.#literals.get(path)?.findLast((context) => isFor(context, mode));
   }
 
   #matching(path: string, mode: number): FileContext | undefined {
@@ -102,6 +103,6 @@ function isAtOrBelow(path: string, folder: string): boolean {
 }
 
 function isFor({ fileType }: FileContext, mode: number): boolean {
-  const type = mode & FILE_TYPE_BITS;
+  const type = mode & S_IFMT;
   return fileType === undefined || type === 0 || fileType === type;
 }

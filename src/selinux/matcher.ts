@@ -50,10 +50,11 @@ export class PatternMatcher {
   /** Where patterns begin that can also match behind the start of a text. */
   readonly #unanchored: Int32Array;
   readonly #states = new Map<string, State>();
-  #initial: State;
-  #calls = 0;
-  #waiting = 0;
   readonly #classCount: number;
+  #initial: State;
+  /** How many instructions wait in all states, and how many classes these have. */
+  #waiting = 0;
+  #calls = 0;
   #steps = 0;
 
   /** @param program has all of its patterns */
@@ -175,7 +176,7 @@ export class PatternMatcher {
   #count(steps: number): void {
     this.#steps += steps;
     if (this.#steps > MAX_STEPS) {
-      throw new OstrataError('LIMIT', `patterns take more than ${MAX_STEPS} steps in all`);
+      throw new OstrataError('LIMIT', `matching its patterns takes more than ${MAX_STEPS} steps`);
     }
   }
 }

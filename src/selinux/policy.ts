@@ -92,6 +92,7 @@ async function loadPolicy(
   name: string,
 ): Promise<SelinuxPolicy> {
   const hash = createHash('sha256').update(`${name}\0`);
+  const what = `SELinux policy ${name}`;
   const base = `${folder}/${name}/contexts/files/file_contexts`;
   const readPart = async (suffix: string) => {
     const bytes = await read(`${base}${suffix}`);
@@ -105,22 +106,24 @@ async function loadPolicy(
   for (const suffix of CONTEXT_SUFFIXES) {
     const bytes = await readPart(suffix);
     if (bytes === undefined && suffix === '') {
-      throw new OstrataError('NOT_FOUND', `SELinux policy ${name}: ${base} is missing`);
+      throw new OstrataError('NOT_FOUND', `${what}: ${base} is missing`);
     }
     contexts.push(...parseFileContexts(bytes ?? NO_BYTES, `${base}${suffix}`));
   }
   const substitutions: Substitution[][] = [];
   for (const suffix of SUBSTITUTION_SUFFIXES) {
-    substitutions.push(parseSubstitutions((await readPart(suffix)) ?? NO_BYTES));
+    const bytes = await readPart(suffix);
+    const parsed = inContext(`${base}${suffix}`, () => parseSubstitutions(bytes ?? NO_BYTES));
+    substitutions.push(parsed);
   }
 
   const labeler = new Labeler(contexts, substitutions);
   const labelOf = (path: string, mode: number) =>
     // The policy has no label for /proc, where something is mounted; ostree wants one for the
     // folder itself, and takes that of another mount point.
-    labeler.labelOf(path === '/proc' ? '/mnt' : path, mode);
+    inContext(what, () => labeler.labelOf(path === '/proc' ? '/mnt' : path, mode));
   if (labelOf('/', ROOT_MODE) === undefined) {
-    throw new OstrataError('CORRUPT', `SELinux policy ${name}: ${base} gives / no label`);
+    throw new OstrataError('CORRUPT', `${what}: ${base} gives / no label`);
   }
   return { name, id: hash.digest('hex'), labelOf };
 }

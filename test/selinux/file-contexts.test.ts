@@ -38,3 +38,10 @@ test('a line of substitutions has two paths; others are ignored', () => {
     { from: '/c', to: '/d' },
   ]);
 });
+
+test('a file with too many lines is refused', () => {
+  const contexts = '/a b\n'.repeat(65_537);
+  assert.throws(() => contextsOf(contexts), { code: 'LIMIT', message: /^file_contexts: .* 65536/ });
+  const substitutions = Buffer.from('/a /b\n'.repeat(1025));
+  assert.throws(() => parseSubstitutions(substitutions), { code: 'LIMIT', message: /1024/ });
+});

@@ -57,7 +57,7 @@ async function labelLayer<T extends LabeledLayer>(
   const directory = writer.createStage();
   const stage = new ObjectStage(writer.target, directory);
   try {
-    const labeler = new Labeler(policy, content, stage);
+    const labeler = new LayerLabeler(policy, content, stage);
     const derived = await labeler.layer(layer.derived());
     const names = [...stage.names];
     return { ...layer, derived: () => derived, policyId: policy.id, stage: directory, names };
@@ -67,7 +67,7 @@ async function labelLayer<T extends LabeledLayer>(
 }
 
 /** Writes the labeled objects of one layer to a stage. */
-class Labeler {
+class LayerLabeler {
   readonly #policy: LabelingPolicy;
   readonly #content: StagedContent;
   readonly #stage: ObjectStage;

@@ -8,7 +8,7 @@ import { loadSelinuxPolicy, type SelinuxPolicy } from '../../selinux/policy.js';
 /** Stands for the policy by which files without labels are labeled. */
 export const NO_POLICY_ID = 'none';
 /** Bytes. The file contexts of a policy take a few hundred kB. */
-const MAX_POLICY_FILE = 64 << 20;
+const MAX_POLICY_FILE = 8 << 20;
 const CONFIG = 'usr/etc/selinux/config';
 
 /** What labels files by path; the labels of a system without a policy: there are none. */
