@@ -85,6 +85,8 @@ export function describeNewCommit(
   });
   return {
     ...description,
+    // Clients of encapsulated images pair the entries of the history with the layers, one by one.
+    history: undefined,
     labels: (layers, record) => {
       const { labels, annotations } = description.labels(layers, record);
       const ofContent = contentLabels(checksum, layers);

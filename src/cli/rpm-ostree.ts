@@ -1,17 +1,22 @@
 /**
  * `rpm-ostree compose`: the command line of https://github.com/coreos/rpm-ostree as far as it makes
  * images, so that pipelines which call rpm-ostree run unchanged. It only translates: the images are
- * made as by `ostrata container-encapsulate` and `ostrata build`.
+ * made as by `ostrata container-encapsulate` and `ostrata build --format=ostree`.
  */
-import type { Command } from 'commander';
+import { statSync } from 'node:fs';
+import { type Command, Option } from 'commander';
 import { OstrataError } from '../errors.js';
-import { IMGREF_FORMS } from '../transports/image-reference.js';
+import { CONTAINERS_BOOTC } from '../oci/annotations.js';
+import { IMGREF_FORMS, isImgref } from '../transports/image-reference.js';
+import { build, type TreeBuildOptions } from './build/build.js';
+import { directoryOptions, timelessConfigOptions } from './build/options.js';
 import { type EncapsulateOptions, encapsulate } from './container/encapsulate.js';
 import {
   formatVersionOption,
   imageConfigOptions,
   outputOptions,
   previousBuildOptions,
+  sourceDateEpoch,
 } from './container/encapsulate-options.js';
 import { BUILD_COMMANDS } from './help.js';
 import { cacheOptions } from './options/cache.js';
@@ -24,7 +29,11 @@ import { signingOptions } from './options/signing.js';
 import { logOptions } from './options/values.js';
 
 const NAME = 'rpm-ostree';
-const CALLS = ['compose container-encapsulate'];
+const CALLS = [
+  'compose container-encapsulate',
+  'compose build-chunked-oci',
+  'experimental compose build-chunked-oci',
+];
 
 /** `ostrata rpm-ostree compose`. The command is not listed in the help: those of ostrata are. */
 export function addRpmOstreeCommand(program: Command): void {
@@ -36,15 +45,26 @@ export function addRpmOstreeCommand(program: Command): void {
 }
 
 export function addRpmOstreeCommands(program: Command): void {
-  const compose = program
+  const compose = addComposeCommand(program);
+  addEncapsulateCommand(compose);
+  addChunkedOciCommand(compose);
+  const experimental = program
+    .command('experimental', { hidden: true })
+    .helpGroup(BUILD_COMMANDS)
+    .description('Another place where rpm-ostree has commands.');
+  const experimentalCompose = addComposeCommand(experimental);
+  addChunkedOciCommand(experimentalCompose);
+  for (const group of [program, compose, experimental, experimentalCompose]) {
+    group.on('command:*', () => refuse(group));
+  }
+}
+
+function addComposeCommand(program: Command): Command {
+  return program
     .command('compose')
     .helpGroup(BUILD_COMMANDS)
     .summary('build images that hold an ostree commit')
     .description('Build images that hold an ostree commit.');
-  addEncapsulateCommand(compose);
-  for (const group of [program, compose]) {
-    group.on('command:*', () => refuse(group));
-  }
 }
 
 /** Refuses what else rpm-ostree does. */
@@ -110,4 +130,106 @@ async function encapsulateAsRpmOstree(
     maxLayers: maxLayers + 1,
     cmd: cmd?.flatMap((text) => text.split(/\s+/).filter(Boolean)),
   });
+}
+
+/** Options that `ostrata build` has under the same names, and those that only rpm-ostree has. */
+interface ChunkedOciOptions extends Omit<TreeBuildOptions, 'previousBuild' | 'mtime'> {
+  readonly output: string;
+  readonly reference?: string | undefined;
+  readonly previousBuild?: string | undefined;
+}
+
+function addChunkedOciCommand(compose: Command): void {
+  const command = compose
+    .command('build-chunked-oci')
+    .summary('turn a root file system or an image into an image that holds an ostree commit')
+    .description(
+      'Turn a root file system or another image into an image that holds it as an ostree commit, ' +
+        'with the options and defaults of rpm-ostree. `ostrata build --format=ostree` has more ' +
+        'options.',
+    )
+    .requiredOption('--bootc', 'make an image that bootc boots; rpm-ostree wants this option')
+    .addHelpText('after', CHUNKED_OCI_HELP)
+    .action(buildChunkedOci);
+  useOptions(command, [
+    sourceOptions,
+    destinationOptions,
+    layerOptions,
+    previousImageOptions,
+    timelessConfigOptions,
+    signingOptions,
+    outputOptions,
+    pluginOptions,
+    compressionOptions,
+    cacheOptions,
+    registryOptions,
+    logOptions,
+  ]);
+}
+
+function sourceOptions(command: Command): Command {
+  return directoryOptions(command).addOption(
+    new Option(
+      '--from <image>',
+      'build this image again, with the config that it has; without a transport, it is in ' +
+        'containers-storage',
+    ).conflicts('rootfs'),
+  );
+}
+
+function destinationOptions(command: Command): Command {
+  return command
+    .optionsGroup('Image:')
+    .requiredOption('--output <imgref>', `where to write: ${IMGREF_FORMS}`)
+    .option('--reference <tag>', 'the tag of the image where the output has none');
+}
+
+function previousImageOptions(command: Command): Command {
+  return command
+    .optionsGroup('Previous build:')
+    .option(
+      '--previous-build <imgref>',
+      'follow the layout of this image, if it is there, and reuse its layers that did not change ' +
+        '(default: the image at the output)',
+    )
+    .option('--compare-with-build <imgref>', 'print what clients of this image have to download');
+}
+
+const CHUNKED_OCI_HELP = `
+Examples:
+  rpm-ostree compose build-chunked-oci --bootc --from=localhost/os:raw \\
+    --output=containers-storage:localhost/os:latest
+  rpm-ostree compose build-chunked-oci --bootc --rootfs=/mnt/root --format-version=2 \\
+    --max-layers=127 --label=org.opencontainers.image.version=42 --output=oci-archive:os.oci
+
+The time of the commit is SOURCE_DATE_EPOCH, else that of the config, else that
+of the folder. No rights are needed except to read the tree.`;
+
+async function buildChunkedOci(options: ChunkedOciOptions): Promise<void> {
+  const { output, reference, from, label = [], annotation = [] } = options;
+  const { maxLayers, previousBuild = 'auto' } = options;
+  const labels = [`${CONTAINERS_BOOTC}=1`, ...label];
+  await build(undefined, output, {
+    ...options,
+    format: 'ostree',
+    mtime: 'zero',
+    from: from === undefined || isImgref(from) ? from : `containers-storage:${from}`,
+    tag: options.tag ?? reference,
+    label: labels,
+    annotation: [...labels, ...annotation],
+    created: createdOf(options),
+    maxLayers: maxLayers + 1,
+    previousBuild: [previousBuild],
+    isPreviousOptional: true,
+  });
+}
+
+/** Returns the time of a folder for which no config states another; undefined for others. */
+function createdOf({ rootfs, config, configStr }: ChunkedOciOptions): number | undefined {
+  const isStated = (config ?? configStr) !== undefined || sourceDateEpoch() !== undefined;
+  if (rootfs === undefined || isStated) {
+    return undefined;
+  }
+  const stats = statSync(rootfs, { throwIfNoEntry: false });
+  return stats && Math.floor(stats.mtimeMs / 1000);
 }

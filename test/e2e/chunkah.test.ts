@@ -5,15 +5,19 @@ import {
   lstatSync,
   mkdirSync,
   readFileSync,
-  realpathSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import {
+  type ContainerStorage,
+  containerStorage,
+  PODMAN_RUN,
+  programVolumes,
+} from '../support/container-storage.js';
 import { underName } from '../support/other-name.js';
-import { repoRoot } from '../support/root.js';
 import { ostrata, run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -176,50 +180,26 @@ suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
   let scratch: string;
   let root: string;
   let config: string;
-  let env: Readonly<Record<string, string>>;
-
-  const buildah = (...args: readonly string[]) => run('buildah', args, { cwd: scratch, env });
-  const podman = (...args: readonly string[]) =>
-    run('podman', [...PODMAN, ...args], { cwd: scratch, env });
-  const PODMAN = ['--runtime=runc', '--cgroup-manager=cgroupfs', '--events-backend=file'];
-  const RUN = ['--rm', '--network=none', '--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024'];
+  let storage: ContainerStorage;
 
   before(async () => {
     given = await world();
     scratch = scratchDirectory();
-    const settings = join(scratch, 'storage.conf');
-    const [graph, runRoot] = [join(scratch, 'graph'), join(scratch, 'run')];
-    writeFileSync(
-      settings,
-      `[storage]\ndriver = "vfs"\ngraphroot = "${graph}"\nrunroot = "${runRoot}"\n`,
-    );
-    env = { CONTAINERS_STORAGE_CONF: settings };
+    storage = containerStorage(scratch);
     root = join(scratch, 'target-rootfs');
     run('cp', ['-a', given.oldTree, root]);
     mkdirSync(join(root, 'sysroot/ostree/repo'), { recursive: true });
     writeFileSync(join(root, 'sysroot/ostree/repo/config'), '[core]\n');
-    makeImage();
-    makeChunkahImage();
-    config = join(scratch, 'config.json');
-    writeFileSync(config, podman('inspect', 'localhost/os:raw'));
-  });
-  after(() => {
-    podman('system', 'reset', '--force');
-  });
-
-  /** Makes the image `localhost/os:raw` whose layers are to be split. */
-  function makeImage(): void {
-    run('tar', ['-C', root, '-cf', join(scratch, 'tree.tar'), '.']);
-    const lines = [
-      'FROM scratch',
-      'ADD tree.tar /',
+    storage.makeImage('localhost/os:raw', root, [
       'ENV A=1',
       'LABEL keep=1 ostree.commit=x ostree.final-diffid=y',
       'CMD ["/usr/bin/sh"]',
-    ];
-    writeFileSync(join(scratch, 'Containerfile'), lines.join('\n'));
-    buildah('build', '--isolation=chroot', '--tag=localhost/os:raw', scratch);
-  }
+    ]);
+    makeChunkahImage();
+    config = join(scratch, 'config.json');
+    writeFileSync(config, storage.podman('inspect', 'localhost/os:raw'));
+  });
+  after(() => storage.reset());
 
   /** Makes the image `localhost/chunkah`, which runs this program with the machine's own Node. */
   function makeChunkahImage(): void {
@@ -238,20 +218,7 @@ suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
     lines.push(`ENV PATH=${programs}:/usr/bin:/bin CHUNKAH_ROOTFS=/chunkah`);
     lines.push(`ENTRYPOINT ["${programs}/chunkah"]`, '');
     writeFileSync(join(context, 'Containerfile'), lines.join('\n'));
-    buildah('build', '--isolation=chroot', '--tag=localhost/chunkah', context);
-  }
-
-  /** The options that give a container the program and Node. */
-  function volumes(): readonly string[] {
-    const prefix = dirname(dirname(process.execPath));
-    const modules = realpathSync(join(repoRoot, 'node_modules'));
-    const directories = new Set(['/usr', prefix, repoRoot, modules]);
-    for (const name of ['/lib', '/lib64']) {
-      if (existsSync(name) && !lstatSync(name).isSymbolicLink()) {
-        directories.add(name);
-      }
-    }
-    return [...directories].map((path) => `--volume=${path}:${path}:ro`);
+    storage.buildah('build', '--isolation=chroot', '--tag=localhost/chunkah', context);
   }
 
   /** Checks that an image is `localhost/os:raw` in at most `maxLayers` layers. */
@@ -281,12 +248,12 @@ suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
     assert.equal(found.Labels['com.coreos.inputhash'], 'X');
     const file = join(scratch, 'Containerfile.final');
     writeFileSync(file, 'FROM oci-archive:./out.ociarchive\nLABEL a=b\nCMD ["/sbin/init"]\n');
-    buildah('build', '--isolation=chroot', '--tag=fcos', `--file=${file}`, scratch);
-    const mounted = buildah('mount', buildah('from', 'fcos').trim()).trim();
+    storage.buildah('build', '--isolation=chroot', '--tag=fcos', `--file=${file}`, scratch);
+    const mounted = storage.buildah('mount', storage.buildah('from', 'fcos').trim()).trim();
     assert.ok(existsSync(join(mounted, 'usr/bin/sh')));
     assert.deepEqual(existsSync(join(mounted, 'sysroot/ostree')), false);
     assert.ok(existsSync(join(mounted, 'sysroot')));
-    buildah('umount', '--all');
+    storage.buildah('umount', '--all');
   });
 
   for (const [pipeline, args, maxLayers] of [
@@ -309,39 +276,39 @@ suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
         '--security-opt=label=disable',
         '--tag=localhost/os:split',
       ];
-      run('buildah', ['build', ...options, ...volumes(), `--file=${file}`, context], {
+      run('buildah', ['build', ...options, ...programVolumes(), `--file=${file}`, context], {
         cwd: context,
-        env,
+        env: storage.env,
       });
       const image = assertSplit(`oci:${context}/out`, maxLayers);
       if (args !== '') {
         assertWithoutCommit(image);
       }
-      assert.match(podman('inspect', 'localhost/os:split'), /"A=1"/);
+      assert.match(storage.podman('inspect', 'localhost/os:split'), /"A=1"/);
     });
   }
 
   test('podman: the program in a container writes an archive that podman loads', () => {
     const { stdout } = runLine(
-      `podman ${PODMAN.join(' ')} run ${RUN.join(' ')} ${volumes().join(' ')} ` +
+      `podman ${storage.podmanOptions.join(' ')} run ${PODMAN_RUN.join(' ')} ${programVolumes().join(' ')} ` +
         // Old versions of podman do not know `dest`, the usual spelling.
         '--mount=type=image,src=localhost/os:raw,target=/chunkah -e CHUNKAH_CONFIG_STR ' +
-        `localhost/chunkah build -t localhost/os:podman | podman ${PODMAN.join(' ')} load`,
-      { ...env, CHUNKAH_CONFIG_STR: readFileSync(config, 'utf8') },
+        `localhost/chunkah build -t localhost/os:podman | podman ${storage.podmanOptions.join(' ')} load`,
+      { ...storage.env, CHUNKAH_CONFIG_STR: readFileSync(config, 'utf8') },
     );
     assert.match(stdout, /localhost\/os:podman/);
     const archive = join(scratch, 'loaded.ociarchive');
-    podman('save', '--format=oci-archive', `--output=${archive}`, 'localhost/os:podman');
+    storage.podman('save', '--format=oci-archive', `--output=${archive}`, 'localhost/os:podman');
     assertSplit(`oci-archive:${archive}`, 64);
   });
 
   test('Aurora: the program in a container writes a folder that podman pulls', () => {
     const out = join(scratch, 'aurora');
     mkdirSync(out);
-    podman(
+    storage.podman(
       'run',
-      ...RUN,
-      ...volumes(),
+      ...PODMAN_RUN,
+      ...programVolumes(),
       '--mount=type=image,src=localhost/os:raw,target=/chunkah',
       `--volume=${config}:/chunkah-config.json:ro,Z`,
       `--volume=${out}:/run/out:Z`,
@@ -350,8 +317,8 @@ suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
       ...'--config /chunkah-config.json --output oci:/run/out/chunked'.split(' '),
     );
     assertWithoutCommit(assertSplit(`oci:${out}/chunked`, 256));
-    const id = podman('pull', '--quiet', 'oci:aurora/chunked').trim();
-    assert.match(podman('inspect', id), /"A=1"/);
+    const id = storage.podman('pull', '--quiet', 'oci:aurora/chunked').trim();
+    assert.match(storage.podman('inspect', id), /"A=1"/);
   });
 
   test('blue-build: a folder with a tag', () => {

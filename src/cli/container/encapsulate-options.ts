@@ -40,6 +40,8 @@ export interface PreviousBuildOptions {
   /** Path of a manifest file. */
   readonly previousBuildManifest?: string | undefined;
   readonly compareWithBuild?: string | undefined;
+  /** Whether the build goes on without a previous build that is not there or cannot be read. */
+  readonly isPreviousOptional?: boolean | undefined;
 }
 
 export function previousBuildOptions(command: Command): Command {

@@ -4,7 +4,7 @@ import {
   previousFromImages,
   previousFromManifest,
 } from '../../builder/previous.js';
-import { OstrataError } from '../../errors.js';
+import { type ErrorCode, OstrataError } from '../../errors.js';
 import type { Context, Logger } from '../../log.js';
 import { hasPlatform, type PlatformChoice, platformName } from '../../oci/platform.js';
 import type { ImageIndex } from '../../oci/types.js';
@@ -23,17 +23,20 @@ export const AUTO = 'auto';
 /** Opens the build that the new image follows; undefined if there is none. */
 export async function openPreviousBuild(
   destination: string,
-  { previousBuild: imgrefs, previousBuildManifest: manifest }: PreviousBuildOptions,
+  options: PreviousBuildOptions,
   sources: readonly ContentSource[],
   open: OpenFollowed,
   { log }: Pick<Context, 'log'>,
 ): Promise<PreviousBuild | undefined> {
+  const { previousBuild: imgrefs, previousBuildManifest: manifest, isPreviousOptional } = options;
   if (imgrefs === undefined) {
     return manifest === undefined ? undefined : previousFromManifest(manifest, log);
   }
   const images: ImageReader[] = [];
   for (const imgref of imgrefs) {
-    const image = imgref === AUTO ? await openIfThere(destination, open, log) : await open(imgref);
+    const name = imgref === AUTO ? destination : imgref;
+    const isOptional = imgref === AUTO || isPreviousOptional;
+    const image = isOptional ? await openIfThere(name, open, log) : await open(name);
     if (image !== undefined) {
       images.push(image);
     }
@@ -45,6 +48,10 @@ export async function openPreviousBuild(
   return images.length === 0 ? undefined : previousFromImages(images, readComponents, log);
 }
 
+/** What is wrong with an image at a place where one may be: there is none, or no single one. */
+const NO_IMAGE: readonly ErrorCode[] = ['NOT_FOUND', 'AMBIGUOUS', 'CORRUPT', 'UNSUPPORTED'];
+
+/** Opens the image at `imgref`. Undefined if there is none, or after a warning if it is broken. */
 async function openIfThere(
   imgref: string,
   open: OpenFollowed,
@@ -53,10 +60,14 @@ async function openIfThere(
   try {
     return await open(imgref);
   } catch (error) {
-    if (!(error instanceof OstrataError && error.code === 'NOT_FOUND')) {
+    if (!(error instanceof OstrataError && NO_IMAGE.includes(error.code))) {
       throw error;
     }
-    log.info(`no previous build at ${imgref}: the layout is planned anew`);
+    if (error.code === 'NOT_FOUND') {
+      log.info(`no previous build at ${imgref}: the layout is planned anew`);
+    } else {
+      log.warn(`the layout is planned anew, because there is no previous build: ${error.message}`);
+    }
     return undefined;
   }
 }

@@ -195,9 +195,10 @@ async function copy(
   args: readonly string[],
   from: string,
   to: string,
-  { signal }: TransportOptions,
+  { signal, spool = largeFilesParent() }: TransportOptions,
 ): Promise<void> {
-  await runSkopeo(['--insecure-policy', ...args, '--quiet', from, to], signal);
+  const globalOptions = ['--insecure-policy', `--tmpdir=${spool}`];
+  await runSkopeo([...globalOptions, ...args, '--quiet', from, to], signal);
 }
 
 function platformOptions({ platform }: TransportOptions): readonly string[] {
