@@ -41,9 +41,9 @@ export type * from './tree/tree.js';
  * decodeUtf8}, {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`,
  * `LookupTree` and `PathLookup`. 1.2 added `Claims.shipped`, {@link PathOwners} and {@link
  * locateInstalled}, and `FileEntry` states times, hard links and content digests where they are
- * known. 1.3 added `Claims.missing`.
+ * known. 1.3 added `Claims.missing`, 1.4 `Component.partOf` and `LayoutStrategy.parts`.
  */
-export const PLUGIN_API_VERSION = '1.3.0';
+export const PLUGIN_API_VERSION = '1.4.0';
 
 /** One installed version of a package. */
 export interface PackageFacts {
@@ -154,6 +154,11 @@ export interface Component {
   readonly name: string;
   /** Components of one source tend to change together. */
   readonly source: string;
+  /**
+   * Id of the component that this is a part of: it holds some directories of it, and changes only
+   * in updates that change the whole. Only strategies with {@link LayoutStrategy.parts} get parts.
+   */
+  readonly partOf?: string | undefined;
   /** Bytes of regular-file content. */
   readonly size: number;
   /**
@@ -185,7 +190,7 @@ export interface ChangeCount {
   /** In how many of these updates its content changed. */
   readonly changes: number;
 }
-/** Change counts by component id. */
+/** Change counts by component id; for parts there are also those of the whole component. */
 export type ChangeHistory = ReadonlyMap<string, ChangeCount>;
 
 /**
@@ -223,6 +228,11 @@ export interface LayoutStrategy {
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
+  /**
+   * The parts of components that this strategy places: `any`, or those with these ids. Undefined if
+   * all components come whole.
+   */
+  readonly parts?: 'any' | ReadonlySet<string> | undefined;
   /**
    * Puts every component into exactly one of at most `maxLayers` layers; the core checks that and
    * throws `PLUGIN`.

@@ -16,8 +16,9 @@ import {
   type LayoutStrategy,
 } from '../../src/plugin.js';
 import { type Item, partition } from './partition.js';
-import { changeProbabilities } from './probability.js';
+import { stabilities, unitKey } from './probability.js';
 import { type Source, stableLayers } from './stable.js';
+import { joint, type Stability } from './unchanged.js';
 
 /**
  * Number of updates over which the one-time cost of moving a clean layer is spread. After about as
@@ -31,6 +32,7 @@ export const expectedDownload: LayoutStrategy = {
   description:
     'least expected bytes per update, from changelogs and recorded history; ' +
     'keeps to the previous layout',
+  parts: 'any',
   plan(components, limits) {
     const units = new Units(components, limits);
     const layers = limits.prior === undefined ? firstLayers(units, limits) : undefined;
@@ -45,34 +47,33 @@ interface Unit extends Item, Source {}
 class Units {
   readonly all: readonly Unit[];
   readonly #byId: ReadonlyMap<string, Component>;
-  /** By source package. */
-  readonly #changeProbabilities: ReadonlyMap<string, number>;
+  /** By {@link unitKey}. */
+  readonly #stabilities: ReadonlyMap<string, Stability>;
 
   constructor(components: readonly Component[], { prior = [], history }: LayoutLimits) {
     this.#byId = new Map(components.map((component) => [component.id, component]));
-    this.#changeProbabilities = changeProbabilities(components, history);
+    this.#stabilities = stabilities(components, history);
 
     const cleanLayers = prior.filter((layer) => !layer.dirty && layer.components.length > 0);
     const kept = new Set(cleanLayers.flatMap((layer) => layer.components));
     const others = components.filter(({ id }) => !kept.has(id));
     this.all = [
       ...cleanLayers.map((layer) => this.#keptLayer(layer.components)),
-      ...idsBySource(others).map((ids) => this.of(ids)),
+      ...idsByUnit(others).map((ids) => this.of(ids)),
     ];
   }
 
   of(ids: readonly string[]): Unit {
     const members = ids.flatMap((id) => this.#byId.get(id) ?? []);
-    const sources = new Set(members.map(({ source }) => source));
-    let unchangedProbability = 1;
-    for (const source of sources) {
-      unchangedProbability *= 1 - (this.#changeProbabilities.get(source) ?? 0);
-    }
+    const keys = new Set(members.map(unitKey));
+    const found = [...keys].flatMap((key) => this.#stabilities.get(key) ?? []);
+    const { unchangedProbability, wholes } = found.reduce(joint, { unchangedProbability: 1 });
     return {
-      name: members[0]?.source ?? '',
+      name: members[0] === undefined ? '' : unitKey(members[0]),
       ids,
       size: members.reduce((sum, { size }) => sum + size, 0),
       unchangedProbability,
+      wholes,
       relocationCost: 0,
     };
   }
@@ -103,15 +104,16 @@ function partitionedLayers(units: Units, { maxLayers, maxLayerSize }: LayoutLimi
 }
 
 /**
- * The ids of each source package. Sources are in the order of their first id, and ids in byte
- * order.
+ * The ids of each source package, and of each part. They are in the order of their first id, and
+ * ids in byte order.
  */
-function idsBySource(components: readonly Component[]): string[][] {
-  const bySource = new Map<string, string[]>();
-  for (const { id, source } of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {
-    const ids = bySource.get(source) ?? [];
-    bySource.set(source, ids);
-    ids.push(id);
+function idsByUnit(components: readonly Component[]): string[][] {
+  const byUnit = new Map<string, string[]>();
+  for (const component of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {
+    const key = unitKey(component);
+    const ids = byUnit.get(key) ?? [];
+    byUnit.set(key, ids);
+    ids.push(component.id);
   }
-  return [...bySource.values()];
+  return [...byUnit.values()];
 }

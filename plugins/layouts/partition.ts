@@ -7,8 +7,7 @@
  *   previous image.
  * - Group: the items that share a layer.
  * - Unchanged probability: the probability that nothing in an item or group changes with the next
- *   update. Items change independently of each other, so a group has the product of the
- *   probabilities of its items.
+ *   update. `unchanged.ts` says which items change independently of each other.
  * - Expected bytes of a group: size x (1 - unchanged probability). Clients download a whole layer
  *   as soon as anything in it changes. The sum over all groups is what the partition minimizes.
  * - Relocation cost of an item: bytes that an update pays once if the item shares its group with
@@ -33,13 +32,12 @@
  * groups after it. Each round of climbing takes n x `count` steps; there are at most {@link
  * MAX_ROUNDS}.
  */
+import { joint, jointProbability, probabilityWithout, type Stability } from './unchanged.js';
 
 /** What is placed as a whole. */
-export interface Item {
+export interface Item extends Stability {
   /** Bytes. */
   readonly size: number;
-  /** The probability that nothing in the item changes with the next update. */
-  readonly unchangedProbability: number;
   /** Bytes that clients download once if the item shares its group with another; 0 if undefined. */
   readonly relocationCost?: number | undefined;
 }
@@ -47,6 +45,7 @@ export interface Item {
 interface Group {
   size: number;
   unchangedProbability: number;
+  wholes?: Stability['wholes'];
   relocationCost: number;
   /** Indices of the items. */
   members: readonly number[];
@@ -81,8 +80,8 @@ export function partition(
   return groups.map((group) => group.members);
 }
 
-function groupOfOne({ size, unchangedProbability, relocationCost = 0 }: Item, i: number): Group {
-  return { size, unchangedProbability, relocationCost, members: [i] };
+function groupOfOne({ relocationCost = 0, ...item }: Item, i: number): Group {
+  return { ...item, relocationCost, members: [i] };
 }
 
 function expectedBytes(size: number, unchangedProbability: number): number {
@@ -99,7 +98,7 @@ function costIncrease(a: Group, b: Group, maxSize: number): number {
     return Number.MAX_SAFE_INTEGER + size;
   }
   return (
-    expectedBytes(size, a.unchangedProbability * b.unchangedProbability) -
+    expectedBytes(size, jointProbability(a, b)) -
     expectedBytes(a.size, a.unchangedProbability) -
     expectedBytes(b.size, b.unchangedProbability) +
     a.relocationCost +
@@ -110,8 +109,8 @@ function costIncrease(a: Group, b: Group, maxSize: number): number {
 /** Returns both groups as one, without relocation cost: {@link costIncrease} has counted it. */
 function union(a: Group, b: Group): Group {
   return {
+    ...joint(a, b),
     size: a.size + b.size,
-    unchangedProbability: a.unchangedProbability * b.unchangedProbability,
     relocationCost: 0,
     members: [...a.members, ...b.members],
   };
@@ -304,7 +303,7 @@ class HillClimbing {
         continue;
       }
       const cost =
-        expectedBytes(size, group.unchangedProbability * item.unchangedProbability) -
+        expectedBytes(size, jointProbability(group, item)) -
         expectedBytes(group.size, group.unchangedProbability) +
         group.relocationCost;
       if (cost < leastCost) {
@@ -321,13 +320,14 @@ class HillClimbing {
    */
   #probabilityWithout(i: number, group: Group): number {
     if (group.unchangedProbability > 0) {
-      return group.unchangedProbability / this.#item(i).unchangedProbability;
+      return probabilityWithout(group, this.#item(i));
     }
-    return this.#unchangedProbability(group.members.filter((member) => member !== i));
+    return this.#stability(group.members.filter((member) => member !== i)).unchangedProbability;
   }
 
-  #unchangedProbability(members: readonly number[]): number {
-    return members.reduce((product, i) => product * this.#item(i).unchangedProbability, 1);
+  #stability(members: readonly number[]): Stability {
+    const items = members.map((i) => this.#item(i));
+    return items.reduce<Stability>(joint, { unchangedProbability: 1 });
   }
 
   #move(i: number, from: Group, to: Group): void {
@@ -335,9 +335,8 @@ class HillClimbing {
     const rest = from.members.filter((member) => member !== i);
     from.size -= item.size;
     // Not divided: errors of rounding would add up, and the probability may be 0.
-    from.unchangedProbability = this.#unchangedProbability(rest);
+    Object.assign(from, { wholes: undefined, ...this.#stability(rest) });
     from.members = rest;
-
     Object.assign(to, union(to, groupOfOne({ ...item, relocationCost: 0 }, i)));
   }
 

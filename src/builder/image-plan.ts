@@ -121,17 +121,18 @@ export async function planLayers(
   // Each step may compute for a second; in between, a signal can end the process.
   const letSignalsIn = () =>
     inContextAsync('planning layers', () => setImmediate(undefined, { signal }));
-  const { format, components } = await findComponents(sourceTree, formatOf, options);
+  const { format, components: given } = await findComponents(sourceTree, formatOf, options);
   await letSignalsIn();
   const { tree, commitLayer } = format;
-  const previousRecord = previousLayout(previous, components, commitLayer === undefined);
-  const layout = planLayout(components, options.strategy, {
+  const previousRecord = previousLayout(previous, given, commitLayer === undefined);
+  const layout = planLayout(given, options.strategy, {
     maxLayers: layersLeft(options.maxLayers, tree) - (commitLayer === undefined ? 0 : 1),
     maxLayerSize: options.maxLayerSize,
     previous: previousRecord,
     log,
   });
   await letSignalsIn();
+  const { components } = layout;
   const layers = planChunks(format, components, layout.layers, previous);
   const { name, content, fetch, close, base } = tree;
   return {
@@ -141,7 +142,7 @@ export async function planLayers(
     commitLayer: commitLayer && { ...commitLayer, unchanged: previous?.byKey.get(commitLayer.key) },
     // A layer without components keeps its position in the layout; the image does not contain it.
     chunks: layers.filter((layer) => layer.components.length > 0),
-    record: { ...recordOf(layout, components, layers), commitKey: commitLayer?.key },
+    record: { ...recordOf(layout, layers), commitKey: commitLayer?.key },
     previous,
     changes: previousRecord && componentChanges(previousRecord, components),
   };
@@ -231,6 +232,6 @@ function planChunks(
 }
 
 /** Leaves out the entries of files: once the layers are planned, only their specs are needed. */
-function withoutObjects({ objects, ...component }: OwnedComponent): PlannedComponent {
+function withoutObjects({ objects, divisible, ...component }: OwnedComponent): PlannedComponent {
   return component;
 }

@@ -4,11 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
-import { OstrataError } from '../errors.js';
+import { must, OstrataError } from '../errors.js';
 import type { Claims, ComponentFacts, Tree } from '../plugin.js';
 import { deployedPath } from '../tree/path.js';
 import type { ContentEntry } from '../tree/tree.js';
 import type { LayoutComponent } from './component.js';
+import { commonDirectory, type Divisible, type Piece } from './parts.js';
 import { changesPerYear, newestBuildTime } from './rates.js';
 
 /** A component, and what its content source knows of it. */
@@ -23,6 +24,7 @@ export interface OwnedComponent extends PlannedComponent {
    * entries are one object depends on the format of the image.
    */
   readonly objects: ReadonlyMap<string, readonly ContentEntry[]>;
+  readonly divisible?: Divisible<OwnedComponent> | undefined;
 }
 
 /**
@@ -111,7 +113,7 @@ class ComponentBuilder {
   }
 
   build(id: string, now: number): OwnedComponent {
-    return {
+    const component = {
       id,
       name: this.facts.name,
       source: this.facts.source,
@@ -121,6 +123,38 @@ class ComponentBuilder {
       exclusive: this.facts.exclusive || undefined,
       facts: this.facts,
       objects: this.#objects,
+    };
+    return { ...component, divisible: new DivisibleObjects(component) };
+  }
+}
+
+/** Divides a component by the directories of its objects; an object is never divided. */
+class DivisibleObjects implements Divisible<OwnedComponent> {
+  readonly #whole: OwnedComponent;
+
+  constructor(whole: OwnedComponent) {
+    this.#whole = whole;
+  }
+
+  pieces(): readonly Piece[] {
+    return Array.from(this.#whole.objects.values(), (entries) => ({
+      directory: commonDirectory(entries.map(({ path }) => deployedPath(path))),
+      size: entries[0]?.size ?? 0,
+    }));
+  }
+
+  part(id: string, pieces: readonly number[]): OwnedComponent {
+    const whole = this.#whole;
+    const all = [...whole.objects];
+    const objects = new Map(pieces.map((i) => must(all[i], `object ${i}`)));
+    const sizes = Array.from(objects.values(), (entries) => entries[0]?.size ?? 0);
+    return {
+      ...whole,
+      id,
+      partOf: whole.id,
+      size: sizes.reduce((sum, size) => sum + size, 0),
+      version: contentVersion(objects),
+      objects,
     };
   }
 }

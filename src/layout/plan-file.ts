@@ -50,6 +50,7 @@ export function strategyFromPlan(plan: readonly LayoutLayer[], log: Logger): Lay
   return {
     name: 'plan',
     description: 'as a plan file says',
+    parts: new Set(plan.flatMap((layer) => layer.components)),
     plan: (components, { maxLayers }) => ({ layers: followPlan(plan, components, maxLayers, log) }),
   };
 }

@@ -10,6 +10,7 @@ import {
   previousLayers,
   type RecordedLayer,
 } from './previous-layout.js';
+import { type Splittable, splitComponents } from './split.js';
 
 interface PlanLayoutOptions {
   /** Number of layers for components, without the commit layer; at least 1. */
@@ -24,22 +25,26 @@ interface PlanLayoutOptions {
  * A layout that has been checked: every component is in exactly one layer, and there are at most as
  * many layers as allowed.
  */
-export interface LayoutPlan {
+export interface LayoutPlan<C extends Component = Component> {
   readonly layers: readonly RecordedLayer[];
+  /** What the layers hold: the given components, some of them split into parts. */
+  readonly components: readonly C[];
+  /** The components that were split. */
+  readonly wholes: readonly C[];
   /** Change counts for the image to record. */
   readonly history: ChangeHistory;
 }
 
 /**
- * Assigns every component to a layer: exclusive components get layers to themselves, at the end;
- * `strategy` places the others. Throws `USAGE` if `maxLayers` is below 1 and `PLUGIN` if the
- * strategy broke its contract.
+ * Splits components into parts as far as `strategy` places these, and assigns each to a layer:
+ * exclusive components get layers to themselves, at the end; `strategy` places the others. Throws
+ * `USAGE` if `maxLayers` is below 1 and `PLUGIN` if the strategy broke its contract.
  */
-export function planLayout(
-  components: readonly LayoutComponent[],
+export function planLayout<C extends Splittable<C>>(
+  given: readonly C[],
   strategy: LayoutStrategy,
   { maxLayers, maxLayerSize, previous, log = silentLogger }: PlanLayoutOptions,
-): LayoutPlan {
+): LayoutPlan<C> {
   if (!Number.isInteger(maxLayers) || maxLayers < 1) {
     throw new OstrataError(
       'USAGE',
@@ -47,19 +52,20 @@ export function planLayout(
     );
   }
 
+  const { components, wholes } = splitComponents(given, strategy.parts, { maxLayers, previous });
   const sorted = components.toSorted((a, b) => compareUtf8(a.id, b.id));
   const exclusiveLayers = planExclusiveLayers(sorted, maxLayers, log);
   const exclusiveIds = new Set(exclusiveLayers.flatMap((layer) => layer.components));
   const others = sorted.filter(({ id }) => !exclusiveIds.has(id));
 
-  const history = previous ? historySince(previous, sorted) : new Map();
+  const history = previous ? historySince(previous, [...sorted, ...wholes]) : new Map();
   const otherLayers = placeOthers(others, strategy, {
     maxLayers: maxLayers - exclusiveLayers.length,
     maxLayerSize,
     history,
     prior: previous && previousLayers(previous, others),
   });
-  return { layers: [...otherLayers, ...exclusiveLayers], history };
+  return { layers: [...otherLayers, ...exclusiveLayers], components, wholes, history };
 }
 
 function placeOthers(

@@ -24,6 +24,11 @@ export interface RecordedLayer extends LayoutLayer {
 /** What is known about the layout of an image and about the builds up to it. */
 export interface LayoutRecord {
   readonly layers: readonly RecordedLayer[];
+  /**
+   * Ids of the components of which the layers hold parts. They have versions and counts, too;
+   * undefined like an empty list.
+   */
+  readonly wholes?: readonly string[] | undefined;
   /** A component without a fingerprint counts as unchanged. */
   readonly versions?: Fingerprints | undefined;
   readonly history?: ChangeHistory | undefined;

@@ -9,7 +9,9 @@
  *   layers        in image order: [{"ids": [component id, ...], "exclusive"?: true,
  *                 "key"?: string, "rate"?: number | null}, ...]; rate: expected changes a year,
  *                 null for "in every build"
- *   fingerprints? six characters for each component, in the order of `layers`, without separator
+ *   wholes?       ids of the components that were split into parts; parts are in `layers`
+ *   fingerprints? six characters for each component, in the order of `layers` and then of `wholes`,
+ *                 without separator
  *   updates?      for each component in that order, the number of ordinary updates that found it in
  *                 both builds
  *   changes?      for each component in that order, in how many of these it changed
@@ -44,6 +46,7 @@ const recordSchema = v.object({
   chainId: v.optional(v.string()),
   commitKey: v.optional(v.string()),
   layers: v.array(layerSchema),
+  wholes: v.optional(v.array(v.string())),
   fingerprints: v.optional(v.pipe(v.string(), v.regex(/^[\w-]*$/))),
   updates: v.optional(v.array(countSchema)),
   changes: v.optional(v.array(countSchema)),
@@ -56,7 +59,6 @@ type ParsedRecord = v.InferOutput<typeof recordSchema>;
  */
 export function recordOf(
   plan: LayoutPlan,
-  components: readonly Component[],
   known: readonly Pick<RecordedLayer, 'key' | 'changesPerYear'>[] = [],
 ): LayoutRecord {
   return {
@@ -66,7 +68,8 @@ export function recordOf(
       key: known[i]?.key,
       changesPerYear: known[i]?.changesPerYear,
     })),
-    versions: fingerprints(components),
+    wholes: plan.wholes.map(({ id }) => id),
+    versions: fingerprints([...plan.components, ...plan.wholes]),
     history: plan.history,
   };
 }
@@ -76,19 +79,26 @@ export function recordOf(
  * without fingerprints; if it still is, there is no label, and the result is undefined.
  */
 export function encodeRecord(record: LayoutRecord, log: Logger): string | undefined {
-  const { chainId, commitKey } = record;
+  const { chainId, commitKey, wholes = [] } = record;
   const layers = record.layers.map(({ components, exclusive, key, changesPerYear }) => ({
     ids: components,
     exclusive,
     key,
     rate: changesPerYear, // JSON has no Infinity: it becomes null.
   }));
-  const ids = record.layers.flatMap((layer) => layer.components);
+  const ids = [...record.layers.flatMap((layer) => layer.components), ...wholes];
   const versions = encodeFingerprints(ids, record);
   const counts = encodeCounts(ids, record);
 
   for (const optional of [{ ...versions, ...counts }, versions, {}]) {
-    const text = JSON.stringify({ version: VERSION, chainId, commitKey, layers, ...optional });
+    const text = JSON.stringify({
+      version: VERSION,
+      chainId,
+      commitKey,
+      layers,
+      wholes: wholes.length > 0 ? wholes : undefined,
+      ...optional,
+    });
     const size = Buffer.byteLength(text);
     if (size <= MAX_RECORD_BYTES) {
       return text;
@@ -142,7 +152,8 @@ export function decodeRecord(text: string, log: Logger): LayoutRecord | undefine
 }
 
 function toLayoutRecord(parsed: ParsedRecord): LayoutRecord {
-  const ids = parsed.layers.flatMap((layer) => layer.ids);
+  const { wholes = [] } = parsed;
+  const ids = [...parsed.layers.flatMap((layer) => layer.ids), ...wholes];
   return {
     layers: parsed.layers.map(({ ids, exclusive, key, rate }) => ({
       components: ids,
@@ -152,6 +163,7 @@ function toLayoutRecord(parsed: ParsedRecord): LayoutRecord {
     })),
     chainId: parsed.chainId,
     commitKey: parsed.commitKey,
+    wholes,
     versions: decodeFingerprints(ids, parsed),
     history: decodeCounts(ids, parsed),
   };

@@ -3,7 +3,11 @@
  *
  *   {"build"?: string, "date"?: ISO 8601, "components": [component, ...]}
  *   component: {"name", "version", "size": bytes, "changesPerYear": number | null (in every build),
- *     "id"? (else the name), "source"? (else the name), "exclusive"?: true}
+ *     "id"? (else the name), "source"? (else the name), "exclusive"?: true,
+ *     "directories"?: {path: {"size": bytes, "version"}, ...}}
+ *
+ * `directories` divide the component into what can become its parts. Their sizes add up to that of
+ * the component, and the version of the component changes whenever one of theirs does.
  *
  * A series is a file of such lines in age order, plain or gzipped.
  */
@@ -11,15 +15,20 @@ import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
 import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
+import { compareUtf8 } from '../bytes/text.js';
 import type { LayoutComponent } from '../components/component.js';
-import { errnoOf, inContext, inContextAsync, OstrataError } from '../errors.js';
+import { type Divisible, type Piece, piecesByDirectory } from '../components/parts.js';
+import { errnoOf, inContext, inContextAsync, must, OstrataError } from '../errors.js';
 import type { SeriesBuild } from './simulate.js';
 
 /** Enough for thousands of builds of thousands of components; bounds a hostile file. */
 const MAX_SERIES_BYTES = 1 << 29;
+/** Share of the bytes from which the directories of a component are written. */
+const MIN_DIRECTORIES_SHARE = 0.01;
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
 const amountSchema = v.pipe(v.number(), v.finite(), v.minValue(0));
+const directorySchema = v.object({ size: amountSchema, version: v.string() });
 const componentSchema = v.object({
   id: v.optional(v.string()),
   name: v.string(),
@@ -28,6 +37,7 @@ const componentSchema = v.object({
   size: amountSchema,
   changesPerYear: v.nullable(amountSchema),
   exclusive: v.optional(v.boolean()),
+  directories: v.optional(v.record(v.string(), directorySchema)),
 });
 const buildSchema = v.object({
   build: v.optional(v.string()),
@@ -63,6 +73,7 @@ export async function readBuild(path: string, name: string): Promise<SeriesBuild
 
 /** Returns the text of a build, which {@link readBuild} reads. */
 export function formatBuild({ build, date, components }: SeriesBuild): string {
+  const minSize = MIN_DIRECTORIES_SHARE * components.reduce((sum, { size }) => sum + size, 0);
   const written = components.map((component) => ({
     id: component.id,
     name: component.name,
@@ -71,8 +82,23 @@ export function formatBuild({ build, date, components }: SeriesBuild): string {
     size: component.size,
     changesPerYear: component.changesPerYear, // JSON has no Infinity: it becomes null.
     exclusive: component.exclusive,
+    directories: component.size >= minSize ? directoriesOf(component) : undefined,
   }));
   return JSON.stringify({ build, date, components: written });
+}
+
+/** Returns the states of directories as they are written; undefined without any. */
+function directoriesOf({ divisible }: LayoutComponent) {
+  const pieces = divisible?.pieces() ?? [];
+  const directories = new Set(pieces.map(({ directory }) => directory));
+  if (divisible === undefined || directories.size < 2) {
+    return undefined;
+  }
+  const written = Array.from(piecesByDirectory(pieces, directories), ([directory, indices]) => {
+    const { size, version } = divisible.part('', indices);
+    return [directory, { size, version }] as const;
+  });
+  return Object.fromEntries(written.sort(([a], [b]) => compareUtf8(a, b)));
 }
 
 async function readText(path: string): Promise<string> {
@@ -99,7 +125,8 @@ function tooLarge(): OstrataError {
   return new OstrataError('LIMIT', `more than ${MAX_SERIES_BYTES} bytes`);
 }
 
-function parseBuild(text: string, where: string, name: string): SeriesBuild {
+/** Parses the text of one build. @param where names it in errors @param name used if it has none */
+export function parseBuild(text: string, where: string, name: string): SeriesBuild {
   const parsed = inContext(where, () => parseJson(text, buildSchema));
   const components = parsed.components.map(toComponent);
 
@@ -114,7 +141,7 @@ function parseBuild(text: string, where: string, name: string): SeriesBuild {
 }
 
 function toComponent(parsed: v.InferOutput<typeof componentSchema>): LayoutComponent {
-  return {
+  const component = {
     id: parsed.id ?? parsed.name,
     name: parsed.name,
     source: parsed.source ?? parsed.name,
@@ -123,4 +150,37 @@ function toComponent(parsed: v.InferOutput<typeof componentSchema>): LayoutCompo
     changesPerYear: parsed.changesPerYear ?? Infinity,
     exclusive: parsed.exclusive || undefined,
   };
+  const directories = Object.entries(parsed.directories ?? {});
+  return directories.length === 0
+    ? component
+    : { ...component, divisible: new DivisibleDirectories(component, directories) };
+}
+
+type Directory = readonly [path: string, state: v.InferOutput<typeof directorySchema>];
+
+class DivisibleDirectories implements Divisible<LayoutComponent> {
+  readonly #whole: LayoutComponent;
+  readonly #directories: readonly Directory[];
+
+  constructor(whole: LayoutComponent, directories: readonly Directory[]) {
+    this.#whole = whole;
+    this.#directories = directories;
+  }
+
+  pieces(): readonly Piece[] {
+    return this.#directories.map(([directory, { size }]) => ({ directory, size }));
+  }
+
+  part(id: string, pieces: readonly number[]): LayoutComponent {
+    const directories = pieces.map((i) => must(this.#directories[i], `directory ${i}`));
+    const sizes = directories.map(([, { size }]) => size);
+    const states = directories.map(([path, { version }]) => [path, version]);
+    return {
+      ...this.#whole,
+      id,
+      partOf: this.#whole.id,
+      size: sizes.reduce((sum, size) => sum + size, 0),
+      version: JSON.stringify(states.sort()),
+    };
+  }
 }

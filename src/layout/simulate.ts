@@ -27,6 +27,8 @@ interface SimulationLimits {
 
 /** A build with its layers. */
 interface SimulatedBuild extends SeriesBuild {
+  /** The components, some of them split into parts. */
+  readonly parts: readonly Component[];
   readonly layers: readonly SimulatedLayer[];
 }
 export interface SimulatedLayer extends LayoutLayer {
@@ -42,8 +44,10 @@ export interface SimulatedUpdate {
   readonly to: string;
   /** Bytes of the layers that the earlier build does not have. */
   readonly bytes: number;
-  /** The same with one layer for each component: no layout can do better. */
+  /** The same with one layer for each component: no layout of whole components can do better. */
   readonly boundBytes: number;
+  /** The same with one layer for each part: no layout can do better. */
+  readonly partBoundBytes: number;
 }
 
 /**
@@ -58,9 +62,10 @@ export function simulateChain(
   let previous: LayoutRecord | undefined;
   return builds.map((build) => {
     const plan = planLayout(build.components, strategy, { ...limits, previous });
-    const label = encodeRecord(recordOf(plan, build.components), silentLogger);
+    const label = encodeRecord(recordOf(plan), silentLogger);
     previous = label === undefined ? undefined : decodeRecord(label, silentLogger);
-    return { ...build, layers: simulatedLayers(plan.layers, build.components) };
+    const layers = simulatedLayers(plan.layers, plan.components);
+    return { ...build, parts: plan.components, layers };
   });
 }
 
@@ -69,10 +74,11 @@ export function simulateUpdates(
   chain: readonly SimulatedBuild[],
   lag: number,
 ): readonly SimulatedUpdate[] {
-  const contents = chain.map(({ build, layers, components }) => ({
+  const contents = chain.map(({ build, layers, components, parts }) => ({
     build,
     layers: new Map(layers.map(({ key, size }) => [key, size])),
-    components: new Map(components.map((each) => [contentKey(each), each.size])),
+    components: sizesByContent(components),
+    parts: sizesByContent(parts),
   }));
 
   const updates: SimulatedUpdate[] = [];
@@ -84,10 +90,15 @@ export function simulateUpdates(
         to: to.build,
         bytes: bytesToDownload(from.layers, to.layers),
         boundBytes: bytesToDownload(from.components, to.components),
+        partBoundBytes: bytesToDownload(from.parts, to.parts),
       });
     }
   }
   return updates;
+}
+
+function sizesByContent(components: readonly Component[]): ReadonlyMap<string, number> {
+  return new Map(components.map((component) => [contentKey(component), component.size]));
 }
 
 function contentKey({ id, version }: Component): string {
@@ -131,8 +142,11 @@ interface SimulationSummary {
   /** Bytes of all updates together. */
   readonly bytes: number;
   readonly boundBytes: number;
+  readonly partBoundBytes: number;
   /** bytes / boundBytes; 1 if nothing had to be downloaded. */
   readonly ratio: number;
+  /** bytes / partBoundBytes; 1 if nothing had to be downloaded. */
+  readonly partRatio: number;
   /** Bytes of an update: the mean, the median and the 90th percentile. */
   readonly mean: number;
   readonly median: number;
@@ -159,11 +173,14 @@ export function summarize(updates: readonly SimulatedUpdate[]): SimulationSummar
   const sorted = updates.map(({ bytes }) => bytes).sort((a, b) => a - b);
   const bytes = sorted.reduce((sum, each) => sum + each, 0);
   const boundBytes = updates.reduce((sum, update) => sum + update.boundBytes, 0);
+  const partBoundBytes = updates.reduce((sum, update) => sum + update.partBoundBytes, 0);
   return {
     updates: updates.length,
     bytes,
     boundBytes,
+    partBoundBytes,
     ratio: boundBytes > 0 ? bytes / boundBytes : 1,
+    partRatio: partBoundBytes > 0 ? bytes / partBoundBytes : 1,
     mean: updates.length > 0 ? bytes / updates.length : 0,
     median: quantile(sorted, 0.5),
     p90: quantile(sorted, 0.9),

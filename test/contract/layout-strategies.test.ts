@@ -153,7 +153,7 @@ for (const name of layoutNames) {
               };
               const plan = planLayout(components, strategy, limits); // proves the layout
               assert.ok(plan.layers.length <= maxLayers);
-              previous = { ...recordOf(plan, components), fromOtherTool };
+              previous = { ...recordOf(plan), fromOtherTool };
             }
           },
         ),

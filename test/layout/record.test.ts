@@ -42,7 +42,7 @@ test('a record is read back as it was written', () => {
         const known =
           key === undefined ? [] : [{ key, changesPerYear: changes > 8 ? Infinity : changes }];
         const record = {
-          ...recordOf(plan, components, known),
+          ...recordOf(plan, known),
           chainId: key && `sha256:${key}`,
           commitKey: key,
         };

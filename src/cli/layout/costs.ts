@@ -1,5 +1,6 @@
 /** What the layers of a layout cost the clients that update. */
-import { changeProbabilities } from '../../../plugins/layouts/probability.js';
+import { stabilities, unitKey } from '../../../plugins/layouts/probability.js';
+import { joint, type Stability } from '../../../plugins/layouts/unchanged.js';
 import { must } from '../../errors.js';
 import type { RecordedLayer } from '../../layout/previous-layout.js';
 import type { Component } from '../../plugin.js';
@@ -11,30 +12,33 @@ import type { SourceLayout } from './source.js';
  */
 export class LayoutCosts {
   readonly #components: ReadonlyMap<string, Component>;
-  /** By source package. */
-  readonly #probabilities: ReadonlyMap<string, number>;
+  /** By source package, or part of a component. */
+  readonly #stabilities: ReadonlyMap<string, Stability>;
 
-  constructor({ build, layout }: SourceLayout) {
-    this.#components = new Map(build.components.map((component) => [component.id, component]));
-    this.#probabilities = changeProbabilities(build.components, layout.history);
+  constructor({ layout }: SourceLayout) {
+    this.#components = new Map(layout.components.map((component) => [component.id, component]));
+    this.#stabilities = stabilities(layout.components, layout.history);
   }
 
   membersOf(layer: RecordedLayer): readonly Component[] {
     return layer.components.map((id) => must(this.#components.get(id), `component ${id}`));
   }
 
-  /** Returns the probability that the next update changes the source package. */
-  probabilityOf(source: string): number {
-    return this.#probabilities.get(source) ?? 0;
+  /** Returns the probability that the next update changes the source package or the part. */
+  probabilityOf(component: Component): number {
+    return 1 - this.#stabilityOf([component]).unchangedProbability;
   }
 
   /** Returns the bytes that the next update is expected to fetch of a layer with these members. */
   expectedBytes(members: readonly Component[]): number {
-    let unchangedProbability = 1;
-    for (const source of new Set(members.map((member) => member.source))) {
-      unchangedProbability *= 1 - this.probabilityOf(source);
-    }
+    const { unchangedProbability } = this.#stabilityOf(members);
     return bytesOf(members) * (1 - unchangedProbability);
+  }
+
+  #stabilityOf(members: readonly Component[]): Stability {
+    const keys = new Set(members.map(unitKey));
+    const found = [...keys].flatMap((key) => this.#stabilities.get(key) ?? []);
+    return found.reduce(joint, { unchangedProbability: 1 });
   }
 
   /** Returns by how much the expected bytes grow if `component` moves between two layers. */

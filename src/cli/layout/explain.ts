@@ -1,6 +1,7 @@
 /** `ostrata layout explain`: why a component is in its layer, and what that costs. */
 import type { Command } from 'commander';
 import { layoutNames } from '../../../plugins/index.js';
+import { unitKey } from '../../../plugins/layouts/probability.js';
 import { must, OstrataError } from '../../errors.js';
 import type { RecordedLayer } from '../../layout/previous-layout.js';
 import type { Component } from '../../plugin.js';
@@ -66,10 +67,10 @@ async function explain(source: string | undefined, options: ExplainOptions): Pro
   print(reports.join('\n\n'));
 }
 
-/** Several components can have the same name: one package for two architectures. */
-function findComponents(wanted: string, { build }: SourceLayout): readonly Component[] {
-  const isWanted = ({ id, name }: Component) => id === wanted || name === wanted;
-  const found = build.components.filter(isWanted);
+/** Several components can have the same name: a package for two architectures, or its parts. */
+function findComponents(wanted: string, { build, layout }: SourceLayout): readonly Component[] {
+  const isWanted = ({ id, name, partOf }: Component) => [id, name, partOf].includes(wanted);
+  const found = layout.components.filter(isWanted);
   if (found.length === 0) {
     const shown = JSON.stringify(wanted);
     throw new OstrataError('NOT_FOUND', `no component ${shown} in ${build.build}`);
@@ -126,7 +127,7 @@ function changesText(component: Component, { layout }: SourceLayout, costs: Layo
     const updates = counted(count.updates, 'recorded update');
     recorded = `in ${count.changes} of ${updates}`;
   }
-  const probability = costs.probabilityOf(component.source);
+  const probability = costs.probabilityOf(component);
   const percent = formatPercent(probability, 1);
   const parts = [
     `${rate} according to package data`,
@@ -137,16 +138,18 @@ function changesText(component: Component, { layout }: SourceLayout, costs: Layo
 }
 
 /** What clients download when the source package changes, and how much of that changed. */
-function downloadText({ source }: Component, explained: SourceLayout, costs: LayoutCosts): string {
-  const isChanged = (component: Component) => component.source === source;
-  const changed = explained.build.components.filter(isChanged);
-  const layers = explained.layout.layers.map((layer) => costs.membersOf(layer));
+function downloadText(component: Component, { layout }: SourceLayout, costs: LayoutCosts): string {
+  const { id, source, partOf } = component;
+  const isChanged = (other: Component) => unitKey(other) === unitKey(component);
+  const changed = layout.components.filter(isChanged);
+  const layers = layout.layers.map((layer) => costs.membersOf(layer));
   const fetched = layers.filter((members) => members.some(isChanged));
 
   const size = formatBytes(bytesOf(fetched.flat()));
   const count = counted(fetched.length, 'layer');
   const content = componentsSize(changed);
-  return `${size} in ${count} when source package ${source} changes (${content})`;
+  const what = partOf === undefined ? `source package ${source}` : id;
+  return `${size} in ${count} when ${what} changes (${content})`;
 }
 
 /** Returns a line on the cheapest other layer; no line if no other layer may hold the component. */

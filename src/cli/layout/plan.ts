@@ -71,8 +71,7 @@ function writeText(path: string, text: string): Promise<void> {
 }
 
 function tableReport(planned: SourceLayout): string {
-  const { components } = planned.build;
-  const { layers } = planned.layout;
+  const { components, layers } = planned.layout;
   const costs = new LayoutCosts(planned);
   const rows = layers.map((layer, i) => {
     const members = costs.membersOf(layer);

@@ -18,7 +18,13 @@ import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { MAX_LAYER_SIZE_HELP, MAX_LAYERS_HELP } from '../options/layers.js';
-import { loadLayouts, loadSources, SKIP_DAMAGED_HELP } from '../options/plugins.js';
+import {
+  loadLayouts,
+  loadSources,
+  NO_SPLIT_HELP,
+  SKIP_DAMAGED_HELP,
+  withoutParts,
+} from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
 import { formatBytes, formatTable, left, right } from '../output/format.js';
@@ -41,6 +47,7 @@ interface SimulateOptions extends LogOptions, RegistryOptions, DamageOptions {
   readonly from?: string | undefined;
   readonly to?: string | undefined;
   readonly plugin?: readonly string[] | undefined;
+  readonly split: boolean;
   readonly json?: boolean | undefined;
   readonly html?: string | undefined;
 }
@@ -59,7 +66,8 @@ export function addLayoutSimulateCommand(layout: Command): void {
       'Apply layouts to a series of builds, without building images. Each build is planned ' +
         'as container-encapsulate would plan it on top of the previous one, and the bytes of ' +
         'layers that clients would have downloaded are added up. A ratio of 1.000 is what one ' +
-        'layer for each component would cost: no layout can do better. For images, a second ' +
+        'layer for each component would cost: only a layout that splits components can do ' +
+        'better. PARTS compares with one layer for each part. For images, a second ' +
         'table shows what each update really cost. Only manifests, configs and package ' +
         'databases of images are read if that is enough.',
     )
@@ -82,6 +90,7 @@ export function addLayoutSimulateCommand(layout: Command): void {
     )
     .option('--from <date>', 'leave out builds before this date', date)
     .option('--to <date>', 'leave out builds after this date', date)
+    .option('--no-split', NO_SPLIT_HELP)
     .option('--plugin <module>', 'load more layouts from this file or package', repeated)
     .option('--skip-damaged-packages', SKIP_DAMAGED_HELP)
     .option('--json', 'print the results as JSON')
@@ -94,7 +103,8 @@ export function addLayoutSimulateCommand(layout: Command): void {
 async function simulate(args: readonly string[], options: SimulateOptions): Promise<void> {
   const log = terminalLogger(options);
   const { plugin: modules = [], skipDamagedPackages } = options;
-  const strategies = await loadLayouts(modules, options.strategy);
+  const loaded = await loadLayouts(modules, options.strategy);
+  const strategies = options.split ? loaded : loaded.map(withoutParts);
   const sources = await loadSources(modules, { skipDamagedPackages });
   const open = imageOpener(options, args.filter(isImgref), log);
   const opened = await openSeries(args, { sources, log, open, skipDamagedPackages });
@@ -186,7 +196,9 @@ function runsOf(
 }
 
 function tableReport(results: readonly SimulationResult[]): string {
-  const titles = ['LAYERS', 'LAG', 'UPDATES', 'RATIO', 'MEAN', 'MEDIAN', 'P90', 'TOTAL'];
+  const hasParts = results.some((each) => each.partBoundBytes !== each.boundBytes);
+  const ratios = hasParts ? ['RATIO', 'PARTS'] : ['RATIO'];
+  const titles = ['LAYERS', 'LAG', 'UPDATES', ...ratios, 'MEAN', 'MEDIAN', 'P90', 'TOTAL'];
   const rows = results.map((result) => {
     const { mean, median, p90, bytes } = result;
     const sizes = [mean, median, p90, bytes].map((each) => formatBytes(Math.round(each)));
@@ -197,6 +209,7 @@ function tableReport(results: readonly SimulationResult[]): string {
       String(result.lag),
       String(result.updates),
       result.ratio.toFixed(3),
+      ...(hasParts ? [result.partRatio.toFixed(3)] : []),
       ...sizes,
     ];
   });

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { previousFromImage } from '../../builder/previous.js';
+import type { LayoutComponent } from '../../components/component.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { layersForComponents } from '../../layout/max-layers.js';
 import { type LayoutPlan, planLayout } from '../../layout/plan.js';
@@ -55,10 +56,10 @@ export function layoutSourceOptions(command: Command): Command {
     .option('--plan <file>', 'follow this plan file, as `layout plan --write` made it');
 }
 
-/** The components of a source and the layout that they have or get. */
+/** The components of a source, and the layout that they or their parts have or get. */
 export interface SourceLayout {
   readonly build: SeriesBuild;
-  readonly layout: LayoutPlan;
+  readonly layout: LayoutPlan<LayoutComponent>;
 }
 
 /** Plans a layout for `source` as the options say. */

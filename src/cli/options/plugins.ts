@@ -17,12 +17,16 @@ export interface PluginOptions extends DamageOptions {
   readonly plugin?: readonly string[] | undefined;
   readonly mapping?: string | undefined;
   readonly layout: string;
+  /** False for `--no-split`. */
+  readonly split?: boolean | undefined;
 }
 
+export const NO_SPLIT_HELP =
+  'place packages as a whole; by default, layouts of many layers split large ones by directory';
 export const SKIP_DAMAGED_HELP =
   'plan without the packages that are damaged in the package database, with a warning for each';
 
-/** `--layout`, `--plugin`, `--mapping` and `--skip-damaged-packages`. */
+/** `--layout`, `--no-split`, `--plugin`, `--mapping` and `--skip-damaged-packages`. */
 export function pluginOptions(command: Command): Command {
   return command
     .optionsGroup('Components and layout:')
@@ -31,6 +35,7 @@ export function pluginOptions(command: Command): Command {
       `the strategy that puts components into layers: ${layoutNames.join(', ')}`,
       layoutNames[0],
     )
+    .option('--no-split', NO_SPLIT_HELP)
     .option(
       '--plugin <module>',
       'load more content sources or layouts from this file or package (repeatable)',
@@ -56,7 +61,14 @@ interface LoadedPlugins {
 export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins> {
   const plugins = await loadModules(options.plugin ?? []);
   const strategy = await findLayout(options.layout, plugins, '--layout');
-  return { sources: await contentSources(plugins, options, options.mapping), strategy };
+  const sources = await contentSources(plugins, options, options.mapping);
+  return { sources, strategy: options.split === false ? withoutParts(strategy) : strategy };
+}
+
+/** Returns the strategy for components that come whole. */
+export function withoutParts(strategy: LayoutStrategy): LayoutStrategy {
+  const { name, description } = strategy;
+  return { name, description, plan: (components, limits) => strategy.plan(components, limits) };
 }
 
 /** Returns the content sources that are built in and those of the modules. */

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { expectedDownload } from '../../../plugins/layouts/expected-download.js';
-import { changeProbabilities } from '../../../plugins/layouts/probability.js';
+import { stabilities } from '../../../plugins/layouts/probability.js';
+import { must } from '../../../src/errors.js';
 import type { ChangeCount, Component, Layout, LayoutLimits } from '../../../src/plugin.js';
 
 const component = (i: number, size: number, changesPerYear: number): Component => ({
@@ -39,12 +40,12 @@ const unlucky = [
 
 /** Bytes that clients are expected to fetch with the next update. */
 function expectedBytes(layout: Layout, components: readonly Component[]): number {
-  const chance = changeProbabilities(components);
+  const stability = stabilities(components);
   const byId = new Map(components.map((each) => [each.id, each]));
   return layout.layers.reduce((sum, layer) => {
     const members = layer.components.map((id) => byId.get(id) as Component);
     const stays = members.reduce(
-      (product, { source }) => product * (1 - (chance.get(source) ?? 0)),
+      (product, { source }) => product * (stability.get(source)?.unchangedProbability ?? 1),
       1,
     );
     return sum + members.reduce((bytes, { size }) => bytes + size, 0) * (1 - stays);
@@ -77,9 +78,11 @@ suite('layouts of expected-download', () => {
 
 suite('probability of change', () => {
   const probability = (changesPerYear: number, count?: ChangeCount) =>
-    changeProbabilities([component(1, 1, changesPerYear)], new Map(count && [['c1', count]])).get(
+    1 -
+    must(
+      stabilities([component(1, 1, changesPerYear)], new Map(count && [['c1', count]])).get('c1'),
       'c1',
-    ) as number;
+    ).unchangedProbability;
 
   test('changelog rates are scaled down; a component without a rate is expected to change every time', () => {
     assert.ok(probability(0) > 0);
