@@ -29,33 +29,38 @@ function refuseOutsideClass(reader: PatternReader): void {
 }
 
 function nextPart(reader: PatternReader): ByteSet {
-  if (reader.skip('[')) {
-    const named = reader.match(NAMED);
-    return named === undefined ? rangeFrom(reader, 0x5b) : namedSet(reader, named);
-  }
   const first = nextItem(reader);
   if (typeof first === 'number') {
     return rangeFrom(reader, first);
   }
-  refuseRange(reader);
+  if (isRange(reader)) {
+    throw reader.corrupt('a range of characters begins with a class');
+  }
   return first;
 }
 
-/** Reads one character or escape. */
+/** Reads one character, escape or named class. */
 function nextItem(reader: PatternReader): ByteSet | number {
   if (reader.isAtEnd) {
     throw reader.corrupt('a bracket expression is not closed');
   }
-  if (!reader.skip('\\')) {
-    return reader.nextByte();
+  if (reader.skip('\\')) {
+    // Elsewhere \b is an assertion.
+    return reader.skip('b') ? 0x08 : parseEscape(reader);
   }
-  // Elsewhere it is an assertion.
-  return reader.skip('b') ? 0x08 : parseEscape(reader);
+  const character = reader.nextByte();
+  const named = character === 0x5b ? reader.match(NAMED) : undefined;
+  return named === undefined ? character : namedSet(reader, named);
+}
+
+/** Whether a hyphen comes next, and is not the last character of the bracket expression. */
+function isRange(reader: PatternReader): boolean {
+  return reader.startsWith('-') && !reader.startsWith('-]');
 }
 
 /** Reads the other end of a range from `first`, if there is one. */
 function rangeFrom(reader: PatternReader, first: number): ByteSet {
-  if (!reader.startsWith('-') || reader.startsWith('-]')) {
+  if (!isRange(reader)) {
     return single(first);
   }
   reader.skip('-');
@@ -71,13 +76,5 @@ function namedSet(reader: PatternReader, [text, , name = '']: RegExpExecArray): 
   if (!text.startsWith(':') || set === undefined) {
     throw reader.corrupt(`there is no character class [${text}`);
   }
-  refuseRange(reader);
   return name.startsWith('^') ? complement(set) : set;
-}
-
-/** A hyphen after a class can only be the last character of the bracket expression. */
-function refuseRange(reader: PatternReader): void {
-  if (reader.startsWith('-') && !reader.startsWith('-]')) {
-    throw reader.corrupt('a range of characters begins with a class');
-  }
 }

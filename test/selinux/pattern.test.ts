@@ -15,6 +15,11 @@ const REFUSED: readonly (readonly [string, ErrorCode, string])[] = [
   ['/a{65536}', 'LIMIT', '{65536} repeats more than 65535 times (offset 9)'],
   ['/[z-a]', 'CORRUPT', 'a range of characters is out of order or ends with a class (offset 5)'],
   ['/[a-\\d]', 'CORRUPT', 'a range of characters is out of order or ends with a class (offset 6)'],
+  [
+    '/[+-[:alpha:]]',
+    'CORRUPT',
+    'a range of characters is out of order or ends with a class (offset 13)',
+  ],
   ['/[\\d-z]', 'CORRUPT', 'a range of characters begins with a class (offset 4)'],
   ['/[[:alpha:]-z]', 'CORRUPT', 'a range of characters begins with a class (offset 11)'],
   ['/[[:letter:]]', 'CORRUPT', 'there is no character class [:letter:] (offset 12)'],

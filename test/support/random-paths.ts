@@ -26,7 +26,18 @@ const QUANTIFIERS = [
 /** What PCRE2 refuses, and what only we do. */
 const REFUSED: readonly string[] = [
   ...['(', ')', '[', '\\q', 'a**', 'a{2}{2}', 'a{3,1}', '[z-a]', '[a-\\d]', '[\\d-z]', '(*b)'],
-  ...['[[:x:]]', '[:alpha:]', '[[.a.]]', '(?=a)', '(?i)', '(a)\\1', 'a*+', '\\bb', '(?>a)'],
+  ...[
+    '[[:x:]]',
+    '[+-[:alpha:]]',
+    '[:alpha:]',
+    '[[.a.]]',
+    '(?=a)',
+    '(?i)',
+    '(a)\\1',
+    'a*+',
+    '\\bb',
+    '(?>a)',
+  ],
 ];
 
 /** Returns a pattern, in one of 20 cases with a part that is refused. Alternatives are in groups. */
