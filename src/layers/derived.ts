@@ -6,7 +6,6 @@
  * https://github.com/bootc-dev/bootc/blob/main/crates/ostree-ext/src/tar/write.rs
  */
 import type { ContentSink } from '../bytes/stream.js';
-import type { Xattrs } from '../bytes/xattrs.js';
 import { must, OstrataError } from '../errors.js';
 import type { LayerTar } from '../oci/layer-tar.js';
 import { parseWhiteout } from '../oci/whiteout.js';
@@ -16,6 +15,7 @@ import { encodeXattrs } from '../ostree/objects/xattr-list.js';
 import type { NewContentSink } from '../ostree/write/content-writer.js';
 import type { TarHeader } from '../tar/entry.js';
 import { MAX_TREE_ENTRIES } from '../tree/file-map.js';
+import { withoutLabel } from '../tree/labels.js';
 import { contentHeader, hashContent, pathComponents, readLayerTar } from '../tree/layer-tar.js';
 import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import { WaitingLinks } from './waiting-links.js';
@@ -25,8 +25,6 @@ export const MOUNT_POINTS: ReadonlySet<string> = new Set(['run', 'tmp', 'proc', 
 /** Where the `/etc` of a layer is in a commit. */
 const ETC = 'usr/etc';
 const SYMLINK_MODE = S_IFLNK | 0o777;
-/** Labels of the machine that built the image; the system's own policy gives new ones. */
-const DROPPED_XATTR = 'security.selinux';
 
 /** Owner and mode of directories that a layer does not list. */
 export const DEFAULT_DIRMETA: Dirmeta = {
@@ -281,10 +279,6 @@ class DerivedReader {
       onChecksum(checksum);
     });
   }
-}
-
-function withoutLabel(xattrs: Xattrs): Xattrs {
-  return new Map([...xattrs].filter(([name]) => name !== DROPPED_XATTR));
 }
 
 function corrupt(rule: string): OstrataError {

@@ -3,14 +3,9 @@
  * only its objects have.
  */
 import type { Xattrs } from '../bytes/xattrs.js';
+import { withoutLabel } from '../tree/labels.js';
 import { REPO_DIRECTORY } from '../tree/ostree-tar.js';
 import type { TreePath } from '../tree/tree.js';
-
-/**
- * An xattr that only ostree objects have, not the paths of the image: running containers do not
- * show it, and some programs refuse to unpack it.
- */
-export const UNLISTED_XATTR = 'security.selinux';
 
 /** The 256 directories of objects, by the first two hex digits of their checksums. */
 const OBJECT_DIRECTORIES = Array.from(
@@ -43,9 +38,10 @@ export function isSkeleton(path: TreePath): boolean {
   return SKELETON_PATHS.has(path.slice(1));
 }
 
-/** Returns the xattrs that an entry of a layer has: all but {@link UNLISTED_XATTR}. */
+/**
+ * Returns the xattrs that an entry of a layer has: all but the SELinux label, which only ostree
+ * objects have. Running containers do not show it, and some programs refuse to unpack it.
+ */
 export function listedXattrs(xattrs: Xattrs): Xattrs {
-  return xattrs.has(UNLISTED_XATTR)
-    ? new Map([...xattrs].filter(([name]) => name !== UNLISTED_XATTR))
-    : xattrs;
+  return withoutLabel(xattrs);
 }

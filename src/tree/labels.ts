@@ -77,6 +77,13 @@ export function withLabel(xattrs: Xattrs, label: string | undefined): Xattrs {
   return label === undefined ? xattrs : new Map([...xattrs, [SELINUX_XATTR, labelBytes(label)]]);
 }
 
+/** Returns `xattrs` without a label. */
+export function withoutLabel(xattrs: Xattrs): Xattrs {
+  return xattrs.has(SELINUX_XATTR)
+    ? new Map([...xattrs].filter(([name]) => name !== SELINUX_XATTR))
+    : xattrs;
+}
+
 /** Whether {@link withLabel} changes nothing. */
 export function hasLabel(xattrs: Xattrs, label: string | undefined): boolean {
   const present = xattrs.get(SELINUX_XATTR);

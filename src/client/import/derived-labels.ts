@@ -14,7 +14,7 @@ import { encodeXattrs } from '../../ostree/objects/xattr-list.js';
 import { ObjectStage } from '../../ostree/write/stage.js';
 import type { StagedContent } from '../../ostree/write/staged-content.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { SELINUX_XATTR } from '../../selinux/policy.js';
+import { withLabel, withoutLabel } from '../../tree/labels.js';
 import type { LabelingPolicy } from './selinux.js';
 
 /** A layer of files, in the repository or fetched and verified. */
@@ -128,13 +128,7 @@ class LayerLabeler {
 
   /** The xattrs of what is at `path`, with its label or without any. */
   #labeled({ xattrs, mode }: Pick<Dirmeta, 'xattrs' | 'mode'>, path: string | undefined): Xattrs {
-    const labeled = new Map(xattrs);
     const label = path === undefined ? undefined : this.#policy.labelOf(path, mode);
-    if (label === undefined) {
-      labeled.delete(SELINUX_XATTR);
-    } else {
-      labeled.set(SELINUX_XATTR, Buffer.from(`${label}\0`));
-    }
-    return labeled;
+    return withLabel(withoutLabel(xattrs), label);
   }
 }
