@@ -19,7 +19,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['src/layers'],
   ['src/blobs'],
   ['src/image'],
-  ['src/builder', 'src/client'],
+  ['src/builder', 'src/client', 'src/delta'],
   ['src/index'],
   ['src/cli'],
 ];

@@ -12,6 +12,7 @@ import { addContainerEncapsulateCommand } from '../src/cli/container/encapsulate
 import { addContainerCommand } from '../src/cli/container/index.js';
 import { addInspectCommand } from '../src/cli/container/inspect.js';
 import { addVerifyCommand } from '../src/cli/container/verify.js';
+import { addDeltaCommand } from '../src/cli/delta/index.js';
 import { addLayoutCommand } from '../src/cli/layout/index.js';
 import { addRpmdbCommand } from '../src/cli/rpmdb/index.js';
 import type { Plugin } from '../src/plugin.js';
@@ -108,6 +109,7 @@ test('src/JSON.md documents every command that has --json', () => {
     addInspectCommand,
     addVerifyCommand,
     addLayoutCommand,
+    addDeltaCommand,
     addRpmdbCommand,
   ]) {
     addCommand(program);

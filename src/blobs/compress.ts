@@ -19,6 +19,13 @@ export interface Compression {
   readonly level: number;
 }
 
+/** The levels of blobs, unless another one is asked for. */
+export const STANDARD_LEVELS: Readonly<Record<LayerCompression, number>> = {
+  gzip: 6,
+  zstd: 3,
+  none: 1,
+};
+
 /** Returns equal keys for compressions that make the same blob of the same tar. */
 export function compressionKey({ name, level }: Compression): string {
   switch (name) {

@@ -176,6 +176,14 @@ function stringValue({ metadata }: Commit, key: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
+/**
+ * Returns a pulled or deployed image by the digest of its config; undefined if there is none.
+ * @param configDigest `sha256:HEX`
+ */
+export function imageByConfig(repo: OstreeRepo, configDigest: string): StoredImage | undefined {
+  return allImages(repo).find(({ manifest }) => manifest.config.digest === configDigest);
+}
+
 /** Returns all images that are pulled or deployed. */
 export function allImages(repo: OstreeRepo): readonly StoredImage[] {
   const pulled = listImages(repo).map((imgref) => storedImage(repo, imgref));

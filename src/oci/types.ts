@@ -11,6 +11,7 @@ import {
   INDEX_MEDIA_TYPES,
   layerCompression,
   MANIFEST_MEDIA_TYPES,
+  OCI_MANIFEST,
 } from './media-types.js';
 
 /** Limit for manifests, configs and indexes: more than any registry accepts (4 MiB). */
@@ -54,8 +55,10 @@ const descriptor = v.object({
 const manifest = v.object({
   schemaVersion: v.literal(2),
   mediaType: v.optional(v.picklist(MANIFEST_MEDIA_TYPES)),
+  artifactType: v.optional(v.string()),
   config: descriptor,
   layers: v.pipe(v.array(descriptor), v.maxLength(MAX_LAYERS)),
+  subject: v.optional(descriptor),
   annotations: v.optional(annotations),
   manifests: v.optional(v.never('a manifest cannot have this member of an index')),
 });
@@ -110,6 +113,24 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     }
   }
   return parsed;
+}
+
+/**
+ * Parses the manifest of an artifact, whose config and layers are not those of an image. Throws
+ * `CORRUPT` if it is malformed, and `UNSUPPORTED` if it is of another type.
+ */
+export function parseArtifact(bytes: Uint8Array, artifactType: string): Manifest {
+  const parsed = parse(bytes, 'manifest', manifest);
+  const actual = parsed.artifactType ?? parsed.config.mediaType;
+  if (actual !== artifactType) {
+    throw unsupported(`it is of the type ${actual}, expected ${artifactType}`);
+  }
+  return parsed;
+}
+
+/** Returns the media type of a manifest, of an image or an artifact. */
+export function manifestMediaType(bytes: Uint8Array): string {
+  return parse(bytes, 'manifest', manifest).mediaType ?? OCI_MANIFEST;
 }
 
 /** Parses an image index. Throws `CORRUPT` if it is malformed. */

@@ -100,6 +100,11 @@ export interface TransportOptions {
    * default ones.
    */
   readonly certDirectory?: string | undefined;
+  /**
+   * The type of the artifact to read instead of an image; only registries and OCI image layouts
+   * have artifacts.
+   */
+  readonly artifactType?: string | undefined;
   /** The image to choose from an index; by default for linux and this machine's architecture. */
   readonly platform?: PlatformChoice | undefined;
   /** The image of an index to read, whatever its platform; `readIndex` returns its descriptor. */

@@ -85,6 +85,7 @@ suite('the documentation of --json has the keys of', () => {
   const commit = [`--repo=${SAMPLE}/new`, 'sample/os'];
   const build = [`--repo=${SAMPLE}/new`, '--max-layers=6', 'sample/os'];
   const previous = `--previous-build=${first}`;
+  const delta = imageOf('delta');
 
   before(() => {
     ostrata(['container-encapsulate', `--repo=${SAMPLE}/old`, 'sample/os', first]);
@@ -93,6 +94,7 @@ suite('the documentation of --json has the keys of', () => {
     const [image] = readIndex(layout).manifests;
     assert.ok(image);
     addIndex(layout, 'index', [{ ...image, platform: { os: 'linux', architecture: 'amd64' } }]);
+    ostrata(['delta', 'create', first, second, delta]);
   });
 
   const calls: readonly (readonly [command: string, args: () => readonly string[]])[] = [
@@ -108,6 +110,9 @@ suite('the documentation of --json has the keys of', () => {
     ['container compare', () => [first, second]],
     ['container image pull', () => [newRepo(), second]],
     ['container unencapsulate', () => [`--repo=${newRepo()}`, second]],
+    ['delta create', () => [first, second, imageOf('other-delta')]],
+    ['delta inspect', () => [delta]],
+    ['delta apply', () => [delta, `--source=${first}`, imageOf('rebuilt')]],
     ['layout plan', () => commit],
     ['layout simulate', () => [first, second]],
     ['rpmdb list', () => commit],

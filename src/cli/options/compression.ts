@@ -1,6 +1,6 @@
 /** Options of commands that write layers: how the layers are compressed. */
 import { type Command, Option } from 'commander';
-import type { Compression } from '../../blobs/compress.js';
+import { type Compression, STANDARD_LEVELS } from '../../blobs/compress.js';
 import { OstrataError } from '../../errors.js';
 import type { LayerCompression } from '../../oci/media-types.js';
 import type { Transport } from '../../transports/transport.js';
@@ -11,17 +11,8 @@ export interface CompressionOptions {
   readonly compressionLevel?: number | undefined;
 }
 
-interface Levels {
-  readonly highest: number;
-  readonly standard: number;
-}
-
 /** Above level 19, reading zstd takes more memory than clients may have. */
-const LEVELS: Readonly<Record<LayerCompression, Levels>> = {
-  gzip: { highest: 9, standard: 6 },
-  zstd: { highest: 19, standard: 3 },
-  none: { highest: 19, standard: 1 },
-};
+const HIGHEST_LEVELS: Readonly<Record<LayerCompression, number>> = { gzip: 9, zstd: 19, none: 19 };
 
 /** `--compression` and `--compression-level`. */
 export function compressionOptions(command: Command): Command {
@@ -32,7 +23,7 @@ export function compressionOptions(command: Command): Command {
         '--compression <name>',
         'how new layers are compressed (default: gzip, or none where they are stored ' +
           'uncompressed: containers-storage:, docker-daemon:, docker-archive:)',
-      ).choices(Object.keys(LEVELS)),
+      ).choices(Object.keys(HIGHEST_LEVELS)),
     )
     .addOption(
       new Option(
@@ -52,8 +43,8 @@ export function compressionOf(
 ): Compression {
   const standardName = storesUncompressed ? 'none' : 'gzip';
   const name = options.compression ?? standardName;
-  const { highest, standard } = LEVELS[name];
-  const level = options.compressionLevel ?? standard;
+  const highest = HIGHEST_LEVELS[name];
+  const level = options.compressionLevel ?? STANDARD_LEVELS[name];
   if (level > highest) {
     throw new OstrataError(
       'USAGE',

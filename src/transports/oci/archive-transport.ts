@@ -32,9 +32,10 @@ export const ociArchiveTransport: Transport = {
   name: 'oci-archive',
   form: 'oci-archive:FILE[:TAG]',
   check: splitTag,
-  read: async (location, { platform, manifest }) => {
+  read: async (location, { platform, manifest, artifactType }) => {
     const { tag } = splitTag(location);
-    return openLayout(layoutAt(location), nameOf(location), { tag, platform, manifest });
+    const choice = { tag, platform, manifest, artifactType };
+    return openLayout(layoutAt(location), nameOf(location), choice);
   },
   readIndex: async (location) =>
     readLayoutIndex(layoutAt(location), nameOf(location), splitTag(location).tag),

@@ -13,9 +13,10 @@ export const ociTransport: Transport = {
   name: 'oci',
   form: 'oci:DIR[:TAG]',
   check: splitTag,
-  read: async (location, { platform, manifest }) => {
+  read: async (location, { platform, manifest, artifactType }) => {
     const { tag } = splitTag(location);
-    return openLayout(layoutAt(location), `oci:${location}`, { tag, platform, manifest });
+    const choice = { tag, platform, manifest, artifactType };
+    return openLayout(layoutAt(location), `oci:${location}`, choice);
   },
   readIndex: async (location) =>
     readLayoutIndex(layoutAt(location), `oci:${location}`, splitTag(location).tag),

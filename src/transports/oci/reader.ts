@@ -9,7 +9,13 @@ import { blobPath, INDEX_FILE } from '../../oci/image-layout.js';
 import { sha256Digest } from '../../oci/json.js';
 import { INDEX_MEDIA_TYPES } from '../../oci/media-types.js';
 import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
-import { type Descriptor, type ImageIndex, parseIndex, parseManifest } from '../../oci/types.js';
+import {
+  type Descriptor,
+  type ImageIndex,
+  parseArtifact,
+  parseIndex,
+  parseManifest,
+} from '../../oci/types.js';
 import { type ChunkOptions, readChunks } from '../../system/file-chunks.js';
 import type { ImageReader } from '../transport.js';
 
@@ -33,6 +39,8 @@ export interface ImageChoice {
   readonly platform: PlatformChoice | undefined;
   /** The image itself; it is one of an index of the layout. */
   readonly manifest?: Descriptor | undefined;
+  /** See `TransportOptions`. */
+  readonly artifactType?: string | undefined;
 }
 
 /**
@@ -44,7 +52,11 @@ export function openLayout(files: LayoutFiles, name: string, choice: ImageChoice
   return inContext(`reading ${name}`, () => {
     const entry = choice.manifest ?? findManifest(files, choice);
     const manifestBytes = readBlob(files, entry);
-    const manifest = parseManifest(manifestBytes);
+    const { artifactType } = choice;
+    const manifest =
+      artifactType === undefined
+        ? parseManifest(manifestBytes)
+        : parseArtifact(manifestBytes, artifactType);
 
     return {
       name,

@@ -14,6 +14,7 @@ import {
   type ImageIndex,
   MAX_JSON_SIZE,
   type Manifest,
+  parseArtifact,
   parseIndex,
   parseManifest,
 } from '../../oci/types.js';
@@ -45,6 +46,8 @@ const MAX_LISTED_TAGS = 5;
 const TAGS_TIMEOUT_MS = 5000;
 const tagList = v.object({ tags: v.nullish(v.array(v.string())) });
 
+type ManifestChoice = Pick<TransportOptions, 'manifest' | 'platform' | 'artifactType'>;
+
 /**
  * Fetches the manifest that the client's reference names. If the reference names an index, that is
  * the manifest for `platform`. Throws `CORRUPT` unless the digest is right.
@@ -52,7 +55,7 @@ const tagList = v.object({ tags: v.nullish(v.array(v.string())) });
  */
 export async function fetchManifest(
   client: RegistryClient,
-  { manifest, platform = hostPlatform() }: Pick<TransportOptions, 'manifest' | 'platform'>,
+  { manifest, platform = hostPlatform(), artifactType }: ManifestChoice,
 ): Promise<FetchedManifest> {
   const { bytes, digest, mediaType } =
     manifest === undefined
@@ -64,7 +67,9 @@ export async function fetchManifest(
       `the registry sent a manifest of the unknown media type ${mediaType}`,
     );
   }
-  return { bytes, digest, manifest: parseManifest(bytes) };
+  const parsed =
+    artifactType === undefined ? parseManifest(bytes) : parseArtifact(bytes, artifactType);
+  return { bytes, digest, manifest: parsed };
 }
 
 async function fetchChosen(client: RegistryClient, platform: PlatformChoice): Promise<Document> {

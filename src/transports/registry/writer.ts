@@ -7,8 +7,8 @@ import type { ByteStream } from '../../bytes/stream.js';
 import { inContextAsync, must, OstrataError } from '../../errors.js';
 import { type Logger, silentLogger } from '../../log.js';
 import { sha256Digest } from '../../oci/json.js';
-import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
-import { type Descriptor, parseManifest } from '../../oci/types.js';
+import { OCI_INDEX } from '../../oci/media-types.js';
+import { type Descriptor, manifestMediaType } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import {
   largeFilesParent,
@@ -177,8 +177,7 @@ class RegistryWriter implements Required<ImageWriter> {
 
   /** @param name a tag, or the digest of the manifest */
   async #putImage({ manifest }: FinishedImage, name: string): Promise<void> {
-    const { mediaType = OCI_MANIFEST } = parseManifest(manifest);
-    await this.#putDocument(manifest, mediaType, name);
+    await this.#putDocument(manifest, manifestMediaType(manifest), name);
   }
 
   async #putDocument(document: Uint8Array, mediaType: string, name: string): Promise<void> {

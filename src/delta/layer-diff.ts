@@ -1,0 +1,240 @@
+/** Makes the tar-diff of one layer. */
+
+import { createHash } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { readChunks, readRange } from '../system/file-chunks.js';
+import type { NativeZstd } from '../system/native-zstd.js';
+import { writeFully } from '../system/write-fully.js';
+import { compressWithPrefix, MAX_PREFIX_SIZE } from '../tar-diff/patch-frame.js';
+import { TarDiffWriter } from '../tar-diff/writer.js';
+import type { Semaphore } from '../transports/semaphore.js';
+import type { IndexedEntry, IndexedFile } from '../tree/layer-index.js';
+import { pathComponents } from '../tree/layer-tar.js';
+import type { Tree, TreePath } from '../tree/tree.js';
+import { inOrder } from './in-order.js';
+import type { Match, OldFileIndex } from './match.js';
+
+/** How much work the search for small deltas may be. */
+export interface DeltaLevel {
+  /** Level of zstd for files that are rebuilt from another. */
+  readonly frames: number;
+  /** Level of zstd for everything else. */
+  readonly stream: number;
+}
+
+export const DELTA_LEVELS: ReadonlyMap<string, DeltaLevel> = new Map([
+  ['fast', { frames: 3, stream: 3 }],
+  ['default', { frames: 12, stream: 12 }],
+  ['best', { frames: 19, stream: 19 }],
+]);
+
+/** The tar of a new layer, uncompressed in a file. */
+export interface NewLayer {
+  readonly tar: string;
+  readonly tarSize: number;
+  readonly entries: readonly IndexedEntry[];
+}
+
+export interface LayerDiffOptions {
+  readonly zstd: NativeZstd;
+  readonly level: DeltaLevel;
+  /** The old image. */
+  readonly tree: Tree;
+  readonly index: OldFileIndex;
+  /** Most files that are compressed at the same time. */
+  readonly jobs: Semaphore;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes of content, by how the delta gives them. */
+export interface ContentSizes {
+  /** Copied from the old image. */
+  copied: number;
+  /** Rebuilt from a file of the old image. */
+  patched: number;
+  /** In the delta, with the headers of the tar. */
+  data: number;
+}
+
+export interface LayerDiff {
+  readonly digest: string;
+  readonly size: number;
+  readonly content: ContentSizes;
+}
+
+/** The path of a file in the delta takes more than the content of a smaller one. */
+const MIN_COPY_SIZE = 48;
+/** A frame has a header and a path, and compresses less well than data among its like. */
+const MIN_PATCH_SIZE = 256;
+/** Level of the estimate of what a file takes as data. */
+const ESTIMATE_LEVEL = 3;
+const ESTIMATE_WINDOW_LOG = 23;
+/** Bytes of old and new files that are held in memory; a larger pair is held alone. */
+const MAX_HELD = 128 << 20;
+/** Most parts that are prepared, or wait until they are written. */
+const MAX_AHEAD = 64;
+
+/** A part of the tar and how the delta gives it. */
+interface Piece {
+  readonly offset: number;
+  readonly size: number;
+  readonly match: Match | undefined;
+}
+
+interface ReadyPiece extends Piece {
+  /** Set if the part is rebuilt from another file. */
+  readonly frame?: Uint8Array | undefined;
+}
+
+/** Writes the tar-diff of a layer to the file at `path`. */
+export async function writeLayerDiff(
+  path: string,
+  layer: NewLayer,
+  options: LayerDiffOptions,
+): Promise<LayerDiff> {
+  const hash = createHash('sha256');
+  let size = 0;
+  const fd = openSync(path, 'wx', 0o644);
+  const write = (bytes: Uint8Array) => {
+    hash.update(bytes);
+    size += bytes.length;
+    writeFully(fd, bytes);
+  };
+  const { zstd, level } = options;
+  const writer = new TarDiffWriter(zstd, { level: level.stream, write });
+  try {
+    const content = await writePieces(writer, layer, options);
+    await writer.end();
+    return { digest: `sha256:${hash.digest('hex')}`, size, content };
+  } finally {
+    writer.close();
+    closeSync(fd);
+  }
+}
+
+async function writePieces(
+  writer: TarDiffWriter,
+  layer: NewLayer,
+  options: LayerDiffOptions,
+): Promise<ContentSizes> {
+  const { signal } = options;
+  const content: ContentSizes = { copied: 0, patched: 0, data: 0 };
+  const pieces = inOrder(
+    piecesOf(layer, options.index),
+    (piece) => preparePiece(piece, layer, options),
+    { limit: MAX_AHEAD, maxWeight: MAX_HELD, weightOf: heldBytes },
+  );
+  for await (const piece of pieces) {
+    signal?.throwIfAborted();
+    await writePiece(writer, layer, piece, content);
+    // Reading is synchronous; in between, signals are handled.
+    await setImmediate();
+  }
+  return content;
+}
+
+function heldBytes({ size, match }: Piece): number {
+  return match === undefined || match.isSame ? 0 : size + match.old.size;
+}
+
+/** Yields the whole tar, part by part. */
+function* piecesOf({ entries, tarSize }: NewLayer, index: OldFileIndex): Generator<Piece> {
+  const paths = pathsByName(entries);
+  let at = 0;
+  for (const entry of entries) {
+    const match = matchOf(entry, paths, index);
+    if (entry.type !== 'file' || match === undefined) {
+      continue;
+    }
+    yield { offset: at, size: entry.offset - at, match: undefined };
+    yield { offset: entry.offset, size: entry.size, match };
+    at = entry.offset + entry.size;
+  }
+  yield { offset: at, size: tarSize - at, match: undefined };
+}
+
+/** Returns the paths of each file of a layer by the name of its entry. */
+function pathsByName(entries: readonly IndexedEntry[]): ReadonlyMap<string, readonly TreePath[]> {
+  const paths = new Map<string, TreePath[]>();
+  for (const entry of entries) {
+    if (entry.type === 'file') {
+      paths.set(entry.name, [treePath(entry.name)]);
+    }
+    if (entry.type === 'link') {
+      paths.get(entry.target)?.push(treePath(entry.name));
+    }
+  }
+  return paths;
+}
+
+function treePath(name: string): TreePath {
+  return `/${pathComponents(name).join('/')}`;
+}
+
+function matchOf(
+  entry: IndexedEntry,
+  paths: ReadonlyMap<string, readonly TreePath[]>,
+  index: OldFileIndex,
+): Match | undefined {
+  // Of a sparse file, the tar has only parts.
+  if (entry.type !== 'file' || entry.extents !== undefined || entry.size < MIN_COPY_SIZE) {
+    return undefined;
+  }
+  const match = index.find({ ...entry, paths: paths.get(entry.name) ?? [] });
+  return match !== undefined && (match.isSame || canPatch(entry, match)) ? match : undefined;
+}
+
+function canPatch({ size }: IndexedFile, { old }: Match): boolean {
+  return size >= MIN_PATCH_SIZE && size <= MAX_PREFIX_SIZE && old.size <= MAX_PREFIX_SIZE;
+}
+
+/** Compresses a part that may be rebuilt from another file, and decides whether it is. */
+async function preparePiece(
+  piece: Piece,
+  { tar }: NewLayer,
+  options: LayerDiffOptions,
+): Promise<ReadyPiece> {
+  const { match } = piece;
+  return match === undefined || match.isSame
+    ? piece
+    : options.jobs.run(() => patchPiece(piece, match, tar, options));
+}
+
+async function patchPiece(
+  { offset, size }: Piece,
+  match: Match,
+  tar: string,
+  { zstd, level, tree }: LayerDiffOptions,
+): Promise<ReadyPiece> {
+  const content = readRange(tar, offset, size, MAX_PREFIX_SIZE);
+  const prefix = await tree.bytes(match.old.path);
+  const frame = await compressWithPrefix(zstd, content, prefix, level.frames);
+  const alone = await zstd.compress(content, {
+    level: ESTIMATE_LEVEL,
+    windowLog: ESTIMATE_WINDOW_LOG,
+  });
+  const isSmaller = frame.length + match.old.path.length < alone.length;
+  return isSmaller ? { offset, size, match, frame } : { offset, size, match: undefined };
+}
+
+async function writePiece(
+  writer: TarDiffWriter,
+  { tar }: NewLayer,
+  { offset, size, match, frame }: ReadyPiece,
+  content: ContentSizes,
+): Promise<void> {
+  if (match === undefined) {
+    await writer.data(size, readChunks(tar, { offset, length: size, followSymlink: true }));
+    content.data += size;
+    return;
+  }
+  const path = match.old.path.slice(1);
+  if (frame === undefined) {
+    await writer.copy(path, 0, size);
+    content.copied += size;
+    return;
+  }
+  await writer.zstdDict(path, frame);
+  content.patched += size;
+}
