@@ -8,7 +8,8 @@ import { receiveStreams } from '../system/stream-worker.js';
 import { writeFully } from '../system/write-fully.js';
 import { type IndexedEntry, indexLayer } from './layer-index.js';
 import { encodeLayerIndex } from './layer-index-file.js';
-import { SPACE_ADVICE, type SpoolTask } from './spool-layers.js';
+import { SPACE_ADVICE, writingSpool } from './spool.js';
+import type { SpoolTask } from './spool-layers.js';
 
 receiveStreams('reading layers', async (task: SpoolTask, stream) => {
   const { tar: path, maxTarSize } = task;
@@ -16,7 +17,7 @@ receiveStreams('reading layers', async (task: SpoolTask, stream) => {
     return readLayer(task, stream, (tar) => indexLayer(tar, task));
   }
   const file = inContext('writing', () => openSync(path, 'wx', 0o600));
-  const onBytes = (bytes: Uint8Array) => inContext('writing', () => writeFully(file, bytes));
+  const onBytes = (bytes: Uint8Array) => writingSpool(() => writeFully(file, bytes));
   try {
     return await readLayer(task, stream, (tar) => {
       tar.limitTo(maxTarSize, SPACE_ADVICE);

@@ -10,7 +10,7 @@ import { layerCompression } from '../oci/media-types.js';
 import type { StatedBlob } from '../oci/validate.js';
 import { StreamWorker } from '../system/stream-worker.js';
 import type { LayerSource, SourceLayer } from './layer-source.js';
-import { spooledTar } from './spool.js';
+import { SPACE_ADVICE, spooledTar } from './spool.js';
 
 /** What a thread does with the blob of a layer; plain data. */
 export interface SpoolTask {
@@ -100,8 +100,6 @@ function sizeOf(layers: readonly SourceLayer[]): number {
 
 /** The tar of a layer has about this many times the size of its blob, if that is compressed. */
 const USUAL_EXPANSION = 2.5;
-
-export const SPACE_ADVICE = '--spool or TMPDIR names another folder';
 
 /** Returns how many bytes the tar of one layer may have. */
 function checkSpace(

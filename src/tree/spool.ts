@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { Cursor } from '../bytes/cursor.js';
 import type { BufferSource } from '../bytes/stream.js';
-import { inContext } from '../errors.js';
+import { errnoOf, inContext, messageOf, OstrataError } from '../errors.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { CHUNK_SIZE, readChunks } from '../system/file-chunks.js';
 import type { Extent } from '../tar/sparse.js';
@@ -30,6 +30,24 @@ export interface SpooledFile {
   /** Index of the layer in the manifest. */
   readonly layer: number;
   readonly entry: IndexedFile;
+}
+
+/** What to do about a spool for which there is too little space. */
+export const SPACE_ADVICE = '--spool or TMPDIR names another folder';
+const NO_SPACE: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT']);
+
+/** Runs `body`, which writes to a spool. The error for a full disk says what to do about it. */
+export function writingSpool<T>(body: () => T): T {
+  return inContext('writing', () => {
+    try {
+      return body();
+    } catch (error) {
+      if (NO_SPACE.has(errnoOf(error))) {
+        throw new OstrataError('IO', `${messageOf(error)}; ${SPACE_ADVICE}`, { cause: error });
+      }
+      throw error;
+    }
+  });
 }
 
 /** Returns the path of a layer's tar. */
@@ -56,7 +74,7 @@ export function writeSpoolContent(directory: string, files: readonly SpooledFile
     }
   }
   const bytes = Buffer.concat([records.finish(), lists.finish()]);
-  inContext('writing', () => writeFileSync(join(directory, CONTENT_FILE), bytes));
+  writingSpool(() => writeFileSync(join(directory, CONTENT_FILE), bytes));
 }
 
 function writeExtents(out: ByteWriter, extents: readonly Extent[]): void {

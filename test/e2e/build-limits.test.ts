@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
+import { forgePlain } from '../support/forge-image.js';
 import { ostrata, ostrataProgram, run, tryOstrata, tryRun } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -104,6 +105,23 @@ suite('on a file system of its own', needs('root', 'attr', 'tar'), () => {
       builtAndUnpacked(root, unpacked);
       assert.equal(readFileSync(join(unpacked, 'again/file'), 'utf8'), 'content');
     });
+  });
+});
+
+test('a spool that two layers fill together names what to do', (context) => {
+  withTmpfs(context, (folder) => {
+    const big = (name: string) => ({
+      ...{ name, type: 'file' as const, mode: 0o644, content: Buffer.alloc(10 << 20, name) },
+    });
+    const { imgref } = forgePlain([[big('a')], [big('b')]]);
+    const target = `oci:${scratchDirectory()}/image`;
+    const args = ['build', '-q', `--from=${imgref}`, `--spool=${folder}`, target];
+    const { status, stderr } = tryOstrata(args);
+    assert.equal(status, 1);
+    const message =
+      /^error: reading oci:.*writing: ENOSPC: .*; --spool or TMPDIR names another folder\n$/;
+    assert.match(stderr, message);
+    assert.deepEqual(readdirSync(folder), []);
   });
 });
 
