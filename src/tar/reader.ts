@@ -132,17 +132,18 @@ export class TarReader {
   }
 
   /**
-   * Throws `CORRUPT` unless the archive ended between two entries.
+   * Throws `CORRUPT` unless the archive ended behind the content of an entry. The padding of the
+   * last one may be missing: `umoci insert` 0.4.7 writes none, and Go's archive/tar (podman) needs
+   * none.
    * @param needsMarker whether two blocks of zeros must end it: without them, an archive whose
    *   writer failed between two entries looks complete
    */
   end(needsMarker = false): void {
-    const isWithinEntry = this.#content > 0 || this.#padding > 0;
     const isWithinHeader = this.#filled > 0 || this.#awaiting !== undefined;
     if (isWithinHeader || Object.keys(this.#description.overrides).length > 0) {
       throw new OstrataError('CORRUPT', 'tar archive ends within a header');
     }
-    if (isWithinEntry) {
+    if (this.#content > 0) {
       throw new OstrataError('CORRUPT', `tar archive ends within ${this.#entry}`);
     }
     if (needsMarker && this.#zeroBlocks < 2) {

@@ -118,6 +118,16 @@ suite('an image that is built again', needs('root', 'umoci', 'attr', 'cap', 'sko
     assertSame(rebuilt(ofUmoci), unpacked(ofUmoci));
   });
 
+  test('and into which umoci put a file, without the padding behind it, is that tree', () => {
+    put(scratch, 'inserted', 'a file in a layer of its own');
+    const umoci = (...args: readonly string[]) => run('umoci', args, { cwd: scratch });
+    umoci('new', '--image', 'image:more');
+    umoci('insert', '--image', 'image:more', 'inserted', '/inserted');
+    const more = ofUmoci.replace(':x', ':more');
+    ostrata(['verify', more]);
+    assertSame(rebuilt(more), unpacked(more));
+  });
+
   test('in the form of Docker, and with layers of zstd, is the same tree', () => {
     run('skopeo', ['copy', '--quiet', '--format=v2s2', ofUmoci, `dir:${scratch}/docker`]);
     const manifest = readFileSync(`${scratch}/docker/manifest.json`, 'utf8');

@@ -39,13 +39,16 @@ def verdict(path):
 print(json.dumps([verdict(path.strip()) for path in sys.stdin]))
 `;
 
-/** Writes archives into files for {@link listByPython} and {@link countByGnuTar}. */
+/**
+ * Writes archives into files, whole blocks as GNU tar and Python need them, for {@link listByPython} and
+ * {@link countByGnuTar}.
+ */
 export function writeTars(tars: readonly Uint8Array[]): readonly string[] {
   const directory = join(scratchDirectory(), 'tars');
   mkdirSync(directory);
   return tars.map((tar, i) => {
     const path = join(directory, `${i}.tar`);
-    writeFileSync(path, tar);
+    writeFileSync(path, Buffer.concat([tar, Buffer.alloc((512 - (tar.length % 512)) % 512)]));
     return path;
   });
 }

@@ -278,8 +278,21 @@ suite('an extended attribute that bsdtar wrote', () => {
   });
 });
 
+test('the padding of the last entry may be missing, unless the end is to be marked', () => {
+  for (const size of [512 + 7, 512 + 8, 1023]) {
+    const reader = new TarReader({ entry() {}, content() {}, entryEnd() {} });
+    reader.push(file('a', 'content').subarray(0, size));
+    reader.end();
+    assert.throws(() => reader.end(true), { message: /cut off behind entry "a"/ });
+  }
+});
+
 for (const [name, bytes, message] of [
-  ['a cut archive', file('a', 'content').subarray(0, 600), /ends within entry "a"/],
+  [
+    'content that is cut by one byte',
+    file('a', 'content').subarray(0, 512 + 6),
+    /ends within entry "a"/,
+  ],
   [
     'a cut header after an entry',
     Buffer.concat([file('a', ''), file('b', '').subarray(0, 100)]),
