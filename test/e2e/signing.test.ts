@@ -3,12 +3,13 @@
  * ostree reads the signatures, and gpg, OpenSSL and the client verify them.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { fsck, pull, refused, unencapsulate } from '../support/client.js';
+import { addIndex, type IndexEntry, readIndex } from '../support/index-layout.js';
 import { encapsulate } from '../support/read-image.js';
-import { run, tryOstrata } from '../support/run.js';
+import { ostrata, ostrataProgram, run, tryOstrata } from '../support/run.js';
 import { differences, scan } from '../support/scan-tree.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
@@ -52,9 +53,9 @@ suite('signed while they are built', needs(...worldNeeds, 'openssl', 'gpg'), () 
     encapsulate(given.repo, 'os/old', path(`image-${images++}`), ['--max-layers=4', ...args]).image;
 
   /** Returns the signatures of a commit as the real ostree reads them. */
-  function signaturesIn(repo: string, key: string): readonly Buffer[] {
+  function signaturesIn(repo: string, key: string, commit = given.oldCommit): readonly Buffer[] {
     const option = `--print-detached-metadata-key=${key}`;
-    const shown = run('ostree', [`--repo=${repo}`, 'show', option, given.oldCommit]);
+    const shown = run('ostree', [`--repo=${repo}`, 'show', option, commit]);
     const lists = [...shown.matchAll(/\[(?:byte )?(0x[^[\]]*)\]/g)];
     return lists.map(([, bytes = '']) => Buffer.from(bytes.replace(/0x|[, ]/g, ''), 'hex'));
   }
@@ -91,6 +92,24 @@ suite('signed while they are built', needs(...worldNeeds, 'openssl', 'gpg'), () 
     const [byCurve] = signaturesIn(repo, SPKI);
     assert.ok(byCurve && isGood(byCurve, '-digest', 'sha256', '-inkey', path('ec.pub')));
     assert.match(run('ostree', [`--repo=${repo}`, 'show', given.oldCommit]), /Found 1 signature/);
+  });
+
+  const canOstreeSign = () => run('ostree', ['--version']).includes('sign-ed25519');
+
+  test('pass `ostree sign --verify`, and are the bytes that ostree writes', (t) => {
+    if (!canOstreeSign()) {
+      t.skip('this ostree is built without ed25519');
+      return;
+    }
+    const { oldCommit } = given;
+    const repo = initRepo(path('judged'), 'archive');
+    const { reference } = build(`--sign-commit=ed25519=${path('keys')}`);
+    unencapsulate(repo, `ostree-unverified-image:${reference}`);
+    const key = publicKey('two').toString('base64');
+    run('ostree', [`--repo=${repo}`, 'sign', '--verify', oldCommit, key]);
+    const before = signaturesIn(repo, ED25519);
+    run('ostree', [`--repo=${repo}`, 'sign', `--keys-file=${path('keys')}`, oldCommit]);
+    assert.deepEqual(signaturesIn(repo, ED25519), [...before, ...before]);
   });
 
   test('pass the client with a remote that requires them, and no other', () => {
@@ -156,6 +175,39 @@ suite('signed while they are built', needs(...worldNeeds, 'openssl', 'gpg'), () 
     // The signatures are part of what identifies the layer of a previous build.
     const again = build(keys, `--previous-build=${other.reference}`);
     assert.deepEqual(digests(again), digests(first));
+  });
+
+  test('keys are read first, and once for all images: they may come from a pipe', () => {
+    const tree = path('tree');
+    mkdirSync(join(tree, 'usr'), { recursive: true });
+    const missing = [
+      '--sign-commit=spki=/nowhere',
+      '--rootfs=/nowhere/else',
+      `oci:${path('none')}`,
+    ];
+    const { stderr } = tryOstrata(['build', '--format=ostree', ...missing]);
+    assert.match(stderr, /^error: spki keys in \/nowhere: it cannot be read \(ENOENT\)/);
+
+    const layout = path('layout');
+    const entries = ['amd64', 'arm64'].map((architecture): IndexEntry => {
+      const options = [`--rootfs=${tree}`, `--arch=${architecture}`];
+      ostrata(['build', ...options, `oci:${layout}:${architecture}`]);
+      const entry = readIndex(layout).manifests.at(-1);
+      assert.ok(entry);
+      return { ...entry, platform: { os: 'linux', architecture } };
+    });
+    addIndex(layout, 'index', entries);
+    const target = `oci:${path('both')}:x`;
+    const options = ['--all-platforms', `--from=oci:${layout}:index`];
+    const args = ['build', '--format=ostree', '--sign-commit=ed25519=/dev/stdin', ...options];
+    const line = [process.execPath, ostrataProgram, ...args, target].join(' ');
+    run('sh', ['-c', `cat ${path('keys')} | ${line}`]);
+    for (const architecture of ['amd64', 'arm64']) {
+      const repo = initRepo(path(`piped-${architecture}`), 'archive');
+      const platform = `--platform=linux/${architecture}`;
+      const { commit } = unencapsulate(repo, `ostree-unverified-image:${target}`, platform);
+      assert.equal(signaturesIn(repo, ED25519, commit).length, 2);
+    }
   });
 
   test('a wrong option is named without its value, and nothing is written', () => {

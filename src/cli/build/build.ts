@@ -25,7 +25,7 @@ import { useOptions } from '../options/groups.js';
 import { plainLayerLimitOptions } from '../options/layers.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
-import { signingOptions } from '../options/signing.js';
+import { readSigners, signingOptions } from '../options/signing.js';
 import { logOptions } from '../options/values.js';
 import { computing } from '../run.js';
 import { buildAllPlatforms } from './all-platforms.js';
@@ -120,9 +120,11 @@ async function buildFromArguments(
 export async function build(
   ref: string | undefined,
   imgref: string | undefined,
-  options: TreeBuildOptions,
+  given: TreeBuildOptions,
 ): Promise<void> {
-  checkTree(options, ref);
+  checkTree(given, ref);
+  // A key may come from a pipe, which can be read once.
+  const options = { ...given, signers: readSigners(given) };
   const ownOptions = await readPlainImageOptions(options);
   const destination = destinationOf(imgref, options);
   checkSource(options, destination);

@@ -4,6 +4,7 @@ import { OstrataError } from '../../errors.js';
 import type { FormatVersion } from '../../layers/spec.js';
 import { MIN_LAYERS } from '../../layout/max-layers.js';
 import { isChecksum } from '../../ostree/objects/object-name.js';
+import type { CommitSigner } from '../../ostree/sign/sign.js';
 import { SELINUX_RULES, type SelinuxRule } from '../../tree/labels.js';
 import type { NewCommit } from '../../tree/new-commit.js';
 import { formatVersionOption } from '../container/encapsulate-options.js';
@@ -26,6 +27,8 @@ export interface CommitOptions extends SigningOptions {
   /** Path of an ostree repository. */
   readonly writeCommitTo?: string | undefined;
   readonly commitRef?: string | undefined;
+  /** The keys that the options name, once they are read. */
+  readonly signers?: readonly CommitSigner[] | undefined;
 }
 
 export function commitOptions(command: Command): Command {

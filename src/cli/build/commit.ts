@@ -10,7 +10,6 @@ import { inContext } from '../../errors.js';
 import type { ImageWriter } from '../../transports/transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import type { BuildInputs } from '../container/build-inputs.js';
-import { readSigners } from '../options/signing.js';
 import { type CommitOptions, formatVersionOf, newCommitOf } from './commit-options.js';
 
 /** What was decided about an image, and how it is written. */
@@ -34,7 +33,7 @@ export async function planCommit(
     commit: newCommitOf(options),
     timestamp: created,
     formatVersion: formatVersionOf(options),
-    signers: readSigners(options),
+    signers: options.signers,
   });
   const { writeCommitTo: repo, commitRef: ref } = options;
   const write = async (writer: ImageWriter) => {
