@@ -129,11 +129,12 @@ export function bootLabels(files: Iterable<FileEntry>): Labels {
   if (versions.length === 0) {
     return {};
   }
-  return {
+  const labels = {
     [annotation.CONTAINERS_BOOTC]: '1',
     [annotation.OSTREE_BOOTABLE]: 'true',
-    [annotation.OSTREE_LINUX]: versions.length === 1 ? versions[0] : undefined,
   };
+  const [version, ...others] = versions;
+  return others.length > 0 ? labels : { ...labels, [annotation.OSTREE_LINUX]: version };
 }
 
 function objectOrNothing(value: unknown): object {

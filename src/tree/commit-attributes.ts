@@ -28,37 +28,57 @@ export async function withCommitAttributes(
   options: DigestOptions,
 ): Promise<FlattenedImage> {
   const finalXattrs = xattrsChanger(labelOf);
-  const encode = xattrsEncoder();
-  const headerOf = (entry: ContentEntry): FileHeader => {
-    const { mode, uid, gid, size, xattrs } = entry;
-    const target = entry.type === 'symlink' ? entry.target : undefined;
-    return { mode, uid, gid, size, target, xattrsBytes: encode(xattrs) };
-  };
-
+  const headerOf = headerEncoder();
   const entries: FileEntry[] = [];
-  /** Files with new attributes, by what they were. */
-  const changed = new Map<RegularFile, RegularFile>();
+  const changed: ChangedFile[] = [];
   for (const entry of image.files) {
     const xattrs = finalXattrs(entry);
     if (entry.type === 'file' && xattrs !== entry.xattrs) {
-      changed.set(entry, { ...entry, xattrs });
-    } else if (entry.type === 'symlink') {
-      const symlink = { ...entry, mode: SYMLINK_MODE, xattrs };
-      const checksum = startFileChecksum(headerOf(symlink)).digest('hex');
-      entries.push({ ...symlink, checksum });
-    } else {
-      entries.push({ ...entry, xattrs });
+      changed.push({ before: entry, after: { ...entry, xattrs } });
+      continue;
     }
+    if (entry.type !== 'symlink') {
+      entries.push({ ...entry, xattrs });
+      continue;
+    }
+    const symlink = { ...entry, mode: SYMLINK_MODE, xattrs };
+    const hash = startFileChecksum(headerOf(symlink));
+    entries.push({ ...symlink, checksum: hash.digest('hex') });
   }
 
-  const before = [...changed.keys()];
-  const newHeader = (file: RegularFile) => headerOf(must(changed.get(file), file.path));
-  const checksums = await readChecksums(tree, before, newHeader, options);
-  for (const [i, file] of [...changed.values()].entries()) {
-    entries.push({ ...file, checksum: must(checksums[i], file.path) });
+  const toHash = changed.map(({ before, after }) => ({
+    file: before,
+    header: headerOf(after),
+  }));
+  const checksums = await readChecksums(tree, toHash, options);
+  for (const [i, { after }] of changed.entries()) {
+    const checksum = must(checksums[i], after.path);
+    entries.push({ ...after, checksum });
   }
   const files = new FileMap(entries);
   return { ...image, files, sources: sourcesOf(files, image) };
+}
+
+/** A file that gets other xattrs. */
+interface ChangedFile {
+  readonly before: RegularFile;
+  readonly after: RegularFile;
+}
+
+function headerEncoder(): (entry: ContentEntry) => FileHeader {
+  const encode = xattrsEncoder();
+  return (entry) => {
+    const { mode, uid, gid, size, xattrs } = entry;
+    const target = entry.type === 'symlink' ? entry.target : undefined;
+    return {
+      mode,
+      uid,
+      gid,
+      size,
+      target,
+      xattrsBytes: encode(xattrs),
+    };
+  };
 }
 
 /** Returns a function that returns the xattrs that an entry has in the commit. */
@@ -66,12 +86,13 @@ function xattrsChanger(labelOf: LabelOf | undefined): (entry: FileEntry) => Xatt
   const interner = new XattrsInterner();
   return ({ path, mode, xattrs }) => {
     const label = labelOf?.(path, mode);
-    const hasEmpty = [...xattrs.values()].some(({ length }) => length === 0);
-    if (!hasEmpty && hasLabel(xattrs, label)) {
+    const kept = [...xattrs].filter(([, value]) => value.length > 0);
+    if (kept.length === xattrs.size && hasLabel(xattrs, label)) {
       return xattrs;
     }
-    const kept = [...xattrs].filter(([, { length }]) => length > 0);
-    return interner.intern(encodeXattrs(withLabel(new Map(kept), label))).xattrs;
+    const labeled = withLabel(new Map(kept), label);
+    const interned = interner.intern(encodeXattrs(labeled));
+    return interned.xattrs;
   };
 }
 
@@ -80,9 +101,11 @@ function sourcesOf(files: FileMap, { sources }: FlattenedImage): ReadonlyMap<Tre
   const result = new Map<TreePath, Source>();
   for (const [path, { layer, entry }] of sources) {
     const file = files.get(path);
-    if (file !== undefined && file.type !== 'directory') {
-      result.set(path, { layer, entry: { ...entry, checksum: file.checksum } });
+    if (file === undefined || file.type === 'directory') {
+      continue;
     }
+    const { checksum } = file;
+    result.set(path, { layer, entry: { ...entry, checksum } });
   }
   return result;
 }

@@ -17,7 +17,10 @@ export interface DirectoryTreeOptions extends WalkOptions {
   readonly jobs: number;
   /** Names of xattrs that are ignored; a name that ends in a dot is a prefix. */
   readonly ignoredXattrs?: readonly string[] | undefined;
-  /** Returns what labels the entries, as in a commit; by default they keep what they have. */
+  /**
+   * Returns what labels the entries, which then are as in a commit: without digests of their
+   * content alone. By default they keep the labels that they have.
+   */
   readonly labels?: LabelSource | undefined;
 }
 
@@ -67,7 +70,14 @@ async function readEntries(
     }
   }
   const read = [...toRead.values()];
-  const results = await readEntryDigests(root, read, { jobs, ignoredXattrs, log, signal });
+  const results = await readEntryDigests(root, read, {
+    jobs,
+    ignoredXattrs,
+    // In a commit, a file has no other digest than its checksum.
+    hasContentDigests: options.labels === undefined,
+    log,
+    signal,
+  });
   const digests = new Map(results.map((digest, i) => [objectKey(must(read[i], 'entry')), digest]));
 
   const interner = new XattrsInterner();

@@ -20,7 +20,7 @@ import type {
 } from './file-digests.js';
 import { withLabel } from './labels.js';
 
-const { content, ignoredXattrs }: DigestWorkerData = workerData;
+const { content, ignoredXattrs, hasContentDigests }: DigestWorkerData = workerData;
 /** The directory that the paths of entries begin in. */
 const root = content.path;
 const reader = openContent(content);
@@ -42,7 +42,8 @@ function xattrsOf(path: string, label: string | undefined): Uint8Array {
 
 function readEntries(batch: readonly LabeledEntry[]): DigestReply {
   const checksums = new Uint8Array(batch.length * CHECKSUM_BYTES);
-  const contentDigests = new Uint8Array(batch.length * CHECKSUM_BYTES);
+  const digestCount = hasContentDigests ? batch.length : 0;
+  const contentDigests = new Uint8Array(digestCount * CHECKSUM_BYTES);
   const xattrs: Uint8Array[] = [];
   for (const [i, entry] of batch.entries()) {
     const xattrsBytes = xattrsOf(root + entry.path, entry.label);
@@ -51,7 +52,9 @@ function readEntries(batch: readonly LabeledEntry[]): DigestReply {
       const { checksum, contentDigest } = digestsOf(entry, xattrsBytes);
       const offset = i * CHECKSUM_BYTES;
       checksums.set(checksum, offset);
-      contentDigests.set(contentDigest, offset);
+      if (contentDigest !== undefined) {
+        contentDigests.set(contentDigest, offset);
+      }
     }
   }
   return { checksums, contentDigests, xattrs };
@@ -60,16 +63,16 @@ function readEntries(batch: readonly LabeledEntry[]): DigestReply {
 function digestsOf(entry: WalkedEntry, xattrsBytes: Uint8Array) {
   const { uid, gid, mode, size, target } = entry;
   const checksum = startFileChecksum({ uid, gid, mode, size, target, xattrsBytes });
-  const contentDigest = createHash('sha256');
+  const contentDigest = hasContentDigests ? createHash('sha256') : undefined;
   if (entry.type === 'file') {
     for (const chunk of readUnchanged(root + entry.path, size)) {
       checksum.update(chunk);
-      contentDigest.update(chunk);
+      contentDigest?.update(chunk);
     }
   }
   return {
     checksum: checksum.digest(),
-    contentDigest: contentDigest.digest(),
+    contentDigest: contentDigest?.digest(),
   };
 }
 

@@ -19,6 +19,8 @@ export interface DigestWorkerData {
   readonly content: ContentLocation;
   /** Names of xattrs that are ignored; a name that ends in a dot is a prefix. */
   readonly ignoredXattrs: readonly string[];
+  /** Whether entries also get the digest of their content alone. */
+  readonly hasContentDigests: boolean;
 }
 
 /** An entry of a directory, and the SELinux label that replaces the one that it has. */
@@ -43,7 +45,7 @@ export type ContentReply = Uint8Array;
 export interface DigestReply {
   /** {@link CHECKSUM_BYTES} for each entry: the checksum of its content object. */
   readonly checksums: Uint8Array;
-  /** {@link CHECKSUM_BYTES} for each entry: SHA-256 of its content. */
+  /** {@link CHECKSUM_BYTES} for each entry: SHA-256 of its content. Empty if not asked for. */
   readonly contentDigests: Uint8Array;
   /** For each entry, its extended attributes as `a(ayay)`; equal ones are one array. */
   readonly xattrs: readonly Uint8Array[];
@@ -52,7 +54,7 @@ export interface DigestReply {
 /** What the bytes of an entry are; both digests are without meaning for a directory. */
 export interface EntryDigests {
   readonly checksum: string;
-  readonly contentDigest: string;
+  readonly contentDigest: string | undefined;
   /** As `a(ayay)`. */
   readonly xattrsBytes: Uint8Array;
 }
@@ -73,12 +75,12 @@ const BATCH_SIZE = 64 << 20;
 export async function readEntryDigests(
   root: string,
   entries: readonly LabeledEntry[],
-  options: DigestOptions & Pick<DigestWorkerData, 'ignoredXattrs'>,
+  options: DigestOptions & Omit<DigestWorkerData, 'content'>,
 ): Promise<readonly EntryDigests[]> {
   const content = { kind: 'directory', path: root } as const;
-  const { ignoredXattrs } = options;
+  const { ignoredXattrs, hasContentDigests } = options;
   return readBatches(entries, options, {
-    workerData: { content, ignoredXattrs },
+    workerData: { content, ignoredXattrs, hasContentDigests },
     request: (batch) => ({ kind: 'entries', entries: batch }),
     unpack,
   });
@@ -94,42 +96,44 @@ export function readContentDigests(
   files: readonly RegularFile[],
   options: DigestOptions,
 ): Promise<readonly string[]> {
-  return hashFiles(tree, files, options, () => undefined);
+  const toHash = files.map((file) => ({ file }));
+  return readChecksums(tree, toHash, options);
+}
+
+/** A file, and the metadata that it gets. */
+interface FileWithHeader {
+  readonly file: RegularFile;
+  /** Undefined for the digest of the content alone. */
+  readonly header?: FileHeader;
 }
 
 /**
- * Returns the checksum that the content object of each of `files` has with the metadata that
- * `headerOf` returns, in their order. Throws what {@link readContentDigests} throws.
+ * Returns the checksums that the content objects of `files` have with their new metadata, in their
+ * order. Throws what {@link readContentDigests} throws.
  */
-export function readChecksums(
-  tree: HashedTree,
-  files: readonly RegularFile[],
-  headerOf: (file: RegularFile) => FileHeader,
-  options: DigestOptions,
-): Promise<readonly string[]> {
-  return hashFiles(tree, files, options, headerOf);
-}
-
-/** A tree whose files are hashed. */
-type HashedTree = Pick<LocatedTree, 'content' | 'fetch'>;
-
-async function hashFiles(
+export async function readChecksums(
   { content, fetch }: HashedTree,
-  files: readonly RegularFile[],
+  files: readonly FileWithHeader[],
   options: DigestOptions,
-  headerOf: (file: RegularFile) => FileHeader | undefined,
 ): Promise<readonly string[]> {
   if (files.length === 0) {
     return [];
   }
-  await fetch?.(files.map(({ checksum }) => checksum));
-  const fileToHash = (file: RegularFile) => ({ ...locatedFile(file), header: headerOf(file) });
-  return readBatches(files, options, {
-    workerData: { content, ignoredXattrs: [] },
-    request: (batch) => ({ kind: 'files', files: batch.map(fileToHash) }),
+  await fetch?.(files.map(({ file }) => file.checksum));
+  const items = files.map(({ file, header }) => ({
+    ...locatedFile(file),
+    header,
+    size: file.size,
+  }));
+  return readBatches(items, options, {
+    workerData: { content, ignoredXattrs: [], hasContentDigests: false },
+    request: (batch) => ({ kind: 'files', files: batch }),
     unpack: hexDigests,
   });
 }
+
+/** A tree whose files are hashed. */
+type HashedTree = Pick<LocatedTree, 'content' | 'fetch'>;
 
 function locatedFile({ path, checksum, ...info }: RegularFile): LocatedFile {
   const xattrsBytes = encodeXattrs(info.xattrs);
@@ -203,7 +207,7 @@ function unpack({ checksums, contentDigests, xattrs }: DigestReply): readonly En
   const digestTexts = hexDigests(contentDigests);
   return xattrs.map((xattrsBytes, i) => ({
     checksum: must(checksumTexts[i], 'checksum'),
-    contentDigest: must(digestTexts[i], 'digest'),
+    contentDigest: digestTexts[i],
     xattrsBytes,
   }));
 }

@@ -2,7 +2,12 @@
 import type { Xattrs } from '../bytes/xattrs.js';
 import { inContextAsync, OstrataError } from '../errors.js';
 import type { Logger } from '../log.js';
-import { loadSelinuxPolicy, SELINUX_XATTR, type SelinuxPolicy } from '../selinux/policy.js';
+import {
+  loadSelinuxPolicy,
+  type ReadTreeFile,
+  SELINUX_XATTR,
+  type SelinuxPolicy,
+} from '../selinux/policy.js';
 import type { LookupTree } from './lookup.js';
 import type { TreePath } from './tree.js';
 
@@ -43,9 +48,9 @@ async function policyOf(
   rule: SelinuxRule,
   log: Logger,
 ): Promise<SelinuxPolicy | undefined> {
-  const policy = await inContextAsync(tree.name, () =>
-    loadSelinuxPolicy((path) => fileAt(tree, path)),
-  ).catch((error) => {
+  const read: ReadTreeFile = (path) => fileAt(tree, path);
+  const load = () => loadSelinuxPolicy(read);
+  const policy = await inContextAsync(tree.name, load).catch((error) => {
     if (rule === 'require' || !isNotFound(error)) {
       throw error;
     }
@@ -74,7 +79,11 @@ function isNotFound(error: unknown): error is OstrataError {
 
 /** Returns `xattrs` with this label instead of any other; undefined leaves them as they are. */
 export function withLabel(xattrs: Xattrs, label: string | undefined): Xattrs {
-  return label === undefined ? xattrs : new Map([...xattrs, [SELINUX_XATTR, labelBytes(label)]]);
+  if (label === undefined) {
+    return xattrs;
+  }
+  const labeled = new Map(xattrs);
+  return labeled.set(SELINUX_XATTR, labelBytes(label));
 }
 
 /** Returns `xattrs` without a label. */
@@ -86,8 +95,11 @@ export function withoutLabel(xattrs: Xattrs): Xattrs {
 
 /** Whether {@link withLabel} changes nothing. */
 export function hasLabel(xattrs: Xattrs, label: string | undefined): boolean {
+  if (label === undefined) {
+    return true;
+  }
   const present = xattrs.get(SELINUX_XATTR);
-  return label === undefined || (present !== undefined && labelBytes(label).equals(present));
+  return present !== undefined && labelBytes(label).equals(present);
 }
 
 /** In a file system, a label ends in a NUL. */

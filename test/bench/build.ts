@@ -1,6 +1,6 @@
 /**
- * The rows for plain images of a root file system, the checked-out commit: builds beside tar and
- * gzip, and beside chunkah where that is installed.
+ * The rows for images of a root file system, the checked-out commit: plain ones beside tar and
+ * gzip, and beside chunkah where that is installed, and encapsulated ones beside `ostree commit`.
  */
 import { appendFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,15 @@ import { has, isRoot, type Place, program, type Subject } from './subjects.js';
 /** A file of a package that every system has. */
 const CHANGED_FILE = 'usr/bin/bash';
 const COLD = 'ostrata build, gzip, 2 jobs';
+const COMMITTED = 'ostree commit, then encapsulated, gzip, 2 jobs';
 const TAR_GZIP = 'tar of the tree | gzip -6';
+
+/** `$1` is a new repository, `$2` the tree, `$3` Node, `$4` the program, `$5` the image. */
+const COMMIT_AND_ENCAPSULATE = `
+set -e
+ostree init --repo="$1" --mode=bare-user
+commit=$(ostree commit --repo="$1" --orphan --tree=dir="$2" --selinux-policy="$2")
+"$3" "$4" container-encapsulate --quiet --no-cache --jobs=2 --repo="$1" "$commit" "$5" >&2`;
 
 export function buildSubjects({ repo, ref, scratch }: Place): Subject[] {
   // A checkout by another user has other owners, and so is another tree.
@@ -24,6 +32,17 @@ export function buildSubjects({ repo, ref, scratch }: Place): Subject[] {
     const call = ['build', `--rootfs=${rootfs()}`, '--quiet', '--no-cache', '--jobs=2'];
     const args = [program, ...call, ...options, `oci:${at(name)}:bench`];
     return { ...measureNode(args), bytesOut: blobBytes(at(name)) };
+  };
+  const committed = (): Measurement => {
+    for (const name of ['tree-repo', 'committed']) {
+      rmSync(at(name), { recursive: true, force: true });
+    }
+    const target = `oci:${at('committed')}:bench`;
+    const args = [at('tree-repo'), rootfs(), process.execPath, program, target];
+    return {
+      ...measureShell(COMMIT_AND_ENCAPSULATE, ...args),
+      bytesOut: blobBytes(at('committed')),
+    };
   };
   const after = `--previous-build=oci:${at('built')}:bench`;
 
@@ -55,6 +74,15 @@ export function buildSubjects({ repo, ref, scratch }: Place): Subject[] {
       name: 'ostrata build, nothing changed',
       reference: COLD,
       run: () => build('built-other', after),
+    },
+    {
+      name: COMMITTED,
+      run: committed,
+    },
+    {
+      name: 'ostrata build --format=ostree, gzip, 2 jobs',
+      reference: COMMITTED,
+      run: () => build('built-other', '--format=ostree'),
     },
     {
       name: 'ostrata build, one package changed',

@@ -4,8 +4,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { planPlainImage, writePlainImage } from '../../src/builder/build.js';
+import { planNewCommit } from '../../src/builder/encapsulate.js';
+import type { ImagePlan } from '../../src/builder/image-plan.js';
 import { silentLogger } from '../../src/log.js';
 import { createImage } from '../../src/transports/image-reference.js';
+import type { LocatedTree } from '../../src/tree/content-location.js';
 import { openDirectoryTree } from '../../src/tree/directory-tree.js';
 import { walkDirectory } from '../../src/tree/directory-walk.js';
 import type { FileEntry } from '../../src/tree/tree.js';
@@ -24,31 +27,41 @@ function directoryOfFiles(count: number): string {
   return root;
 }
 
+const layoutOptions = {
+  ...context,
+  sources: [byTopDirectory],
+  strategy: separate,
+  maxLayers: 9,
+};
+
+function planPlain(tree: LocatedTree) {
+  return planPlainImage({ ...layoutOptions, tree, mtimes: { rule: 'keep' } });
+}
+
+function planCommit(tree: LocatedTree) {
+  return planNewCommit({ ...layoutOptions, tree, commit: {}, formatVersion: 2 });
+}
+
 /** Returns a plan and a weak reference to an entry of its tree. */
-async function planOf(root: string) {
+async function planOf(root: string, planTree: (tree: LocatedTree) => Promise<ImagePlan>) {
   const tree = await openDirectoryTree(root, { ...context, jobs: 1 });
   const entry = tree.files.get('/a/00000000000000000001');
   assert(entry !== undefined);
-  const plan = await planPlainImage({
-    ...context,
-    tree,
-    mtimes: { rule: 'keep' },
-    sources: [byTopDirectory],
-    strategy: separate,
-    maxLayers: 9,
-  });
+  const plan = await planTree(tree);
   return { plan, entry: new WeakRef<FileEntry>(entry) };
 }
 
-test('a plan does not keep the entries of the tree that it was made of', async () => {
-  const { plan, entry } = await planOf(directoryOfFiles(3));
-  await collectGarbage();
-  assert.equal(entry.deref(), undefined);
-  assert(plan.chunks.some(({ contentSize }) => contentSize === 0));
-});
+for (const [name, planTree] of Object.entries({ planPlain, planCommit })) {
+  test(`a plan does not keep the entries of the tree that it was made of: ${name}`, async () => {
+    const { plan, entry } = await planOf(directoryOfFiles(3), planTree);
+    await collectGarbage();
+    assert.equal(entry.deref(), undefined);
+    assert(plan.chunks.some(({ contentSize }) => contentSize === 0));
+  });
+}
 
 test('what planning has left is freed before layers are written', async () => {
-  const { plan, entry } = await planOf(directoryOfFiles(3));
+  const { plan, entry } = await planOf(directoryOfFiles(3), planPlain);
   const image = await createImage(`oci:${join(scratchDirectory(), 'image')}`);
   await writePlainImage(plan, image, {
     ...context,

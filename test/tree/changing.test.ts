@@ -64,7 +64,12 @@ for (const [title, change] of Object.entries(changes)) {
     const root = makeRoot();
     const walked = walkDirectory(root, context);
     change(root);
-    const reading = readEntryDigests(root, walked, { ...context, jobs: 1, ignoredXattrs: [] });
+    const reading = readEntryDigests(root, walked, {
+      ...context,
+      jobs: 1,
+      ignoredXattrs: [],
+      hasContentDigests: true,
+    });
     await assert.rejects(reading, refused);
   });
 

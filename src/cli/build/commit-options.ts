@@ -98,35 +98,55 @@ interface OneFormatOptions extends CommitOptions {
  * @param isMtimeGiven whether the rule for times was chosen and is not the default
  */
 export function checkFormat(options: OneFormatOptions, isMtimeGiven: boolean): void {
-  const { writeCommitTo, commitRef } = options;
   if (options.format === 'ostree') {
-    refuse('--base', options.base !== undefined, 'needs --format=plain');
-    refuse('--mtime', isMtimeGiven, 'needs --format=plain: a commit records no times');
-    refuse('--repo', options.repo !== undefined, 'is for `ostrata container-encapsulate` then');
-    refuse('--max-layers', options.maxLayers < MIN_LAYERS, `of at least ${MIN_LAYERS} is needed`);
-    refuse(
-      '--commit-ref',
-      commitRef !== undefined && writeCommitTo === undefined,
-      'needs --write-commit-to',
-    );
-    return;
+    checkOstreeFormat(options, isMtimeGiven);
+  } else {
+    checkPlainFormat(options);
   }
-  const needsOstree = 'needs --format=ostree';
-  refuse('--format-version', options.formatVersion !== undefined, needsOstree);
-  refuse('--selinux', options.selinux !== undefined, needsOstree);
-  refuse('--commit-metadata', options.commitMetadata !== undefined, needsOstree);
-  refuse('--parent', options.parent !== undefined, needsOstree);
-  refuse('--subject', options.subject !== undefined, needsOstree);
-  refuse('--write-commit-to', writeCommitTo !== undefined, needsOstree);
-  refuse('--commit-ref', commitRef !== undefined, needsOstree);
-  refuse('--sign-commit', options.signCommit !== undefined, needsOstree);
-  refuse('--gpg-sign', options.gpgSign !== undefined, needsOstree);
 }
 
-function refuse(option: string, isRefused: boolean, rule: string): void {
-  if (isRefused) {
-    throw new OstrataError('USAGE', `option ${option} ${rule}`);
+function checkOstreeFormat(options: OneFormatOptions, isMtimeGiven: boolean): void {
+  const { base, repo, maxLayers, writeCommitTo, commitRef } = options;
+  if (isMtimeGiven) {
+    throw refused('--mtime', 'needs --format=plain: a commit records no times');
   }
+  if (base !== undefined) {
+    throw refused('--base', 'needs --format=plain');
+  }
+  if (repo !== undefined) {
+    throw refused('--repo', 'needs --format=plain, or `ostrata container-encapsulate`');
+  }
+  if (maxLayers < MIN_LAYERS) {
+    throw refused('--max-layers', `of at least ${MIN_LAYERS} is needed`);
+  }
+  if (commitRef !== undefined && writeCommitTo === undefined) {
+    throw refused('--commit-ref', 'needs --write-commit-to');
+  }
+}
+
+/** Options that say something about a commit, as they are spelled. */
+const COMMIT_OPTIONS = [
+  ['formatVersion', '--format-version'],
+  ['selinux', '--selinux'],
+  ['commitMetadata', '--commit-metadata'],
+  ['parent', '--parent'],
+  ['subject', '--subject'],
+  ['writeCommitTo', '--write-commit-to'],
+  ['commitRef', '--commit-ref'],
+  ['signCommit', '--sign-commit'],
+  ['gpgSign', '--gpg-sign'],
+] as const;
+
+function checkPlainFormat(options: CommitOptions): void {
+  for (const [name, option] of COMMIT_OPTIONS) {
+    if (options[name] !== undefined) {
+      throw refused(option, 'needs --format=ostree');
+    }
+  }
+}
+
+function refused(option: string, rule: string): OstrataError {
+  return new OstrataError('USAGE', `option ${option} ${rule}`);
 }
 
 /** Returns what the options say about the commit, except its time. */
@@ -134,7 +154,8 @@ export function newCommitOf(options: CommitOptions): Omit<NewCommit, 'timestamp'
   const { commitMetadata = [], parent, subject } = options;
   const entries = commitMetadata.map((text) => {
     const key = keyOf(text);
-    return [key, { type: 's', value: text.slice(key.length + 1) }] as const;
+    const value = text.slice(key.length + 1);
+    return [key, { type: 's', value }] as const;
   });
   return { metadata: new Map(entries), parent, subject };
 }

@@ -3,7 +3,7 @@ import { bootLabels } from '../../builder/commit-config.js';
 import { planNewCommit, writeNewCommit } from '../../builder/encapsulate.js';
 import type { Labels } from '../../builder/image-config.js';
 import type { ImagePlan } from '../../builder/image-plan.js';
-import { checkKeeper, keepCommit } from '../../builder/keep-commit.js';
+import { type CommitKeeper, checkKeeper, keepCommit } from '../../builder/keep-commit.js';
 import type { PlainImageOptions } from '../../builder/plain-config.js';
 import type { WrittenImage } from '../../builder/write-image.js';
 import { inContext } from '../../errors.js';
@@ -35,13 +35,15 @@ export async function planCommit(
     formatVersion: formatVersionOf(options),
     signers: options.signers,
   });
-  const { writeCommitTo: repo, commitRef: ref } = options;
+  const keeper = keeperOf(options);
   const write = async (writer: ImageWriter) => {
-    if (repo !== undefined) {
-      await keepCommit(plan, { repo, ref, log, signal }).catch(async (error) => {
-        await writer.discard();
-        throw error;
-      });
+    try {
+      if (keeper !== undefined) {
+        await keepCommit(plan, { ...keeper, log, signal });
+      }
+    } catch (error) {
+      await writer.discard();
+      throw error;
     }
     return writeNewCommit(plan, writer, { ...writeOptions, ...blobOptions });
   };
@@ -49,22 +51,28 @@ export async function planCommit(
 }
 
 /** Throws what {@link checkKeeper} throws: before a large tree is read. */
-export function checkWriteCommitTo({ writeCommitTo: repo, commitRef: ref }: CommitOptions): void {
-  if (repo !== undefined) {
-    inContext('option --write-commit-to', () => checkKeeper({ repo, ref }));
+export function checkWriteCommitTo(options: CommitOptions): void {
+  const keeper = keeperOf(options);
+  if (keeper !== undefined) {
+    inContext('option --write-commit-to', () => checkKeeper(keeper));
   }
+}
+
+function keeperOf(options: CommitOptions): CommitKeeper | undefined {
+  const { writeCommitTo: repo, commitRef: ref } = options;
+  return repo === undefined ? undefined : { repo, ref };
 }
 
 /** The labels are added before those that the user sets or removes. */
 function withBootLabels(options: PlainImageOptions, boot: Labels): PlainImageOptions {
-  const { editLabels, editAnnotations } = options;
+  const withBoot = (edit: EditLabels = (labels) => labels): EditLabels => {
+    return (labels) => edit({ ...labels, ...boot });
+  };
   return {
     ...options,
-    editLabels: (labels) => edited({ ...labels, ...boot }, editLabels),
-    editAnnotations: (annotations) => edited({ ...annotations, ...boot }, editAnnotations),
+    editLabels: withBoot(options.editLabels),
+    editAnnotations: withBoot(options.editAnnotations),
   };
 }
 
-function edited(labels: Labels, edit: ((labels: Labels) => Labels) | undefined): Labels {
-  return edit === undefined ? labels : edit(labels);
-}
+type EditLabels = (labels: Labels) => Labels;
