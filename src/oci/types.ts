@@ -11,7 +11,6 @@ import {
   INDEX_MEDIA_TYPES,
   layerCompression,
   MANIFEST_MEDIA_TYPES,
-  OCI_MANIFEST,
 } from './media-types.js';
 
 /** Limit for manifests, configs and indexes: more than any registry accepts (4 MiB). */
@@ -22,7 +21,7 @@ const MAX_LAYERS = 1024;
  * Limit for the manifests of an index, which may have some hundred platforms and their
  * attestations.
  */
-const MAX_MANIFESTS = 4096;
+export const MAX_MANIFESTS = 4096;
 
 /** A digest, `sha256:HEX`. */
 export const digestSchema = v.pipe(
@@ -128,9 +127,9 @@ export function parseArtifact(bytes: Uint8Array, artifactType: string): Manifest
   return parsed;
 }
 
-/** Returns the media type of a manifest, of an image or an artifact. */
-export function manifestMediaType(bytes: Uint8Array): string {
-  return parse(bytes, 'manifest', manifest).mediaType ?? OCI_MANIFEST;
+/** Parses a manifest, of an image or of any artifact. Throws `CORRUPT` if it is malformed. */
+export function parseAnyManifest(bytes: Uint8Array): Manifest {
+  return parse(bytes, 'manifest', manifest);
 }
 
 /** Parses an image index. Throws `CORRUPT` if it is malformed. */

@@ -22,8 +22,8 @@ import {
   LAYOUT_FILE_CONTENT,
 } from '../../oci/image-layout.js';
 import { canonicalJson, sha256Digest } from '../../oci/json.js';
-import { OCI_INDEX } from '../../oci/media-types.js';
-import { type Descriptor, manifestMediaType, parseIndex } from '../../oci/types.js';
+import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
+import { type Descriptor, parseAnyManifest, parseIndex } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
 import { makeDirectories } from '../../system/make-directories.js';
@@ -286,7 +286,7 @@ class Created {
 }
 
 function describeManifest({ manifest, platform }: FinishedImage): Descriptor {
-  const mediaType = manifestMediaType(manifest);
+  const { mediaType = OCI_MANIFEST } = parseAnyManifest(manifest);
   return { mediaType, digest: sha256Digest(manifest), size: manifest.length, platform };
 }
 

@@ -88,6 +88,21 @@ function indexOf({ mediaType, bytes }: Document): ImageIndex | undefined {
   return isIndex ? parseIndex(bytes) : undefined;
 }
 
+/** Fetches the document with a tag of the repository; undefined if it has none. */
+export async function fetchTagged(
+  client: RegistryClient,
+  tag: string,
+): Promise<Uint8Array | undefined> {
+  try {
+    return (await fetchDocument(client, tag)).bytes;
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 404) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 /** Fetches what the reference names. The error for a missing tag says what the registry has. */
 async function fetchNamed(client: RegistryClient): Promise<Document> {
   const { tag, host, repository } = client.reference;

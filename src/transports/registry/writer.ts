@@ -7,8 +7,8 @@ import type { ByteStream } from '../../bytes/stream.js';
 import { inContextAsync, must, OstrataError } from '../../errors.js';
 import { type Logger, silentLogger } from '../../log.js';
 import { sha256Digest } from '../../oci/json.js';
-import { OCI_INDEX } from '../../oci/media-types.js';
-import { type Descriptor, manifestMediaType } from '../../oci/types.js';
+import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
+import { type Descriptor, type Manifest, parseAnyManifest } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import {
   largeFilesParent,
@@ -26,8 +26,10 @@ import type {
 } from '../transport.js';
 import { verifyBlob } from '../verified.js';
 import { RegistryClient } from './client.js';
+import { fetchTagged } from './manifest.js';
 import type { ImageReference } from './reference.js';
-import { MAX_MESSAGE_SIZE, readAll } from './response.js';
+import { referrersTag, withReferrer } from './referrers.js';
+import { type HttpResponse, MAX_MESSAGE_SIZE, readAll } from './response.js';
 import {
   type BlobSource,
   cancelUpload,
@@ -177,10 +179,26 @@ class RegistryWriter implements Required<ImageWriter> {
 
   /** @param name a tag, or the digest of the manifest */
   async #putImage({ manifest }: FinishedImage, name: string): Promise<void> {
-    await this.#putDocument(manifest, manifestMediaType(manifest), name);
+    const parsed = parseAnyManifest(manifest);
+    const { mediaType = OCI_MANIFEST, subject } = parsed;
+    const headers = await this.#putDocument(manifest, mediaType, name);
+    // A registry that keeps the list of referrers itself says so.
+    if (subject !== undefined && headers['oci-subject'] === undefined) {
+      await this.#listReferrer(subject, parsed, manifest);
+    }
   }
 
-  async #putDocument(document: Uint8Array, mediaType: string, name: string): Promise<void> {
+  async #listReferrer(subject: Descriptor, parsed: Manifest, manifest: Uint8Array): Promise<void> {
+    const tag = referrersTag(subject.digest);
+    const list = await fetchTagged(this.#client, tag);
+    await this.#putDocument(withReferrer(list, parsed, manifest), OCI_INDEX, tag);
+  }
+
+  async #putDocument(
+    document: Uint8Array,
+    mediaType: string,
+    name: string,
+  ): Promise<HttpResponse['headers']> {
     const response = await this.#client.request({
       method: 'PUT',
       target: `manifests/${name}`,
@@ -198,6 +216,7 @@ class RegistryWriter implements Required<ImageWriter> {
         `the registry has stored the manifest ${digest} as ${stored}`,
       );
     }
+    return response.headers;
   }
 
   /** Starts to upload a blob unless that has been done. Throws if another blob has failed. */
