@@ -13,9 +13,9 @@ import type { Instruction, Program } from './program.js';
 const MAX_WAITING = 1 << 22;
 /**
  * Bounds the time of all matches together: how often instructions are looked at to make states.
- * For a refpolicy and 100,000 paths that is a million times.
+ * For a refpolicy and 100,000 paths that is two million times.
  */
-const MAX_STEPS = 1 << 26;
+const MAX_STEPS = 1 << 25;
 const LINE_FEED = 0x0a;
 
 /** Stands for an instruction that does not exist. */
