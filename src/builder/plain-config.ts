@@ -75,11 +75,22 @@ export function describePlainImage(
   };
 }
 
-/** Returns the history of `base` without the entries of the image whose layers are kept. */
+/**
+ * Returns the history of `base` without the entries of the image whose layers are kept. Those come
+ * first, so an equal entry that follows is a step above that image.
+ */
 function historyAboveBase({ base, baseImage }: PlainImageOptions): readonly HistoryEntry[] {
-  const ofBase = new Set(baseImage?.history.map((entry) => JSON.stringify(entry)));
-  const above = base?.history.filter((entry) => !ofBase.has(JSON.stringify(entry)));
-  return inheritedHistory(above ?? []);
+  const ofBase = baseImage?.history.map((entry) => JSON.stringify(entry)) ?? [];
+  const above: HistoryEntry[] = [];
+  for (const entry of base?.history ?? []) {
+    const position = ofBase.indexOf(JSON.stringify(entry));
+    if (position === -1) {
+      above.push(entry);
+    } else {
+      ofBase.splice(position, 1);
+    }
+  }
+  return inheritedHistory(above);
 }
 
 /** Returns the labels that the image will have, apart from the layout record. */

@@ -257,6 +257,22 @@ test('a base that the image does not begin with is refused', () => {
   }
 });
 
+test('a step above a base stays in the history, also if the base has an equal one', async () => {
+  const step = { created_by: 'CMD ["sh"]', empty_layer: true };
+  const lower = { created_by: 'lower' };
+  const upper = { created_by: 'upper' };
+  const ofBase = [step, lower, lower];
+  const base = forgePlain(BASE, { history: ofBase }).imgref;
+  const history = [...ofBase, upper, step];
+  const image = forgePlain([...BASE, [{ name: 'upper', type: 'file' }]], { history }).imgref;
+  const out = `oci:${scratchDirectory()}/out`;
+  build(`--from=${image}`, `--base=${base}`, out);
+  const config = await configOf(out);
+  const steps = config.history.map(({ created_by }: { created_by: string }) => created_by);
+  const expected = history.map(({ created_by }) => created_by);
+  assert.deepEqual(steps.slice(0, expected.length), expected);
+});
+
 test('without anything above it an image is its base', async () => {
   const { imgref } = forgePlain(BASE);
   const out = `oci:${scratchDirectory()}/out`;
