@@ -124,11 +124,14 @@ class DerivedReader {
       this.#drop(parts);
       return undefined;
     }
-    if (header.type === 'directory') {
-      this.#directory(location, header);
-      return undefined;
+    if (header.type !== 'directory') {
+      return this.#file(location, header);
     }
-    return this.#file(location, header);
+    if (isWhiteout(location.at(-1) ?? '')) {
+      return this.#file(location, { ...header, type: 'file' });
+    }
+    this.#directory(location, header);
+    return undefined;
   }
 
   finish(): DerivedLayer {
@@ -279,6 +282,12 @@ class DerivedReader {
       onChecksum(checksum);
     });
   }
+}
+
+/** Whether a name removes files, even that of a directory: podman and umoci take it so. */
+function isWhiteout(name: string): boolean {
+  const whiteout = parseWhiteout(name);
+  return whiteout !== undefined && whiteout.kind !== 'aufs';
 }
 
 function corrupt(rule: string): OstrataError {

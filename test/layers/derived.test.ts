@@ -51,6 +51,17 @@ test('a derived layer with a file below 2,045 directories is pulled', async () =
   }
 });
 
+test('a directory with the name of a whiteout removes files, as in podman', async () => {
+  for (const name of ['usr/.wh.a', 'usr/.wh..wh..opq']) {
+    const tree = await pullDerived([{ name, type: 'directory', mode: 0o755 }]);
+    const paths = Array.from(tree.files, ({ path }) => path);
+    assert.deepEqual(paths, ['/', '/usr'], name);
+  }
+  const below: ForgedEntry = { name: 'usr/.wh.a/b', type: 'file' };
+  const entries: ForgedEntry[] = [{ name: 'usr/.wh.a', type: 'directory', mode: 0o755 }, below];
+  await assert.rejects(pullDerived(entries), /was not a directory earlier in the layer/);
+});
+
 suite('a derived layer is refused', () => {
   const tooLong = nestedFile(2046);
   const limit = { code: 'LIMIT', message: /: a path of 4098 bytes, at most 4096$/ };
