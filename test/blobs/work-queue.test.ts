@@ -57,6 +57,9 @@ function startIdleWorker(memory: WorkQueueMemory, compression: Compression = gzi
   return { worker, nextMessage };
 }
 
+/** Much longer than it takes until both workers wait for work. */
+const IDLE_TIMEOUT_MS = 120_000;
+
 const compressions: readonly Compression[] = [
   { name: 'none', level: 0 },
   gzip,
@@ -64,7 +67,8 @@ const compressions: readonly Compression[] = [
 ];
 for (const compression of compressions) {
   const { name } = compression;
-  test(`a blob has the same bytes with and without idle workers (${name})`, async () => {
+  const options = { timeout: IDLE_TIMEOUT_MS };
+  test(`a blob has the same bytes with and without idle workers (${name})`, options, async (t) => {
     const compressor = await createCompressor(compression);
     const expected = writeAlone(`${name}-alone`, compressor);
     const memory = createWorkQueue(compressor, 2);
@@ -74,6 +78,7 @@ for (const compression of compressions) {
     const workers = [startIdleWorker(memory, compression), startIdleWorker(memory, compression)];
     await Promise.all(workers.map(({ nextMessage }) => nextMessage()));
     while (!queue.hasIdleWorkers) {
+      t.signal.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     assert.deepEqual(writeShared(`${name}-two-idle-workers`, compressor, queue), expected);
