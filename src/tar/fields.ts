@@ -159,7 +159,7 @@ export function decodeDecimal(digits: string, label: string): number {
 /**
  * Returns `value`. Throws `CORRUPT` unless it is a whole number that JavaScript represents exactly.
  */
-export function requireSafe(value: number, label: string): number {
+function requireSafe(value: number, label: string): number {
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new OstrataError('CORRUPT', `tar ${label} is out of range: ${value}`);
   }
