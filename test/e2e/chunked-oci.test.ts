@@ -31,6 +31,7 @@ interface Inspected {
     readonly Labels: Readonly<Record<string, string>>;
   };
   readonly history: readonly object[];
+  readonly rootfs: { readonly diff_ids: readonly string[] };
 }
 
 /** Makes a tree of some files whose root was changed on the second of January 1970. */
@@ -289,6 +290,23 @@ suite('the command lines of pipelines', needs(...pipelineNeeds), () => {
         '--previous-build containers-storage:localhost/os:imagectl',
     );
     assertConfigKept(assertSound('containers-storage:localhost/os:bluefin', 128));
+  });
+
+  test('an image that replaces the one that it is made of', () => {
+    const name = 'localhost/in-place:latest';
+    storage.podman('tag', 'localhost/raw-img', name);
+    const line = `${CHUNKED} --from=${name} --output=containers-storage:${name} --max-layers=9`;
+    const { stderr } = runIn(line);
+    const warning = `warning: containers-storage:${name} says nothing about its components`;
+    assert.ok(stderr.includes(warning), stderr);
+    const first = assertSound(`containers-storage:${name}`, 10);
+    assertConfigKept(first);
+    // What is made of the image again is the same, but for the /var/tmp that images have.
+    runIn(line);
+    const second = assertSound(`containers-storage:${name}`, 10);
+    assert.deepEqual(second.rootfs.diff_ids.slice(1), first.rootfs.diff_ids.slice(1));
+    runIn(line);
+    assert.deepEqual(assertSound(`containers-storage:${name}`, 10), second);
   });
 
   test('rpm-ostree signs the commit by each key of a file', () => {
