@@ -158,15 +158,16 @@ async function writeLayers(
 }
 
 /**
- * Returns whether clients have the files at a path. Those of an encapsulated image are in an ostree
- * commit, which has no files in `/etc` and `/var`.
+ * Returns whether clients have the files at a path. Many have them in an ostree commit, which has
+ * no files in `/var`; in that of an encapsulated image, nothing is at `/etc` either.
  */
 async function pathsOfClients(
   source: ImageReader,
   { log }: Context,
 ): Promise<(path: TreePath) => boolean> {
   const { layers } = await describeImage(source, log);
-  return isPlain(layers) ? () => true : (path) => !/^\/(etc|var)\//.test(path);
+  const isUnusable = isPlain(layers) ? /^\/var\// : /^\/(etc|var)\//;
+  return (path) => !isUnusable.test(path);
 }
 
 /** Puts the tars of some layers into a folder, and returns them by their index. */

@@ -6,7 +6,7 @@ import { readChunks } from '../system/file-chunks.js';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../system/temporary-directory.js';
 import { writeFully } from '../system/write-fully.js';
 import type { OldFile, OldFiles } from '../tar-diff/apply.js';
-import type { Tree } from '../tree/tree.js';
+import type { FileEntry, Tree } from '../tree/tree.js';
 
 /** Files up to this size are held in memory. */
 const MAX_IN_MEMORY = 4 << 20;
@@ -42,7 +42,7 @@ export class TreeFiles implements OldFiles {
   }
 
   async #read(path: string): Promise<OldFile> {
-    const entry = this.#tree.files.get(`/${path}`);
+    const entry = this.#find(path);
     if (entry?.type !== 'file') {
       const what = entry === undefined ? 'no file' : `a ${entry.type} and no file`;
       throw new OstrataError('NOT_FOUND', `${this.#tree.name} has ${what} ${path}`);
@@ -50,6 +50,13 @@ export class TreeFiles implements OldFiles {
     const { size } = entry;
     const chunks = this.#tree.read(entry.path);
     return size <= MAX_IN_MEMORY ? inMemory(size, chunks) : this.#inFile(size, chunks);
+  }
+
+  /** In an ostree commit, what an image has in `/etc` is in `/usr/etc`. */
+  #find(path: string): FileEntry | undefined {
+    const { files } = this.#tree;
+    const isConfiguration = path.startsWith('etc/');
+    return files.get(`/${path}`) ?? (isConfiguration ? files.get(`/usr/${path}`) : undefined);
   }
 
   async #inFile(

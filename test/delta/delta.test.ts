@@ -20,6 +20,7 @@ import { createImage, openImage } from '../../src/transports/image-reference.js'
 import { openImageTree } from '../../src/tree/image.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
+import { type ForgedEntry, forgePlain } from '../support/forge-image.js';
 import { importOptions, newRepo } from '../support/import-image.js';
 import { ostrata, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -148,6 +149,24 @@ suite('a delta', { skip }, () => {
     assert.equal(manifestDigest, target.image.manifestDigest);
     assert.ok(omitted > 0);
     await pullImage(importOptions(repo, out));
+  });
+
+  test('of plain images is applied to a repository, which has /etc in /usr', async () => {
+    const file = (name: string, content: string): ForgedEntry => ({
+      ...{ name, type: 'file', content: Buffer.from(content), mode: 0o644 },
+    });
+    const conf = text(20_000, 'conf');
+    const log = file('var/log', text(20_000, 'log'));
+    const before = forgePlain([[file('usr/a', 'a')], [file('etc/conf', conf), log]]);
+    const after = forgePlain([[file('usr/a', 'a')], [file('etc/conf', `${conf}x`), log]]);
+    const plainDelta = await makeDelta(
+      await openImage(before.imgref),
+      await openImage(after.imgref),
+    );
+    const repo = newRepo();
+    await pullImage(importOptions(repo, before.imgref));
+    const out = `oci:${join(scratchDirectory(), 'out')}`;
+    ostrata(['delta', 'apply', plainDelta, out, '--source', repo]);
   });
 
   test('between images with the same layers holds no layer', async () => {
