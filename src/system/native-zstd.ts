@@ -127,13 +127,18 @@ function createContext(functions: Functions, options: FrameOptions): NativeConte
   }
 }
 
+/** What other threads read and write: the garbage collector must not free it meanwhile. */
+const inUse = new Set<readonly (Uint8Array | undefined)[]>();
+
 async function compress(
   functions: Functions,
   content: Uint8Array,
   options: FrameOptions,
 ): Promise<Uint8Array> {
   const output = Buffer.allocUnsafeSlow(functions.bound(content.length));
+  const memory = [content, options.prefix, output];
   const context = createContext(functions, options);
+  inUse.add(memory);
   try {
     const result = await functions.compress(
       context,
@@ -146,6 +151,7 @@ async function compress(
     return Buffer.from(output.subarray(0, size));
   } finally {
     functions.free(context);
+    inUse.delete(memory);
   }
 }
 

@@ -7,6 +7,11 @@ import { decompressWithPrefix } from './patch-frame.js';
 
 /** Limit for a rebuilt tar, in bytes: 64 GiB. A few bytes can copy a file any number of times. */
 export const MAX_TAR_SIZE = 2 ** 36;
+/**
+ * Limit for the sizes of all files that are opened, or precede a frame, in bytes: 1 TiB. A few
+ * bytes can have a large file read any number of times, and give nothing.
+ */
+export const MAX_READ_SIZE = 2 ** 40;
 /** The largest window that other programs decompress, as a power of two: 128 MiB. */
 const MAX_WINDOW_LOG = 27;
 
@@ -85,6 +90,7 @@ class Patcher {
   #file: OldFile | undefined;
   #position = 0;
   #tarSize = 0;
+  #readSize = 0;
 
   constructor(files: OldFiles) {
     this.#files = files;
@@ -105,6 +111,13 @@ class Patcher {
     this.#tarSize += added;
     if (this.#tarSize > MAX_TAR_SIZE) {
       throw new OstrataError('LIMIT', `makes a tar of more than ${MAX_TAR_SIZE} bytes`);
+    }
+  }
+
+  #checkRead(added: number): void {
+    this.#readSize += added;
+    if (this.#readSize > MAX_READ_SIZE) {
+      throw new OstrataError('LIMIT', `reads files of more than ${MAX_READ_SIZE} bytes`);
     }
   }
 
@@ -132,6 +145,7 @@ class Patcher {
 
   async #open(path: string): Promise<void> {
     this.#file = await this.#files.open(path);
+    this.#checkRead(this.#file.size);
     this.#path = path;
     this.#position = 0;
   }
@@ -171,6 +185,7 @@ class Patcher {
 
   async *#decompress(frame: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const { size } = this.#openFile();
+    this.#checkRead(size);
     this.#position = 0;
     yield* decompressWithPrefix(frame, { size, chunks: this.#take(size) });
   }

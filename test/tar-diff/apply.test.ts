@@ -179,6 +179,16 @@ test('the size of a rebuilt tar is bounded', async () => {
   );
 });
 
+test('the sizes of the files that are read are bounded', async () => {
+  const large = { size: 2 ** 38, read: () => [] };
+  const open = encodeOpen('usr/large');
+  const opens = Array.from({ length: 5 }, () => open);
+  await assert.rejects(apply(tarDiff(1, opens), { open: async () => large }), {
+    code: 'LIMIT',
+    message: /^open at offset 44: reads files of more than 1099511627776 bytes$/,
+  });
+});
+
 test('damage at random gives a tar or an error with a code', async () => {
   const seed = 20_260_601;
   const operations = Buffer.concat([
