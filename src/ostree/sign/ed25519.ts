@@ -20,7 +20,7 @@ export const ed25519: SignatureKind = {
   signatureSize: 64,
   publicKeysIn: (text) => keysIn(text, canonicalKey),
   canonicalKey,
-  derOf: (key) => Buffer.concat([SPKI_PREFIX, Buffer.from(key, 'base64')]),
+  publicKey,
   secretKeysIn: (text) => keysIn(text, secretKey),
 };
 
@@ -36,6 +36,12 @@ function keysIn<T>(text: string, parse: (line: string) => T): readonly T[] {
 
 function canonicalKey(text: string): string {
   return decodeKey('an ed25519 key', text, KEY_SIZE).toString('base64');
+}
+
+function publicKey(canonical: string): KeyObject {
+  const bytes = Buffer.from(canonical, 'base64');
+  const key = Buffer.concat([SPKI_PREFIX, bytes]);
+  return createPublicKey({ key, format: 'der', type: 'spki' });
 }
 
 function secretKey(text: string): KeyObject {

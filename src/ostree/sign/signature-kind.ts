@@ -2,7 +2,7 @@
  * A kind of signatures that are made and verified by key files, without GPG (`OstreeSign` in
  * libostree). All kinds sign the bytes of a commit object.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 
 export interface SignatureKind {
   /** As options and the configuration of remotes spell it. */
@@ -18,16 +18,11 @@ export interface SignatureKind {
    * text. Throws `CORRUPT` if it cannot be a key.
    */
   canonicalKey(base64: string): string;
-  /** Returns the SubjectPublicKeyInfo (RFC 5280) of a public key. */
-  derOf(key: string): Uint8Array;
+  /** Returns a key that {@link canonicalKey} has returned, for use with OpenSSL. */
+  publicKey(key: string): KeyObject;
   /**
    * Parses a file of secret keys. Throws `CORRUPT` if one is broken; the message does not show any
    * of it.
    */
   secretKeysIn(text: string): readonly KeyObject[];
-}
-
-/** Returns a key that {@link SignatureKind.canonicalKey} has returned, for use with OpenSSL. */
-export function publicKeyOf(kind: SignatureKind, key: string): KeyObject {
-  return createPublicKey({ key: Buffer.from(kind.derOf(key)), format: 'der', type: 'spki' });
 }

@@ -18,7 +18,7 @@ export const spki: SignatureKind = {
   signatureSize: undefined,
   publicKeysIn: (text) => blocksIn(text, 'PUBLIC KEY').map(canonicalKey),
   canonicalKey,
-  derOf: (key) => Buffer.from(key, 'base64'),
+  publicKey,
   secretKeysIn: (text) => blocksIn(text, 'PRIVATE KEY').map(secretKey),
 };
 
@@ -38,10 +38,14 @@ function blocksIn(text: string, label: string): readonly string[] {
 }
 
 function canonicalKey(base64: string): string {
+  const der = publicKey(base64).export({ format: 'der', type: 'spki' });
+  return der.toString('base64');
+}
+
+function publicKey(base64: string): KeyObject {
   const key = Buffer.from(base64, 'base64');
   const read = () => createPublicKey({ key, format: 'der', type: 'spki' });
-  const parsed = parseKey(read, 'a public key is no SubjectPublicKeyInfo');
-  return parsed.export({ format: 'der', type: 'spki' }).toString('base64');
+  return parseKey(read, 'a public key is no SubjectPublicKeyInfo');
 }
 
 function secretKey(base64: string): KeyObject {

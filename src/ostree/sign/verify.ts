@@ -10,7 +10,7 @@ import { decodeMetadata, type Metadata } from '../objects/commit.js';
 import type { OstreeRepo } from '../repo.js';
 import { verifyGpg } from './gpg.js';
 import { loadRemote, type Remote } from './remote.js';
-import { publicKeyOf, type SignatureKind } from './signature-kind.js';
+import type { SignatureKind } from './signature-kind.js';
 import { GPG_SIGNATURES, SIGNATURE_KINDS, signaturesIn } from './signatures.js';
 import { trustedKeys } from './trusted-keys.js';
 
@@ -142,7 +142,7 @@ function verifyKind(
         `${name} signature of ${signature.length} bytes instead of ${signatureSize}`,
       );
     }
-    const signer = keys.find((key) => verify(null, commit, publicKeyOf(kind, key), signature));
+    const signer = keys.find((key) => verify(null, commit, kind.publicKey(key), signature));
     if (signer !== undefined) {
       return `${name}: good signature by key ${signer}`;
     }
