@@ -3,6 +3,9 @@
 /** Annotations of OCI: https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 export const IMAGE_VERSION = 'org.opencontainers.image.version';
+/** The image that another one was built from, in a registry, and the digest of its manifest. */
+export const BASE_NAME = 'org.opencontainers.image.base.name';
+export const BASE_DIGEST = 'org.opencontainers.image.base.digest';
 
 // Labels and annotations of encapsulated images, as bootc's ostree-ext writes them
 // (container/encapsulate.rs and container/mod.rs).

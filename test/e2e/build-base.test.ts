@@ -11,16 +11,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { before, suite, test } from 'node:test';
+import { after, before, suite, test } from 'node:test';
 import fc from 'fast-check';
 import { silentLogger } from '../../src/log.js';
-import { openImage } from '../../src/transports/image-reference.js';
+import { createImage, openImage } from '../../src/transports/image-reference.js';
 import { openDirectoryTree } from '../../src/tree/directory-tree.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
+import { copyImage } from '../support/copy-blobs.js';
 import { describeTree } from '../support/describe-tree.js';
-import { startRegistry } from '../support/docker-registry.js';
-import { forge, forgePlain } from '../support/forge-image.js';
+import { type Registry, startRegistry } from '../support/docker-registry.js';
+import { changeManifest, forge, forgePlain } from '../support/forge-image.js';
 import { randomLayers, sound } from '../support/random-layers.js';
 import { ostrata, run, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -192,6 +193,56 @@ const file = (name: string, text: string) => ({
   content: Buffer.from(text),
 });
 const BASE = [[file('a', '1')], [file('b', '2')]];
+
+suite('a base that the image names itself', needs('docker-registry'), () => {
+  let registry: Registry;
+  before(async () => {
+    registry = await startRegistry(join(scratchDirectory(), 'registry'));
+  });
+  after(() => registry.stop());
+
+  /** Returns an image above `BASE` that says what it was built from. */
+  function imageOn(annotations: Readonly<Record<string, string>>): string {
+    const image = forgePlain([...BASE, [file('c', '3')]]);
+    changeManifest<{ annotations: unknown }>(image, (manifest) => {
+      manifest.annotations = annotations;
+    });
+    return image.imgref;
+  }
+  const NAME = 'org.opencontainers.image.base.name';
+  const DIGEST = 'org.opencontainers.image.base.digest';
+
+  test('is kept, also if its tag has moved', async () => {
+    const name = `${registry.host}/os:base`;
+    await copyImage(
+      await openImage(forgePlain(BASE).imgref),
+      await createImage(`registry:${name}`),
+    );
+    const base = await openImage(`registry:${name}`);
+    const ofBase = base.manifest.layers.map(({ digest }) => digest);
+    const digest = base.manifestDigest;
+    await base.close?.();
+    const others = await openImage(forgePlain([[file('other', '')]]).imgref);
+    await copyImage(others, await createImage(`registry:${name}`));
+
+    const from = imageOn({ [NAME]: name, [DIGEST]: digest });
+    const { layers } = build(`--from=${from}`, '--base=auto', `oci:${scratchDirectory()}/out`);
+    assert.deepEqual(
+      layers.filter((layer) => layer.base).map((layer) => layer.digest),
+      ofBase,
+    );
+    const moved = imageOn({ [NAME]: name });
+    const args = ['build', `--from=${moved}`, '--base=auto', 'oci:none'];
+    assert.match(tryOstrata(args).stderr, /does not begin with the layers of registry:.*os:base/);
+  });
+
+  test('has to be named where nothing is recorded', () => {
+    const args = ['build', `--from=${imageOn({})}`, '--base=auto', 'oci:none'];
+    const { status, stderr } = tryOstrata(args);
+    assert.match(stderr, /does not say in its annotation .*base\.name.*; --base IMGREF names that/);
+    assert.equal(status, 1);
+  });
+});
 
 test('a base is found by its diff_ids, however it is compressed', () => {
   const base = forgePlain(BASE, { history: [{ created_by: 'step', author: 'me' }] }, 9).imgref;

@@ -74,7 +74,8 @@ export function treeOptions(command: Command): Command {
     .option(
       '--base <imgref>',
       'with --from: keep the layers of this image as they are, and build only what is above ' +
-        'them; the image that --from names has to begin with these layers',
+        'them; the image that --from names has to begin with these layers; `auto` is the image ' +
+        'that buildah or podman recorded as its base',
     )
     .option(
       '--spool <dir>',

@@ -1,11 +1,13 @@
 /** What `build --from` names: an image of any transport, or a tar of a root file system. */
 import { OstrataError } from '../../errors.js';
 import type { Context } from '../../log.js';
+import { BASE_DIGEST, BASE_NAME } from '../../oci/annotations.js';
 import { type BaseConfig, baseConfigOfImage } from '../../oci/base-config.js';
 import { checkHoldsIndexes } from '../../transports/image-reference.js';
 import { type BaseImage, openBase } from '../../tree/kept-base.js';
 import { imageLayers, type LayerSource } from '../../tree/layer-source.js';
 import { isTarOnStdin, openTar, tarLocation } from '../../tree/tar-source.js';
+import { AUTO } from '../container/previous-build.js';
 import type { OpenImage } from '../options/registry.js';
 
 export interface BuildSource {
@@ -87,7 +89,26 @@ async function openImages(
   const image = await openForReading(from);
   const layers = await imageLayers(image);
   const config = await baseConfigOfImage(image);
-  const baseImage =
-    base === undefined ? undefined : await openBase(await openForReuse(base), layers);
-  return { layers, config, base: baseImage };
+  if (base === undefined) {
+    return { layers, config, base };
+  }
+  const reference = base === AUTO ? recordedBase(from, config) : base;
+  const baseImage = await openForReuse(reference);
+  return { layers, config, base: await openBase(baseImage, layers) };
+}
+
+/**
+ * Returns the reference of the image that `from` was built from, as buildah and podman record it.
+ * Throws `NOT_FOUND` if nothing is recorded.
+ */
+function recordedBase(from: string, { annotations, labels }: BaseConfig): string {
+  const recorded = BASE_NAME in annotations ? annotations : labels;
+  const name = recorded[BASE_NAME];
+  const digest = recorded[BASE_DIGEST];
+  if (!name) {
+    const rule = `${from} does not say in its annotation ${BASE_NAME} what it was built from`;
+    throw new OstrataError('NOT_FOUND', `${rule}; --base IMGREF names that image`);
+  }
+  // The tag may have moved since.
+  return digest ? `registry:${name}@${digest}` : `registry:${name}`;
 }

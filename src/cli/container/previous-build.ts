@@ -17,7 +17,10 @@ import type { PreviousBuildOptions } from './encapsulate-options.js';
 /** Opens an image to follow; undefined if there is none for the platform that is built. */
 type OpenFollowed = (imgref: string) => Promise<ImageReader | undefined>;
 
-/** The value of `--previous-build` that stands for the image at the destination. */
+/**
+ * The value of `--previous-build` that stands for the image at the destination, and that of
+ * `--base` that stands for the image that was recorded as the base.
+ */
 export const AUTO = 'auto';
 
 /** Opens the build that the new image follows; undefined if there is none. */
