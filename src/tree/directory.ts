@@ -40,8 +40,9 @@ export function lookupDirectory(directory: string): ReadableTree {
  */
 export function rootDirectory(directory: string): string {
   const root = directory.replace(/(?<=.)\/+$/, '');
-  if (!inContext('reading', () => lstatSync(`${root}/`)).isDirectory()) {
-    throw new OstrataError('NOT_FOUND', `${root} is not a directory`);
+  const stats = inContext('reading', () => lstatIfThere(`${root}/`));
+  if (!stats?.isDirectory()) {
+    throw new OstrataError('NOT_FOUND', `there is no directory ${root}`);
   }
   return root;
 }
