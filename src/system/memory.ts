@@ -1,6 +1,7 @@
 /** Takes less memory, and gives it back earlier, than V8 would by itself. */
 import { setFlagsFromString } from 'node:v8';
 import { getEnvironmentData, MessageChannel, setEnvironmentData } from 'node:worker_threads';
+import { loadKoffi } from './koffi.js';
 
 const { port1: closedPort } = new MessageChannel();
 closedPort.close();
@@ -32,6 +33,24 @@ export async function collectGarbage(): Promise<void> {
     session.post('HeapProfiler.collectGarbage', () => resolve()),
   );
   session.disconnect();
+}
+
+/** `M_TRIM_THRESHOLD` of mallopt(3). */
+const TRIM_THRESHOLD = -1;
+/** What glibc begins with, in bytes. */
+const USUAL_THRESHOLD = 128 << 10;
+
+/**
+ * Makes glibc give freed memory back to the system. By itself it keeps up to 64 MB for each thread
+ * once large blocks were freed. Does nothing with another C library, or without koffi.
+ */
+export function returnFreedMemory(): void {
+  try {
+    const mallopt = loadKoffi().load(null).func('int mallopt(int parameter, int value)');
+    mallopt(TRIM_THRESHOLD, USUAL_THRESHOLD);
+  } catch {
+    // The program only takes more memory.
+  }
 }
 
 const KEPT_KEY = 'ostrata: keepYoungGeneration';

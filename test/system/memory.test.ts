@@ -45,3 +45,20 @@ test('the memory for young objects stays small, also after a thread has started'
   const size = Number(run(process.execPath, ['--input-type=module', '--eval', program]));
   assert(size > 0 && size <= 8 << 20, `${size} bytes`);
 });
+
+test('memory that was freed is given back to the system', () => {
+  const memory = JSON.stringify(import.meta.resolve('../../src/system/memory.js'));
+  const program = `
+    import { release, returnFreedMemory } from ${memory};
+
+    returnFreedMemory();
+    // This makes glibc keep more of what is freed after it.
+    release(new Uint8Array(24 << 20).fill(1));
+    const before = process.memoryUsage.rss();
+    const blocks = Array.from({ length: 40 }, () => new Uint8Array(1 << 20).fill(1));
+    blocks.forEach(release);
+    console.log(process.memoryUsage.rss() - before);
+  `;
+  const kept = Number(run(process.execPath, ['--input-type=module', '--eval', program]));
+  assert(kept < 16 << 20, `${kept} bytes`);
+});

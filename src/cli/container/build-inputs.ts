@@ -10,6 +10,7 @@ import type { Context, Logger } from '../../log.js';
 import type { IndexedImage } from '../../oci/platform.js';
 import type { ImageIndex } from '../../oci/types.js';
 import type { ContentSource, LayoutStrategy } from '../../plugin.js';
+import { returnFreedMemory } from '../../system/memory.js';
 import {
   createImage,
   openImage,
@@ -85,6 +86,8 @@ export async function readBuildSetup(
   architecture: string | undefined,
   options: BuildOptions,
 ): Promise<BuildSetup> {
+  // A build frees hundreds of megabytes before it needs as many again.
+  returnFreedMemory();
   const compression = compressionOf(options, parseImgref(imgref).transport);
   const { log, warnings } = keepWarnings(terminalLogger(options));
   const context: Context = { log, signal: interruptSignal };
