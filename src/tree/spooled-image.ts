@@ -8,7 +8,7 @@ import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-di
 import { withCommitAttributes } from './commit-attributes.js';
 import { type LocatedTree, readFunctions } from './content-location.js';
 import { type FlattenedImage, flattenLayers } from './flatten.js';
-import { type BaseImage, keepBase } from './kept-base.js';
+import { type BaseImage, type KeptBase, keepBase } from './kept-base.js';
 import type { LabelSource } from './labels.js';
 import type { IndexedEntry } from './layer-index.js';
 import { decodeLayerIndex } from './layer-index-file.js';
@@ -53,24 +53,13 @@ export async function openSpooledImage(
   source: LayerSource,
   options: SpooledImageOptions,
 ): Promise<LocatedTree> {
-  const { spool = largeFilesParent(), isPruned, log } = options;
+  const { spool = largeFilesParent() } = options;
   const directory = inContext(`making the spool in ${spool}`, () =>
     makeTemporaryDirectory('ostrata-spool-', spool),
   );
   try {
     const layers = new SpooledLayers(source, directory.path, options);
-    const indexes = await layers.indexes();
-    // Merging them may compute for a second; before that, a signal can end the process.
-    await inContextAsync('reading layers', () => setImmediate(undefined, options));
-    const flattened = inContext(`reading ${source.name}`, () => {
-      const image = flattenLayers(indexes, isPruned);
-      source.check?.(image.files);
-      return image;
-    });
-    const base = options.base && keepBase(options.base, indexes, flattened);
-    reportSpecialFiles(source.name, flattened, options);
-    log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
-
+    const { flattened, base } = await mergeLayers(source, layers, options);
     const treeOf = (image: FlattenedImage) =>
       spooledTree(source.name, image, layers, () => directory.remove());
     const tree = treeOf(flattened);
@@ -84,6 +73,30 @@ export async function openSpooledImage(
     directory.remove();
     throw error;
   }
+}
+
+/**
+ * Returns the tree that the layers make. This is not a part of {@link openSpooledImage}: the
+ * closures that it returns would keep the entries of all layers in memory.
+ */
+async function mergeLayers(
+  source: LayerSource,
+  layers: SpooledLayers,
+  options: SpooledImageOptions,
+): Promise<{ flattened: FlattenedImage; base: KeptBase | undefined }> {
+  const { isPruned, log } = options;
+  const indexes = await layers.indexes();
+  // Merging them may compute for a second; before that, a signal can end the process.
+  await inContextAsync('reading layers', () => setImmediate(undefined, options));
+  const flattened = inContext(`reading ${source.name}`, () => {
+    const image = flattenLayers(indexes, isPruned);
+    source.check?.(image.files);
+    return image;
+  });
+  const base = options.base && keepBase(options.base, indexes, flattened);
+  reportSpecialFiles(source.name, flattened, options);
+  log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
+  return { flattened, base };
 }
 
 function reportSpecialFiles(
