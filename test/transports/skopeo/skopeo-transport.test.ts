@@ -38,6 +38,25 @@ async function withTmpdir(body: (scratch: string) => Promise<void>): Promise<voi
   }
 }
 
+/** Runs `body` while a shell script stands for skopeo. */
+async function withSkopeo(
+  scratch: string,
+  script: string,
+  body: () => Promise<void>,
+): Promise<void> {
+  const { PATH } = process.env;
+  const folder = join(scratch, 'bin');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'skopeo'), `#!/bin/sh\n${script}\n`);
+  chmodSync(join(folder, 'skopeo'), 0o755);
+  process.env.PATH = `${folder}:${PATH}`;
+  try {
+    await body();
+  } finally {
+    process.env.PATH = PATH;
+  }
+}
+
 suite('transports that skopeo implements', needs('skopeo'), () => {
   for (const [name, target] of [
     ['dir', (scratch: string) => `dir:${join(scratch, 'dir')}`],
@@ -115,6 +134,28 @@ suite('transports that skopeo implements', needs('skopeo'), () => {
       }),
   );
 
+  test('docker-daemon: skopeo is told to copy the layers as they are stored', () =>
+    withTmpdir(async (scratch) => {
+      const image = await make(scratch);
+      const archive = `docker-archive:${join(scratch, 'image.tar')}`;
+      const copying = await createImage(`${archive}:os/base:x`);
+      await copyImage(await openImage(image.imgref), copying);
+      // A daemon sends skopeo what `docker save` writes, so an archive stands for it.
+      const log = join(scratch, 'log');
+      const real = run('sh', ['-c', 'command -v skopeo']).trim();
+      const substitute = `s#docker-daemon:os/base:x#${archive}#`;
+      const script = `echo "$*" >> ${log}\nexec ${real} $(echo "$*" | sed '${substitute}')`;
+      await withSkopeo(scratch, script, async () => {
+        const read = await openImage('docker-daemon:os/base:x', { keepsUncompressed: true });
+        const { rootfs } = await validateImage(read);
+        const digests = read.manifest.layers.map(({ digest }) => digest);
+        assert.deepEqual(digests, rootfs.diff_ids);
+        assert.equal(read.name, 'docker-daemon:os/base:x');
+        await read.close?.();
+      });
+      assert.match(run('cat', [log]), /copy .*docker-daemon:os\/base:x dir:\S+$/m);
+    }));
+
   test('a failure shows the message of skopeo and leaves no files behind', () =>
     withTmpdir(async (scratch) => {
       const image = await make(scratch);
@@ -143,17 +184,13 @@ test('skopeo sees no credentials, and the error for a missing skopeo names it', 
   await withTmpdir(async (scratch) => {
     const [path, proxy] = [process.env.PATH, process.env.HTTPS_PROXY];
     const log = join(scratch, 'log');
-    mkdirSync(join(scratch, 'bin'));
-    writeFileSync(
-      join(scratch, 'bin/skopeo'),
-      `#!/bin/sh\necho "$*" >> ${log}\nenv >> ${log}\nexit 1\n`,
-    );
-    chmodSync(join(scratch, 'bin/skopeo'), 0o755);
     try {
       process.env.HTTPS_PROXY = 'http://user:very-secret@proxy';
-      process.env.PATH = `${join(scratch, 'bin')}:${path}`;
       const options = { credentials: { username: 'alice', password: 'very-secret' } };
-      await assert.rejects(openImage(`dir:${scratch}`, options), { code: 'IO' });
+      const script = `echo "$*" >> ${log}\nenv >> ${log}\nexit 1`;
+      await withSkopeo(scratch, script, async () => {
+        await assert.rejects(openImage(`dir:${scratch}`, options), { code: 'IO' });
+      });
       assert.ok(existsSync(log));
       const seen = run('cat', [log]);
       assert.match(seen, /copy/);
