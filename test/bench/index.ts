@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { repoRoot } from '../support/root.js';
 import { buildSubjects } from './build.js';
+import { chooseSubjects } from './choose.js';
 import { growthSubjects } from './growth.js';
 import { layoutSubjects } from './layout.js';
 import { blobBytes, type Measurement } from './measure.js';
@@ -54,9 +55,7 @@ try {
         ...layoutSubjects(),
         ...rpmdbSubjects(scratch),
       ];
-  const chosen = all.filter(
-    ({ name }, i) => i === 0 || (values.only?.some((text) => name.includes(text)) ?? true),
-  );
+  const chosen = chooseSubjects(all, values.only);
   const results = await runAll(chosen, Number(values.runs));
   const date = new Date().toISOString().slice(0, 10);
   const processor = cpus()[0]?.model ?? 'unknown CPU';

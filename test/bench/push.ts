@@ -28,6 +28,7 @@ export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
   return [
     {
       name: 'skopeo copy to a registry',
+      uses: 'ostrata, gzip, 2 jobs',
       run: () =>
         atNewRegistry((host) =>
           measure([...copy, `oci:${join(scratch, 'gzip')}:bench`, `docker://${host}/os:bench`]),
@@ -36,6 +37,7 @@ export function pushSubjects({ repo, ref, scratch }: Place): Subject[] {
     {
       name: 'ostrata, rebuilt with the cache to a registry',
       reference: 'skopeo copy to a registry',
+      uses: 'ostrata, filling the cache',
       run: () =>
         atNewRegistry((host) =>
           measureNode([

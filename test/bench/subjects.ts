@@ -17,6 +17,8 @@ export interface Subject {
   readonly name: string;
   /** The name of the subject that it is compared with. */
   readonly reference?: string;
+  /** The name of the subject that makes what this one reads, unless that is `reference`. */
+  readonly uses?: string;
   readonly run: () => Measurement | Promise<Measurement>;
 }
 
@@ -157,6 +159,7 @@ export function subjects({ repo, ref, next, scratch }: Place): Subject[] {
     {
       name: 'ostrata, rebuilt with the cache',
       reference: 'ostrata, gzip, 2 jobs',
+      uses: 'ostrata, filling the cache',
       run: () => encapsulate(repo, ref, 'other', cache),
     },
     {
