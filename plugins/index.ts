@@ -22,6 +22,7 @@ const contentSources: Loaders<ContentSource> = {
 const layoutStrategies: Loaders<LayoutStrategy> = {
   'expected-download': async () =>
     (await import('./layouts/expected-download.js')).expectedDownload,
+  stable: async () => (await import('./layouts/expected-download.js')).stable,
   'rpm-ostree': async () => (await import('./layouts/rpm-ostree.js')).rpmOstree,
   'rpm-ostree-fresh': async () => (await import('./layouts/rpm-ostree.js')).rpmOstreeFresh,
   'size-tail': async () => (await import('./layouts/size-tail.js')).sizeTail,

@@ -5,8 +5,11 @@
  * - Layers of the previous image that clients download again with this update anyway ("dirty" ones)
  *   are planned anew.
  * - Clean layers are kept, unless moving them pays off within {@link HORIZON} updates.
- * - Without a previous image the layout is chosen so that it hardly changes from build to build
- *   (`stable.ts`).
+ * - Without a previous image everything is planned in the same way. With few layers, the layout is
+ *   rather chosen so that it hardly changes from build to build (`stable.ts`).
+ *
+ * Strategy `stable` chooses it so with any number of layers, for builds that never pass a previous
+ * image.
  */
 import {
   type Component,
@@ -16,9 +19,9 @@ import {
   type LayoutStrategy,
 } from '../../src/plugin.js';
 import { type Item, partition } from './partition.js';
-import { stabilities, unitKey } from './probability.js';
+import { MANY_LAYERS, stabilities, unitKey } from './probability.js';
 import { type Source, stableLayers } from './stable.js';
-import { joint, type Stability } from './unchanged.js';
+import { jointOf, type Stability } from './unchanged.js';
 
 /**
  * Number of updates over which the one-time cost of moving a clean layer is spread. After about as
@@ -34,8 +37,20 @@ export const expectedDownload: LayoutStrategy = {
     'keeps to the previous layout',
   parts: 'any',
   plan(components, limits) {
+    return limits.maxLayers < MANY_LAYERS
+      ? stable.plan(components, limits)
+      : partitionedLayers(new Units(components, limits), limits);
+  },
+};
+
+export const stable: LayoutStrategy = {
+  name: 'stable',
+  description:
+    'as expected-download, but a first layout that hardly moves, if no build has a previous image',
+  parts: 'any',
+  plan(components, limits) {
     const units = new Units(components, limits);
-    const layers = limits.prior === undefined ? firstLayers(units, limits) : undefined;
+    const layers = limits.prior === undefined ? stableFirstLayers(units, limits) : undefined;
     return layers ?? partitionedLayers(units, limits);
   },
 };
@@ -50,9 +65,10 @@ class Units {
   /** By {@link unitKey}. */
   readonly #stabilities: ReadonlyMap<string, Stability>;
 
-  constructor(components: readonly Component[], { prior = [], history }: LayoutLimits) {
+  constructor(components: readonly Component[], limits: LayoutLimits) {
+    const { prior = [] } = limits;
     this.#byId = new Map(components.map((component) => [component.id, component]));
-    this.#stabilities = stabilities(components, history);
+    this.#stabilities = stabilities(components, limits);
 
     const cleanLayers = prior.filter((layer) => !layer.dirty && layer.components.length > 0);
     const kept = new Set(cleanLayers.flatMap((layer) => layer.components));
@@ -67,7 +83,7 @@ class Units {
     const members = ids.flatMap((id) => this.#byId.get(id) ?? []);
     const keys = new Set(members.map(unitKey));
     const found = [...keys].flatMap((key) => this.#stabilities.get(key) ?? []);
-    const { unchangedProbability, wholes } = found.reduce(joint, { unchangedProbability: 1 });
+    const { unchangedProbability, wholes } = jointOf(found);
     return {
       name: members[0] === undefined ? '' : unitKey(members[0]),
       ids,
@@ -85,7 +101,10 @@ class Units {
 }
 
 /** The layout of a first build; undefined if one of its layers exceeds the allowed size. */
-function firstLayers(units: Units, { maxLayers, maxLayerSize }: LayoutLimits): Layout | undefined {
+function stableFirstLayers(
+  units: Units,
+  { maxLayers, maxLayerSize }: LayoutLimits,
+): Layout | undefined {
   const layers = stableLayers(units.all, maxLayers);
   const largest = Math.max(...layers.map((ids) => units.of(ids).size));
   if (largest > (maxLayerSize ?? Infinity)) {

@@ -32,7 +32,13 @@
  * groups after it. Each round of climbing takes n x `count` steps; there are at most {@link
  * MAX_ROUNDS}.
  */
-import { joint, jointProbability, probabilityWithout, type Stability } from './unchanged.js';
+import {
+  joint,
+  jointOf,
+  jointProbability,
+  probabilityWithout,
+  type Stability,
+} from './unchanged.js';
 
 /** What is placed as a whole. */
 export interface Item extends Stability {
@@ -42,10 +48,8 @@ export interface Item extends Stability {
   readonly relocationCost?: number | undefined;
 }
 
-interface Group {
+interface Group extends Stability {
   size: number;
-  unchangedProbability: number;
-  wholes?: Stability['wholes'];
   relocationCost: number;
   /** Indices of the items. */
   members: readonly number[];
@@ -80,8 +84,9 @@ export function partition(
   return groups.map((group) => group.members);
 }
 
-function groupOfOne({ relocationCost = 0, ...item }: Item, i: number): Group {
-  return { ...item, relocationCost, members: [i] };
+function groupOfOne(item: Item, i: number): Group {
+  const { size, unchangedProbability, wholes, relocationCost = 0 } = item;
+  return { unchangedProbability, wholes, size, relocationCost, members: [i] };
 }
 
 function expectedBytes(size: number, unchangedProbability: number): number {
@@ -108,12 +113,10 @@ function costIncrease(a: Group, b: Group, maxSize: number): number {
 
 /** Returns both groups as one, without relocation cost: {@link costIncrease} has counted it. */
 function union(a: Group, b: Group): Group {
-  return {
-    ...joint(a, b),
-    size: a.size + b.size,
-    relocationCost: 0,
-    members: [...a.members, ...b.members],
-  };
+  const { unchangedProbability, wholes } = joint(a, b);
+  const size = a.size + b.size;
+  const members = [...a.members, ...b.members];
+  return { unchangedProbability, wholes, size, relocationCost: 0, members };
 }
 
 /**
@@ -326,8 +329,7 @@ class HillClimbing {
   }
 
   #stability(members: readonly number[]): Stability {
-    const items = members.map((i) => this.#item(i));
-    return items.reduce<Stability>(joint, { unchangedProbability: 1 });
+    return jointOf(members.map((i) => this.#item(i)));
   }
 
   #move(i: number, from: Group, to: Group): void {
@@ -335,7 +337,7 @@ class HillClimbing {
     const rest = from.members.filter((member) => member !== i);
     from.size -= item.size;
     // Not divided: errors of rounding would add up, and the probability may be 0.
-    Object.assign(from, { wholes: undefined, ...this.#stability(rest) });
+    Object.assign(from, this.#stability(rest));
     from.members = rest;
     Object.assign(to, union(to, groupOfOne({ ...item, relocationCost: 0 }, i)));
   }

@@ -2,7 +2,7 @@
  * How likely a source package is to change with the next update: an estimate from declared rates,
  * corrected by what previous builds showed (the mean of a beta distribution).
  */
-import type { ChangeCount, ChangeHistory, Component } from '../../src/plugin.js';
+import type { ChangeCount, ChangeHistory, Component, LayoutLimits } from '../../src/plugin.js';
 import { type Stability, stabilityOfPart } from './unchanged.js';
 
 /**
@@ -22,6 +22,16 @@ const MIN_CHANGES_PER_YEAR = 0.5;
  * history says otherwise.
  */
 const MAX_ESTIMATE = 0.98;
+/**
+ * The upper bound with {@link MANY_LAYERS}. With the other one a first layout puts all components
+ * of unknown rate into one layer, which every update then fetches, although most of them stay.
+ */
+const MAX_ESTIMATE_OF_MANY = 0.9;
+/**
+ * With fewer layers, most hold many packages, and the first updates dirty all of them if the rates
+ * that changelogs promise are wrong.
+ */
+export const MANY_LAYERS = 32;
 const MIN_ESTIMATE = 0.001;
 /** The estimate weighs as much as this many observed updates. */
 const ESTIMATE_WEIGHT = 8;
@@ -41,6 +51,12 @@ const PARTS_ESTIMATE_WEIGHT = 4;
 /** For a single part, the share of all parts weighs as much as this many changes of the whole. */
 const PART_WEIGHT = 2;
 
+/** What is known of all components. */
+interface Evidence {
+  readonly history: ChangeHistory;
+  readonly maxEstimate: number;
+}
+
 /** What is placed as one: the components of a source package, or a part of a component. */
 export function unitKey({ id, source, partOf }: Component): string {
   return partOf === undefined ? source : id;
@@ -49,15 +65,17 @@ export function unitKey({ id, source, partOf }: Component): string {
 /** Returns how likely each unit is to stay as it is, by {@link unitKey}. */
 export function stabilities(
   components: readonly Component[],
-  history: ChangeHistory = new Map(),
+  { maxLayers, history = new Map() }: Pick<LayoutLimits, 'maxLayers' | 'history'>,
 ): ReadonlyMap<string, Stability> {
+  const maxEstimate = maxLayers < MANY_LAYERS ? MAX_ESTIMATE : MAX_ESTIMATE_OF_MANY;
+  const evidence = { maxEstimate, history };
   const result = new Map<string, Stability>();
   const wholeComponents = components.filter(({ partOf }) => partOf === undefined);
-  for (const [source, probability] of changeProbabilities(wholeComponents, history)) {
+  for (const [source, probability] of changeProbabilities(wholeComponents, evidence)) {
     result.set(source, { unchangedProbability: 1 - probability });
   }
   for (const [whole, parts] of partsByWhole(components)) {
-    for (const [id, stability] of partStabilities(whole, parts, history)) {
+    for (const [id, stability] of partStabilities(whole, parts, evidence)) {
       result.set(id, stability);
     }
   }
@@ -85,11 +103,11 @@ function partsByWhole(components: readonly Component[]): ReadonlyMap<string, rea
 function partStabilities(
   id: string,
   parts: readonly Component[],
-  history: ChangeHistory,
+  { history, maxEstimate }: Evidence,
 ): ReadonlyMap<string, Stability> {
   const whole = history.get(id) ?? NO_COUNT;
   const rate = Math.max(...parts.map(({ changesPerYear }) => changesPerYear));
-  const changeProbability = probabilityOf(estimatedProbability(rate), whole);
+  const changeProbability = probabilityOf(estimatedProbability(rate, maxEstimate), whole);
 
   const counts = parts.map((part) => partCount(history.get(part.id) ?? NO_COUNT, whole));
   const common = Math.min(...counts.map(({ changes }) => changes));
@@ -133,14 +151,14 @@ function sumOf(counts: readonly ChangeCount[]): ChangeCount {
 /** Returns the probability of change by source package. */
 function changeProbabilities(
   components: readonly Component[],
-  history: ChangeHistory,
+  { history, maxEstimate }: Evidence,
 ): ReadonlyMap<string, number> {
   const sources = new Map<string, { estimate: number; count: ChangeCount }>();
   for (const { id, source, changesPerYear } of components) {
     const known = sources.get(source) ?? { estimate: 0, count: NO_COUNT };
     const count = history.get(id) ?? NO_COUNT;
     sources.set(source, {
-      estimate: Math.max(known.estimate, estimatedProbability(changesPerYear)),
+      estimate: Math.max(known.estimate, estimatedProbability(changesPerYear, maxEstimate)),
       // The component that was there longest says most about its source.
       count: count.updates > known.count.updates ? count : known.count,
     });
@@ -163,11 +181,11 @@ function meanOf(estimate: number, weight: number, { updates, changes }: ChangeCo
 }
 
 /** The probability of at least one change within an update, if changes are a Poisson process. */
-function estimatedProbability(changesPerYear: number): number {
+function estimatedProbability(changesPerYear: number, maxEstimate: number): number {
   if (changesPerYear === Infinity) {
-    return MAX_ESTIMATE;
+    return maxEstimate;
   }
   const perYear = (changesPerYear + MIN_CHANGES_PER_YEAR) / CHANGELOG_OVERSTATES;
   const perUpdate = perYear / ASSUMED_UPDATES_PER_YEAR;
-  return Math.min(MAX_ESTIMATE, Math.max(MIN_ESTIMATE, 1 - Math.exp(-perUpdate)));
+  return Math.min(maxEstimate, Math.max(MIN_ESTIMATE, 1 - Math.exp(-perUpdate)));
 }

@@ -37,11 +37,13 @@ export function stabilityOfPart(part: Omit<Whole, 'partCount'>): Stability {
 }
 
 function unchangedProbability(whole: Whole): number {
-  const { changeProbability, allPartsShare, partsUnchangedProbability, partCount } = whole;
-  if (partCount === 0) {
-    return 1;
-  }
-  const unchangedShare = (1 - allPartsShare) * partsUnchangedProbability;
+  return whole.partCount === 0 ? 1 : unchangedWith(whole, 1);
+}
+
+/** @param other the probability that a change of the component changes none of some other parts */
+function unchangedWith(whole: Whole, other: number): number {
+  const { changeProbability, allPartsShare, partsUnchangedProbability } = whole;
+  const unchangedShare = (1 - allPartsShare) * partsUnchangedProbability * other;
   return 1 - changeProbability * (1 - unchangedShare);
 }
 
@@ -58,10 +60,11 @@ export function jointProbability(a: Stability, b: Stability): number {
 function correction(a: readonly Whole[], b: readonly Whole[]): number {
   let factor = 1;
   for (const whole of a) {
-    const other = b.find(({ id }) => id === whole.id);
-    if (other !== undefined) {
-      const separate = unchangedProbability(whole) * unchangedProbability(other);
-      factor *= unchangedProbability(together(whole, other)) / separate;
+    for (const other of b) {
+      if (other.id === whole.id) {
+        const separate = unchangedProbability(whole) * unchangedProbability(other);
+        factor *= unchangedWith(whole, other.partsUnchangedProbability) / separate;
+      }
     }
   }
   return factor;
@@ -89,6 +92,21 @@ export function joint(a: Stability, b: Stability): Stability {
     unchangedProbability: jointProbability(a, b),
     wholes: allWholes(a.wholes, b.wholes),
   };
+}
+
+/** Returns the stability of the union of disjoint sets, of which few hold parts. */
+export function jointOf(sets: Iterable<Stability>): Stability {
+  let product = 1;
+  let withParts: Stability = { unchangedProbability: 1 };
+  for (const set of sets) {
+    if (set.wholes === undefined) {
+      product *= set.unchangedProbability;
+    } else {
+      withParts = joint(withParts, set);
+    }
+  }
+  const { unchangedProbability, wholes } = withParts;
+  return { unchangedProbability: product * unchangedProbability, wholes };
 }
 
 function allWholes(

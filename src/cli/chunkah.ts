@@ -14,7 +14,7 @@ import { previousBuildOptions } from './container/encapsulate-options.js';
 import { BUILD_COMMANDS } from './help.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import { pluginOptions } from './options/plugins.js';
+import { layoutOfOtherTool, pluginOptions } from './options/plugins.js';
 import { registryOptions } from './options/registry.js';
 import { integer, logOptions } from './options/values.js';
 import { terminalLogger } from './output/terminal.js';
@@ -124,6 +124,7 @@ async function buildAsChunkah(options: ChunkahOptions): Promise<void> {
     arch: options.arch === 'powerpc64' ? 'ppc64le' : options.arch,
     created: sourceDateEpoch,
     createdBy: NAME,
+    layout: layoutOfOtherTool(options, options.previousBuild),
     compression: compressed ? 'gzip' : 'none',
     jobs: threads === 0 ? availableParallelism() : threads,
     cache: false,

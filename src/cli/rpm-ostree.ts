@@ -23,7 +23,7 @@ import { cacheOptions } from './options/cache.js';
 import { compressionOptions } from './options/compression.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import { pluginOptions } from './options/plugins.js';
+import { layoutOfOtherTool, pluginOptions } from './options/plugins.js';
 import { registryOptions } from './options/registry.js';
 import { signingOptions } from './options/signing.js';
 import { logOptions } from './options/values.js';
@@ -124,9 +124,10 @@ async function encapsulateAsRpmOstree(
   imgref: string,
   options: EncapsulateOptions,
 ): Promise<void> {
-  const { maxLayers, cmd } = options;
+  const { maxLayers, cmd, previousBuild, previousBuildManifest } = options;
   await encapsulate(ref, imgref, {
     ...options,
+    layout: layoutOfOtherTool(options, previousBuild ?? previousBuildManifest),
     maxLayers: maxLayers + 1,
     cmd: cmd?.flatMap((text) => text.split(/\s+/).filter(Boolean)),
   });

@@ -4,7 +4,7 @@
  * A series is a JSONL file as `layout simulate` reads it.
  */
 import { basename } from 'node:path';
-import { expectedDownload } from '../../plugins/layouts/expected-download.js';
+import { expectedDownload, stable } from '../../plugins/layouts/expected-download.js';
 import { readSeries } from '../../src/layout/series.js';
 import { simulateChain, simulateUpdates, summarize } from '../../src/layout/simulate.js';
 import type { Component, Layout, LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
@@ -32,7 +32,15 @@ const variants: Readonly<Record<string, Plan>> = {
       { ...limits, history: new Map() },
     ),
   'a reserved layer for new components': withReservedLayer,
+  'a first layout as by the layout stable': stable.plan,
+  'parts taken for independent packages': (components, limits) =>
+    expectedDownload.plan(components.map(withoutWhole), limits),
 };
+
+/** Leaves out what is known of the component that a part belongs to. */
+function withoutWhole({ partOf, ...component }: Component): Component {
+  return partOf === undefined ? component : { ...component, source: component.id };
+}
 
 /**
  * The last layer takes the components that the previous image lacks. When it changes again, its
@@ -72,10 +80,14 @@ row([
 ]);
 console.log(`| --- |${' ---: |'.repeat(paths.length)}`);
 const series = await Promise.all(paths.map(readSeries));
-for (const [name, plan] of Object.entries(variants)) {
+const strategies = Object.entries(variants).map(
+  ([name, plan]): LayoutStrategy => ({ ...expectedDownload, name, plan }),
+);
+strategies.push({ ...expectedDownload, name: 'no parts', parts: undefined });
+for (const strategy of strategies) {
   const ratios = series.map((builds) => {
-    const chain = simulateChain(builds, { ...expectedDownload, plan }, { maxLayers: MAX_LAYERS });
+    const chain = simulateChain(builds, strategy, { maxLayers: MAX_LAYERS });
     return summarize(simulateUpdates(chain, 1)).ratio.toFixed(3);
   });
-  row([name, ...ratios]);
+  row([strategy.name, ...ratios]);
 }

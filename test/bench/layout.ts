@@ -6,6 +6,7 @@
 import { expectedDownload } from '../../plugins/layouts/expected-download.js';
 import type { LayoutComponent } from '../../src/components/component.js';
 import { planLayout } from '../../src/layout/plan.js';
+import { parseBuild } from '../../src/layout/series.js';
 import type { Subject } from './subjects.js';
 
 const COUNTS = [2000, 10_000];
@@ -13,17 +14,42 @@ const PER_SOURCE = 3;
 const LAYERS = 63;
 
 export function layoutSubjects(): Subject[] {
-  return COUNTS.map((count) => ({
-    name: `layout of ${count.toLocaleString('en-US')} components`,
+  const whole = COUNTS.map((count) => subject(count, '', () => components(count)));
+  const [count = 0] = COUNTS;
+  const split = () => [...components(count), ...firmware()];
+  return [...whole, subject(count, ' and parts of four', split)];
+}
+
+function subject(count: number, more: string, make: () => LayoutComponent[]): Subject {
+  return {
+    name: `layout of ${count.toLocaleString('en-US')} components${more}`,
     run: () => {
+      const all = make();
       const start = performance.now();
       const before = process.cpuUsage();
-      planLayout(components(count), expectedDownload, { maxLayers: LAYERS });
+      planLayout(all, expectedDownload, { maxLayers: LAYERS });
 
       const { user, system } = process.cpuUsage(before);
       return { seconds: (performance.now() - start) / 1000, cpu: (user + system) / 1e6 };
     },
+  };
+}
+
+/** Packages that are large enough to be split, with more directories than there may be parts. */
+function firmware(): LayoutComponent[] {
+  const directories = Array.from({ length: 150 }, (_, i) => [
+    `usr/lib/firmware/vendor${i}`,
+    { size: 20_000_000 + i, version: '1' },
+  ]);
+  const size = 150 * 20_000_000 + (150 * 149) / 2;
+  const components = Array.from({ length: 4 }, (_, i) => ({
+    name: `firmware-${i}`,
+    version: '1',
+    size,
+    changesPerYear: 52,
+    directories: Object.fromEntries(directories),
   }));
+  return [...parseBuild(JSON.stringify({ components }), 'build', 'bench').components];
 }
 
 /**

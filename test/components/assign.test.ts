@@ -157,3 +157,28 @@ test('errors name a claim without facts and a path that nobody claims', async ()
     refused(/no content source claims \/a\/x/),
   );
 });
+
+test('a part holds whole objects: one with paths in several parts stays above them', async () => {
+  const [whole] = await assign({
+    '/a/x/1': 'one',
+    '/a/x/2': 'both',
+    '/a/y/2': 'both',
+    '/a/z': 'three',
+  });
+  assert.ok(whole?.divisible !== undefined);
+  const pieces = whole.divisible.pieces();
+  const directories = pieces.map(({ directory }) => directory);
+  assert.deepEqual(directories.toSorted(), ['a', 'a', 'a/x']);
+
+  const above = directories.flatMap((directory, i) => (directory === 'a' ? [i] : []));
+  const part = whole.divisible.part('a#', above);
+  assert.deepEqual(places([part]), { 'a#': ['/a/x/2', '/a/y/2', '/a/z'] });
+  assert.equal(part.size, 'both'.length + 'three'.length);
+  assert.equal(part.partOf, 'a');
+
+  const unchanged = whole.divisible.part('a#a/x', [directories.indexOf('a/x')]);
+  const [later] = await assign({ '/a/x/1': 'one', '/a/y/2': 'new', '/a/z': 'three' });
+  const place = later?.divisible?.pieces().findIndex(({ directory }) => directory === 'a/x');
+  assert.equal(later?.divisible?.part('a#a/x', [place ?? -1]).version, unchanged.version);
+  assert.notEqual(later?.version, whole.version);
+});

@@ -106,7 +106,7 @@ suite('ostrata layout', () => {
     name: string,
     builds: readonly { repo: string; ref: string }[],
     maxLayers: number,
-  ): void {
+  ) {
     const directory = join(scratch, name);
     const images: Image[] = [];
     for (const [i, { repo, ref }] of builds.entries()) {
@@ -133,6 +133,7 @@ suite('ostrata layout', () => {
     assert.equal(predicted?.updates, builds.length - 1);
     assert.ok(fetched > 0);
     assert.equal(fetched, predicted?.bytes);
+    return predicted;
   }
 
   test('simulate predicts the bytes of updates of packages', () => {
@@ -215,6 +216,30 @@ suite('ostrata layout', () => {
       return { repo: repo.path, ref };
     });
     comparePrediction('synthetic', builds, 4);
+  });
+
+  test('simulate predicts updates of a component that is split by directory', () => {
+    const repo = new RepoBuilder('bare-user-only', '', scratch);
+    const folder = (name: string, size: number): [string, TreeSpec] => [
+      name,
+      new Map([['data', `${name} `.repeat(size).slice(0, size)]]),
+    ];
+    const small = Array.from({ length: 80 }, (_, i) => folder(`small${i + 10}`, 1000 + 10 * i));
+    const vendors = ['amdgpu', 'brcm', 'intel', 'mrvl', 'qed', 'radeon'];
+    // In each update other vendors change; one is new in the last.
+    const builds = [[], ['amdgpu'], ['amdgpu', 'qed'], ['intel', 'ath10k']].map((changed, i) => {
+      const names = i === 3 ? ['amdgpu', 'ath10k', ...vendors.slice(1)] : vendors;
+      const firmware = names.map((name, k) =>
+        folder(name, 30_000 + 1000 * k + (changed.includes(name) ? i : 0)),
+      );
+      const usr: TreeSpec = new Map([
+        ['lib', new Map([['firmware', new Map(firmware)]])],
+        ['share', new Map(small)],
+      ]);
+      return { repo: repo.path, ref: repo.commit(repo.tree(new Map([['usr', usr]]))) };
+    });
+    const predicted = comparePrediction('split', builds, 50);
+    assert.ok(Number(predicted?.partBoundBytes) < Number(predicted?.boundBytes));
   });
 });
 

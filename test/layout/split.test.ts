@@ -127,6 +127,25 @@ suite('large components', () => {
     assert.deepEqual(followed.plan.layers, plan.layers);
   });
 
+  test('have at most four parts for each layer in all, the largest first', () => {
+    const many = Array.from({ length: 150 }, (_, i) => [`lib/${i}`, [1e6 + i, '1']] as const);
+    const one = build(Object.fromEntries(many)).filter(({ id }) => id === 'firmware');
+    const all = ['a', 'b'].flatMap((suffix) =>
+      one.map(({ divisible, ...each }) => ({
+        ...each,
+        id: each.id + suffix,
+        divisible: divisible && {
+          pieces: () => divisible.pieces(),
+          part: (id: string, pieces: readonly number[]) => divisible.part(id, pieces),
+        },
+      })),
+    );
+    const { plan } = planned(all, undefined, expectedDownload, 48);
+    assert.ok(plan.components.length <= 4 * 48);
+    assert.ok(plan.components.length > 180);
+    assert.ok(!plan.components.some(({ id }) => id === 'firmwareb#lib/0'));
+  });
+
   test('an exclusive component is not split', () => {
     const components = build(FIRST).map((each) => ({ ...each, exclusive: each.id === 'firmware' }));
     assert.deepEqual(planned(components).ids, ['firmware']);

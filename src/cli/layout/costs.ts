@@ -1,6 +1,6 @@
 /** What the layers of a layout cost the clients that update. */
 import { stabilities, unitKey } from '../../../plugins/layouts/probability.js';
-import { joint, type Stability } from '../../../plugins/layouts/unchanged.js';
+import { jointOf, type Stability } from '../../../plugins/layouts/unchanged.js';
 import { must } from '../../errors.js';
 import type { RecordedLayer } from '../../layout/previous-layout.js';
 import type { Component } from '../../plugin.js';
@@ -17,7 +17,10 @@ export class LayoutCosts {
 
   constructor({ layout }: SourceLayout) {
     this.#components = new Map(layout.components.map((component) => [component.id, component]));
-    this.#stabilities = stabilities(layout.components, layout.history);
+    this.#stabilities = stabilities(layout.components, {
+      maxLayers: layout.layers.length,
+      history: layout.history,
+    });
   }
 
   membersOf(layer: RecordedLayer): readonly Component[] {
@@ -38,7 +41,7 @@ export class LayoutCosts {
   #stabilityOf(members: readonly Component[]): Stability {
     const keys = new Set(members.map(unitKey));
     const found = [...keys].flatMap((key) => this.#stabilities.get(key) ?? []);
-    return found.reduce(joint, { unchangedProbability: 1 });
+    return jointOf(found);
   }
 
   /** Returns by how much the expected bytes grow if `component` moves between two layers. */

@@ -8,7 +8,7 @@ import type { Component } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { layerLimitOptions } from '../options/layers.js';
-import { pluginOptions } from '../options/plugins.js';
+import { pluginOptions, STABLE } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
@@ -213,7 +213,7 @@ function whyNotMoved(
   if (plan !== undefined) {
     return () => 'the plan file says otherwise';
   }
-  return layout === layoutNames[0]
+  return layout === layoutNames[0] || layout === STABLE
     ? () => 'a first layout is chosen to last, not for the next update alone'
     : () => `the layout ${layout} follows other rules`;
 }

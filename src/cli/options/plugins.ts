@@ -21,6 +21,8 @@ export interface PluginOptions extends DamageOptions {
   readonly split?: boolean | undefined;
 }
 
+/** The name of the layout for builds that never pass a previous image. */
+export const STABLE = 'stable';
 export const NO_SPLIT_HELP =
   'place packages as a whole; by default, layouts of many layers split large ones by directory';
 export const SKIP_DAMAGED_HELP =
@@ -63,6 +65,17 @@ export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins
   const strategy = await findLayout(options.layout, plugins, '--layout');
   const sources = await contentSources(plugins, options, options.mapping);
   return { sources, strategy: options.split === false ? withoutParts(strategy) : strategy };
+}
+
+/**
+ * Returns the layout for the command line of another tool. Without a previous image it has to be
+ * like the last one, because pipelines that were written for that tool may never pass any.
+ */
+export function layoutOfOtherTool(
+  { layout }: PluginOptions,
+  previous: string | readonly string[] | undefined,
+): string {
+  return layout === layoutNames[0] && previous === undefined ? STABLE : layout;
 }
 
 /** Returns the strategy for components that come whole. */
