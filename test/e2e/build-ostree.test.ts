@@ -116,9 +116,13 @@ suite('an encapsulated image of a tree without a repository', needs(...worldNeed
       const format = `--format-version=${version}`;
       const made = build(`--rootfs=${given.oldTree}`, format, newImage());
       const args = ['container-encapsulate', `--repo=${repo}`, format, '--json'];
-      const encapsulated: Report = JSON.parse(ostrata([...args, made.commit, newImage()]));
+      const image = newImage();
+      const encapsulated: Report = JSON.parse(ostrata([...args, made.commit, image]));
       assert.equal(encapsulated.commit, made.commit);
       assert.deepEqual(diffIds(made), diffIds(encapsulated));
+      const follow = ['--dry-run', `--previous-build=${image}`];
+      const next = build(`--rootfs=${given.oldTree}`, format, ...follow, newImage());
+      assert.ok(next.layers.every(({ reused }) => reused));
     }
   });
 
