@@ -2,6 +2,7 @@
  * Content source `rpm`: files belong to the packages of the tree's RPM database; component ids are
  * `name.arch`.
  */
+import { setImmediate } from 'node:timers/promises';
 import {
   type Claims,
   type ComponentFacts,
@@ -31,6 +32,9 @@ const RPMDB_FACTS: ComponentFacts = {
 /** rpm-ostree's second copy of the database changes with the first. */
 const BASE_DB = '/usr/lib/sysimage/rpm-ostree-base-db/';
 
+/** Packages that are read before signals are let in: all of them can take a second. */
+const PACKAGES_AT_ONCE = 50;
+
 /** How a damaged package database is read. */
 export interface DamageOptions {
   /**
@@ -51,18 +55,23 @@ export function rpmSource(options: DamageOptions = {}): ContentSource {
     async load({ tree, log, signal }) {
       const database = await openTreeRpmdb(tree);
       const path = database.location.database;
-      return withHint(() => {
-        const installed: InstalledPackage[] = [];
-        const files = new InstalledFiles(tree.files);
+      const installed: InstalledPackage[] = [];
+      const files = new InstalledFiles(tree.files);
+      try {
         for (const pkg of installedPackages(database, log, options)) {
+          if (installed.length % PACKAGES_AT_ONCE === 0) {
+            await setImmediate();
+          }
           signal.throwIfAborted();
           const facts = installedPackage(pkg);
           inPackage(pkg, () => files.add(facts.component, pkg.files()));
           installed.push(facts);
         }
-        log.info(`rpmdb ${path} (${database.backend}): ${installed.length} packages`);
-        return claimsOf(installed, files, path);
-      }, options);
+      } catch (error) {
+        throw withHint(error, options);
+      }
+      log.info(`rpmdb ${path} (${database.backend}): ${installed.length} packages`);
+      return claimsOf(installed, files, path);
     },
   };
 }
@@ -76,10 +85,12 @@ export function packageComponents(
   log: Logger,
   options: DamageOptions = {},
 ): ReadonlyMap<string, ComponentFacts> {
-  return withHint(() => {
+  try {
     const installed = Array.from(installedPackages(database, log, options), installedPackage);
     return componentFacts(installed);
-  }, options);
+  } catch (error) {
+    throw withHint(error, options);
+  }
 }
 
 /** Yields the packages without trusted keys and, if the options say so, without damaged ones. */
@@ -124,17 +135,13 @@ function damageOf(pkg: RpmPackage): OstrataError | undefined {
   }
 }
 
-/** Adds to the error of a damaged package how to plan without it. */
-function withHint<T>(body: () => T, { skipDamagedPackages }: DamageOptions): T {
-  try {
-    return body();
-  } catch (error) {
-    if (skipDamagedPackages || !isDamage(error)) {
-      throw error;
-    }
-    const hint = '--skip-damaged-packages plans without damaged packages';
-    throw new OstrataError(error.code, `${error.message}; ${hint}`, { cause: error });
+/** Adds to the error of a damaged package how to plan without it; returns others as they are. */
+function withHint(error: unknown, { skipDamagedPackages }: DamageOptions): unknown {
+  if (skipDamagedPackages || !isDamage(error)) {
+    return error;
   }
+  const hint = '--skip-damaged-packages plans without damaged packages';
+  return new OstrataError(error.code, `${error.message}; ${hint}`, { cause: error });
 }
 
 function claimsOf(

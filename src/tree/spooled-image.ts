@@ -179,6 +179,8 @@ class SpooledLayers {
   async indexes(): Promise<readonly (readonly IndexedEntry[])[]> {
     const { layers } = this.#source;
     for (const layer of layers) {
+      // All indexes together can take a second.
+      await inContextAsync('reading layers', () => setImmediate(undefined, this.#options));
       this.#loadIndex(layer);
     }
     const unknown = layers.filter(({ index }) => !this.#indexes.has(index));

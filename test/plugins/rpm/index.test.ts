@@ -241,3 +241,14 @@ test('claims keep neither the database nor the headers of packages in memory', a
   assert(claims.components.has('large.noarch'));
   assert(kept < 1 << 20, `${kept} bytes`);
 });
+
+test('a signal ends the reading of packages', async () => {
+  const packages = Array.from({ length: 200 }, (_, i) => ({ name: `p${i}` }));
+  const tree = buildTree({ [DATABASE]: buildDatabase(packages) });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const load = () => rpm.load({ tree, log: silentLogger, signal });
+  await load();
+  setImmediate(() => controller.abort());
+  await assert.rejects(load(), { name: 'AbortError' });
+});
