@@ -137,10 +137,13 @@ suite('an image above a base', needs('umoci', 'root'), () => {
     const property = fc.asyncProperty(randomLayers, async (random) => {
       const layers = await sound(random);
       const from = forgePlain(layers).imgref;
+      // Unlike ostrata, umoci refuses links to files that come later in the layer.
+      const expected = await unpacked(from).catch(() => undefined);
+      fc.pre(expected !== undefined);
       const lowest = forgePlain(layers.slice(0, 1)).imgref;
       const out = `oci:${join(scratchDirectory(), 'out')}:x`;
       build('--from', from, '--base', lowest, '--mtime=keep', '--compression=none', out);
-      assert.deepEqual(await unpacked(out), await unpacked(from));
+      assert.deepEqual(await unpacked(out), expected);
     });
     await fc.assert(property, { numRuns: 5 });
   });

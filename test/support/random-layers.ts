@@ -14,6 +14,7 @@ interface Step {
   readonly mtime: number;
 }
 
+const OPAQUE = '.wh..wh..opq';
 const name = fc.constantFrom('a', 'b', 'c', 'd');
 const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.constantFrom('file', 'file', 'symlink', 'link', 'directory', 'whiteout', 'opaque'),
@@ -26,7 +27,7 @@ const step: fc.Arbitrary<Step> = fc.record({
 /** Layers of which the lowest removes nothing. Not all of them make a tree: see {@link sound}. */
 export const randomLayers: fc.Arbitrary<readonly Layer[]> = fc
   .array(fc.array(step, { minLength: 1, maxLength: 8 }), { minLength: 2, maxLength: 5 })
-  .map((layers) => layers.map(entriesOf));
+  .map((layers) => layers.map(entriesOf).map(opaqueFirst));
 
 /**
  * As tools write layers: with an entry for each directory above the others, and nothing below what
@@ -64,6 +65,27 @@ function entriesOf(steps: readonly Step[], layer: number): Layer {
   return entries;
 }
 
+/**
+ * Puts opaque whiteouts right behind the entries of their directories, as tools do. Otherwise umoci
+ * removes files of lower layers after it has set the times of the directories that they are in.
+ */
+function opaqueFirst(entries: Layer): Layer {
+  const opaque = new Map<string, ForgedEntry>();
+  for (const entry of entries) {
+    if (entry.name.endsWith(OPAQUE)) {
+      opaque.set(entry.name, entry);
+    }
+  }
+  return entries.flatMap((entry) => {
+    if (entry.name.endsWith(OPAQUE)) {
+      return [];
+    }
+    const prefix = entry.name === '.' ? '' : `${entry.name}/`;
+    const ofDirectory = opaque.get(prefix + OPAQUE);
+    return entry.type === 'directory' && ofDirectory !== undefined ? [entry, ofDirectory] : [entry];
+  });
+}
+
 function entryOf({ kind, target, mode, mtime }: Step, path: string): ForgedEntry {
   const parent = path.slice(0, path.lastIndexOf('/') + 1);
   const last = path.slice(parent.length);
@@ -75,7 +97,7 @@ function entryOf({ kind, target, mode, mtime }: Step, path: string): ForgedEntry
     case 'whiteout':
       return { name: `${parent}.wh.${last}`, type: 'file', mode: 0 };
     case 'opaque':
-      return { name: `${parent}.wh..wh..opq`, type: 'file', mode: 0 };
+      return { name: parent + OPAQUE, type: 'file', mode: 0 };
     default:
       return { name: path, type: 'file', content: Buffer.from(target), mode, mtime };
   }
