@@ -14,19 +14,14 @@ import { type EncapsulateOptions, encapsulate } from './container/encapsulate.js
 import {
   formatVersionOption,
   imageConfigOptions,
-  outputOptions,
   previousBuildOptions,
   sourceDateEpoch,
+  WRITING_OPTIONS,
 } from './container/encapsulate-options.js';
 import { BUILD_COMMANDS } from './help.js';
-import { cacheOptions } from './options/cache.js';
-import { compressionOptions } from './options/compression.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import { layoutOfOtherTool, pluginOptions } from './options/plugins.js';
-import { registryOptions } from './options/registry.js';
-import { signingOptions } from './options/signing.js';
-import { logOptions } from './options/values.js';
+import { layoutOfOtherTool } from './options/plugins.js';
 
 const NAME = 'rpm-ostree';
 const CALLS = [
@@ -90,18 +85,7 @@ function addEncapsulateCommand(compose: Command): void {
     .requiredOption('--repo <path>', 'the ostree repository that has the commit')
     .addHelpText('after', HELP)
     .action(encapsulateAsRpmOstree);
-  useOptions(command, [
-    layerOptions,
-    previousBuildOptions,
-    imageConfigOptions,
-    signingOptions,
-    outputOptions,
-    pluginOptions,
-    compressionOptions,
-    cacheOptions,
-    registryOptions,
-    logOptions,
-  ]);
+  useOptions(command, [layerOptions, previousBuildOptions, imageConfigOptions, ...WRITING_OPTIONS]);
 }
 
 function layerOptions(command: Command): Command {
@@ -158,13 +142,7 @@ function addChunkedOciCommand(compose: Command): void {
     layerOptions,
     previousImageOptions,
     timelessConfigOptions,
-    signingOptions,
-    outputOptions,
-    pluginOptions,
-    compressionOptions,
-    cacheOptions,
-    registryOptions,
-    logOptions,
+    ...WRITING_OPTIONS,
   ]);
 }
 

@@ -16,17 +16,12 @@ import {
   readBuildInputs,
   readBuildSetup,
 } from '../container/build-inputs.js';
-import { outputOptions, previousBuildOptions } from '../container/encapsulate-options.js';
+import { previousBuildOptions, WRITING_OPTIONS } from '../container/encapsulate-options.js';
 import { type BuildReport, finishBuild, printReport } from '../container/finish-build.js';
 import { BUILD_COMMANDS } from '../help.js';
-import { cacheOptions } from '../options/cache.js';
-import { compressionOptions } from '../options/compression.js';
 import { useOptions } from '../options/groups.js';
 import { plainLayerLimitOptions } from '../options/layers.js';
-import { pluginOptions } from '../options/plugins.js';
-import { registryOptions } from '../options/registry.js';
-import { readSigners, signingOptions } from '../options/signing.js';
-import { logOptions } from '../options/values.js';
+import { readSigners } from '../options/signing.js';
 import { computing } from '../run.js';
 import { buildAllPlatforms } from './all-platforms.js';
 import { checkWriteCommitTo, type PlannedBuild, planCommit } from './commit.js';
@@ -88,13 +83,7 @@ SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created 
     previousBuildOptions,
     configOptions,
     commitOptions,
-    signingOptions,
-    outputOptions,
-    pluginOptions,
-    compressionOptions,
-    cacheOptions,
-    registryOptions,
-    logOptions,
+    ...WRITING_OPTIONS,
   ]);
 }
 

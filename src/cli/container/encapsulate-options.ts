@@ -7,7 +7,13 @@ import type { ImageOptions } from '../../builder/commit-config.js';
 import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { goArchitecture } from '../../oci/platform.js';
-import { integer, keyValue, repeated } from '../options/values.js';
+import { cacheOptions } from '../options/cache.js';
+import { compressionOptions } from '../options/compression.js';
+import type { OptionGroup } from '../options/groups.js';
+import { pluginOptions } from '../options/plugins.js';
+import { registryOptions } from '../options/registry.js';
+import { signingOptions } from '../options/signing.js';
+import { integer, keyValue, logOptions, repeated } from '../options/values.js';
 
 const MAX_JOBS = 1024;
 
@@ -108,7 +114,7 @@ export interface OutputOptions {
   readonly json?: boolean | undefined;
 }
 
-export function outputOptions(command: Command): Command {
+function outputOptions(command: Command): Command {
   return command
     .addOption(
       new Option('--jobs <n>', 'layers written at the same time')
@@ -171,3 +177,14 @@ function readImageConfig(path: string): Promise<Readonly<Record<string, unknown>
     parseJson(await readFile(path, 'utf8'), imageConfigSchema),
   );
 }
+
+/** The last groups of each command that can write an encapsulated image. */
+export const WRITING_OPTIONS: readonly OptionGroup[] = [
+  signingOptions,
+  outputOptions,
+  pluginOptions,
+  compressionOptions,
+  cacheOptions,
+  registryOptions,
+  logOptions,
+];

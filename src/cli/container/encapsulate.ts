@@ -3,14 +3,9 @@ import type { Command } from 'commander';
 import { planImage, writeImage } from '../../builder/encapsulate.js';
 import { IMGREF_FORMS } from '../../transports/image-reference.js';
 import { BUILD_COMMANDS } from '../help.js';
-import { cacheOptions } from '../options/cache.js';
-import { compressionOptions } from '../options/compression.js';
 import { useOptions } from '../options/groups.js';
 import { layerLimitOptions } from '../options/layers.js';
-import { pluginOptions } from '../options/plugins.js';
-import { registryOptions } from '../options/registry.js';
-import { readSigners, type SigningOptions, signingOptions } from '../options/signing.js';
-import { logOptions } from '../options/values.js';
+import { readSigners, type SigningOptions } from '../options/signing.js';
 import { computing } from '../run.js';
 import { type BuildOptions, readBuildInputs, readBuildSetup } from './build-inputs.js';
 import {
@@ -18,9 +13,9 @@ import {
   imageConfigOptions,
   type LayoutOptions,
   layoutOptions,
-  outputOptions,
   previousBuildOptions,
   readImageOptions,
+  WRITING_OPTIONS,
 } from './encapsulate-options.js';
 import { finishBuild, printReport } from './finish-build.js';
 
@@ -65,13 +60,7 @@ SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,
     layoutOptions,
     previousBuildOptions,
     imageConfigOptions,
-    signingOptions,
-    outputOptions,
-    pluginOptions,
-    compressionOptions,
-    cacheOptions,
-    registryOptions,
-    logOptions,
+    ...WRITING_OPTIONS,
   ]);
 }
 
