@@ -5,8 +5,9 @@ import { copyContent } from '../layers/copy-content.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import type { LayerObject } from '../layers/spec.js';
 import type { Context } from '../log.js';
+import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { openRepo } from '../ostree/repo.js';
-import { checkContentWritable } from '../ostree/write/content-writer.js';
+import { checkContentWritable, contentExtension } from '../ostree/write/content-writer.js';
 import { checkRefName } from '../ostree/write/refs.js';
 import { ObjectStage } from '../ostree/write/stage.js';
 import { RepoWriter } from '../ostree/write/writer.js';
@@ -47,13 +48,17 @@ export async function keepCommit(
   await inContextAsync(`keeping commit ${checksum} in ${repo}`, async () => {
     const writer = await RepoWriter.open(repo, { signal });
     try {
-      await tree.fetch?.(objects.map((object) => object.checksum));
+      const extension = contentExtension(writer.repo.mode);
+      const missing = objects.filter(
+        (object) => !writer.has(encodeObjectName(object.checksum, extension)),
+      );
+      await tree.fetch?.(missing.map((object) => object.checksum));
       const directory = writer.createStage();
       const stage = new ObjectStage(writer.target, directory);
       const content = openContent(tree.content);
-      for (const [i, object] of objects.entries()) {
+      for (const [i, object] of missing.entries()) {
         await setImmediate(undefined, { signal });
-        log.progress('keeping the commit', i, objects.length);
+        log.progress('keeping the commit', i, missing.length);
         await stageObject(stage, object, content);
       }
       stageMetadata(stage, commitLayer);

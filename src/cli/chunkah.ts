@@ -114,6 +114,7 @@ files. Unlike \`ostrata build\`, this command keeps no cache of layers.`;
 
 async function buildAsChunkah(options: ChunkahOptions): Promise<void> {
   const { maxLayers, threads, compressed, sourceDateEpoch } = options;
+  const { previousBuild, previousBuildManifest } = options;
   if (maxLayers > STORAGE_LAYERS) {
     const warning = `--max-layers ${maxLayers}: podman stores at most ${STORAGE_LAYERS} layers`;
     terminalLogger(options).warn(warning);
@@ -124,7 +125,7 @@ async function buildAsChunkah(options: ChunkahOptions): Promise<void> {
     arch: options.arch === 'powerpc64' ? 'ppc64le' : options.arch,
     created: sourceDateEpoch,
     createdBy: NAME,
-    layout: layoutOfOtherTool(options, options.previousBuild),
+    layout: layoutOfOtherTool(options, previousBuild ?? previousBuildManifest),
     compression: compressed ? 'gzip' : 'none',
     jobs: threads === 0 ? availableParallelism() : threads,
     cache: false,

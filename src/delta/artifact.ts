@@ -82,7 +82,7 @@ export async function readDocuments(image: ImageReader): Promise<ImageDocuments>
   return { manifestDigest, manifestBytes, manifest, configBytes, config };
 }
 
-/** Returns the media type of a target's manifest, for its descriptor. */
+/** Returns the descriptor of a target's manifest. */
 function targetDescriptor({ manifest, manifestBytes, manifestDigest }: ImageDocuments): Descriptor {
   const { mediaType = OCI_MANIFEST } = manifest;
   return { mediaType, digest: manifestDigest, size: manifestBytes.length };

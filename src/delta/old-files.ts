@@ -1,6 +1,7 @@
 /** The files of a tree as a tar-diff uses them: any range of one file at a time. */
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { type ByteStream, collect } from '../bytes/stream.js';
 import { inContext, OstrataError } from '../errors.js';
 import { readChunks } from '../system/file-chunks.js';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../system/temporary-directory.js';
@@ -59,10 +60,7 @@ export class TreeFiles implements OldFiles {
     return files.get(`/${path}`) ?? (isConfiguration ? files.get(`/usr/${path}`) : undefined);
   }
 
-  async #inFile(
-    size: number,
-    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-  ): Promise<OldFile> {
+  async #inFile(size: number, chunks: ByteStream): Promise<OldFile> {
     this.#directory ??= inContext(`making a temporary file in ${this.#spool}`, () =>
       makeTemporaryDirectory('ostrata-delta-', this.#spool),
     );
@@ -79,14 +77,7 @@ export class TreeFiles implements OldFiles {
   }
 }
 
-async function inMemory(
-  size: number,
-  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<OldFile> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of chunks) {
-    parts.push(Buffer.from(chunk));
-  }
-  const content = Buffer.concat(parts, size);
+async function inMemory(size: number, chunks: ByteStream): Promise<OldFile> {
+  const content = await collect(chunks, size);
   return { size, read: (offset, length) => [content.subarray(offset, offset + length)] };
 }

@@ -76,8 +76,8 @@ export async function openSpooledImage(
 }
 
 /**
- * Returns the tree that the layers make. This is not a part of {@link openSpooledImage}: the
- * closures that it returns would keep the entries of all layers in memory.
+ * Returns the tree that the layers make. It is a function of its own so that the closures of {@link
+ * openSpooledImage} do not keep the entries of all layers in memory.
  */
 async function mergeLayers(
   source: LayerSource,

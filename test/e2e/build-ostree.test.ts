@@ -315,6 +315,8 @@ suite('an encapsulated image of a tree is refused', () => {
     usage(/option --mtime needs --format=plain: a commit records no times/, ostree, '--mtime=zero');
     usage(/option --base needs --format=plain/, ostree, '--base=oci:x');
     usage(/option --commit-ref needs --write-commit-to/, ostree, '--commit-ref=a');
+    const kept = `--write-commit-to=${initRepo(join(scratchDirectory(), 'kept'), 'bare')}`;
+    usage(/option --commit-ref: "\.\.\/a" is not a name/, ostree, kept, '--commit-ref=../a');
     usage(/option --max-layers of at least 2 is needed/, ostree, '--max-layers=1');
     usage(/option --subject needs --format=ostree/, '--subject=a');
     usage(/option --format-version needs --format=ostree/, '--format-version=1');

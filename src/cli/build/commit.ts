@@ -7,6 +7,7 @@ import { type CommitKeeper, checkKeeper, keepCommit } from '../../builder/keep-c
 import type { PlainImageOptions } from '../../builder/plain-config.js';
 import type { WrittenImage } from '../../builder/write-image.js';
 import { inContext } from '../../errors.js';
+import { checkRefName } from '../../ostree/write/refs.js';
 import type { ImageWriter } from '../../transports/transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import type { BuildInputs } from '../container/build-inputs.js';
@@ -51,10 +52,12 @@ export async function planCommit(
 }
 
 /** Throws what {@link checkKeeper} throws: before a large tree is read. */
-export function checkWriteCommitTo(options: CommitOptions): void {
-  const keeper = keeperOf(options);
-  if (keeper !== undefined) {
-    inContext('option --write-commit-to', () => checkKeeper(keeper));
+export function checkWriteCommitTo({ writeCommitTo: repo, commitRef: ref }: CommitOptions): void {
+  if (repo !== undefined) {
+    inContext('option --write-commit-to', () => checkKeeper({ repo }));
+  }
+  if (ref !== undefined) {
+    inContext('option --commit-ref', () => checkRefName(ref));
   }
 }
 

@@ -164,7 +164,7 @@ function textReport({ manifestDigest, rebuilt, copied, reused }: AppliedDelta): 
 function warnAbout({ isTarget, omitted }: AppliedDelta, log: Logger): void {
   if (omitted > 0) {
     log.warn(
-      `${counted(omitted, 'layer')} that the repository has are left out; ` +
+      `without ${counted(omitted, 'layer')} that the repository has; ` +
         'only a client with the old image can pull the result',
     );
   }

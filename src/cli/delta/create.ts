@@ -133,7 +133,7 @@ function sizeOfLayers(layers: CreatedDelta['layers']): number {
 }
 
 function textReport({ manifestDigest, size, layers, reused }: CreatedDelta, log: Logger): string {
-  log.info(`${counted(reused, 'layer')} are in both images`);
+  log.info(`${counted(reused, 'layer')} in both images`);
   const layersSize = sizeOfLayers(layers);
   const share = layersSize > 0 ? `, ${formatPercent(size, layersSize)} of the layers` : '';
   const head = `${manifestDigest}\n${formatBytes(size)}${share}`;

@@ -111,7 +111,7 @@ function verifyByKeys(
   commit: Uint8Array,
   metadata: Metadata,
 ): string {
-  const failures: string[] = [];
+  const failures: unknown[] = [];
   for (const kind of kinds) {
     const signatures = signaturesIn(metadata, kind.metadataKey);
     try {
@@ -120,12 +120,14 @@ function verifyByKeys(
         return verifyKind(kind, keys, commit, signatures);
       }
     } catch (error) {
-      failures.push(messageOf(error));
+      failures.push(error);
     }
   }
-  throw failures.length > 0
-    ? new OstrataError('CORRUPT', failures.join('; '))
-    : noSignatures(kinds.map(({ metadataKey }) => metadataKey).join(' or '));
+  if (failures.length === 0) {
+    throw noSignatures(kinds.map(({ metadataKey }) => metadataKey).join(' or '));
+  }
+  const cause = failures.length === 1 ? failures[0] : new AggregateError(failures);
+  throw new OstrataError('CORRUPT', failures.map(messageOf).join('; '), { cause });
 }
 
 function verifyKind(
