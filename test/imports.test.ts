@@ -19,7 +19,8 @@ const ORDER: readonly (readonly string[])[] = [
   ['src/layers'],
   ['src/blobs'],
   ['src/image'],
-  ['src/builder', 'src/client', 'src/delta'],
+  ['src/delta'],
+  ['src/builder', 'src/client'],
   ['src/index'],
   ['src/cli'],
 ];

@@ -28,6 +28,11 @@ export interface ImageReader {
    */
   mountableFrom?(host: string): string | undefined;
   /**
+   * Lists the artifacts of a type that refer to this image, with their annotations, which nobody
+   * has verified. Only images in registries have this.
+   */
+  referrers?(artifactType: string): Promise<readonly Descriptor[]>;
+  /**
    * Removes the temporary files of this reader. If it is never called, they are removed when the
    * process ends.
    */

@@ -44,6 +44,7 @@ const descriptor = v.object({
   mediaType: v.string(),
   digest: digestSchema,
   size: sizeSchema,
+  artifactType: v.optional(v.string()),
   annotations: v.optional(annotations),
   platform: v.optional(platform),
   urls: v.optional(v.array(v.string())),

@@ -10,6 +10,7 @@ import type { ImageReader, Traffic, TransportOptions } from '../transport.js';
 import { RegistryClient } from './client.js';
 import { type FetchedManifest, fetchIndex, fetchManifest } from './manifest.js';
 import type { ImageReference } from './reference.js';
+import { listReferrers } from './referrers.js';
 import { type HttpResponse, receive } from './response.js';
 import { retryStream } from './retry.js';
 
@@ -87,6 +88,12 @@ class RegistryReader implements ImageReader {
   mountableFrom(host: string): string | undefined {
     const { reference } = this.#client;
     return reference.host === host ? reference.repository : undefined;
+  }
+
+  async referrers(artifactType: string): Promise<readonly Descriptor[]> {
+    return inContextAsync(`artifacts that refer to ${this.name}`, () =>
+      listReferrers(this.#client, this.manifestDigest, artifactType),
+    );
   }
 
   async close(): Promise<void> {

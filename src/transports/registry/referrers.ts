@@ -1,6 +1,7 @@
 /**
- * The list of artifacts that refer to a manifest, for registries that do not keep it themselves: an
- * index with a tag made from the digest of the manifest.
+ * The list of artifacts that refer to a manifest. A registry that does not keep it itself has an
+ * index instead, with a tag made from the digest of the manifest.
+ * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-referrers
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema
  */
 import * as v from 'valibot';
@@ -8,7 +9,17 @@ import { parseJson } from '../../bytes/json.js';
 import { inContext } from '../../errors.js';
 import { canonicalJson, sha256Digest } from '../../oci/json.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
-import { MAX_MANIFESTS, type Manifest } from '../../oci/types.js';
+import {
+  type Descriptor,
+  MAX_JSON_SIZE,
+  MAX_MANIFESTS,
+  type Manifest,
+  parseIndex,
+} from '../../oci/types.js';
+import type { RegistryClient } from './client.js';
+import { fetchTagged } from './manifest.js';
+import { RequestError } from './request-error.js';
+import { readAll } from './response.js';
 
 /** A list as it is extended: members that this version does not know are kept. */
 const referrersSchema = v.looseObject({
@@ -47,4 +58,47 @@ export function withReferrer(
     mediaType: OCI_INDEX,
     manifests: [...others, descriptor],
   });
+}
+
+/**
+ * Returns the artifacts of a type that refer to the manifest `digest`; of a list in several pages,
+ * those of the first. Throws `CORRUPT` for a list that is malformed.
+ */
+export async function listReferrers(
+  client: RegistryClient,
+  digest: string,
+  artifactType: string,
+): Promise<readonly Descriptor[]> {
+  const kept = await fetchReferrers(client, digest, artifactType);
+  const list = kept ?? (await fetchTagged(client, referrersTag(digest)));
+  if (list === undefined) {
+    return [];
+  }
+  const { manifests } = parseIndex(list);
+  return manifests.filter((each) => each.artifactType === artifactType);
+}
+
+/** Returns the list that the registry keeps itself; undefined if it keeps none. */
+async function fetchReferrers(
+  client: RegistryClient,
+  digest: string,
+  artifactType: string,
+): Promise<Uint8Array | undefined> {
+  const type = encodeURIComponent(artifactType);
+  try {
+    const response = await client.request({
+      method: 'GET',
+      target: `referrers/${digest}?artifactType=${type}`,
+      headers: { accept: OCI_INDEX },
+      expected: [200],
+    });
+    return await readAll(response, MAX_JSON_SIZE);
+  } catch (error) {
+    // Registries and proxies that know no such request refuse it in several ways.
+    const status = error instanceof RequestError ? (error.status ?? 0) : 0;
+    if (status >= 400 && status < 500) {
+      return undefined;
+    }
+    throw error;
+  }
 }
