@@ -29,7 +29,7 @@ export interface ImageReader {
   mountableFrom?(host: string): string | undefined;
   /**
    * Lists the artifacts of a type that refer to this image, with their annotations, which nobody
-   * has verified. Only images in registries have this.
+   * has verified. Images in registries and OCI image layouts have this.
    */
   referrers?(artifactType: string): Promise<readonly Descriptor[]>;
   /**

@@ -105,6 +105,11 @@ export interface TransportOptions {
    * have artifacts.
    */
   readonly artifactType?: string | undefined;
+  /**
+   * Whether what is written gets no name, because it is found by what it refers to: an image that
+   * is there. Only registries and folders of the transport `oci` have such artifacts.
+   */
+  readonly isUnnamed?: boolean | undefined;
   /** The image to choose from an index; by default for linux and this machine's architecture. */
   readonly platform?: PlatformChoice | undefined;
   /** The image of an index to read, whatever its platform; `readIndex` returns its descriptor. */

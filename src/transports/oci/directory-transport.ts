@@ -20,9 +20,9 @@ export const ociTransport: Transport = {
   },
   readIndex: async (location) =>
     readLayoutIndex(layoutAt(location), `oci:${location}`, splitTag(location).tag),
-  write: async (location) => {
+  write: async (location, { isUnnamed = false }) => {
     const { path, tag } = splitTag(location);
-    return createOciWriter(path, tag);
+    return createOciWriter(path, tag, { isUnnamed });
   },
 };
 

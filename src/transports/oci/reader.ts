@@ -7,11 +7,13 @@ import { inContext, OstrataError, wrapError } from '../../errors.js';
 import { REF_NAME } from '../../oci/annotations.js';
 import { blobPath, INDEX_FILE } from '../../oci/image-layout.js';
 import { sha256Digest } from '../../oci/json.js';
-import { INDEX_MEDIA_TYPES } from '../../oci/media-types.js';
+import { INDEX_MEDIA_TYPES, MANIFEST_MEDIA_TYPES } from '../../oci/media-types.js';
 import { choosePlatform, hostPlatform, type PlatformChoice } from '../../oci/platform.js';
+import { referrerDescriptor } from '../../oci/referrer.js';
 import {
   type Descriptor,
   type ImageIndex,
+  parseAnyManifest,
   parseArtifact,
   parseIndex,
   parseManifest,
@@ -66,6 +68,10 @@ export function openLayout(files: LayoutFiles, name: string, choice: ImageChoice
       config: async () => inContext(`reading ${name}`, () => readBlob(files, manifest.config)),
       blob: ({ digest }) => files.stream(blobPath(digest)),
       blobFile: ({ digest }) => files.linkablePath(blobPath(digest)),
+      referrers: async (type) =>
+        inContext(`artifacts that refer to ${name}`, () =>
+          findReferrers(files, entry.digest, type),
+        ),
     };
   });
 }
@@ -87,6 +93,23 @@ export function readLayoutIndex(
   tag: string | undefined,
 ): ImageIndex | undefined {
   return inContext(`reading ${name}`, () => indexOf(files, findEntry(files, tag)));
+}
+
+/** Returns the artifacts of a type that refer to the manifest `digest`. */
+function findReferrers(
+  files: LayoutFiles,
+  digest: string,
+  artifactType: string,
+): readonly Descriptor[] {
+  const { manifests } = parseIndex(readRequired(files, INDEX_FILE));
+  const candidates = manifests.filter((each) => MANIFEST_MEDIA_TYPES.includes(each.mediaType));
+  return candidates.flatMap((entry) => {
+    const bytes = readBlob(files, entry);
+    const manifest = parseAnyManifest(bytes);
+    const referrer = referrerDescriptor(manifest, bytes);
+    const isWanted = referrer.artifactType === artifactType && manifest.subject?.digest === digest;
+    return isWanted ? [referrer] : [];
+  });
 }
 
 function indexOf(files: LayoutFiles, entry: Descriptor): ImageIndex | undefined {

@@ -9,11 +9,8 @@
 import { closeSync, existsSync, openSync, readFileSync, statSync } from 'node:fs';
 import { link, lstat, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import * as v from 'valibot';
-import { parseJson } from '../../bytes/json.js';
 import type { ByteStream } from '../../bytes/stream.js';
 import { inContextAsync, must, OstrataError } from '../../errors.js';
-import { REF_NAME } from '../../oci/annotations.js';
 import {
   BLOBS_DIRECTORY,
   blobPath,
@@ -21,8 +18,9 @@ import {
   LAYOUT_FILE,
   LAYOUT_FILE_CONTENT,
 } from '../../oci/image-layout.js';
-import { canonicalJson, sha256Digest } from '../../oci/json.js';
+import { sha256Digest } from '../../oci/json.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
+import { referrerDescriptor } from '../../oci/referrer.js';
 import { type Descriptor, parseAnyManifest, parseIndex } from '../../oci/types.js';
 import { readChunks } from '../../system/file-chunks.js';
 import { FileLock } from '../../system/file-lock.js';
@@ -34,13 +32,9 @@ import {
 import { writeFully } from '../../system/write-fully.js';
 import type { FinishedImage, FinishedIndex, ImageReader, ImageWriter } from '../transport.js';
 import { verified, verifyBlob } from '../verified.js';
+import { type EntryName, withEntry } from './layout-index.js';
 
 const STAGING_PREFIX = '.ostrata-';
-
-/** index.json as it is rewritten: members that this version does not know are kept. */
-const extensibleIndex = v.looseObject({
-  manifests: v.array(v.looseObject({ annotations: v.optional(v.record(v.string(), v.string())) })),
-});
 
 /** A layout can hold an index. */
 export type LayoutWriter = Required<ImageWriter>;
@@ -53,8 +47,9 @@ export type LayoutWriter = Required<ImageWriter>;
 export async function createOciWriter(
   directory: string,
   tag: string | undefined,
+  { isUnnamed }: Pick<EntryName, 'isUnnamed'> = { isUnnamed: false },
 ): Promise<LayoutWriter> {
-  const writer = new OciWriter(resolve(directory), tag);
+  const writer = new OciWriter(resolve(directory), { tag, isUnnamed });
   try {
     await inContextAsync(`preparing ${directory}`, () => writer.prepare());
   } catch (error) {
@@ -66,16 +61,16 @@ export async function createOciWriter(
 
 class OciWriter implements LayoutWriter {
   readonly #directory: string;
-  readonly #tag: string | undefined;
+  readonly #name: EntryName;
   /** Staged files by the digest of the blob they contain. */
   readonly #staged = new Map<string, string>();
   #staging: TemporaryDirectory | undefined;
   /** Directories above the staging directory; removed unless the image is committed. */
   readonly #created = new Created();
 
-  constructor(directory: string, tag: string | undefined) {
+  constructor(directory: string, name: EntryName) {
     this.#directory = directory;
-    this.#tag = tag;
+    this.#name = name;
   }
 
   get stagingDirectory(): string {
@@ -121,7 +116,7 @@ class OciWriter implements LayoutWriter {
   async commit(image: FinishedImage): Promise<void> {
     await this.#commit(async () => {
       await this.#stageImage(image, '');
-      return describeManifest(image);
+      return this.#name.isUnnamed ? describeReferrer(image) : describeManifest(image);
     });
   }
 
@@ -224,23 +219,11 @@ class OciWriter implements LayoutWriter {
     await rename(indexFile, this.#path(INDEX_FILE));
   }
 
-  /** Returns the index with this image instead of the one that had the same tag. */
+  /** Returns the index with this image instead of those that it replaces. */
   #newIndex(descriptor: Descriptor): Uint8Array {
     const path = this.#path(INDEX_FILE);
-    const previous = existsSync(path)
-      ? parseJson(readFileSync(path, 'utf8'), extensibleIndex)
-      : { manifests: [] };
-    const others = previous.manifests.filter(
-      ({ annotations }) => annotations?.[REF_NAME] !== this.#tag,
-    );
-    const annotations = this.#tag === undefined ? undefined : { [REF_NAME]: this.#tag };
-
-    return canonicalJson({
-      schemaVersion: 2,
-      mediaType: OCI_INDEX,
-      ...previous,
-      manifests: [...others, { ...descriptor, annotations }],
-    });
+    const previous = existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+    return withEntry(previous, descriptor, this.#name);
   }
 }
 
@@ -288,6 +271,10 @@ class Created {
 function describeManifest({ manifest, platform }: FinishedImage): Descriptor {
   const { mediaType = OCI_MANIFEST } = parseAnyManifest(manifest);
   return { mediaType, digest: sha256Digest(manifest), size: manifest.length, platform };
+}
+
+function describeReferrer({ manifest }: FinishedImage): Descriptor {
+  return referrerDescriptor(parseAnyManifest(manifest), manifest);
 }
 
 /** A blob, as a file that can be linked, if there is one, and as a stream that checks it. */

@@ -7,8 +7,9 @@
 import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
 import { inContext } from '../../errors.js';
-import { canonicalJson, sha256Digest } from '../../oci/json.js';
-import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
+import { canonicalJson } from '../../oci/json.js';
+import { OCI_INDEX } from '../../oci/media-types.js';
+import { referrerDescriptor } from '../../oci/referrer.js';
 import {
   type Descriptor,
   MAX_JSON_SIZE,
@@ -46,12 +47,8 @@ export function withReferrer(
       : inContext('list of referrers', () =>
           parseJson(Buffer.from(list).toString(), referrersSchema),
         );
-  const digest = sha256Digest(artifactBytes);
-  const others = previous.manifests.filter((each) => each.digest !== digest);
-  const { mediaType = OCI_MANIFEST, config, annotations } = artifact;
-  const artifactType = artifact.artifactType ?? config.mediaType;
-  const size = artifactBytes.length;
-  const descriptor = { mediaType, digest, size, artifactType, annotations };
+  const descriptor = referrerDescriptor(artifact, artifactBytes);
+  const others = previous.manifests.filter(({ digest }) => digest !== descriptor.digest);
   return canonicalJson({
     ...previous,
     schemaVersion: 2,

@@ -48,7 +48,8 @@ export async function createRegistryImage(
   name: string,
   options: TransportOptions,
 ): Promise<ImageWriter> {
-  if (reference.tag === undefined) {
+  const { isUnnamed = false } = options;
+  if (reference.tag === undefined && !isUnnamed) {
     throw new OstrataError('USAGE', `${name}: an image is pushed to a tag, not a digest`);
   }
   const failure = new AbortController();
@@ -62,7 +63,9 @@ export async function createRegistryImage(
     return client.closedOnError(async () => {
       const session = await startUpload(client);
       const staging = makeTemporaryDirectory('ostrata-', spool);
-      return new RegistryWriter({ name, client, session, staging, failure, signal, log, traffic });
+      const tag = isUnnamed ? undefined : reference.tag;
+      const connection = { client, session, failure, signal, traffic };
+      return new RegistryWriter({ ...connection, name, tag, staging, log });
     });
   });
 }
@@ -70,6 +73,8 @@ export async function createRegistryImage(
 interface RegistryWriterSettings {
   /** The image reference, for messages. */
   readonly name: string;
+  /** Undefined for an artifact that has no name. */
+  readonly tag: string | undefined;
   readonly client: RegistryClient;
   /** The upload session that proved our right to push. The first blob uses it. */
   readonly session: URL;
@@ -131,31 +136,29 @@ class RegistryWriter implements Required<ImageWriter> {
   }
 
   async commit(image: FinishedImage): Promise<void> {
-    await this.#commit([image], async (tag) => {
-      await this.#putImage(image, tag);
-    });
+    await this.#commit([image], () => this.#putImage(image, this.#settings.tag));
   }
 
   async commitIndex({ images, index }: FinishedIndex): Promise<void> {
-    await this.#commit(images, async (tag) => {
+    await this.#commit(images, async () => {
       for (const image of images) {
-        await this.#putImage(image, sha256Digest(image.manifest));
+        await this.#putImage(image, undefined);
       }
-      await this.#putDocument(index, OCI_INDEX, tag);
+      await this.#putDocument(index, OCI_INDEX, must(this.#settings.tag, 'the tag'));
     });
   }
 
   /** @param putManifests uploads what has the tag last, because it makes the image visible */
   async #commit(
     images: readonly FinishedImage[],
-    putManifests: (tag: string) => Promise<void>,
+    putManifests: () => Promise<void>,
   ): Promise<void> {
     await inContextAsync(`writing ${this.#settings.name}`, async () => {
       for (const { config } of images) {
         this.#startConfig(config);
       }
       await Promise.all(this.#blobs.values());
-      await putManifests(must(this.#client.reference.tag, 'the tag'));
+      await putManifests();
     });
     await this.discard();
   }
@@ -177,10 +180,11 @@ class RegistryWriter implements Required<ImageWriter> {
     this.#start(descriptor.digest, () => this.#provide({ descriptor, stream }));
   }
 
-  /** @param name a tag, or the digest of the manifest */
-  async #putImage({ manifest }: FinishedImage, name: string): Promise<void> {
+  /** @param tag undefined if the image is only known by its digest */
+  async #putImage({ manifest }: FinishedImage, tag: string | undefined): Promise<void> {
     const parsed = parseAnyManifest(manifest);
     const { mediaType = OCI_MANIFEST, subject } = parsed;
+    const name = tag ?? sha256Digest(manifest);
     const headers = await this.#putDocument(manifest, mediaType, name);
     // A registry that keeps the list of referrers itself says so.
     if (subject !== undefined && headers['oci-subject'] === undefined) {
