@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../bytes/text.js';
 import { must, OstrataError } from '../errors.js';
 import type { Claims, ComponentFacts, Tree } from '../plugin.js';
-import { deployedPath } from '../tree/path.js';
+import { committedPath, deployedPath } from '../tree/path.js';
 import type { ContentEntry } from '../tree/tree.js';
 import type { LayoutComponent } from './component.js';
 import { commonDirectory, type Divisible, type Piece } from './parts.js';
@@ -248,14 +248,15 @@ function preferred(a: Owner, b: Owner): Owner {
 
 /**
  * Equal if and only if paths, objects and times are equal; a checksum covers content, owner, mode
- * and xattrs.
+ * and xattrs. Paths are taken in the order of a commit, so that a commit, its image and its root
+ * directory have the same versions.
  */
 function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): string {
   const hash = createHash('sha256');
   let checksum: string | undefined;
   for (const entries of objects.values()) {
     let text = '';
-    for (const entry of entries) {
+    for (const entry of entries.toSorted(byCommittedPath)) {
       if (entry.checksum !== checksum) {
         checksum = entry.checksum;
         text += checksum;
@@ -266,4 +267,8 @@ function contentVersion(objects: ReadonlyMap<string, readonly ContentEntry[]>): 
     hash.update(text);
   }
   return hash.digest('hex');
+}
+
+function byCommittedPath(a: ContentEntry, b: ContentEntry): number {
+  return compareUtf8(committedPath(a.path), committedPath(b.path));
 }

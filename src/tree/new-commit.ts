@@ -12,7 +12,7 @@ import { CommitBuilder } from './commit-objects.js';
 import { walkCommit } from './commit-walk.js';
 import { type LocatedTree, readFunctions } from './content-location.js';
 import { FileMap } from './file-map.js';
-import type { TreePath } from './tree.js';
+import { committedPath } from './path.js';
 
 /** What a commit says besides its tree. */
 export interface NewCommit {
@@ -98,9 +98,4 @@ function hasDeployedEtc({ name, files }: LocatedTree): boolean {
     throw new OstrataError('UNSUPPORTED', `${name} has /etc, but no /usr that could hold it`);
   }
   return etc !== undefined;
-}
-
-/** Returns where a commit has what its tree has at `path`; the inverse of `deployedPath`. */
-function committedPath(path: TreePath): TreePath {
-  return path === '/etc' || path.startsWith('/etc/') ? `/usr${path}` : path;
 }

@@ -26,3 +26,8 @@ export function baseName(path: TreePath): string {
 export function deployedPath(path: string): string {
   return path === '/usr/etc' || path.startsWith('/usr/etc/') ? path.slice('/usr'.length) : path;
 }
+
+/** Returns where a commit has what its tree has at `path`; the inverse of {@link deployedPath}. */
+export function committedPath(path: TreePath): TreePath {
+  return path === '/etc' || path.startsWith('/etc/') ? `/usr${path}` : path;
+}

@@ -182,3 +182,12 @@ test('a part holds whole objects: one with paths in several parts stays above th
   assert.equal(later?.divisible?.part('a#a/x', [place ?? -1]).version, unchanged.version);
   assert.notEqual(later?.version, whole.version);
 });
+
+test('a component has the same version in a commit, in its image and in a root directory', async () => {
+  const versionIn = async (etc: '/etc' | '/usr/etc') => {
+    const tree = buildTree({ [`${etc}/ssh/config`]: 'same', '/usr/bin/config': 'same' });
+    const [component] = await assignComponents(tree, [claims(() => 'ssh', ['ssh'])]);
+    return component?.version;
+  };
+  assert.equal(await versionIn('/etc'), await versionIn('/usr/etc'));
+});
