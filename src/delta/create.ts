@@ -1,28 +1,20 @@
 /**
- * Makes a delta: an artifact from which clients that have the source image rebuild the layers of
- * the target image.
+ * Makes deltas: artifacts from which clients that have a source image rebuild the layers of the
+ * target image.
  */
-import { statSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { inContext, inContextAsync, must } from '../errors.js';
+import { inContextAsync, must } from '../errors.js';
 import { describeImage, isPlain } from '../image/encapsulated.js';
 import type { Context } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { sha256Digest } from '../oci/json.js';
 import type { Descriptor } from '../oci/types.js';
-import { XattrsInterner } from '../ostree/objects/xattr-list.js';
-import { loadNativeZstd } from '../system/native-zstd.js';
-import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
+import { loadNativeZstd, type NativeZstd } from '../system/native-zstd.js';
 import { Semaphore } from '../transports/semaphore.js';
 import type { ImageWriter } from '../transports/transport.js';
-import type { LocatedTree } from '../tree/content-location.js';
-import type { IndexedEntry } from '../tree/layer-index.js';
-import { decodeLayerIndex } from '../tree/layer-index-file.js';
 import { imageLayers } from '../tree/layer-source.js';
-import { spooledTar } from '../tree/spool.js';
-import { spoolLayers } from '../tree/spool-layers.js';
-import { openSpooledImage } from '../tree/spooled-image.js';
+import { type LayerIndexStore, openSpooledImage } from '../tree/spooled-image.js';
 import type { TreePath } from '../tree/tree.js';
 import {
   EMPTY_OBJECT,
@@ -35,10 +27,10 @@ import {
   type ContentSizes,
   type DeltaLevel,
   type LayerDiff,
-  type NewLayer,
   writeLayerDiff,
 } from './layer-diff.js';
 import { OldFileIndex } from './match.js';
+import { type NewLayers, openNewLayers } from './new-layers.js';
 
 export interface CreateDeltaOptions extends Context {
   readonly level: DeltaLevel;
@@ -46,6 +38,16 @@ export interface CreateDeltaOptions extends Context {
   readonly jobs: number;
   /** The parent of the uncompressed layers; by default TMPDIR or /var/tmp. */
   readonly spool?: string | undefined;
+  /** What is known about the layers of source images, which are then read only where needed. */
+  readonly indexes?: LayerIndexStore | undefined;
+  /** Whether a delta is left out that is not smaller than the layers that it stands for. */
+  readonly isSmallerOnly?: boolean | undefined;
+}
+
+/** An image that clients have, and where the delta from it goes. */
+export interface DeltaRequest {
+  readonly source: ImageReader;
+  readonly writer: ImageWriter;
 }
 
 /** A layer of the target image that the source image lacks. */
@@ -62,99 +64,193 @@ export interface CreatedLayer {
 
 export interface CreatedDelta {
   readonly manifestDigest: string;
+  /** Whether it was written; see `isSmallerOnly`. */
+  readonly isWritten: boolean;
   /** Bytes of all blobs that clients fetch, with the manifest of the delta. */
   readonly size: number;
+  /** Bytes of the layers that the source image lacks. */
+  readonly layersSize: number;
   readonly layers: readonly CreatedLayer[];
   /** Number of layers that both images have. */
   readonly reused: number;
 }
 
 /**
- * Writes the delta from `source` to `target` into `writer` and commits it. The same images give the
- * same bytes. Throws `UNSUPPORTED` where zstd has no prefixes, see {@link loadNativeZstd}, and what
- * {@link openSpooledImage} throws.
+ * Writes a delta to `target` for each request, one after the other, and commits it. Each layer of
+ * the target is read once. The same images give the same bytes. Throws `UNSUPPORTED` where zstd has
+ * no prefixes, see {@link loadNativeZstd}, and what {@link openSpooledImage} throws. The caller
+ * discards the writers.
  */
-export async function createDelta(
-  source: ImageReader,
+export async function createDeltas(
   target: ImageReader,
-  writer: ImageWriter,
+  requests: readonly DeltaRequest[],
   options: CreateDeltaOptions,
-): Promise<CreatedDelta> {
-  const sourceDocuments = await readDocuments(source);
+): Promise<readonly CreatedDelta[]> {
+  const zstd = loadNativeZstd('making deltas');
   const targetDocuments = await readDocuments(target);
-  const missing = missingLayers(sourceDocuments, targetDocuments);
-  const layers = await writeLayers(source, target, missing, writer, options);
-
-  const blobs = new Map(layers.map(({ index, blob }) => [index, blob]));
-  const manifest = encodeDelta(sourceDocuments, targetDocuments, blobs);
-  await addDocuments(writer, targetDocuments);
-  await writer.commit({ config: EMPTY_OBJECT, manifest, platform: undefined });
-
-  const { manifestBytes, configBytes } = targetDocuments;
-  const documentsSize = manifest.length + manifestBytes.length + configBytes.length;
-  const layersSize = layers.reduce((sum, { size }) => sum + size, 0);
-  return {
-    manifestDigest: sha256Digest(manifest),
-    size: documentsSize + layersSize,
-    layers,
-    reused: targetDocuments.manifest.layers.length - layers.length,
-  };
+  const sources: Source[] = [];
+  for (const { source: image } of requests) {
+    const documents = await readDocuments(image);
+    sources.push({ image, documents, missing: missingLayers(documents, targetDocuments) });
+  }
+  const wanted = new Set(sources.flatMap(({ missing }) => missing));
+  const newLayers = await openNewLayers(target, wanted, options);
+  try {
+    const created: CreatedDelta[] = [];
+    for (const [i, source] of sources.entries()) {
+      const { writer } = must(requests[i], `request ${i}`);
+      const maker = new DeltaMaker({ source, target, targetDocuments, newLayers, writer, zstd });
+      created.push(await maker.make(options));
+    }
+    return created;
+  } finally {
+    newLayers.close();
+  }
 }
 
-/** Returns the indexes of the layers that the source image lacks. */
+/** An image that clients have. */
+interface Source {
+  readonly image: ImageReader;
+  readonly documents: ImageDocuments;
+  /** The indexes of the layers of the target image that it lacks. */
+  readonly missing: readonly number[];
+}
+
 function missingLayers(source: ImageDocuments, target: ImageDocuments): readonly number[] {
   const known = new Set(source.config.rootfs.diff_ids);
   const diffIds = [...target.config.rootfs.diff_ids.entries()];
   return diffIds.filter(([, diffId]) => !known.has(diffId)).map(([index]) => index);
 }
 
-type WrittenLayer = CreatedLayer & { readonly blob: Descriptor };
+interface DeltaParts {
+  readonly source: Source;
+  readonly target: ImageReader;
+  readonly targetDocuments: ImageDocuments;
+  readonly newLayers: NewLayers;
+  readonly writer: ImageWriter;
+  readonly zstd: NativeZstd;
+}
 
-async function writeLayers(
-  source: ImageReader,
-  target: ImageReader,
-  missing: readonly number[],
-  writer: ImageWriter,
-  options: CreateDeltaOptions,
-): Promise<readonly WrittenLayer[]> {
-  const zstd = loadNativeZstd('making deltas');
-  if (missing.length === 0) {
-    return [];
+/** A layer, and what the delta has for it. */
+interface PreparedLayer extends CreatedLayer {
+  readonly blob: Descriptor;
+  /** The tar-diff; undefined if the layer is in the delta as it is. */
+  readonly file: string | undefined;
+}
+
+/** Makes the delta from one image. */
+class DeltaMaker {
+  readonly #parts: DeltaParts;
+
+  constructor(parts: DeltaParts) {
+    this.#parts = parts;
   }
-  const { spool = largeFilesParent(), log } = options;
-  const directory = inContext(`making the spool in ${spool}`, () =>
-    makeTemporaryDirectory('ostrata-spool-', spool),
-  );
-  let tree: LocatedTree | undefined;
-  try {
-    const isUsable = await pathsOfClients(source, options);
-    const layers = await imageLayers(source);
-    tree = await openSpooledImage(layers, { ...options, skipSpecialFiles: true });
-    const index = new OldFileIndex(tree, isUsable);
-    const newLayers = await spoolNewLayers(target, missing, directory.path, options);
-    const jobs = new Semaphore(options.jobs);
-    const diffOptions = { ...options, zstd, tree, index, jobs };
-    const sizes = target.manifest.layers.map(({ size }) => size);
 
-    const written: WrittenLayer[] = [];
-    const total = missing.reduce((sum, layer) => sum + (sizes[layer] ?? 0), 0);
-    for (const [layer, newLayer] of newLayers) {
-      log.progress(
-        'making the delta',
-        written.reduce((sum, { layerSize }) => sum + layerSize, 0),
-        total,
-      );
-      const file = join(writer.stagingDirectory, `layer-${layer}`);
-      const diff = await inContextAsync(`making the delta of layer ${layer}`, () =>
-        writeLayerDiff(file, newLayer, diffOptions),
-      );
-      written.push(await addLayer(layer, { file, diff }, target, writer));
+  async make(options: CreateDeltaOptions): Promise<CreatedDelta> {
+    const { source, targetDocuments } = this.#parts;
+    const { missing, documents } = source;
+    const layers = missing.length === 0 ? [] : await this.#prepareLayers(options);
+    const blobs = new Map(layers.map(({ index, blob }) => [index, blob]));
+    const manifest = encodeDelta(documents, targetDocuments, blobs);
+
+    const size = manifest.length + sizeOfDocuments(targetDocuments) + sum(layers, 'size');
+    const layersSize = sum(layers, 'layerSize');
+    const isWritten = !options.isSmallerOnly || size < layersSize;
+    if (isWritten) {
+      await this.#write(layers, manifest);
     }
-    return written;
-  } finally {
-    tree?.close?.();
-    directory.remove();
+    const reused = targetDocuments.manifest.layers.length - layers.length;
+    const manifestDigest = sha256Digest(manifest);
+    return { manifestDigest, isWritten, size, layersSize, layers, reused };
   }
+
+  async #prepareLayers(options: CreateDeltaOptions): Promise<readonly PreparedLayer[]> {
+    const { image, missing } = this.#parts.source;
+    const { zstd, newLayers, targetDocuments } = this.#parts;
+    const isUsable = await pathsOfClients(image, options);
+    const layers = await imageLayers(image);
+    const tree = await openSpooledImage(layers, { ...options, skipSpecialFiles: true });
+    try {
+      const index = new OldFileIndex(tree, isUsable);
+      const diffOptions = { ...options, zstd, tree, index, jobs: new Semaphore(options.jobs) };
+      const sizes = targetDocuments.manifest.layers.map(({ size }) => size);
+      const total = missing.reduce((size, layer) => size + (sizes[layer] ?? 0), 0);
+
+      const prepared: PreparedLayer[] = [];
+      for (const layer of missing) {
+        options.log.progress('making the delta', sum(prepared, 'layerSize'), total);
+        const newLayer = must(newLayers.layers.get(layer), `layer ${layer}`);
+        const file = this.#staged(`layer-${layer}`);
+        const diff = await inContextAsync(`making the delta of layer ${layer}`, () =>
+          writeLayerDiff(file, newLayer, diffOptions),
+        );
+        prepared.push(await this.#smaller(layer, file, diff));
+      }
+      return prepared;
+    } finally {
+      tree.close?.();
+    }
+  }
+
+  /** Returns the tar-diff of a layer, or the layer as it is if that is smaller. */
+  async #smaller(index: number, file: string, diff: LayerDiff): Promise<PreparedLayer> {
+    const { manifest } = this.#parts.targetDocuments;
+    const layer = must(manifest.layers[index], `layer ${index}`);
+    const { digest, size: layerSize } = layer;
+    const { size, content } = diff;
+    if (size < layerSize) {
+      const blob = { mediaType: TAR_DIFF, digest: diff.digest, size };
+      return { index, digest, layerSize, size, content, blob, file };
+    }
+    await rm(file);
+    const asItIs = { content: undefined, blob: layer, file: undefined };
+    return { index, digest, layerSize, size: layerSize, ...asItIs };
+  }
+
+  async #write(layers: readonly PreparedLayer[], manifest: Uint8Array): Promise<void> {
+    const { writer, target, targetDocuments } = this.#parts;
+    for (const { file, blob } of layers) {
+      if (file === undefined) {
+        await writer.mountBlob(blob, target);
+      } else {
+        await writer.addBlob(file, blob);
+      }
+    }
+    await this.#addDocuments(targetDocuments);
+    await writer.commit({ config: EMPTY_OBJECT, manifest, platform: undefined });
+  }
+
+  /** Adds the manifest and the config of the target image. */
+  async #addDocuments({
+    manifestBytes,
+    manifestDigest,
+    manifest,
+    configBytes,
+  }: ImageDocuments): Promise<void> {
+    const { config } = manifest;
+    const documents = [
+      ['target-manifest', manifestBytes, { ...config, digest: manifestDigest }],
+      ['target-config', configBytes, config],
+    ] as const;
+    for (const [name, bytes, descriptor] of documents) {
+      const file = this.#staged(name);
+      await writeFile(file, bytes);
+      await this.#parts.writer.addBlob(file, { ...descriptor, size: bytes.length });
+    }
+  }
+
+  /** Returns the path of a file that the writer takes over. */
+  #staged(name: string): string {
+    return join(this.#parts.writer.stagingDirectory, name);
+  }
+}
+
+function sizeOfDocuments({ manifestBytes, configBytes }: ImageDocuments): number {
+  return manifestBytes.length + configBytes.length;
+}
+
+function sum(layers: readonly CreatedLayer[], member: 'size' | 'layerSize'): number {
+  return layers.reduce((total, layer) => total + layer[member], 0);
 }
 
 /**
@@ -168,67 +264,4 @@ async function pathsOfClients(
   const { layers } = await describeImage(source, log);
   const isUnusable = isPlain(layers) ? /^\/var\// : /^\/(etc|var)\//;
   return (path) => !isUnusable.test(path);
-}
-
-/** Puts the tars of some layers into a folder, and returns them by their index. */
-async function spoolNewLayers(
-  target: ImageReader,
-  missing: readonly number[],
-  directory: string,
-  options: CreateDeltaOptions,
-): Promise<ReadonlyMap<number, NewLayer>> {
-  const interner = new XattrsInterner();
-  const entries = new Map<number, readonly IndexedEntry[]>();
-  const source = await imageLayers(target);
-  const layers = source.layers.filter(({ index }) => missing.includes(index));
-  await spoolLayers(source, layers, {
-    ...options,
-    directory,
-    onIndex: ({ index }, bytes) => entries.set(index, decodeLayerIndex(bytes, interner)),
-  });
-
-  const newLayers = new Map<number, NewLayer>();
-  for (const index of missing) {
-    const tar = spooledTar(directory, index);
-    const tarSize = statSync(tar).size;
-    newLayers.set(index, { tar, tarSize, entries: must(entries.get(index), `layer ${index}`) });
-  }
-  return newLayers;
-}
-
-/** Adds the tar-diff of a layer, or the layer as it is if that is smaller. */
-async function addLayer(
-  index: number,
-  { file, diff }: { readonly file: string; readonly diff: LayerDiff },
-  target: ImageReader,
-  writer: ImageWriter,
-): Promise<WrittenLayer> {
-  const layer = must(target.manifest.layers[index], `layer ${index}`);
-  const { digest, size: layerSize } = layer;
-  const { size, content } = diff;
-  if (size < layerSize) {
-    const blob = { mediaType: TAR_DIFF, digest: diff.digest, size };
-    await writer.addBlob(file, blob);
-    return { index, digest, layerSize, size, content, blob };
-  }
-  await rm(file);
-  await writer.mountBlob(layer, target);
-  return { index, digest, layerSize, size: layerSize, content: undefined, blob: layer };
-}
-
-/** Adds the manifest and the config of the target image. */
-async function addDocuments(
-  writer: ImageWriter,
-  { manifestBytes, manifestDigest, manifest, configBytes }: ImageDocuments,
-): Promise<void> {
-  const { config } = manifest;
-  const documents = [
-    ['target-manifest', manifestBytes, { ...config, digest: manifestDigest }],
-    ['target-config', configBytes, config],
-  ] as const;
-  for (const [name, bytes, descriptor] of documents) {
-    const file = join(writer.stagingDirectory, name);
-    await writeFile(file, bytes);
-    await writer.addBlob(file, { ...descriptor, size: bytes.length });
-  }
 }

@@ -69,6 +69,33 @@ export async function createImage(
   return transport.write(location, options);
 }
 
+/** Throws `UNSUPPORTED` or `USAGE` if there can be no artifacts beside the image at `imgref`. */
+export function checkHoldsArtifacts(imgref: string): void {
+  artifactsBeside(imgref);
+}
+
+/** Prepares to write an artifact that refers to the image at `imgref` and has no name. */
+export async function createArtifact(
+  imgref: string,
+  options: TransportOptions = {},
+): Promise<ImageWriter> {
+  const { artifacts, location } = artifactsBeside(imgref);
+  return artifacts.write(location, options);
+}
+
+function artifactsBeside(imgref: string) {
+  const { transport, location } = parseImgref(imgref);
+  const { name, artifacts } = transport;
+  if (artifacts === undefined) {
+    const others = TRANSPORTS.filter((each) => each.artifacts !== undefined);
+    const names = others.map((each) => `${each.name}:`).join(', ');
+    const rule = `${name}: holds no artifacts beside an image, such as deltas`;
+    throw new OstrataError('UNSUPPORTED', `image reference ${imgref}: ${rule}; these do: ${names}`);
+  }
+  artifacts.check(location);
+  return { artifacts, location };
+}
+
 /** Whether `text` begins with the name of a transport and a colon, which paths rarely do. */
 export function isImgref(text: string): boolean {
   return findTransport(text) !== undefined;

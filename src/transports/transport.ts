@@ -35,6 +35,19 @@ export interface Transport {
   readIndex?(location: string, options: TransportOptions): Promise<ImageIndex | undefined>;
   /** Prepares to write an image to `location`; fails early if that is impossible. */
   write(location: string, options: TransportOptions): Promise<ImageWriter>;
+  /** Only transports whose locations can hold artifacts beside images have this. */
+  readonly artifacts?: ArtifactTransport | undefined;
+}
+
+/** Artifacts that have no name, because they are found by the image that they refer to. */
+export interface ArtifactTransport {
+  /**
+   * Throws `USAGE` if other programs would not find the image at `location` any more once there are
+   * artifacts beside it.
+   */
+  check(location: string): void;
+  /** Prepares to write an artifact beside the image at `location`. */
+  write(location: string, options: TransportOptions): Promise<ImageWriter>;
 }
 
 /**
@@ -105,11 +118,6 @@ export interface TransportOptions {
    * have artifacts.
    */
   readonly artifactType?: string | undefined;
-  /**
-   * Whether what is written gets no name, because it is found by what it refers to: an image that
-   * is there. Only registries and folders of the transport `oci` have such artifacts.
-   */
-  readonly isUnnamed?: boolean | undefined;
   /** The image to choose from an index; by default for linux and this machine's architecture. */
   readonly platform?: PlatformChoice | undefined;
   /** The image of an index to read, whatever its platform; `readIndex` returns its descriptor. */

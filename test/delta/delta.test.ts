@@ -8,7 +8,7 @@ import { parseJson } from '../../src/bytes/json.js';
 import { pullImage } from '../../src/client/pull.js';
 import { applyDelta, type DeltaSource } from '../../src/delta/apply.js';
 import { DELTA_TYPE, type Delta, readDelta, TAR_DIFF } from '../../src/delta/artifact.js';
-import { createDelta } from '../../src/delta/create.js';
+import { createDeltas } from '../../src/delta/create.js';
 import { DELTA_LEVELS } from '../../src/delta/layer-diff.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
@@ -75,7 +75,8 @@ type ForgedManifest = v.InferOutput<typeof forgedManifest>;
 
 async function makeDelta(from: ImageReader, to: ImageReader, jobs = 2): Promise<string> {
   const imgref = `oci:${join(scratchDirectory(), 'delta')}`;
-  await createDelta(from, to, await createImage(imgref), { ...context, spool, level, jobs });
+  const writer = await createImage(imgref);
+  await createDeltas(to, [{ source: from, writer }], { ...context, spool, level, jobs });
   return imgref;
 }
 

@@ -1,14 +1,21 @@
-/** `ostrata delta create`: makes the delta between two images. */
+/** `ostrata delta create`: makes the deltas from old images to a new one. */
 import { availableParallelism } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
 import { type Command, Option } from 'commander';
+import { layerIndexStore } from '../../blobs/layer-indexes.js';
 import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
-import { type CreatedDelta, createDelta } from '../../delta/create.js';
-import { DELTA_LEVELS } from '../../delta/layer-diff.js';
 import { must, OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
-import { createImage, parseImgref } from '../../transports/image-reference.js';
+import type { ImageReader } from '../../oci/image.js';
+import {
+  checkHoldsArtifacts,
+  createArtifact,
+  createImage,
+  parseImgref,
+} from '../../transports/image-reference.js';
 import { IMGREF_HELP } from '../container/image-info.js';
+import { type CacheOptions, cacheOptions, openCache } from '../options/cache.js';
+import { deltaLevel, levelOption } from '../options/deltas.js';
 import { useOptions } from '../options/groups.js';
 import {
   imageOpener,
@@ -16,7 +23,7 @@ import {
   registryOptions,
   transportOptions,
 } from '../options/registry.js';
-import { integer, logOptions } from '../options/values.js';
+import { integer, logOptions, repeated } from '../options/values.js';
 import {
   counted,
   formatBytes,
@@ -26,12 +33,14 @@ import {
   right,
   shortDigest,
 } from '../output/format.js';
-import { print } from '../output/print.js';
+import { print, printable } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
+import { type MadeDelta, makeDeltas } from './make-deltas.js';
 
-export interface CreateOptions extends RegistryOptions, LogOptions {
+export interface CreateOptions extends RegistryOptions, CacheOptions, LogOptions {
   readonly level: string;
+  readonly from?: readonly string[] | undefined;
   readonly jobs: number;
   readonly json?: boolean | undefined;
 }
@@ -50,56 +59,94 @@ export function addCreateCommand(delta: Command): void {
     )
     .argument('<old>', `the image that clients have: ${IMGREF_HELP}`)
     .argument('<new>', 'the image that they update to, in the same form')
-    .argument('<out>', `where the delta goes: ${DELTA_FORMS}`)
-    .addOption(
-      new Option('--level <name>', 'how much time the search for a small delta takes')
-        .choices([...DELTA_LEVELS.keys()])
-        .default('default'),
+    .argument(
+      '[out]',
+      `where the delta goes: ${DELTA_FORMS} (default: beside the new image, without a name)`,
     )
+    .option(
+      '--from <imgref>',
+      'another image that clients have, from which a delta of its own leads to the new one ' +
+        '(repeatable); the new image is read only once',
+      repeated,
+    )
+    .addOption(levelOption('--level'))
     .addOption(
       new Option('--jobs <n>', 'files that are compressed at the same time')
         .argParser(integer(1, 1024))
         .default(availableParallelism(), 'one per processor'),
     )
     .option('--spool <dir>', 'folder for uncompressed layers (default: TMPDIR or /var/tmp)')
-    .option('--json', 'print the result as JSON')
+    .option('--json', 'print the result as JSON, one object per line and delta')
     .addHelpText(
       'after',
       `
 Examples:
-  ostrata delta create registry:quay.io/os/base:40 registry:quay.io/os/base:41 \\
-    registry:quay.io/os/base:40-to-41
+  ostrata delta create registry:quay.io/os/base:40 registry:quay.io/os/base:41
+  ostrata delta create --from=registry:quay.io/os/base:39 \\
+    registry:quay.io/os/base:40 registry:quay.io/os/base:41
   ostrata delta create --level=best oci:old oci:new oci-archive:update.delta`,
     )
     .action(create);
-  useOptions(command, [registryOptions, logOptions]);
+  useOptions(command, [cacheOptions, registryOptions, logOptions]);
 }
 
 async function create(
   oldReference: string,
   newReference: string,
-  out: string,
+  out: string | undefined,
   options: CreateOptions,
 ): Promise<void> {
-  if ([oldReference, newReference].some((reference) => isSameName(out, reference))) {
-    throw new OstrataError('USAGE', `${out} is one of the images; the delta needs another name`);
-  }
+  const oldReferences = [oldReference, ...(options.from ?? [])];
+  checkDestination(oldReferences, newReference, out);
   const log = terminalLogger(options);
-  const references = [out, newReference, oldReference];
+  const references = [out ?? newReference, newReference, ...oldReferences];
   const open = imageOpener(options, references, log);
-  const source = await open(oldReference);
-  const target = await open(newReference);
-  const writer = await createImage(out, transportOptions(options, references, log)(out));
+  const optionsFor = transportOptions(options, references, log);
+  const beside = withoutVerification(newReference);
+  const createWriter = () =>
+    out === undefined
+      ? createArtifact(beside, optionsFor(beside))
+      : createImage(out, optionsFor(out));
+
+  const { jobs, spool, level } = options;
+  const cache = openCache(options, log);
+  const indexes = cache && layerIndexStore(cache);
+  const opened: ImageReader[] = [];
   try {
-    const { jobs, spool } = options;
-    const level = must(DELTA_LEVELS.get(options.level), options.level);
+    for (const reference of [newReference, ...oldReferences]) {
+      opened.push(await open(reference));
+    }
+    const [target, ...sources] = opened;
     const context = { log, signal: interruptSignal };
-    const created = await createDelta(source, target, writer, { ...context, level, jobs, spool });
-    print(options.json ? jsonReport(out, created) : textReport(created, log));
+    const createOptions = { ...context, level: deltaLevel(level), jobs, spool, indexes };
+    const made = await makeDeltas(must(target, newReference), sources, createWriter, createOptions);
+    const reports = made.map((each) =>
+      options.json ? jsonReport(out ?? newReference, each) : textReport(each, log),
+    );
+    print(reports.join(options.json ? '\n' : '\n\n'));
   } finally {
-    await writer.discard();
-    await source.close?.();
-    await target.close?.();
+    for (const image of opened) {
+      await image.close?.();
+    }
+  }
+}
+
+/** Throws `USAGE` or `UNSUPPORTED` unless all deltas can go where they are to go. */
+function checkDestination(
+  oldReferences: readonly string[],
+  newReference: string,
+  out: string | undefined,
+): void {
+  if (out === undefined) {
+    checkHoldsArtifacts(withoutVerification(newReference));
+    return;
+  }
+  if (oldReferences.length > 1) {
+    const rule = 'several deltas go beside the new image, in a registry or into oci:DIR:TAG';
+    throw new OstrataError('USAGE', `unexpected argument ${out}: ${rule}`);
+  }
+  if ([...oldReferences, newReference].some((reference) => isSameName(out, reference))) {
+    throw new OstrataError('USAGE', `${out} is one of the images; the delta needs another name`);
   }
 }
 
@@ -113,30 +160,30 @@ function nameOf(imgref: string) {
   return transport.reference?.(location) ?? imgref;
 }
 
-function jsonReport(reference: string, { layers, ...delta }: CreatedDelta): string {
+function jsonReport(reference: string, delta: MadeDelta): string {
+  const { source, manifestDigest, size, layersSize, reused, layers } = delta;
   return JSON.stringify({
     reference,
-    ...delta,
-    layersSize: sizeOfLayers(layers),
-    layers: layers.map(({ index, digest, layerSize, size, content }) => ({
+    source,
+    manifestDigest,
+    size,
+    layersSize,
+    reused,
+    layers: layers.map(({ index, digest, layerSize, size: deltaSize, content }) => ({
       index,
       digest,
       layerSize,
-      size,
+      size: deltaSize,
       content,
     })),
   });
 }
 
-function sizeOfLayers(layers: CreatedDelta['layers']): number {
-  return layers.reduce((sum, { layerSize }) => sum + layerSize, 0);
-}
-
-function textReport({ manifestDigest, size, layers, reused }: CreatedDelta, log: Logger): string {
-  log.info(`${counted(reused, 'layer')} in both images`);
-  const layersSize = sizeOfLayers(layers);
+function textReport(delta: MadeDelta, log: Logger): string {
+  const { source, manifestDigest, size, layersSize, reused, layers } = delta;
+  log.info(`${source}: ${counted(reused, 'layer')} in both images`);
   const share = layersSize > 0 ? `, ${formatPercent(size, layersSize)} of the layers` : '';
-  const head = `${manifestDigest}\n${formatBytes(size)}${share}`;
+  const head = `${manifestDigest}\n${formatBytes(size)}${share}, from ${printable(source)}`;
   if (layers.length === 0) {
     return head;
   }

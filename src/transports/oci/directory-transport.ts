@@ -20,9 +20,22 @@ export const ociTransport: Transport = {
   },
   readIndex: async (location) =>
     readLayoutIndex(layoutAt(location), `oci:${location}`, splitTag(location).tag),
-  write: async (location, { isUnnamed = false }) => {
+  write: async (location) => {
     const { path, tag } = splitTag(location);
-    return createOciWriter(path, tag, { isUnnamed });
+    return createOciWriter(path, tag);
+  },
+  artifacts: {
+    check: (location) => {
+      // Without a tag, skopeo and podman read a layout that holds nothing but one image.
+      if (splitTag(location).tag === undefined) {
+        const rule = 'an image with artifacts beside it needs a tag';
+        throw new OstrataError('USAGE', `image reference oci:${location}: ${rule}, oci:DIR:TAG`);
+      }
+    },
+    write: async (location) => {
+      const { path } = splitTag(location);
+      return createOciWriter(path, undefined, { isUnnamed: true });
+    },
   },
 };
 

@@ -10,7 +10,7 @@ import type { Descriptor } from '../../oci/types.js';
 export interface EntryName {
   /** Undefined for the only image of a layout that has no name. */
   readonly tag: string | undefined;
-  /** Whether the entry never has a tag, because it refers to an image; see `TransportOptions`. */
+  /** Whether the entry never has a tag, because it refers to an image. */
   readonly isUnnamed: boolean;
 }
 

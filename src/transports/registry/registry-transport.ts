@@ -39,6 +39,13 @@ function createTransport(
       const { createRegistryImage } = await import('./writer.js');
       return createRegistryImage(parse(location), `${name}:${location}`, options);
     },
+    artifacts: {
+      check: parse,
+      write: async (location, options) => {
+        const { createRegistryArtifact } = await import('./writer.js');
+        return createRegistryArtifact(parse(location), `${name}:${location}`, options);
+      },
+    },
   };
 }
 

@@ -48,10 +48,28 @@ export async function createRegistryImage(
   name: string,
   options: TransportOptions,
 ): Promise<ImageWriter> {
-  const { isUnnamed = false } = options;
-  if (reference.tag === undefined && !isUnnamed) {
+  const { tag } = reference;
+  if (tag === undefined) {
     throw new OstrataError('USAGE', `${name}: an image is pushed to a tag, not a digest`);
   }
+  return prepare(reference, tag, name, options);
+}
+
+/** Prepares to push an artifact without a tag into the repository of an image. */
+export async function createRegistryArtifact(
+  reference: ImageReference,
+  name: string,
+  options: TransportOptions,
+): Promise<ImageWriter> {
+  return prepare(reference, undefined, name, options);
+}
+
+async function prepare(
+  reference: ImageReference,
+  tag: string | undefined,
+  name: string,
+  options: TransportOptions,
+): Promise<ImageWriter> {
   const failure = new AbortController();
   const signal = options.signal
     ? AbortSignal.any([options.signal, failure.signal])
@@ -63,7 +81,6 @@ export async function createRegistryImage(
     return client.closedOnError(async () => {
       const session = await startUpload(client);
       const staging = makeTemporaryDirectory('ostrata-', spool);
-      const tag = isUnnamed ? undefined : reference.tag;
       const connection = { client, session, failure, signal, traffic };
       return new RegistryWriter({ ...connection, name, tag, staging, log });
     });

@@ -7,7 +7,7 @@ import * as v from 'valibot';
 import { parseJson } from '../../../src/bytes/json.js';
 import { canonicalJson, sha256Digest } from '../../../src/oci/json.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
-import { createImage, openImage } from '../../../src/transports/image-reference.js';
+import { createArtifact, createImage, openImage } from '../../../src/transports/image-reference.js';
 import { describeImage, noise, writeTestImage } from '../../support/random-images.js';
 import { run } from '../../support/run.js';
 import { scratchDirectory } from '../../support/scratch.js';
@@ -34,7 +34,7 @@ async function attach(imgref: string, name: string): Promise<string> {
     subject: { mediaType: OCI_MANIFEST, digest: sha256Digest(target), size: target.length },
     annotations: { name },
   });
-  const writer = await createImage(imgref, { isUnnamed: true });
+  const writer = await createArtifact(imgref);
   await writer.commit({ config: EMPTY, manifest, platform: undefined });
   return sha256Digest(manifest);
 }
