@@ -1,6 +1,8 @@
-// node .ci/prepare.mjs [--tools]
+// node .ci/prepare.mjs [--package] [--tools]
 // Makes a checkout ready to run: installs the npm dependencies and compiles, each only if needed.
-//   --tools  also installs the programs that tests use with apt-get as root, or names them
+//   --package  also installs what makes the program that is one file, about 400 MB
+//   --tools    does the same, and installs the programs that tests use with apt-get as root, or
+//              names them
 // Exit codes: 0 ready, 1 something could not be installed or compiled.
 // It is plain JavaScript without dependencies, because it runs before any are installed.
 import { spawnSync } from 'node:child_process';
@@ -14,7 +16,7 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -51,25 +53,26 @@ function checkNode() {
 }
 
 /** Whether node_modules holds what package-lock.json names; optional packages may be absent. */
-function dependenciesAreInstalled() {
-  const installed = join(root, 'node_modules/.package-lock.json');
+function dependenciesAreInstalled(folder) {
+  const installed = join(folder, 'node_modules/.package-lock.json');
   if (!existsSync(installed)) {
     return false;
   }
   const read = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
   const have = read(installed);
-  return Object.entries(read(join(root, 'package-lock.json'))).every(
+  return Object.entries(read(join(folder, 'package-lock.json'))).every(
     ([path, { version, optional }]) =>
       path === '' || (have[path] ? have[path].version === version : optional),
   );
 }
 
-function installDependencies() {
-  if (dependenciesAreInstalled()) {
+function installDependencies(folder) {
+  if (dependenciesAreInstalled(folder)) {
     return;
   }
-  console.error('prepare: node_modules is missing or does not match package-lock.json');
-  if (!run('npm', ['ci', '--no-audit', '--no-fund'])) {
+  const modules = relative(root, join(folder, 'node_modules'));
+  console.error(`prepare: ${modules} is missing or does not match package-lock.json`);
+  if (!run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder })) {
     fail('npm ci failed: see above; it needs the npm registry');
   }
 }
@@ -158,9 +161,13 @@ function installTools() {
   console.error('prepare: tests that need them will be skipped');
 }
 
+const needsTools = process.argv.includes('--tools');
 checkNode();
-installDependencies();
+installDependencies(root);
+if (needsTools || process.argv.includes('--package')) {
+  installDependencies(join(root, '.ci/package'));
+}
 compile();
-if (process.argv.includes('--tools')) {
+if (needsTools) {
   installTools();
 }

@@ -1,6 +1,6 @@
 /** System calls that Node has no API for, called in libc through the optional package koffi. */
 import { OstrataError } from '../errors.js';
-import { loadKoffi } from './koffi.js';
+import { howToInstall, loadKoffi } from './native-addons.js';
 
 /**
  * Functions of libc. Each returns -1 if it fails and leaves the reason in `errno`. A path must not
@@ -43,7 +43,7 @@ export function libc(purpose: string): Libc {
   } catch (cause) {
     throw new OstrataError(
       'UNSUPPORTED',
-      `${purpose} needs the optional package koffi: npm install koffi`,
+      `${purpose} needs the optional package koffi: ${howToInstall('koffi')}`,
       { cause },
     );
   }

@@ -1,7 +1,7 @@
 /** Takes less memory, and gives it back earlier, than V8 would by itself. */
 import { setFlagsFromString } from 'node:v8';
 import { getEnvironmentData, MessageChannel, setEnvironmentData } from 'node:worker_threads';
-import { loadKoffi } from './koffi.js';
+import { loadKoffi } from './native-addons.js';
 
 const { port1: closedPort } = new MessageChannel();
 closedPort.close();

@@ -4,6 +4,7 @@
  */
 import { promisify } from 'node:util';
 import { OstrataError } from '../errors.js';
+import { howToInstall } from './native-addons.js';
 import { openZstdLibrary, type ZstdLibrary } from './zstd-library.js';
 
 export interface FrameOptions {
@@ -54,7 +55,7 @@ export function loadNativeZstd(purpose: string): NativeZstd {
     throw new OstrataError(
       'UNSUPPORTED',
       `${purpose} needs Linux with glibc and the optional packages koffi and @cloudpss/zstd: ` +
-        'npm install koffi @cloudpss/zstd@0.2.16',
+        howToInstall('koffi', '@cloudpss/zstd@0.2.16'),
     );
   }
   const functions = declareFunctions(library);
