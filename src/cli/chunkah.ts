@@ -14,7 +14,12 @@ import { previousBuildOptions } from './container/encapsulate-options.js';
 import { BUILD_COMMANDS } from './help.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import { layoutOfOtherTool, pluginOptions } from './options/plugins.js';
+import {
+  layoutOfOtherTool,
+  type OtherToolOptions,
+  otherToolOptions,
+  pluginOptions,
+} from './options/plugins.js';
 import { registryOptions } from './options/registry.js';
 import { integer, logOptions } from './options/values.js';
 import { terminalLogger } from './output/terminal.js';
@@ -28,7 +33,7 @@ const MAX_THREADS = 1024;
 const MAX_EPOCH = 99_999_999_999;
 
 /** Options that `ostrata build` has under the same names, and those that only chunkah has. */
-interface ChunkahOptions extends TreeBuildOptions {
+interface ChunkahOptions extends OtherToolOptions<TreeBuildOptions> {
   readonly output?: string | undefined;
   readonly compressed?: boolean | undefined;
   readonly compressionLevel: number;
@@ -64,6 +69,7 @@ export function addChunkahBuildCommand(program: Command): void {
     timelessConfigOptions,
     previousBuildOptions,
     pluginOptions,
+    otherToolOptions,
     registryOptions,
     logOptions,
   ]);
@@ -125,7 +131,7 @@ async function buildAsChunkah(options: ChunkahOptions): Promise<void> {
     arch: options.arch === 'powerpc64' ? 'ppc64le' : options.arch,
     created: sourceDateEpoch,
     createdBy: NAME,
-    layout: layoutOfOtherTool(options, previousBuild ?? previousBuildManifest),
+    layout: layoutOfOtherTool(options.layout, previousBuild ?? previousBuildManifest),
     compression: compressed ? 'gzip' : 'none',
     jobs: threads === 0 ? availableParallelism() : threads,
     cache: false,

@@ -21,7 +21,7 @@ import {
 import { BUILD_COMMANDS } from './help.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import { layoutOfOtherTool } from './options/plugins.js';
+import { layoutOfOtherTool, type OtherToolOptions, otherToolOptions } from './options/plugins.js';
 
 const NAME = 'rpm-ostree';
 const CALLS = [
@@ -85,7 +85,13 @@ function addEncapsulateCommand(compose: Command): void {
     .requiredOption('--repo <path>', 'the ostree repository that has the commit')
     .addHelpText('after', HELP)
     .action(encapsulateAsRpmOstree);
-  useOptions(command, [layerOptions, previousBuildOptions, imageConfigOptions, ...WRITING_OPTIONS]);
+  useOptions(command, [
+    layerOptions,
+    previousBuildOptions,
+    imageConfigOptions,
+    ...WRITING_OPTIONS,
+    otherToolOptions,
+  ]);
 }
 
 function layerOptions(command: Command): Command {
@@ -106,12 +112,12 @@ Spaces separate the arguments in the value of --cmd.`;
 async function encapsulateAsRpmOstree(
   ref: string,
   imgref: string,
-  options: EncapsulateOptions,
+  options: OtherToolOptions<EncapsulateOptions>,
 ): Promise<void> {
   const { maxLayers, cmd, previousBuild, previousBuildManifest } = options;
   await encapsulate(ref, imgref, {
     ...options,
-    layout: layoutOfOtherTool(options, previousBuild ?? previousBuildManifest),
+    layout: layoutOfOtherTool(options.layout, previousBuild ?? previousBuildManifest),
     maxLayers: maxLayers + 1,
     cmd: cmd?.flatMap((text) => text.split(/\s+/).filter(Boolean)),
   });

@@ -8,7 +8,7 @@ import {
   loadMapping,
 } from '../../../plugins/index.js';
 import type { DamageOptions } from '../../../plugins/rpm/index.js';
-import { inContextAsync, OstrataError } from '../../errors.js';
+import { inContextAsync, must, OstrataError } from '../../errors.js';
 import type { ContentSource, LayoutStrategy, Plugin } from '../../plugin.js';
 import { loadPlugin } from './load-plugin.js';
 import { repeated } from './values.js';
@@ -21,6 +21,7 @@ export interface PluginOptions extends DamageOptions {
   readonly split?: boolean | undefined;
 }
 
+const USUAL_LAYOUT = must(layoutNames[0], 'a layout');
 /** The name of the layout for builds that never pass a previous image. */
 export const STABLE = 'stable';
 export const NO_SPLIT_HELP =
@@ -35,7 +36,7 @@ export function pluginOptions(command: Command): Command {
     .option(
       '--layout <name>',
       `the strategy that puts components into layers: ${layoutNames.join(', ')}`,
-      layoutNames[0],
+      USUAL_LAYOUT,
     )
     .option('--no-split', NO_SPLIT_HELP)
     .option(
@@ -67,15 +68,28 @@ export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins
   return { sources, strategy: options.split === false ? withoutParts(strategy) : strategy };
 }
 
+/** {@link PluginOptions} of a command line of another tool. */
+export type OtherToolOptions<Options extends PluginOptions> = Omit<Options, 'layout'> & {
+  /** Undefined unless it is given. */
+  readonly layout?: string | undefined;
+};
+
+/** Leaves the default of `--layout`, which comes before, to {@link layoutOfOtherTool}. */
+export function otherToolOptions(command: Command): Command {
+  const option = command.options.find(({ long }) => long === '--layout');
+  option?.default(USUAL_LAYOUT, `${USUAL_LAYOUT} with a previous image, otherwise ${STABLE}`);
+  return command.setOptionValueWithSource('layout', undefined, 'default');
+}
+
 /**
  * Returns the layout for the command line of another tool. Without a previous image it has to be
  * like the last one, because pipelines that were written for that tool may never pass any.
  */
 export function layoutOfOtherTool(
-  { layout }: PluginOptions,
+  layout: string | undefined,
   previous: string | readonly string[] | undefined,
 ): string {
-  return layout === layoutNames[0] && previous === undefined ? STABLE : layout;
+  return layout ?? (previous === undefined ? STABLE : USUAL_LAYOUT);
 }
 
 /** Returns the strategy for components that come whole. */
