@@ -20,7 +20,7 @@ import { previousBuildOptions, WRITING_OPTIONS } from '../container/encapsulate-
 import { type BuildReport, finishBuild, printReport } from '../container/finish-build.js';
 import { BUILD_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
-import { plainLayerLimitOptions } from '../options/layers.js';
+import { buildLayerLimitOptions } from '../options/layers.js';
 import { readSigners } from '../options/signing.js';
 import { computing } from '../run.js';
 import { buildAllPlatforms } from './all-platforms.js';
@@ -79,7 +79,7 @@ SOURCE_DATE_EPOCH in the environment is the time of the image, unless --created 
     .action(buildFromArguments);
   useOptions(command, [
     treeOptions,
-    plainLayerLimitOptions,
+    buildLayerLimitOptions,
     previousBuildOptions,
     configOptions,
     commitOptions,

@@ -1,6 +1,10 @@
 /** Options of the commands that plan layers: how many there may be, and how large. */
 import { type Command, Option } from 'commander';
-import { DEFAULT_MAX_LAYERS, MIN_LAYERS } from '../../layout/max-layers.js';
+import {
+  DEFAULT_MAX_LAYERS,
+  DEFAULT_MAX_LAYERS_OF_BUILD,
+  MIN_LAYERS,
+} from '../../layout/max-layers.js';
 import { integer } from './values.js';
 
 export interface LayerLimits {
@@ -22,11 +26,12 @@ export function layerLimitOptions(command: Command): Command {
     .option('--max-layer-size <bytes>', MAX_LAYER_SIZE_HELP, integer(1));
 }
 
-/** The same options for a plain image, which has no commit layer. */
-export function plainLayerLimitOptions(command: Command): Command {
+/** The same options for `ostrata build`, whose images may have no commit layer. */
+export function buildLayerLimitOptions(command: Command): Command {
+  const maxLayers = maxLayersOption('at most this many layers in the image', 1);
   return command
     .optionsGroup('Layers:')
-    .addOption(maxLayersOption('at most this many layers in the image', 1))
+    .addOption(maxLayers.default(DEFAULT_MAX_LAYERS_OF_BUILD))
     .option('--max-layer-size <bytes>', MAX_LAYER_SIZE_HELP, integer(1));
 }
 
