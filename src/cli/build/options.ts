@@ -35,6 +35,7 @@ const OF_ONE_IMAGE = [
   'parent',
   'writeCommitTo',
   'writeContentmetaJson',
+  'deltaFrom',
 ];
 
 /** Which tree becomes the image. */

@@ -12,6 +12,7 @@ import type { ImageIndex } from '../../oci/types.js';
 import type { ContentSource, LayoutStrategy } from '../../plugin.js';
 import { returnFreedMemory } from '../../system/memory.js';
 import {
+  createArtifact,
   createImage,
   openImage,
   parseImgref,
@@ -22,11 +23,13 @@ import { tarLocation } from '../../tree/tar-source.js';
 import { strategyOfPlan } from '../layout/source.js';
 import { type CacheOptions, openCache } from '../options/cache.js';
 import { type CompressionOptions, compressionOf } from '../options/compression.js';
+import type { DeltaOptions } from '../options/deltas.js';
 import type { LayerLimits } from '../options/layers.js';
 import { loadPlugins, type PluginOptions } from '../options/plugins.js';
 import { type OpenImage, type RegistryOptions, transportOptions } from '../options/registry.js';
 import { keepWarnings, type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
+import { checkDeltas, openDeltaSources } from './build-deltas.js';
 import type { OutputOptions, PreviousBuildOptions } from './encapsulate-options.js';
 import type { ReportedCommand } from './encapsulate-report.js';
 import { AUTO, openIfForPlatform, openPreviousBuild } from './previous-build.js';
@@ -38,6 +41,7 @@ export interface BuildOptions
     PluginOptions,
     CompressionOptions,
     CacheOptions,
+    DeltaOptions,
     RegistryOptions,
     LogOptions {
   /** Path of a plan file. */
@@ -60,6 +64,8 @@ export interface BuildSetup extends Context, ReportedCommand {
   /** Reads an index that the command line names; undefined if that is one image. */
   readIndex(imgref: string): Promise<ImageIndex | undefined>;
   createWriter(): Promise<ImageWriter>;
+  /** Prepares to write an artifact beside the image. */
+  createArtifactWriter(): Promise<ImageWriter>;
   /** Closes all images that were opened; a writer may need them until its last step. */
   close(): Promise<void>;
 }
@@ -71,6 +77,8 @@ export interface BuildInputs extends BuildSetup {
   readonly layoutOptions: LayoutPlanOptions;
   /** The build that the new image is compared with, without following its layout. */
   readonly comparedBuild: PreviousBuild | undefined;
+  /** The images from which deltas are made. */
+  readonly deltaSources: readonly ImageReader[];
   /** Opens an image that the command line names, to reuse its layers. */
   readonly openForReuse: OpenImage;
   /** Opens the image that is built again, to read the files in its layers. */
@@ -86,6 +94,7 @@ export async function readBuildSetup(
   architecture: string | undefined,
   options: BuildOptions,
 ): Promise<BuildSetup> {
+  checkDeltas(imgref, options);
   // A build frees hundreds of megabytes before it needs as many again.
   returnFreedMemory();
   const compression = compressionOf(options, parseImgref(imgref).transport);
@@ -110,6 +119,7 @@ export async function readBuildSetup(
     },
     readIndex: (reference) => readIndex(reference, optionsFor(reference)),
     createWriter: () => createImage(imgref, { ...optionsFor(imgref), stdout: process.stdout }),
+    createArtifactWriter: () => createArtifact(imgref, optionsFor(imgref)),
     close: async () => {
       for (const image of opened.splice(0)) {
         await image.close?.();
@@ -148,6 +158,7 @@ export async function readBuildInputs(
     previousName: previous && (previous.image?.name ?? options.previousBuildManifest),
     layoutOptions: { sources, strategy, maxLayers, maxLayerSize, previous, log, signal },
     comparedBuild: compared ? await previousFromImage(compared, log) : undefined,
+    deltaSources: await openDeltaSources(options, openForReading),
     openForReuse,
     openForReading,
   };
@@ -160,8 +171,8 @@ function transportOptionsOf(
   options: BuildOptions,
   log: Logger,
 ): (imgref: string) => TransportOptions {
-  const { previousBuild = [], compareWithBuild, from, base } = options;
-  const named = [imgref, from, base, ...previousBuild, compareWithBuild];
+  const { previousBuild = [], compareWithBuild, from, base, deltaFrom = [] } = options;
+  const named = [imgref, from, base, ...previousBuild, compareWithBuild, ...deltaFrom];
   const imgrefs = named
     .filter((each) => each !== undefined)
     .filter((each) => each !== AUTO && tarLocation(each) === undefined);

@@ -9,6 +9,7 @@ import { inContextAsync, OstrataError } from '../../errors.js';
 import { goArchitecture } from '../../oci/platform.js';
 import { cacheOptions } from '../options/cache.js';
 import { compressionOptions } from '../options/compression.js';
+import { deltaOptions } from '../options/deltas.js';
 import type { OptionGroup } from '../options/groups.js';
 import { pluginOptions } from '../options/plugins.js';
 import { registryOptions } from '../options/registry.js';
@@ -185,6 +186,7 @@ export const WRITING_OPTIONS: readonly OptionGroup[] = [
   pluginOptions,
   compressionOptions,
   cacheOptions,
+  deltaOptions,
   registryOptions,
   logOptions,
 ];

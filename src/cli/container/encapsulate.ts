@@ -50,6 +50,7 @@ Examples:
   ostrata container-encapsulate --repo=repo --previous-build=oci:image:latest \\
     fedora/x86_64/coreos/stable oci:image:next
   ostrata container-encapsulate --repo=repo --previous-build=registry:quay.io/os/base:39 \\
+    --delta-from=registry:quay.io/os/base:39 \\
     fedora/x86_64/coreos/stable registry:quay.io/os/base:40
 
 SOURCE_DATE_EPOCH in the environment replaces the commit's time in the image.`,

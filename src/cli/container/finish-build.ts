@@ -5,7 +5,9 @@ import type { WrittenImage } from '../../builder/write-image.js';
 import { inContextAsync } from '../../errors.js';
 import { ARCHIVE_ON_STDOUT } from '../../transports/oci/archive-transport.js';
 import type { ImageWriter } from '../../transports/transport.js';
+import type { MadeDelta } from '../delta/make-deltas.js';
 import { print } from '../output/print.js';
+import { deltaReport, deltasInJson, writeDeltas } from './build-deltas.js';
 import type { BuildInputs, BuildOptions } from './build-inputs.js';
 import { contentMeta } from './content-meta.js';
 import {
@@ -40,20 +42,27 @@ export async function finishBuild(
     );
   }
   const image = options.dryRun ? undefined : await write(await inputs.createWriter());
-  return reportOf(plan, image, inputs, options);
+  const deltas = image === undefined ? [] : await writeDeltas(image, inputs, options);
+  return reportOf(plan, { image, deltas }, inputs, options);
 }
 
-/** @param image undefined in a dry run */
+interface Written {
+  /** Undefined in a dry run. */
+  readonly image: WrittenImage | undefined;
+  readonly deltas: readonly MadeDelta[];
+}
+
 function reportOf(
   plan: ImagePlan,
-  image: WrittenImage | undefined,
+  { image, deltas }: Written,
   inputs: BuildInputs,
   options: BuildOptions,
 ): BuildReport {
   const { imgref, previousName, comparedBuild } = inputs;
   const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
   if (options.json) {
-    return { json: jsonReport(plan, layers, image, inputs) };
+    const json = jsonReport(plan, layers, image, inputs);
+    return { json: { ...json, deltas: deltasInJson(deltas) } };
   }
 
   const parts = [tableReport(plan, layers, image && { imgref, ...image })];
@@ -62,6 +71,9 @@ function reportOf(
   }
   if (comparedBuild !== undefined) {
     parts.push(comparisonReport(plan, layers, comparedBuild));
+  }
+  if (deltas.length > 0) {
+    parts.push(deltaReport(deltas));
   }
   return { text: parts.join('\n') };
 }
