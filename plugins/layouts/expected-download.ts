@@ -73,10 +73,10 @@ class Units {
     const cleanLayers = prior.filter((layer) => !layer.dirty && layer.components.length > 0);
     const kept = new Set(cleanLayers.flatMap((layer) => layer.components));
     const others = components.filter(({ id }) => !kept.has(id));
-    this.all = [
-      ...cleanLayers.map((layer) => this.#keptLayer(layer.components)),
-      ...idsByUnit(others).map((ids) => this.of(ids)),
-    ];
+    const keptLayers = cleanLayers.map((layer) => this.#keptLayer(layer.components));
+    const sources = idsByUnit(others).map((ids) => this.of(ids));
+    const spare = limits.maxLayers - keptLayers.length - sources.length;
+    this.all = [...keptLayers, ...this.#withPackagesApart(sources, spare)];
   }
 
   of(ids: readonly string[]): Unit {
@@ -94,10 +94,36 @@ class Units {
     };
   }
 
+  /**
+   * Returns `sources` with their packages apart, as far as `spare` more layers go: first those
+   * whose packages are expected to save most bytes for each layer.
+   */
+  #withPackagesApart(sources: readonly Unit[], spare: number): Unit[] {
+    const divisible = sources.filter(({ ids }) => ids.length > 1);
+    const bySaving = divisible.sort((a, b) => savingPerLayer(b) - savingPerLayer(a));
+    const apart = new Set<Unit>();
+    let left = spare;
+    for (const source of bySaving) {
+      const more = source.ids.length - 1;
+      if (more <= left) {
+        apart.add(source);
+        left -= more;
+      }
+    }
+    return sources.flatMap((source) =>
+      apart.has(source) ? source.ids.map((id) => this.of([id])) : [source],
+    );
+  }
+
   #keptLayer(ids: readonly string[]): Unit {
     const unit = this.of(ids);
     return { ...unit, relocationCost: unit.size / HORIZON };
   }
+}
+
+/** The bytes that an update of some packages of a source may save for each layer it takes. */
+function savingPerLayer({ size, unchangedProbability, ids }: Unit): number {
+  return (size * (1 - unchangedProbability)) / (ids.length - 1);
 }
 
 /** The layout of a first build; undefined if one of its layers exceeds the allowed size. */

@@ -95,6 +95,41 @@ test('with 32 and more layers a first layout costs less than the stable one', ()
   assert.deepEqual(stable.plan(all, later), expectedDownload.plan(all, later));
 });
 
+suite('packages of one source', () => {
+  const package_ = (id: string, source: string, size: number, changesPerYear: number) => ({
+    ...component(0, size, changesPerYear),
+    id,
+    name: id,
+    source,
+  });
+  const all = [
+    package_('a1', 'a', 100, 1),
+    package_('a2', 'a', 100, 1),
+    package_('b1', 'b', 100, 50),
+    package_('b2', 'b', 100, 50),
+    package_('c', 'c', 100, 1),
+  ];
+  const layersOf = (limits: LayoutLimits) =>
+    expectedDownload
+      .plan(all, limits)
+      .layers.map(({ components }) => components.join(' '))
+      .sort();
+
+  test('have layers of their own as far as there are layers to spare, the most expensive first', () => {
+    assert.deepEqual(layersOf({ maxLayers: 3 }), ['a1 a2', 'b1 b2', 'c']);
+    assert.deepEqual(layersOf({ maxLayers: 4 }), ['a1 a2', 'b1', 'b2', 'c']);
+    assert.deepEqual(layersOf({ maxLayers: 5 }), ['a1', 'a2', 'b1', 'b2', 'c']);
+  });
+
+  test('stay in one layer until they change', () => {
+    const prior = [
+      { components: ['a1', 'a2'], dirty: false },
+      { components: ['b1', 'b2', 'c'], dirty: true },
+    ];
+    assert.deepEqual(layersOf({ maxLayers: 9, prior }), ['a1 a2', 'b1', 'b2', 'c']);
+  });
+});
+
 suite('probability of change', () => {
   const probability = (changesPerYear: number, count?: ChangeCount) =>
     1 -
