@@ -92,9 +92,9 @@ make_bdb() { # and the same records in other byte order and page sizes
   done
 }
 
-make_series() { # series/N.sqlite : five builds of a system, as `layout simulate` reads them
+make_series() { # series/rpmdb/N.sqlite : five builds of a system, as `layout simulate` reads them
   local db=$work/series/db source changes bytes entries build version
-  mkdir -p "$here/series"; rm -f "$here"/series/*
+  mkdir -p "$here/series/rpmdb"; rm -f "$here"/series/rpmdb/*
   for build in 1 2 3 4 5; do
     # Source, builds in which it is new, bytes, changelog entries.
     while read -r source changes bytes entries; do
@@ -114,7 +114,7 @@ firmware 3 150000000 8
 tzdata - 400000 3
 SOURCES
     # Small pages: most of rpm's index tables hold little.
-    python3 - "$db/rpmdb.sqlite" "$here/series/$build.sqlite" <<'PY'
+    python3 - "$db/rpmdb.sqlite" "$here/series/rpmdb/$build.sqlite" <<'PY'
 import sqlite3, sys
 source, target = sqlite3.connect(sys.argv[1]), sqlite3.connect(sys.argv[2])
 target.execute('PRAGMA page_size = 512')

@@ -27,7 +27,7 @@ interface SimulationLimits {
 
 /** A build with its layers. */
 interface SimulatedBuild extends SeriesBuild {
-  /** The components, some of them split into parts. */
+  /** The components, split as for a layout with plenty of layers, whatever the strategy places. */
   readonly parts: readonly Component[];
   readonly layers: readonly SimulatedLayer[];
 }
@@ -46,9 +46,18 @@ export interface SimulatedUpdate {
   readonly bytes: number;
   /** The same with one layer for each component: no layout of whole components can do better. */
   readonly boundBytes: number;
-  /** The same with one layer for each part: no layout can do better. */
+  /** The same with one layer for each part, whatever the strategy splits. */
   readonly partBoundBytes: number;
 }
+
+const PLENTY_OF_LAYERS = 10_000;
+/** The layout that {@link SimulatedUpdate.partBoundBytes} is about. */
+const ONE_PER_PART: LayoutStrategy = {
+  name: 'one-per-part',
+  description: 'one layer for each component or part of one',
+  parts: 'any',
+  plan: (components) => ({ layers: components.map(({ id }) => ({ components: [id] })) }),
+};
 
 /**
  * Plans the layout of every build. Each follows the record of the previous build, which is written
@@ -59,13 +68,25 @@ export function simulateChain(
   strategy: LayoutStrategy,
   limits: SimulationLimits,
 ): readonly SimulatedBuild[] {
+  const parts = partsOfBuilds(builds);
   let previous: LayoutRecord | undefined;
-  return builds.map((build) => {
+  return builds.map((build, i) => {
     const plan = planLayout(build.components, strategy, { ...limits, previous });
     const label = encodeRecord(recordOf(plan), silentLogger);
     previous = label === undefined ? undefined : decodeRecord(label, silentLogger);
     const layers = simulatedLayers(plan.layers, plan.components);
-    return { ...build, parts: plan.components, layers };
+    return { ...build, parts: must(parts[i], `build ${i}`), layers };
+  });
+}
+
+/** Returns the components and parts of each build; parts follow those of the build before. */
+function partsOfBuilds(builds: readonly SeriesBuild[]): readonly (readonly Component[])[] {
+  let previous: LayoutRecord | undefined;
+  return builds.map(({ components }) => {
+    const maxLayers = Math.max(PLENTY_OF_LAYERS, components.length);
+    const plan = planLayout(components, ONE_PER_PART, { maxLayers, previous });
+    previous = recordOf(plan);
+    return plan.components;
   });
 }
 
@@ -159,6 +180,11 @@ export interface SimulationResult extends SimulationSummary {
   readonly strategy: string;
   readonly maxLayers: number;
   readonly lag: number;
+}
+
+/** Whether parts make a difference in a series: many say nothing about directories. */
+export function hasPartBound({ boundBytes, partBoundBytes }: SimulationSummary): boolean {
+  return partBoundBytes !== boundBytes;
 }
 
 /** A result, and what it was computed from. */

@@ -13,7 +13,7 @@ import { ostrata, run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
-const series = join(repoRoot, 'rpmdb-fixtures/series');
+const series = join(repoRoot, 'rpmdb-fixtures/series/rpmdb');
 
 suite('ostrata layout', () => {
   let scratch: string;

@@ -7,6 +7,7 @@ import { inContextAsync, OstrataError } from '../../errors.js';
 import { DEFAULT_MAX_LAYERS, layersForComponents, MIN_LAYERS } from '../../layout/max-layers.js';
 import { isDate } from '../../layout/series.js';
 import {
+  hasPartBound,
   type SimulationResult,
   type SimulationRun,
   simulateChain,
@@ -67,9 +68,9 @@ export function addLayoutSimulateCommand(layout: Command): void {
         'as container-encapsulate would plan it on top of the previous one, and the bytes of ' +
         'layers that clients would have downloaded are added up. A ratio of 1.000 is what one ' +
         'layer for each component would cost: only a layout that splits components can do ' +
-        'better. PARTS compares with one layer for each part. For images, a second ' +
-        'table shows what each update really cost. Only manifests, configs and package ' +
-        'databases of images are read if that is enough.',
+        'better. If something is known about their directories, PARTS compares with one layer ' +
+        'for each part. For images, a second table shows what each update really cost. Only ' +
+        'manifests, configs and package databases of images are read if that is enough.',
     )
     .argument('<series...>', SERIES_HELP)
     .addOption(
@@ -196,7 +197,7 @@ function runsOf(
 }
 
 function tableReport(results: readonly SimulationResult[]): string {
-  const hasParts = results.some((each) => each.partBoundBytes !== each.boundBytes);
+  const hasParts = results.some(hasPartBound);
   const ratios = hasParts ? ['RATIO', 'PARTS'] : ['RATIO'];
   const titles = ['LAYERS', 'LAG', 'UPDATES', ...ratios, 'MEAN', 'MEDIAN', 'P90', 'TOTAL'];
   const rows = results.map((result) => {

@@ -109,11 +109,11 @@ suite('rpmdb diff', () => {
   test('the differences are those between two outputs of rpm', needs('rpm'), () => {
     const nevras = (name: string) => {
       const copy = join(scratchDirectory(), name);
-      cpSync(join(fixtures, 'series', name), join(copy, 'rpmdb.sqlite'));
+      cpSync(join(fixtures, 'series/rpmdb', name), join(copy, 'rpmdb.sqlite'));
       return new Set(run('rpm', ['--dbpath', copy, '-qa', '--qf=%{NEVRA}\\n']).trim().split('\n'));
     };
     const [before, after] = [nevras('1.sqlite'), nevras('5.sqlite')];
-    const series = ['1.sqlite', '5.sqlite'].map((name) => join(fixtures, 'series', name));
+    const series = ['1.sqlite', '5.sqlite'].map((name) => join(fixtures, 'series/rpmdb', name));
     const { added, removed, upgraded, downgraded } = JSON.parse(
       ostrata(['rpmdb', 'diff', ...series, '--json']),
     ) as Record<string, { nevra?: string; from?: string; to?: string }[]>;

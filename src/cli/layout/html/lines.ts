@@ -1,5 +1,9 @@
-/** Bytes of each update: a line of steps for each strategy, and the lower bound as an area. */
-import type { SimulatedUpdate, SimulationRun } from '../../../layout/simulate.js';
+/** Bytes of each update: a line of steps for each strategy, and the lower bounds as areas. */
+import {
+  hasPartBound,
+  type SimulatedUpdate,
+  type SimulationRun,
+} from '../../../layout/simulate.js';
 import { formatBytes } from '../../output/format.js';
 import { HEIGHT, LEFT, round, Scale, svg } from './chart.js';
 import { type Element, element } from './element.js';
@@ -15,7 +19,24 @@ const DASHES = [
   '4 2',
   '1 4',
 ];
-const BOUND_COLOR = '#e4e4e4';
+
+/** What a layout is compared with: what updates would cost with one layer for each of something. */
+interface Bound {
+  readonly name: string;
+  readonly color: string;
+  readonly bytesOf: (update: SimulatedUpdate) => number;
+}
+
+const COMPONENT_BOUND: Bound = {
+  name: 'one layer per component',
+  color: '#e4e4e4',
+  bytesOf: ({ boundBytes }) => boundBytes,
+};
+const PART_BOUND: Bound = {
+  name: 'one layer per part of a component',
+  color: '#cacaca',
+  bytesOf: ({ partBoundBytes }) => partBoundBytes,
+};
 
 const LEGEND_COLUMNS = 4;
 const LEGEND_COLUMN_WIDTH = 220;
@@ -26,22 +47,24 @@ const SAMPLE_WIDTH = 36;
 /** Space between a sample and the left edge of its name, measured with the sample. */
 const NAME_OFFSET = SAMPLE_WIDTH + 6;
 
-/** @param runs on the same series and lag, hence with the same bound */
+/** @param runs on the same series and lag, hence with the same bounds */
 export function linesDrawing(first: SimulationRun, runs: readonly SimulationRun[]): Element {
   const updates = runs.flatMap((run) => run.updates);
-  const bytes = updates.map((update) => update.bytes);
+  const bounds = hasPartBound(first.result) ? [COMPONENT_BOUND, PART_BOUND] : [COMPONENT_BOUND];
+  const bytes = updates.flatMap((update) => [update.bytes, update.boundBytes]);
   const mostBytes = Math.max(1, ...bytes);
   const scale = new Scale(first.updates.length, mostBytes);
 
   const legendRows = Math.ceil(runs.length / LEGEND_COLUMNS);
-  const boundTop = LEGEND_TOP + legendRows * LEGEND_ROW_HEIGHT;
-  return svg(boundTop + 8, 'bytes of each update', [
-    boundArea(first.updates, scale),
+  const boundsTop = LEGEND_TOP + legendRows * LEGEND_ROW_HEIGHT;
+  const bottom = boundsTop + (bounds.length - 1) * LEGEND_ROW_HEIGHT + 8;
+  return svg(bottom, 'bytes of each update', [
+    ...bounds.map((bound) => boundArea(first.updates, bound, scale)),
     ...scale.verticalAxis(),
     ...scale.horizontalAxis(first),
     ...runs.map((run, i) => line(run, i, scale)),
     ...runs.flatMap((run, i) => legend(run, i)),
-    ...boundLegend(boundTop),
+    ...bounds.flatMap((bound, i) => boundLegend(bound, boundsTop + i * LEGEND_ROW_HEIGHT)),
   ]);
 }
 
@@ -60,15 +83,19 @@ function line({ result, updates }: SimulationRun, i: number, scale: Scale): Elem
   return element('polyline', attributes, [title]);
 }
 
-function boundArea(updates: readonly SimulatedUpdate[], scale: Scale): Element {
+function boundArea(
+  updates: readonly SimulatedUpdate[],
+  { bytesOf, color }: Bound,
+  scale: Scale,
+): Element {
   const bottom = scale.y(0);
   const start = pointAt(scale.x(0), bottom);
   const end = pointAt(scale.x(updates.length), bottom);
 
-  const bytes = updates.map(({ boundBytes }) => boundBytes);
+  const bytes = updates.map(bytesOf);
   const top = steps(bytes, scale);
   return element('polygon', {
-    fill: BOUND_COLOR,
+    fill: color,
     points: `${start} ${top} ${end}`,
   });
 }
@@ -105,16 +132,16 @@ function legend({ result }: SimulationRun, i: number): Element[] {
   return [sample, name];
 }
 
-function boundLegend(y: number): Element[] {
+function boundLegend(bound: Bound, y: number): Element[] {
   const sample = element('rect', {
     x: LEFT,
     y: y - 10,
     width: SAMPLE_WIDTH,
     height: 10,
-    fill: BOUND_COLOR,
+    fill: bound.color,
   });
   const x = LEFT + NAME_OFFSET;
-  const name = element('text', { x, y }, ['one layer per component']);
+  const name = element('text', { x, y }, [bound.name]);
   return [sample, name];
 }
 
