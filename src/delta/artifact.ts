@@ -40,6 +40,8 @@ const TO = `${PREFIX}to`;
 const MANIFEST_CONTENT = 'image-manifest';
 const CONFIG_CONTENT = 'image-config';
 const LAYER_CONTENT = 'image-layer';
+const SIGNATURE_CONTENT = 'cosign-signature';
+const SIGNATURE_BLOB_CONTENT = 'cosign-signature-content';
 
 /** The config of the artifact. */
 export const EMPTY_OBJECT = Buffer.from('{}');
@@ -71,6 +73,8 @@ export interface Delta {
   readonly sourceConfig: string;
   /** All layers of the target image. */
   readonly layers: readonly TargetLayer[];
+  /** The manifests of the target's signatures that it carries. */
+  readonly signatures: readonly Descriptor[];
 }
 
 /** Reads the documents of an image. */
@@ -82,8 +86,17 @@ export async function readDocuments(image: ImageReader): Promise<ImageDocuments>
   return { manifestDigest, manifestBytes, manifest, configBytes, config };
 }
 
-/** Returns the descriptor of a target's manifest. */
-function targetDescriptor({ manifest, manifestBytes, manifestDigest }: ImageDocuments): Descriptor {
+/** A manifest, of an image or of an artifact. */
+export type ManifestDocument = Pick<
+  ImageDocuments,
+  'manifest' | 'manifestBytes' | 'manifestDigest'
+>;
+
+export function manifestDescriptor({
+  manifest,
+  manifestBytes,
+  manifestDigest,
+}: ManifestDocument): Descriptor {
   const { mediaType = OCI_MANIFEST } = manifest;
   return { mediaType, digest: manifestDigest, size: manifestBytes.length };
 }
@@ -91,20 +104,18 @@ function targetDescriptor({ manifest, manifestBytes, manifestDigest }: ImageDocu
 /**
  * Returns the manifest of a delta.
  * @param blobs what the delta has for layers of the target, by the index of the layer
+ * @param signatures the manifests of the target's signatures
  */
 export function encodeDelta(
   source: ImageDocuments,
   target: ImageDocuments,
   blobs: ReadonlyMap<number, Descriptor>,
+  signatures: readonly ManifestDocument[],
 ): Uint8Array {
-  const targetManifest = targetDescriptor(target);
+  const targetManifest = manifestDescriptor(target);
   const { config, layers } = target.manifest;
   const reused = layers.filter((_, index) => !blobs.has(index));
   const reusedDiffIds = target.config.rootfs.diff_ids.filter((_, index) => !blobs.has(index));
-  const withContent = (
-    { mediaType, digest, size }: Descriptor,
-    annotations: Readonly<Record<string, string>>,
-  ) => ({ mediaType, digest, size, annotations });
   const layerBlobs = [...blobs].map(([index, blob]) => {
     const { digest } = must(layers[index], `layer ${index}`);
     return withContent(blob, { [CONTENT]: LAYER_CONTENT, [TO]: digest });
@@ -123,6 +134,7 @@ export function encodeDelta(
       withContent(targetManifest, { [CONTENT]: MANIFEST_CONTENT }),
       withContent(config, { [CONTENT]: CONFIG_CONTENT }),
       ...layerBlobs,
+      ...signatures.flatMap(signatureBlobs),
     ],
     subject: targetManifest,
     annotations: {
@@ -133,6 +145,23 @@ export function encodeDelta(
       [REUSED_DIFF_IDS]: JSON.stringify(reusedDiffIds),
     },
   });
+}
+
+function withContent(
+  { mediaType, digest, size }: Descriptor,
+  annotations: Readonly<Record<string, string>>,
+): Descriptor {
+  return { mediaType, digest, size, annotations };
+}
+
+/** Returns what the manifest of a delta lists for a signature, its manifest first. */
+function signatureBlobs(signature: ManifestDocument): readonly Descriptor[] {
+  const { config, layers } = signature.manifest;
+  const content = [config, ...layers].map((blob) =>
+    withContent(blob, { [CONTENT]: SIGNATURE_BLOB_CONTENT }),
+  );
+  const manifest = withContent(manifestDescriptor(signature), { [CONTENT]: SIGNATURE_CONTENT });
+  return [manifest, ...content];
 }
 
 /**
@@ -156,7 +185,8 @@ export async function readDelta(image: ImageReader): Promise<Delta> {
     }));
     checkReused(annotations, layers);
     const source = annotations.has(SOURCE) ? digestOf(annotations, SOURCE) : undefined;
-    return { digest: manifestDigest, target, source, sourceConfig, layers };
+    const signatures = manifest.layers.filter((layer) => contentOf(layer) === SIGNATURE_CONTENT);
+    return { digest: manifestDigest, target, source, sourceConfig, layers, signatures };
   });
 }
 
@@ -261,7 +291,10 @@ function checkReused(annotations: Annotations, layers: readonly TargetLayer[]): 
 }
 
 /** Returns a small blob, whose digest has been checked. */
-async function readDocument(image: ImageReader, descriptor: Descriptor): Promise<Uint8Array> {
+export async function readDocument(
+  image: ImageReader,
+  descriptor: Descriptor,
+): Promise<Uint8Array> {
   if (descriptor.size > MAX_JSON_SIZE) {
     const rule = `blob ${descriptor.digest} of ${descriptor.size} bytes`;
     throw new OstrataError('LIMIT', `${rule}, at most ${MAX_JSON_SIZE}`);

@@ -31,6 +31,7 @@ import {
 } from './layer-diff.js';
 import { OldFileIndex } from './match.js';
 import { type NewLayers, openNewLayers } from './new-layers.js';
+import { addSignature } from './signatures.js';
 
 export interface CreateDeltaOptions extends Context {
   readonly level: DeltaLevel;
@@ -42,6 +43,8 @@ export interface CreateDeltaOptions extends Context {
   readonly indexes?: LayerIndexStore | undefined;
   /** Whether a delta is left out that is not smaller than the layers that it stands for. */
   readonly isSmallerOnly?: boolean | undefined;
+  /** The signatures of the target, which each delta then carries; see signatures.ts. */
+  readonly signatures?: readonly ImageReader[] | undefined;
 }
 
 /** An image that clients have, and where the delta from it goes. */
@@ -151,13 +154,14 @@ class DeltaMaker {
     const { missing, documents } = source;
     const layers = missing.length === 0 ? [] : await this.#prepareLayers(options);
     const blobs = new Map(layers.map(({ index, blob }) => [index, blob]));
-    const manifest = encodeDelta(documents, targetDocuments, blobs);
+    const { signatures = [] } = options;
+    const manifest = encodeDelta(documents, targetDocuments, blobs, signatures);
 
     const size = manifest.length + sizeOfDocuments(targetDocuments) + sum(layers, 'size');
     const layersSize = sum(layers, 'layerSize');
     const isWritten = !options.isSmallerOnly || size < layersSize;
     if (isWritten) {
-      await this.#write(layers, manifest);
+      await this.#write(layers, manifest, signatures);
     }
     const reused = targetDocuments.manifest.layers.length - layers.length;
     const manifestDigest = sha256Digest(manifest);
@@ -207,7 +211,11 @@ class DeltaMaker {
     return { index, digest, layerSize, size: layerSize, ...asItIs };
   }
 
-  async #write(layers: readonly PreparedLayer[], manifest: Uint8Array): Promise<void> {
+  async #write(
+    layers: readonly PreparedLayer[],
+    manifest: Uint8Array,
+    signatures: readonly ImageReader[],
+  ): Promise<void> {
     const { writer, target, targetDocuments } = this.#parts;
     for (const { file, blob } of layers) {
       if (file === undefined) {
@@ -217,6 +225,9 @@ class DeltaMaker {
       }
     }
     await this.#addDocuments(targetDocuments);
+    for (const signature of signatures) {
+      await addSignature(writer, signature);
+    }
     await writer.commit({ config: EMPTY_OBJECT, manifest, platform: undefined });
   }
 

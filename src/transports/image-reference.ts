@@ -83,6 +83,16 @@ export async function createArtifact(
   return artifacts.write(location, options);
 }
 
+/**
+ * Returns the reference of what has another tag beside the image at `imgref`; undefined where there
+ * can be nothing beside it.
+ */
+export function taggedBeside(imgref: string, tag: string): string | undefined {
+  const { transport, location } = parseImgref(imgref);
+  const tagged = transport.artifacts?.withTag(location, tag);
+  return tagged === undefined ? undefined : `${transport.name}:${tagged}`;
+}
+
 function artifactsBeside(imgref: string) {
   const { transport, location } = parseImgref(imgref);
   const { name, artifacts } = transport;

@@ -46,6 +46,8 @@ export interface ArtifactTransport {
    * artifacts beside it.
    */
   check(location: string): void;
+  /** Returns the location of what has another tag beside the image at `location`. */
+  withTag(location: string, tag: string): string;
   /** Prepares to write an artifact beside the image at `location`. */
   write(location: string, options: TransportOptions): Promise<ImageWriter>;
 }

@@ -27,6 +27,7 @@ import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { DELTA_FORMS } from './create.js';
 import { openDelta } from './inspect.js';
+import { restoreSignatures } from './signatures.js';
 
 interface ApplyOptions extends RegistryOptions, LogOptions {
   readonly source: string;
@@ -75,10 +76,13 @@ async function apply(reference: string, out: string, options: ApplyOptions): Pro
     const delta = await readDelta(image);
     const open = imageOpener(options, references, log);
     const source = await openSource(options.source, delta, { open, spool, log });
-    const writer = await createImage(out, transportOptions(options, references, log)(out));
+    const optionsFor = transportOptions(options, references, log);
+    const writer = await createImage(out, optionsFor(out));
     try {
       const context = { log, signal: interruptSignal, spool };
       const applied = await applyDelta(image, delta, source, writer, context);
+      const transport = optionsFor(out);
+      await restoreSignatures(image, delta, applied, { out, transport, log });
       print(options.json ? JSON.stringify({ reference: out, ...applied }) : textReport(applied));
       warnAbout(applied, log);
     } finally {

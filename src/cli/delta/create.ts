@@ -37,6 +37,7 @@ import { print, printable } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
 import { type MadeDelta, makeDeltas } from './make-deltas.js';
+import { openSignatures } from './signatures.js';
 
 export interface CreateOptions extends RegistryOptions, CacheOptions, LogOptions {
   readonly level: string;
@@ -117,9 +118,19 @@ async function create(
       opened.push(await open(reference));
     }
     const [target, ...sources] = opened;
-    const context = { log, signal: interruptSignal };
-    const createOptions = { ...context, level: deltaLevel(level), jobs, spool, indexes };
-    const made = await makeDeltas(must(target, newReference), sources, createWriter, createOptions);
+    const image = must(target, newReference);
+    const signatures = await openSignatures(beside, image, optionsFor(beside));
+    opened.push(...signatures);
+    log.info(`${counted(signatures.length, 'signature')} of ${newReference}`);
+    const made = await makeDeltas(image, sources, createWriter, {
+      log,
+      signal: interruptSignal,
+      level: deltaLevel(level),
+      jobs,
+      spool,
+      indexes,
+      signatures,
+    });
     const reports = made.map((each) =>
       options.json ? jsonReport(out ?? newReference, each) : textReport(each, log),
     );

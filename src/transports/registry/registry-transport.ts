@@ -41,6 +41,10 @@ function createTransport(
     },
     artifacts: {
       check: parse,
+      withTag: (location, tag) => {
+        const { host, repository } = parse(location);
+        return `//${host}/${repository}:${tag}`;
+      },
       write: async (location, options) => {
         const { createRegistryArtifact } = await import('./writer.js');
         return createRegistryArtifact(parse(location), `${name}:${location}`, options);
