@@ -1,9 +1,9 @@
 // node .ci/package/index.mjs [--output=DIR] [x64] [arm64]
 // Makes the program that is one file, DIR/ostrata-VERSION-linux-PROCESSOR (DIR is dist unless it is
-// given), for one or both processors, and a file with the licenses of all that is inside. Two runs
-// give the same bytes. `npm run package` also installs and compiles what this needs.
+// given), for one or both processors, a file with the licenses of all that is inside, and manual
+// pages in DIR/man. Two runs give the same bytes. `npm run package` also installs and compiles what this needs.
 // Exit codes: 0 made, 1 not.
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
@@ -85,6 +85,7 @@ function makeBlob(modules, processor, scratch) {
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 mkdirSync(values.output, { recursive: true });
+const manual = join(values.output, 'man');
 const scratch = mkdtempSync(join(values.output, 'package-'));
 
 /** Writes a file that is either complete or not there. */
@@ -103,6 +104,8 @@ try {
     const executable = withBlob(readFileSync(nodeFor(processor)), blob);
     write(`ostrata-${version}-linux-${processor}`, executable, 0o755);
   }
+  execFileSync(process.execPath, [join(root, 'dist/src/cli/main.js'), 'man', manual]);
+  console.log(`${manual}: manual pages`);
   write(`ostrata-${version}-licenses.txt`, licenseTexts(root, bundledPackages), 0o644);
 } finally {
   rmSync(scratch, { recursive: true, force: true });

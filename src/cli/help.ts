@@ -8,6 +8,7 @@ import { lineWidth, type OutputStream } from './output/width.js';
 export const BUILD_COMMANDS = 'Build images:';
 export const IMAGE_COMMANDS = 'Read and pull images:';
 export const PACKAGE_COMMANDS = 'Read RPM databases:';
+export const SHELL_COMMANDS = 'This program:';
 
 /** At the end of each help page. */
 export const EXIT_CODES =

@@ -64,19 +64,32 @@ const COMMANDS = new Map<string, LoadCommand>([
   ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],
   ['container', async () => (await import('./container/index.js')).addContainerCommand],
   ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
+  ['completion', async () => (await import('./completion/index.js')).addCompletionCommand],
 ]);
 
-/** Returns the commands that `word` needs: all for the help and for a mistyped name. */
-function commandsFor(word = ''): Iterable<LoadCommand> {
+/** Commands about the others, which are not in the help. */
+const loadComplete: LoadCommand = async () =>
+  (await import('./completion/index.js')).addCompleteCommand;
+const loadMan: LoadCommand = async () => (await import('./man.js')).addManCommand;
+
+/** Returns the commands that `words` need: all for the help and for a mistyped name. */
+function commandsFor([word = '', ...others]: readonly string[]): readonly LoadCommand[] {
+  if (word === 'complete') {
+    // After `--` come the words of a command line, of which the last one is not complete.
+    return [loadComplete, ...commandsFor(others.slice(1, -1))];
+  }
+  if (word === 'man') {
+    return [loadMan, ...COMMANDS.values()];
+  }
   const command = OTHER_NAMES.get(name) ?? COMMANDS.get(word);
   if (command !== undefined) {
     return [command];
   }
-  return word === '--version' ? [] : COMMANDS.values();
+  return word === '--version' ? [] : [...COMMANDS.values()];
 }
 
 await runToExit(async () => {
-  for (const load of commandsFor(process.argv[2])) {
+  for (const load of commandsFor(process.argv.slice(2))) {
     const addCommand = await load();
     addCommand(program);
   }

@@ -14,7 +14,7 @@ export interface ParsedImgref {
   readonly location: string;
 }
 
-const TRANSPORTS: readonly Transport[] = [
+export const TRANSPORTS: readonly Transport[] = [
   registryTransport,
   dockerTransport,
   ociTransport,

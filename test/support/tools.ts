@@ -10,8 +10,10 @@ export type Need =
   | 'buildah'
   | 'cap'
   | 'docker-registry'
+  | 'fish'
   | 'gpg'
   | 'htpasswd'
+  | 'mandoc'
   | 'openssl'
   | 'ostree'
   | 'podman'
@@ -22,7 +24,8 @@ export type Need =
   | 'strace'
   | 'tar'
   | 'umoci'
-  | 'zstd';
+  | 'zstd'
+  | 'zsh';
 
 const tools = JSON.parse(readFileSync(join(repoRoot, '.ci/tools.json'), 'utf8')) as Record<
   string,
