@@ -1,15 +1,19 @@
 /** `ostrata rpmdb diff`: which packages an update changes. */
 import type { Command } from 'commander';
-import type { RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import { compareEvr, type RpmPackage } from '../../../plugins/rpm/rpmdb/index.js';
+import {
+  comparePackages,
+  type PackageChanges,
+  type PackageUpdate,
+} from '../../components/package-changes.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type OpenImage, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import { counted, formatTable, left } from '../output/format.js';
-import { printable } from '../output/print.js';
+import { formatTable } from '../output/format.js';
 import { terminalLogger } from '../output/terminal.js';
 import { type ChangelogEntry, changelogBetween } from './changelog.js';
-import { comparePackages, type PackageChanges, type PackageUpdate } from './compare-packages.js';
+import { CHANGE_COLUMNS, changelogText, changeRows, countsText } from './changes-text.js';
 import type { SoundPackages } from './damage.js';
 import {
   jsonOption,
@@ -20,7 +24,6 @@ import {
   withDamage,
   writeOutput,
 } from './output.js';
-import { dateText } from './report.js';
 import {
   openCommitSource,
   openImageSource,
@@ -67,7 +70,7 @@ async function diff(old: string, next: string, options: DiffOptions): Promise<vo
   const before = await openArgument(old, options, open);
   const after = await openArgument(next, options, open);
 
-  const changes = comparePackages(before.packages.all(), after.packages.all());
+  const changes = comparePackages(before.packages.all(), after.packages.all(), compareEvr);
   const entriesOf = options.changelog ? changelogReader(after.packages) : undefined;
   const format = options.json ? jsonOutput : textOutput;
   const output = format(changes, entriesOf);
@@ -92,7 +95,7 @@ async function openArgument(text: string, options: DiffOptions, open: OpenImage)
 }
 
 /** Returns the entries that only the newer version has; undefined if they are damaged. */
-type EntriesOf = (update: PackageUpdate) => readonly ChangelogEntry[] | undefined;
+type EntriesOf = (update: PackageUpdate<RpmPackage>) => readonly ChangelogEntry[] | undefined;
 
 function changelogReader(packages: SoundPackages): EntriesOf {
   return ({ from, to }) => {
@@ -101,8 +104,8 @@ function changelogReader(packages: SoundPackages): EntriesOf {
   };
 }
 
-function jsonOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): Output {
-  const jsonUpdate = (update: PackageUpdate) => ({
+function jsonOutput(changes: PackageChanges<RpmPackage>, entriesOf: EntriesOf | undefined): Output {
+  const jsonUpdate = (update: PackageUpdate<RpmPackage>) => ({
     name: update.to.name,
     from: update.from.nevra,
     to: update.to.nevra,
@@ -119,10 +122,13 @@ function jsonOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): 
   return [difference];
 }
 
-function* textOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined): Output {
+function* textOutput(
+  changes: PackageChanges<RpmPackage>,
+  entriesOf: EntriesOf | undefined,
+): Output {
   const rows = changeRows(changes);
   if (rows.length > 0) {
-    const table = formatTable(COLUMNS, rows);
+    const table = formatTable(CHANGE_COLUMNS, rows);
     yield textLine(`${table}\n`);
   }
   yield textLine(countsText(changes));
@@ -135,62 +141,4 @@ function* textOutput(changes: PackageChanges, entriesOf: EntriesOf | undefined):
     const text = changelogText(update, entries);
     yield textLine(`\n${text}`);
   }
-}
-
-const COLUMNS = [left('change'), left('package'), left('old'), left('new')];
-
-function changeRows(changes: PackageChanges): string[][] {
-  const rows: string[][] = [];
-  for (const update of changes.upgraded) {
-    rows.push(['upgraded', ...updateCells(update)]);
-  }
-  for (const update of changes.downgraded) {
-    rows.push(['downgraded', ...updateCells(update)]);
-  }
-  for (const pkg of changes.added) {
-    rows.push(['added', nameOf(pkg), '', pkg.evr]);
-  }
-  for (const pkg of changes.removed) {
-    rows.push(['removed', nameOf(pkg), pkg.evr, '']);
-  }
-  return rows;
-}
-
-function countsText(changes: PackageChanges): string {
-  const counts = [
-    `${changes.upgraded.length} upgraded`,
-    `${changes.downgraded.length} downgraded`,
-    `${changes.added.length} added`,
-    `${changes.removed.length} removed`,
-  ];
-  const unchanged = counted(changes.unchanged, 'package');
-  return `${counts.join(', ')}; ${unchanged} unchanged`;
-}
-
-/** The architecture is part of the versions if it changed. */
-function updateCells({ from, to }: PackageUpdate): readonly string[] {
-  if (from.arch === to.arch) {
-    return [nameOf(to), from.evr, to.evr];
-  }
-  const fromText = `${from.evr}.${from.arch}`;
-  const toText = `${to.evr}.${to.arch}`;
-  return [to.name, fromText, toText];
-}
-
-function nameOf({ name, arch }: RpmPackage): string {
-  return arch === undefined ? name : `${name}.${arch}`;
-}
-
-function changelogText(update: PackageUpdate, entries: readonly ChangelogEntry[]): string {
-  const [name, from, to] = updateCells(update);
-  const lines = [`${name} ${from} -> ${to}`];
-  for (const { time, name, text } of entries) {
-    const textLines = text.split('\n');
-    lines.push(`  * ${dateText(time)} ${name}`);
-    lines.push(...textLines.map((line) => `  ${line}`));
-  }
-  if (entries.length === 0) {
-    lines.push('  (no new entries)');
-  }
-  return lines.map(printable).join('\n');
 }
