@@ -13,6 +13,7 @@ import { addContainerCommand } from '../src/cli/container/index.js';
 import { addInspectCommand } from '../src/cli/container/inspect.js';
 import { addVerifyCommand } from '../src/cli/container/verify.js';
 import { addDeltaCommand } from '../src/cli/delta/index.js';
+import { addDiffCommand } from '../src/cli/diff/diff.js';
 import { addLayoutCommand } from '../src/cli/layout/index.js';
 import { addRpmdbCommand } from '../src/cli/rpmdb/index.js';
 import type { Plugin } from '../src/plugin.js';
@@ -110,6 +111,7 @@ test('src/JSON.md documents every command that has --json', () => {
     addVerifyCommand,
     addLayoutCommand,
     addDeltaCommand,
+    addDiffCommand,
     addRpmdbCommand,
   ]) {
     addCommand(program);

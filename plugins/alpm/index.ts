@@ -19,10 +19,11 @@ import {
 } from '../../src/plugin.js';
 import { type AlpmPackage, parseDesc, parseFiles, parseMtree } from './database.js';
 
-const DATABASE_COMPONENT = 'alpmdb';
+/** The id of the component that holds the database. */
+export const ALPMDB_COMPONENT = 'alpmdb';
 const DATABASE_FACTS: ComponentFacts = {
-  name: DATABASE_COMPONENT,
-  source: DATABASE_COMPONENT,
+  name: ALPMDB_COMPONENT,
+  source: ALPMDB_COMPONENT,
   packages: [],
   updateInterval: 0,
 };
@@ -53,6 +54,28 @@ export function alpmSource(options: AlpmOptions = {}): ContentSource {
       return database.claims();
     },
   };
+}
+
+/** Returns the packages of a tree; none without a database. */
+export async function alpmPackages(
+  tree: Tree,
+  log: Logger,
+  options: AlpmOptions = {},
+): Promise<readonly AlpmPackage[]> {
+  const packages: AlpmPackage[] = [];
+  for (const folder of packageFolders(tree.files)) {
+    const read = async () => {
+      packages.push(await describedPackage(tree, folder));
+    };
+    await skippingDamage(read, log, options);
+  }
+  return packages;
+}
+
+async function describedPackage(tree: Tree, folder: TreePath): Promise<AlpmPackage> {
+  const desc: TreePath = `${folder}/desc`;
+  const bytes = await tree.bytes(desc);
+  return parseDesc(Buffer.from(bytes).toString(), desc);
 }
 
 /** Returns the folders of packages in byte order; each has a file `desc`. */
@@ -96,7 +119,7 @@ async function skippingDamage(
 /** What the packages of a tree own, collected package by package. */
 class AlpmDatabase {
   readonly #tree: Tree;
-  readonly #components = new Map([[DATABASE_COMPONENT, DATABASE_FACTS]]);
+  readonly #components = new Map([[ALPMDB_COMPONENT, DATABASE_FACTS]]);
   readonly #owners = new PathOwners();
   readonly #shipped = new Map<TreePath, ShippedFile>();
   readonly #missing: MissingFile[] = [];
@@ -106,8 +129,7 @@ class AlpmDatabase {
   }
 
   async add(folder: TreePath): Promise<void> {
-    const desc: TreePath = `${folder}/desc`;
-    const alpm = parseDesc(Buffer.from(await this.#tree.bytes(desc)).toString(), desc);
+    const alpm = await describedPackage(this.#tree, folder);
     const files = parseFiles(Buffer.from(await this.#bytes(`${folder}/files`)).toString());
     const mtree: TreePath = `${folder}/mtree`;
     const mtreeBytes = await this.#bytes(mtree);
@@ -129,7 +151,7 @@ class AlpmDatabase {
         this.#shipped.set(located, file);
       }
     }
-    this.#owners.add(desc, DATABASE_COMPONENT);
+    this.#owners.add(`${folder}/desc`, ALPMDB_COMPONENT);
   }
 
   claims(): Claims {
@@ -139,7 +161,7 @@ class AlpmDatabase {
       strong: ({ path }) => {
         const owners = this.#owners.of(path);
         const isDatabase = folders.some((folder) => path.startsWith(`${folder}/`));
-        return owners.length === 0 && isDatabase ? [DATABASE_COMPONENT] : owners;
+        return owners.length === 0 && isDatabase ? [ALPMDB_COMPONENT] : owners;
       },
       shipped: (path) => this.#shipped.get(path),
       missing: () => this.#missing,

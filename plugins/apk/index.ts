@@ -15,14 +15,16 @@ import {
   PathOwners,
   type RegularFile,
   type ShippedFile,
+  type Tree,
   type TreePath,
 } from '../../src/plugin.js';
 import { type ApkPackage, parseInstalled } from './database.js';
 
-const DATABASE_COMPONENT = 'apkdb';
+/** The id of the component that holds the database. */
+export const APKDB_COMPONENT = 'apkdb';
 const DATABASE_FACTS: ComponentFacts = {
-  name: DATABASE_COMPONENT,
-  source: DATABASE_COMPONENT,
+  name: APKDB_COMPONENT,
+  source: APKDB_COMPONENT,
   packages: [],
   updateInterval: 0,
 };
@@ -45,15 +47,29 @@ export function apkSource(options: ApkOptions = {}): ContentSource {
       if (database === undefined) {
         throw new OstrataError('NOT_FOUND', `${tree.name} has no apk database`);
       }
-      const text = Buffer.from(await tree.bytes(database.path)).toString();
-      const packages = installedPackages(text, database.path, log, options);
+      const packages = await apkPackages(tree, log, options);
       log.info(`apk database ${database.path}: ${packages.size} packages`);
       return claimsOf(tree.files, packages, database.path);
     },
   };
 }
 
-function findDatabase(files: FileMap): RegularFile | undefined {
+/** Returns the packages of a tree by component id, in byte order; none without a database. */
+export async function apkPackages(
+  tree: Tree,
+  log: Logger,
+  options: ApkOptions = {},
+): Promise<ReadonlyMap<string, ApkPackage>> {
+  const database = findDatabase(tree.files);
+  if (database === undefined) {
+    return new Map();
+  }
+  const text = Buffer.from(await tree.bytes(database.path)).toString();
+  return installedPackages(text, database.path, log, options);
+}
+
+/** Returns the file that lists all packages; undefined if there is none. */
+export function findDatabase(files: FileMap): RegularFile | undefined {
   for (const path of DATABASES) {
     const entry = files.resolve(path, true);
     if (entry?.type === 'file') {
@@ -90,7 +106,7 @@ function claimsOf(
   database: string,
 ): Claims {
   const owners = new PathOwners();
-  const components = new Map([[DATABASE_COMPONENT, DATABASE_FACTS]]);
+  const components = new Map([[APKDB_COMPONENT, DATABASE_FACTS]]);
   const shipped = new Map<TreePath, ShippedFile>();
   const missing: MissingFile[] = [];
   for (const [id, each] of packages) {
@@ -109,7 +125,7 @@ function claimsOf(
   const directory = database.slice(0, database.lastIndexOf('/') + 1);
   return {
     components,
-    strong: ({ path }) => (path.startsWith(directory) ? [DATABASE_COMPONENT] : owners.of(path)),
+    strong: ({ path }) => (path.startsWith(directory) ? [APKDB_COMPONENT] : owners.of(path)),
     shipped: (path) => shipped.get(path),
     missing: () => missing,
   };

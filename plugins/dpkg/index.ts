@@ -24,14 +24,19 @@ import { changelogTimes } from './changelog.js';
 import { type Diverted, parseDiversions } from './diversions.js';
 import { type DpkgPackage, parseStatus } from './status.js';
 
-const DATABASE_COMPONENT = 'dpkgdb';
+export { compareDebianVersions } from './version.js';
+
+/** The id of the component that holds the database. */
+export const DPKGDB_COMPONENT = 'dpkgdb';
 const DATABASE_FACTS: ComponentFacts = {
-  name: DATABASE_COMPONENT,
-  source: DATABASE_COMPONENT,
+  name: DPKGDB_COMPONENT,
+  source: DPKGDB_COMPONENT,
   packages: [],
   updateInterval: 0,
 };
 const DATABASE = '/var/lib/dpkg';
+/** The file that lists all packages, except in distroless images. */
+export const DPKG_STATUS = `${DATABASE}/status`;
 const ALTERNATIVES = '/etc/alternatives/';
 /** What the database holds of single packages, by the end of the file's name. */
 const INFO_KINDS = [
@@ -51,7 +56,7 @@ export function dpkgSource(options: DpkgOptions = {}): ContentSource {
     priority: 21,
     detect: (files) => statusFiles(files).length > 0,
     async load({ tree, log, signal }) {
-      const packages = await installedPackages(tree, log, options);
+      const packages = await dpkgPackages(tree, log, options);
       const diversions = await readText(tree, `${DATABASE}/diversions`);
       const database = new DpkgDatabase(tree, log, parseDiversions(diversions ?? ''));
       for (const each of packages) {
@@ -66,7 +71,7 @@ export function dpkgSource(options: DpkgOptions = {}): ContentSource {
 
 /** Returns the files that list packages: distroless images have one for each package. */
 function statusFiles(files: FileMap): readonly TreePath[] {
-  const status = files.resolve(`${DATABASE}/status`, true);
+  const status = files.resolve(DPKG_STATUS, true);
   const found = status?.type === 'file' ? [status.path] : [];
   const folder = files.resolve(`${DATABASE}/status.d`, true);
   if (folder?.type !== 'directory') {
@@ -81,7 +86,8 @@ function statusFiles(files: FileMap): readonly TreePath[] {
   return found;
 }
 
-async function installedPackages(
+/** Returns the packages of a tree, in byte order of their names; none without a database. */
+export async function dpkgPackages(
   tree: Tree,
   log: Logger,
   { skipDamagedPackages = false }: DpkgOptions,
@@ -109,7 +115,7 @@ const componentId = ({ name, architecture }: DpkgPackage) => `${name}.${architec
 class DpkgDatabase {
   readonly #tree: Tree;
   readonly #log: Logger;
-  readonly #components = new Map([[DATABASE_COMPONENT, DATABASE_FACTS]]);
+  readonly #components = new Map([[DPKGDB_COMPONENT, DATABASE_FACTS]]);
   readonly #owners = new PathOwners();
   readonly #shipped = new Map<TreePath, ShippedFile>();
   readonly #missing: MissingFile[] = [];
@@ -171,7 +177,7 @@ class DpkgDatabase {
     if (owners.length > 0) {
       return owners;
     }
-    return entry.path.startsWith(`${folder}/`) ? [DATABASE_COMPONENT] : this.#alternative(entry);
+    return entry.path.startsWith(`${folder}/`) ? [DPKGDB_COMPONENT] : this.#alternative(entry);
   }
 
   /** Returns the owners of what an alternative leads to: /usr/bin/awk, /etc/alternatives/awk. */

@@ -60,6 +60,7 @@ const COMMANDS = new Map<string, LoadCommand>([
   ['compose', async () => (await import('./compose.js')).addComposeCommand],
   ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['delta', async () => (await import('./delta/index.js')).addDeltaCommand],
+  ['diff', async () => (await import('./diff/diff.js')).addDiffCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
   ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],
   ['container', async () => (await import('./container/index.js')).addContainerCommand],

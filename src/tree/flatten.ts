@@ -2,6 +2,7 @@
 import { inContext } from '../errors.js';
 import { FileMap } from './file-map.js';
 import type { IndexedContent, IndexedEntry } from './layer-index.js';
+import { pathComponents } from './layer-tar.js';
 import { LayeredTree } from './layered.js';
 import type { Leaf } from './layered-nodes.js';
 import { makeDirectory, makeFile, makeSymlink } from './make-entry.js';
@@ -60,6 +61,40 @@ export function flattenLayers(
     sources.set(path, { layer, entry });
   }
   return { files: new FileMap(entries), sources, specialFiles };
+}
+
+/** What one layer puts into the tree of its image, without what upper layers replace or remove. */
+export interface LayerPaths {
+  /** Files and symlinks. */
+  readonly files: readonly TreePath[];
+  /** Directories that the layer has entries for. */
+  readonly directories: readonly TreePath[];
+}
+
+/** Returns what each of the layers that `image` was made of puts into it. */
+export function layerPaths(
+  layers: readonly (readonly IndexedEntry[])[],
+  image: FlattenedImage,
+): readonly LayerPaths[] {
+  const files = layers.map((): TreePath[] => []);
+  for (const [path, { layer }] of image.sources) {
+    files[layer]?.push(path);
+  }
+  return layers.map((entries, i) => ({
+    files: files[i] ?? [],
+    directories: directoriesOf(entries, image.files),
+  }));
+}
+
+function directoriesOf(entries: readonly IndexedEntry[], tree: FileMap): readonly TreePath[] {
+  const paths = new Set<TreePath>();
+  for (const { type, name } of entries) {
+    const path: TreePath = `/${pathComponents(name).join('/')}`;
+    if (type === 'directory' && tree.get(path)?.type === 'directory') {
+      paths.add(path);
+    }
+  }
+  return [...paths];
 }
 
 /** Returns how many names each file has. */

@@ -1,13 +1,13 @@
 /** The tree of an image, with its layers on the disk: the input of a build. */
 import { rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { inContext, inContextAsync, messageOf, must, OstrataError } from '../errors.js';
+import { inContext, inContextAsync, messageOf, OstrataError } from '../errors.js';
 import type { Context } from '../log.js';
 import { XattrsInterner } from '../ostree/objects/xattr-list.js';
 import { largeFilesParent, makeTemporaryDirectory } from '../system/temporary-directory.js';
 import { withCommitAttributes } from './commit-attributes.js';
 import { type LocatedTree, readFunctions } from './content-location.js';
-import { type FlattenedImage, flattenLayers } from './flatten.js';
+import { type FlattenedImage, flattenLayers, type LayerPaths, layerPaths } from './flatten.js';
 import { type BaseImage, type KeptBase, keepBase } from './kept-base.js';
 import type { LabelSource } from './labels.js';
 import type { IndexedEntry } from './layer-index.js';
@@ -21,6 +21,22 @@ import type { TreePath } from './tree.js';
 export interface LayerIndexStore {
   load(diffId: string): Uint8Array | undefined;
   save(diffId: string, index: Uint8Array): void;
+}
+
+/** Which layers are read, if not all: those that nobody has read are as if they were empty. */
+export interface LayerSelection {
+  /** Indexes of layers, in the order in which they are read. */
+  readonly order: readonly number[];
+  /**
+   * Whether no more layers are needed; called after each one.
+   * @param layers the entries of all layers, none for those that were not read
+   */
+  isEnough(layers: readonly (readonly IndexedEntry[])[]): boolean;
+}
+
+export interface SpooledImage extends LocatedTree {
+  /** Undefined unless `listsLayers` asks for it. */
+  readonly layers?: readonly LayerPaths[] | undefined;
 }
 
 export interface SpooledImageOptions extends Context {
@@ -39,6 +55,9 @@ export interface SpooledImageOptions extends Context {
    * have those of the layers.
    */
   readonly labels?: LabelSource | undefined;
+  readonly selection?: LayerSelection | undefined;
+  /** Whether the result says which layer each path comes from. */
+  readonly listsLayers?: boolean | undefined;
 }
 
 /**
@@ -52,20 +71,20 @@ export interface SpooledImageOptions extends Context {
 export async function openSpooledImage(
   source: LayerSource,
   options: SpooledImageOptions,
-): Promise<LocatedTree> {
+): Promise<SpooledImage> {
   const { spool = largeFilesParent() } = options;
   const directory = inContext(`making the spool in ${spool}`, () =>
     makeTemporaryDirectory('ostrata-spool-', spool),
   );
   try {
     const layers = new SpooledLayers(source, directory.path, options);
-    const { flattened, base } = await mergeLayers(source, layers, options);
+    const { flattened, base, paths } = await mergeLayers(source, layers, options);
     const treeOf = (image: FlattenedImage) =>
       spooledTree(source.name, image, layers, () => directory.remove());
     const tree = treeOf(flattened);
     layers.removeUnused(spooledFiles(flattened));
     if (options.labels === undefined) {
-      return { ...tree, base };
+      return { ...tree, base, layers: paths };
     }
     const labelOf = await options.labels(tree);
     return treeOf(await withCommitAttributes(flattened, tree, labelOf, options));
@@ -73,6 +92,12 @@ export async function openSpooledImage(
     directory.remove();
     throw error;
   }
+}
+
+interface MergedLayers {
+  readonly flattened: FlattenedImage;
+  readonly base: KeptBase | undefined;
+  readonly paths: readonly LayerPaths[] | undefined;
 }
 
 /**
@@ -83,8 +108,8 @@ async function mergeLayers(
   source: LayerSource,
   layers: SpooledLayers,
   options: SpooledImageOptions,
-): Promise<{ flattened: FlattenedImage; base: KeptBase | undefined }> {
-  const { isPruned, log } = options;
+): Promise<MergedLayers> {
+  const { isPruned, listsLayers, log } = options;
   const indexes = await layers.indexes();
   // Merging them may compute for a second; before that, a signal can end the process.
   await inContextAsync('reading layers', () => setImmediate(undefined, options));
@@ -96,7 +121,8 @@ async function mergeLayers(
   const base = options.base && keepBase(options.base, indexes, flattened);
   reportSpecialFiles(source.name, flattened, options);
   log.info(`${source.name}: ${flattened.files.size} entries in ${indexes.length} layers`);
-  return { flattened, base };
+  const paths = listsLayers ? layerPaths(indexes, flattened) : undefined;
+  return { flattened, base, paths };
 }
 
 function reportSpecialFiles(
@@ -178,6 +204,27 @@ class SpooledLayers {
   /** Returns the entries of all layers; reads the layers whose index is not known. */
   async indexes(): Promise<readonly (readonly IndexedEntry[])[]> {
     const { layers } = this.#source;
+    const { selection } = this.#options;
+    if (selection === undefined) {
+      await this.#readIndexes(layers);
+    }
+    for (const index of selection?.order ?? []) {
+      await this.#readIndexes(layers.filter((layer) => layer.index === index));
+      if (selection?.isEnough(this.#inOrder())) {
+        break;
+      }
+    }
+    const inOrder = this.#inOrder();
+    this.#indexes.clear();
+    this.#isIndexed = true;
+    return inOrder;
+  }
+
+  #inOrder(): readonly (readonly IndexedEntry[])[] {
+    return this.#source.layers.map(({ index }) => this.#indexes.get(index) ?? []);
+  }
+
+  async #readIndexes(layers: readonly SourceLayer[]): Promise<void> {
     for (const layer of layers) {
       // All indexes together can take a second.
       await inContextAsync('reading layers', () => setImmediate(undefined, this.#options));
@@ -185,10 +232,6 @@ class SpooledLayers {
     }
     const unknown = layers.filter(({ index }) => !this.#indexes.has(index));
     await this.read(unknown.map(({ index }) => index));
-    const inOrder = layers.map(({ index }) => must(this.#indexes.get(index), `layer ${index}`));
-    this.#indexes.clear();
-    this.#isIndexed = true;
-    return inOrder;
   }
 
   /** Puts layers into the spool, unless they are there. */

@@ -108,6 +108,8 @@ suite('the documentation of --json has the keys of', () => {
     ['verify', () => [second]],
     ['container info', () => [second]],
     ['container compare', () => [first, second]],
+    ['diff', () => [first, second]],
+    ['diff', () => ['--files', '--changelog', first, second]],
     ['container image pull', () => [newRepo(), second]],
     ['container unencapsulate', () => [`--repo=${newRepo()}`, second]],
     ['delta create', () => [first, second, imageOf('other-delta')]],

@@ -1,12 +1,11 @@
 /** `ostrata container compare`: what an update downloads, and which components cause it. */
 import { type Command, Option } from 'commander';
-import { type ComparedImages, type ComparedLayer, compareImages } from '../../image/compare.js';
+import { type ComparedImages, compareImages } from '../../image/compare.js';
 import type { ReadLayer } from '../../image/encapsulated.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
-  type Cell,
   counted,
   formatBytes,
   formatPercent,
@@ -20,7 +19,7 @@ import {
 import { print, printable } from '../output/print.js';
 import { terminalLogger } from '../output/terminal.js';
 import { IMGREF_HELP, type InfoOptions, readImageInfo, sizeOf } from './image-info.js';
-import { reasonWithoutChange } from './reasons.js';
+import { bySize, reasonOf } from './reasons.js';
 
 interface CompareOptions extends InfoOptions {
   readonly markdown?: boolean | undefined;
@@ -134,27 +133,8 @@ const markdownReport: Report = (layers, compared) => {
   ].join('\n');
 };
 
-function escapeMarkdown(text: string): string {
+export function escapeMarkdown(text: string): string {
   return printable(text).replace(/[\\|`*_<>[\]]/g, '\\$&');
-}
-
-function bySize(layers: readonly ComparedLayer[]): readonly ComparedLayer[] {
-  return layers.toSorted((a, b) => b.descriptor.size - a.descriptor.size || a.index - b.index);
-}
-
-/** Returns why clients of the old image download a layer, as far as the images record it. */
-function reasonOf(layer: ComparedLayer): Cell {
-  const { kind, changes, recorded, names, createdBy } = layer;
-  if (kind === 'commit') {
-    return 'the commit changed';
-  }
-  if (changes.length > 0) {
-    return changes.map(({ id, change }) => `${id} ${change}`);
-  }
-  if (recorded !== undefined) {
-    return reasonWithoutChange(layer.keptComponents);
-  }
-  return names.length > 0 ? `holds ${someNames(names, REASONS_WIDTH)}` : createdBy;
 }
 
 function removedComponents({ changes = [] }: ComparedImages): readonly string[] {

@@ -1,0 +1,171 @@
+/** The packages of a tree, whichever databases it has, in one form. */
+import { ALPMDB_COMPONENT, alpmPackages } from '../../../plugins/alpm/index.js';
+import { APKDB_COMPONENT, apkPackages, findDatabase } from '../../../plugins/apk/index.js';
+import {
+  compareDebianVersions,
+  DPKG_STATUS,
+  DPKGDB_COMPONENT,
+  dpkgPackages,
+} from '../../../plugins/dpkg/index.js';
+import { RPMDB_COMPONENT } from '../../../plugins/rpm/index.js';
+import {
+  compareEvr,
+  compareVersions,
+  findRpmdb,
+  openTreeRpmdb,
+  type Rpmdb,
+  type RpmPackage,
+} from '../../../plugins/rpm/rpmdb/index.js';
+import type { InstalledVersion } from '../../components/package-changes.js';
+import type { DatabaseKind } from '../../image/database-layers.js';
+import type { Logger } from '../../log.js';
+import { S_IFDIR } from '../../ostree/objects/dirmeta.js';
+import type { PathLookup } from '../../tree/lookup.js';
+import type { Tree } from '../../tree/tree.js';
+import { SoundPackages } from '../rpmdb/damage.js';
+
+/** One installed package. */
+export interface ListedPackage extends InstalledVersion {
+  readonly kind: 'rpm' | 'dpkg' | 'apk' | 'alpm';
+  /** Installed size in bytes, as the database records it. */
+  readonly size: number;
+  /** What the database says besides; undefined for other kinds. */
+  readonly rpm?: RpmPackage | undefined;
+  /** Files that the database itself lists; undefined if it does not. */
+  readonly paths?: readonly string[] | undefined;
+}
+
+/** The packages of a tree. */
+export interface PackageList {
+  readonly packages: readonly ListedPackage[];
+  /** Which packages are damaged; undefined without an RPM database. */
+  readonly sound?: SoundPackages | undefined;
+}
+
+/** rpm-ostree's copy of the database of the base commit, which lacks layered packages. */
+const BASE_DB = '/usr/lib/sysimage/rpm-ostree-base-db/';
+
+/** The databases that can be found in an image without reading all of it. */
+export const DATABASE_KINDS: readonly DatabaseKind[] = [
+  {
+    component: RPMDB_COMPONENT,
+    fileName: /(^|\/)(rpmdb\.sqlite|Packages(\.db)?)$/,
+    isWhole: (files) => hasRpmdb(files),
+  },
+  {
+    component: DPKGDB_COMPONENT,
+    fileName: /(^|\/)dpkg\/status(\.d\/[^/]+)?$/,
+    isWhole: (files) => files.resolve(DPKG_STATUS, true)?.type === 'file',
+  },
+  {
+    component: APKDB_COMPONENT,
+    fileName: /(^|\/)apk\/db\/installed$/,
+    isWhole: (files) => findDatabase(files) !== undefined,
+  },
+  {
+    component: ALPMDB_COMPONENT,
+    fileName: /(^|\/)pacman\/local\/[^/]+\/desc$/,
+    // Each layer may add packages.
+    isWhole: () => false,
+  },
+];
+
+function hasRpmdb(files: PathLookup): boolean {
+  const location = findRpmdb(files);
+  return location !== undefined && !location.database.startsWith(BASE_DB);
+}
+
+/** Whether only what is below these folders has to be read of a folder to know its packages. */
+export const DATABASE_FOLDERS = [
+  '/usr/lib/sysimage',
+  '/usr/share/rpm',
+  '/var/lib/rpm',
+  '/var/lib/dpkg',
+  '/lib/apk/db',
+  '/usr/lib/apk/db',
+  '/var/lib/pacman/local',
+];
+
+/**
+ * Reads all package databases of a tree; undefined if it has none. Damaged packages are left out
+ * with a warning.
+ */
+export async function readPackages(tree: Tree, log: Logger): Promise<PackageList | undefined> {
+  const options = { skipDamagedPackages: true };
+  const packages: ListedPackage[] = [];
+  for (const each of await dpkgPackages(tree, log, options)) {
+    packages.push(listed('dpkg', each));
+  }
+  for (const each of (await apkPackages(tree, log, options)).values()) {
+    packages.push({ ...listed('apk', each), paths: each.files.map(({ path }) => path) });
+  }
+  for (const each of await alpmPackages(tree, log, options)) {
+    packages.push(listed('alpm', each));
+  }
+  if (findRpmdb(tree.files) === undefined) {
+    return packages.length > 0 ? { packages } : undefined;
+  }
+  const rpms = listRpmdb(await openTreeRpmdb(tree), log);
+  return { ...rpms, packages: [...rpms.packages, ...packages] };
+}
+
+/** Lists the packages of an RPM database. */
+export function listRpmdb(database: Rpmdb, log: Logger): PackageList {
+  const sound = new SoundPackages(database, log);
+  const packages = sound.map(sound.all(), (rpm): ListedPackage => {
+    const { name, arch, evr, nevra, size } = rpm;
+    return { kind: 'rpm', name, arch, evr, nevra, size, rpm };
+  });
+  return { packages: [...packages], sound };
+}
+
+interface ParsedPackage {
+  readonly name: string;
+  readonly architecture: string;
+  readonly version: string;
+  readonly size: number;
+}
+
+function listed(
+  kind: ListedPackage['kind'],
+  { name, architecture, version, size }: ParsedPackage,
+): ListedPackage {
+  const nevra = `${name}-${version}.${architecture}`;
+  return { kind, name, arch: architecture, evr: version, nevra, size };
+}
+
+/** Orders versions as the package manager does; different kinds cannot be compared. */
+export function compareListed(a: ListedPackage, b: ListedPackage): number {
+  if (a.rpm !== undefined && b.rpm !== undefined) {
+    return compareEvr(a.rpm, b.rpm);
+  }
+  if (a.kind === 'dpkg' && b.kind === 'dpkg') {
+    return compareDebianVersions(a.evr, b.evr);
+  }
+  // pacman orders versions as rpm does, and apk nearly so, except what comes before a release.
+  return compareVersions(withTildes(a.evr), withTildes(b.evr));
+}
+
+function withTildes(version: string): string {
+  return version.replace(/_(alpha|beta|pre|rc)/, '~$1');
+}
+
+/** Bits of `st_mode` that are the type of a file. */
+const TYPE_BITS = 0o170000;
+/** Links named by the content of programs, which are new in every build of a package. */
+const BUILD_IDS = '/usr/lib/.build-id/';
+
+/** Returns the files that a package installs, as far as its database lists them. */
+export function pathsOf({ rpm, paths = [] }: ListedPackage): readonly string[] {
+  if (rpm === undefined) {
+    return paths;
+  }
+  const found: string[] = [];
+  for (const { path, mode } of rpm.files()) {
+    const isDirectory = (mode & TYPE_BITS) === S_IFDIR;
+    if (path !== undefined && !isDirectory && !path.startsWith(BUILD_IDS)) {
+      found.push(path);
+    }
+  }
+  return found;
+}

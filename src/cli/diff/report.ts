@@ -1,0 +1,286 @@
+/** The result of `ostrata diff` as plain data, which every output is made from. */
+import {
+  comparePackages,
+  type InstalledVersion,
+  type PackageChanges,
+  type PackageUpdate,
+} from '../../components/package-changes.js';
+import { compareImages } from '../../image/compare.js';
+import { type ConfigChange, configChanges } from '../../image/config-changes.js';
+import { compareTrees, type FileChange } from '../../image/file-changes.js';
+import { diffLayers, type LayerDiff } from '../../image/layer-files.js';
+import {
+  type ComponentDiff,
+  changesByComponent,
+  type FileOwners,
+  fileOwners,
+  ownerOf,
+} from '../../image/owned-files.js';
+import type { ComponentChange } from '../../layout/changes.js';
+import type { Context } from '../../log.js';
+import type { ContentSource } from '../../plugin.js';
+import { sizeOf } from '../container/image-info.js';
+import { bySize, reasonOf } from '../container/reasons.js';
+import { type ChangelogEntry, changelogBetween } from '../rpmdb/changelog.js';
+import { type Input, treeOf } from './input.js';
+import { compareListed, type ListedPackage, type PackageList, pathsOf } from './packages.js';
+import { componentCause, layerCauses } from './words.js';
+
+export interface DiffReport {
+  readonly old: SideReport;
+  readonly new: SideReport;
+  /** What clients of the old image download; undefined unless two images are compared. */
+  readonly update?: UpdateReport | undefined;
+  /** Undefined unless both sides have a package database. */
+  readonly packages?: PackageReport | undefined;
+  /** The layers that clients download, the largest first; for two images. */
+  readonly layers?: readonly LayerReport[] | undefined;
+  /** Settings, labels and annotations that differ; for two images. */
+  readonly settings?: readonly ConfigChange[] | undefined;
+  /** What differs in files, by component; undefined unless files are compared. */
+  readonly components?: readonly ComponentReport[] | undefined;
+  /** Every file and directory that differs; undefined unless files are compared. */
+  readonly files?: readonly FileReport[] | undefined;
+}
+
+export interface SideReport {
+  readonly name: string;
+  readonly kind: Input['kind'];
+  readonly manifestDigest?: string | undefined;
+  readonly created?: string | undefined;
+  readonly packages?: number | undefined;
+  readonly layers?: number | undefined;
+  /** Compressed bytes of all layers. */
+  readonly size?: number | undefined;
+}
+
+export interface UpdateReport {
+  readonly layers: number;
+  /** Compressed bytes. */
+  readonly size: number;
+  readonly removedLayers: number;
+}
+
+export interface ReportedPackage extends InstalledVersion {
+  /** Installed size in bytes. */
+  readonly size: number;
+}
+
+export interface ReportedUpdate extends PackageUpdate<ReportedPackage> {
+  /** Entries that only the newer version has; undefined unless they are asked for. */
+  readonly changelog?: readonly ChangelogEntry[] | undefined;
+}
+
+export interface PackageReport extends PackageChanges<ReportedPackage> {
+  readonly upgraded: readonly ReportedUpdate[];
+  readonly downgraded: readonly ReportedUpdate[];
+  readonly renamed: readonly ReportedUpdate[];
+}
+
+export interface LayerReport {
+  /** Position in the new image. */
+  readonly index: number;
+  readonly digest: string;
+  readonly diffId: string;
+  /** Compressed bytes. */
+  readonly size: number;
+  /** In words, the most important cause first. */
+  readonly because: readonly string[];
+  /** Components that are the reason, as far as the images record them. */
+  readonly changes: readonly ComponentChange[];
+  /** Files in the layer, and how many of them changed; undefined unless files are compared. */
+  readonly files?: number | undefined;
+  readonly changedFiles?: number | undefined;
+  /** Bytes of new content in the layer, not compressed. */
+  readonly newSize?: number | undefined;
+  /** Files that did not change, but come from other layers. */
+  readonly movedFiles?: number | undefined;
+}
+
+export interface ComponentReport {
+  readonly id: string;
+  readonly name: string;
+  readonly files: number;
+  /** Bytes of content. */
+  readonly size: number;
+  readonly changedFiles: number;
+  /** Bytes of new content. */
+  readonly newSize: number;
+  /** In words. */
+  readonly because: string;
+}
+
+export interface FileReport extends FileChange {
+  /** Id of the component that owns the file; undefined for a directory. */
+  readonly component?: string | undefined;
+}
+
+export interface ReportOptions extends Context {
+  readonly sources: readonly ContentSource[];
+  readonly hasChangelogs: boolean;
+  readonly comparesFiles: boolean;
+}
+
+/** Compares two inputs. */
+export async function diffInputs(
+  old: Input,
+  next: Input,
+  options: ReportOptions,
+): Promise<DiffReport> {
+  const files = options.comparesFiles ? await diffFiles(old, next, options) : undefined;
+  return {
+    old: sideOf(old),
+    new: sideOf(next),
+    ...layerReport(old, next, files),
+    packages: packageReport(old, next, options.hasChangelogs),
+    components: files?.components.map(componentReport),
+    files: files?.changes,
+  };
+}
+
+function sideOf({ name, kind, list, image }: Input): SideReport {
+  return {
+    name,
+    kind,
+    manifestDigest: image?.manifestDigest,
+    created: image?.config.created,
+    packages: list?.packages.length,
+    layers: image?.layers.length,
+    size: image && sizeOf(image.layers),
+  };
+}
+
+interface FilesDiff {
+  readonly changes: readonly FileReport[];
+  readonly components: readonly ComponentDiff[];
+  readonly old: FileOwners;
+  readonly new: FileOwners;
+}
+
+async function diffFiles(
+  old: Input,
+  next: Input,
+  { sources, log, signal }: ReportOptions,
+): Promise<FilesDiff> {
+  const oldTree = treeOf(old);
+  const newTree = treeOf(next);
+  const changes = await compareTrees(oldTree, newTree);
+  const oldOwners = await fileOwners(oldTree, sources, { log, signal });
+  const newOwners = await fileOwners(newTree, sources, { log, signal });
+  return {
+    changes: changes.map((change) => ({
+      ...change,
+      component: ownerOf(change, oldOwners, newOwners),
+    })),
+    components: changesByComponent(changes, oldOwners, newOwners),
+    old: oldOwners,
+    new: newOwners,
+  };
+}
+
+function packageReport(
+  { list: old }: Input,
+  { list: next }: Input,
+  hasChangelogs: boolean,
+): PackageReport | undefined {
+  if (old === undefined || next === undefined) {
+    return undefined;
+  }
+  const changes = comparePackages(old.packages, next.packages, compareListed, pathsOf);
+  const reportUpdate = ({ from, to }: PackageUpdate<ListedPackage>): ReportedUpdate => ({
+    from: reported(from),
+    to: reported(to),
+    changelog: hasChangelogs ? entriesBetween(from, to, next) : undefined,
+  });
+  return {
+    upgraded: changes.upgraded.map(reportUpdate),
+    downgraded: changes.downgraded.map(reportUpdate),
+    renamed: changes.renamed.map(reportUpdate),
+    added: changes.added.map(reported),
+    removed: changes.removed.map(reported),
+    unchanged: changes.unchanged,
+  };
+}
+
+function reported({ name, arch, evr, nevra, size }: ListedPackage): ReportedPackage {
+  return { name, arch, evr, nevra, size };
+}
+
+/** Returns undefined for packages whose database has no changelogs, or if they are damaged. */
+function entriesBetween(
+  from: ListedPackage,
+  to: ListedPackage,
+  { sound }: PackageList,
+): readonly ChangelogEntry[] | undefined {
+  const { rpm } = from;
+  if (rpm === undefined || to.rpm === undefined || sound === undefined) {
+    return undefined;
+  }
+  const [entries] = sound.map([to.rpm], (newer) => changelogBetween(rpm, newer));
+  return entries;
+}
+
+function layerReport(
+  { image: old, tree: oldTree }: Input,
+  { image: next, tree: newTree }: Input,
+  files: FilesDiff | undefined,
+): Pick<DiffReport, 'update' | 'layers' | 'settings'> {
+  if (old === undefined || next === undefined) {
+    return {};
+  }
+  const { added, removed } = compareImages(old, next);
+  const diffs = layerDiffs(added.map(({ index }) => index));
+  return {
+    update: { layers: added.length, size: sizeOf(added), removedLayers: removed.length },
+    layers: bySize(added).map((layer) => {
+      const { index, descriptor, diffId } = layer;
+      const diff = layer.kind === 'commit' ? undefined : diffs?.get(index);
+      const reason = [reasonOf(layer)].flat().filter(Boolean);
+      return {
+        index,
+        digest: descriptor.digest,
+        diffId,
+        size: descriptor.size,
+        because: diff === undefined ? reason : layerCauses(diff),
+        changes: layer.changes,
+        ...countsOf(diff),
+      };
+    }),
+    settings: configChanges(old, next),
+  };
+
+  function layerDiffs(indexes: readonly number[]): ReadonlyMap<number, LayerDiff> | undefined {
+    if (files === undefined || !oldTree?.layers || !newTree?.layers) {
+      return undefined;
+    }
+    const before = { tree: oldTree, layers: oldTree.layers, owners: files.old };
+    const after = { tree: newTree, layers: newTree.layers, owners: files.new };
+    return diffLayers(before, after, files.changes, indexes);
+  }
+}
+
+function countsOf(diff: LayerDiff | undefined): Partial<LayerReport> {
+  if (diff === undefined) {
+    return {};
+  }
+  const { components, files, moved } = diff;
+  return {
+    files,
+    changedFiles: components.reduce((sum, { changes }) => sum + changes.length, 0),
+    newSize: components.reduce((sum, { newSize }) => sum + newSize, 0),
+    movedFiles: moved,
+  };
+}
+
+function componentReport(component: ComponentDiff): ComponentReport {
+  const { id, name, files, size, changes, newSize } = component;
+  return {
+    id,
+    name,
+    files,
+    size,
+    changedFiles: changes.length,
+    newSize,
+    because: componentCause(component),
+  };
+}

@@ -1,0 +1,227 @@
+/** What `ostrata diff` reads, and how it prints the result. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { before, suite, test } from 'node:test';
+import { buildDatabase, type PackageSpec } from '../../support/build-database.js';
+import { type ForgedEntry, forgePlain } from '../../support/forge-image.js';
+import { repoRoot } from '../../support/root.js';
+import { ostrata, tryOstrata } from '../../support/run.js';
+import { scratchDirectory } from '../../support/scratch.js';
+
+const SAMPLE = join(repoRoot, 'rpmdb-fixtures/sample');
+
+const entry = (name: string, content: string | Uint8Array): ForgedEntry => ({
+  ...{ name, type: 'file', mode: 0o644, content: Buffer.from(content) },
+});
+
+const dpkgStatus = (packages: Readonly<Record<string, string>>) =>
+  Object.entries(packages)
+    .map(([name, version]) => `Package: ${name}\nVersion: ${version}\nArchitecture: amd64\n`)
+    .join('\n');
+
+function diff(...args: readonly string[]) {
+  return JSON.parse(ostrata(['diff', '--json', ...args]));
+}
+
+/** Puts files into a new folder. */
+function folder(files: Readonly<Record<string, string | Uint8Array>>): string {
+  const root = scratchDirectory();
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+  return root;
+}
+
+/** Removes the blobs of an image layout that are none of `kept`. */
+function removeOtherBlobs(layout: string, kept: readonly string[]): void {
+  const blobs = join(layout, 'blobs/sha256');
+  for (const name of readdirSync(blobs)) {
+    if (!kept.includes(`sha256:${name}`)) {
+      rmSync(join(blobs, name));
+    }
+  }
+}
+
+interface Inspected {
+  readonly manifestDigest: string;
+  readonly layers: readonly { readonly digest: string; readonly components: readonly string[] }[];
+}
+
+/** Removes all layers of an image but some. */
+function keepLayers(
+  imgref: string,
+  isKept: (layer: Inspected['layers'][number], i: number) => boolean,
+) {
+  const { layers }: Inspected = JSON.parse(ostrata(['inspect', '--json', imgref]));
+  const layout = imgref.replace(/^oci:/, '').replace(/:[^/]*$/, '');
+  const removed = layers.filter((layer, i) => !isKept(layer, i)).map(({ digest }) => digest);
+  const all = readdirSync(join(layout, 'blobs/sha256')).map((name) => `sha256:${name}`);
+  removeOtherBlobs(
+    layout,
+    all.filter((digest) => !removed.includes(digest)),
+  );
+  return removed.length;
+}
+
+suite('of an image, diff reads only', () => {
+  const packages = (version: string): readonly PackageSpec[] => [
+    { name: 'a', arch: 'x86_64', version, files: ['/usr/bin/a'] },
+    { name: 'b', arch: 'x86_64', files: ['/usr/bin/b'] },
+  ];
+  const rootOf = (version: string) =>
+    folder({
+      'usr/share/rpm/rpmdb.sqlite': buildDatabase(packages(version)),
+      'usr/bin/a': `a ${version}`,
+      'usr/bin/b': 'b',
+    });
+
+  for (const format of ['plain', 'ostree']) {
+    test(`the layer that names the database, in an image of format ${format}`, () => {
+      const images = ['1', '2'].map((version) => {
+        const image = `oci:${scratchDirectory()}/image:x`;
+        const options = [`--format=${format}`, `--rootfs=${rootOf(version)}`, '-q'];
+        ostrata(['build', ...options, image]);
+        const count = keepLayers(image, ({ components }) => components.includes('rpmdb'));
+        assert.ok(count >= 2, `${count} layers are gone`);
+        return image;
+      });
+      const { packages: changes, layers } = diff(...images);
+      assert.deepEqual(changes.upgraded.map(({ from, to }: never) => [from, to]).length, 1);
+      assert.equal(changes.unchanged, 1);
+      assert.ok(
+        layers.some(({ because }: { because: string[] }) => because.includes('a.x86_64 changed')),
+      );
+      const withFiles = tryOstrata(['diff', '--files', ...images]);
+      assert.equal(withFiles.status, 1, 'reading all layers fails');
+    });
+  }
+
+  test('the topmost layer that has the database, if no layer names its components', () => {
+    const images = ['1', '1:0.5', '2'].map((version) => {
+      const status = dpkgStatus({ tool: version, other: '1' });
+      const { imgref } = forgePlain([
+        [entry('usr/bin/tool', 'tool'), entry('var/lib/dpkg/status', dpkgStatus({ tool: '0' }))],
+        [entry('var/lib/dpkg/status', status)],
+        [entry('opt/app', 'app')],
+      ]);
+      keepLayers(imgref, (_, i) => i > 0);
+      return imgref;
+    });
+    const [one = '', epoch = '', two = ''] = images;
+    const [upgraded] = diff(one, two).packages.upgraded;
+    assert.deepEqual([upgraded.from.evr, upgraded.to.evr], ['1', '2']);
+    assert.equal(diff(epoch, two).packages.downgraded.length, 1, 'by the order of dpkg');
+  });
+
+  test('the database that is not hidden by a layer above it', () => {
+    const base = [entry('lib/apk/db/installed', 'C:Q1x\nP:tool\nV:1-r0\nA:x86_64\n')];
+    const { imgref: whole } = forgePlain([base]);
+    const { imgref: hidden } = forgePlain([base, [entry('lib/apk/.wh.db', '')]]);
+    assert.equal(diff(whole, whole).packages.unchanged, 1);
+    assert.match(
+      ostrata(['diff', whole, hidden]),
+      /^packages +not compared: no package database in/m,
+    );
+  });
+});
+
+suite('diff compares', () => {
+  test('commits, which REPO:REF or --repo names, folders and databases with each other', () => {
+    const commits = diff(`${SAMPLE}/old:sample/os`, `${SAMPLE}/new:sample/os`);
+    const byOption = diff(
+      '--repo',
+      `${SAMPLE}/new`,
+      `${SAMPLE}/old:sample/os`.replace(/^/, ''),
+      'sample/os',
+    );
+    assert.deepEqual(byOption.packages, commits.packages);
+    assert.ok(commits.packages.upgraded.length > 0);
+    assert.ok(commits.files.length > 0);
+
+    const database = buildDatabase([{ name: 'a', arch: 'x86_64', version: '2' }]);
+    const root = folder({ 'usr/share/rpm/rpmdb.sqlite': database, 'usr/a': 'a' });
+    const file = join(root, 'usr/share/rpm/rpmdb.sqlite');
+    for (const [old, next] of [
+      [root, file],
+      [file, root],
+      [file, dirname(file)],
+    ] as const) {
+      const report = diff(old, next);
+      assert.deepEqual([report.packages.unchanged, report.files], [1, undefined], `${old} ${next}`);
+    }
+  });
+
+  test('packages of pacman, and of several databases at once', () => {
+    const desc = (version: string) =>
+      `%NAME%\ntool\n\n%VERSION%\n${version}\n\n%ARCH%\nany\n\n%SIZE%\n5\n`;
+    const rootOf = (version: string) =>
+      folder({
+        [`var/lib/pacman/local/tool-${version}/desc`]: desc(version),
+        'var/lib/dpkg/status': dpkgStatus({ other: version }),
+      });
+    const { upgraded } = diff(rootOf('1-1'), rootOf('2-1')).packages;
+    const names = upgraded.map(({ to }: { to: { nevra: string } }) => to.nevra);
+    assert.deepEqual(names, ['other-2-1.amd64', 'tool-2-1.any']);
+  });
+
+  test('changelogs, if that is asked for', () => {
+    const [old, next] = [`${SAMPLE}/old:sample/os`, `${SAMPLE}/new:sample/os`] as const;
+    const expected = ostrata([
+      'rpmdb',
+      'diff',
+      '--changelog',
+      '--json',
+      '--repo',
+      `${SAMPLE}/new`,
+      ...['sample/os', 'sample/os'],
+    ]);
+    assert.ok(expected.length > 0);
+    const { upgraded } = diff('--changelog', old, next).packages;
+    assert.ok(upgraded.some(({ changelog }: { changelog: unknown[] }) => changelog.length > 0));
+    assert.match(ostrata(['diff', '--changelog', old, next]), /^ {2}\* /m);
+  });
+});
+
+suite('the Markdown of diff', () => {
+  let lines: readonly string[];
+  before(() => {
+    const packagesOf = (version: string) =>
+      Array.from({ length: 3000 }, (_, i): [string, string] => [`package-${i}`, version]);
+    const rootOf = (version: string) =>
+      folder({ 'var/lib/dpkg/status': dpkgStatus(Object.fromEntries(packagesOf(version))) });
+    lines = ostrata(['diff', '--markdown', rootOf('1*'.replace('*', '')), rootOf('2')]).split('\n');
+  });
+
+  test('has one line for each package', () => {
+    const rows = lines.filter((line) => line.startsWith('| package-7.amd64 '));
+    assert.deepEqual(rows, ['| package-7.amd64 | upgraded | 1 | 2 |  |  |']);
+  });
+
+  test('stays below the limit of GitHub for summaries', () => {
+    assert.ok(Buffer.byteLength(lines.join('\n')) < 1 << 20);
+  });
+});
+
+suite('diff refuses', () => {
+  const refused = (...args: readonly string[]) => {
+    const { status, stderr, stdout } = tryOstrata(['diff', ...args]);
+    assert.equal(stdout, '');
+    return `${status} ${stderr.trim()}`;
+  };
+
+  test('what is no image, folder, commit or database', () => {
+    assert.match(refused('/missing', '/'), /^1 error: \/missing: no such file or folder; an image/);
+    const repo = `${SAMPLE}/old`;
+    assert.match(refused(repo, repo), /^2 error: .* is an ostree repository: name a ref, .*:REF/);
+  });
+
+  test('to compare the files of a package database', () => {
+    const file = join(folder({ 'rpmdb.sqlite': buildDatabase([]) }), 'rpmdb.sqlite');
+    assert.match(
+      refused('--files', file, file),
+      /^2 error: --files: a package database has no files/,
+    );
+  });
+});
