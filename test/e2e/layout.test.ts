@@ -106,12 +106,14 @@ suite('ostrata layout', () => {
     name: string,
     builds: readonly { repo: string; ref: string }[],
     maxLayers: number,
+    ...layoutOptions: readonly string[]
   ) {
     const directory = join(scratch, name);
     const images: Image[] = [];
     for (const [i, { repo, ref }] of builds.entries()) {
       const previous = images.slice(-1).map(({ reference }) => `--previous-build=${reference}`);
-      const args = [`--max-layers=${maxLayers}`, '--compression=none', ...previous];
+      const limit = `--max-layers=${maxLayers}`;
+      const args = [limit, '--compression=none', ...layoutOptions, ...previous];
       images.push(encapsulate(repo, ref, directory, args, { tag: `${i}` }).image);
     }
     let fetched = 0;
@@ -129,7 +131,7 @@ suite('ostrata layout', () => {
       const file = join(components, `${i}.json`);
       ostrata(['layout', 'plan', reference, `--write-components=${file}`]);
     }
-    const [predicted] = simulate(components, `--max-layers=${maxLayers}`);
+    const [predicted] = simulate(components, `--max-layers=${maxLayers}`, ...layoutOptions);
     assert.equal(predicted?.updates, builds.length - 1);
     assert.ok(fetched > 0);
     assert.equal(fetched, predicted?.bytes);
@@ -238,8 +240,10 @@ suite('ostrata layout', () => {
       ]);
       return { repo: repo.path, ref: repo.commit(repo.tree(new Map([['usr', usr]]))) };
     });
-    const predicted = comparePrediction('split', builds, 50);
-    assert.ok(Number(predicted?.partBoundBytes) < Number(predicted?.boundBytes));
+    const split = comparePrediction('split', builds, 50);
+    const whole = comparePrediction('whole', builds, 50, '--no-split');
+    assert.ok(Number(split?.partBoundBytes) < Number(split?.boundBytes));
+    assert.ok(Number(split?.bytes) < Number(whole?.bytes));
   });
 });
 

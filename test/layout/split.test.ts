@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { expectedDownload } from '../../plugins/layouts/expected-download.js';
+import { single } from '../../plugins/layouts/single.js';
 import type { LayoutComponent } from '../../src/components/component.js';
-import { planLayout } from '../../src/layout/plan.js';
+import { must } from '../../src/errors.js';
+import { type LayoutPlan, planLayout } from '../../src/layout/plan.js';
 import { formatPlan, parsePlan, strategyFromPlan } from '../../src/layout/plan-file.js';
 import type { LayoutRecord } from '../../src/layout/previous-layout.js';
-import { decodeRecord, encodeRecord, recordOf } from '../../src/layout/record.js';
+import { decodeRecord, encodeRecord, MAX_RECORD_BYTES, recordOf } from '../../src/layout/record.js';
 import { formatBuild, parseBuild } from '../../src/layout/series.js';
 import { silentLogger } from '../../src/log.js';
 import type { LayoutStrategy } from '../../src/plugin.js';
@@ -157,6 +159,63 @@ suite('large components', () => {
     assert.deepEqual(planned([large as LayoutComponent, ...named]).ids, ['firmware', 'firmware#']);
   });
 });
+
+/** Bytes of the layers of a plan that an image with another plan lacks. */
+function fetched(to: LayoutPlan<LayoutComponent>, from: LayoutPlan<LayoutComponent>): number {
+  const layersOf = ({ layers, components }: LayoutPlan<LayoutComponent>) => {
+    const byId = new Map(components.map((each) => [each.id, each]));
+    return layers.map((layer) => layer.components.map((id) => must(byId.get(id), id)));
+  };
+  const key = (layer: readonly LayoutComponent[]) =>
+    JSON.stringify(layer.map(({ id, version }) => [id, version]));
+
+  const known = new Set(layersOf(from).map(key));
+  const added = layersOf(to).filter((layer) => !known.has(key(layer)));
+  return added.flat().reduce((sum, { size }) => sum + size, 0);
+}
+
+test('a large package can become whole, then parts, and then one part is fetched alone', () => {
+  const firmwareSize = 9_000_010;
+  const otherSizes = 120_000;
+  const strategies = [expectedDownload, whole, expectedDownload, expectedDownload];
+  const plans: LayoutPlan<LayoutComponent>[] = [];
+  let record: LayoutRecord | undefined;
+  for (const [i, strategy] of strategies.entries()) {
+    const components = build({ ...FIRST, 'lib/intel': [3_000_000, `${i}`] });
+    const next = planned(components, record, strategy);
+    plans.push(next.plan);
+    record = next.record;
+  }
+  const costs = plans.slice(1).map((plan, i) => fetched(plan, must(plans[i], 'a plan')));
+  const contents = [firmwareSize, firmwareSize, 3_000_000];
+  for (const [i, content] of contents.entries()) {
+    const cost = costs[i] ?? 0;
+    assert.ok(cost >= content && cost < content + otherSizes, `update ${i}: ${cost} bytes`);
+  }
+});
+
+test('labels of images with thousands of components and parts stay below the bound', () => {
+  const many = Array.from({ length: 150 }, (_, i) => [`lib/vendor${i}`, [1e6 + i, '1']] as const);
+  const [firmware] = build(Object.fromEntries(many));
+  const keysOfLabel = (count: number) => {
+    const others = Array.from({ length: count }, (_, i) => component(`package-${i}.x86_64`));
+    const components = [must(firmware, 'firmware'), ...others];
+    const plan = planLayout(components, { ...single, parts: 'any' }, { maxLayers: 95 });
+    assert.ok(plan.components.length > components.length + 100);
+
+    const label = encodeRecord(recordOf(plan), silentLogger);
+    assert.ok(label === undefined || Buffer.byteLength(label) <= MAX_RECORD_BYTES);
+    return label && Object.keys(JSON.parse(label));
+  };
+  const complete = ['version', 'layers', 'wholes', 'fingerprints'];
+  assert.deepEqual(keysOfLabel(3000), complete);
+  assert.deepEqual(keysOfLabel(4500), complete.slice(0, -1));
+  assert.equal(keysOfLabel(10_000), undefined);
+});
+
+function component(id: string): LayoutComponent {
+  return { id, name: id, source: id, version: '1', size: 1000, changesPerYear: 1 };
+}
 
 const directories = fc.dictionary(
   fc.stringMatching(/^[ab](\/[abc]){0,3}$/),
