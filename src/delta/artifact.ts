@@ -209,6 +209,11 @@ function digestOf(annotations: Annotations, name: string): string {
   return parsed.output;
 }
 
+/** Returns the config of the source image, as the descriptor of a delta in a list states it. */
+export function listedSourceConfig(descriptor: Descriptor): string | undefined {
+  return annotationsOf(descriptor).get(SOURCE_CONFIG);
+}
+
 async function embeddedTarget(image: ImageReader): Promise<ImageDocuments> {
   const manifestBlob = onlyLayer(image.manifest, MANIFEST_CONTENT);
   const configBlob = onlyLayer(image.manifest, CONFIG_CONTENT);

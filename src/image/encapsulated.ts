@@ -64,7 +64,10 @@ export function holdsFiles({ kind }: Pick<ReadLayer, 'kind'>): boolean {
  * Reads config and manifest. Throws what {@link classifyLayers} throws. If the layout record does
  * not describe these layers, it is marked as another tool's, with a warning.
  */
-export async function describeImage(image: ImageReader, log: Logger): Promise<DescribedImage> {
+export async function describeImage(
+  image: Pick<ImageReader, 'name' | 'manifest' | 'config'>,
+  log: Logger,
+): Promise<DescribedImage> {
   const config = parseConfig(await image.config());
   const labels = config.config?.Labels ?? {};
   const layers = classifyLayers(image.manifest, config);

@@ -47,6 +47,7 @@ function build(imgref: string, ...sources: readonly string[]) {
   return parseJson(ostrata(['build', `--from=${raw}`, '--json', ...from, imgref]), built);
 }
 
+const inspected = v.object({ manifestDigest: v.string(), size: v.number() });
 const isNative = openZstdLibrary() !== undefined;
 const skip = !isNative && 'needs Linux with glibc and koffi';
 
@@ -77,6 +78,27 @@ suite('a build with --delta-from', { skip }, () => {
     const report = ostrata(['build', `--from=${raw}`, `--delta-from=${old}`, newLayout()]);
     const expected = `A client of ${old} downloads a delta of [\\d.]+ kB instead of [\\d.]+ kB`;
     assert.match(report, new RegExp(expected));
+  });
+
+  test('makes deltas that compare and inspect report', () => {
+    const imgref = newLayout();
+    const {
+      deltas: [delta],
+    } = build(imgref, old);
+    const text = ostrata(['container', 'compare', old, imgref]);
+    assert.match(text, /^delta: +[\d.]+ k?B instead of the added layers \([\d.]+ %\)$/m);
+    const other = ostrata(['container', 'compare', older, imgref]);
+    assert.doesNotMatch(other, /^delta/m);
+
+    const json = ostrata(['container', 'compare', '--json', old, imgref]);
+    const compared = parseJson(json, v.object({ delta: inspected }));
+    assert.equal(compared.delta.manifestDigest, delta?.manifestDigest);
+    assert.ok(compared.delta.size < (delta?.size ?? 0));
+
+    const copy = `oci:${join(scratchDirectory(), 'copy')}`;
+    ostrata(['delta', 'create', old, imgref, copy]);
+    const table = ostrata(['delta', 'inspect', copy]);
+    assert.match(table, /tar-diff +dir:\/usr/);
   });
 
   test('writes no delta that is not smaller than the layers, and says so', async () => {

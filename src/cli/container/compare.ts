@@ -1,9 +1,14 @@
 /** `ostrata container compare`: what an update downloads, and which components cause it. */
 import { type Command, Option } from 'commander';
+import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
+import { DELTA_TYPE } from '../../delta/artifact.js';
 import { type ComparedImages, compareImages } from '../../image/compare.js';
 import type { ReadLayer } from '../../image/encapsulated.js';
+import type { Descriptor } from '../../oci/types.js';
+import { openImage } from '../../transports/image-reference.js';
+import { type FoundDelta, findDelta } from '../delta/find.js';
 import { useOptions } from '../options/groups.js';
-import { imageOpener, registryOptions } from '../options/registry.js';
+import { imageOpener, registryOptions, transportOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
   counted,
@@ -25,8 +30,13 @@ interface CompareOptions extends InfoOptions {
   readonly markdown?: boolean | undefined;
 }
 
+interface Comparison extends ComparedImages {
+  /** What clients of the old image can download instead of the layers; undefined if not there. */
+  readonly delta: FoundDelta | undefined;
+}
+
 /** @param layers all layers of the new image */
-type Report = (layers: readonly ReadLayer[], compared: ComparedImages) => string;
+type Report = (layers: readonly ReadLayer[], compared: Comparison) => string;
 
 export function addCompareCommand(container: Command): void {
   const command = container
@@ -61,12 +71,24 @@ async function compare(
   options: CompareOptions,
 ): Promise<void> {
   const log = terminalLogger(options);
-  const open = imageOpener(options, [newReference, oldReference], log);
+  const references = [newReference, oldReference];
+  const open = imageOpener(options, references, log);
   const oldImage = await readImageInfo(oldReference, open, log);
   const newImage = await readImageInfo(newReference, open, log);
 
+  const beside = withoutVerification(newReference);
+  const optionsFor = transportOptions(options, references, log);
+  const opener = {
+    openTarget: () => open(newReference),
+    openArtifact: (manifest: Descriptor) => {
+      const artifact = { manifest, artifactType: DELTA_TYPE };
+      return openImage(beside, { ...optionsFor(beside), ...artifact });
+    },
+  };
+  const delta = await findDelta(oldImage.configDigest, opener, log);
+
   const report = reportFor(options);
-  print(report(newImage.layers, compareImages(oldImage, newImage)));
+  print(report(newImage.layers, { ...compareImages(oldImage, newImage), delta }));
 }
 
 function reportFor({ json, markdown }: CompareOptions): Report {
@@ -76,7 +98,7 @@ function reportFor({ json, markdown }: CompareOptions): Report {
   return markdown ? markdownReport : textReport;
 }
 
-const jsonReport: Report = (layers, { removed, added, changes }) =>
+const jsonReport: Report = (layers, { removed, added, changes, delta }) =>
   JSON.stringify({
     total: layers.length,
     totalSize: sizeOf(layers),
@@ -84,6 +106,7 @@ const jsonReport: Report = (layers, { removed, added, changes }) =>
     removedSize: sizeOf(removed),
     added: added.length,
     addedSize: sizeOf(added),
+    delta,
     layers: added.map((layer) => ({
       index: layer.index,
       digest: layer.descriptor.digest,
@@ -95,12 +118,17 @@ const jsonReport: Report = (layers, { removed, added, changes }) =>
   });
 
 const textReport: Report = (layers, compared) => {
-  const { removed, added } = compared;
+  const { removed, added, delta } = compared;
   const sum = (list: readonly ReadLayer[]) =>
     `${counted(list.length, 'layer')}, ${formatBytes(sizeOf(list))}`;
-  const counts = `total:   ${sum(layers)}\nremoved: ${sum(removed)}\nadded:   ${sum(added)}`;
+  const counts = [`total:   ${sum(layers)}`, `removed: ${sum(removed)}`, `added:   ${sum(added)}`];
+  if (delta !== undefined) {
+    const share = formatPercent(delta.size, sizeOf(added));
+    counts.push(`delta:   ${formatBytes(delta.size)} instead of the added layers (${share})`);
+  }
+  const head = counts.join('\n');
   if (added.length === 0) {
-    return counts;
+    return head;
   }
   const rows = bySize(added).map((layer) => [
     String(layer.index),
@@ -109,15 +137,16 @@ const textReport: Report = (layers, compared) => {
     reasonOf(layer),
   ]);
   const columns = [right('LAYER'), left('DIGEST'), right('SIZE'), left('BECAUSE')];
-  return [`${counts}\n\n${formatTable(columns, rows)}`, ...removedComponents(compared)].join('\n');
+  return [`${head}\n\n${formatTable(columns, rows)}`, ...removedComponents(compared)].join('\n');
 };
 
 const markdownReport: Report = (layers, compared) => {
-  const { added } = compared;
+  const { added, delta } = compared;
   const updateSize = sizeOf(added);
   const imageSize = sizeOf(layers);
   const share = `${formatPercent(updateSize, imageSize)} of ${formatBytes(imageSize)}`;
   const count = `${added.length} of ${counted(layers.length, 'layer')}`;
+  const byDelta = delta === undefined ? '' : `, or **${formatBytes(delta.size)}** by delta`;
   const rows = bySize(added).map((layer) => {
     const size = formatBytes(layer.descriptor.size);
     const cell = reasonOf(layer);
@@ -125,7 +154,7 @@ const markdownReport: Report = (layers, compared) => {
     return `| ${size} | ${escapeMarkdown(reason)} |`;
   });
   return [
-    `**Update: ${formatBytes(updateSize)}** in ${count} (${share})\n`,
+    `**Update: ${formatBytes(updateSize)}** in ${count} (${share})${byDelta}\n`,
     '| Size | Because |',
     '| ---: | --- |',
     ...rows,

@@ -21,6 +21,7 @@ export interface InfoOptions extends LogOptions, RegistryOptions {
 
 export interface ImageInfo extends DescribedImage {
   readonly manifestDigest: string;
+  readonly configDigest: string;
 }
 
 /** Reads the manifest and the config. */
@@ -32,7 +33,8 @@ export async function readImageInfo(
   const image = await open(imgref);
   try {
     const described = await inContextAsync(`reading ${imgref}`, () => describeImage(image, log));
-    return { manifestDigest: image.manifestDigest, ...described };
+    const { manifestDigest, manifest } = image;
+    return { manifestDigest, configDigest: manifest.config.digest, ...described };
   } finally {
     await image.close?.();
   }

@@ -7,8 +7,10 @@ import {
   TAR_DIFF,
   type TargetLayer,
 } from '../../delta/artifact.js';
+import { describeImage } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
+import type { Descriptor } from '../../oci/types.js';
 import { openImage } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
@@ -25,6 +27,7 @@ import {
 import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { DELTA_FORMS } from './create.js';
+import { deltaSizes } from './find.js';
 
 interface InspectOptions extends RegistryOptions, LogOptions {
   readonly json?: boolean | undefined;
@@ -36,7 +39,8 @@ export function addInspectCommand(delta: Command): void {
     .summary('show which images a delta is for, and its layers')
     .description(
       'Show from which image to which a delta leads, how much it downloads, and how much the ' +
-        'layers would be that it stands for. Reads its documents only.',
+        'layers would be that it stands for, the largest first, with the components that are in ' +
+        'them. Reads its documents only.',
     )
     .argument('<delta>', `the delta: ${DELTA_FORMS}`)
     .option('--json', 'print the result as JSON')
@@ -62,80 +66,101 @@ export function openDelta(
 }
 
 async function inspect(reference: string, options: InspectOptions): Promise<void> {
-  const image = await openDelta(reference, [reference], options, terminalLogger(options));
+  const log = terminalLogger(options);
+  const image = await openDelta(reference, [reference], options, log);
   try {
     const delta = await readDelta(image);
-    print(options.json ? jsonReport(delta) : textReport(delta));
+    const changed = await changedLayers(image.name, delta, log);
+    print(options.json ? jsonReport(delta, changed) : textReport(delta, changed));
   } finally {
     await image.close?.();
   }
 }
 
-type ChangedLayer = TargetLayer & { readonly blob: NonNullable<TargetLayer['blob']> };
+/** A layer that the old image lacks. */
+interface ChangedLayer extends TargetLayer {
+  readonly blob: Descriptor;
+  /** Ids or names of its components, as far as the new image records them. */
+  readonly components: readonly string[];
+  readonly isCommit: boolean;
+}
 
-function changedLayers({ layers }: Delta): readonly ChangedLayer[] {
+/** Returns the layers of a delta; `name` is its reference, for messages. */
+async function changedLayers(
+  name: string,
+  { layers, target }: Delta,
+  log: Logger,
+): Promise<readonly ChangedLayer[]> {
+  const { manifest, configBytes } = target;
+  const described = await describeImage({ name, manifest, config: async () => configBytes }, log);
   return layers.flatMap((layer) => {
-    const { blob } = layer;
-    return blob === undefined ? [] : [{ ...layer, blob }];
+    const { blob, index } = layer;
+    const read = described.layers[index];
+    const components = read?.recorded?.components ?? read?.names ?? [];
+    const isCommit = read?.kind === 'commit';
+    return blob === undefined ? [] : [{ ...layer, blob, components, isCommit }];
   });
 }
 
-function sum(sizes: readonly number[]): number {
-  return sizes.reduce((total, size) => total + size, 0);
-}
-
-function sizesOf(layers: readonly ChangedLayer[]) {
-  return {
-    size: sum(layers.map(({ blob }) => blob.size)),
-    layersSize: sum(layers.map(({ descriptor }) => descriptor.size)),
-  };
-}
-
-function jsonReport(delta: Delta): string {
-  const { digest, source, sourceConfig, target } = delta;
-  const changed = changedLayers(delta);
+function jsonReport(delta: Delta, changed: readonly ChangedLayer[]): string {
+  const { digest, source, sourceConfig, target, signatures } = delta;
   return JSON.stringify({
     manifestDigest: digest,
     source,
     sourceConfig,
     target: target.manifestDigest,
     targetConfig: target.manifest.config.digest,
-    ...sizesOf(changed),
+    ...deltaSizes(delta),
     reused: delta.layers.length - changed.length,
-    layers: changed.map(({ index, descriptor, diffId, blob }) => ({
+    signatures: signatures.length,
+    layers: changed.map(({ index, descriptor, diffId, blob, components }) => ({
       index,
       digest: descriptor.digest,
       diffId,
       layerSize: descriptor.size,
       size: blob.size,
       mediaType: blob.mediaType,
+      components,
     })),
   });
 }
 
-function textReport(delta: Delta): string {
-  const { source = 'not stated', sourceConfig, target } = delta;
-  const changed = changedLayers(delta);
-  const { size, layersSize } = sizesOf(changed);
+const COLUMNS = [
+  right('LAYER'),
+  left('DIGEST'),
+  right('SIZE'),
+  right('DELTA'),
+  left('KIND'),
+  left('COMPONENTS'),
+];
+
+function textReport(delta: Delta, changed: readonly ChangedLayer[]): string {
+  const { source = 'not stated', sourceConfig, target, signatures } = delta;
+  const { size, layersSize } = deltaSizes(delta);
   const count = `${changed.length} of ${counted(delta.layers.length, 'layer')}`;
-  const head = [
+  const lines = [
     `source: ${source}`,
     `        with the config ${sourceConfig}`,
     `target: ${target.manifestDigest}`,
     `update: ${formatBytes(size)} for ${count}${shareOf(size, layersSize)}`,
-  ].join('\n');
+  ];
+  if (signatures.length > 0) {
+    lines.push(`signed: ${counted(signatures.length, 'signature')} of the target`);
+  }
+  const head = lines.join('\n');
   if (changed.length === 0) {
     return head;
   }
-  const rows = changed.map(({ index, descriptor, blob }) => [
+  const bySize = changed.toSorted((a, b) => b.blob.size - a.blob.size || a.index - b.index);
+  const rows = bySize.map(({ index, descriptor, blob, components, isCommit }) => [
     String(index),
     shortDigest(descriptor.digest),
     formatBytes(descriptor.size),
     formatBytes(blob.size),
     blob.mediaType === TAR_DIFF ? 'tar-diff' : 'as it is',
+    isCommit ? 'ostree commit and its metadata' : components,
   ]);
-  const columns = [right('LAYER'), left('DIGEST'), right('SIZE'), right('DELTA'), left('KIND')];
-  return `${head}\n\n${formatTable(columns, rows)}`;
+  return `${head}\n\n${formatTable(COLUMNS, rows)}`;
 }
 
 function shareOf(size: number, layersSize: number): string {

@@ -1,0 +1,78 @@
+/** Looks for the delta that leads from one image to another, beside the other one. */
+import { DELTA_TYPE, type Delta, listedSourceConfig, readDelta } from '../../delta/artifact.js';
+import { messageOf } from '../../errors.js';
+import type { Logger } from '../../log.js';
+import type { ImageReader } from '../../oci/image.js';
+import type { Descriptor } from '../../oci/types.js';
+
+/** What a client downloads with a delta. */
+export interface FoundDelta {
+  readonly manifestDigest: string;
+  /** Bytes of its layers. */
+  readonly size: number;
+}
+
+export interface DeltaOpener {
+  /** Opens the image that the delta leads to. */
+  openTarget(): Promise<ImageReader>;
+  /** Opens an artifact beside that image. */
+  openArtifact(manifest: Descriptor): Promise<ImageReader>;
+}
+
+/**
+ * Returns the smallest delta for clients with the config `sourceConfig`; undefined if there is
+ * none, and after a warning if that cannot be found out.
+ */
+export async function findDelta(
+  sourceConfig: string,
+  opener: DeltaOpener,
+  log: Logger,
+): Promise<FoundDelta | undefined> {
+  try {
+    const deltas: FoundDelta[] = [];
+    for (const descriptor of await listDeltas(opener)) {
+      if (listedSourceConfig(descriptor) === sourceConfig) {
+        deltas.push(await readFound(descriptor, opener));
+      }
+    }
+    return deltas.toSorted((a, b) => a.size - b.size)[0];
+  } catch (error) {
+    log.warn(`deltas are left out: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+async function listDeltas({ openTarget }: DeltaOpener): Promise<readonly Descriptor[]> {
+  const image = await openTarget();
+  try {
+    return (await image.referrers?.(DELTA_TYPE)) ?? [];
+  } finally {
+    await image.close?.();
+  }
+}
+
+async function readFound(descriptor: Descriptor, opener: DeltaOpener): Promise<FoundDelta> {
+  const artifact = await opener.openArtifact(descriptor);
+  try {
+    const delta = await readDelta(artifact);
+    return { manifestDigest: delta.digest, size: deltaSizes(delta).size };
+  } finally {
+    await artifact.close?.();
+  }
+}
+
+/** Returns the bytes of the layers of a delta, and of the layers that they stand for. */
+export function deltaSizes({ layers }: Delta): {
+  readonly size: number;
+  readonly layersSize: number;
+} {
+  let size = 0;
+  let layersSize = 0;
+  for (const { blob, descriptor } of layers) {
+    if (blob !== undefined) {
+      size += blob.size;
+      layersSize += descriptor.size;
+    }
+  }
+  return { size, layersSize };
+}
