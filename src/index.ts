@@ -30,6 +30,7 @@ export {
   previousFromManifest,
 } from './builder/previous.js';
 export type { WrittenImage, WrittenLayer } from './builder/write-image.js';
+export type { DeltaChoice, DeltaPlace } from './client/import/delta.js';
 export type { FetchEvent } from './client/import/fetch.js';
 export type { ImportCounts, ImportPlan, LayerToImport } from './client/import/plan.js';
 export { type PullResult, pullImage } from './client/pull.js';

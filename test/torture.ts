@@ -4,7 +4,7 @@
  * again, and a later pull must complete. Needs ostree.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { repoRoot } from './support/root.js';
@@ -27,6 +27,8 @@ interface TortureOptions {
   /** The mode of the repositories that are pulled into. */
   readonly mode: string;
   readonly report: (line: string) => void;
+  /** An image that each repository has before: the image is then pulled as its update. */
+  readonly previous?: string | undefined;
 }
 
 /**
@@ -36,16 +38,26 @@ interface TortureOptions {
 export async function torture(imgref: string, options: TortureOptions): Promise<TortureResult> {
   const scratch = scratchDirectory();
   const random = generator(options.seed);
-  const { milliseconds } = await pull(newRepo(scratch, options.mode), imgref);
+  const prepared = newRepo(scratch, options.mode);
+  if (options.previous !== undefined) {
+    await pull(prepared, options.previous);
+  }
+  const copyOfPrepared = () => {
+    const repo = mkdtempSync(join(scratch, 'repo-'));
+    cpSync(prepared, repo, { recursive: true });
+    return repo;
+  };
+  const layersBefore = blobRefs(prepared);
+  const { milliseconds } = await pull(copyOfPrepared(), imgref);
   options.report(`a pull takes ${milliseconds} ms`);
 
   let kills = 0;
   let completed = 0;
   let resumed = 0;
   while (kills < options.kills) {
-    const repo = newRepo(scratch, options.mode);
+    const repo = copyOfPrepared();
     for (;;) {
-      const complete = blobRefs(repo);
+      const complete = blobRefs(repo) - layersBefore;
       const limit = kills < options.kills ? START_MS + random() * milliseconds : undefined;
       const layersPresent = await killedPull(repo, imgref, limit);
       ostree(repo, 'fsck', '--quiet');
@@ -59,7 +71,9 @@ export async function torture(imgref: string, options: TortureOptions): Promise<
       }
       kills++;
       const time = Math.round(limit ?? 0);
-      options.report(`kill ${kills}: after ${time} ms, ${blobRefs(repo)} layers are complete`);
+      options.report(
+        `kill ${kills}: after ${time} ms, ${blobRefs(repo) - layersBefore} layers are complete`,
+      );
     }
     assertNothingStaged(repo);
     rmSync(repo, { recursive: true });

@@ -15,15 +15,17 @@ import { checkRefName } from '../ostree/write/refs.js';
 import type { RepoWriter } from '../ostree/write/writer.js';
 import { importCommit } from './import/commit.js';
 import { importDerived } from './import/derived.js';
-import { type ImportCounts, type ImportPlan, planImport } from './import/plan.js';
+import type { ImportPlan } from './import/plan.js';
 import { mergedTree, removeInjected } from './merge.js';
 import { pruneLayers } from './prune.js';
 import {
-  announcePlan,
+  announceNothing,
   checkSignatureCovers,
   type ImportOptions,
   type ImportResult,
   type ImportSession,
+  importResult,
+  planSession,
   withImportSession,
 } from './session.js';
 import {
@@ -61,10 +63,7 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
       return verifyAgain(session, previous);
     }
 
-    const plan = await planImport(writer.repo, image);
-    checkSignatureCovers(plan.layers, options.source.verification);
-    announcePlan(session, plan.counts);
-
+    const plan = await planSession(session);
     const commit = isPlain(plan.layers) ? undefined : await importCommit(session, plan);
     const derivedTrees = await importDerived(session, plan, commit);
     const mergeCommit = writeMergeCommit(writer, plan, commit, derivedTrees, ref);
@@ -74,7 +73,7 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
         ? 'no layers pruned: another process uses the repository'
         : `${pruned} layers pruned`,
     );
-    return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...plan.counts };
+    return { commit, mergeCommit, ...importResult(session, plan) };
   });
 }
 
@@ -108,7 +107,7 @@ function baseCommit(repo: OstreeRepo, image: StoredImage): string | undefined {
 
 /** An image that was pulled without verification must not pass for a verified one later. */
 async function verifyAgain(session: ImportSession, stored: StoredImage): Promise<PullResult> {
-  const { image, writer, options } = session;
+  const { writer, options } = session;
   const { manifest, config, mergeCommit } = stored;
   checkSignatureCovers(classifyLayers(manifest, config), options.source.verification);
 
@@ -117,13 +116,7 @@ async function verifyAgain(session: ImportSession, stored: StoredImage): Promise
     await session.verifyCommit?.(signedCommit(writer.repo, commit));
   }
 
-  const counts: ImportCounts = {
-    layersFetched: 0,
-    layersPresent: manifest.layers.length,
-    bytesFetched: 0,
-  };
-  announcePlan(session, counts);
-  return { commit, mergeCommit, manifestDigest: image.manifestDigest, ...counts };
+  return { commit, mergeCommit, ...announceNothing(session) };
 }
 
 /**

@@ -11,8 +11,19 @@ import { checkContentWritable } from '../ostree/write/content-writer.js';
 import { RepoWriter } from '../ostree/write/writer.js';
 import { openImage } from '../transports/image-reference.js';
 import type { TransportOptions } from '../transports/transport.js';
-import { type FetchEvent, type FetchOptions, LayerFetcher } from './import/fetch.js';
-import { type ImportCounts, type ImportPlan, planImport } from './import/plan.js';
+import { type DeltaChoice, planDelta } from './import/delta.js';
+import {
+  type FetchCounts,
+  type FetchEvent,
+  type FetchOptions,
+  LayerFetcher,
+} from './import/fetch.js';
+import {
+  type ImportCounts,
+  type ImportPlan,
+  type PlannedDelta,
+  planImport,
+} from './import/plan.js';
 import type { OstreeImgref, Verification } from './verify/ostree-image-reference.js';
 import { enforcePolicy } from './verify/policy.js';
 
@@ -23,6 +34,8 @@ export interface ImportOptions extends Omit<FetchOptions, 'onEvent'> {
   readonly source: OstreeImgref;
   /** How the image is reached. */
   readonly transport?: TransportOptions | undefined;
+  /** The delta that may be used; by default any in the image's registry. */
+  readonly delta?: DeltaChoice | undefined;
   /** Whether objects reach the disk before refs name them; by default, the repository decides. */
   readonly fsync?: boolean | undefined;
   /** Called at each step; must not throw. */
@@ -35,17 +48,24 @@ export interface PlannedEvent {
   readonly manifestDigest: string;
   readonly layersNeeded: number;
   readonly layersPresent: number;
-  /** Compressed size of the layers that are needed. */
+  /** Size of the blobs that are needed. */
   readonly bytesNeeded: number;
+  /** Compressed size of the layers that are needed: what they cost without a delta. */
+  readonly bytesByLayers: number;
+  /** Digest of the delta that is used, if one is. */
+  readonly delta?: string | undefined;
 }
 
 export type ImportEvent = FetchEvent | PlannedEvent;
 
-export interface ImportResult extends ImportCounts {
+export interface ImportResult extends ImportCounts, FetchCounts {
   /** Checksum of the ostree commit. */
   readonly commit: string;
   readonly manifestDigest: string;
 }
+
+/** Throws for layers that an import refuses. */
+export type LayerCheck = (layers: readonly ReadLayer[]) => void;
 
 /** Throws unless the signatures of a commit are good; called before anything of it is written. */
 export type CommitVerifier = (commit: SignedCommit) => Promise<void>;
@@ -105,17 +125,16 @@ async function closeSession({ fetcher, image, writer }: ImportSession): Promise<
  */
 export async function previewImport(
   options: ImportOptions,
-  check: (layers: readonly ReadLayer[]) => void = () => {},
+  check: LayerCheck = () => {},
 ): Promise<ImportPlan> {
   const repo = openRepo(options.repo);
   checkRepository(repo, options);
   const image = await openAcceptedImage(options);
   try {
     return await inContextAsync(`importing ${image.name}`, async () => {
-      const plan = await planImport(repo, image);
-      checkSignatureCovers(plan.layers, options.source.verification);
-      check(plan.layers);
-      options.onEvent?.(plannedEvent(image, plan.counts));
+      const plan = await planOf(repo, image, options, check);
+      await plan.delta?.image.close?.();
+      options.onEvent?.(plannedEvent(image, plan.counts, plan.delta));
       return plan;
     });
   } finally {
@@ -152,19 +171,67 @@ async function openAcceptedImage({ source, transport = {} }: ImportOptions): Pro
   }
 }
 
-/** Reports what will be fetched: the event `planned`, and the size that progress counts up to. */
-export function announcePlan(session: ImportSession, counts: ImportCounts): void {
-  session.fetcher.totalBytes = counts.bytesFetched;
-  session.options.onEvent?.(plannedEvent(session.image, counts));
+/**
+ * Plans the import of a session and reports what will be fetched.
+ * @param check as that of {@link previewImport}
+ */
+export async function planSession(
+  { image, writer, fetcher, options }: ImportSession,
+  check: LayerCheck = () => {},
+): Promise<ImportPlan> {
+  const plan = await planOf(writer.repo, image, options, check);
+  fetcher.follow(plan);
+  options.onEvent?.(plannedEvent(image, plan.counts, plan.delta));
+  return plan;
 }
 
-function plannedEvent({ manifestDigest }: ImageReader, counts: ImportCounts): PlannedEvent {
+async function planOf(
+  repo: OstreeRepo,
+  image: ImageReader,
+  options: ImportOptions,
+  check: LayerCheck,
+): Promise<ImportPlan> {
+  const { log, signal, source, transport = {}, delta: choice = 'any' } = options;
+  const plan = await planImport(repo, image);
+  checkSignatureCovers(plan.layers, source.verification);
+  check(plan.layers);
+  return planDelta(repo, plan, { log, signal, choice, imgref: source.imgref, transport });
+}
+
+/** Returns what was done when the layers of a plan have been imported. */
+export function importResult(
+  { image, fetcher }: ImportSession,
+  { counts }: ImportPlan,
+): Omit<ImportResult, 'commit'> {
+  return { manifestDigest: image.manifestDigest, ...counts, ...fetcher.counts };
+}
+
+/** Reports the event `planned` for an image of which nothing has to be fetched. */
+export function announceNothing(session: ImportSession): Omit<ImportResult, 'commit'> {
+  const { image, fetcher, options } = session;
+  const counts: ImportCounts = {
+    layersFetched: 0,
+    layersPresent: image.manifest.layers.length,
+    bytesFetched: 0,
+    bytesByLayers: 0,
+  };
+  options.onEvent?.(plannedEvent(image, counts, undefined));
+  return { manifestDigest: image.manifestDigest, ...counts, ...fetcher.counts };
+}
+
+function plannedEvent(
+  { manifestDigest }: ImageReader,
+  counts: ImportCounts,
+  delta: PlannedDelta | undefined,
+): PlannedEvent {
   return {
     event: 'planned',
     manifestDigest,
     layersNeeded: counts.layersFetched,
     layersPresent: counts.layersPresent,
     bytesNeeded: counts.bytesFetched,
+    bytesByLayers: counts.bytesByLayers,
+    delta: delta?.image.manifestDigest,
   };
 }
 

@@ -4,11 +4,11 @@ import { holdsFiles, isPlain, type ReadLayer } from '../image/encapsulated.js';
 import { OSTREE_FINAL_DIFFID } from '../oci/annotations.js';
 import { checkRefName } from '../ostree/write/refs.js';
 import { importCommit } from './import/commit.js';
-import { planImport } from './import/plan.js';
 import {
-  announcePlan,
   type ImportOptions,
   type ImportResult,
+  importResult,
+  planSession,
   withImportSession,
 } from './session.js';
 
@@ -29,16 +29,12 @@ export async function unencapsulate(options: UnencapsulateOptions): Promise<Impo
   }
 
   return withImportSession(options, async (session) => {
-    const { image, writer } = session;
-    const plan = await planImport(writer.repo, image);
-    checkOnlyCommit(plan.layers);
-    announcePlan(session, plan.counts);
-
+    const plan = await planSession(session, checkOnlyCommit);
     const commit = await importCommit(session, plan);
     if (writeRef !== undefined) {
-      writer.setRef(writeRef, commit);
+      session.writer.setRef(writeRef, commit);
     }
-    return { commit, manifestDigest: image.manifestDigest, ...plan.counts };
+    return { commit, ...importResult(session, plan) };
   });
 }
 

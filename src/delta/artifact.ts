@@ -168,13 +168,15 @@ function signatureBlobs(signature: ManifestDocument): readonly Descriptor[] {
  * Reads the manifest of a delta and the documents that it embeds. Throws `CORRUPT` if its parts
  * contradict each other. Layers with contents that this version does not know are ignored.
  * @param image opened with the artifact type {@link DELTA_TYPE}
+ * @param known the target image, if the caller has it: then a delta of another image is refused,
+ *   and no blob is read
  */
-export async function readDelta(image: ImageReader): Promise<Delta> {
+export async function readDelta(image: ImageReader, known?: ImageDocuments): Promise<Delta> {
   return inContextAsync(`reading ${image.name}`, async () => {
     const { manifest, manifestDigest } = image;
     const annotations = annotationsOf(manifest);
     const sourceConfig = digestOf(annotations, SOURCE_CONFIG);
-    const target = await embeddedTarget(image);
+    const target = await embeddedTarget(image, known);
     checkTarget(manifest, target);
     const blobs = layerBlobs(manifest, target.manifest);
     const layers = target.manifest.layers.map((descriptor, index) => ({
@@ -214,9 +216,17 @@ export function listedSourceConfig(descriptor: Descriptor): string | undefined {
   return annotationsOf(descriptor).get(SOURCE_CONFIG);
 }
 
-async function embeddedTarget(image: ImageReader): Promise<ImageDocuments> {
+async function embeddedTarget(
+  image: ImageReader,
+  known: ImageDocuments | undefined,
+): Promise<ImageDocuments> {
   const manifestBlob = onlyLayer(image.manifest, MANIFEST_CONTENT);
   const configBlob = onlyLayer(image.manifest, CONFIG_CONTENT);
+  if (known !== undefined) {
+    checkEmbedded('manifest', manifestBlob.digest, known.manifestDigest);
+    checkEmbedded('config', configBlob.digest, known.manifest.config.digest);
+    return known;
+  }
   const manifestBytes = await readDocument(image, manifestBlob);
   const configBytes = await readDocument(image, configBlob);
   const manifest = parseManifest(manifestBytes);
@@ -228,6 +238,12 @@ async function embeddedTarget(image: ImageReader): Promise<ImageDocuments> {
   }
   checkDiffIds(manifest, config);
   return { manifestDigest: manifestBlob.digest, manifestBytes, manifest, configBytes, config };
+}
+
+function checkEmbedded(what: string, embedded: string, wanted: string): void {
+  if (embedded !== wanted) {
+    throw corrupt(`it is for an image with the ${what} ${embedded}, not ${wanted}`);
+  }
 }
 
 function checkDiffIds({ layers }: Manifest, { rootfs }: ImageConfig): void {

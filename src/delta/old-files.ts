@@ -7,7 +7,13 @@ import { readChunks } from '../system/file-chunks.js';
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../system/temporary-directory.js';
 import { writeFully } from '../system/write-fully.js';
 import type { OldFile, OldFiles } from '../tar-diff/apply.js';
+import type { ExactLookup } from '../tree/lookup.js';
 import type { FileEntry, Tree } from '../tree/tree.js';
+
+/** The tree of the old image, of which single files are read. */
+export interface OldTree extends Pick<Tree, 'name' | 'read'> {
+  readonly files: Pick<ExactLookup, 'get'>;
+}
 
 /** Files up to this size are held in memory. */
 const MAX_IN_MEMORY = 4 << 20;
@@ -17,14 +23,14 @@ const MAX_IN_MEMORY = 4 << 20;
  * small one in memory, a large one in a temporary file.
  */
 export class TreeFiles implements OldFiles {
-  readonly #tree: Tree;
+  readonly #tree: OldTree;
   readonly #spool: string;
   #directory: TemporaryDirectory | undefined;
   /** The open file, since one file may be opened several times in a row. */
   #open: { readonly path: string; readonly file: OldFile } | undefined;
 
   /** @param spool the folder for a large file */
-  constructor(tree: Tree, spool: string) {
+  constructor(tree: OldTree, spool: string) {
     this.#tree = tree;
     this.#spool = spool;
   }

@@ -3,7 +3,7 @@
  * parts agree.
  */
 import { createHash } from 'node:crypto';
-import { Readable, Transform, type TransformCallback } from 'node:stream';
+import { type Duplex, Readable, Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ByteStream } from '../bytes/stream.js';
 import { inContextAsync, messageOf, OstrataError } from '../errors.js';
@@ -103,13 +103,15 @@ export interface ValidatedBlob<T> {
  * Reads a layer blob to its end while `visit` reads its tar, and checks size and digest. Throws
  * `CORRUPT` if they differ from what is stated, and `LIMIT` if the blob expands to far more than
  * the sizes that its tar states.
+ * @param decompressor what the blob is piped through to get its tar; by default what its media type
+ *   says
  */
 export async function validateBlob<T>(
   stream: ByteStream,
   { mediaType, digest, size }: StatedBlob,
   visit: (tar: LayerTar) => Promise<T>,
+  decompressor: readonly Duplex[] = layerDecompressor(mediaType),
 ): Promise<ValidatedBlob<T>> {
-  const decompressor = layerDecompressor(mediaType);
   const blob = new HashingTransform(size);
   const isCompressed = decompressor.length > 0;
   const tar = isCompressed ? new HashingTransform() : blob;

@@ -1,4 +1,5 @@
 /** Applies a tar-diff: rebuilds the tar of a layer from the files of the old image. */
+import { Duplex } from 'node:stream';
 import type { ByteStream } from '../bytes/stream.js';
 import { decompressZstd } from '../bytes/zstd-decompress.js';
 import { OstrataError, wrapError } from '../errors.js';
@@ -47,6 +48,18 @@ export async function* applyTarDiff(
   for await (const operation of tarDiffOperations(tarDiff)) {
     yield* patcher.apply(operation);
   }
+}
+
+/**
+ * Returns the stream that a tar-diff is piped through to get its tar. It throws what
+ * {@link applyTarDiff} throws.
+ */
+export function tarDiffDecompressor(files: OldFiles): Duplex {
+  return Duplex.from(async function* rebuild(tarDiff: AsyncIterable<Uint8Array>) {
+    for await (const chunk of applyTarDiff(tarDiff, files)) {
+      yield Buffer.from(chunk); // streams of Node keep what they get
+    }
+  });
 }
 
 /** Yields the operations of a tar-diff; see {@link readOperations}. */

@@ -6,12 +6,26 @@ import type { DirtreeDir } from '../ostree/objects/dirtree.js';
 import type { OstreeRepo } from '../ostree/repo.js';
 import { commitName, fileEntry } from './commit.js';
 import { type CommitMetadata, metadataInRepo } from './commit-walk.js';
-import { type ReadableTree, readInTurn, rememberingLookup, wholeFile } from './lookup.js';
+import {
+  type ExactLookup,
+  type ReadableTree,
+  readInTurn,
+  regularFile,
+  rememberingLookup,
+  wholeFile,
+} from './lookup.js';
 import { baseName, parentPath } from './path.js';
-import type { Directory, FileEntry, RegularFile, TreePath } from './tree.js';
+import type { ByteStream, Directory, FileEntry, RegularFile, TreePath } from './tree.js';
+
+/** A commit of which only a few files are read. */
+export interface LookedUpCommit extends ReadableTree {
+  readonly files: ExactLookup;
+  /** The same as `Tree.read`. */
+  read(path: TreePath): ByteStream;
+}
 
 /** Looks up paths of a commit in a repository. Throws the same errors as {@link openCommitTree}. */
-export function lookupCommit(repo: OstreeRepo, checksum: string): ReadableTree {
+export function lookupCommit(repo: OstreeRepo, checksum: string): LookedUpCommit {
   const name = commitName(checksum);
   const paths = new CommitPaths(metadataInRepo(repo, repo.loadCommit(checksum).parsed));
   const entryAt = (path: TreePath): FileEntry | undefined => {
@@ -27,6 +41,7 @@ export function lookupCommit(repo: OstreeRepo, checksum: string): ReadableTree {
   return {
     name,
     files,
+    read: (path) => read(regularFile(path, files.get(path), name)),
     bytes: (path) => wholeFile(path, files.resolve(path, true), name, read),
     readFiles: (wanted, start) => readInTurn(wanted, start, read),
   };

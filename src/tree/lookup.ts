@@ -22,6 +22,12 @@ export interface PathLookup {
   resolve(path: string, followLast?: boolean): FileEntry | undefined;
 }
 
+/** Finds single paths of a tree, whether exactly or through symlinks. */
+export interface ExactLookup extends PathLookup {
+  /** Returns the entry at exactly this path; no symlink is followed. */
+  get(path: TreePath): FileEntry | undefined;
+}
+
 /**
  * A tree of which only a few files are read. Every Tree is one, and so are trees that are not
  * walked.
@@ -115,7 +121,7 @@ function reversedComponents(path: string): string[] {
  * Returns a lookup that calls `get` only once for each path, as a call may take a system call or
  * more.
  */
-export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined): PathLookup {
+export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined): ExactLookup {
   const known = new Map<TreePath, FileEntry | undefined>();
   const remembered = (path: TreePath) => {
     if (!known.has(path)) {
@@ -123,7 +129,10 @@ export function rememberingLookup(get: (path: TreePath) => FileEntry | undefined
     }
     return known.get(path);
   };
-  return { resolve: (path, followLast) => resolvePath(remembered, path, followLast) };
+  return {
+    get: remembered,
+    resolve: (path, followLast) => resolvePath(remembered, path, followLast),
+  };
 }
 
 /**

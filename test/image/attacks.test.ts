@@ -3,9 +3,10 @@
  * in the repository refers to what was imported until then.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { pullImage } from '../../src/client/pull.js';
 import type { ErrorCode } from '../../src/errors.js';
 import { readOstreeLayer } from '../../src/layers/read.js';
 import type { ImageReader } from '../../src/oci/image.js';
@@ -13,6 +14,7 @@ import { LayerTar } from '../../src/oci/layer-tar.js';
 import { encodeDirtree } from '../../src/ostree/objects/dirtree.js';
 import { objectPath, sha256Hex } from '../../src/ostree/objects/object-name.js';
 import { encodeTarHeader } from '../../src/tar/header.js';
+import { openImage } from '../../src/transports/image-reference.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
 import {
@@ -23,15 +25,27 @@ import {
   OBJECTS,
   objectName,
 } from '../support/forge-image.js';
-import { assertRefused, filesBelow, importInto, newRepo } from '../support/import-image.js';
+import {
+  assertRefused,
+  filesBelow,
+  importInto,
+  importOptions,
+  newRepo,
+} from '../support/import-image.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { writeWholeDelta } from '../support/write-delta.js';
 
 const spec = dir({
   bin: dir({ sh: '#!shell' }),
   usr: dir({ a: 'first', b: { content: 'second', mode: 0o755 }, link: { target: 'a' } }),
 });
 let image: ImageReader;
+/** A repository into which the image was pulled. */
+const pulled = newRepo();
 before(async () => {
-  image = (await buildImage(spec)).image;
+  const built = await buildImage(spec);
+  image = built.image;
+  await pullImage(importOptions(pulled, built.imgref));
 });
 
 /** Changes the entries of one layer. */
@@ -316,6 +330,14 @@ suite('an import refuses', () => {
   ]) {
     test(title, async () => {
       await assertRefused(await forge(image, change), code, message);
+    });
+
+    test(`${title} that comes by a delta`, async () => {
+      const forged = await forge(image, change);
+      const delta = { imgref: await writeWholeDelta(image, await openImage(forged.imgref)) };
+      const repo = join(scratchDirectory(), 'repo');
+      cpSync(pulled, repo, { recursive: true });
+      await assertRefused(forged, code, message, { repo, delta });
     });
   }
 

@@ -40,19 +40,26 @@ export function filesBelow(directory: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** The import of `image` fails; afterwards the repository has no ref, and nothing is staged. */
+/**
+ * The import of `image` fails; afterwards the repository has the same refs as before, and nothing
+ * is staged.
+ * @param more replaces options, for example the repository, which is a new one by default
+ */
 export async function assertRefused(
-  image: ForgedImage,
+  { imgref }: ForgedImage,
   code: ErrorCode,
   message: RegExp,
+  more: Partial<ImportOptions> = {},
 ): Promise<void> {
-  const repo = newRepo();
-  await assert.rejects(importInto(repo, image.imgref), (error: Error) => {
+  const options = { ...importOptions(newRepo(), imgref), ...more };
+  const refsBefore = filesBelow(join(options.repo, 'refs'));
+  const importing = unencapsulate({ ...options, writeRef: 'os' });
+  await assert.rejects(importing, (error: Error) => {
     assert.match(error.message, message);
     assert.match(error.message, /^importing oci:/);
     assert.equal('code' in error && error.code, code);
     return true;
   });
-  assert.deepEqual(filesBelow(join(repo, 'refs')), []);
-  assert.deepEqual(filesBelow(join(repo, 'tmp')), []);
+  assert.deepEqual(filesBelow(join(options.repo, 'refs')), refsBefore);
+  assert.deepEqual(filesBelow(join(options.repo, 'tmp')), []);
 }

@@ -1,7 +1,8 @@
 /** `ostrata container image pull` and `ostrata container unencapsulate`. */
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
-import { type ImportPlan, layersToFetch } from '../../client/import/plan.js';
+import type { DeltaChoice } from '../../client/import/delta.js';
+import { blobToFetch, type ImportPlan, layersToFetch } from '../../client/import/plan.js';
 import { type PullResult, pullImage } from '../../client/pull.js';
 import {
   type ImportEvent,
@@ -16,6 +17,7 @@ import {
   parseOstreeImgref,
   saysVerification,
 } from '../../client/verify/ostree-image-reference.js';
+import type { TransportOptions } from '../../transports/transport.js';
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
 import { integer, logOptions } from '../options/values.js';
@@ -27,6 +29,8 @@ import { cancelIfUnread, interruptSignal } from '../run.js';
 interface PullOptions extends LogOptions, RegistryOptions {
   readonly jobs: number;
   readonly fsync: boolean;
+  /** The place of a delta, or whether one may be used. */
+  readonly delta: string | boolean;
   readonly dryRun?: boolean | undefined;
   readonly json?: boolean | undefined;
 }
@@ -48,6 +52,8 @@ The reference says how the image is verified:
 
 Examples:
   ostrata container image pull /sysroot/ostree/repo ostree-unverified-registry:quay.io/os/base:40
+  ostrata container image pull --delta=oci-archive:update.delta repo \\
+    ostree-unverified-registry:quay.io/os/base:41
   ostrata container unencapsulate --repo=repo ostree-unverified-image:oci:os:40`;
 
 export function addPullCommand(image: Command): void {
@@ -59,8 +65,9 @@ export function addPullCommand(image: Command): void {
         'container builds added, and a merge commit of both, which is what a system deploys. ' +
         'A plain image, which holds no commit, becomes a merge commit of all its layers. ' +
         'rpm-ostree and bootc store images in the same way. Only layers that the repository ' +
-        'lacks are fetched; if the image is up to date, that costs one request. Prints the ' +
-        'merge commit.',
+        'lacks are fetched, or a delta from an image that it has, if the registry has one and ' +
+        'it is smaller. If the image is up to date, that costs one request. Prints the merge ' +
+        'commit.',
     )
     .argument('<repo>', 'the ostree repository')
     .argument('<imgref>', OSTREE_IMGREF_FORMS)
@@ -112,6 +119,8 @@ function pullOptions(command: Command): Command {
       '--no-fsync',
       'do not wait for the disk; a power failure can then damage the repository',
     )
+    .option('--no-delta', 'fetch layers as they are, even if a delta is smaller')
+    .option('--delta <imgref>', 'use this delta and no other one, e.g. oci-archive:update.delta')
     .option('--dry-run', 'print what would be fetched, and fetch nothing')
     .option('--json', 'print a line of JSON for each step, and the result last');
 }
@@ -119,6 +128,8 @@ function pullOptions(command: Command): Command {
 function importOptions(repo: string, reference: string, options: PullOptions): ImportOptions {
   const source = parseOstreeImgref(reference);
   const log = terminalLogger(options);
+  const references = typeof options.delta === 'string' ? [options.delta] : [];
+  const transportOf = transportOptions(options, [source.imgref, ...references], log);
   if (!saysVerification(reference)) {
     log.warn(
       `${reference} is verified by its digests only; ostree-image-signed: verifies signatures, ` +
@@ -131,13 +142,24 @@ function importOptions(repo: string, reference: string, options: PullOptions): I
   return {
     repo,
     source,
-    transport: transportOptions(options, [source.imgref], log)(source.imgref),
+    transport: transportOf(source.imgref),
+    delta: deltaChoice(options, transportOf),
     jobs: options.jobs,
     fsync: options.fsync ? undefined : false,
     log,
     signal: interruptSignal,
     onEvent: (event) => printEvent(event, options),
   };
+}
+
+function deltaChoice(
+  { delta }: PullOptions,
+  transportOf: (imgref: string) => TransportOptions,
+): DeltaChoice {
+  if (typeof delta === 'string') {
+    return { imgref: delta, transport: transportOf(delta) };
+  }
+  return delta ? 'any' : 'none';
 }
 
 function printEvent(event: ImportEvent, { json, quiet, dryRun }: PullOptions): void {
@@ -148,25 +170,36 @@ function printEvent(event: ImportEvent, { json, quiet, dryRun }: PullOptions): v
   }
 }
 
-function plannedLine({ layersPresent, layersNeeded, bytesNeeded }: PlannedEvent): string {
-  const needed = `layers needed: ${layersNeeded} (${formatBytes(bytesNeeded)})`;
-  return `layers already present: ${layersPresent}; ${needed}`;
+function plannedLine({ layersPresent, layersNeeded, ...planned }: PlannedEvent): string {
+  const { bytesNeeded, bytesByLayers, delta } = planned;
+  const size = sizeToFetch(bytesNeeded, bytesByLayers, delta !== undefined);
+  return `layers already present: ${layersPresent}; layers needed: ${layersNeeded} (${size})`;
+}
+
+function sizeToFetch(bytes: number, bytesByLayers: number, isDelta: boolean): string {
+  const size = formatBytes(bytes);
+  return isDelta ? `${size} by a delta, ${formatBytes(bytesByLayers)} by layers` : size;
 }
 
 /** Prints nothing with `--json`: the event `planned` has the same counts. */
-function printPlan({ layers, counts }: ImportPlan, { json }: PullOptions): void {
+function printPlan({ layers, delta, counts }: ImportPlan, { json }: PullOptions): void {
   if (json) {
     return;
   }
-  for (const { index, descriptor, names, createdBy } of layersToFetch(layers)) {
+  for (const layer of layersToFetch(layers)) {
+    const { index, descriptor, names, createdBy } = layer;
     const digest = shortDigest(descriptor.digest);
     const content = names.length > 0 ? someNames(names, NAMES_WIDTH) : createdBy;
-    const size = formatBytes(descriptor.size);
-    print(`layer ${index}  ${digest}  ${size}  ${printable(content)}`);
+    const { size } = blobToFetch(layer, delta);
+    const isRebuilt = size !== descriptor.size;
+    const bytes = isRebuilt
+      ? `${formatBytes(size)} of ${formatBytes(descriptor.size)}`
+      : formatBytes(size);
+    print(`layer ${index}  ${digest}  ${bytes}  ${printable(content)}`);
   }
-  const { layersFetched, layersPresent, bytesFetched } = counts;
-  const fetched = `${counted(layersFetched, 'layer')} to fetch (${formatBytes(bytesFetched)})`;
-  print(`${fetched}, ${layersPresent} present`);
+  const { layersFetched, layersPresent, bytesFetched, bytesByLayers } = counts;
+  const size = sizeToFetch(bytesFetched, bytesByLayers, delta !== undefined);
+  print(`${counted(layersFetched, 'layer')} to fetch (${size}), ${layersPresent} present`);
 }
 
 function printResult(

@@ -1,9 +1,14 @@
-/** Fetches the layers of one image, several at a time, and reads them in worker threads. */
-import { inContextAsync, must } from '../../errors.js';
+/**
+ * Fetches the layers of one image, several at a time, and reads them in worker threads. What a
+ * delta has for a layer is fetched in its place.
+ */
+import { rmSync } from 'node:fs';
+import { TAR_DIFF } from '../../delta/artifact.js';
+import { inContextAsync, messageOf, must } from '../../errors.js';
 import type { Context } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import type { LayerToImport } from './plan.js';
+import { blobToFetch, type ImportPlan, type LayerToImport, type PlannedDelta } from './plan.js';
 import {
   type ImportWorker,
   type LayerImport,
@@ -13,7 +18,8 @@ import {
 
 export type FetchEvent =
   /**
-   * The fetch of a layer begins. `layer` is its index in the manifest, `size` its compressed size.
+   * The fetch of a layer begins. `layer` is its index in the manifest, `size` the number of bytes
+   * to fetch. If the delta fails, the fetch begins again.
    */
   | {
       readonly event: 'fetching';
@@ -30,6 +36,14 @@ export interface FetchOptions extends Context {
   readonly onEvent?: ((event: FetchEvent) => void) | undefined;
 }
 
+/** What has been fetched. */
+export interface FetchCounts {
+  /** Bytes of layers and of what a delta has for them. */
+  readonly bytesFetched: number;
+  /** Number of layers that were fetched as a delta. */
+  readonly layersRebuilt: number;
+}
+
 /** How layers are read. */
 type LayerImportKind = Pick<LayerImport, 'kind'>;
 
@@ -40,19 +54,44 @@ type StagedVisitor<T> = (
   directory: string,
 ) => T | Promise<T>;
 
+/** A layer that was read and verified; its objects are in `directory`, unpublished. */
+interface FetchedLayer {
+  readonly staged: StagedLayer;
+  readonly directory: string;
+}
+
 export class LayerFetcher {
-  /** Compressed size of all layers that will be fetched: what progress counts up to. */
-  totalBytes = 0;
   readonly #writer: RepoWriter;
   readonly #image: ImageReader;
   readonly #options: FetchOptions;
-  readonly #workers: ImportWorker[] = [];
+  /** By the place of a thread in {@link fetchAll}. */
+  readonly #workers = new Map<number, ImportWorker>();
+  /** Undefined if there is none, or if it failed. */
+  #delta: PlannedDelta | undefined;
+  #deltaImage: ImageReader | undefined;
+  /** Bytes of all that will be fetched: what progress counts up to. */
+  #totalBytes = 0;
+  #bytesByLayers = 0;
   #fetchedBytes = 0;
+  #rebuilt = 0;
+  #isClosed = false;
 
   constructor(writer: RepoWriter, image: ImageReader, options: FetchOptions) {
     this.#writer = writer;
     this.#image = image;
     this.#options = options;
+  }
+
+  get counts(): FetchCounts {
+    return { bytesFetched: this.#fetchedBytes, layersRebuilt: this.#rebuilt };
+  }
+
+  /** From now on, fetches as the plan says. Closing this closes the delta of the plan. */
+  follow({ delta, counts }: ImportPlan): void {
+    this.#deltaImage = delta?.image;
+    this.#delta = delta;
+    this.#totalBytes = counts.bytesFetched;
+    this.#bytesByLayers = counts.bytesByLayers;
   }
 
   /** Fetches one layer and returns what `visit` returned for it. */
@@ -79,15 +118,15 @@ export class LayerFetcher {
     const results: { readonly index: number; readonly result: T }[] = [];
     const errors: unknown[] = [];
 
-    const run = async (worker: ImportWorker, isFirst: boolean) => {
+    const run = async (place: number) => {
       for (;;) {
-        const layer = isFirst ? queue.takeSmallest() : queue.takeLargest();
+        const layer = place === 0 ? queue.takeSmallest() : queue.takeLargest();
         if (layer === undefined || errors.length > 0) {
           return;
         }
         const { index, descriptor } = layer;
         await inContextAsync(`layer ${index} (${descriptor.digest})`, async () => {
-          const { staged, directory } = await this.#fetch(layer, worker, kind);
+          const { staged, directory } = await this.#fetch(layer, place, kind);
           if (errors.length > 0) {
             return;
           }
@@ -102,8 +141,8 @@ export class LayerFetcher {
       errors.push(error);
       await this.close();
     };
-    const workers = this.#startWorkers(layers.length);
-    await Promise.all(workers.map((worker, i) => run(worker, i === 0).catch(stopAll)));
+    const count = Math.min(this.#options.jobs, layers.length);
+    await Promise.all(Array.from({ length: count }, (_, place) => run(place).catch(stopAll)));
     if (errors.length > 0) {
       throw errors[0];
     }
@@ -113,40 +152,79 @@ export class LayerFetcher {
 
   /** Ends the threads, also those that are reading. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    this.#isClosed = true;
+    const workers = [...this.#workers.values()];
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    await this.#deltaImage?.close?.();
   }
 
-  /**
-   * Returns the threads for so many layers, starting those that are missing; all stay for the next
-   * call.
-   */
-  #startWorkers(layerCount: number): readonly ImportWorker[] {
-    const count = Math.min(this.#options.jobs, layerCount);
-    while (this.#workers.length < count) {
-      this.#workers.push(startImportWorker());
+  /** Fetches a layer by the delta, if there is one; if that fails, as it is. */
+  async #fetch(layer: LayerToImport, place: number, kind: LayerImportKind): Promise<FetchedLayer> {
+    const delta = this.#delta;
+    if (delta?.blobs.has(layer.descriptor.digest)) {
+      try {
+        const fetched = await this.#read(layer, place, kind, delta);
+        this.#rebuilt++;
+        return fetched;
+      } catch (error) {
+        this.#giveUpDelta(error, layer);
+      }
     }
-    return this.#workers.slice(0, count);
+    return this.#read(layer, place, kind);
   }
 
-  async #fetch(
+  /** Leaves the delta alone from now on. Throws `error` if it has not come from the delta. */
+  #giveUpDelta(error: unknown, { index }: LayerToImport): void {
+    const { log, signal } = this.#options;
+    if (this.#isClosed || signal.aborted) {
+      throw error;
+    }
+    // Several layers may fail at the same time.
+    if (this.#delta !== undefined) {
+      this.#delta = undefined;
+      this.#totalBytes = this.#bytesByLayers;
+      log.warn(
+        `the delta fails, so layers are fetched as they are: layer ${index}: ${messageOf(error)}`,
+      );
+    }
+  }
+
+  async #read(
     layer: LayerToImport,
-    worker: ImportWorker,
-    kind: LayerImportKind,
-  ): Promise<{ readonly staged: StagedLayer; readonly directory: string }> {
-    const { descriptor, diffId, index } = layer;
+    place: number,
+    { kind }: LayerImportKind,
+    delta?: PlannedDelta,
+  ): Promise<FetchedLayer> {
+    const { diffId, index } = layer;
     const { log, signal, onEvent } = this.#options;
-    const { digest, size } = descriptor;
-    onEvent?.({ event: 'fetching', layer: index, digest, size });
+    const descriptor = blobToFetch(layer, delta);
+    const { digest } = layer.descriptor;
+    onEvent?.({ event: 'fetching', layer: index, digest, size: descriptor.size });
 
     const directory = this.#writer.createStage();
-    const task = { descriptor, diffId, ...kind, target: this.#writer.target, directory };
-    const blob = this.#image.blob(descriptor);
+    const { target } = this.#writer;
+    const oldCommit = descriptor.mediaType === TAR_DIFF ? delta?.source : undefined;
+    const task: LayerImport = { descriptor, diffId, kind, oldCommit, target, directory };
+    const blob = (delta?.image ?? this.#image).blob(descriptor);
     const onProgress = (bytes: number) => {
       this.#fetchedBytes += bytes;
-      log.progress('fetching layers', this.#fetchedBytes, this.totalBytes);
+      log.progress('fetching layers', this.#fetchedBytes, this.#totalBytes);
     };
-    const staged = await worker.run(task, blob, { signal, onProgress });
-    return { staged, directory };
+    try {
+      const staged = await this.#workerAt(place).run(task, blob, { signal, onProgress });
+      return { staged, directory };
+    } catch (error) {
+      this.#workers.delete(place); // the thread has ended
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Returns the thread at a place, which stays for the next layer. */
+  #workerAt(place: number): ImportWorker {
+    const worker = this.#workers.get(place) ?? startImportWorker();
+    this.#workers.set(place, worker);
+    return worker;
   }
 }
 

@@ -2,7 +2,7 @@
 import { classifyLayers, holdsFiles, type ReadLayer } from '../../image/encapsulated.js';
 import { OSTREE_COMMIT } from '../../oci/annotations.js';
 import type { ImageReader } from '../../oci/image.js';
-import { type ImageConfig, parseConfig } from '../../oci/types.js';
+import { type Descriptor, type ImageConfig, parseConfig } from '../../oci/types.js';
 import { encodeObjectName, isChecksum } from '../../ostree/objects/object-name.js';
 import type { OstreeRepo } from '../../ostree/repo.js';
 import { hasWholeCommit, partialMarker } from '../../ostree/write/partial.js';
@@ -23,14 +23,29 @@ export interface ImportPlan {
   readonly config: ImageConfig;
   /** In the order of the manifest. */
   readonly layers: readonly LayerToImport[];
+  /** Undefined if all layers are fetched as they are. */
+  readonly delta: PlannedDelta | undefined;
   readonly counts: ImportCounts;
 }
 
+/** A delta that gives layers of the image from the files of an image that the repository has. */
+export interface PlannedDelta {
+  /** The delta itself. */
+  readonly image: ImageReader;
+  /** Checksum of the merge commit whose files it needs. */
+  readonly source: string;
+  /** What it has for layers, by the digest of the layer. */
+  readonly blobs: ReadonlyMap<string, Descriptor>;
+}
+
 export interface ImportCounts {
+  /** Number of layers that are fetched, as they are or as a delta. */
   readonly layersFetched: number;
   readonly layersPresent: number;
-  /** Compressed size of the layers that are fetched. */
+  /** Size of the blobs that are fetched. */
   readonly bytesFetched: number;
+  /** Compressed size of the layers that are fetched: what they cost without a delta. */
+  readonly bytesByLayers: number;
 }
 
 /**
@@ -47,7 +62,21 @@ export async function planImport(repo: OstreeRepo, image: ImageReader): Promise<
     const present = presentLayer(repo, layer, known) ?? interruptedCommit(repo, layer, config);
     return { ...layer, index, present };
   });
-  return { image, configBytes, config, layers, counts: countLayers(layers) };
+  const counts = countLayers(layers, undefined);
+  return { image, configBytes, config, layers, delta: undefined, counts };
+}
+
+/** Returns the plan with a delta of the same image. */
+export function withDelta(plan: ImportPlan, delta: PlannedDelta): ImportPlan {
+  return { ...plan, delta, counts: countLayers(plan.layers, delta) };
+}
+
+/** Returns what is fetched for a layer: what the delta has for it, or its blob. */
+export function blobToFetch(
+  { descriptor }: Pick<ReadLayer, 'descriptor'>,
+  delta: PlannedDelta | undefined,
+): Descriptor {
+  return delta?.blobs.get(descriptor.digest) ?? descriptor;
 }
 
 /**
@@ -73,13 +102,22 @@ export function contentKey({ kind, descriptor, diffId }: LayerToImport): string 
   return `${kind} ${descriptor.digest} ${diffId}`;
 }
 
-function countLayers(layers: readonly LayerToImport[]): ImportCounts {
+function countLayers(
+  layers: readonly LayerToImport[],
+  delta: PlannedDelta | undefined,
+): ImportCounts {
   const needed = layersToFetch(layers);
+  const blobs = needed.map((layer) => blobToFetch(layer, delta));
   return {
     layersFetched: needed.length,
     layersPresent: layers.length - needed.length,
-    bytesFetched: needed.reduce((sum, { descriptor }) => sum + descriptor.size, 0),
+    bytesFetched: totalSize(blobs),
+    bytesByLayers: totalSize(needed.map(({ descriptor }) => descriptor)),
   };
+}
+
+function totalSize(blobs: readonly Descriptor[]): number {
+  return blobs.reduce((sum, { size }) => sum + size, 0);
 }
 
 /**

@@ -8,8 +8,11 @@ import { StreamWorker } from '../../system/stream-worker.js';
 
 /** One layer to read; plain data. */
 export interface LayerImport {
+  /** The blob that is read: the layer as it is, or a tar-diff that gives it. */
   readonly descriptor: Pick<Descriptor, 'digest' | 'size' | 'mediaType'>;
   readonly diffId: string;
+  /** The commit whose files the tar-diff needs; undefined if the blob is no tar-diff. */
+  readonly oldCommit?: string | undefined;
   readonly kind: OstreeLayerKind | 'derived';
   readonly target: StageTarget;
   /** Where objects are written: an empty directory on the repository's file system. */
