@@ -14,6 +14,7 @@ import { addInspectCommand } from '../src/cli/container/inspect.js';
 import { addVerifyCommand } from '../src/cli/container/verify.js';
 import { addDeltaCommand } from '../src/cli/delta/index.js';
 import { addDiffCommand } from '../src/cli/diff/diff.js';
+import { addDoctorCommand } from '../src/cli/doctor/index.js';
 import { addLayoutCommand } from '../src/cli/layout/index.js';
 import { addRpmdbCommand } from '../src/cli/rpmdb/index.js';
 import type { Plugin } from '../src/plugin.js';
@@ -112,6 +113,7 @@ test('src/JSON.md documents every command that has --json', () => {
     addLayoutCommand,
     addDeltaCommand,
     addDiffCommand,
+    addDoctorCommand,
     addRpmdbCommand,
   ]) {
     addCommand(program);

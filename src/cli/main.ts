@@ -65,6 +65,7 @@ const COMMANDS = new Map<string, LoadCommand>([
   ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],
   ['container', async () => (await import('./container/index.js')).addContainerCommand],
   ['rpmdb', async () => (await import('./rpmdb/index.js')).addRpmdbCommand],
+  ['doctor', async () => (await import('./doctor/index.js')).addDoctorCommand],
   ['completion', async () => (await import('./completion/index.js')).addCompletionCommand],
 ]);
 

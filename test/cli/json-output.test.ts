@@ -115,6 +115,7 @@ suite('the documentation of --json has the keys of', () => {
     ['delta create', () => [first, second, imageOf('other-delta')]],
     ['delta inspect', () => [delta]],
     ['delta apply', () => [delta, `--source=${first}`, imageOf('rebuilt')]],
+    ['doctor', () => [second]],
     ['layout plan', () => commit],
     ['layout simulate', () => [first, second]],
     ['rpmdb list', () => commit],

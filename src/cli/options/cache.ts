@@ -68,15 +68,18 @@ export function openCache({ cache, cacheSize }: CacheOptions, log: Logger): Blob
     return new BlobCache(cache, cacheSize, log);
   }
   try {
-    return new BlobCache(defaultDirectory(), cacheSize, log);
+    return new BlobCache(defaultCacheDirectory(), cacheSize, log);
   } catch (error) {
     log.warn(`${messageOf(error)}; layers are not kept for the next build`);
     return undefined;
   }
 }
 
-/** https://specifications.freedesktop.org/basedir-spec/latest/ says to ignore relative paths. */
-function defaultDirectory(): string {
+/**
+ * Returns the cache's folder unless an option names one. To ignore relative paths is what
+ * https://specifications.freedesktop.org/basedir-spec/latest/ says.
+ */
+export function defaultCacheDirectory(): string {
   const { XDG_CACHE_HOME: base = '' } = process.env;
   return join(isAbsolute(base) ? base : join(homedir(), '.cache'), 'ostrata');
 }
