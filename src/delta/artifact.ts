@@ -216,6 +216,12 @@ export function listedSourceConfig(descriptor: Descriptor): string | undefined {
   return annotationsOf(descriptor).get(SOURCE_CONFIG);
 }
 
+/** Returns the manifest of the source image, as the descriptor of a delta in a list states it. */
+export function listedSource(descriptor: Descriptor): string | undefined {
+  const { success, output } = v.safeParse(digestSchema, annotationsOf(descriptor).get(SOURCE));
+  return success ? output : undefined;
+}
+
 async function embeddedTarget(
   image: ImageReader,
   known: ImageDocuments | undefined,

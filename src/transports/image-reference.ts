@@ -6,7 +6,13 @@ import { ociArchiveTransport } from './oci/archive-transport.js';
 import { ociTransport } from './oci/directory-transport.js';
 import { dockerTransport, registryTransport } from './registry/registry-transport.js';
 import { skopeoTransports } from './skopeo/skopeo-transport.js';
-import type { ImageReader, ImageWriter, Transport, TransportOptions } from './transport.js';
+import type {
+  ArtifactRepository,
+  ImageReader,
+  ImageWriter,
+  Transport,
+  TransportOptions,
+} from './transport.js';
 
 export interface ParsedImgref {
   readonly transport: Transport;
@@ -74,6 +80,19 @@ export function checkHoldsArtifacts(imgref: string): void {
   artifactsBeside(imgref);
 }
 
+/** Opens all artifacts of the repository of an image. Throws `UNSUPPORTED` if it has none. */
+export async function openArtifactRepository(
+  imgref: string,
+  options: TransportOptions = {},
+): Promise<ArtifactRepository> {
+  const { transport, location } = parseImgref(imgref);
+  const open = transport.artifacts?.open;
+  if (open === undefined) {
+    throw new OstrataError('UNSUPPORTED', `image reference ${imgref}: expected one of a registry`);
+  }
+  return open(location, options);
+}
+
 /** Prepares to write an artifact that refers to the image at `imgref` and has no name. */
 export async function createArtifact(
   imgref: string,
@@ -84,13 +103,13 @@ export async function createArtifact(
 }
 
 /**
- * Returns the reference of what has another tag beside the image at `imgref`; undefined where there
- * can be nothing beside it.
+ * Returns the reference of what has another name beside the image at `imgref`, a tag or in a
+ * registry a digest; undefined where there can be nothing beside it.
  */
-export function taggedBeside(imgref: string, tag: string): string | undefined {
+export function namedBeside(imgref: string, name: string): string | undefined {
   const { transport, location } = parseImgref(imgref);
-  const tagged = transport.artifacts?.withTag(location, tag);
-  return tagged === undefined ? undefined : `${transport.name}:${tagged}`;
+  const named = transport.artifacts?.withName(location, name);
+  return named === undefined ? undefined : `${transport.name}:${named}`;
 }
 
 function artifactsBeside(imgref: string) {

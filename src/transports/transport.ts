@@ -46,10 +46,32 @@ export interface ArtifactTransport {
    * artifacts beside it.
    */
   check(location: string): void;
-  /** Returns the location of what has another tag beside the image at `location`. */
-  withTag(location: string, tag: string): string;
+  /**
+   * Returns the location of what has another name beside the image at `location`: a tag or, in a
+   * registry, a digest.
+   */
+  withName(location: string, name: string): string;
   /** Prepares to write an artifact beside the image at `location`. */
   write(location: string, options: TransportOptions): Promise<ImageWriter>;
+  /** Opens all artifacts of the repository of an image. Only registries have this. */
+  open?(location: string, options: TransportOptions): Promise<ArtifactRepository>;
+}
+
+/** Artifacts in a repository. */
+export interface ArtifactRepository {
+  /**
+   * Returns the digests of all images that have a tag, of those in an index with a tag, and of
+   * those whose list of artifacts has one.
+   */
+  images(): Promise<readonly string[]>;
+  /** Lists the artifacts of a type that refer to an image; nobody has verified what it states. */
+  referrers(digest: string, artifactType: string): Promise<readonly Descriptor[]>;
+  /**
+   * Deletes artifacts that refer to the image `subject`, unless they are gone. Throws `UNSUPPORTED`
+   * if the registry deletes nothing.
+   */
+  remove(subject: string, artifacts: readonly string[]): Promise<void>;
+  close(): void;
 }
 
 /**

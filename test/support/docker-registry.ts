@@ -17,6 +17,8 @@ export interface Registry {
 }
 
 export interface RegistryConfig {
+  /** Whether manifests can be deleted; by default they can. */
+  readonly canDelete?: boolean;
   readonly tls?: { readonly certificate: string; readonly key: string; readonly clientCa?: string };
   /** The path of a file that htpasswd wrote. */
   readonly htpasswd?: string;
@@ -31,14 +33,17 @@ export interface RegistryConfig {
 /** Starts a registry that keeps its data below `directory`. */
 export async function startRegistry(
   directory: string,
-  { tls, htpasswd, token }: RegistryConfig = {},
+  { tls, htpasswd, token, canDelete = true }: RegistryConfig = {},
 ): Promise<Registry> {
   mkdirSync(directory, { recursive: true });
   // The configuration is YAML, of which JSON is a part.
   const config = {
     version: '0.1',
     log: { level: 'info', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
+    storage: {
+      filesystem: { rootdirectory: join(directory, 'data') },
+      delete: { enabled: canDelete },
+    },
     http: {
       addr: '127.0.0.1:0',
       ...(tls && {

@@ -4,6 +4,7 @@ import { BUILD_COMMANDS } from '../help.js';
 import { addApplyCommand } from './apply.js';
 import { addCreateCommand } from './create.js';
 import { addInspectCommand } from './inspect.js';
+import { addPruneCommand } from './prune.js';
 
 export function addDeltaCommand(program: Command): void {
   const delta = program
@@ -19,4 +20,5 @@ export function addDeltaCommand(program: Command): void {
   addCreateCommand(delta);
   addApplyCommand(delta);
   addInspectCommand(delta);
+  addPruneCommand(delta);
 }

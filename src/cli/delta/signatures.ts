@@ -17,8 +17,8 @@ import {
   checkHoldsArtifacts,
   createArtifact,
   createImage,
+  namedBeside,
   openImage,
-  taggedBeside,
 } from '../../transports/image-reference.js';
 import type { ImageWriter, TransportOptions } from '../../transports/transport.js';
 import { counted } from '../output/format.js';
@@ -44,7 +44,7 @@ async function openTagged(
   { manifestDigest }: ImageReader,
   options: TransportOptions,
 ): Promise<ImageReader | undefined> {
-  const reference = taggedBeside(imgref, signatureTag(manifestDigest));
+  const reference = namedBeside(imgref, signatureTag(manifestDigest));
   if (reference === undefined) {
     return undefined;
   }
@@ -84,7 +84,7 @@ export async function restoreSignatures(
     log.warn(`without ${counted(signatures.length, 'signature')} of the image: ${fault}`);
     return;
   }
-  const tagged = taggedBeside(out, signatureTag(delta.target.manifestDigest));
+  const tagged = namedBeside(out, signatureTag(delta.target.manifestDigest));
   const createWriter = ({ isReferring }: CarriedSignature): Promise<ImageWriter> =>
     isReferring || tagged === undefined
       ? createArtifact(out, transport)

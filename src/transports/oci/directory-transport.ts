@@ -32,7 +32,7 @@ export const ociTransport: Transport = {
         throw new OstrataError('USAGE', `image reference oci:${location}: ${rule}, oci:DIR:TAG`);
       }
     },
-    withTag: (location, tag) => `${splitTag(location).path}:${tag}`,
+    withName: (location, name) => `${splitTag(location).path}:${name}`,
     write: async (location) => {
       const { path } = splitTag(location);
       return createOciWriter(path, undefined, { isUnnamed: true });

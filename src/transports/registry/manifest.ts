@@ -83,6 +83,13 @@ export async function fetchIndex(client: RegistryClient): Promise<ImageIndex | u
   return indexOf(await fetchNamed(client));
 }
 
+/** Returns the digests of the images that a tag names: of one, or of those in an index. */
+export async function imagesOfTag(client: RegistryClient, tag: string): Promise<readonly string[]> {
+  const document = await fetchDocument(client, tag);
+  const index = indexOf(document);
+  return index === undefined ? [document.digest] : index.manifests.map(({ digest }) => digest);
+}
+
 function indexOf({ mediaType, bytes }: Document): ImageIndex | undefined {
   const isIndex = mediaType !== undefined && INDEX_MEDIA_TYPES.includes(mediaType);
   return isIndex ? parseIndex(bytes) : undefined;

@@ -57,6 +57,18 @@ export function withReferrer(
   });
 }
 
+/** Returns the list without some artifacts; undefined if nothing is left. */
+export function withoutReferrers(
+  list: Uint8Array,
+  removed: readonly string[],
+): Uint8Array | undefined {
+  const previous = inContext('list of referrers', () =>
+    parseJson(Buffer.from(list).toString(), referrersSchema),
+  );
+  const manifests = previous.manifests.filter(({ digest }) => !removed.includes(digest));
+  return manifests.length === 0 ? undefined : canonicalJson({ ...previous, manifests });
+}
+
 /**
  * Returns the artifacts of a type that refer to the manifest `digest`; of a list in several pages,
  * those of the first. Throws `CORRUPT` for a list that is malformed.

@@ -41,13 +41,18 @@ function createTransport(
     },
     artifacts: {
       check: parse,
-      withTag: (location, tag) => {
+      withName: (location, other) => {
         const { host, repository } = parse(location);
-        return `//${host}/${repository}:${tag}`;
+        const separator = other.startsWith('sha256:') ? '@' : ':';
+        return `//${host}/${repository}${separator}${other}`;
       },
       write: async (location, options) => {
         const { createRegistryArtifact } = await import('./writer.js');
         return createRegistryArtifact(parse(location), `${name}:${location}`, options);
+      },
+      open: async (location, options) => {
+        const { openRegistryRepository } = await import('./repository.js');
+        return openRegistryRepository(parse(location), `${name}:${location}`, options);
       },
     },
   };
