@@ -6,6 +6,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Command, Option } from 'commander';
 import { OstrataError } from '../errors.js';
+import { STORAGE_LAYERS } from '../layout/max-layers.js';
 import { isImgref } from '../transports/image-reference.js';
 import { ARCHIVE_ON_STDOUT } from '../transports/oci/archive-transport.js';
 import { build, type TreeBuildOptions } from './build/build.js';
@@ -25,8 +26,6 @@ import { integer, logOptions } from './options/values.js';
 import { terminalLogger } from './output/terminal.js';
 
 const NAME = 'chunkah';
-/** More than this, and podman cannot store the image. */
-const STORAGE_LAYERS = 500;
 const GZIP_LEVEL = 6;
 const MAX_GZIP_LEVEL = 9;
 const MAX_THREADS = 1024;
