@@ -41,9 +41,10 @@ export type * from './tree/tree.js';
  * decodeUtf8}, {@link parseJson}, {@link OstrataError}, and the types `Context`, `ErrorCode`,
  * `LookupTree` and `PathLookup`. 1.2 added `Claims.shipped`, {@link PathOwners} and {@link
  * locateInstalled}, and `FileEntry` states times, hard links and content digests where they are
- * known. 1.3 added `Claims.missing`, 1.4 `Component.partOf` and `LayoutStrategy.parts`.
+ * known. 1.3 added `Claims.missing`, 1.4 `Component.partOf` and `LayoutStrategy.parts`, 1.5
+ * `LayoutLimits.clientCadence`.
  */
-export const PLUGIN_API_VERSION = '1.4.0';
+export const PLUGIN_API_VERSION = '1.5.0';
 
 /** One installed version of a package. */
 export interface PackageFacts {
@@ -218,6 +219,11 @@ export interface LayoutLimits {
   readonly prior?: readonly PriorLayer[] | undefined;
   /** Change counts up to and including the update from the previous image to this one. */
   readonly history?: ChangeHistory | undefined;
+  /**
+   * Which builds clients take: each number stands for equally many clients, those that take every
+   * build (1), every second one (2), and so on. Undefined if that is not known.
+   */
+  readonly clientCadence?: readonly number[] | undefined;
 }
 
 /**

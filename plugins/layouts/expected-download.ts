@@ -1,6 +1,6 @@
 /**
  * Layout strategy `expected-download`, the default: minimizes the bytes that clients are expected
- * to download with the next update.
+ * to download with the next update, or with updates that skip builds (`cost.ts`).
  *
  * - Layers of the previous image that clients download again with this update anyway ("dirty" ones)
  *   are planned anew.
@@ -18,6 +18,7 @@ import {
   type LayoutLimits,
   type LayoutStrategy,
 } from '../../src/plugin.js';
+import { Costs } from './cost.js';
 import { type Item, partition } from './partition.js';
 import { MANY_LAYERS, stabilities, unitKey } from './probability.js';
 import { type Source, stableLayers } from './stable.js';
@@ -127,11 +128,9 @@ function savingPerLayer({ size, unchangedProbability, ids }: Unit): number {
 }
 
 /** The layout of a first build; undefined if one of its layers exceeds the allowed size. */
-function stableFirstLayers(
-  units: Units,
-  { maxLayers, maxLayerSize }: LayoutLimits,
-): Layout | undefined {
-  const layers = stableLayers(units.all, maxLayers);
+function stableFirstLayers(units: Units, limits: LayoutLimits): Layout | undefined {
+  const { maxLayers, maxLayerSize } = limits;
+  const layers = stableLayers(units.all, maxLayers, costsFor(limits));
   const largest = Math.max(...layers.map((ids) => units.of(ids).size));
   if (largest > (maxLayerSize ?? Infinity)) {
     return undefined;
@@ -139,13 +138,17 @@ function stableFirstLayers(
   return { layers: layers.map((ids) => ({ components: ids })) };
 }
 
-function partitionedLayers(units: Units, { maxLayers, maxLayerSize }: LayoutLimits): Layout {
-  const groups = partition(units.all, maxLayers, maxLayerSize);
+function partitionedLayers(units: Units, limits: LayoutLimits): Layout {
+  const groups = partition(units.all, limits.maxLayers, costsFor(limits));
   return {
     layers: groups.map((group) => ({
       components: group.flatMap((i) => units.all[i]?.ids ?? []),
     })),
   };
+}
+
+function costsFor({ maxLayerSize: maxSize, clientCadence: cadences }: LayoutLimits): Costs {
+  return new Costs({ maxSize, cadences });
 }
 
 /**

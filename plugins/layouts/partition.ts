@@ -8,8 +8,9 @@
  * - Group: the items that share a layer.
  * - Unchanged probability: the probability that nothing in an item or group changes with the next
  *   update. `unchanged.ts` says which items change independently of each other.
- * - Expected bytes of a group: size x (1 - unchanged probability). Clients download a whole layer
- *   as soon as anything in it changes. The sum over all groups is what the partition minimizes.
+ * - Expected bytes of a group: size x (1 - unchanged probability), if clients take every build; see
+ *   `cost.ts` for others. Clients download a whole layer as soon as anything in it changes. The sum
+ *   over all groups is what the partition minimizes.
  * - Relocation cost of an item: bytes that an update pays once if the item shares its group with
  *   any other item. A layer that clients already have costs nothing as long as it stays as it is.
  * - Cost increase of two groups: what their union costs more than the two alone, relocation costs
@@ -32,6 +33,7 @@
  * groups after it. Each round of climbing takes n x `count` steps; there are at most {@link
  * MAX_ROUNDS}.
  */
+import { Costs } from './cost.js';
 import {
   joint,
   jointOf,
@@ -70,17 +72,17 @@ const MIN_GAIN = 1e-3;
 
 /**
  * Returns the indices of `items` by group, in at most `count` groups (at least one). No group
- * exceeds `maxSize` bytes unless a single item does or `count` leaves no choice.
+ * exceeds the largest size of `costs` unless a single item does or `count` leaves no choice.
  */
 export function partition(
   items: readonly Item[],
   count: number,
-  maxSize = Infinity,
+  costs = new Costs({}),
 ): (readonly number[])[] {
   const singles = items.map(groupOfOne);
-  const narrowed = mergeNeighbors(singles, Math.max(MAX_PAIRWISE, count), maxSize);
-  const groups = new Clustering(narrowed, maxSize).mergeUntil(Math.max(1, count));
-  new HillClimbing(groups, items, maxSize).run();
+  const narrowed = mergeNeighbors(singles, Math.max(MAX_PAIRWISE, count), costs);
+  const groups = new Clustering(narrowed, costs).mergeUntil(Math.max(1, count));
+  new HillClimbing(groups, items, costs).run();
   return groups.map((group) => group.members);
 }
 
@@ -89,29 +91,7 @@ function groupOfOne(item: Item, i: number): Group {
   return { unchangedProbability, wholes, size, relocationCost, members: [i] };
 }
 
-function expectedBytes(size: number, unchangedProbability: number): number {
-  return size * (1 - unchangedProbability);
-}
-
-/**
- * A union above `maxSize` costs more than any union within it, but a finite amount: `count` may
- * leave no choice.
- */
-function costIncrease(a: Group, b: Group, maxSize: number): number {
-  const size = a.size + b.size;
-  if (size > maxSize) {
-    return Number.MAX_SAFE_INTEGER + size;
-  }
-  return (
-    expectedBytes(size, jointProbability(a, b)) -
-    expectedBytes(a.size, a.unchangedProbability) -
-    expectedBytes(b.size, b.unchangedProbability) +
-    a.relocationCost +
-    b.relocationCost
-  );
-}
-
-/** Returns both groups as one, without relocation cost: {@link costIncrease} has counted it. */
+/** Returns both groups as one, without relocation cost: {@link Costs.increase} has counted it. */
 function union(a: Group, b: Group): Group {
   const { unchangedProbability, wholes } = joint(a, b);
   const size = a.size + b.size;
@@ -123,7 +103,7 @@ function union(a: Group, b: Group): Group {
  * Phase 1: merges neighbors in the order of unchanged probability until at most `count` groups are
  * left.
  */
-function mergeNeighbors(singles: Group[], count: number, maxSize: number): Group[] {
+function mergeNeighbors(singles: Group[], count: number, costs: Costs): Group[] {
   if (singles.length <= count) {
     return singles;
   }
@@ -136,7 +116,7 @@ function mergeNeighbors(singles: Group[], count: number, maxSize: number): Group
     const neighbor = line[i + 1];
     return group === undefined || neighbor === undefined
       ? Infinity
-      : costIncrease(group, neighbor, maxSize);
+      : costs.increase(group, neighbor);
   };
 
   const increases = line.map((_, i) => increaseAt(i));
@@ -167,7 +147,7 @@ function indexOfSmallest(values: readonly number[]): number {
 /** Phase 2: agglomerative clustering. */
 class Clustering {
   readonly #groups: Group[];
-  readonly #maxSize: number;
+  readonly #costs: Costs;
   /** Indices of the groups that are left, ascending. */
   readonly #alive: number[];
   /**
@@ -176,9 +156,9 @@ class Clustering {
   readonly #nearestPartner: Int32Array;
   readonly #nearestIncrease: Float64Array;
 
-  constructor(groups: readonly Group[], maxSize: number) {
+  constructor(groups: readonly Group[], costs: Costs) {
     this.#groups = [...groups];
-    this.#maxSize = maxSize;
+    this.#costs = costs;
     this.#alive = [...groups.keys()];
     this.#nearestPartner = new Int32Array(groups.length).fill(-1);
     this.#nearestIncrease = new Float64Array(groups.length).fill(Infinity);
@@ -213,7 +193,7 @@ class Clustering {
       if (j <= i) {
         break;
       }
-      const increase = costIncrease(group, this.#group(j), this.#maxSize);
+      const increase = this.#costs.increase(group, this.#group(j));
       if (increase > nearest) {
         continue;
       }
@@ -245,7 +225,7 @@ class Clustering {
 
   /** Group `candidate` has changed: it may now be the nearest partner of `i`. */
   #offerPartner(i: number, candidate: number): void {
-    const increase = costIncrease(this.#group(i), this.#group(candidate), this.#maxSize);
+    const increase = this.#costs.increase(this.#group(i), this.#group(candidate));
     if (increase < this.#increase(i)) {
       this.#nearestIncrease[i] = increase;
       this.#nearestPartner[i] = candidate;
@@ -257,12 +237,12 @@ class Clustering {
 class HillClimbing {
   readonly #groups: readonly Group[];
   readonly #items: readonly Item[];
-  readonly #maxSize: number;
+  readonly #costs: Costs;
 
-  constructor(groups: readonly Group[], items: readonly Item[], maxSize: number) {
+  constructor(groups: readonly Group[], items: readonly Item[], costs: Costs) {
     this.#groups = groups;
     this.#items = items;
-    this.#maxSize = maxSize;
+    this.#costs = costs;
   }
 
   run(): void {
@@ -295,19 +275,19 @@ class HillClimbing {
   #cheaperGroup(i: number, from: Group): Group | undefined {
     const item = this.#item(i);
     const saved =
-      expectedBytes(from.size, from.unchangedProbability) -
-      expectedBytes(from.size - item.size, this.#probabilityWithout(i, from));
+      this.#costs.expectedBytes(from.size, from.unchangedProbability) -
+      this.#costs.expectedBytes(from.size - item.size, this.#probabilityWithout(i, from));
 
     let cheapest: Group | undefined;
     let leastCost = saved - MIN_GAIN;
     for (const group of this.#groups) {
       const size = group.size + item.size;
-      if (group === from || size > this.#maxSize) {
+      if (group === from || size > this.#costs.maxSize) {
         continue;
       }
       const cost =
-        expectedBytes(size, jointProbability(group, item)) -
-        expectedBytes(group.size, group.unchangedProbability) +
+        this.#costs.expectedBytes(size, jointProbability(group, item)) -
+        this.#costs.expectedBytes(group.size, group.unchangedProbability) +
         group.relocationCost;
       if (cost < leastCost) {
         cheapest = group;

@@ -7,7 +7,7 @@
  *
  * - Source: a source package with all its components.
  * - Expected bytes of a layer: its size x the probability that any of its sources changes with the
- *   next update.
+ *   next update, for clients that take every build; see `cost.ts` for others.
  * - Power of a quantity: its logarithm to the base {@link STEP}, rounded. Decisions are made on
  *   powers, because finer quantities wander with every line of a changelog.
  * - Tier: sources with the same power of (change probability / root of size). A layer costs its
@@ -30,6 +30,7 @@
  */
 import { createHash } from 'node:crypto';
 import { compareUtf8 } from '../../src/plugin.js';
+import { Costs } from './cost.js';
 
 /** A source package as this layout places it. */
 export interface Source {
@@ -54,7 +55,11 @@ const MIN_QUANTITY = 1e-9;
 const TOLERANCE = 0.01;
 
 /** Returns component ids by layer, in at most `maxLayers` layers. */
-export function stableLayers(sources: readonly Source[], maxLayers: number): string[][] {
+export function stableLayers(
+  sources: readonly Source[],
+  maxLayers: number,
+  costs = new Costs({}),
+): string[][] {
   if (sources.length <= maxLayers) {
     return sources.map(({ ids }) => [...ids]);
   }
@@ -63,10 +68,10 @@ export function stableLayers(sources: readonly Source[], maxLayers: number): str
   const hashes = rememberedHashes();
   const candidates = Array.from({ length: maxLayers }, (_, i) => {
     const layers = layersOf(ranked, i + 1, hashes);
-    return { layers, cost: total(layers, expectedBytes) };
+    return { layers, cost: total(layers, (layer) => expectedBytes(layer, costs)) };
   });
-  const costs = candidates.map(({ cost }) => cost);
-  const limit = Math.min(...costs) * (1 + TOLERANCE);
+  const cheapest = Math.min(...candidates.map(({ cost }) => cost));
+  const limit = cheapest * (1 + TOLERANCE);
   // Not `cost <= limit`: if a plugin's facts make a cost NaN, all layers are used.
   const chosen = candidates.findLast(({ cost }) => !(cost > limit));
   const layers = chosen?.layers ?? [];
@@ -203,13 +208,13 @@ function rememberedHashes(): Hashes {
   };
 }
 
-function expectedBytes(layer: readonly Source[]): number {
+function expectedBytes(layer: readonly Source[], costs: Costs): number {
   let unchangedProbability = 1;
   for (const source of layer) {
     unchangedProbability *= source.unchangedProbability;
   }
   const bytes = total(layer, ({ size }) => size);
-  return bytes * (1 - unchangedProbability);
+  return costs.expectedBytes(bytes, unchangedProbability);
 }
 
 function changeProbability({ unchangedProbability }: Source): number {

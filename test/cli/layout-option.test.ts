@@ -1,8 +1,9 @@
-/** The layout that command lines of other tools get. */
+/** Options that choose the layout, and the layout that command lines of other tools get. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { layoutOfOtherTool } from '../../src/cli/options/plugins.js';
-import { ostrata } from '../support/run.js';
+import { layoutOfOtherTool, withOptions } from '../../src/cli/options/plugins.js';
+import type { LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
+import { ostrata, tryOstrata } from '../support/run.js';
 
 test('the command line of another tool gets the stable layout unless it names a previous image', () => {
   assert.equal(layoutOfOtherTool(undefined, undefined), 'stable');
@@ -27,4 +28,31 @@ test('the help names the default layout and the default number of layers of each
   const encapsulate = defaults(...compose, 'container-encapsulate');
   assert.deepEqual(encapsulate, { layers: '64', layout: ofOtherTool });
   assert.deepEqual(defaults(...compose, 'build-chunked-oci'), { layers: '64', layout: usual });
+});
+
+test('--client-cadence tells the layout which builds clients take', () => {
+  const seen: LayoutLimits[] = [];
+  const strategy: LayoutStrategy = {
+    name: 'spy',
+    description: '',
+    parts: 'any',
+    plan(components, limits) {
+      seen.push(limits);
+      return { layers: [{ components: components.map(({ id }) => id) }] };
+    },
+  };
+  const { parts, plan } = withOptions(strategy, { clientCadence: [1, 1, 4] });
+  plan([], { maxLayers: 7 });
+  assert.deepEqual(seen, [{ maxLayers: 7, clientCadence: [1, 1, 4] }]);
+  assert.equal(parts, 'any');
+  assert.equal(withOptions(strategy, { split: false }).parts, undefined);
+});
+
+test('--client-cadence takes whole numbers from 1 to 100', () => {
+  const bad = ['0', '1,,4', '1.5', '101', 'weekly', '', Array(101).fill('1').join(',')];
+  for (const text of bad) {
+    const result = tryOstrata(['layout', 'plan', 'x.json', `--client-cadence=${text}`]);
+    assert.equal(result.status, 2, text);
+    assert.match(result.stderr, /option '--client-cadence <n,\.\.\.>' argument .* is invalid/);
+  }
 });

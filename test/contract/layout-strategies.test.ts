@@ -39,6 +39,7 @@ const given = ids.chain((all) =>
     maxLayerSize: fc.option(fc.constantFrom(1, 1e6, 1e12), { nil: undefined }),
     prior: fc.option(priorOf(all), { nil: undefined }),
     history: fc.option(historyOf(all), { nil: undefined }),
+    clientCadence: fc.constantFrom(undefined, [1], [1, 4], [100]),
   }),
 );
 
@@ -73,9 +74,10 @@ function plan(
     maxLayerSize,
     prior,
     history,
+    clientCadence,
   }: typeof given extends fc.Arbitrary<infer T> ? T : never,
 ) {
-  return strategy.plan(components, { maxLayers, maxLayerSize, prior, history });
+  return strategy.plan(components, { maxLayers, maxLayerSize, prior, history, clientCadence });
 }
 
 const many = (count: number): Component[] =>

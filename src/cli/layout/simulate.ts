@@ -20,11 +20,12 @@ import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { MAX_LAYER_SIZE_HELP, MAX_LAYERS_HELP } from '../options/layers.js';
 import {
+  clientCadenceOption,
   loadLayouts,
   loadSources,
   NO_SPLIT_HELP,
   SKIP_DAMAGED_HELP,
-  withoutParts,
+  withOptions,
 } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
@@ -49,6 +50,7 @@ interface SimulateOptions extends LogOptions, RegistryOptions, DamageOptions {
   readonly to?: string | undefined;
   readonly plugin?: readonly string[] | undefined;
   readonly split: boolean;
+  readonly clientCadence?: readonly number[] | undefined;
   readonly json?: boolean | undefined;
   readonly html?: string | undefined;
 }
@@ -92,6 +94,7 @@ export function addLayoutSimulateCommand(layout: Command): void {
     .option('--from <date>', 'leave out builds before this date', date)
     .option('--to <date>', 'leave out builds after this date', date)
     .option('--no-split', NO_SPLIT_HELP)
+    .addOption(clientCadenceOption())
     .option('--plugin <module>', 'load more layouts from this file or package', repeated)
     .option('--skip-damaged-packages', SKIP_DAMAGED_HELP)
     .option('--json', 'print the results as JSON')
@@ -105,7 +108,7 @@ async function simulate(args: readonly string[], options: SimulateOptions): Prom
   const log = terminalLogger(options);
   const { plugin: modules = [], skipDamagedPackages } = options;
   const loaded = await loadLayouts(modules, options.strategy);
-  const strategies = options.split ? loaded : loaded.map(withoutParts);
+  const strategies = loaded.map((each) => withOptions(each, options));
   const sources = await loadSources(modules, { skipDamagedPackages });
   const open = imageOpener(options, args.filter(isImgref), log);
   const opened = await openSeries(args, { sources, log, open, skipDamagedPackages });

@@ -1,6 +1,6 @@
 /** Options of commands that assign files to components or plan layers: plugins, mapping, layout. */
 import { readFile } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import {
   layoutNames,
   loadContentSources,
@@ -11,7 +11,7 @@ import type { DamageOptions } from '../../../plugins/rpm/index.js';
 import { inContextAsync, must, OstrataError } from '../../errors.js';
 import type { ContentSource, LayoutStrategy, Plugin } from '../../plugin.js';
 import { loadPlugin } from './load-plugin.js';
-import { repeated } from './values.js';
+import { integer, repeated } from './values.js';
 
 export interface PluginOptions extends DamageOptions {
   readonly plugin?: readonly string[] | undefined;
@@ -19,6 +19,8 @@ export interface PluginOptions extends DamageOptions {
   readonly layout: string;
   /** False for `--no-split`. */
   readonly split?: boolean | undefined;
+  /** See `LayoutLimits`. */
+  readonly clientCadence?: readonly number[] | undefined;
 }
 
 const USUAL_LAYOUT = must(layoutNames[0], 'a layout');
@@ -26,6 +28,10 @@ const USUAL_LAYOUT = must(layoutNames[0], 'a layout');
 export const STABLE = 'stable';
 export const NO_SPLIT_HELP =
   'place packages as a whole; by default, layouts of many layers split large ones by directory';
+/** Clients that skip more builds than this are not worth planning for. */
+const MAX_CADENCE = 100;
+/** Far more groups of clients than anybody can tell apart. */
+const MAX_CADENCES = 100;
 export const SKIP_DAMAGED_HELP =
   'plan without the packages that are damaged in the package database, with a warning for each';
 
@@ -39,6 +45,7 @@ export function pluginOptions(command: Command): Command {
       USUAL_LAYOUT,
     )
     .option('--no-split', NO_SPLIT_HELP)
+    .addOption(clientCadenceOption())
     .option(
       '--plugin <module>',
       'load more content sources or layouts from this file or package (repeatable)',
@@ -49,6 +56,22 @@ export function pluginOptions(command: Command): Command {
       'JSON that assigns paths to components; it overrides all other content sources',
     )
     .option('--skip-damaged-packages', SKIP_DAMAGED_HELP);
+}
+
+/** `--client-cadence`. */
+export function clientCadenceOption(): Option {
+  const help =
+    'the updates that the layout is made for: 1,4 stands for clients of which half take every ' +
+    'build and half every fourth; 1,1,4 for two thirds and one third (default: 1)';
+  return new Option('--client-cadence <n,...>', help).argParser(clientCadence);
+}
+
+function clientCadence(text: string): readonly number[] {
+  const cadences = text.split(',');
+  if (cadences.length > MAX_CADENCES) {
+    throw new InvalidArgumentError(`expected at most ${MAX_CADENCES} numbers.`);
+  }
+  return cadences.map((each) => integer(1, MAX_CADENCE)(each.trim()));
 }
 
 interface LoadedPlugins {
@@ -65,7 +88,7 @@ export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins
   const plugins = await loadModules(options.plugin ?? []);
   const strategy = await findLayout(options.layout, plugins, '--layout');
   const sources = await contentSources(plugins, options, options.mapping);
-  return { sources, strategy: options.split === false ? withoutParts(strategy) : strategy };
+  return { sources, strategy: withOptions(strategy, options) };
 }
 
 /** {@link PluginOptions} of a command line of another tool. */
@@ -92,10 +115,18 @@ export function layoutOfOtherTool(
   return layout ?? (previous === undefined ? STABLE : USUAL_LAYOUT);
 }
 
-/** Returns the strategy for components that come whole. */
-export function withoutParts(strategy: LayoutStrategy): LayoutStrategy {
-  const { name, description } = strategy;
-  return { name, description, plan: (components, limits) => strategy.plan(components, limits) };
+/** Returns the strategy as `--no-split` and `--client-cadence` want it. */
+export function withOptions(
+  strategy: LayoutStrategy,
+  { split, clientCadence }: Pick<PluginOptions, 'split' | 'clientCadence'>,
+): LayoutStrategy {
+  const { name, description, parts } = strategy;
+  return {
+    name,
+    description,
+    parts: split === false ? undefined : parts,
+    plan: (components, limits) => strategy.plan(components, { ...limits, clientCadence }),
+  };
 }
 
 /** Returns the content sources that are built in and those of the modules. */
