@@ -23,6 +23,7 @@ import {
   readDocuments,
   TAR_DIFF,
 } from './artifact.js';
+import { EditThreads } from './edit-threads.js';
 import {
   type ContentSizes,
   type DeltaLevel,
@@ -174,9 +175,11 @@ class DeltaMaker {
     const isUsable = await pathsOfClients(image, options);
     const layers = await imageLayers(image);
     const tree = await openSpooledImage(layers, { ...options, skipSpecialFiles: true });
+    const threads = new EditThreads(tree);
     try {
       const index = new OldFileIndex(tree, isUsable);
-      const diffOptions = { ...options, zstd, tree, index, jobs: new Semaphore(options.jobs) };
+      const jobs = new Semaphore(options.jobs);
+      const diffOptions = { ...options, zstd, tree, index, threads, jobs };
       const sizes = targetDocuments.manifest.layers.map(({ size }) => size);
       const total = missing.reduce((size, layer) => size + (sizes[layer] ?? 0), 0);
 
@@ -192,6 +195,7 @@ class DeltaMaker {
       }
       return prepared;
     } finally {
+      await threads.close();
       tree.close?.();
     }
   }

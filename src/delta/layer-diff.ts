@@ -7,26 +7,30 @@ import { readChunks, readRange } from '../system/file-chunks.js';
 import type { NativeZstd } from '../system/native-zstd.js';
 import { writeFully } from '../system/write-fully.js';
 import { compressWithPrefix, MAX_PREFIX_SIZE } from '../tar-diff/patch-frame.js';
+import type { SearchEffort } from '../tar-diff/seed-index.js';
 import { TarDiffWriter } from '../tar-diff/writer.js';
 import type { Semaphore } from '../transports/semaphore.js';
 import type { IndexedEntry, IndexedFile } from '../tree/layer-index.js';
 import { pathComponents } from '../tree/layer-tar.js';
 import type { Tree, TreePath } from '../tree/tree.js';
+import { type EditThreads, MAX_EDITED_SIZE, type NewContent } from './edit-threads.js';
 import { inOrder } from './in-order.js';
 import type { Match, OldFileIndex } from './match.js';
 
 /** How much work the search for small deltas may be. */
 export interface DeltaLevel {
-  /** Level of zstd for files that are rebuilt from another. */
+  /** How files are compared byte by byte. */
+  readonly edits: SearchEffort;
+  /** Level of zstd for files of which a frame is smaller than edits. */
   readonly frames: number;
   /** Level of zstd for everything else. */
   readonly stream: number;
 }
 
 export const DELTA_LEVELS: ReadonlyMap<string, DeltaLevel> = new Map([
-  ['fast', { frames: 3, stream: 3 }],
-  ['default', { frames: 12, stream: 12 }],
-  ['best', { frames: 19, stream: 19 }],
+  ['fast', { edits: { seedDistance: 4, candidates: 4 }, frames: 3, stream: 3 }],
+  ['default', { edits: { seedDistance: 2, candidates: 4 }, frames: 12, stream: 12 }],
+  ['best', { edits: { seedDistance: 1, candidates: 8 }, frames: 19, stream: 19 }],
 ]);
 
 /** The tar of a new layer, uncompressed in a file. */
@@ -42,6 +46,7 @@ export interface LayerDiffOptions {
   /** The old image. */
   readonly tree: Tree;
   readonly index: OldFileIndex;
+  readonly threads: EditThreads;
   /** Most files that are compressed at the same time. */
   readonly jobs: Semaphore;
   readonly signal?: AbortSignal | undefined;
@@ -67,9 +72,13 @@ export interface LayerDiff {
 const MIN_COPY_SIZE = 48;
 /** A frame has a header and a path, and compresses less well than data among its like. */
 const MIN_PATCH_SIZE = 256;
-/** Level of the estimate of what a file takes as data. */
-const ESTIMATE_LEVEL = 3;
-const ESTIMATE_WINDOW_LOG = 23;
+/** For the estimate of what a file takes as data. */
+const ESTIMATE = { level: 3, windowLog: 23 };
+/**
+ * If at most one in so many bytes of a file is like nothing in the old one, edits are smaller than
+ * anything else nearly always, so that nothing else is tried. That saves most of the time.
+ */
+const MIN_SIZE_PER_ADDED = 16;
 /** Bytes of old and new files that are held in memory; a larger pair is held alone. */
 const MAX_HELD = 128 << 20;
 /** Most parts that are prepared, or wait until they are written. */
@@ -84,7 +93,13 @@ interface Piece {
 
 interface ReadyPiece extends Piece {
   /** Set if the part is rebuilt from another file. */
-  readonly frame?: Uint8Array | undefined;
+  readonly patch?: Patch | undefined;
+}
+
+/** How a file is rebuilt from another: by operations on it, or by a frame that it precedes. */
+interface Patch {
+  readonly kind: 'edits' | 'frame';
+  readonly bytes: Uint8Array;
 }
 
 /** Writes the tar-diff of a layer to the file at `path`. */
@@ -202,26 +217,51 @@ async function preparePiece(
 }
 
 async function patchPiece(
-  { offset, size }: Piece,
+  piece: Piece,
   match: Match,
   tar: string,
-  { zstd, level, tree }: LayerDiffOptions,
+  options: LayerDiffOptions,
 ): Promise<ReadyPiece> {
+  const patch = await smallestPatch({ ...piece, tar }, match, options);
+  return patch === undefined ? { ...piece, match: undefined } : { ...piece, patch };
+}
+
+/** Returns undefined if the file takes less in the stream than rebuilt from another. */
+async function smallestPatch(
+  part: NewContent,
+  { old }: Match,
+  options: LayerDiffOptions,
+): Promise<Patch | undefined> {
+  const { zstd, level, tree, threads, signal } = options;
+  const { offset, size, tar } = part;
+  const canEdit = size <= MAX_EDITED_SIZE && old.size <= MAX_EDITED_SIZE;
+  const effort = level.edits;
+  const edits = canEdit ? await threads.edits(old, part, { effort, signal }) : undefined;
+  if (edits !== undefined && edits.added * MIN_SIZE_PER_ADDED <= size) {
+    return { kind: 'edits', bytes: edits.operations };
+  }
+
   const content = readRange(tar, offset, size, MAX_PREFIX_SIZE);
-  const prefix = await tree.bytes(match.old.path);
+  const prefix = await tree.bytes(old.path);
   const frame = await compressWithPrefix(zstd, content, prefix, level.frames);
-  const alone = await zstd.compress(content, {
-    level: ESTIMATE_LEVEL,
-    windowLog: ESTIMATE_WINDOW_LOG,
-  });
-  const isSmaller = frame.length + match.old.path.length < alone.length;
-  return isSmaller ? { offset, size, match, frame } : { offset, size, match: undefined };
+  const alone = await zstd.compress(content, ESTIMATE);
+  const patches: { readonly patch: Patch; readonly cost: number }[] = [
+    { patch: { kind: 'frame', bytes: frame }, cost: frame.length },
+  ];
+  if (edits !== undefined) {
+    const { operations } = edits;
+    const estimate = await zstd.compress(operations, { ...ESTIMATE, level: level.stream });
+    patches.push({ patch: { kind: 'edits', bytes: operations }, cost: estimate.length });
+  }
+  const [best] = patches.sort((a, b) => a.cost - b.cost);
+  const isSmaller = best !== undefined && best.cost + old.path.length < alone.length;
+  return isSmaller ? best.patch : undefined;
 }
 
 async function writePiece(
   writer: TarDiffWriter,
   { tar }: NewLayer,
-  { offset, size, match, frame }: ReadyPiece,
+  { offset, size, match, patch }: ReadyPiece,
   content: ContentSizes,
 ): Promise<void> {
   if (match === undefined) {
@@ -230,11 +270,15 @@ async function writePiece(
     return;
   }
   const path = match.old.path.slice(1);
-  if (frame === undefined) {
+  if (patch === undefined) {
     await writer.copy(path, 0, size);
     content.copied += size;
     return;
   }
-  await writer.zstdDict(path, frame);
+  if (patch.kind === 'edits') {
+    await writer.edits(path, patch.bytes);
+  } else {
+    await writer.zstdDict(path, patch.bytes);
+  }
   content.patched += size;
 }

@@ -65,6 +65,14 @@ export class TarDiffWriter {
     this.#path = undefined;
   }
 
+  /** @param operations what makes a file from a file of the old image; see edits.ts */
+  async edits(path: string, operations: Uint8Array): Promise<void> {
+    this.#path = undefined; // so that the position is 0
+    await this.#open(path);
+    await this.#push(operations);
+    this.#path = undefined; // its position is unknown here
+  }
+
   async end(): Promise<void> {
     await this.#flush();
     this.#write(await this.#stream.end());

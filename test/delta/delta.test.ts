@@ -22,6 +22,7 @@ import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
 import { type ForgedEntry, forgePlain } from '../support/forge-image.js';
 import { importOptions, newRepo } from '../support/import-image.js';
+import { randomNumbers } from '../support/random-damage.js';
 import { ostrata, tryOstrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { tarDiff } from '../support/tar-diff.js';
@@ -59,6 +60,16 @@ const newTree = dir({
     share: dir({ data: text(30_000, 'other data') }),
   }),
 });
+
+/** Returns a tree with 30,000 random bytes of addresses, to each of which `moved` is added. */
+function moduleTree(moved: number) {
+  const random = randomNumbers(1);
+  const content = Buffer.alloc(10_000 * 24);
+  for (let at = 0; at < content.length; at += 24) {
+    content.writeUInt32LE(random(2 ** 24) + moved, at);
+  }
+  return dir({ usr: dir({ lib: dir({ 'module.ko': { content } }) }) });
+}
 
 const PREFIX = 'io.github.containers.delta.';
 const layoutIndex = v.looseObject({
@@ -123,6 +134,15 @@ suite('a delta', { skip }, () => {
       delta.layers.filter(({ blob }) => blob === undefined).map(({ diffId }) => diffId),
       target.written.layers.filter(({ reused }) => reused).map(({ diffId }) => diffId),
     );
+  });
+
+  test('holds next to nothing of a table of addresses that all moved', async () => {
+    const from = await buildImage(moduleTree(0));
+    const to = await buildImage(moduleTree(4), { previous: from.image });
+    const image = await openDelta(await makeDelta(from.image, to.image));
+    const delta = await readDelta(image);
+    const size = delta.layers.reduce((sum, { blob }) => sum + (blob?.size ?? 0), 0);
+    assert.ok(size < 15_000, `${size} bytes`);
   });
 
   test('gives the target image, byte for byte', async () => {

@@ -1,0 +1,191 @@
+/**
+ * Finds which stretches of a file were made from which stretches of another, with single bytes
+ * changed in between. In programs and kernel modules, most of what changes is addresses: code that
+ * moved calls the same functions at other distances. The difference of two such stretches, byte by
+ * byte, is nearly all zeros and repeats itself, so that it compresses far better than the bytes.
+ *
+ * The idea is that of bsdiff (https://www.daemonology.net/papers/bsdiff.pdf). Instead of sorting
+ * all suffixes of the old file, which takes a minute for the modules of a kernel, it finds equal
+ * bytes by a hash of eight of them.
+ */
+import { type SearchEffort, SeedIndex } from './seed-index.js';
+
+/** Bytes of the new file that correspond to as many bytes of the old one, most of them equal. */
+export interface Stretch {
+  readonly newStart: number;
+  readonly oldStart: number;
+  readonly size: number;
+}
+
+/** So many equal bytes in a row continue a stretch, without a search for a better one. */
+const LONG_RUN = 16;
+/** So do equal bytes that are at least this many of so many. */
+const WINDOW_SIZE = 32;
+const WINDOW_EQUAL = 24;
+/** A stretch begins where so many more bytes are equal than if the one before went on. */
+const MIN_GAIN = 8;
+
+/**
+ * Returns the stretches by their start in the new file; they do not overlap there. What lies
+ * between them is like nothing in the old file. The same files give the same stretches.
+ */
+export function findStretches(
+  oldBytes: Uint8Array,
+  newBytes: Uint8Array,
+  effort: SearchEffort,
+): readonly Stretch[] {
+  return new StretchFinder(oldBytes, newBytes, effort).find();
+}
+
+/** A place in both files. */
+interface Place {
+  readonly newAt: number;
+  readonly oldAt: number;
+}
+
+class StretchFinder {
+  readonly #old: Uint8Array;
+  readonly #new: Uint8Array;
+  readonly #index: SeedIndex;
+
+  constructor(oldBytes: Uint8Array, newBytes: Uint8Array, effort: SearchEffort) {
+    this.#old = oldBytes;
+    this.#new = newBytes;
+    this.#index = new SeedIndex(oldBytes, effort);
+  }
+
+  find(): readonly Stretch[] {
+    const stretches: Stretch[] = [];
+    let begin: Place = { newAt: 0, oldAt: 0 };
+    let searched = 0;
+    while (begin.newAt < this.#new.length) {
+      const next = this.#nextPlace(searched, begin.oldAt - begin.newAt);
+      const limit = next?.newAt ?? this.#new.length;
+      const size = this.#sizeForward(begin, limit);
+      if (next === undefined) {
+        stretches.push({ newStart: begin.newAt, oldStart: begin.oldAt, size });
+        break;
+      }
+      const back = this.#sizeBackward(next, begin.newAt);
+      const start = this.#division(begin, next, { size, back });
+      const end = Math.min(begin.newAt + size, start);
+      stretches.push({ newStart: begin.newAt, oldStart: begin.oldAt, size: end - begin.newAt });
+      begin = { newAt: start, oldAt: next.oldAt - (next.newAt - start) };
+      // Not from its start: what was decided about the bytes before is not decided again.
+      searched = next.newAt + 1;
+    }
+    return stretches.filter(({ size }) => size > 0);
+  }
+
+  /** Returns the first place where another stretch is better than the one at this distance. */
+  #nextPlace(newAt: number, distance: number): Place | undefined {
+    const end = this.#new.length;
+    for (let at = newAt; at < end; ) {
+      const run = this.#runAt(at, at + distance);
+      const kept = run >= LONG_RUN ? run : this.#keptBytes(at, at + distance);
+      if (kept > 0) {
+        at += kept;
+        continue;
+      }
+      const { position, length } = this.#index.longestMatch(this.#new, at);
+      const isBetter = length > run + MIN_GAIN;
+      if (isBetter && length > this.#equalBytes(at, distance, length) + MIN_GAIN) {
+        return { newAt: at, oldAt: position };
+      }
+      at += Math.max(run, 1);
+    }
+    return undefined;
+  }
+
+  /** Returns how many bytes are equal before the first that is not. */
+  #runAt(newAt: number, oldAt: number): number {
+    if (oldAt < 0) {
+      return 0;
+    }
+    const limit = Math.min(this.#new.length - newAt, this.#old.length - oldAt);
+    let run = 0;
+    while (run < limit && this.#new[newAt + run] === this.#old[oldAt + run]) {
+      run++;
+    }
+    return run;
+  }
+
+  /** Returns the size of the window if most bytes in it are equal, or 0. */
+  #keptBytes(newAt: number, oldAt: number): number {
+    const hasWindow =
+      oldAt >= 0 &&
+      oldAt + WINDOW_SIZE <= this.#old.length &&
+      newAt + WINDOW_SIZE <= this.#new.length;
+    if (!hasWindow) {
+      return 0;
+    }
+    const equal = this.#equalBytes(newAt, oldAt - newAt, WINDOW_SIZE);
+    return equal >= WINDOW_EQUAL ? WINDOW_SIZE : 0;
+  }
+
+  /** Returns how many bytes are equal to those of the old file at some distance. */
+  #equalBytes(newAt: number, distance: number, size: number): number {
+    const start = Math.max(newAt, -distance);
+    const end = Math.min(newAt + size, this.#old.length - distance);
+    let equal = 0;
+    for (let at = start; at < end; at++) {
+      if (this.#new[at] === this.#old[at + distance]) {
+        equal++;
+      }
+    }
+    return equal;
+  }
+
+  /** Returns how far the stretch goes: to where twice the equal bytes exceed all by the most. */
+  #sizeForward({ newAt, oldAt }: Place, newEnd: number): number {
+    const limit = Math.min(newEnd - newAt, this.#old.length - oldAt);
+    let size = 0;
+    let score = 0;
+    let best = 0;
+    for (let at = 0; at < limit; at++) {
+      score += this.#new[newAt + at] === this.#old[oldAt + at] ? 1 : -1;
+      if (score > best) {
+        best = score;
+        size = at + 1;
+      }
+    }
+    return size;
+  }
+
+  /** Returns how many bytes before the place belong to its stretch, in the same way. */
+  #sizeBackward({ newAt, oldAt }: Place, newStart: number): number {
+    const limit = Math.min(newAt - newStart, oldAt);
+    let size = 0;
+    let score = 0;
+    let best = 0;
+    for (let at = 1; at <= limit; at++) {
+      score += this.#new[newAt - at] === this.#old[oldAt - at] ? 1 : -1;
+      if (score > best) {
+        best = score;
+        size = at;
+      }
+    }
+    return size;
+  }
+
+  /** Returns where the next stretch begins; where both reach, each gets what it is better for. */
+  #division(begin: Place, next: Place, { size, back }: { size: number; back: number }): number {
+    const first = next.newAt - back;
+    const end = begin.newAt + size;
+    const oldDistance = begin.oldAt - begin.newAt;
+    const newDistance = next.oldAt - next.newAt;
+    let start = first;
+    let score = 0;
+    let best = 0;
+    for (let at = first; at < end; at++) {
+      const byte = this.#new[at];
+      score += byte === this.#old[at + oldDistance] ? 1 : 0;
+      score -= byte === this.#old[at + newDistance] ? 1 : 0;
+      if (score > best) {
+        best = score;
+        start = at + 1;
+      }
+    }
+    return start;
+  }
+}
