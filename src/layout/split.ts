@@ -121,13 +121,15 @@ function candidatesForParts<C extends Splittable<C>>(
   maxParts: number,
 ): ReadonlyMap<string, Candidate<C>> {
   const kept = new KeptContent(previous);
-  const minExpected = MIN_SHARE * total(components.map(expectedBytes));
+  const expectedBytes = expectedBytesOf(components);
+  const minExpected = MIN_SHARE * total([...expectedBytes.values()]);
   const candidates = new Map<string, Candidate<C>>();
   let left = maxParts;
   for (const whole of components.toSorted((a, b) => b.size - a.size || compareUtf8(a.id, b.id))) {
     const { id, divisible, exclusive = false } = whole;
     const recorded = kept.directoriesOf(id);
-    const isLarge = expectedBytes(whole) >= minExpected && whole.size > 0;
+    const expected = expectedBytes.get(id) ?? 0;
+    const isLarge = expected >= minExpected && expected > 0;
     if (divisible === undefined || exclusive || !(isLarge || recorded.length > 0)) {
       continue;
     }
@@ -186,9 +188,25 @@ class KeptContent {
   }
 }
 
-/** Bytes that updates of a year are expected to fetch of the component alone. */
-function expectedBytes({ size, changesPerYear }: Component): number {
-  return size * Math.min(changesPerYear, MAX_CHANGES_PER_YEAR);
+/**
+ * Returns the bytes that updates of a year are expected to fetch of each component alone. A
+ * component of which no rate is known, such as files that a script generated, has the mean rate of
+ * all bytes.
+ */
+function expectedBytesOf(components: readonly Component[]): ReadonlyMap<string, number> {
+  const known = components.filter(({ changesPerYear }) => changesPerYear < Infinity);
+  const boundedRate = ({ changesPerYear }: Component) =>
+    Math.min(changesPerYear, MAX_CHANGES_PER_YEAR);
+  const expected = total(known.map((each) => each.size * boundedRate(each)));
+  const knownSize = total(known.map(({ size }) => size));
+  const meanRate = expected > 0 ? expected / knownSize : 1;
+
+  return new Map(
+    components.map((each) => {
+      const rate = each.changesPerYear < Infinity ? boundedRate(each) : meanRate;
+      return [each.id, each.size * rate];
+    }),
+  );
 }
 
 function total(values: readonly number[]): number {

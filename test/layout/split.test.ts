@@ -148,6 +148,25 @@ suite('large components', () => {
     assert.ok(!plan.components.some(({ id }) => id === 'firmwareb#lib/0'));
   });
 
+  test('of an unknown rate are taken to change as often as others of their size', () => {
+    const idsWith = (size: number) => {
+      const directories = { a: { size, version: '1' }, b: { size, version: '1' } };
+      const generated = {
+        name: 'generated',
+        version: '1',
+        size: 2 * size,
+        changesPerYear: null,
+        directories,
+      };
+      const text = JSON.stringify({ components: [generated] });
+      const components = [...build(FIRST), ...parseBuild(text, 'build', '1').components];
+      const { plan } = planned(components);
+      return plan.components.map(({ id }) => id).filter((id) => id.startsWith('generated'));
+    };
+    assert.deepEqual(idsWith(150_000), ['generated']);
+    assert.deepEqual(idsWith(1_500_000), ['generated#a', 'generated#b']);
+  });
+
   test('an exclusive component is not split', () => {
     const components = build(FIRST).map((each) => ({ ...each, exclusive: each.id === 'firmware' }));
     assert.deepEqual(planned(components).ids, ['firmware']);
