@@ -7,6 +7,7 @@ import {
   TAR_DIFF,
   type TargetLayer,
 } from '../../delta/artifact.js';
+import { readDeltaFiles } from '../../delta/contents.js';
 import { describeImage } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -28,8 +29,10 @@ import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { DELTA_FORMS } from './create.js';
 import { deltaSizes } from './find.js';
+import { filesByKind, type KindOfFiles, kindTable } from './kinds.js';
 
 interface InspectOptions extends RegistryOptions, LogOptions {
+  readonly files?: boolean | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -40,15 +43,17 @@ export function addInspectCommand(delta: Command): void {
     .description(
       'Show from which image to which a delta leads, how much it downloads, and how much the ' +
         'layers would be that it stands for, the largest first, with the components that are in ' +
-        'them. Reads its documents only.',
+        'them. Only its documents are read, unless --files is given.',
     )
     .argument('<delta>', `the delta: ${DELTA_FORMS}`)
+    .option('--files', 'also say what it holds of files by their kind; this reads the whole delta')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',
       `
-Example:
-  ostrata delta inspect oci-archive:update.delta`,
+Examples:
+  ostrata delta inspect oci-archive:update.delta
+  ostrata delta inspect --files oci-archive:update.delta`,
     )
     .action(inspect);
   useOptions(command, [registryOptions, logOptions]);
@@ -71,7 +76,9 @@ async function inspect(reference: string, options: InspectOptions): Promise<void
   try {
     const delta = await readDelta(image);
     const changed = await changedLayers(image.name, delta, log);
-    print(options.json ? jsonReport(delta, changed) : textReport(delta, changed));
+    const kinds = options.files ? filesByKind(await readDeltaFiles(image, delta)) : undefined;
+    const found = { changed, kinds };
+    print(options.json ? jsonReport(delta, found) : textReport(delta, found));
   } finally {
     await image.close?.();
   }
@@ -83,6 +90,12 @@ interface ChangedLayer extends TargetLayer {
   /** Ids or names of its components, as far as the new image records them. */
   readonly components: readonly string[];
   readonly isCommit: boolean;
+}
+
+interface Found {
+  readonly changed: readonly ChangedLayer[];
+  /** Undefined without `--files`. */
+  readonly kinds: readonly KindOfFiles[] | undefined;
 }
 
 /** Returns the layers of a delta; `name` is its reference, for messages. */
@@ -102,7 +115,7 @@ async function changedLayers(
   });
 }
 
-function jsonReport(delta: Delta, changed: readonly ChangedLayer[]): string {
+function jsonReport(delta: Delta, { changed, kinds }: Found): string {
   const { digest, source, sourceConfig, target, signatures } = delta;
   return JSON.stringify({
     manifestDigest: digest,
@@ -122,6 +135,7 @@ function jsonReport(delta: Delta, changed: readonly ChangedLayer[]): string {
       mediaType: blob.mediaType,
       components,
     })),
+    kinds,
   });
 }
 
@@ -134,7 +148,7 @@ const COLUMNS = [
   left('COMPONENTS'),
 ];
 
-function textReport(delta: Delta, changed: readonly ChangedLayer[]): string {
+function textReport(delta: Delta, { changed, kinds }: Found): string {
   const { source = 'not stated', sourceConfig, target, signatures } = delta;
   const { size, layersSize } = deltaSizes(delta);
   const count = `${changed.length} of ${counted(delta.layers.length, 'layer')}`;
@@ -160,7 +174,8 @@ function textReport(delta: Delta, changed: readonly ChangedLayer[]): string {
     blob.mediaType === TAR_DIFF ? 'tar-diff' : 'as it is',
     isCommit ? 'ostree commit and its metadata' : components,
   ]);
-  return `${head}\n\n${formatTable(COLUMNS, rows)}`;
+  const byKind = kinds === undefined ? '' : `\n\n${kindTable(kinds)}`;
+  return `${head}\n\n${formatTable(COLUMNS, rows)}${byKind}`;
 }
 
 function shareOf(size: number, layersSize: number): string {
