@@ -115,19 +115,21 @@ suite('a runner', needs('jq'), () => {
     mkdirSync(join(runner.programs, '.docker'));
     writeFileSync(join(runner.programs, '.docker/config.json'), '{}');
     const delta = forgePlain([[file('usr/file', '')]]).imgref;
-    const { summary } = runAction(runner, {
+    const { summary, log } = runAction(runner, {
       source: tree,
       output: `oci:${scratchDirectory()}/an image:latest`,
       previous: `${imageOf('1')}\n${imageOf('2')}`,
-      'max-layers': '1',
+      'max-layers': '51',
+      profile: 'old-overlay',
       format: 'plain',
       compression: 'zstd',
       delta,
       options: '--prune=/usr/left out/\n--no-split',
       sudo: 'true',
     });
-    assert.match(summary, /download 1 of 1 layers/);
+    assert.match(summary, /download 2 of 2 layers/);
     assert.doesNotMatch(summary, /left out/);
+    assert.match(log, /--max-layers 51: old-overlay takes at most 50 layers/);
     const asRoot = readFileSync(join(runner.programs, 'as-root'), 'utf8');
     assert.match(asRoot, /^env PATH=.* --authfile=.*\.docker\/config\.json -- oci:/);
   });

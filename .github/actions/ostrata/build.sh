@@ -63,6 +63,7 @@ else
 fi
 add_each_line --previous-build "$INPUT_PREVIOUS"
 add --max-layers "$INPUT_MAX_LAYERS"
+add --profile "$INPUT_PROFILE"
 add --format "$INPUT_FORMAT"
 add --compression "$INPUT_COMPRESSION"
 add_each_line --label "$INPUT_LABELS"
