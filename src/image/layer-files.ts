@@ -29,6 +29,8 @@ export interface LayerDiff {
   readonly movedSize: number;
   /** Files that are the same as before, but were in the layer `from` and are in another one now. */
   readonly movedAway: number;
+  /** Their bytes of content. */
+  readonly movedAwaySize: number;
   /** The layer of the old image that most of its files come from; undefined if all are new. */
   readonly from?: number | undefined;
 }
@@ -76,6 +78,7 @@ export function diffLayers(
       moved: moved.length,
       movedSize: sizeOf(moved),
       movedAway: movedAway.length,
+      movedAwaySize: sizeOf(movedAway),
       from,
     });
   }

@@ -55,7 +55,7 @@ interface OpenDirectory {
 }
 
 /** Finds paths of a commit, without following symlinks. Reads each directory once. */
-export class CommitPaths {
+class CommitPaths {
   readonly #metadata: CommitMetadata;
   readonly #directories: Map<TreePath, OpenDirectory | undefined>;
 

@@ -10,7 +10,7 @@ export const MAX_SYMLINKS = 40;
  * Size of the largest file that {@link LookupTree.bytes} holds in memory: several times that of the
  * largest rpmdb seen (200 MB).
  */
-export const MAX_WHOLE_FILE = 1 << 30;
+const MAX_WHOLE_FILE = 1 << 30;
 
 /** Finds single paths of a tree. */
 export interface PathLookup {

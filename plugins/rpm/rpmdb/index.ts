@@ -25,7 +25,6 @@ export {
   type LocatedRpmdb,
   openTreeRpmdb,
   type RpmdbLocation,
-  rpmdbPaths,
 } from './locate.js';
 export { movedPaths } from './moved.js';
 export {

@@ -1,5 +1,4 @@
 /** Where a tree keeps its package database. */
-import { posix } from 'node:path';
 import { OstrataError } from '../../../src/errors.js';
 import type { LookupTree, PathLookup } from '../../../src/tree/lookup.js';
 import type { RegularFile, TreePath } from '../../../src/tree/tree.js';
@@ -50,20 +49,6 @@ export function findRpmdb(files: PathLookup, directory?: string): RpmdbLocation 
   }
   const database = found.find((file) => file.size > 0) ?? found[0];
   return database && locationOf(files, database.path);
-}
-
-/**
- * Returns every path at which {@link findRpmdb} looks: a partial tree must have them.
- * @param directory see there
- */
-export function rpmdbPaths(directory?: string): TreePath[] {
-  const names = DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-journal`]);
-  return directoriesToSearch(directory).flatMap((parent) =>
-    names.map((name): TreePath => {
-      const path = posix.resolve('/', parent, name);
-      return `/${posix.relative('/', path)}`;
-    }),
-  );
 }
 
 function directoriesToSearch(directory: string | undefined): readonly string[] {

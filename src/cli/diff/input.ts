@@ -4,7 +4,6 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openRpmdbAt } from '../../../plugins/rpm/rpmdb/index.js';
 import { inContext, inContextAsync, OstrataError } from '../../errors.js';
-import { selectDatabaseLayers } from '../../image/database-layers.js';
 import { type DescribedImage, describeImage } from '../../image/encapsulated.js';
 import type { Context, Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -21,6 +20,7 @@ import {
 } from '../../tree/spooled-image.js';
 import type { Tree } from '../../tree/tree.js';
 import type { OpenImage } from '../options/registry.js';
+import { openDatabaseLayers } from '../rpmdb/database-layers.js';
 import {
   DATABASE_FOLDERS,
   DATABASE_KINDS,
@@ -192,15 +192,17 @@ async function openTree(
   image: OpenedImage,
   { readsFiles, spool, indexes, log, signal }: InputOptions,
 ): Promise<SpooledImage> {
+  if (!readsFiles) {
+    return openDatabaseLayers(reader, image.layers, DATABASE_KINDS, { spool, log, signal });
+  }
   return openSpooledImage(await imageLayers(reader), {
     log,
     signal,
     spool,
+    indexes,
     jobs: availableParallelism(),
     skipSpecialFiles: true,
-    indexes: readsFiles ? indexes : undefined,
-    listsLayers: readsFiles,
-    selection: readsFiles ? undefined : selectDatabaseLayers(image.layers, DATABASE_KINDS),
+    listsLayers: true,
   });
 }
 

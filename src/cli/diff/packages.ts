@@ -7,7 +7,6 @@ import {
   DPKGDB_COMPONENT,
   dpkgPackages,
 } from '../../../plugins/dpkg/index.js';
-import { RPMDB_COMPONENT } from '../../../plugins/rpm/index.js';
 import {
   compareEvr,
   compareVersions,
@@ -20,9 +19,9 @@ import type { InstalledVersion } from '../../components/package-changes.js';
 import type { DatabaseKind } from '../../image/database-layers.js';
 import type { Logger } from '../../log.js';
 import { S_IFDIR } from '../../ostree/objects/dirmeta.js';
-import type { PathLookup } from '../../tree/lookup.js';
 import type { Tree } from '../../tree/tree.js';
 import { SoundPackages } from '../rpmdb/damage.js';
+import { rpmdbKind } from '../rpmdb/database-layers.js';
 
 /** One installed package. */
 export interface ListedPackage extends InstalledVersion {
@@ -42,16 +41,9 @@ export interface PackageList {
   readonly sound?: SoundPackages | undefined;
 }
 
-/** rpm-ostree's copy of the database of the base commit, which lacks layered packages. */
-const BASE_DB = '/usr/lib/sysimage/rpm-ostree-base-db/';
-
 /** The databases that can be found in an image without reading all of it. */
 export const DATABASE_KINDS: readonly DatabaseKind[] = [
-  {
-    component: RPMDB_COMPONENT,
-    fileName: /(^|\/)(rpmdb\.sqlite|Packages(\.db)?)$/,
-    isWhole: (files) => hasRpmdb(files),
-  },
+  rpmdbKind(),
   {
     component: DPKGDB_COMPONENT,
     fileName: /(^|\/)dpkg\/status(\.d\/[^/]+)?$/,
@@ -69,11 +61,6 @@ export const DATABASE_KINDS: readonly DatabaseKind[] = [
     isWhole: () => false,
   },
 ];
-
-function hasRpmdb(files: PathLookup): boolean {
-  const location = findRpmdb(files);
-  return location !== undefined && !location.database.startsWith(BASE_DB);
-}
 
 /** Whether only what is below these folders has to be read of a folder to know its packages. */
 export const DATABASE_FOLDERS = [

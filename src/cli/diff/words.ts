@@ -12,24 +12,41 @@ const NOUNS = new Map<Aspect, string>([
   ['target', 'symlink target'],
 ]);
 
-/** Returns why a layer is new, the most important cause first. */
+/** A cause, and how many bytes of content it is about. */
+interface Cause {
+  readonly text: string;
+  readonly size: number;
+}
+
+/** Returns why a layer is new, the cause of the most bytes first. */
 export function layerCauses(layer: LayerDiff): readonly string[] {
-  const { components, directories, moved, movedSize, movedAway, files } = layer;
-  const causes = components.map(componentCause);
-  if (moved === files && moved > 0) {
-    causes.push('all its files were in other layers');
-  } else if (moved > 0) {
-    causes.push(
-      `${counted(moved, 'file')} moved here from other layers (${formatBytes(movedSize)})`,
-    );
+  const { components, directories } = layer;
+  const changed = components.map((component): Cause => {
+    const text = componentCause(component);
+    return { text, size: component.newSize };
+  });
+  const causes = [...changed, ...movingCauses(layer)];
+  if (causes.length > 0) {
+    const sorted = causes.toSorted((a, b) => b.size - a.size);
+    return sorted.map(({ text }) => text);
+  }
+  const cause = directoriesCause(directories);
+  return [cause === '' ? 'no file changed, only how the layer is written' : cause];
+}
+
+function movingCauses({ moved, movedSize, movedAway, movedAwaySize }: LayerDiff): readonly Cause[] {
+  const causes: Cause[] = [];
+  if (moved > 0) {
+    const size = formatBytes(movedSize);
+    const text = `${counted(moved, 'file')} moved here from other layers (${size})`;
+    causes.push({ text, size: movedSize });
   }
   if (movedAway > 0) {
-    causes.push(`${counted(movedAway, 'file')} moved to other layers`);
+    const size = formatBytes(movedAwaySize);
+    const text = `${counted(movedAway, 'file')} moved to other layers (${size})`;
+    causes.push({ text, size: movedAwaySize });
   }
-  if (causes.length === 0 && directories.length > 0) {
-    causes.push(directoriesCause(directories));
-  }
-  return causes.length > 0 ? causes : ['no file changed, only how the layer is written'];
+  return causes;
 }
 
 /** Returns what differs in directories; empty if nothing does. */
@@ -65,11 +82,16 @@ export function componentCause(component: ComponentDiff): string {
   }
   const added = changes.filter(({ change }) => change === 'added').length;
   const removed = changes.filter(({ change }) => change === 'removed').length;
-  if (added === changes.length && added === files) {
-    return `${name} added: ${contentOf(component)}`;
+  const [verb] = new Set(changes.map(({ change }) => change));
+  if (changes.length === files && (added === files || removed === files)) {
+    return `${name} ${verb}: ${counted(files, 'file')}, ${formatBytes(component.size)}`;
   }
-  if (removed === changes.length && removed === files) {
-    return `${name} removed: ${contentOf(component)}`;
+  if (removed === changes.length) {
+    return `${counted(removed, 'file')} of ${name} removed`;
+  }
+  if (added === changes.length) {
+    const size = partOf(component.newSize, component.size);
+    return `${formatCount(added)} of ${filesOf(component, name)} added: ${size}`;
   }
   const counts = [countText(added, 'added'), countText(removed, 'removed')].filter(Boolean);
   const details = counts.length > 0 ? ` (${counts.join(', ')})` : '';
@@ -118,10 +140,6 @@ export function shownName({ id, name }: Pick<ComponentDiff, 'id' | 'name'>): str
 
 function filesOf({ files }: ComponentDiff, name: string): string {
   return `${counted(files, 'file')} of ${name}`;
-}
-
-function contentOf({ files, size }: ComponentDiff): string {
-  return `${counted(files, 'file')}, ${formatBytes(size)}`;
 }
 
 function countText(count: number, verb: string): string {

@@ -1,19 +1,14 @@
 /** What the layout commands read builds from: component lists, RPM databases, images and trees. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import {
-  type DamageOptions,
-  packageComponents,
-  RPMDB_COMPONENT,
-} from '../../../plugins/rpm/index.js';
-import { openRpmdbAt, openTreeRpmdb, rpmdbPaths } from '../../../plugins/rpm/rpmdb/index.js';
+import { type DamageOptions, packageComponents } from '../../../plugins/rpm/index.js';
+import { findRpmdb, openRpmdbAt, openTreeRpmdb } from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8 } from '../../bytes/text.js';
 import { assignComponents } from '../../components/assign.js';
 import { componentsOfFacts } from '../../components/facts.js';
 import { loadClaims } from '../../components/load.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
-import { describeImage } from '../../image/encapsulated.js';
-import { lookupEncapsulated } from '../../image/lookup.js';
+import { describeImage, holdsFiles, type ReadLayer } from '../../image/encapsulated.js';
 import type { PublishedLayer } from '../../layout/published.js';
 import { readBuild, readSeries } from '../../layout/series.js';
 import type { SeriesBuild } from '../../layout/simulate.js';
@@ -23,6 +18,7 @@ import type { ContentSource, Tree } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { openImageTree } from '../../tree/image.js';
 import type { OpenImage } from '../options/registry.js';
+import { openDatabaseLayers, rpmdbKind } from '../rpmdb/database-layers.js';
 import { interruptSignal } from '../run.js';
 
 /** Builds from the oldest to the newest. */
@@ -109,7 +105,7 @@ async function publishedBuild(imgref: string, context: ImageContext): Promise<Se
     const published = layers.map(
       ({ diffId, descriptor }): PublishedLayer => ({ diffId, storedBytes: descriptor.size }),
     );
-    const build = await buildOfDatabase(image, context);
+    const build = await buildOfDatabase(image, layers, context);
     return { ...build, published };
   } finally {
     await image.close?.();
@@ -120,15 +116,27 @@ async function publishedBuild(imgref: string, context: ImageContext): Promise<Se
  * Reads the RPM database of an image, and of its layers only those that are needed to find it. An
  * image without one, or with layers of files, is read as a whole.
  */
-async function buildOfDatabase(image: ImageReader, context: ImageContext): Promise<SeriesBuild> {
-  const { log, skipDamagedPackages } = context;
-  const tree = await lookupEncapsulated(image, rpmdbPaths(), RPMDB_COMPONENT, log);
-  if (tree === undefined) {
+async function buildOfDatabase(
+  image: ImageReader,
+  layers: readonly ReadLayer[],
+  context: ImageContext,
+): Promise<SeriesBuild> {
+  if (layers.some(holdsFiles)) {
     return buildOfImageReader(image, context);
   }
-  const database = await openTreeRpmdb(tree);
-  const facts = packageComponents(database, log, { skipDamagedPackages });
-  return { build: image.name, components: componentsOfFacts(facts) };
+  const { log, skipDamagedPackages } = context;
+  const options = { log, signal: interruptSignal };
+  const tree = await openDatabaseLayers(image, layers, [rpmdbKind()], options);
+  try {
+    if (findRpmdb(tree.files) === undefined) {
+      return await buildOfTree(tree, image.name, context);
+    }
+    const database = await openTreeRpmdb(tree);
+    const facts = packageComponents(database, log, { skipDamagedPackages });
+    return { build: image.name, components: componentsOfFacts(facts) };
+  } finally {
+    tree.close?.();
+  }
 }
 
 /** Reads a component JSON file or an RPM database: its file, its folder or the root of a system. */

@@ -1,11 +1,6 @@
 /** Where a package database is read from: options of all `ostrata rpmdb` commands. */
 import type { Command } from 'commander';
-import {
-  type LocatedRpmdb,
-  openRpmdbAt,
-  openTreeRpmdb,
-  rpmdbPaths,
-} from '../../../plugins/rpm/rpmdb/index.js';
+import { type LocatedRpmdb, openRpmdbAt, openTreeRpmdb } from '../../../plugins/rpm/rpmdb/index.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -13,6 +8,7 @@ import { lookupDirectory } from '../../tree/directory.js';
 import type { LookupTree, ReadableTree } from '../../tree/lookup.js';
 import { imageOpener, type RegistryOptions } from '../options/registry.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
+import { interruptSignal } from '../run.js';
 import { SoundPackages } from './damage.js';
 
 export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
@@ -24,6 +20,12 @@ export interface RpmdbSourceOptions extends LogOptions, RegistryOptions {
 
 /** A tree of which perhaps only the database can be read. */
 type PartialTree = LookupTree & Partial<ReadableTree>;
+
+/** Without {@link close}, the tree can be read as long as its image is open. */
+interface ImageTree extends PartialTree {
+  /** Removes what was read of an image to find its database. */
+  readonly close?: (() => void) | undefined;
+}
 
 export interface Source {
   readonly database: LocatedRpmdb;
@@ -120,7 +122,10 @@ export async function openCommitSource(
   return sourceOf(await openTreeRpmdb(tree, request.dbpath), tree.name, tree, request);
 }
 
-/** Opens the database of an image. Closes the image if that fails. */
+/**
+ * Opens the database of an image. Only the layers that hold it are read, unless paths of the tree
+ * are looked up. Closes the image if that fails.
+ */
 export async function openImageSource(
   image: ImageReader,
   request: Request,
@@ -128,13 +133,30 @@ export async function openImageSource(
 ): Promise<Source> {
   const close = async () => image.close?.();
   try {
-    const tree = await imageTree(image, needsTree, request);
-    const database = await openTreeRpmdb(tree, request.dbpath);
-    return sourceOf(database, tree.name, tree, request, close);
+    const tree = needsTree ? await wholeTree(image, request) : await databaseTree(image, request);
+    try {
+      const database = await openTreeRpmdb(tree, request.dbpath);
+      return sourceOf(database, tree.name, tree, request, close);
+    } finally {
+      tree.close?.();
+    }
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function wholeTree(image: ImageReader, { log }: Request): Promise<ImageTree> {
+  const { openImageTree } = await import('../../tree/image.js');
+  return openImageTree(image, log);
+}
+
+async function databaseTree(image: ImageReader, { dbpath, log }: Request): Promise<ImageTree> {
+  const { describeImage } = await import('../../image/encapsulated.js');
+  const { openDatabaseLayers, rpmdbKind } = await import('./database-layers.js');
+  const { layers } = await describeImage(image, log);
+  const context = { log, signal: interruptSignal };
+  return openDatabaseLayers(image, layers, [rpmdbKind(dbpath)], context);
 }
 
 function sourceOf(
@@ -145,22 +167,4 @@ function sourceOf(
   close = async () => {},
 ): Source {
   return { database, packages: new SoundPackages(database, log), log, name, tree, args, close };
-}
-
-/**
- * Reads only the layers that hold the database if that is enough and the image records which they
- * are.
- */
-async function imageTree(
-  image: ImageReader,
-  needsTree: boolean,
-  { dbpath, log }: Request,
-): Promise<PartialTree> {
-  const { RPMDB_COMPONENT } = await import('../../../plugins/rpm/index.js');
-  const { lookupEncapsulated } = await import('../../image/lookup.js');
-  const { openImageTree } = await import('../../tree/image.js');
-  const partialTree = needsTree
-    ? undefined
-    : await lookupEncapsulated(image, rpmdbPaths(dbpath), RPMDB_COMPONENT, log);
-  return partialTree ?? openImageTree(image, log);
 }

@@ -85,6 +85,7 @@ suite('of an image, diff reads only', () => {
         ostrata(['build', ...options, image]);
         const count = keepLayers(image, ({ components }) => components.includes('rpmdb'));
         assert.ok(count >= 2, `${count} layers are gone`);
+        assert.match(ostrata(['rpmdb', 'list', '--image', image]), /^a-/m);
         return image;
       });
       const { packages: changes, layers } = diff(...images);
