@@ -54,7 +54,7 @@ export async function* decompressZstd(
 ): AsyncGenerator<Uint8Array> {
   try {
     yield* createZstdDecompress === undefined
-      ? packagedContent(copied(frames), maxWindowLog)
+      ? packagedContent(frames, maxWindowLog)
       : contentByNode(createZstdDecompress, copied(frames), maxWindowLog);
   } catch (error) {
     const isSystemError = error instanceof Error && 'syscall' in error;
@@ -87,20 +87,28 @@ async function* copied(stream: ByteStream): AsyncGenerator<Uint8Array> {
   }
 }
 
+/**
+ * The decompressor of the last stream, for the next one. Its memory is outside of V8's heap, where
+ * the garbage collector does not see it: thousands of them would take gigabytes.
+ */
+let spare: PackagedDecompressor | undefined;
+
 /** Decompresses in older versions of Node, by the package that compresses zstd. */
 async function* packagedContent(
-  stream: AsyncIterable<Uint8Array>,
+  stream: ByteStream,
   maxWindowLog: number,
 ): AsyncGenerator<Uint8Array> {
-  const decompressor = await createPackagedDecompressor();
+  const decompress = spare ?? (await createPackagedDecompressor());
+  spare = undefined;
   try {
     for await (const part of boundedParts(stream, 2 ** maxWindowLog)) {
-      yield* await decompressor.decompress(part);
+      yield* await decompress(part);
     }
-    yield* await decompressor.end();
   } catch (error) {
     throw explained(error, maxWindowLog);
   }
+  // The stream was a sequence of whole frames, so nothing of it is left.
+  spare = decompress;
 }
 
 /** Names the remedy if the package refuses a window that a newer Node would accept. */
@@ -117,12 +125,8 @@ function explained(error: unknown, maxWindowLog: number): unknown {
   );
 }
 
-interface PackagedDecompressor {
-  /** Returns the content of the next part of a blob. */
-  decompress(part: Uint8Array): Promise<readonly Uint8Array[]>;
-  /** Returns what is left. */
-  end(): Promise<readonly Uint8Array[]>;
-}
+/** Returns the content of the next part of a stream. */
+type PackagedDecompressor = (part: Uint8Array) => Promise<readonly Uint8Array[]>;
 
 /**
  * The stream of the package does not wait for its reader: it pushes the content of all its input at
@@ -142,16 +146,12 @@ async function createPackagedDecompressor(): Promise<PackagedDecompressor> {
     return true;
   };
 
-  const contentAfter = async (
-    step: (done: (error?: Error | null) => void) => void,
-  ): Promise<readonly Uint8Array[]> => {
+  // The whole part has been read when this calls back.
+  const write = promisify((part: Uint8Array, done: () => void) => stream.write(part, done));
+  return async (part) => {
     content = [];
-    await promisify(step)();
+    await write(part);
     return content;
-  };
-  return {
-    decompress: (part) => contentAfter((done) => stream.write(part, done)),
-    end: () => contentAfter((done) => stream.end(done)),
   };
 }
 

@@ -8,6 +8,7 @@
  * - Skippable frame: magic (4), size (4), content.
  */
 import { OstrataError } from '../errors.js';
+import type { ByteStream } from './stream.js';
 
 export const ZSTD_MAGIC = 0xfd2fb528;
 /** The last four bits of this magic are arbitrary. */
@@ -38,10 +39,11 @@ type Walk<Result> = Generator<Step, Result, Buffer>;
  * Cuts a zstd stream into parts that each expand to little more than a megabyte: a block of four
  * bytes can stand for 128 KiB, and many decompressors give the content of all their input at once.
  * Throws `CORRUPT` unless the stream is a sequence of complete frames, and `LIMIT` if a frame needs
- * a window of more than `maxWindowSize` bytes, which a decompressor keeps in memory.
+ * a window of more than `maxWindowSize` bytes, which a decompressor keeps in memory. A part is
+ * valid until the next one is asked for.
  */
 export async function* boundedParts(
-  stream: AsyncIterable<Uint8Array>,
+  stream: ByteStream,
   maxWindowSize: number,
 ): AsyncGenerator<Uint8Array> {
   const cutter = new PartCutter(maxWindowSize);

@@ -29,6 +29,7 @@ const MAX_JOINED_WINDOW_LOG = 31;
 
 const MAGIC_SIZE = 4;
 const CHECKSUM_SIZE = 4;
+const BLOCK_HEADER_SIZE = 3;
 /** Magic, descriptor, and at most 13 bytes of fields. */
 const MAX_HEADER_SIZE = MAGIC_SIZE + 14;
 /** A frame header whose only field is the window. */
@@ -99,7 +100,7 @@ async function* joinFrame(
     );
   }
   yield encodeStart(windowSize + prefix.size);
-  yield* rawBlocks(prefix.chunks);
+  yield* rawBlocks(prefix);
   // The checksum is that of the content alone.
   yield* withoutEnd(start.subarray(headerSize), input, hasChecksum ? CHECKSUM_SIZE : 0);
 }
@@ -143,14 +144,16 @@ function encodeStart(size: number): Uint8Array {
   return start;
 }
 
-function* rawBlocks(chunks: Iterable<Uint8Array>): Generator<Uint8Array> {
+/** Yields a prefix as uncompressed blocks; each is valid until the next one is asked for. */
+function* rawBlocks({ size, chunks }: Prefix): Generator<Uint8Array> {
+  const block = Buffer.allocUnsafe(BLOCK_HEADER_SIZE + Math.min(size, MAX_BLOCK_CONTENT));
   for (const chunk of chunks) {
     for (let at = 0; at < chunk.length; at += MAX_BLOCK_CONTENT) {
       const content = chunk.subarray(at, at + MAX_BLOCK_CONTENT);
-      const block = Buffer.alloc(3 + content.length);
-      block.writeUIntLE((BLOCK_TYPE_RAW << 1) | (content.length << 3), 0, 3);
-      block.set(content, 3);
-      yield block;
+      const header = (BLOCK_TYPE_RAW << 1) | (content.length << 3);
+      block.writeUIntLE(header, 0, BLOCK_HEADER_SIZE);
+      block.set(content, BLOCK_HEADER_SIZE);
+      yield block.subarray(0, BLOCK_HEADER_SIZE + content.length);
     }
   }
 }

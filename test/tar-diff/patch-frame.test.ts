@@ -124,3 +124,15 @@ test('what is written is the same each time, and is read back', native, async ()
   ]);
   assert.ok((await apply(delta, oldFiles({ 'usr/old': old }))).equals(expected));
 });
+
+test('many frames take no more memory than one', async () => {
+  const prefix = Buffer.alloc(2 << 20, 'prefix');
+  const emptyFrame = Buffer.from('28b52ffd2000010000', 'hex');
+  await decompress(emptyFrame, prefix);
+  const before = process.memoryUsage.rss();
+  for (let i = 0; i < 150; i++) {
+    assert.equal((await decompress(emptyFrame, prefix)).length, 0);
+  }
+  const grown = (process.memoryUsage.rss() - before) / (1 << 20);
+  assert.ok(grown < 150, `${Math.round(grown)} MiB more`);
+});
