@@ -30,3 +30,19 @@ export async function collect(stream: ByteStream, size: number): Promise<Uint8Ar
   }
   return bytes;
 }
+
+/**
+ * Reads from `input` until there are `size` bytes, and returns what was read: it may be more, or
+ * fewer if the stream ends.
+ */
+export async function readAtLeast(input: AsyncIterator<Uint8Array>, size: number): Promise<Buffer> {
+  let start = Buffer.alloc(0);
+  while (start.length < size) {
+    const { done, value } = await input.next();
+    if (done) {
+      break;
+    }
+    start = Buffer.concat([start, value]);
+  }
+  return start;
+}

@@ -1,6 +1,6 @@
 /** Applies a tar-diff: rebuilds the tar of a layer from the files of the old image. */
 import { Duplex } from 'node:stream';
-import type { ByteStream } from '../bytes/stream.js';
+import { type ByteStream, readAtLeast } from '../bytes/stream.js';
 import { decompressZstd } from '../bytes/zstd-decompress.js';
 import { OstrataError, wrapError } from '../errors.js';
 import { MAGIC_SIZE, type Operation, parseMagic, readOperations } from './operations.js';
@@ -65,27 +65,16 @@ export function tarDiffDecompressor(files: OldFiles): Duplex {
 /** Yields the operations of a tar-diff; see {@link readOperations}. */
 export async function* tarDiffOperations(tarDiff: ByteStream): AsyncGenerator<Operation> {
   const input = iterate(tarDiff);
-  const { magic, rest } = await splitMagic(input);
-  const version = parseMagic(magic);
+  const start = await readAtLeast(input, MAGIC_SIZE);
+  const version = parseMagic(start.subarray(0, MAGIC_SIZE));
 
-  const stream = decompressZstd(chain(rest, input), MAX_WINDOW_LOG);
+  const rest = chain(start.subarray(MAGIC_SIZE), input);
+  const stream = decompressZstd(rest, MAX_WINDOW_LOG);
   yield* readOperations(version, stream);
 }
 
 async function* iterate(stream: ByteStream): AsyncGenerator<Uint8Array> {
   yield* stream;
-}
-
-async function splitMagic(input: AsyncIterator<Uint8Array>) {
-  let start = Buffer.alloc(0);
-  while (start.length < MAGIC_SIZE) {
-    const { done, value } = await input.next();
-    if (done) {
-      break;
-    }
-    start = Buffer.concat([start, value]);
-  }
-  return { magic: start.subarray(0, MAGIC_SIZE), rest: start.subarray(MAGIC_SIZE) };
 }
 
 async function* chain(

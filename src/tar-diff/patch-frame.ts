@@ -7,6 +7,7 @@
  * window that has room for both, gives the prefix and then the content. Uncompressed blocks change
  * nothing else that a decompressor keeps: neither its tables nor its repeated offsets.
  */
+import { readAtLeast } from '../bytes/stream.js';
 import { decompressZstd } from '../bytes/zstd-decompress.js';
 import {
   BLOCK_TYPE_RAW,
@@ -91,7 +92,7 @@ async function* joinFrame(
   prefix: Prefix,
 ): AsyncGenerator<Uint8Array> {
   const input = frame[Symbol.asyncIterator]();
-  const start = await readStart(input);
+  const start = await readAtLeast(input, MAX_HEADER_SIZE);
   const { windowSize, hasChecksum, headerSize } = parseStart(start);
   if (windowSize > MAX_PREFIX_SIZE) {
     throw new OstrataError(
@@ -103,19 +104,6 @@ async function* joinFrame(
   yield* rawBlocks(prefix);
   // The checksum is that of the content alone.
   yield* withoutEnd(start.subarray(headerSize), input, hasChecksum ? CHECKSUM_SIZE : 0);
-}
-
-/** Returns enough bytes for the header, or all if there are fewer. */
-async function readStart(input: AsyncIterator<Uint8Array>): Promise<Buffer> {
-  let start = Buffer.alloc(0);
-  while (start.length < MAX_HEADER_SIZE) {
-    const { done, value } = await input.next();
-    if (done) {
-      break;
-    }
-    start = Buffer.concat([start, value]);
-  }
-  return start;
 }
 
 function parseStart(start: Buffer) {
