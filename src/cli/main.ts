@@ -76,16 +76,16 @@ const loadMan: LoadCommand = async () => (await import('./man.js')).addManComman
 
 /** Returns the commands that `words` need: all for the help and for a mistyped name. */
 function commandsFor([word = '', ...others]: readonly string[]): readonly LoadCommand[] {
+  const command = OTHER_NAMES.get(name) ?? COMMANDS.get(word);
+  if (command !== undefined) {
+    return [command];
+  }
   if (word === 'complete') {
     // After `--` come the words of a command line, of which the last one is not complete.
     return [loadComplete, ...commandsFor(others.slice(1, -1))];
   }
   if (word === 'man') {
     return [loadMan, ...COMMANDS.values()];
-  }
-  const command = OTHER_NAMES.get(name) ?? COMMANDS.get(word);
-  if (command !== undefined) {
-    return [command];
   }
   return word === '--version' ? [] : [...COMMANDS.values()];
 }
