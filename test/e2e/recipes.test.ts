@@ -52,7 +52,7 @@ const workflows: readonly [file: string, image: string, tags: readonly string[]]
   ['aurora.yml', 'aurora', ['staging', 'stable']],
   ['bazzite.yml', 'bazzite', ['testing']],
   ['blue-build.yml', 'my-image', ['latest']],
-  ['bluefin.yml', 'bluefin', ['stable', 'gts', 'latest']],
+  ['bluefin.yml', 'bluefin', ['stable', 'stable-daily', 'latest']],
   ['image-template.yml', 'my-image', ['latest']],
 ];
 
@@ -71,7 +71,9 @@ suite('recipes', needs('docker-registry', 'jq', 'skopeo'), () => {
     pipeline = makePipeline(names);
     const path = (name: string) => join(pipeline.programs, name);
     for (const name of ['podman', 'buildah', 'just', 'cosign', 'dnf']) {
-      writeProgram(path(name), [`echo ${name} "$@"`]);
+      // A password has a reader, so that no signal ends the program that writes it.
+      const reads = 'case "$*" in *--password-stdin*) cat > /dev/null ;; esac';
+      writeProgram(path(name), [reads, `echo ${name} "$@"`]);
     }
     const skopeo = run('sh', ['-c', 'command -v skopeo']).trim();
     const here = `docker://${registry.host}/`;
@@ -111,14 +113,15 @@ suite('recipes', needs('docker-registry', 'jq', 'skopeo'), () => {
     });
   }
 
-  test('a pull request pushes and signs nothing', async () => {
-    const { manifestDigest } = await openImage(at('aurora:stable'));
-    const event = new Map([...values, ['github.event_name', 'pull_request']]);
-    const { log, summary } = runWorkflow(pipeline, join(RECIPES, 'aurora.yml'), event);
-    assert.match(summary, /^No image was written\.\n\nClients .*download/m);
-    assert.doesNotMatch(log, /^cosign/m);
-    assert.equal((await openImage(at('aurora:stable'))).manifestDigest, manifestDigest);
-  });
+  for (const [file] of workflows.filter(([name]) => name !== 'blue-build.yml')) {
+    test(`${file} pushes and signs nothing for a pull request`, () => {
+      const event = new Map([...values, ['github.event_name', 'pull_request']]);
+      const { log, summary, outputs } = runWorkflow(pipeline, join(RECIPES, file), event);
+      assert.equal(outputs.get('steps.rechunk.outputs.digest'), '');
+      assert.match(summary, /^No image was written\.\n\nClients .*download/m);
+      assert.doesNotMatch(log, /^cosign/m);
+    });
+  }
 
   const stepSchema = v.object({
     name: v.string(),
