@@ -1,56 +1,69 @@
 // Takes the place of src/system/native-addons.ts in the program that is one file: native code is
-// inside the file, but the system loads it from files only. So it is written to a file that has no
-// name any more by the time it is loaded, and that the system frees when the process ends.
+// inside the file, but the system loads it from files only. So it is written to a folder that
+// exists for that moment only; what is loaded stays.
 import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getRawAsset } from 'node:sea';
 
-/** Where files are written for a moment; programs may not be loaded from the one or the other. */
-const directories = () => [tmpdir(), '/dev/shm'];
+/** Where the folder can be: often one of both allows no programs, or cannot be written. */
+const parents = () => [tmpdir(), '/dev/shm'];
 
-/** Writes an asset to a file without a name, and returns a path by which this process reads it. */
-function writeAsset(name, parent) {
+/** Returns what `use` makes of a file with the asset, in the first place where it succeeds. */
+function withFile(asset, use) {
+  const failures = [];
+  for (const parent of parents()) {
+    try {
+      return withFileIn(parent, asset, use);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw failures[0];
+}
+
+function withFileIn(parent, asset, use) {
   const directory = mkdtempSync(join(parent, 'ostrata-'));
   try {
-    const path = join(directory, name);
-    writeFileSync(path, new Uint8Array(getRawAsset(name)), { mode: 0o600 });
-    return `/proc/self/fd/${openSync(path, 'r')}`;
+    const path = join(directory, asset);
+    writeFileSync(path, new Uint8Array(getRawAsset(asset)), { mode: 0o600 });
+    return use(path);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-/** Returns what `load` makes of the file of an asset, in the first folder where that succeeds. */
-function inAnyFolder(name, load) {
-  let first;
-  for (const parent of directories()) {
-    try {
-      return load(writeAsset(name, parent));
-    } catch (error) {
-      first ??= error;
-    }
+function loadAddon(path) {
+  const addon = { exports: {} };
+  process.dlopen(addon, path);
+  return addon.exports;
+}
+
+/** Koffi, or the error that loading it gave: it would be the same the next time. */
+let loaded;
+
+function tryToLoadKoffi() {
+  try {
+    return { koffi: withFile('koffi.node', loadAddon) };
+  } catch (error) {
+    return { error };
   }
-  throw first;
 }
 
-let koffi;
-
-/** Returns koffi, loaded at most once per thread. Throws if no folder can hold it for a moment. */
+/** Returns koffi, loaded at most once per thread. Throws if there is no place to load it from. */
 export function loadKoffi() {
-  koffi ??= inAnyFolder('koffi.node', (path) => {
-    const loaded = { exports: {} };
-    process.dlopen(loaded, path);
-    return loaded.exports;
-  });
-  return koffi;
+  loaded ??= tryToLoadKoffi();
+  if (loaded.koffi === undefined) {
+    throw loaded.error;
+  }
+  return loaded.koffi;
 }
 
-/** Returns the file of the C library of zstd. */
+/** Returns the file of the C library of zstd, which is open but no longer in a folder. */
 export function findZstdLibrary() {
-  return inAnyFolder('zstd.node', (path) => {
+  return withFile('zstd.node', (path) => {
     loadKoffi().load(path, { deep: true });
-    return path;
+    return `/proc/self/fd/${openSync(path, 'r')}`;
   });
 }
 

@@ -85,6 +85,12 @@ suite('the program that is one file', { skip: whatIsMissing() }, () => {
     assert.equal(oneFile(...build), fromSources(...build));
   });
 
+  test('loads the libraries that are inside', () => {
+    const report = oneFile('doctor');
+    assert.match(report, /^ok +koffi /m);
+    assert.match(report, /^ok +zstd /m);
+  });
+
   test('leaves nothing in the temporary folder, where it puts its libraries', () => {
     assert.deepEqual(readdirSync(temporary), []);
   });
