@@ -7,8 +7,9 @@ import type { LayerIndexStore } from '../../tree/spooled-image.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
-import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
+import type { SoundPackages } from '../rpmdb/damage.js';
+import { linesOf, objectDocument, textLine, withDamage, writeOutput } from '../rpmdb/output.js';
 import { interruptSignal } from '../run.js';
 import { type Input, type Location, locate, openInput } from './input.js';
 import { markdownReport } from './markdown.js';
@@ -28,7 +29,8 @@ const ARGUMENT_HELP =
   'the path of an RPM database';
 
 const HELP = `
-The exit code is 0 whether or not there are differences.
+Of a folder, file systems that are mounted in it are left out. The exit code is 0 whether or not
+there are differences.
 
 Examples:
   ostrata diff registry:quay.io/os/base:40 registry:quay.io/os/base:41
@@ -92,10 +94,8 @@ async function diff(oldText: string, newText: string, options: DiffOptions): Pro
       hasChangelogs: options.changelog ?? false,
       comparesFiles,
     });
-    print(formatFor(options)(report));
-    for (const { list } of opened) {
-      list?.sound?.throwIfDamaged();
-    }
+    const sound = opened.flatMap(({ list }) => list?.sound ?? []);
+    await printReport(report, options, sound);
   } finally {
     for (const input of opened) {
       await input.close();
@@ -119,9 +119,16 @@ function storeIn(indexes: Map<string, Uint8Array>): LayerIndexStore {
   };
 }
 
-function formatFor({ json, markdown }: DiffOptions): (report: DiffReport) => string {
+/** Prints the report, and after it an error if packages are missing because they are damaged. */
+async function printReport(
+  report: DiffReport,
+  { json, markdown }: DiffOptions,
+  sound: readonly SoundPackages[],
+): Promise<void> {
   if (json) {
-    return JSON.stringify;
+    await writeOutput(objectDocument(withDamage([report], ...sound)));
+    return;
   }
-  return markdown ? markdownReport : textReport;
+  const text = markdown ? markdownReport(report) : textReport(report);
+  await writeOutput(linesOf(withDamage([textLine(text)], ...sound)));
 }

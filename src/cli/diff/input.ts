@@ -152,6 +152,8 @@ async function openDirectory(path: string, options: InputOptions): Promise<Input
     signal,
     jobs: availableParallelism(),
     skipSpecialFiles: true,
+    // The running system has /proc and the like.
+    oneFileSystem: true,
     isPruned: readsFiles ? undefined : (each) => !leadsToDatabase(each),
   });
   const input = await inputOf('directory', path, tree, log);

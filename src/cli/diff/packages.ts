@@ -30,8 +30,8 @@ export interface ListedPackage extends InstalledVersion {
   readonly size: number;
   /** What the database says besides; undefined for other kinds. */
   readonly rpm?: RpmPackage | undefined;
-  /** Files that the database itself lists; undefined if it does not. */
-  readonly paths?: readonly string[] | undefined;
+  /** Returns the files that the package installs; undefined if the database does not list them. */
+  readonly paths?: (() => readonly string[]) | undefined;
 }
 
 /** The packages of a tree. */
@@ -84,7 +84,8 @@ export async function readPackages(tree: Tree, log: Logger): Promise<PackageList
     packages.push(listed('dpkg', each));
   }
   for (const each of (await apkPackages(tree, log, options)).values()) {
-    packages.push({ ...listed('apk', each), paths: each.files.map(({ path }) => path) });
+    const paths = () => each.files.map(({ path }) => path);
+    packages.push({ ...listed('apk', each), paths });
   }
   for (const each of await alpmPackages(tree, log, options)) {
     packages.push(listed('alpm', each));
@@ -101,7 +102,11 @@ export function listRpmdb(database: Rpmdb, log: Logger): PackageList {
   const sound = new SoundPackages(database, log);
   const packages = sound.map(sound.all(), (rpm): ListedPackage => {
     const { name, arch, evr, nevra, size } = rpm;
-    return { kind: 'rpm', name, arch, evr, nevra, size, rpm };
+    const paths = () => {
+      const [found = []] = sound.map([rpm], installedPaths);
+      return found;
+    };
+    return { kind: 'rpm', name, arch, evr, nevra, size, rpm, paths };
   });
   return { packages: [...packages], sound };
 }
@@ -142,11 +147,7 @@ const TYPE_BITS = 0o170000;
 /** Links named by the content of programs, which are new in every build of a package. */
 const BUILD_IDS = '/usr/lib/.build-id/';
 
-/** Returns the files that a package installs, as far as its database lists them. */
-export function pathsOf({ rpm, paths = [] }: ListedPackage): readonly string[] {
-  if (rpm === undefined) {
-    return paths;
-  }
+function installedPaths(rpm: RpmPackage): readonly string[] {
   const found: string[] = [];
   for (const { path, mode } of rpm.files()) {
     const isDirectory = (mode & TYPE_BITS) === S_IFDIR;

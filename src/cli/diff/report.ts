@@ -23,7 +23,7 @@ import { sizeOf } from '../container/image-info.js';
 import { bySize, reasonOf } from '../container/reasons.js';
 import { type ChangelogEntry, changelogBetween } from '../rpmdb/changelog.js';
 import { type Input, treeOf } from './input.js';
-import { compareListed, type ListedPackage, type PackageList, pathsOf } from './packages.js';
+import { compareListed, type ListedPackage, type PackageList } from './packages.js';
 import { componentCause, layerCauses } from './words.js';
 
 export interface DiffReport {
@@ -186,6 +186,7 @@ function packageReport(
   if (old === undefined || next === undefined) {
     return undefined;
   }
+  const pathsOf = ({ paths }: ListedPackage) => paths?.() ?? [];
   const changes = comparePackages(old.packages, next.packages, compareListed, pathsOf);
   const reportUpdate = ({ from, to }: PackageUpdate<ListedPackage>): ReportedUpdate => ({
     from: reported(from),

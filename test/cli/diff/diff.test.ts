@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { buildDatabase, type PackageSpec } from '../../support/build-database.js';
+import { breakFiles, breakHeader, fixtureOf, packagesOf } from '../../support/damage-database.js';
 import { type ForgedEntry, forgePlain } from '../../support/forge-image.js';
 import { repoRoot } from '../../support/root.js';
 import { ostrata, tryOstrata } from '../../support/run.js';
@@ -183,6 +184,26 @@ suite('diff compares', () => {
     assert.ok(upgraded.some(({ changelog }: { changelog: unknown[] }) => changelog.length > 0));
     assert.match(ostrata(['diff', '--changelog', old, next]), /^ {2}\* /m);
   });
+});
+
+test('damaged packages are left out of diff, and make it fail after all others', async () => {
+  const fixture = fixtureOf('bullseye-bdb');
+  const [first, , , , second] = await packagesOf(fixture);
+  assert.ok(first && second);
+  const { database } = fixture.read();
+  const damaged = breakFiles(breakHeader(database, first), second);
+  const old = folder({ 'usr/share/rpm/Packages': damaged });
+  const next = folder({
+    'usr/share/rpm/rpmdb.sqlite': buildDatabase([{ name: 'fresh', arch: 'x86_64' }]),
+  });
+  const { status, stdout, stderr } = tryOstrata(['diff', '--json', old, next]);
+  assert.equal(status, 1);
+  assert.match(stderr, /the package database is damaged in 2 places/);
+  const { packages, error } = JSON.parse(stdout);
+  assert.equal(error.code, 'CORRUPT');
+  assert.equal(packages.added.length, 1);
+  const removed = packages.removed.map(({ nevra }: { nevra: string }) => nevra);
+  assert.ok(removed.includes(second.nevra) && !removed.includes(first.nevra));
 });
 
 suite('the Markdown of diff', () => {
