@@ -65,6 +65,7 @@ function archiveFiles(path: string): LayoutFiles {
   const ranges = findFiles(path);
   return {
     path,
+    has: (name) => ranges.has(name),
     readAll: (name) => {
       const range = ranges.get(name);
       return range && readRange(path, range.offset, range.size, MAX_JSON_SIZE);

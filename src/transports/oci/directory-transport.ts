@@ -51,6 +51,7 @@ function layoutAt(location: string): LayoutFiles {
 function directoryFiles(directory: string): LayoutFiles {
   return {
     path: directory,
+    has: (name) => existsSync(join(directory, name)),
     readAll: (name) => {
       const path = join(directory, name);
       return existsSync(path) ? readRange(path, 0, statSync(path).size, MAX_JSON_SIZE) : undefined;

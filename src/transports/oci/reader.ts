@@ -25,6 +25,7 @@ import type { ImageReader } from '../transport.js';
 export interface LayoutFiles {
   /** The path of the layout, for messages. */
   readonly path: string;
+  has(name: string): boolean;
   /** Returns all bytes of a small file, or undefined if it does not exist. */
   readAll(name: string): Uint8Array | undefined;
   /** Streams a file; throws `NOT_FOUND` if it does not exist. */
@@ -95,7 +96,10 @@ export function readLayoutIndex(
   return inContext(`reading ${name}`, () => indexOf(files, findEntry(files, tag)));
 }
 
-/** Returns the artifacts of a type that refer to the manifest `digest`. */
+/**
+ * Returns the artifacts of a type that refer to the manifest `digest`. A layout may lack the
+ * manifests of other images.
+ */
 function findReferrers(
   files: LayoutFiles,
   digest: string,
@@ -103,7 +107,8 @@ function findReferrers(
 ): readonly Descriptor[] {
   const { manifests } = parseIndex(readRequired(files, INDEX_FILE));
   const candidates = manifests.filter((each) => MANIFEST_MEDIA_TYPES.includes(each.mediaType));
-  return candidates.flatMap((entry) => {
+  const present = candidates.filter((each) => files.has(blobPath(each.digest)));
+  return present.flatMap((entry) => {
     const bytes = readBlob(files, entry);
     const manifest = parseAnyManifest(bytes);
     const referrer = referrerDescriptor(manifest, bytes);

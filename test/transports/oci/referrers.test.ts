@@ -1,10 +1,11 @@
 // Artifacts in an OCI image layout that have no name and are found by what they refer to.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import * as v from 'valibot';
 import { parseJson } from '../../../src/bytes/json.js';
+import { blobPath } from '../../../src/oci/image-layout.js';
 import { canonicalJson, sha256Digest } from '../../../src/oci/json.js';
 import { OCI_MANIFEST } from '../../../src/oci/media-types.js';
 import { createArtifact, createImage, openImage } from '../../../src/transports/image-reference.js';
@@ -93,6 +94,16 @@ suite('artifacts of a layout that refer to an image', () => {
       ];
     assert.equal(manifests.length, 4);
     assert.deepEqual([sha256Digest(target), first, second].map(tagOf), ['x', undefined, undefined]);
+  });
+
+  test('are listed although the layout lacks the manifest of another image', async () => {
+    const { imgref } = await layoutWithArtifacts();
+    const directory = imgref.split(':')[1] ?? '';
+    const { imgref: other } = await writeTestImage(directory, 'other', [noise('b', 10)]);
+    const { manifestDigest } = await openImage(other);
+    rmSync(join(directory, blobPath(manifestDigest)));
+    const image = await openImage(imgref);
+    assert.equal((await image.referrers?.(TYPE))?.length, 2);
   });
 
   test('leave the image as skopeo finds it', needs('skopeo'), async () => {
