@@ -103,15 +103,32 @@ suite('a build with --delta-from', { skip }, () => {
 
   test('writes no delta that is not smaller than the layers, and says so', async () => {
     const imgref = newLayout();
-    const same = newLayout();
-    ostrata(['build', `--from=${raw}`, same]);
-    const { deltas, warnings } = build(imgref, same);
+    const small = (text: string) =>
+      forgePlain([[{ name: 'usr/a', type: 'file', content: Buffer.from(text), mode: 0o644 }]])
+        .imgref;
+    const [from, deltaFrom] = ['a', 'b'].map(small);
+    const args = [`--from=${from}`, `--delta-from=${deltaFrom}`, '--json', imgref];
+    const { deltas, warnings } = parseJson(ostrata(['build', ...args]), built);
     assert.deepEqual(
       deltas.map(({ isWritten }) => isWritten),
       [false],
     );
     assert.match(warnings.join('\n'), /no delta from .* is written, because it would have/);
     assert.deepEqual(await (await openImage(imgref)).referrers?.(DELTA_TYPE), []);
+  });
+
+  test('takes the image that it replaces by the name auto', async () => {
+    const imgref = newLayout();
+    ostrata(['build', `--from=${old}`, '--delta-from=auto', imgref]);
+    const { manifest } = await openImage(imgref);
+    build(imgref, 'auto');
+    const replacing = await openImage(imgref);
+    const [listed] = (await replacing.referrers?.(DELTA_TYPE)) ?? [];
+    const artifact = await openImage(imgref, { manifest: listed, artifactType: DELTA_TYPE });
+    assert.equal((await readDelta(artifact)).sourceConfig, manifest.config.digest);
+    const again = build(imgref, 'auto');
+    assert.equal(again.deltas[0]?.isWritten, false);
+    assert.doesNotMatch(again.warnings.join('\n'), /delta/);
   });
 
   const refused: readonly [string, readonly string[], RegExp][] = [

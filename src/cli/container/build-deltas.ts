@@ -3,7 +3,7 @@ import { layerIndexStore } from '../../blobs/layer-indexes.js';
 import type { BlobOptions } from '../../builder/write-blobs.js';
 import type { WrittenImage } from '../../builder/write-image.js';
 import { readDocuments } from '../../delta/artifact.js';
-import { OstrataError } from '../../errors.js';
+import { inContextAsync, OstrataError } from '../../errors.js';
 import type { Context, Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import { loadNativeZstd } from '../../system/native-zstd.js';
@@ -14,6 +14,7 @@ import { type DeltaOptions, deltaLevel } from '../options/deltas.js';
 import type { OpenImage, RegistryOptions } from '../options/registry.js';
 import { formatBytes, formatPercent } from '../output/format.js';
 import { printable } from '../output/print.js';
+import { AUTO } from './previous-build.js';
 
 /**
  * Throws `USAGE` or `UNSUPPORTED` if the deltas that the options name cannot be made or cannot go
@@ -26,18 +27,42 @@ export function checkDeltas(imgref: string, { deltaFrom }: DeltaOptions): void {
   }
 }
 
-/** Opens the images that `--delta-from` names, before the work of a build begins. */
+/**
+ * Opens the images that `--delta-from` names, before the work of a build begins. `auto` is the one
+ * at `destination`, which is left out if there is none.
+ */
 export async function openDeltaSources(
+  destination: string,
   { deltaFrom = [] }: DeltaOptions,
   open: OpenImage,
+  { log }: Pick<Context, 'log'>,
 ): Promise<readonly ImageReader[]> {
   const images: ImageReader[] = [];
   for (const imgref of deltaFrom) {
-    const image = await open(imgref);
-    await readDocuments(image);
-    images.push(image);
+    const opened = imgref === AUTO ? openReplaced(destination, open, log) : open(imgref);
+    const image = await opened;
+    if (image !== undefined) {
+      await readDocuments(image);
+      images.push(image);
+    }
   }
   return images;
+}
+
+async function openReplaced(
+  destination: string,
+  open: OpenImage,
+  log: Logger,
+): Promise<ImageReader | undefined> {
+  try {
+    return await open(destination);
+  } catch (error) {
+    if (error instanceof OstrataError && error.code === 'NOT_FOUND') {
+      log.info(`no image at ${destination} to make a delta from`);
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 interface DeltaInputs extends Context {
@@ -57,31 +82,35 @@ export async function writeDeltas(
   { deltaLevel: level, spool }: DeltaOptions & Pick<RegistryOptions, 'spool'>,
 ): Promise<readonly MadeDelta[]> {
   const { deltaSources, imgref, log, signal, blobOptions } = inputs;
+  const { jobs, cache } = blobOptions;
   if (deltaSources.length === 0) {
     return [];
   }
-  const target = await inputs.openForReading(imgref);
-  if (target.manifestDigest !== manifestDigest) {
-    const rule = `is ${target.manifestDigest} now; another build has replaced ${manifestDigest}`;
-    throw new OstrataError('CORRUPT', `${imgref} ${rule}, so no delta was made`);
-  }
-  const { jobs, cache } = blobOptions;
-  const made = await makeDeltas(target, deltaSources, () => inputs.createArtifactWriter(), {
-    log,
-    signal,
-    jobs,
-    spool,
-    level: deltaLevel(level),
-    indexes: cache && layerIndexStore(cache),
-    isSmallerOnly: true,
+  return inContextAsync(`${imgref} is written; making deltas to it`, async () => {
+    const target = await inputs.openForReading(imgref);
+    if (target.manifestDigest !== manifestDigest) {
+      const rule = `is ${target.manifestDigest} now, and not ${manifestDigest} any more`;
+      throw new OstrataError('CORRUPT', `the image ${rule}`);
+    }
+    const made = await makeDeltas(target, deltaSources, () => inputs.createArtifactWriter(), {
+      log,
+      signal,
+      jobs,
+      spool,
+      level: deltaLevel(level),
+      indexes: cache && layerIndexStore(cache),
+      isSmallerOnly: true,
+    });
+    warnAboutLeftOut(made, log);
+    return made;
   });
-  warnAboutLeftOut(made, log);
-  return made;
 }
 
 function warnAboutLeftOut(made: readonly MadeDelta[], log: Logger): void {
   for (const { source, isWritten, size, layersSize } of made) {
-    if (!isWritten) {
+    if (layersSize === 0) {
+      log.info(`no delta from ${source} is needed, because it has all layers`);
+    } else if (!isWritten) {
       const sizes = `${formatBytes(size)}, the layers ${formatBytes(layersSize)}`;
       log.warn(`no delta from ${source} is written, because it would have ${sizes}`);
     }

@@ -158,7 +158,7 @@ export async function readBuildInputs(
     previousName: previous && (previous.image?.name ?? options.previousBuildManifest),
     layoutOptions: { sources, strategy, maxLayers, maxLayerSize, previous, log, signal },
     comparedBuild: compared ? await previousFromImage(compared, log) : undefined,
-    deltaSources: await openDeltaSources(options, openForReading),
+    deltaSources: await openDeltaSources(imgref, options, openForReading, { log }),
     openForReuse,
     openForReading,
   };

@@ -15,7 +15,7 @@ export function addDeltaCommand(program: Command): void {
       'A delta holds what an image has and an older one lacks, down to the bytes that changed ' +
         'inside files. It is an artifact beside the image, in the format of oci-delta, which ' +
         'bootc and other clients read as well. Files that are compressed themselves, such as an ' +
-        'initramfs, hardly profit. `container image pull` does not use deltas yet.',
+        'initramfs, hardly profit. `container image pull` takes deltas by itself.',
     );
   addCreateCommand(delta);
   addApplyCommand(delta);

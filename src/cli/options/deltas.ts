@@ -18,7 +18,8 @@ export function deltaOptions(command: Command): Command {
     .option(
       '--delta-from <imgref>',
       'also make a delta from this image, so that its clients download only what changed inside ' +
-        'the files; it goes beside the new image, in a registry or into oci:DIR:TAG (repeatable)',
+        'the files; `auto` is the image that the new one replaces, if there is one; the delta ' +
+        'goes beside the new image, in a registry or into oci:DIR:TAG (repeatable)',
       repeated,
     )
     .addOption(levelOption('--delta-level'));
