@@ -23,8 +23,11 @@ import type { SeriesBuild } from './simulate.js';
 
 /** Enough for thousands of builds of thousands of components; bounds a hostile file. */
 const MAX_SERIES_BYTES = 1 << 29;
-/** Share of the bytes from which the directories of a component are written. */
-const MIN_DIRECTORIES_SHARE = 0.01;
+/**
+ * Share of the bytes from which the directories of a component are written. A smaller one would
+ * have to change fifty times as often as the rest to be split.
+ */
+const MIN_DIRECTORIES_SHARE = 0.001;
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
 const amountSchema = v.pipe(v.number(), v.finite(), v.minValue(0));

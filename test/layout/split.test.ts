@@ -262,9 +262,15 @@ test('in a series of builds every piece is in exactly one part, and parts are fe
   );
 });
 
-test('what a file of components says of directories is read back', () => {
-  const components = build(FIRST);
-  const text = formatBuild({ build: '1', components });
-  const again = parseBuild(text, 'build', '1');
-  assert.deepEqual(planned(again.components).ids, PARTS);
+test('what a file of components says of directories is read back, also of small components', () => {
+  const others = { ...component('others'), size: 1e9 };
+  const small = build({ a: [2_000_000, '1'], b: [2_000_000, '1'] })
+    .filter(({ id }) => id === 'firmware')
+    .map((each) => ({ ...each, changesPerYear: 52 }));
+  for (const components of [build(FIRST), [others, ...small]]) {
+    const again = parseBuild(formatBuild({ build: '1', components }), 'build', '1');
+    const { ids } = planned(components);
+    assert.ok(ids.length > 1);
+    assert.deepEqual(planned(again.components).ids, ids);
+  }
 });
