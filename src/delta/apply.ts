@@ -16,14 +16,13 @@ import { type Descriptor, parseConfig } from '../oci/types.js';
 import { validateBlob } from '../oci/validate.js';
 import { applyTarDiff, type OldFiles } from '../tar-diff/apply.js';
 import type { ImageWriter } from '../transports/transport.js';
-import type { Tree } from '../tree/tree.js';
 import { type Delta, TAR_DIFF, type TargetLayer, verifiedBlob } from './artifact.js';
-import { TreeFiles } from './old-files.js';
+import { type OldTree, TreeFiles } from './old-files.js';
 
 /** What the client has. */
 export interface DeltaSource {
   /** The merged root file system of the source image. */
-  readonly tree: Tree;
+  readonly tree: OldTree;
   /** The source image itself, whose layers can be taken over; undefined if there is none. */
   readonly image: ImageReader | undefined;
 }

@@ -6,10 +6,12 @@ import { type AppliedDelta, applyDelta, type DeltaSource } from '../../delta/app
 import { type Delta, readDelta } from '../../delta/artifact.js';
 import { OstrataError } from '../../errors.js';
 import type { Logger } from '../../log.js';
+import type { ImageReader } from '../../oci/image.js';
 import { openRepo } from '../../ostree/repo.js';
 import { largeFilesParent } from '../../system/temporary-directory.js';
 import { createImage, IMGREF_FORMS, isImgref } from '../../transports/image-reference.js';
-import { openLargeCommitTree } from '../../tree/commit.js';
+import type { TransportOptions } from '../../transports/transport.js';
+import { lookupCommit } from '../../tree/commit-lookup.js';
 import { imageLayers } from '../../tree/layer-source.js';
 import { openSpooledImage } from '../../tree/spooled-image.js';
 import { useOptions } from '../options/groups.js';
@@ -71,26 +73,42 @@ async function apply(reference: string, out: string, options: ApplyOptions): Pro
   const log = terminalLogger(options);
   const images = isImgref(options.source) ? [options.source] : [];
   const references = [reference, out, ...images];
+  const transport = transportOptions(options, references, log)(out);
+  const open = imageOpener(options, references, log);
   const image = await openDelta(reference, references, options, log);
   try {
     const delta = await readDelta(image);
-    const open = imageOpener(options, references, log);
     const source = await openSource(options.source, delta, { open, spool, log });
-    const optionsFor = transportOptions(options, references, log);
-    const writer = await createImage(out, optionsFor(out));
     try {
-      const context = { log, signal: interruptSignal, spool };
-      const applied = await applyDelta(image, delta, source, writer, context);
-      const transport = optionsFor(out);
+      const applied = await applyTo(out, { image, delta, source, transport, spool, log });
       await restoreSignatures(image, delta, applied, { out, transport, log });
       print(options.json ? JSON.stringify({ reference: out, ...applied }) : textReport(applied));
       warnAbout(applied, log);
     } finally {
-      await writer.discard();
       await source.close();
     }
   } finally {
     await image.close?.();
+  }
+}
+
+interface Application {
+  readonly image: ImageReader;
+  readonly delta: Delta;
+  readonly source: DeltaSource;
+  readonly transport: TransportOptions;
+  readonly spool: string;
+  readonly log: Logger;
+}
+
+async function applyTo(out: string, application: Application): Promise<AppliedDelta> {
+  const { image, delta, source, transport, spool, log } = application;
+  const writer = await createImage(out, transport);
+  try {
+    const context = { log, signal: interruptSignal, spool };
+    return await applyDelta(image, delta, source, writer, context);
+  } finally {
+    await writer.discard();
   }
 }
 
@@ -101,9 +119,7 @@ interface SourceOptions {
 }
 
 function openSource(source: string, delta: Delta, options: SourceOptions): Promise<OpenedSource> {
-  return isImgref(source)
-    ? openSourceImage(source, delta, options)
-    : openSourceRepo(source, delta, options.log);
+  return isImgref(source) ? openSourceImage(source, delta, options) : openSourceRepo(source, delta);
 }
 
 async function openSourceImage(
@@ -138,11 +154,7 @@ async function openSourceImage(
   }
 }
 
-async function openSourceRepo(
-  path: string,
-  { sourceConfig }: Delta,
-  log: Logger,
-): Promise<OpenedSource> {
+async function openSourceRepo(path: string, { sourceConfig }: Delta): Promise<OpenedSource> {
   const repo = openRepo(path);
   const stored = imageByConfig(repo, sourceConfig);
   if (stored === undefined) {
@@ -152,7 +164,7 @@ async function openSourceRepo(
         '`ostrata container image list` names the images that it has',
     );
   }
-  const tree = await openLargeCommitTree(repo, stored.mergeCommit, log);
+  const tree = lookupCommit(repo, stored.mergeCommit);
   return { tree, image: undefined, close: async () => {} };
 }
 
