@@ -34,6 +34,11 @@ suite('help', () => {
     }
   });
 
+  test('every command is listed under the heading of its kind', () => {
+    const [, unsorted = ''] = /^Commands:\n(.*?)\n\n/ms.exec(ostrata(['--help'])) ?? [];
+    assert.match(unsorted, /^ {2}help {2,}.*$/);
+  });
+
   test('"help" prints the page of a command at any depth', () => {
     const names = ['container', 'image', 'pull'];
     const page = ostrata([...names, '--help']);

@@ -1,9 +1,11 @@
 /** `ostrata diff`: how large an update is, and why. */
+
 import { type Command, Option } from 'commander';
 import { loadContentSources } from '../../../plugins/index.js';
 import { OstrataError } from '../../errors.js';
 import { isImgref } from '../../transports/image-reference.js';
 import type { LayerIndexStore } from '../../tree/spooled-image.js';
+import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -42,6 +44,7 @@ Examples:
 export function addDiffCommand(program: Command): void {
   const command = program
     .command('diff')
+    .helpGroup(IMAGE_COMMANDS)
     .summary('show how large an update is, and why')
     .description(
       'Show what an update changes: packages with their versions, the layers that clients ' +
