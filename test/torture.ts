@@ -4,7 +4,7 @@
  * again, and a later pull must complete. Needs ostree.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { repoRoot } from './support/root.js';
@@ -44,7 +44,8 @@ export async function torture(imgref: string, options: TortureOptions): Promise<
   }
   const copyOfPrepared = () => {
     const repo = mkdtempSync(join(scratch, 'repo-'));
-    cpSync(prepared, repo, { recursive: true });
+    // cpSync would lose extended attributes, where `bare-user` has owners and modes.
+    spawnSync('cp', ['-a', '--reflink=auto', `${prepared}/.`, repo]);
     return repo;
   };
   const layersBefore = blobRefs(prepared);

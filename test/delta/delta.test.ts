@@ -367,3 +367,10 @@ suite('a delta', { skip }, () => {
     assert.deepEqual(readdirSync(spool), []);
   });
 });
+
+test('a delta is applied with credentials from standard input', () => {
+  const command = ['delta', 'apply', '--creds=-', 'oci:/no/such', 'oci:out', '--source=oci:old'];
+  const { status, stderr } = tryOstrata(command, { input: 'user:password\n' });
+  assert.equal(status, 1, stderr);
+  assert.match(stderr, /oci:\/no\/such: the folder \/no\/such does not exist/);
+});

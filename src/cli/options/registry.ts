@@ -93,8 +93,16 @@ export function imageOpener(
   return (reference) => openImage(withoutVerification(reference), optionsFor(reference));
 }
 
+/** What standard input holds: it can be read once, and a command may need it several times. */
+let input: string | undefined;
+
+function readInput(): string {
+  input ??= readFileSync(STDIN, 'utf8');
+  return input;
+}
+
 function readCredentials(creds: string): Credentials {
-  const [text = ''] = creds === '-' ? readFileSync(STDIN, 'utf8').split(/\r?\n/, 1) : [creds];
+  const [text = ''] = creds === '-' ? readInput().split(/\r?\n/, 1) : [creds];
   const colon = text.indexOf(':');
   if (colon < 1) {
     throw new OstrataError('USAGE', 'option --creds: expected USER:PASSWORD');
