@@ -11,6 +11,8 @@ export interface FrameOptions {
   readonly level: number;
   /** The window, as a power of two. */
   readonly windowLog: number;
+  /** Whether long repetitions are found in the whole window; the level alone finds near ones. */
+  readonly isLongDistance?: boolean | undefined;
   /** Bytes that matches may refer to; a decompressor needs them too. */
   readonly prefix?: Uint8Array | undefined;
 }
@@ -35,6 +37,7 @@ export interface NativeZstd {
 /** Values of the enumeration `ZSTD_cParameter`. */
 const LEVEL = 100;
 const WINDOW_LOG = 101;
+const ENABLE_LONG_DISTANCE_MATCHING = 160;
 
 /** Values of the enumeration `ZSTD_EndDirective`. */
 const CONTINUE = 0;
@@ -113,11 +116,14 @@ function declareFunctions(library: ZstdLibrary) {
 }
 
 function createContext(functions: Functions, options: FrameOptions): NativeContext {
-  const { level, windowLog, prefix } = options;
+  const { level, windowLog, isLongDistance = false, prefix } = options;
   const context = functions.create();
   try {
     functions.set(context, LEVEL, level);
     functions.set(context, WINDOW_LOG, windowLog);
+    if (isLongDistance) {
+      functions.set(context, ENABLE_LONG_DISTANCE_MATCHING, 1);
+    }
     if (prefix !== undefined) {
       functions.refPrefix(context, prefix);
     }

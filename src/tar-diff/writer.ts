@@ -9,8 +9,11 @@ import {
   encodeZstdDict,
 } from './operations.js';
 
-/** Window of the stream of operations, as a power of two: 8 MiB, which every decoder has. */
-const WINDOW_LOG = 23;
+/**
+ * Window of the stream of operations, as a power of two: 32 MiB. Decoders built on libzstd accept
+ * four times as much.
+ */
+const WINDOW_LOG = 25;
 const INPUT_SIZE = 1 << 18;
 
 export interface TarDiffOptions {
@@ -30,7 +33,7 @@ export class TarDiffWriter {
   #filled = 0;
 
   constructor(zstd: NativeZstd, { level, write }: TarDiffOptions) {
-    this.#stream = zstd.stream({ level, windowLog: WINDOW_LOG });
+    this.#stream = zstd.stream({ level, windowLog: WINDOW_LOG, isLongDistance: true });
     this.#write = write;
     write(encodeMagic());
   }

@@ -136,3 +136,19 @@ test('many frames take no more memory than one', async () => {
   const grown = (process.memoryUsage.rss() - before) / (1 << 20);
   assert.ok(grown < 150, `${Math.round(grown)} MiB more`);
 });
+
+test('what was written 20 MiB before is not written again', native, async () => {
+  const zstd = loadNativeZstd('testing');
+  const repeated = noise(300_000, 'repeated');
+  const between = Buffer.alloc(20 << 20);
+  let size = 0;
+  const onBytes = (bytes: Uint8Array) => {
+    size += bytes.length;
+  };
+  const writer = new TarDiffWriter(zstd, { level: 3, write: onBytes });
+  for (const data of [repeated, between, repeated]) {
+    await writer.data(data.length, [data]);
+  }
+  await writer.end();
+  assert.ok(size < 320_000, `${size} bytes`);
+});
