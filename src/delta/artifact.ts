@@ -103,23 +103,23 @@ export function manifestDescriptor({
 
 /**
  * Returns the manifest of a delta.
- * @param blobs what the delta has for layers of the target, by the index of the layer
+ * @param blobs what the delta has for layers of the target, by the digest of the layer
  * @param signatures the manifests of the target's signatures
  */
 export function encodeDelta(
   source: ImageDocuments,
   target: ImageDocuments,
-  blobs: ReadonlyMap<number, Descriptor>,
+  blobs: ReadonlyMap<string, Descriptor>,
   signatures: readonly ManifestDocument[],
 ): Uint8Array {
   const targetManifest = manifestDescriptor(target);
   const { config, layers } = target.manifest;
-  const reused = layers.filter((_, index) => !blobs.has(index));
-  const reusedDiffIds = target.config.rootfs.diff_ids.filter((_, index) => !blobs.has(index));
-  const layerBlobs = [...blobs].map(([index, blob]) => {
-    const { digest } = must(layers[index], `layer ${index}`);
-    return withContent(blob, { [CONTENT]: LAYER_CONTENT, [TO]: digest });
-  });
+  const isReused = layers.map(({ digest }) => !blobs.has(digest));
+  const reused = layers.filter((_, index) => isReused[index]);
+  const reusedDiffIds = target.config.rootfs.diff_ids.filter((_, index) => isReused[index]);
+  const layerBlobs = [...blobs].map(([digest, blob]) =>
+    withContent(blob, { [CONTENT]: LAYER_CONTENT, [TO]: digest }),
+  );
 
   return canonicalJson({
     schemaVersion: 2,

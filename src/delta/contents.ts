@@ -1,14 +1,20 @@
 /**
- * What a delta holds of each file of the new image. Only the delta itself is read: what it takes
- * from the old image counts, and is not looked at.
+ * What a delta holds of each layer and of each file of the new image. Only the delta itself is
+ * read: what it takes from the old image counts, and is not looked at.
  */
 import type { ByteStream } from '../bytes/stream.js';
 import { inContextAsync, OstrataError } from '../errors.js';
 import type { ImageReader } from '../oci/image.js';
+import type { Descriptor } from '../oci/types.js';
 import { TarReader } from '../tar/reader.js';
 import { MAX_TAR_SIZE, tarDiffOperations } from '../tar-diff/apply.js';
 import type { Operation } from '../tar-diff/operations.js';
-import { type Delta, TAR_DIFF, verifiedBlob } from './artifact.js';
+import { type Delta, TAR_DIFF, type TargetLayer, verifiedBlob } from './artifact.js';
+
+/** A layer that a delta holds. */
+export interface HeldLayer extends TargetLayer {
+  readonly blob: Descriptor;
+}
 
 /** A file of a layer that is rebuilt by a tar-diff. */
 export interface DeltaFile {
@@ -36,6 +42,19 @@ interface CountedFile {
 
 const ZEROS = new Uint8Array(64 << 10);
 
+/** Returns the layers that a delta holds, each once: an image may have a layer several times. */
+export function heldLayers({ layers }: Delta): readonly HeldLayer[] {
+  const held = new Map<string, HeldLayer>();
+  for (const layer of layers) {
+    const { blob } = layer;
+    const { digest } = layer.descriptor;
+    if (blob !== undefined && !held.has(digest)) {
+      held.set(digest, { ...layer, blob });
+    }
+  }
+  return [...held.values()];
+}
+
 /**
  * Returns the files of all layers that a delta rebuilds; those of layers that it has as they are
  * are left out. Throws `CORRUPT` if a tar-diff does not make a tar, and `LIMIT` if it is too large.
@@ -43,11 +62,11 @@ const ZEROS = new Uint8Array(64 << 10);
  */
 export async function readDeltaFiles(
   image: ImageReader,
-  { layers }: Delta,
+  delta: Delta,
 ): Promise<readonly DeltaFile[]> {
   const files: DeltaFile[] = [];
-  for (const { blob, index } of layers) {
-    if (blob?.mediaType === TAR_DIFF) {
+  for (const { blob, index } of heldLayers(delta)) {
+    if (blob.mediaType === TAR_DIFF) {
       const counter = await inContextAsync(`reading layer ${index} of ${image.name}`, () =>
         countContent(verifiedBlob(image, blob)),
       );

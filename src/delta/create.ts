@@ -116,14 +116,21 @@ export async function createDeltas(
 interface Source {
   readonly image: ImageReader;
   readonly documents: ImageDocuments;
-  /** The indexes of the layers of the target image that it lacks. */
+  /** The indexes of the layers of the target image that it lacks; of equal ones, the first. */
   readonly missing: readonly number[];
 }
 
 function missingLayers(source: ImageDocuments, target: ImageDocuments): readonly number[] {
   const known = new Set(source.config.rootfs.diff_ids);
-  const diffIds = [...target.config.rootfs.diff_ids.entries()];
-  return diffIds.filter(([, diffId]) => !known.has(diffId)).map(([index]) => index);
+  const diffIds = target.config.rootfs.diff_ids;
+  const missing = new Map<string, number>();
+  for (const [index, { digest }] of target.manifest.layers.entries()) {
+    const isKnown = known.has(must(diffIds[index], `diff_id ${index}`));
+    if (!isKnown && !missing.has(digest)) {
+      missing.set(digest, index);
+    }
+  }
+  return [...missing.values()];
 }
 
 interface DeltaParts {
@@ -154,7 +161,7 @@ class DeltaMaker {
     const { source, targetDocuments } = this.#parts;
     const { missing, documents } = source;
     const layers = missing.length === 0 ? [] : await this.#prepareLayers(options);
-    const blobs = new Map(layers.map(({ index, blob }) => [index, blob]));
+    const blobs = new Map(layers.map(({ digest, blob }) => [digest, blob]));
     const { signatures = [] } = options;
     const manifest = encodeDelta(documents, targetDocuments, blobs, signatures);
 
@@ -164,9 +171,9 @@ class DeltaMaker {
     if (isWritten) {
       await this.#write(layers, manifest, signatures);
     }
-    const reused = targetDocuments.manifest.layers.length - layers.length;
+    const reused = targetDocuments.manifest.layers.filter(({ digest }) => !blobs.has(digest));
     const manifestDigest = sha256Digest(manifest);
-    return { manifestDigest, isWritten, size, layersSize, layers, reused };
+    return { manifestDigest, isWritten, size, layersSize, layers, reused: reused.length };
   }
 
   async #prepareLayers(options: CreateDeltaOptions): Promise<readonly PreparedLayer[]> {

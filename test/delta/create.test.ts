@@ -67,6 +67,12 @@ const report = v.object({
   layersSize: v.number(),
 });
 
+const counts = v.object({
+  layersSize: v.number(),
+  reused: v.number(),
+  layers: v.array(v.object({ index: v.number(), size: v.number() })),
+});
+
 suite('making deltas', { skip }, () => {
   test('of several images to one reads its new layers once', async () => {
     const { image, reads } = await counting(target);
@@ -109,6 +115,23 @@ suite('making deltas', { skip }, () => {
       [0, 1, 1],
     ]);
     assert.equal(digests[0], digests[1]);
+  });
+
+  test('gives a layer once that the new image has twice', async () => {
+    const twice = [file('usr/b', '2')];
+    const before = forgePlain([[file('usr/a', '1')]]).imgref;
+    const after = forgePlain([[file('usr/a', '1')], twice, [file('usr/c', '3')], twice]).imgref;
+    const delta = `oci:${join(scratchDirectory(), 'delta')}`;
+    const out = `oci:${join(scratchDirectory(), 'out')}:x`;
+
+    const created = ostrata(['delta', 'create', '--json', before, after, delta]);
+    assert.deepEqual(
+      parseJson(created, counts).layers.map(({ index }) => index),
+      [1, 2],
+    );
+    const inspected = ostrata(['delta', 'inspect', '--json', delta]);
+    assert.deepEqual(parseJson(inspected, counts), parseJson(created, counts));
+    ostrata(['delta', 'apply', delta, out, '--source', before]);
   });
 
   test('leaves out one that is not smaller than the layers, if that is asked for', async () => {

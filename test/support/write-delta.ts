@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { collect } from '../../src/bytes/stream.js';
 import { EMPTY_OBJECT, encodeDelta, readDocuments, TAR_DIFF } from '../../src/delta/artifact.js';
+import { must } from '../../src/errors.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
@@ -33,9 +34,10 @@ export async function writeDelta(
   const documents = await readDocuments(target);
   await put(documents.manifestBytes, OCI_MANIFEST);
   await put(documents.configBytes, documents.manifest.config.mediaType);
-  const blobs = new Map<number, Descriptor>();
+  const blobs = new Map<string, Descriptor>();
   for (const [index, bytes] of tarDiffs) {
-    blobs.set(index, await put(bytes, TAR_DIFF));
+    const { digest } = must(documents.manifest.layers[index], `layer ${index}`);
+    blobs.set(digest, await put(bytes, TAR_DIFF));
   }
   const manifest = encodeDelta(sourceDocuments, documents, blobs, []);
   await writer.commit({ config: EMPTY_OBJECT, manifest, platform: undefined });

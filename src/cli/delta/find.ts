@@ -1,5 +1,6 @@
 /** Looks for the delta that leads from one image to another, beside the other one. */
 import { DELTA_TYPE, type Delta, listedSourceConfig, readDelta } from '../../delta/artifact.js';
+import { heldLayers } from '../../delta/contents.js';
 import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -62,17 +63,15 @@ async function readFound(descriptor: Descriptor, opener: DeltaOpener): Promise<F
 }
 
 /** Returns the bytes of the layers of a delta, and of the layers that they stand for. */
-export function deltaSizes({ layers }: Delta): {
+export function deltaSizes(delta: Delta): {
   readonly size: number;
   readonly layersSize: number;
 } {
   let size = 0;
   let layersSize = 0;
-  for (const { blob, descriptor } of layers) {
-    if (blob !== undefined) {
-      size += blob.size;
-      layersSize += descriptor.size;
-    }
+  for (const { blob, descriptor } of heldLayers(delta)) {
+    size += blob.size;
+    layersSize += descriptor.size;
   }
   return { size, layersSize };
 }

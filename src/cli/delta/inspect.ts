@@ -1,17 +1,10 @@
 /** `ostrata delta inspect`: what a delta is for, and what it holds. */
 import type { Command } from 'commander';
-import {
-  DELTA_TYPE,
-  type Delta,
-  readDelta,
-  TAR_DIFF,
-  type TargetLayer,
-} from '../../delta/artifact.js';
-import { readDeltaFiles } from '../../delta/contents.js';
+import { DELTA_TYPE, type Delta, readDelta, TAR_DIFF } from '../../delta/artifact.js';
+import { type HeldLayer, heldLayers, readDeltaFiles } from '../../delta/contents.js';
 import { describeImage } from '../../image/encapsulated.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
-import type { Descriptor } from '../../oci/types.js';
 import { openImage } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
@@ -85,8 +78,7 @@ async function inspect(reference: string, options: InspectOptions): Promise<void
 }
 
 /** A layer that the old image lacks. */
-interface ChangedLayer extends TargetLayer {
-  readonly blob: Descriptor;
+interface ChangedLayer extends HeldLayer {
   /** Ids or names of its components, as far as the new image records them. */
   readonly components: readonly string[];
   readonly isCommit: boolean;
@@ -101,17 +93,16 @@ interface Found {
 /** Returns the layers of a delta; `name` is its reference, for messages. */
 async function changedLayers(
   name: string,
-  { layers, target }: Delta,
+  delta: Delta,
   log: Logger,
 ): Promise<readonly ChangedLayer[]> {
-  const { manifest, configBytes } = target;
+  const { manifest, configBytes } = delta.target;
   const described = await describeImage({ name, manifest, config: async () => configBytes }, log);
-  return layers.flatMap((layer) => {
-    const { blob, index } = layer;
-    const read = described.layers[index];
+  return heldLayers(delta).map((layer) => {
+    const read = described.layers[layer.index];
     const components = read?.recorded?.components ?? read?.names ?? [];
     const isCommit = read?.kind === 'commit';
-    return blob === undefined ? [] : [{ ...layer, blob, components, isCommit }];
+    return { ...layer, components, isCommit };
   });
 }
 
@@ -124,7 +115,7 @@ function jsonReport(delta: Delta, { changed, kinds }: Found): string {
     target: target.manifestDigest,
     targetConfig: target.manifest.config.digest,
     ...deltaSizes(delta),
-    reused: delta.layers.length - changed.length,
+    reused: delta.layers.filter(({ blob }) => blob === undefined).length,
     signatures: signatures.length,
     layers: changed.map(({ index, descriptor, diffId, blob, components }) => ({
       index,
