@@ -62,15 +62,27 @@ export function tarDiffDecompressor(files: OldFiles): Duplex {
   });
 }
 
-/** Yields the operations of a tar-diff; see {@link readOperations}. */
+/**
+ * Yields the operations of a tar-diff; see {@link readOperations}. When the caller stops, the
+ * tar-diff is closed.
+ */
 export async function* tarDiffOperations(tarDiff: ByteStream): AsyncGenerator<Operation> {
   const input = iterate(tarDiff);
   const start = await readAtLeast(input, MAGIC_SIZE);
-  const version = parseMagic(start.subarray(0, MAGIC_SIZE));
+  const version = await closedOnError(input, () => parseMagic(start.subarray(0, MAGIC_SIZE)));
 
   const rest = chain(start.subarray(MAGIC_SIZE), input);
   const stream = decompressZstd(rest, MAX_WINDOW_LOG);
   yield* readOperations(version, stream);
+}
+
+async function closedOnError<T>(input: AsyncGenerator, body: () => T): Promise<T> {
+  try {
+    return body();
+  } catch (error) {
+    await input.return(undefined);
+    throw error;
+  }
 }
 
 async function* iterate(stream: ByteStream): AsyncGenerator<Uint8Array> {
@@ -81,8 +93,12 @@ async function* chain(
   first: Uint8Array,
   others: AsyncGenerator<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
-  yield first;
-  yield* others;
+  try {
+    yield first;
+    yield* others;
+  } finally {
+    await others.return(undefined);
+  }
 }
 
 /** The state of a rebuild: the open file and the position in it. */

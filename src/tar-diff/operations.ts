@@ -125,19 +125,23 @@ export function pathFault(path: string, size: number): string | undefined {
 
 /**
  * Reads the operations of a decompressed tar-diff. Throws `CORRUPT` or `LIMIT` with the offset in
- * the decompressed stream and the rule that is broken.
+ * the decompressed stream and the rule that is broken. When the caller stops, the stream is closed.
  */
 export async function* readOperations(
   version: TarDiffVersion,
   stream: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Operation> {
   const input = new StreamCursor(stream);
-  while (!(await input.isAtEnd())) {
-    const offset = input.offset;
-    yield { ...(await readOperation(version, input)), offset };
-    if (input.pending > 0) {
-      throw new Error(`bug: the data of the operation at ${offset} was not read`);
+  try {
+    while (!(await input.isAtEnd())) {
+      const offset = input.offset;
+      yield { ...(await readOperation(version, input)), offset };
+      if (input.pending > 0) {
+        throw new Error(`bug: the data of the operation at ${offset} was not read`);
+      }
     }
+  } finally {
+    await input.close();
   }
 }
 
@@ -229,6 +233,10 @@ class StreamCursor {
       this.#at = 0;
     }
     return false;
+  }
+
+  async close(): Promise<void> {
+    await this.#stream.return?.();
   }
 
   async byte(): Promise<number> {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { applyTarDiff } from '../../src/tar-diff/apply.js';
 import {
   encodeAddData,
   encodeCopy,
@@ -169,7 +172,6 @@ test('the size of a rebuilt tar is bounded', async () => {
   };
   const copies = Array.from({ length: 70 }, () => [encodeSeek(0), encodeCopy(size)]);
   const delta = tarDiff(1, [encodeOpen('usr/large'), ...copies.flat()]);
-  const { applyTarDiff } = await import('../../src/tar-diff/apply.js');
   await assert.rejects(
     async () => {
       for await (const _ of applyTarDiff([delta], huge)) {
@@ -188,6 +190,31 @@ test('the sizes of the files that are read are bounded', async () => {
     message: /^open at offset 44: reads files of more than 1099511627776 bytes$/,
   });
 });
+
+const rest = randomBytes(100_000);
+for (const [what, delta] of [
+  ['is none', Buffer.concat([Buffer.from('no tar-diff'), rest])],
+  ['is damaged', tarDiff(2, [encodeOpen('usr/none'), rest])],
+] as const) {
+  test(`a tar-diff that ${what} is closed`, async () => {
+    let isClosed = false;
+    const chunks = function* () {
+      try {
+        for (let at = 0; at < delta.length; at += 1000) {
+          yield delta.subarray(at, at + 1000);
+        }
+      } finally {
+        isClosed = true;
+      }
+    };
+    await assert.rejects(async () => {
+      for await (const _ of applyTarDiff(chunks(), files)) {
+      }
+    });
+    await setImmediate(); // streams of Node close a little later
+    assert.ok(isClosed);
+  });
+}
 
 test('damage at random gives a tar or an error with a code', async () => {
   const seed = 20_260_601;
