@@ -40,6 +40,11 @@ interface WithContent<Type> {
 const MAX_PATH_SIZE = 4096;
 /** Limit for the data of an `add-data`, in bytes: that of the first implementation. */
 const MAX_ADD_DATA_SIZE = 100 << 20;
+/**
+ * Limit for operations. A few bytes hold any number of those that do nothing, each of which takes
+ * microseconds.
+ */
+const MAX_OPERATIONS = 2 ** 26;
 /** A file of the old image is never below this folder, which holds its ostree objects. */
 const OBJECTS_FOLDER = 'sysroot/ostree/';
 
@@ -130,11 +135,15 @@ export function pathFault(path: string, size: number): string | undefined {
 export async function* readOperations(
   version: TarDiffVersion,
   stream: AsyncIterable<Uint8Array>,
+  maxOperations = MAX_OPERATIONS,
 ): AsyncGenerator<Operation> {
   const input = new StreamCursor(stream);
   try {
-    while (!(await input.isAtEnd())) {
+    for (let count = 0; !(await input.isAtEnd()); count++) {
       const offset = input.offset;
+      if (count === maxOperations) {
+        throw input.error('LIMIT', `more than ${maxOperations} operations`, offset);
+      }
       yield { ...(await readOperation(version, input)), offset };
       if (input.pending > 0) {
         throw new Error(`bug: the data of the operation at ${offset} was not read`);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { applyTarDiff } from '../../src/tar-diff/apply.js';
@@ -10,6 +11,7 @@ import {
   encodeOpen,
   encodeSeek,
   encodeZstdDict,
+  readOperations,
 } from '../../src/tar-diff/operations.js';
 import { damaged, randomNumbers } from '../support/random-damage.js';
 import { apply, oldFiles, tarDiff } from '../support/tar-diff.js';
@@ -188,6 +190,23 @@ test('the sizes of the files that are read are bounded', async () => {
   await assert.rejects(apply(tarDiff(1, opens), { open: async () => large }), {
     code: 'LIMIT',
     message: /^open at offset 44: reads files of more than 1099511627776 bytes$/,
+  });
+});
+
+test('the number of operations is bounded', async () => {
+  const operations = [encodeOpen('usr/text'), encodeSeek(0), encodeSeek(0)];
+  const read = async (maxOperations: number) => {
+    const stream = Readable.from([Buffer.concat(operations)], { objectMode: false });
+    let count = 0;
+    for await (const _ of readOperations(2, stream, maxOperations)) {
+      count++;
+    }
+    return count;
+  };
+  assert.equal(await read(3), 3);
+  await assert.rejects(read(2), {
+    code: 'LIMIT',
+    message: 'more than 2 operations (offset 12 of the operations)',
   });
 });
 
