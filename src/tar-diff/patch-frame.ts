@@ -25,8 +25,8 @@ export const MAX_FRAME_WINDOW_LOG = 29;
 export const MAX_PREFIX_SIZE = 2 ** MAX_FRAME_WINDOW_LOG;
 /** The smallest window that a frame header can state, as a power of two. */
 const MIN_WINDOW_LOG = 10;
-/** The largest window of a frame with its prefix before it. */
-const MAX_JOINED_WINDOW_LOG = 31;
+/** The largest window of a frame with its prefix before it, and of what may follow the frame. */
+const MAX_JOINED_WINDOW_LOG = MAX_FRAME_WINDOW_LOG + 1;
 
 const MAGIC_SIZE = 4;
 const CHECKSUM_SIZE = 4;

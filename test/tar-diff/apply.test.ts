@@ -131,6 +131,16 @@ const refused: [string, Uint8Array, RegExp][] = [
     ]),
     /LIMIT zstd-dict at offset 10: .*a window of 1099511627776 bytes, at most 536870912/,
   ],
+  [
+    'a second frame with a window of 2 GiB',
+    tarDiff(2, [
+      encodeOpen('usr/text'),
+      encodeZstdDict(EMPTY_FRAME.length + 9),
+      EMPTY_FRAME,
+      Buffer.from('28b52ffd00a8010000', 'hex'),
+    ]),
+    /LIMIT zstd-dict at offset 10: .*a window of 2147483648 bytes, at most 1073741824/,
+  ],
 ];
 for (const path of [
   '/etc/passwd',
