@@ -6,6 +6,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inContextAsync, must } from '../errors.js';
 import { describeImage, isPlain } from '../image/encapsulated.js';
+import { MOUNT_POINTS } from '../layers/derived.js';
 import type { Context } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { sha256Digest } from '../oci/json.js';
@@ -277,13 +278,20 @@ function sum(layers: readonly CreatedLayer[], member: 'size' | 'layerSize'): num
 
 /**
  * Returns whether clients have the files at a path. Many have them in an ostree commit, which has
- * no files in `/var`; in that of an encapsulated image, nothing is at `/etc` either.
+ * no files in `/var` and at mount points; in that of an encapsulated image, nothing is at `/etc`
+ * either.
  */
 async function pathsOfClients(
   source: ImageReader,
   { log }: Context,
 ): Promise<(path: TreePath) => boolean> {
   const { layers } = await describeImage(source, log);
-  const isUnusable = isPlain(layers) ? /^\/var\// : /^\/(etc|var)\//;
-  return (path) => !isUnusable.test(path);
+  const missing = new Set([...MOUNT_POINTS, 'var']);
+  if (!isPlain(layers)) {
+    missing.add('etc');
+  }
+  return (path) => {
+    const [, top = ''] = path.split('/');
+    return !missing.has(top);
+  };
 }

@@ -177,9 +177,11 @@ suite('a delta', { skip }, () => {
       ...{ name, type: 'file', content: Buffer.from(content), mode: 0o644 },
     });
     const conf = text(20_000, 'conf');
-    const log = file('var/log', text(20_000, 'log'));
-    const before = forgePlain([[file('usr/a', 'a')], [file('etc/conf', conf), log]]);
-    const after = forgePlain([[file('usr/a', 'a')], [file('etc/conf', `${conf}x`), log]]);
+    const unusable = ['var/log', 'tmp/left', 'run/left'].map((name) =>
+      file(name, text(20_000, name)),
+    );
+    const before = forgePlain([[file('usr/a', 'a')], [file('etc/conf', conf), ...unusable]]);
+    const after = forgePlain([[file('usr/a', 'a')], [file('etc/conf', `${conf}x`), ...unusable]]);
     const plainDelta = await makeDelta(
       await openImage(before.imgref),
       await openImage(after.imgref),
