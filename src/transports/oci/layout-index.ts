@@ -46,10 +46,10 @@ function isReplaced(
   by: Descriptor,
   { tag, isUnnamed }: EntryName,
 ): boolean {
-  if (isUnnamed) {
-    return digest === by.digest;
-  }
   const entryTag = annotations?.[REF_NAME];
+  if (isUnnamed) {
+    return digest === by.digest && entryTag === undefined;
+  }
   const isReferrer = entryTag === undefined && artifactType !== undefined;
   return entryTag === tag && !isReferrer;
 }

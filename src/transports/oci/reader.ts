@@ -108,7 +108,9 @@ function findReferrers(
   const { manifests } = parseIndex(readRequired(files, INDEX_FILE));
   const candidates = manifests.filter((each) => MANIFEST_MEDIA_TYPES.includes(each.mediaType));
   const present = candidates.filter((each) => files.has(blobPath(each.digest)));
-  return present.flatMap((entry) => {
+  // One that has a tag, too, is listed once.
+  const unique = new Map(present.map((entry) => [entry.digest, entry]));
+  return [...unique.values()].flatMap((entry) => {
     const bytes = readBlob(files, entry);
     const manifest = parseAnyManifest(bytes);
     const referrer = referrerDescriptor(manifest, bytes);

@@ -24,8 +24,11 @@ const emptyConfig = {
   size: EMPTY.length,
 };
 
-/** Writes an artifact that refers to the image of `layers`, and returns its digest. */
-async function attach(imgref: string, name: string): Promise<string> {
+/**
+ * Writes an artifact that refers to the image of `layers`, and returns its digest.
+ * @param prepare returns where it goes, by default beside that image without a name
+ */
+async function attach(imgref: string, name: string, prepare = createArtifact): Promise<string> {
   const manifest = canonicalJson({
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
@@ -35,7 +38,7 @@ async function attach(imgref: string, name: string): Promise<string> {
     subject: { mediaType: OCI_MANIFEST, digest: sha256Digest(target), size: target.length },
     annotations: { name },
   });
-  const writer = await createArtifact(imgref);
+  const writer = await prepare(imgref);
   await writer.commit({ config: EMPTY, manifest, platform: undefined });
   return sha256Digest(manifest);
 }
@@ -94,6 +97,17 @@ suite('artifacts of a layout that refer to an image', () => {
       ];
     assert.equal(manifests.length, 4);
     assert.deepEqual([sha256Digest(target), first, second].map(tagOf), ['x', undefined, undefined]);
+  });
+
+  test('keep a tag that they were given, and are listed once all the same', async () => {
+    const { imgref } = await layoutWithArtifacts();
+    const tagged = `${imgref}-first`;
+    const digest = await attach(tagged, 'first', createImage);
+    await attach(imgref, 'first');
+    const artifact = await openImage(tagged, { artifactType: TYPE });
+    assert.equal(artifact.manifestDigest, digest);
+    const image = await openImage(imgref);
+    assert.equal((await image.referrers?.(TYPE))?.length, 2);
   });
 
   test('are listed although the layout lacks the manifest of another image', async () => {
