@@ -1,7 +1,6 @@
 /** The options of `build --format=ostree`: which commit the image holds. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { OstrataError } from '../../errors.js';
-import type { FormatVersion } from '../../layers/spec.js';
 import { MIN_LAYERS } from '../../layout/max-layers.js';
 import { isChecksum } from '../../ostree/objects/object-name.js';
 import type { CommitSigner } from '../../ostree/sign/sign.js';
@@ -158,8 +157,4 @@ export function newCommitOf(options: CommitOptions): Omit<NewCommit, 'timestamp'
     return [key, { type: 's', value }] as const;
   });
   return { metadata: new Map(entries), parent, subject };
-}
-
-export function formatVersionOf({ formatVersion }: CommitOptions): FormatVersion {
-  return formatVersion === '1' ? 1 : 2;
 }

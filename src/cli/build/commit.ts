@@ -11,7 +11,8 @@ import { checkRefName } from '../../ostree/write/refs.js';
 import type { ImageWriter } from '../../transports/transport.js';
 import type { LocatedTree } from '../../tree/content-location.js';
 import type { BuildInputs } from '../container/build-inputs.js';
-import { type CommitOptions, formatVersionOf, newCommitOf } from './commit-options.js';
+import { formatVersionOf } from '../container/encapsulate-options.js';
+import { type CommitOptions, newCommitOf } from './commit-options.js';
 
 /** What was decided about an image, and how it is written. */
 export interface PlannedBuild {
@@ -33,7 +34,7 @@ export async function planCommit(
     tree,
     commit: newCommitOf(options),
     timestamp: created,
-    formatVersion: formatVersionOf(options),
+    formatVersion: formatVersionOf(options.formatVersion),
     signers: options.signers,
   });
   const keeper = keeperOf(options);

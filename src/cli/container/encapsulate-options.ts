@@ -6,6 +6,7 @@ import * as v from 'valibot';
 import type { ImageOptions } from '../../builder/commit-config.js';
 import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
+import type { FormatVersion } from '../../layers/spec.js';
 import { goArchitecture } from '../../oci/platform.js';
 import { cacheOptions } from '../options/cache.js';
 import { compressionOptions } from '../options/compression.js';
@@ -38,6 +39,11 @@ export function formatVersionOption(): Option {
     '2: each layer also holds the parent directories of its files; 1: it does not, and the ' +
       'image survives `ostree container image reexport` and `bootc image copy-to-storage`',
   ).choices(['1', '2']);
+}
+
+/** Returns the value of `--format-version` as a number; 2 unless it is given. */
+export function formatVersionOf(value: '1' | '2' | undefined): FormatVersion {
+  return value === '1' ? 1 : 2;
 }
 
 /** Which builds the image follows or is compared with. */

@@ -9,6 +9,7 @@ import { readSigners, type SigningOptions } from '../options/signing.js';
 import { computing } from '../run.js';
 import { type BuildOptions, readBuildInputs, readBuildSetup } from './build-inputs.js';
 import {
+  formatVersionOf,
   type ImageConfigOptions,
   imageConfigOptions,
   type LayoutOptions,
@@ -80,7 +81,7 @@ export async function encapsulate(
         ...inputs.layoutOptions,
         repo: options.repo,
         ref,
-        formatVersion: options.formatVersion === '1' ? 1 : 2,
+        formatVersion: formatVersionOf(options.formatVersion),
         signers,
       }),
     );
