@@ -40,6 +40,7 @@ export function addRpmOstreeCommand(program: Command): void {
 }
 
 export function addRpmOstreeCommands(program: Command): void {
+  program.option('-q, --quiet', 'print results and errors only, no warnings and no progress');
   const compose = addComposeCommand(program);
   addEncapsulateCommand(compose);
   addChunkedOciCommand(compose);
@@ -84,7 +85,9 @@ function addEncapsulateCommand(compose: Command): void {
     .argument('<imgref>', `where to write: ${IMGREF_FORMS}`)
     .requiredOption('--repo <path>', 'the ostree repository that has the commit')
     .addHelpText('after', HELP)
-    .action(encapsulateAsRpmOstree);
+    .action(async (ref: string, imgref: string) =>
+      encapsulateAsRpmOstree(ref, imgref, command.optsWithGlobals()),
+    );
   useOptions(command, [
     layerOptions,
     previousBuildOptions,
@@ -141,7 +144,7 @@ function addChunkedOciCommand(compose: Command): void {
     )
     .requiredOption('--bootc', 'make an image that bootc boots; rpm-ostree wants this option')
     .addHelpText('after', CHUNKED_OCI_HELP)
-    .action(buildChunkedOci);
+    .action(async () => buildChunkedOci(command.optsWithGlobals()));
   useOptions(command, [
     sourceOptions,
     destinationOptions,

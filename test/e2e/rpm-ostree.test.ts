@@ -57,6 +57,18 @@ suite('compose container-encapsulate', () => {
     assert.deepEqual(readImage(join(scratch, 'next'), '1').manifest.layers, manifest.layers);
   });
 
+  test('--quiet comes before the commands or after them, as rpm-ostree takes it', () => {
+    const call = `compose container-encapsulate --repo ${SAMPLE} sample/os`;
+    const stderrOf = (line: string) => {
+      const imgref = `oci:${scratchDirectory()}/image`;
+      return runLine(`rpm-ostree ${line} ${imgref}`, { XDG_CACHE_HOME: '/dev/null' }).stderr;
+    };
+    assert.match(stderrOf(call), /^warning: .*layers are not kept/);
+    for (const line of [`--quiet ${call}`, `-q ${call}`, `${call} --quiet`]) {
+      assert.equal(stderrOf(line), '', line);
+    }
+  });
+
   test('the stage of osbuild', needs('ostree', 'skopeo'), () => {
     const tree = join(scratchDirectory(), 'tree');
     mkdirSync(tree);
