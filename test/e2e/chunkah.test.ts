@@ -98,6 +98,21 @@ test('the report of an image in a folder goes to standard error', needs('skopeo'
   );
 });
 
+test('the layout follows that of --previous-build-manifest', () => {
+  const root = makeTree();
+  const build = (options: string) => {
+    const image = join(scratchDirectory(), 'image');
+    runLine(`chunkah build --rootfs ${root} ${options} -o oci:${image}`);
+    const { manifests } = JSON.parse(readFileSync(join(image, 'index.json'), 'utf8'));
+    const manifest = join(image, 'blobs', manifests[0].digest.replace(':', '/'));
+    return { manifest, layers: JSON.parse(readFileSync(manifest, 'utf8')).layers };
+  };
+  assert.equal(build('').layers.length, 2);
+  const { manifest, layers } = build('--layout single');
+  assert.equal(layers.length, 1);
+  assert.deepEqual(build(`--previous-build-manifest ${manifest}`).layers, layers);
+});
+
 test('levels of gzip begin with 0', needs('skopeo', 'tar'), () => {
   const root = makeTree();
   for (const level of [0, 9]) {
