@@ -11,6 +11,7 @@ export type Need =
   | 'cap'
   | 'docker-registry'
   | 'fish'
+  | 'git'
   | 'gpg'
   | 'htpasswd'
   | 'jq'
