@@ -9,8 +9,8 @@ import {
 } from '../../../plugins/dpkg/index.js';
 import {
   compareEvr,
-  compareVersions,
   findRpmdb,
+  type Nevra,
   openTreeRpmdb,
   type Rpmdb,
   type RpmPackage,
@@ -62,7 +62,7 @@ export const DATABASE_KINDS: readonly DatabaseKind[] = [
   },
 ];
 
-/** Whether only what is below these folders has to be read of a folder to know its packages. */
+/** Where package databases are: of a folder, nothing else has to be read to know its packages. */
 export const DATABASE_FOLDERS = [
   '/usr/lib/sysimage',
   '/usr/share/rpm',
@@ -134,13 +134,22 @@ export function compareListed(a: ListedPackage, b: ListedPackage): number {
   if (a.kind === 'dpkg' && b.kind === 'dpkg') {
     return compareDebianVersions(a.evr, b.evr);
   }
-  // pacman orders versions as rpm does, and apk nearly so, except what comes before a release.
-  return compareVersions(withTildes(a.evr), withTildes(b.evr));
+  return compareEvr(evrOf(a), evrOf(b));
 }
 
-function withTildes(version: string): string {
-  return version.replace(/_(alpha|beta|pre|rc)/, '~$1');
+/**
+ * pacman and apk order epoch, version and release as rpm does, but write in other ways what comes
+ * before a release: https://man.archlinux.org/man/vercmp.8 and
+ * https://wiki.alpinelinux.org/wiki/APKBUILD_Reference#pkgver
+ */
+function evrOf({ kind, name, evr }: ListedPackage): Nevra {
+  const [, epoch = '0', version = '', release = ''] = EVR.exec(evr) ?? [];
+  const beforeRelease = kind === 'apk' ? /_(?=alpha|beta|pre|rc)/g : /(?<=\d)(?=[a-z])/gi;
+  return { name, epoch: Number(epoch), version: version.replace(beforeRelease, '~'), release };
 }
+
+/** `1:2.0-3` of pacman, `2.0-r3` of apk. */
+const EVR = /^(?:(\d+):)?(.*?)(?:-r?([^-]*))?$/;
 
 /** Bits of `st_mode` that are the type of a file. */
 const TYPE_BITS = 0o170000;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { compareListed, type ListedPackage } from '../../../src/cli/diff/packages.js';
 import { buildDatabase, type PackageSpec } from '../../support/build-database.js';
 import { breakFiles, breakHeader, fixtureOf, packagesOf } from '../../support/damage-database.js';
 import { type ForgedEntry, forgePlain } from '../../support/forge-image.js';
@@ -246,4 +247,19 @@ suite('diff refuses', () => {
       /^2 error: --files: a package database has no files/,
     );
   });
+});
+
+test('versions are ordered as pacman and apk order them', () => {
+  const listed = (kind: 'alpm' | 'apk', evr: string): ListedPackage => ({
+    ...{ kind, evr, name: 'a', arch: 'x86_64', nevra: `a-${evr}.x86_64`, size: 0 },
+  });
+  const ascending = {
+    alpm: ['1.0a-1', '1.0rc1-1', '1.0-1', '1.0-2', '1.0-10', '1.0.1-1', '2.0-1', '1:1.0-1'],
+    apk: ['1.0_alpha1-r0', '1.0_rc1-r9', '1.0-r0', '1.0-r10', '1.0_p1-r0', '1.0.1-r0', '1.0.1a-r0'],
+  };
+  for (const kind of ['alpm', 'apk'] as const) {
+    const packages = ascending[kind].map((evr) => listed(kind, evr));
+    const sorted = packages.toReversed().sort(compareListed);
+    assert.deepEqual(sorted, packages);
+  }
 });
