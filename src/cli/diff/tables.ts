@@ -69,8 +69,11 @@ function filesText(changes: readonly FileChange[]): string {
     return directoriesCause(directories) || 'all are the same';
   }
   const counts = `${countOf('changed')}, ${countOf('added')}, ${countOf('removed')}`;
+  if (directories.length === 0) {
+    return counts;
+  }
   const count = formatCount(directories.length);
-  return directories.length > 0 ? `${counts}; ${count} directories differ` : counts;
+  return `${counts}; ${count === '1' ? '1 directory differs' : `${count} directories differ`}`;
 }
 
 /** Returns change, package, old and new version, installed size and how it differs. */

@@ -51,19 +51,32 @@ function movingCauses({ moved, movedSize, movedAway, movedAwaySize }: LayerDiff)
 
 /** Returns what differs in directories; empty if nothing does. */
 export function directoriesCause(directories: readonly FileChange[]): string {
-  const changed = directories.filter(({ change }) => change === 'changed');
+  const withChange = (kind: FileChange['change']) =>
+    directories.filter(({ change }) => change === kind);
+  const changed = withChange('changed');
+  const others = [
+    ...someDirectories(withChange('added')),
+    ...someDirectories(withChange('removed')),
+  ];
   const [first] = changed;
-  if (first !== undefined) {
-    const many = `${formatCount(changed.length)} directories, such as ${first.path},`;
-    return attributesCause(changed, many);
+  if (first === undefined) {
+    return others.join('; ');
   }
-  const [other] = directories;
-  if (other === undefined) {
-    return '';
+  const many = `${formatCount(changed.length)} directories, such as ${first.path},`;
+  return others.length === 0
+    ? attributesCause(changed, many)
+    : [...others, attributesText(changed, many)].join('; ');
+}
+
+/** @param directories all of them added or all removed */
+function someDirectories(directories: readonly FileChange[]): readonly string[] {
+  const [first] = directories;
+  if (first === undefined) {
+    return [];
   }
   const more = directories.length - 1;
   const others = more > 0 ? ` and ${formatCount(more)} more` : '';
-  return `directory ${other.path}${others} ${other.change}`;
+  return [`directory ${first.path}${others} ${first.change}`];
 }
 
 /** Returns what changed in a component. */
@@ -112,10 +125,14 @@ function isAttributesOnly({ aspects, change }: FileChange): boolean {
 
 /** @param many what is said if there are several paths */
 function attributesCause(changes: readonly FileChange[], many: string): string {
+  return `only ${attributesText(changes, many)}`;
+}
+
+function attributesText(changes: readonly FileChange[], many: string): string {
   const [first, ...others] = changes;
   const aspects = [...new Set(changes.flatMap((change) => change.aspects))];
   const what = aspectsText(aspects);
-  return `only the ${what} of ${others.length === 0 ? first?.path : many} changed`;
+  return `the ${what} of ${others.length === 0 ? first?.path : many} changed`;
 }
 
 /** Returns for example `mode and owner`. */

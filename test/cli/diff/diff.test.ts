@@ -1,6 +1,6 @@
 /** What `ostrata diff` reads, and how it prints the result. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { compareListed, type ListedPackage } from '../../../src/cli/diff/packages.js';
@@ -262,4 +262,29 @@ test('versions are ordered as pacman and apk order them', () => {
     const sorted = packages.toReversed().sort(compareListed);
     assert.deepEqual(sorted, packages);
   }
+});
+
+test('directories that were added or removed are told from those that changed', () => {
+  const tree = (directory: string, time: number) => {
+    const root = folder({ 'usr/bin/tool': 'tool' });
+    mkdirSync(join(root, directory));
+    for (const path of ['usr/bin/tool', directory, 'usr/bin', 'usr', '.']) {
+      utimesSync(join(root, path), 1000, 1000);
+    }
+    utimesSync(join(root, 'usr'), 1000, time);
+    return root;
+  };
+  const filesLine = (old: string, next: string) =>
+    /^files {2,}(.*)$/m.exec(ostrata(['diff', old, next]))?.[1];
+
+  const one = tree('usr/one', 1000);
+  const cause = 'directory /usr/two added; directory /usr/one removed';
+  assert.equal(filesLine(one, tree('usr/two', 1000)), cause);
+  assert.equal(filesLine(one, tree('usr/two', 2000)), `${cause}; the mtime of /usr changed`);
+  assert.equal(filesLine(one, tree('usr/one', 2000)), 'only the mtime of /usr changed');
+
+  const other = tree('usr/one', 2000);
+  writeFileSync(join(other, 'usr/bin/tool'), 'TOOL');
+  const counts = '1 changed, 0 added, 0 removed';
+  assert.equal(filesLine(one, other), `${counts}; 1 directory differs`);
 });
