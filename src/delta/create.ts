@@ -279,13 +279,17 @@ function sum(layers: readonly CreatedLayer[], member: 'size' | 'layerSize'): num
 /**
  * Returns whether clients have the files at a path. Many have them in an ostree commit, which has
  * no files in `/var` and at mount points; in that of an encapsulated image, nothing is at `/etc`
- * either.
+ * either. Systems whose root is neither transient nor a composefs have of derived layers only what
+ * is in these and in `/usr`.
  */
 async function pathsOfClients(
   source: ImageReader,
   { log }: Context,
 ): Promise<(path: TreePath) => boolean> {
   const { layers } = await describeImage(source, log);
+  if (layers.some(({ kind }) => kind === 'derived')) {
+    return (path) => path.startsWith('/usr/');
+  }
   const missing = new Set([...MOUNT_POINTS, 'var']);
   if (!isPlain(layers)) {
     missing.add('etc');

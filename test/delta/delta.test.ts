@@ -20,7 +20,7 @@ import { createImage, openImage } from '../../src/transports/image-reference.js'
 import { openImageTree } from '../../src/tree/image.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
-import { type ForgedEntry, forgePlain } from '../support/forge-image.js';
+import { type ForgedEntry, forge as forgeImage, forgePlain } from '../support/forge-image.js';
 import { importOptions, newRepo } from '../support/import-image.js';
 import { randomNumbers } from '../support/random-damage.js';
 import { ostrata, tryOstrata } from '../support/run.js';
@@ -190,6 +190,21 @@ suite('a delta', { skip }, () => {
     await pullImage(importOptions(repo, before.imgref));
     const out = `oci:${join(scratchDirectory(), 'out')}`;
     ostrata(['delta', 'apply', plainDelta, out, '--source', repo]);
+  });
+
+  test('takes nothing from files of derived layers that a system may leave out', async () => {
+    const layerOf = (change: string): readonly ForgedEntry[] =>
+      ['usr/vendor', 'opt/vendor'].map((name) => ({
+        ...{ name, type: 'file', content: Buffer.from(text(20_000, name) + change), mode: 0o644 },
+      }));
+    const imageOf = (change: string) => forgeImage(old.image, () => {}, {}, [layerOf(change)]);
+    const [before, after] = [await imageOf('old'), await imageOf('new')];
+    const place = await makeDelta(await openImage(before.imgref), await openImage(after.imgref));
+    const repo = newRepo();
+    await pullImage(importOptions(repo, before.imgref));
+    const options = { ...importOptions(repo, after.imgref), delta: { imgref: place } };
+    const { layersRebuilt } = await pullImage(options);
+    assert.equal(layersRebuilt, 1);
   });
 
   test('between images with the same layers holds no layer', async () => {
