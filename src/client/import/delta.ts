@@ -84,14 +84,19 @@ class DeltaSearch {
 
   async cheapest(): Promise<ImportPlan> {
     let best = this.#plan;
-    for (const descriptor of await this.#candidates()) {
-      const plan = await this.#orWarning(() => this.#open(descriptor));
-      const isCheaper = plan !== undefined && plan.counts.bytesFetched < best.counts.bytesFetched;
-      const other = isCheaper ? best : plan;
-      best = isCheaper ? plan : best;
-      await other?.delta?.image.close?.();
+    try {
+      for (const descriptor of await this.#candidates()) {
+        const plan = await this.#orWarning(() => this.#open(descriptor));
+        const isCheaper = plan !== undefined && plan.counts.bytesFetched < best.counts.bytesFetched;
+        const other = isCheaper ? best : plan;
+        best = isCheaper ? plan : best;
+        await other?.delta?.image.close?.();
+      }
+      return best;
+    } catch (error) {
+      await best.delta?.image.close?.();
+      throw error;
     }
-    return best;
   }
 
   /** Returns the newest deltas that refer to the image and have a source in the repository. */
