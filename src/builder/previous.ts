@@ -37,6 +37,8 @@ export interface PreviousBuild {
   recordFor(components: readonly Component[]): LayoutRecord;
   /** The image with the blobs; undefined if only a manifest is known. */
   readonly image?: ImageReader | undefined;
+  /** Digests of its layers, which its clients have. */
+  readonly layerDigests: ReadonlySet<string>;
   /**
    * Layers by layer key; empty unless ostrata made the image and its layers are unchanged since
    * then.
@@ -135,7 +137,12 @@ function previousBuildOf(
   }
   const recordFor = (components: readonly Component[]) =>
     record ?? { ...recordFromNames(names, components, log), fromOtherTool: true };
-  return { isPlain, recordFor, image, byKey, byDiffId };
+  const layerDigests = digestsOf(image.manifest);
+  return { isPlain, recordFor, image, layerDigests, byKey, byDiffId };
+}
+
+function digestsOf({ layers }: Manifest): ReadonlySet<string> {
+  return new Set(layers.map(({ digest }) => digest));
 }
 
 /** Returns the components of an image whose record lacks their versions; reads its layers. */
@@ -190,6 +197,7 @@ export async function previousFromManifest(path: string, log: Logger): Promise<P
     return {
       isPlain: undefined,
       recordFor: (components) => record ?? recordFromNames(names, components, log),
+      layerDigests: digestsOf(manifest),
       byKey: new Map(),
       byDiffId: new Map(),
     };

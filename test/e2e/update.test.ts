@@ -93,6 +93,8 @@ for (const maxLayers of [5, 64]) {
           assert.equal(before.has(digest), !hasChanged(components), `${components}`);
         }
       }
+      const added = kept.result.layers.filter(({ digest }) => !before.has(digest));
+      assert.equal(kept.result.update?.layers, added.length, 'what clients download');
     });
 
     test('a previous layer is kept whatever compressor made it', () => {

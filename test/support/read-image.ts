@@ -57,6 +57,8 @@ export interface Result {
     readonly components: readonly string[];
     readonly reused: boolean;
   }[];
+  /** What clients of the previous build download; undefined without one. */
+  readonly update?: { readonly layers: number } | undefined;
 }
 
 const sha256 = (data: Uint8Array) => `sha256:${createHash('sha256').update(data).digest('hex')}`;

@@ -93,7 +93,7 @@ export function jsonReport(
   image: WrittenImage | undefined,
   { imgref, previousName, warnings }: ReportedBuild,
 ): object {
-  const fetched = layers.filter(({ reused }) => !reused);
+  const fetched = layersToDownload(layers, plan.previous);
   const update = { previousBuild: previousName, layers: fetched.length, ...totalsOf(fetched) };
   return {
     reference: imgref,
@@ -189,7 +189,7 @@ export function updateReport(
   layers: readonly ReportedLayer[],
   previousName: string,
 ): string {
-  const fetched = layers.filter(({ reused }) => !reused);
+  const fetched = layersToDownload(layers, plan.previous);
   const previous = plan.previous?.recordFor(plan.components);
   return downloadReport(previousName, layers, fetched, { changes: plan.changes ?? [], previous });
 }
@@ -200,12 +200,22 @@ export function comparisonReport(
   layers: readonly ReportedLayer[],
   other: PreviousBuild,
 ): string {
-  const digests = new Set(other.image?.manifest.layers.map(({ digest }) => digest));
-  const fetched = layers.filter(({ blob }) => blob === undefined || !digests.has(blob.digest));
+  const fetched = layersToDownload(layers, other);
   const previous = other.recordFor(plan.components);
   const changes = componentChanges(previous, plan.components);
   const imageName = other.image?.name ?? 'the other build';
   return downloadReport(imageName, layers, fetched, { changes, previous });
+}
+
+/** Returns the layers that clients of another build lack. */
+function layersToDownload(
+  layers: readonly ReportedLayer[],
+  other: PreviousBuild | undefined,
+): readonly ReportedLayer[] {
+  return layers.filter(({ blob }) => {
+    const isKnown = blob !== undefined && other?.layerDigests.has(blob.digest) === true;
+    return !isKnown;
+  });
 }
 
 /** How a build differs from the one that clients have. */
