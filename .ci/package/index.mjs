@@ -3,7 +3,7 @@
 // given), for one or both processors, a file with the licenses of all that is inside, and manual
 // pages in DIR/man. Two runs give the same bytes. `npm run package` also installs and compiles what this needs.
 // Exit codes: 0 made, 1 not.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   mkdirSync,
@@ -73,13 +73,7 @@ function makeBlob(modules, processor, scratch) {
   writeFileSync(join(scratch, 'config.json'), JSON.stringify(config));
 
   const args = ['--experimental-sea-config', 'config.json'];
-  const { status, stderr } = spawnSync(nodeFor(process.arch), args, {
-    cwd: scratch,
-    encoding: 'utf8',
-  });
-  if (status !== 0) {
-    throw new Error(`Node makes no blob: ${stderr}`);
-  }
+  execFileSync(nodeFor(process.arch), args, { cwd: scratch, stdio: 'pipe' });
   return readFileSync(join(scratch, 'blob'));
 }
 

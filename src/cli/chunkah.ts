@@ -15,12 +15,7 @@ import { previousBuildOptions } from './container/encapsulate-options.js';
 import { BUILD_COMMANDS } from './help.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import {
-  layoutOfOtherTool,
-  type OtherToolOptions,
-  otherToolOptions,
-  pluginOptions,
-} from './options/plugins.js';
+import { pluginOptions, stableByDefault } from './options/plugins.js';
 import { registryOptions } from './options/registry.js';
 import { integer, logOptions } from './options/values.js';
 import { terminalLogger } from './output/terminal.js';
@@ -32,7 +27,7 @@ const MAX_THREADS = 1024;
 const MAX_EPOCH = 99_999_999_999;
 
 /** Options that `ostrata build` has under the same names, and those that only chunkah has. */
-interface ChunkahOptions extends OtherToolOptions<TreeBuildOptions> {
+interface ChunkahOptions extends TreeBuildOptions {
   readonly output?: string | undefined;
   readonly compressed?: boolean | undefined;
   readonly compressionLevel: number;
@@ -68,7 +63,7 @@ export function addChunkahBuildCommand(program: Command): void {
     timelessConfigOptions,
     previousBuildOptions,
     pluginOptions,
-    otherToolOptions,
+    stableByDefault,
     registryOptions,
     logOptions,
   ]);
@@ -119,7 +114,6 @@ files. Unlike \`ostrata build\`, this command keeps no cache of layers.`;
 
 async function buildAsChunkah(options: ChunkahOptions): Promise<void> {
   const { maxLayers, threads, compressed, sourceDateEpoch } = options;
-  const { previousBuild, previousBuildManifest } = options;
   if (maxLayers > STORAGE_LAYERS) {
     const warning = `--max-layers ${maxLayers}: podman stores at most ${STORAGE_LAYERS} layers`;
     terminalLogger(options).warn(warning);
@@ -130,7 +124,6 @@ async function buildAsChunkah(options: ChunkahOptions): Promise<void> {
     arch: options.arch === 'powerpc64' ? 'ppc64le' : options.arch,
     created: sourceDateEpoch,
     createdBy: NAME,
-    layout: layoutOfOtherTool(options.layout, previousBuild ?? previousBuildManifest),
     compression: compressed ? 'gzip' : 'none',
     jobs: threads === 0 ? availableParallelism() : threads,
     cache: false,

@@ -21,7 +21,7 @@ import {
 import { BUILD_COMMANDS } from './help.js';
 import { useOptions } from './options/groups.js';
 import { maxLayersOption } from './options/layers.js';
-import { layoutOfOtherTool, type OtherToolOptions, otherToolOptions } from './options/plugins.js';
+import { stableByDefault } from './options/plugins.js';
 
 const NAME = 'rpm-ostree';
 const CALLS = [
@@ -93,7 +93,7 @@ function addEncapsulateCommand(compose: Command): void {
     previousBuildOptions,
     imageConfigOptions,
     ...WRITING_OPTIONS,
-    otherToolOptions,
+    stableByDefault,
   ]);
 }
 
@@ -115,12 +115,11 @@ Spaces separate the arguments in the value of --cmd.`;
 async function encapsulateAsRpmOstree(
   ref: string,
   imgref: string,
-  options: OtherToolOptions<EncapsulateOptions>,
+  options: EncapsulateOptions,
 ): Promise<void> {
-  const { maxLayers, cmd, previousBuild, previousBuildManifest } = options;
+  const { maxLayers, cmd } = options;
   await encapsulate(ref, imgref, {
     ...options,
-    layout: layoutOfOtherTool(options.layout, previousBuild ?? previousBuildManifest),
     maxLayers: maxLayers + 1,
     cmd: cmd?.flatMap((text) => text.split(/\s+/).filter(Boolean)),
   });

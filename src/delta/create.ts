@@ -279,8 +279,8 @@ function sum(layers: readonly CreatedLayer[], member: 'size' | 'layerSize'): num
 /**
  * Returns whether clients have the files at a path. Many have them in an ostree commit, which has
  * no files in `/var` and at mount points; in that of an encapsulated image, nothing is at `/etc`
- * either. Systems whose root is neither transient nor a composefs have of derived layers only what
- * is in these and in `/usr`.
+ * either. If it has derived layers, only `/usr` is sure: outside it, many systems have none of the
+ * files of these layers.
  */
 async function pathsOfClients(
   source: ImageReader,

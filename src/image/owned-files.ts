@@ -98,7 +98,7 @@ export function ownerOf(
 }
 
 /** Returns how many bytes of content an update brings for a path. */
-export function newBytes({ change, aspects, newSize = 0 }: FileChange): number {
+function newBytes({ change, aspects, newSize = 0 }: FileChange): number {
   const isNew = change === 'added' || aspects.includes('content') || aspects.includes('type');
   return isNew ? newSize : 0;
 }

@@ -27,8 +27,6 @@ interface SimulationLimits {
 
 /** A build with its layers. */
 interface SimulatedBuild extends SeriesBuild {
-  /** The components, split as for a layout with plenty of layers, whatever the strategy places. */
-  readonly parts: readonly Component[];
   readonly layers: readonly SimulatedLayer[];
 }
 export interface SimulatedLayer extends LayoutLayer {
@@ -68,19 +66,21 @@ export function simulateChain(
   strategy: LayoutStrategy,
   limits: SimulationLimits,
 ): readonly SimulatedBuild[] {
-  const parts = partsOfBuilds(builds);
   let previous: LayoutRecord | undefined;
-  return builds.map((build, i) => {
+  return builds.map((build) => {
     const plan = planLayout(build.components, strategy, { ...limits, previous });
     const label = encodeRecord(recordOf(plan), silentLogger);
     previous = label === undefined ? undefined : decodeRecord(label, silentLogger);
     const layers = simulatedLayers(plan.layers, plan.components);
-    return { ...build, parts: must(parts[i], `build ${i}`), layers };
+    return { ...build, layers };
   });
 }
 
-/** Returns the components and parts of each build; parts follow those of the build before. */
-function partsOfBuilds(builds: readonly SeriesBuild[]): readonly (readonly Component[])[] {
+/**
+ * Returns the components of each build, split as for a layout with plenty of layers; parts follow
+ * those of the build before.
+ */
+export function partsOfBuilds(builds: readonly SeriesBuild[]): readonly (readonly Component[])[] {
   let previous: LayoutRecord | undefined;
   return builds.map(({ components }) => {
     const maxLayers = Math.max(PLENTY_OF_LAYERS, components.length);
@@ -90,16 +90,20 @@ function partsOfBuilds(builds: readonly SeriesBuild[]): readonly (readonly Compo
   });
 }
 
-/** Returns the updates from each build of a chain to the one `lag` builds later. */
+/**
+ * Returns the updates from each build of a chain to the one `lag` builds later; `parts` are those
+ * of its builds.
+ */
 export function simulateUpdates(
   chain: readonly SimulatedBuild[],
+  parts: readonly (readonly Component[])[],
   lag: number,
 ): readonly SimulatedUpdate[] {
-  const contents = chain.map(({ build, layers, components, parts }) => ({
+  const contents = chain.map(({ build, layers, components }, i) => ({
     build,
     layers: new Map(layers.map(({ key, size }) => [key, size])),
     components: sizesByContent(components),
-    parts: sizesByContent(parts),
+    parts: sizesByContent(parts[i] ?? []),
   }));
 
   const updates: SimulatedUpdate[] = [];

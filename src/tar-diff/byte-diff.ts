@@ -19,7 +19,7 @@ export interface Stretch {
 
 /** So many equal bytes in a row continue a stretch, without a search for a better one. */
 const LONG_RUN = 16;
-/** So do equal bytes that are at least this many of so many. */
+/** A stretch also continues if at least WINDOW_EQUAL of the next WINDOW_SIZE bytes are equal. */
 const WINDOW_SIZE = 32;
 const WINDOW_EQUAL = 24;
 /** A stretch begins where so many more bytes are equal than if the one before went on. */

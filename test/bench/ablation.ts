@@ -87,7 +87,7 @@ strategies.push({ ...expectedDownload, name: 'no parts', parts: undefined });
 for (const strategy of strategies) {
   const ratios = series.map((builds) => {
     const chain = simulateChain(builds, strategy, { maxLayers: MAX_LAYERS });
-    return summarize(simulateUpdates(chain, 1)).ratio.toFixed(3);
+    return summarize(simulateUpdates(chain, [], 1)).ratio.toFixed(3);
   });
   row([strategy.name, ...ratios]);
 }

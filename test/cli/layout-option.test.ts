@@ -1,16 +1,9 @@
 /** Options that choose the layout, and the layout that command lines of other tools get. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { layoutOfOtherTool, withOptions } from '../../src/cli/options/plugins.js';
+import { withOptions } from '../../src/cli/options/plugins.js';
 import type { LayoutLimits, LayoutStrategy } from '../../src/plugin.js';
 import { ostrata, tryOstrata } from '../support/run.js';
-
-test('the command line of another tool gets the stable layout unless it names a previous image', () => {
-  assert.equal(layoutOfOtherTool(undefined, undefined), 'stable');
-  assert.equal(layoutOfOtherTool(undefined, ['oci:image:1']), 'expected-download');
-  assert.equal(layoutOfOtherTool('expected-download', undefined), 'expected-download');
-  assert.equal(layoutOfOtherTool('single', undefined), 'single');
-});
 
 test('the help names the default layout and the default number of layers of each command', () => {
   const defaults = (...command: readonly string[]) => {
@@ -20,7 +13,7 @@ test('the help names the default layout and the default number of layers of each
     return { layers, layout };
   };
   const usual = 'expected-download';
-  const ofOtherTool = `${usual} with a previous image, otherwise stable`;
+  const ofOtherTool = 'stable';
   assert.deepEqual(defaults('build'), { layers: '96', layout: usual });
   assert.deepEqual(defaults('container-encapsulate'), { layers: '64', layout: usual });
   assert.deepEqual(defaults('chunkah', 'build'), { layers: '64', layout: ofOtherTool });

@@ -31,12 +31,24 @@ export async function openSignatures(
 ): Promise<readonly ImageReader[]> {
   const tagged = await openTagged(imgref, image, options);
   const found = tagged === undefined ? [] : [tagged];
-  for (const manifest of (await image.referrers?.(REFERRING_SIGNATURE)) ?? []) {
-    found.push(
-      await openImage(imgref, { ...options, manifest, artifactType: REFERRING_SIGNATURE }),
-    );
+  try {
+    for (const manifest of (await image.referrers?.(REFERRING_SIGNATURE)) ?? []) {
+      found.push(
+        await openImage(imgref, { ...options, manifest, artifactType: REFERRING_SIGNATURE }),
+      );
+    }
+  } catch (error) {
+    await closeAll(found);
+    throw error;
   }
+  await closeAll(found.filter(({ manifest }) => !isSignature(manifest)));
   return found.filter(({ manifest }) => isSignature(manifest));
+}
+
+async function closeAll(images: readonly ImageReader[]): Promise<void> {
+  for (const image of images) {
+    await image.close?.();
+  }
 }
 
 async function openTagged(

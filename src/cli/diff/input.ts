@@ -55,8 +55,6 @@ export interface Input {
 }
 
 export interface InputOptions extends Context {
-  /** A repository of which the arguments are refs or commits. */
-  readonly repo?: string | undefined;
   /** Whether files are compared. */
   readonly readsFiles: boolean;
   readonly open: OpenImage;
@@ -141,7 +139,12 @@ async function inputOf(
   log: Logger,
 ): Promise<Input> {
   const close = async () => tree.close?.();
-  return { kind, name, list: await readPackages(tree, log), tree, close };
+  try {
+    return { kind, name, list: await readPackages(tree, log), tree, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** Without files, only the folders of package databases are read. */

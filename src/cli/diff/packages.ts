@@ -18,7 +18,7 @@ import {
 import type { InstalledVersion } from '../../components/package-changes.js';
 import type { DatabaseKind } from '../../image/database-layers.js';
 import type { Logger } from '../../log.js';
-import { S_IFDIR } from '../../ostree/objects/dirmeta.js';
+import { S_IFDIR, S_IFMT } from '../../ostree/objects/dirmeta.js';
 import type { Tree } from '../../tree/tree.js';
 import { SoundPackages } from '../rpmdb/damage.js';
 import { rpmdbKind } from '../rpmdb/database-layers.js';
@@ -151,15 +151,13 @@ function evrOf({ kind, name, evr }: ListedPackage): Nevra {
 /** `1:2.0-3` of pacman, `2.0-r3` of apk. */
 const EVR = /^(?:(\d+):)?(.*?)(?:-r?([^-]*))?$/;
 
-/** Bits of `st_mode` that are the type of a file. */
-const TYPE_BITS = 0o170000;
 /** Links named by the content of programs, which are new in every build of a package. */
 const BUILD_IDS = '/usr/lib/.build-id/';
 
 function installedPaths(rpm: RpmPackage): readonly string[] {
   const found: string[] = [];
   for (const { path, mode } of rpm.files()) {
-    const isDirectory = (mode & TYPE_BITS) === S_IFDIR;
+    const isDirectory = (mode & S_IFMT) === S_IFDIR;
     if (path !== undefined && !isDirectory && !path.startsWith(BUILD_IDS)) {
       found.push(path);
     }

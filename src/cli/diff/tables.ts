@@ -44,7 +44,7 @@ function sideText({ name, packages, layers, size, created }: SideReport): string
 }
 
 /** Returns what clients of the old image download. */
-export function updateText({ update, new: side }: DiffReport): string {
+function updateText({ update, new: side }: DiffReport): string {
   const { layers = 0, size = 0 } = update ?? {};
   if (layers === 0) {
     return 'nothing: the old image has all layers';

@@ -136,7 +136,7 @@ function attributesText(changes: readonly FileChange[], many: string): string {
 }
 
 /** Returns for example `mode and owner`. */
-export function aspectsText(aspects: readonly Aspect[]): string {
+function aspectsText(aspects: readonly Aspect[]): string {
   const nouns = aspects.map((aspect) => NOUNS.get(aspect) ?? aspect);
   const last = nouns.pop() ?? '';
   return nouns.length > 0 ? `${nouns.join(', ')} and ${last}` : last;
@@ -150,7 +150,7 @@ function hasPackage({ id }: ComponentDiff): boolean {
 }
 
 /** Returns what a component is called: the package, or a path that no package owns. */
-export function shownName({ id, name }: Pick<ComponentDiff, 'id' | 'name'>): string {
+function shownName({ id, name }: Pick<ComponentDiff, 'id' | 'name'>): string {
   const [, path] = PATH_ID.exec(id) ?? [];
   return path === undefined ? name : `${path} (no package)`;
 }
@@ -164,7 +164,7 @@ function countText(count: number, verb: string): string {
 }
 
 /** Returns `2.1 of 310 MB`, or `12 kB of 310 MB` where the units differ. */
-export function partOf(part: number, whole: number): string {
+function partOf(part: number, whole: number): string {
   const [value, unit] = formatBytes(part).split(' ');
   const total = formatBytes(whole);
   return total.endsWith(` ${unit}`) ? `${value} of ${total}` : `${value} ${unit} of ${total}`;

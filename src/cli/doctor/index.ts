@@ -29,9 +29,9 @@ export function addDoctorCommand(program: Command): void {
     .summary('say what works here, what is missing, and what to do about it')
     .description(
       'Check what commands depend on: Node and native code, the programs that are run for some ' +
-        'of them, rights, the layer cache, temporary folders, and with an image reference if ' +
-        'the image can be read with the given options. Nothing is written. A line "limited" says ' +
-        'what does not work; a line "problem" makes the exit code 1.',
+        'of them, rights, the layer cache, temporary folders, and, with an image reference, ' +
+        'whether the image can be read with the given options. Nothing is changed. A line ' +
+        '"limited" says what does not work; a line "problem" makes the exit code 1.',
     )
     .argument('[imgref]', IMGREF_HELP)
     .option('--json', 'print the checks as JSON')

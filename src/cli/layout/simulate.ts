@@ -8,6 +8,7 @@ import { DEFAULT_MAX_LAYERS, layersForComponents, MIN_LAYERS } from '../../layou
 import { isDate } from '../../layout/series.js';
 import {
   hasPartBound,
+  partsOfBuilds,
   type SimulationResult,
   type SimulationRun,
   simulateChain,
@@ -167,10 +168,11 @@ async function runAll(
 ): Promise<readonly SimulationRun[]> {
   const runs: SimulationRun[] = [];
   for (const each of series) {
+    const parts = partsOfBuilds(each.builds);
     for (const strategy of strategies) {
       for (const maxLayers of options.maxLayers) {
         interruptSignal.throwIfAborted();
-        runs.push(...runsOf(each, strategy, maxLayers, options));
+        runs.push(...runsOf({ ...each, parts }, strategy, maxLayers, options));
         log.info(`simulated ${each.name}: ${strategy.name}, ${maxLayers} layers`);
         // Planning is synchronous: Ctrl-C is noticed between two plans only.
         await new Promise(setImmediate);
@@ -180,9 +182,14 @@ async function runAll(
   return runs;
 }
 
+/** A series, and the components of its builds with large ones split. */
+interface DividedSeries extends Series {
+  readonly parts: ReturnType<typeof partsOfBuilds>;
+}
+
 /** Returns one run for each lag. */
 function runsOf(
-  { name, builds }: Series,
+  { name, builds, parts }: DividedSeries,
   strategy: LayoutStrategy,
   maxLayers: number,
   options: SimulateOptions,
@@ -192,7 +199,7 @@ function runsOf(
     maxLayerSize: options.maxLayerSize,
   });
   return options.lag.map((lag) => {
-    const updates = simulateUpdates(chain, lag);
+    const updates = simulateUpdates(chain, parts, lag);
     const summary = summarize(updates);
     const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summary };
     return { result, chain, updates };

@@ -91,28 +91,14 @@ export async function loadPlugins(options: PluginOptions): Promise<LoadedPlugins
   return { sources, strategy: withOptions(strategy, options) };
 }
 
-/** {@link PluginOptions} of a command line of another tool. */
-export type OtherToolOptions<Options extends PluginOptions> = Omit<Options, 'layout'> & {
-  /** Undefined unless it is given. */
-  readonly layout?: string | undefined;
-};
-
-/** Leaves the default of `--layout`, which comes before, to {@link layoutOfOtherTool}. */
-export function otherToolOptions(command: Command): Command {
-  const option = command.options.find(({ long }) => long === '--layout');
-  option?.default(USUAL_LAYOUT, `${USUAL_LAYOUT} with a previous image, otherwise ${STABLE}`);
-  return command.setOptionValueWithSource('layout', undefined, 'default');
-}
-
 /**
- * Returns the layout for the command line of another tool. Without a previous image it has to be
- * like the last one, because pipelines that were written for that tool may never pass any.
+ * Makes `stable` the default of `--layout`, which comes before: pipelines that were written for
+ * another tool may never pass a previous image. With one, it plans as the usual layout does.
  */
-export function layoutOfOtherTool(
-  layout: string | undefined,
-  previous: string | readonly string[] | undefined,
-): string {
-  return layout ?? (previous === undefined ? STABLE : USUAL_LAYOUT);
+export function stableByDefault(command: Command): Command {
+  const option = command.options.find(({ long }) => long === '--layout');
+  option?.default(STABLE);
+  return command.setOptionValueWithSource('layout', STABLE, 'default');
 }
 
 /** Returns the strategy as `--no-split` and `--client-cadence` want it. */
