@@ -66,8 +66,10 @@ class Units {
   /** By {@link unitKey}. */
   readonly #stabilities: ReadonlyMap<string, Stability>;
 
-  constructor(components: readonly Component[], limits: LayoutLimits) {
+  constructor(given: readonly Component[], limits: LayoutLimits) {
     const { prior = [] } = limits;
+    // Sums of rates depend on their order, and a difference in the last digit can decide a tie.
+    const components = given.toSorted((a, b) => compareUtf8(a.id, b.id));
     this.#byId = new Map(components.map((component) => [component.id, component]));
     this.#stabilities = stabilities(components, limits);
 
@@ -151,13 +153,10 @@ function costsFor({ maxLayerSize: maxSize, clientCadence: cadences }: LayoutLimi
   return new Costs({ maxSize, cadences });
 }
 
-/**
- * The ids of each source package, and of each part. They are in the order of their first id, and
- * ids in byte order.
- */
+/** The ids of each source package, and of each part, in the order of `components`. */
 function idsByUnit(components: readonly Component[]): string[][] {
   const byUnit = new Map<string, string[]>();
-  for (const component of components.toSorted((a, b) => compareUtf8(a.id, b.id))) {
+  for (const component of components) {
     const key = unitKey(component);
     const ids = byUnit.get(key) ?? [];
     byUnit.set(key, ids);

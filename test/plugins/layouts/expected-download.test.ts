@@ -172,3 +172,24 @@ suite('probability of change', () => {
     }
   });
 });
+
+test('sums of rates that round differently in another order decide nothing', () => {
+  const sizes = { ab: 0, '//b/a': 0, '.': 0, a: 0, 'éé.ab/': 0, b: 0, '/': 1, aa: 0, '🦀b': 1 };
+  const all = Object.entries(sizes).map(([id, size]): Component => {
+    const source = ['.', 'éé.ab/'].includes(id) ? 'glibc' : id;
+    return { ...component(0, size, 0), id, source };
+  });
+  const history = new Map<string, ChangeCount>([
+    ['.', { updates: 110, changes: 0 }],
+    ['éé.ab/', { updates: 110, changes: 2 }],
+    ['/', { updates: 6, changes: 6 }],
+    ['aa', { updates: 115, changes: 92 }],
+  ]);
+  const limits = { maxLayers: 2, history, prior: [{ components: ['b'], dirty: false }] };
+  const plan = (components: readonly Component[]) =>
+    expectedDownload.plan(components, limits).layers.map((layer) => layer.components.toSorted());
+  for (const [i] of all.entries()) {
+    const rotated = [...all.slice(i), ...all.slice(0, i)];
+    assert.deepEqual(plan(rotated).toSorted(), plan(all).toSorted());
+  }
+});
