@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { fsck, pull, refused, unencapsulate } from '../support/client.js';
+import { commitSignatures } from '../support/commit-signatures.js';
 import { addIndex, type IndexEntry, readIndex } from '../support/index-layout.js';
 import { encapsulate } from '../support/read-image.js';
 import { ostrata, ostrataProgram, run, tryOstrata } from '../support/run.js';
@@ -52,13 +53,8 @@ suite('signed while they are built', needs(...worldNeeds, 'openssl', 'gpg'), () 
   const build = (...args: readonly string[]) =>
     encapsulate(given.repo, 'os/old', path(`image-${images++}`), ['--max-layers=4', ...args]).image;
 
-  /** Returns the signatures of a commit as the real ostree reads them. */
-  function signaturesIn(repo: string, key: string, commit = given.oldCommit): readonly Buffer[] {
-    const option = `--print-detached-metadata-key=${key}`;
-    const shown = run('ostree', [`--repo=${repo}`, 'show', option, commit]);
-    const lists = [...shown.matchAll(/\[(?:byte )?(0x[^[\]]*)\]/g)];
-    return lists.map(([, bytes = '']) => Buffer.from(bytes.replace(/0x|[, ]/g, ''), 'hex'));
-  }
+  const signaturesIn = (repo: string, key: string, commit = given.oldCommit) =>
+    commitSignatures(repo, commit, key);
 
   /** Whether OpenSSL finds that `signature` is of the commit. */
   function isGood(signature: Buffer, ...options: readonly string[]): boolean {
