@@ -266,8 +266,26 @@ suite('the pull of an update by a delta', () => {
     assert.match(warnings.join(), /layer 1: .*blobs\/sha256/);
   });
 
+  const bad = Buffer.from('hello');
+  const failing: readonly [string, number, (good: readonly Buffer[]) => readonly Buffer[]][] = [
+    ['both layers at once', 2, () => [bad, Buffer.from('other')]],
+    ['the first layer', 1, ([, second = bad]) => [bad, second]],
+    ['the second layer', 1, ([first = bad]) => [first, bad]],
+  ];
+  for (const [which, jobs, tarDiffs] of failing) {
+    test(`counts its progress to the end if the tar-diffs of ${which} fail`, async () => {
+      const steps: { readonly done: number; readonly total: number }[] = [];
+      const progress = (_what: string, done: number, total: number) =>
+        void steps.push({ done, total });
+      const log: Logger = { ...silentLogger, progress };
+      const options = optionsFor(repoWithOld(), await deltaOf(...tarDiffs(good())), log);
+      const { bytesFetched } = await pullImage({ ...options, jobs });
+      assert.deepEqual(steps.at(-1), { done: bytesFetched, total: bytesFetched });
+      assert.ok(steps.every(({ done, total }) => done <= total));
+    });
+  }
+
   test('warns once if several layers fail', async () => {
-    const bad = Buffer.from('hello');
     const { result, warnings } = await pullsWith(await deltaOf(bad, Buffer.from('other')));
     assert.equal(result.layersRebuilt, 0);
     assert.equal(warnings.length, 1);

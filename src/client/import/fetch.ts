@@ -8,7 +8,13 @@ import { inContextAsync, messageOf, must } from '../../errors.js';
 import type { Context } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
-import { blobToFetch, type ImportPlan, type LayerToImport, type PlannedDelta } from './plan.js';
+import {
+  blobToFetch,
+  type ImportPlan,
+  type LayerToImport,
+  layersToFetch,
+  type PlannedDelta,
+} from './plan.js';
 import {
   type ImportWorker,
   type LayerImport,
@@ -69,9 +75,10 @@ export class LayerFetcher {
   /** Undefined if there is none, or if it failed. */
   #delta: PlannedDelta | undefined;
   #deltaImage: ImageReader | undefined;
-  /** Bytes of all that will be fetched: what progress counts up to. */
+  /** Layers that no thread has begun to fetch. */
+  #waiting: Set<LayerToImport> = new Set();
+  /** Bytes of all that was and will be fetched: what progress counts up to. */
   #totalBytes = 0;
-  #bytesByLayers = 0;
   #fetchedBytes = 0;
   #rebuilt = 0;
   #isClosed = false;
@@ -87,11 +94,11 @@ export class LayerFetcher {
   }
 
   /** From now on, fetches as the plan says. Closing this closes the delta of the plan. */
-  follow({ delta, counts }: ImportPlan): void {
+  follow({ delta, layers, counts }: ImportPlan): void {
     this.#deltaImage = delta?.image;
     this.#delta = delta;
     this.#totalBytes = counts.bytesFetched;
-    this.#bytesByLayers = counts.bytesByLayers;
+    this.#waiting = new Set(layersToFetch(layers));
   }
 
   /** Fetches one layer and returns what `visit` returned for it. */
@@ -160,6 +167,7 @@ export class LayerFetcher {
 
   /** Fetches a layer by the delta, if there is one; if that fails, as it is. */
   async #fetch(layer: LayerToImport, place: number, kind: LayerImportKind): Promise<FetchedLayer> {
+    this.#waiting.delete(layer);
     const delta = this.#delta;
     if (delta?.blobs.has(layer.descriptor.digest)) {
       try {
@@ -168,6 +176,7 @@ export class LayerFetcher {
         return fetched;
       } catch (error) {
         this.#giveUpDelta(error, layer);
+        this.#totalBytes += layer.descriptor.size;
       }
     }
     return this.#read(layer, place, kind);
@@ -181,8 +190,10 @@ export class LayerFetcher {
     }
     // Several layers may fail at the same time.
     if (this.#delta !== undefined) {
+      for (const layer of this.#waiting) {
+        this.#totalBytes += layer.descriptor.size - blobToFetch(layer, this.#delta).size;
+      }
       this.#delta = undefined;
-      this.#totalBytes = this.#bytesByLayers;
       log.warn(
         `the delta fails, so layers are fetched as they are: layer ${index}: ${messageOf(error)}`,
       );
@@ -206,7 +217,9 @@ export class LayerFetcher {
     const oldCommit = descriptor.mediaType === TAR_DIFF ? delta?.source : undefined;
     const task: LayerImport = { descriptor, diffId, kind, oldCommit, target, directory };
     const blob = (delta?.image ?? this.#image).blob(descriptor);
+    let fetched = 0;
     const onProgress = (bytes: number) => {
+      fetched += bytes;
       this.#fetchedBytes += bytes;
       log.progress('fetching layers', this.#fetchedBytes, this.#totalBytes);
     };
@@ -215,6 +228,7 @@ export class LayerFetcher {
       return { staged, directory };
     } catch (error) {
       this.#workers.delete(place); // the thread has ended
+      this.#totalBytes -= descriptor.size - fetched; // what is left is not fetched
       rmSync(directory, { recursive: true, force: true });
       throw error;
     }
