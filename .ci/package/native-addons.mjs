@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { getRawAsset } from 'node:sea';
 
 /** Where the folder can be: often one of both allows no programs, or cannot be written. */
-const parents = () => [tmpdir(), '/dev/shm'];
+const PARENTS = [tmpdir(), '/dev/shm'];
 
 /** Returns what `use` makes of a file with the asset, in the first place where it succeeds. */
 function withFile(asset, use) {
   const failures = [];
-  for (const parent of parents()) {
+  for (const parent of PARENTS) {
     try {
       return withFileIn(parent, asset, use);
     } catch (error) {

@@ -1,42 +1,19 @@
 // The program that is one file (`npm run package`): it needs no Node, and does what the sources do.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import { makeOneFile, needsOneFile, oneFileFolder, oneFileFor } from '../support/one-file.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata, run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 
-const PACKAGER = join(repoRoot, '.ci/package');
 const SAMPLE = join(repoRoot, 'rpmdb-fixtures/sample');
 /** What RHEL 8 and Debian 10 have. */
 const OLDEST_GLIBC = 28;
 
-function whatIsMissing(): string | false {
-  if (process.env.OSTRATA_TEST_TOOLS === 'none') {
-    return 'needs two minutes';
-  }
-  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) {
-    return 'needs Linux on x64 or arm64';
-  }
-  const isInstalled = existsSync(join(PACKAGER, 'node_modules'));
-  assert.ok(isInstalled || process.env.CI !== 'true', 'in CI, .ci/package is installed');
-  return !isInstalled && 'needs `node .ci/prepare.mjs --package`';
-}
-
-/** Makes the programs of `processors` in a new folder; returns a function that names their files. */
-function makePrograms(...processors: readonly string[]): (processor: string) => string {
-  const folder = scratchDirectory();
-  run(process.execPath, [join(PACKAGER, 'index.mjs'), `--output=${folder}`, ...processors]);
-  return (processor) => {
-    const name = readdirSync(folder).find((each) => each.endsWith(`-linux-${processor}`));
-    assert.ok(name, processor);
-    return join(folder, name);
-  };
-}
-
-suite('the program that is one file', { skip: whatIsMissing() }, () => {
-  let made = (processor: string) => processor;
+suite('the program that is one file', needsOneFile(), () => {
+  let folder = '';
   let program = '';
   /** Where it may write; nothing else is named in its environment, not even a search path. */
   const temporary = scratchDirectory();
@@ -44,9 +21,9 @@ suite('the program that is one file', { skip: whatIsMissing() }, () => {
   const oneFile = (...args: readonly string[]) => run(program, args, { env });
   const fromSources = (...args: readonly string[]) => ostrata(args);
 
-  before(() => {
-    made = makePrograms('x64', 'arm64');
-    program = made(process.arch);
+  before(async () => {
+    folder = await oneFileFolder();
+    program = oneFileFor(process.arch, folder);
   });
 
   test('has the version of the package', () => {
@@ -117,13 +94,15 @@ suite('the program that is one file', { skip: whatIsMissing() }, () => {
   });
 
   test('is the same file when it is made again', () => {
-    const again = makePrograms(process.arch);
-    assert.ok(readFileSync(again(process.arch)).equals(readFileSync(program)));
+    const again = scratchDirectory();
+    makeOneFile(again, process.arch);
+    const remade = oneFileFor(process.arch, again);
+    assert.ok(readFileSync(remade).equals(readFileSync(program)));
   });
 
   for (const processor of ['x64', 'arm64']) {
     test(`for ${processor} needs no glibc that is newer than RHEL 8 has`, () => {
-      const content = readFileSync(made(processor), 'latin1');
+      const content = readFileSync(oneFileFor(processor, folder), 'latin1');
       const versions = [...content.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
       assert.ok(versions.length > 0);
       assert.ok(Math.max(...versions) <= OLDEST_GLIBC, `glibc 2.${Math.max(...versions)}`);

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { locked } from './locked.js';
 import { run } from './run.js';
 import { scratchDirectory } from './scratch.js';
 import {
@@ -257,45 +257,6 @@ function worldId(): string {
     hash.update(run(program, ['--version']));
   }
   return hash.digest('hex').slice(0, 16);
-}
-
-const LOCK_POLL_MS = 200;
-
-/** Runs `body` in one process at a time; the lock of a process that has ended counts as free. */
-async function locked(lock: string, body: () => void): Promise<void> {
-  for (;;) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw error;
-      }
-      if (existsSync(lock) && isGone(lock)) {
-        rmSync(lock, { force: true });
-      } else {
-        await sleep(LOCK_POLL_MS);
-      }
-    }
-  }
-  try {
-    body();
-  } finally {
-    rmSync(lock, { force: true });
-  }
-}
-
-function isGone(lock: string): boolean {
-  try {
-    const pid = Number(readFileSync(lock, 'utf8'));
-    // The file is empty between its creation and the write of the process id.
-    if (pid > 0) {
-      process.kill(pid, 0);
-    }
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
 }
 
 /**
