@@ -1,7 +1,9 @@
 // node .ci/package/index.mjs [--output=DIR] [x64] [arm64]
 // Makes the program that is one file, DIR/ostrata-VERSION-linux-PROCESSOR (DIR is dist unless it is
-// given), for one or both processors, a file with the licenses of all that is inside, and manual
-// pages in DIR/man. Two runs give the same bytes. `npm run package` also installs and compiles what this needs.
+// given), for one or both processors, beside each the list of what is inside (SBOM) with .spdx.json
+// at the end of its name, a file with the licenses of it, and manual pages in DIR/man. Two runs
+// give the same bytes: the only time is that of the last commit, or SOURCE_DATE_EPOCH.
+// `npm run package` also installs and compiles what this needs.
 // Exit codes: 0 made, 1 not.
 import { execFileSync } from 'node:child_process';
 import {
@@ -18,6 +20,8 @@ import { parseArgs } from 'node:util';
 import { bundle } from './bundle.mjs';
 import { withBlob } from './executable.mjs';
 import { licenseTexts } from './licenses.mjs';
+import { describeContents, describeProgram } from './sbom.mjs';
+import { sourceTime, spdxText } from './spdx.mjs';
 
 const here = import.meta.dirname;
 const root = dirname(dirname(here));
@@ -77,7 +81,16 @@ function makeBlob(modules, processor, scratch) {
   return readFileSync(join(scratch, 'blob'));
 }
 
+/** Returns the list of what is inside the program for a processor. */
+function makeSbom(processor, bundledPackages, time) {
+  const program = describeProgram(root);
+  const inside = describeContents(root, processor, bundledPackages);
+  const contents = inside.map((each) => [program, each]);
+  return Buffer.from(spdxText(program, contents, time));
+}
+
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const time = sourceTime(root);
 mkdirSync(values.output, { recursive: true });
 const manual = join(values.output, 'man');
 const scratch = mkdtempSync(join(values.output, 'package-'));
@@ -96,7 +109,9 @@ try {
   for (const processor of wanted) {
     const blob = makeBlob(modules, processor, scratch);
     const executable = withBlob(readFileSync(nodeFor(processor)), blob);
-    write(`ostrata-${version}-linux-${processor}`, executable, 0o755);
+    const name = `ostrata-${version}-linux-${processor}`;
+    write(name, executable, 0o755);
+    write(`${name}.spdx.json`, makeSbom(processor, bundledPackages, time), 0o644);
   }
   execFileSync(process.execPath, [join(root, 'dist/src/cli/main.js'), 'man', manual]);
   console.log(`${manual}: manual pages`);

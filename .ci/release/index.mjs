@@ -12,6 +12,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import semver from 'semver';
+import { sourceTime } from '../package/spdx.mjs';
 import { closeUnreleased, releaseNotes } from './changelog.mjs';
 import { provenanceOf } from './provenance.mjs';
 
@@ -92,15 +93,6 @@ function refuseReleased(version) {
   }
 }
 
-/** Returns the time of the release in seconds since 1970. */
-function releaseTime() {
-  const time = process.env.SOURCE_DATE_EPOCH || git(root, 'log', '-1', '--format=%ct');
-  if (!/^\d+$/.test(time)) {
-    throw new Error(`SOURCE_DATE_EPOCH=${time}: expected seconds since 1970`);
-  }
-  return Number(time);
-}
-
 /** Returns an environment in which git writes commits and tags of the user at `time`. */
 function gitEnvironment(time) {
   const identity = git(root, 'var', 'GIT_COMMITTER_IDENT');
@@ -136,10 +128,11 @@ function setVersion(version) {
   });
 }
 
-/** Makes the programs, their licenses and one archive of the manual pages. */
+/** Makes the programs, what belongs to them, and one archive of the manual pages. */
 function packageClone(version, time) {
+  const env = { ...process.env, SOURCE_DATE_EPOCH: String(time) };
   run(clone, process.execPath, ['.ci/prepare.mjs', '--package']);
-  run(clone, process.execPath, ['.ci/package/index.mjs', `--output=${output}`]);
+  run(clone, process.execPath, ['.ci/package/index.mjs', `--output=${output}`], env);
   const archive = `ostrata-${version}-man.tar.gz`;
   const options = [
     `--file=${archive}`,
@@ -267,7 +260,7 @@ function main() {
   refuseReleased(version);
   const changelog = readFileSync(join(root, 'CHANGELOG.md'), 'utf8');
   const notes = releaseNotes(changelog);
-  const time = releaseTime();
+  const time = sourceTime(root);
   const env = gitEnvironment(time);
 
   rmSync(output, { recursive: true, force: true });

@@ -3,12 +3,17 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
+import * as v from 'valibot';
+import { parseJson } from '../../src/bytes/json.js';
 import { makeOneFile, needsOneFile, oneFileFolder, oneFileFor } from '../support/one-file.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata, run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 
 const SAMPLE = join(repoRoot, 'rpmdb-fixtures/sample');
+const spdxSchema = v.object({
+  packages: v.array(v.object({ name: v.string(), versionInfo: v.string() })),
+});
 /** What RHEL 8 and Debian 10 have. */
 const OLDEST_GLIBC = 28;
 
@@ -98,9 +103,25 @@ suite('the program that is one file', needsOneFile(), () => {
     makeOneFile(again, process.arch);
     const remade = oneFileFor(process.arch, again);
     assert.ok(readFileSync(remade).equals(readFileSync(program)));
+    const list = (file: string) => readFileSync(`${file}.spdx.json`, 'utf8');
+    assert.equal(list(remade), list(program));
   });
 
   for (const processor of ['x64', 'arm64']) {
+    test(`for ${processor} has a list of all that is inside, as the licenses name it`, () => {
+      const list = readFileSync(`${oneFileFor(processor, folder)}.spdx.json`, 'utf8');
+      const { packages } = parseJson(list, spdxSchema);
+      const listed = packages.map(({ name, versionInfo }) => `${name} ${versionInfo}`);
+
+      const file = readdirSync(folder).find((name) => name.endsWith('-licenses.txt')) ?? '';
+      const licenses = `\n${readFileSync(join(folder, file), 'utf8')}`.split(/^-{80}$/m);
+      const licensed = licenses.map((text) => /\S.*/.exec(text)?.[0] ?? '');
+      const names = licensed.map((name) =>
+        name.replace(/^Node.js/, 'node').replace(/^koffi/, `@koromix/koffi-linux-${processor}`),
+      );
+      assert.deepEqual(listed.sort(), names.sort());
+    });
+
     test(`for ${processor} needs no glibc that is newer than RHEL 8 has`, () => {
       const content = readFileSync(oneFileFor(processor, folder), 'latin1');
       const versions = [...content.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));

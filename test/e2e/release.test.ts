@@ -15,7 +15,13 @@ import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 const CHECKSUMS = '.github/actions/ostrata/checksums.txt';
-const COPIED = ['.ci/release', '.ci/package/package-lock.json', '.gitignore', CHECKSUMS];
+const COPIED = [
+  '.ci/release',
+  '.ci/package/package-lock.json',
+  '.ci/package/spdx.mjs',
+  '.gitignore',
+  CHECKSUMS,
+];
 /** 2026-01-02, one second before midnight. */
 const COMMIT_TIME = '@1767398399 +0000';
 

@@ -43,7 +43,9 @@ function whatIsMissing(): string | false {
 /** Makes the programs of `processors`, or of all, in a folder. */
 export function makeOneFile(folder: string, ...processors: readonly string[]): void {
   const packager = join(repoRoot, PACKAGER, 'index.mjs');
-  run(process.execPath, [packager, `--output=${folder}`, ...processors]);
+  // The time of the last commit would change with each one.
+  const env = { SOURCE_DATE_EPOCH: '1700000000' };
+  run(process.execPath, [packager, `--output=${folder}`, ...processors], { env });
 }
 
 /** Returns the program for `processor` in a folder. */
