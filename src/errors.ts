@@ -89,6 +89,11 @@ export async function inContextAsync<T>(context: string, body: () => Promise<T>)
   }
 }
 
+/** Whether a named thing does not exist: whatever was thrown is an error of code `NOT_FOUND`. */
+export function isNotFound(error: unknown): error is OstrataError {
+  return error instanceof OstrataError && error.code === 'NOT_FOUND';
+}
+
 /** Returns the message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,6 +1,6 @@
 /** SELinux labels, which an ostree commit holds and a plain image does not. */
 import type { Xattrs } from '../bytes/xattrs.js';
-import { inContextAsync, OstrataError } from '../errors.js';
+import { inContextAsync, isNotFound, OstrataError } from '../errors.js';
 import type { Logger } from '../log.js';
 import {
   loadSelinuxPolicy,
@@ -71,10 +71,6 @@ async function policyOf(
 async function fileAt(tree: LookupTree, path: string): Promise<Uint8Array | undefined> {
   const entry = tree.files.resolve(path, true);
   return entry?.type === 'file' ? tree.bytes(entry.path) : undefined;
-}
-
-function isNotFound(error: unknown): error is OstrataError {
-  return error instanceof OstrataError && error.code === 'NOT_FOUND';
 }
 
 /** Returns `xattrs` with this label instead of any other; undefined leaves them as they are. */

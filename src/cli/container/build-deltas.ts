@@ -3,7 +3,7 @@ import { layerIndexStore } from '../../blobs/layer-indexes.js';
 import type { BlobOptions } from '../../builder/write-blobs.js';
 import type { WrittenImage } from '../../builder/write-image.js';
 import { readDocuments } from '../../delta/artifact.js';
-import { inContextAsync, OstrataError } from '../../errors.js';
+import { inContextAsync, isNotFound, OstrataError } from '../../errors.js';
 import type { Context, Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import { loadNativeZstd } from '../../system/native-zstd.js';
@@ -57,7 +57,7 @@ async function openReplaced(
   try {
     return await open(destination);
   } catch (error) {
-    if (error instanceof OstrataError && error.code === 'NOT_FOUND') {
+    if (isNotFound(error)) {
       log.info(`no image at ${destination} to make a delta from`);
       return undefined;
     }

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
 import { type Created, type DeltaTarget, planPruning } from '../../delta/prune.js';
-import { OstrataError } from '../../errors.js';
+import { isNotFound } from '../../errors.js';
 import { parseConfig } from '../../oci/types.js';
 import {
   namedBeside,
@@ -82,7 +82,7 @@ async function readCreated(
       await image.close?.();
     }
   } catch (error) {
-    if (error instanceof OstrataError && error.code === 'NOT_FOUND') {
+    if (isNotFound(error)) {
       return undefined;
     }
     throw error;

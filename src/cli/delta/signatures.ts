@@ -10,7 +10,7 @@ import {
   TAGGED_SIGNATURE,
   writeSignature,
 } from '../../delta/signatures.js';
-import { messageOf, OstrataError } from '../../errors.js';
+import { isNotFound, messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import {
@@ -63,7 +63,7 @@ async function openTagged(
   try {
     return await openImage(reference, { ...options, artifactType: TAGGED_SIGNATURE });
   } catch (error) {
-    if (error instanceof OstrataError && error.code === 'NOT_FOUND') {
+    if (isNotFound(error)) {
       return undefined;
     }
     throw error;

@@ -1,6 +1,6 @@
 /** `ostrata doctor`: says what is there, what is missing, and what to do about it. */
 import type { Command } from 'commander';
-import { messageOf, OstrataError } from '../../errors.js';
+import { isNotFound, messageOf, OstrataError } from '../../errors.js';
 import { IMGREF_HELP } from '../container/image-info.js';
 import { SHELL_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
@@ -65,7 +65,7 @@ async function checkImage(imgref: string, options: DoctorOptions): Promise<Check
 }
 
 function nextStepFor(error: unknown): string {
-  if (error instanceof OstrataError && error.code === 'NOT_FOUND') {
+  if (isNotFound(error)) {
     return 'check the name and the tag; a build can write it';
   }
   return 'check the name; for a registry also `podman login`, the network and HTTPS_PROXY';
