@@ -132,3 +132,36 @@ test('only the command line prints or ends the process', () => {
     [],
   );
 });
+
+const STATIC_IMPORT = /^(?:import|export) (?!type)[^;]*?'(\.[^']+)\.js';/gm;
+
+/** Returns the files that are loaded with `file`: what is imported when it is needed is not. */
+function loadedWith(file: string): ReadonlySet<string> {
+  const loaded = new Set([file]);
+  for (const from of loaded) {
+    for (const [, to = ''] of text(from).matchAll(STATIC_IMPORT)) {
+      loaded.add(`${normalize(join(dirname(from), to))}.ts`);
+    }
+  }
+  return loaded;
+}
+
+/** Large parts of the program that not every build needs. */
+const LOADED_WHEN_NEEDED = [
+  'plugins/rpm/rpmdb/index.ts',
+  'src/delta/create.ts',
+  'src/selinux/policy.ts',
+  'src/transports/oci/archive.ts',
+  'src/transports/registry/client.ts',
+];
+
+for (const file of ['build/build', 'container/encapsulate', 'chunkah', 'rpm-ostree']) {
+  test(`cli/${file} loads large parts of the program only when it needs them`, () => {
+    const loaded = loadedWith(`src/cli/${file}.ts`);
+    assert.ok(loaded.has('src/layout/plan.ts'), 'imports are followed');
+    assert.deepEqual(
+      LOADED_WHEN_NEEDED.filter((name) => loaded.has(name)),
+      [],
+    );
+  });
+}

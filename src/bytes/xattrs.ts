@@ -6,6 +6,9 @@
  */
 export type Xattrs = ReadonlyMap<string, Uint8Array>;
 
+/** The extended attribute that holds the SELinux label of a file, followed by a NUL. */
+export const SELINUX_XATTR = 'security.selinux';
+
 /** Whether `name` is one of `patterns`, of which one that ends in a dot is a prefix. */
 export function matchesXattr(name: string, patterns: readonly string[]): boolean {
   return patterns.some((pattern) => {

@@ -25,12 +25,8 @@ import {
   TAR_DIFF,
 } from './artifact.js';
 import { EditThreads } from './edit-threads.js';
-import {
-  type ContentSizes,
-  type DeltaLevel,
-  type LayerDiff,
-  writeLayerDiff,
-} from './layer-diff.js';
+import { type ContentSizes, type LayerDiff, writeLayerDiff } from './layer-diff.js';
+import type { DeltaLevel } from './levels.js';
 import { OldFileIndex } from './match.js';
 import { type NewLayers, openNewLayers } from './new-layers.js';
 import { addSignature } from './signatures.js';

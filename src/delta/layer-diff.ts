@@ -7,7 +7,6 @@ import { readChunks, readRange } from '../system/file-chunks.js';
 import type { NativeZstd } from '../system/native-zstd.js';
 import { writeFully } from '../system/write-fully.js';
 import { compressWithPrefix, MAX_PREFIX_SIZE } from '../tar-diff/patch-frame.js';
-import type { SearchEffort } from '../tar-diff/seed-index.js';
 import { TarDiffWriter } from '../tar-diff/writer.js';
 import type { Semaphore } from '../transports/semaphore.js';
 import type { IndexedEntry, IndexedFile } from '../tree/layer-index.js';
@@ -15,23 +14,8 @@ import { pathComponents } from '../tree/layer-tar.js';
 import type { Tree, TreePath } from '../tree/tree.js';
 import { type EditThreads, MAX_EDITED_SIZE, type NewContent } from './edit-threads.js';
 import { inOrder } from './in-order.js';
+import type { DeltaLevel } from './levels.js';
 import type { Match, OldFileIndex } from './match.js';
-
-/** How much work the search for small deltas may be. */
-export interface DeltaLevel {
-  /** How files are compared byte by byte. */
-  readonly edits: SearchEffort;
-  /** Level of zstd for files of which a frame is smaller than edits. */
-  readonly frames: number;
-  /** Level of zstd for everything else. */
-  readonly stream: number;
-}
-
-export const DELTA_LEVELS: ReadonlyMap<string, DeltaLevel> = new Map([
-  ['fast', { edits: { seedDistance: 4, candidates: 4 }, frames: 3, stream: 3 }],
-  ['default', { edits: { seedDistance: 2, candidates: 4 }, frames: 12, stream: 12 }],
-  ['best', { edits: { seedDistance: 1, candidates: 8 }, frames: 19, stream: 19 }],
-]);
 
 /** The tar of a new layer, uncompressed in a file. */
 export interface NewLayer {

@@ -4,13 +4,12 @@
  * compute the key by which the layer is recognized in a later build.
  */
 import { createHash } from 'node:crypto';
-import { matchesXattr, type Xattrs } from '../bytes/xattrs.js';
+import { matchesXattr, SELINUX_XATTR, type Xattrs } from '../bytes/xattrs.js';
 import type { OwnedComponent } from '../components/assign.js';
 import { must, OstrataError } from '../errors.js';
 import { WHITEOUT_PREFIX } from '../oci/whiteout.js';
 import type { FileInfo } from '../ostree/objects/file.js';
 import { xattrsEncoder } from '../ostree/objects/xattr-list.js';
-import { SELINUX_XATTR } from '../selinux/policy.js';
 import { TAR_WRITER_VERSION } from '../tar/header.js';
 import type { FileMap } from '../tree/file-map.js';
 import { baseName, parentPath } from '../tree/path.js';

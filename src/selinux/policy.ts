@@ -14,9 +14,6 @@ import {
 } from './file-contexts.js';
 import { Labeler } from './labeler.js';
 
-/** The extended attribute that holds the label of a file, followed by a NUL. */
-export const SELINUX_XATTR = 'security.selinux';
-
 const FOLDERS = ['/etc/selinux', '/usr/etc/selinux'];
 const MODE_SETTING = 'SELINUX=';
 const ACTIVE = /^(?:enforcing|permissive)/i;

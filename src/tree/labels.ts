@@ -1,13 +1,8 @@
 /** SELinux labels, which an ostree commit holds and a plain image does not. */
-import type { Xattrs } from '../bytes/xattrs.js';
+import { SELINUX_XATTR, type Xattrs } from '../bytes/xattrs.js';
 import { inContextAsync, isNotFound, OstrataError } from '../errors.js';
 import type { Logger } from '../log.js';
-import {
-  loadSelinuxPolicy,
-  type ReadTreeFile,
-  SELINUX_XATTR,
-  type SelinuxPolicy,
-} from '../selinux/policy.js';
+import type { ReadTreeFile, SelinuxPolicy } from '../selinux/policy.js';
 import type { LookupTree } from './lookup.js';
 import type { TreePath } from './tree.js';
 
@@ -49,6 +44,7 @@ async function policyOf(
   log: Logger,
 ): Promise<SelinuxPolicy | undefined> {
   const read: ReadTreeFile = (path) => fileAt(tree, path);
+  const { loadSelinuxPolicy } = await import('../selinux/policy.js');
   const load = () => loadSelinuxPolicy(read);
   const policy = await inContextAsync(tree.name, load).catch((error) => {
     if (rule === 'require' || !isNotFound(error)) {

@@ -9,7 +9,7 @@ import type { ImportEvent, ImportOptions } from '../../src/client/session.js';
 import { previewImport } from '../../src/client/session.js';
 import { unencapsulate } from '../../src/client/unencapsulate.js';
 import { createDeltas } from '../../src/delta/create.js';
-import { DELTA_LEVELS } from '../../src/delta/layer-diff.js';
+import { DELTA_LEVELS } from '../../src/delta/levels.js';
 import { type Logger, silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { blobPath } from '../../src/oci/image-layout.js';

@@ -8,7 +8,7 @@ import * as v from 'valibot';
 import { parseJson } from '../../src/bytes/json.js';
 import { DELTA_TYPE, readDelta } from '../../src/delta/artifact.js';
 import { createDeltas } from '../../src/delta/create.js';
-import { DELTA_LEVELS } from '../../src/delta/layer-diff.js';
+import { DELTA_LEVELS } from '../../src/delta/levels.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { openZstdLibrary } from '../../src/system/zstd-library.js';

@@ -9,7 +9,7 @@ import { pullImage } from '../../src/client/pull.js';
 import { applyDelta, type DeltaSource } from '../../src/delta/apply.js';
 import { DELTA_TYPE, type Delta, readDelta, TAR_DIFF } from '../../src/delta/artifact.js';
 import { createDeltas } from '../../src/delta/create.js';
-import { DELTA_LEVELS } from '../../src/delta/layer-diff.js';
+import { DELTA_LEVELS } from '../../src/delta/levels.js';
 import { silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { blobPath } from '../../src/oci/image-layout.js';

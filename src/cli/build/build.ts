@@ -24,7 +24,7 @@ import { buildLayerLimitOptions } from '../options/layers.js';
 import { readSigners } from '../options/signing.js';
 import { computing } from '../run.js';
 import { buildAllPlatforms } from './all-platforms.js';
-import { checkWriteCommitTo, type PlannedBuild, planCommit } from './commit.js';
+import type { PlannedBuild } from './commit.js';
 import { type CommitOptions, checkFormat, commitOptions } from './commit-options.js';
 import {
   type ConfigOptions,
@@ -117,7 +117,10 @@ export async function build(
   const ownOptions = await readPlainImageOptions(options);
   const destination = destinationOf(imgref, options);
   checkSource(options, destination);
-  checkWriteCommitTo(options);
+  if (options.format === 'ostree') {
+    const { checkWriteCommitTo } = await import('./commit.js');
+    checkWriteCommitTo(options);
+  }
   const setup = await readBuildSetup(destination, ownOptions.architecture, options);
   const buildOne = (own: BuildSetup, image?: IndexedImage) =>
     buildImage(ref, own, image, ownOptions, options);
@@ -177,7 +180,7 @@ function destinationOf(
 }
 
 /** Opens the tree and decides which layer of the image holds what. */
-function planTree(
+async function planTree(
   ref: string | undefined,
   source: BuildSource | undefined,
   imageOptions: PlainImageOptions,
@@ -187,7 +190,8 @@ function planTree(
   const { cache } = inputs.blobOptions;
   const { baseImage } = imageOptions;
   const treeInputs = { ...inputs, layers: source?.layers, base: baseImage, cache };
-  const planFormat = options.format === 'ostree' ? planCommit : planPlain;
+  const planFormat =
+    options.format === 'ostree' ? (await import('./commit.js')).planCommit : planPlain;
   const plan = async () => {
     const tree = await openBuildTree(options, ref, treeInputs);
     try {

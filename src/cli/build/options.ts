@@ -21,7 +21,6 @@ import type { BaseImage } from '../../tree/kept-base.js';
 import { policyLabels } from '../../tree/labels.js';
 import type { LayerSource } from '../../tree/layer-source.js';
 import { pruneMatcher } from '../../tree/prune.js';
-import { openSpooledImage } from '../../tree/spooled-image.js';
 import { sourceDateEpoch } from '../container/encapsulate-options.js';
 import { repeated } from '../options/values.js';
 import type { CommitOptions } from './commit-options.js';
@@ -232,6 +231,7 @@ export async function openBuildTree(
   const jobs = availableParallelism();
   const labels = isCommit ? policyLabels(selinux, log) : undefined;
   if (layers !== undefined) {
+    const { openSpooledImage } = await import('../../tree/spooled-image.js');
     return openSpooledImage(layers, {
       log,
       signal,

@@ -9,7 +9,7 @@ import type { ImageReader } from '../../oci/image.js';
 import { loadNativeZstd } from '../../system/native-zstd.js';
 import { checkHoldsArtifacts } from '../../transports/image-reference.js';
 import type { ImageWriter } from '../../transports/transport.js';
-import { type MadeDelta, makeDeltas } from '../delta/make-deltas.js';
+import type { MadeDelta } from '../delta/make-deltas.js';
 import { type DeltaOptions, deltaLevel } from '../options/deltas.js';
 import type { OpenImage, RegistryOptions } from '../options/registry.js';
 import { formatBytes, formatPercent } from '../output/format.js';
@@ -92,6 +92,7 @@ export async function writeDeltas(
       const rule = `is ${target.manifestDigest} now, and not ${manifestDigest} any more`;
       throw new OstrataError('CORRUPT', `the image ${rule}`);
     }
+    const { makeDeltas } = await import('../delta/make-deltas.js');
     const made = await makeDeltas(target, deltaSources, () => inputs.createArtifactWriter(), {
       log,
       signal,

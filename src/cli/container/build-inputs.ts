@@ -20,7 +20,6 @@ import {
 } from '../../transports/image-reference.js';
 import type { ImageReader, ImageWriter, TransportOptions } from '../../transports/transport.js';
 import { tarLocation } from '../../tree/tar-source.js';
-import { strategyOfPlan } from '../layout/source.js';
 import { type CacheOptions, openCache } from '../options/cache.js';
 import { type CompressionOptions, compressionOf } from '../options/compression.js';
 import type { DeltaOptions } from '../options/deltas.js';
@@ -126,6 +125,11 @@ export async function readBuildSetup(
       }
     },
   };
+}
+
+async function strategyOfPlan(path: string, log: Logger): Promise<LayoutStrategy> {
+  const layoutCommands = await import('../layout/source.js');
+  return layoutCommands.strategyOfPlan(path, log);
 }
 
 /**

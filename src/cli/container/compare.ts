@@ -6,7 +6,7 @@ import { type ComparedImages, compareImages } from '../../image/compare.js';
 import type { ReadLayer } from '../../image/encapsulated.js';
 import type { Descriptor } from '../../oci/types.js';
 import { openImage } from '../../transports/image-reference.js';
-import { type FoundDelta, findDelta } from '../delta/find.js';
+import type { FoundDelta } from '../delta/find.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, registryOptions, transportOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
@@ -85,6 +85,7 @@ async function compare(
       return openImage(beside, { ...optionsFor(beside), ...artifact });
     },
   };
+  const { findDelta } = await import('../delta/find.js');
   const delta = await findDelta(oldImage.configDigest, opener, log);
 
   const report = reportFor(options);

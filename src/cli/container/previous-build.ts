@@ -10,7 +10,6 @@ import { hasPlatform, type PlatformChoice, platformName } from '../../oci/platfo
 import type { ImageIndex } from '../../oci/types.js';
 import type { ContentSource } from '../../plugin.js';
 import type { ImageReader } from '../../transports/transport.js';
-import { buildOfImageReader } from '../layout/series.js';
 import type { OpenImage } from '../options/registry.js';
 import type { PreviousBuildOptions } from './encapsulate-options.js';
 
@@ -45,6 +44,7 @@ export async function openPreviousBuild(
     }
   }
   const readComponents = async (image: ImageReader) => {
+    const { buildOfImageReader } = await import('../layout/series.js');
     const { components } = await buildOfImageReader(image, { sources, log });
     return components;
   };

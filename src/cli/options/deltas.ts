@@ -1,6 +1,6 @@
 /** Options of the commands that make deltas. */
 import { type Command, Option } from 'commander';
-import { DELTA_LEVELS, type DeltaLevel } from '../../delta/layer-diff.js';
+import { DELTA_LEVELS, type DeltaLevel } from '../../delta/levels.js';
 import { must } from '../../errors.js';
 import { repeated } from './values.js';
 

@@ -3,7 +3,7 @@ import { collect } from '../../bytes/stream.js';
 import { OstrataError } from '../../errors.js';
 import type { MutableTree } from '../../ostree/write/mutable-tree.js';
 import type { StagedContent } from '../../ostree/write/staged-content.js';
-import { loadSelinuxPolicy, type SelinuxPolicy } from '../../selinux/policy.js';
+import type { SelinuxPolicy } from '../../selinux/policy.js';
 
 /** Stands for the policy by which files without labels are labeled. */
 export const NO_POLICY_ID = 'none';
@@ -26,6 +26,7 @@ export function hasPolicy(root: MutableTree): boolean {
  * `CORRUPT`, `UNSUPPORTED` or `LIMIT` if its policy cannot be read.
  */
 export async function policyOf(root: MutableTree, content: StagedContent): Promise<LabelingPolicy> {
+  const { loadSelinuxPolicy } = await import('../../selinux/policy.js');
   const policy = await loadSelinuxPolicy((path) => readFile(root, content, path.slice(1)));
   return policy ?? NO_POLICY;
 }
