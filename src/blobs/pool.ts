@@ -1,6 +1,7 @@
 /** Worker threads that write the blobs of layers; worker.ts is the other end. */
 import { Worker } from 'node:worker_threads';
 import type { LayerSpec } from '../layers/layer-spec.js';
+import type { WorkPart } from '../log.js';
 import { runWorkerTask } from '../system/worker-task.js';
 import type { ContentLocation } from '../tree/content-location.js';
 import { type LayerColumns, toColumns } from './columns.js';
@@ -44,9 +45,9 @@ export interface WriteLayersOptions {
   /** Largest number of worker threads, at least 1; each writes one layer at a time. */
   readonly jobs: number;
   readonly signal: AbortSignal;
-  /** Called with the number of bytes of tar that were written since the last call. */
-  readonly onProgress: (bytes: number) => void;
-  /** Called with each blob as soon as it is written; `task` is the index of its task. */
+  /** Called when a layer begins; `task` is the index of its task. Bytes of tar are counted. */
+  readonly onStart: (task: number) => WorkPart;
+  /** Called with each blob as soon as it is written. */
   readonly onWritten?: ((task: number, blob: BlobResult) => Promise<void>) | undefined;
 }
 
@@ -72,7 +73,7 @@ export async function writeLayers(
   tasks: readonly LayerTask[],
   options: WriteLayersOptions,
 ): Promise<BlobResult[]> {
-  const { content, compression, signal, onWritten } = options;
+  const { content, compression, signal, onStart, onWritten } = options;
   const results: BlobResult[] = [];
   if (tasks.length === 0) {
     return results;
@@ -86,7 +87,9 @@ export async function writeLayers(
 
   const runWorker = async (worker: Worker) => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const blob = await writeLayer(worker, next.task, options);
+      const part = onStart(next.index);
+      const blob = await writeLayer(worker, next.task, part, signal);
+      part.end();
       results[next.index] = blob;
       unfinishedCount--;
       if (unfinishedCount === 0 && workQueue !== undefined) {
@@ -140,7 +143,8 @@ function startWorkers(count: number, workerData: WorkerData): readonly Worker[] 
 function writeLayer(
   worker: Worker,
   { spec, path }: LayerTask,
-  { signal, onProgress }: WriteLayersOptions,
+  part: WorkPart,
+  signal: AbortSignal,
 ): Promise<BlobResult> {
   const request: WorkerRequest = { type: 'write', spec: toColumns(spec), path };
   return runWorkerTask(worker, request, {
@@ -148,7 +152,7 @@ function writeLayer(
     signal,
     onMessage: (reply: WorkerReply) => {
       if (reply.type === 'progress') {
-        onProgress(reply.bytes);
+        part.advance(reply.bytes);
       }
       return reply.type === 'written' ? reply.blob : undefined;
     },

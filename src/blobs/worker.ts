@@ -10,7 +10,7 @@ import { SharedWorkQueue } from './work-queue.js';
 import { type BlobResult, BlobWriter } from './writer.js';
 
 /** Bytes of tar between two progress replies. */
-const PROGRESS_STEP = 8 << 20;
+const PROGRESS_STEP = 1 << 20;
 
 const { content, compression, workQueue: queueMemory }: WorkerData = workerData;
 const writeTar = openLayerTarWriter(content);

@@ -8,7 +8,7 @@ import {
   type FormatVersion,
   layerKey,
 } from '../layers/spec.js';
-import type { Context } from '../log.js';
+import { type Context, duringWork } from '../log.js';
 import { openRepo } from '../ostree/repo.js';
 import { type CommitSigner, signCommit } from '../ostree/sign/sign.js';
 import type { Claims } from '../plugin.js';
@@ -63,8 +63,11 @@ export interface CommitImagePlan extends ImagePlan {
  * only as far as a content source asks for it.
  */
 export async function planImage(options: PlanImageOptions): Promise<CommitImagePlan> {
+  const { ref, log } = options;
   const repo = openRepo(options.repo);
-  const tree = await openLargeCommitTree(repo, repo.resolve(options.ref), options.log);
+  const tree = await duringWork(log, 'reading the tree', () =>
+    openLargeCommitTree(repo, repo.resolve(ref), log),
+  );
   return planCommit(tree, () => tree, options);
 }
 

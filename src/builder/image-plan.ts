@@ -17,7 +17,7 @@ import { type ComponentChange, componentChanges } from '../layout/changes.js';
 import { planLayout } from '../layout/plan.js';
 import type { LayoutRecord, RecordedLayer } from '../layout/previous-layout.js';
 import { recordOf } from '../layout/record.js';
-import type { Context } from '../log.js';
+import { type Context, duringWork, startWork } from '../log.js';
 import type { Commit } from '../ostree/objects/commit.js';
 import type { Loaded } from '../ostree/repo.js';
 import type { Claims, ContentSource, LayoutStrategy } from '../plugin.js';
@@ -121,7 +121,10 @@ export async function planLayers(
   // Each step may compute for a second; in between, a signal can end the process.
   const letSignalsIn = () =>
     inContextAsync('planning layers', () => setImmediate(undefined, { signal }));
-  const { format, components: given } = await findComponents(sourceTree, formatOf, options);
+  const { format, components: given } = await duringWork(log, 'reading packages', () =>
+    findComponents(sourceTree, formatOf, options),
+  );
+  const work = startWork(log, 'planning layers');
   await letSignalsIn();
   const { tree, commitLayer } = format;
   const previousRecord = previousLayout(previous, given, commitLayer === undefined);
@@ -134,6 +137,7 @@ export async function planLayers(
   await letSignalsIn();
   const { components } = layout;
   const layers = planChunks(format, components, layout.layers, previous);
+  work.end();
   const { name, content, fetch, close, base } = tree;
   return {
     tree: { name, content, fetch, close },

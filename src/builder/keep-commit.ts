@@ -4,7 +4,7 @@ import { inContextAsync } from '../errors.js';
 import { copyContent } from '../layers/copy-content.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import type { LayerObject } from '../layers/spec.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import { encodeObjectName } from '../ostree/objects/object-name.js';
 import { openRepo } from '../ostree/repo.js';
 import { checkContentWritable, contentExtension } from '../ostree/write/content-writer.js';
@@ -56,11 +56,13 @@ export async function keepCommit(
       const directory = writer.createStage();
       const stage = new ObjectStage(writer.target, directory);
       const content = openContent(tree.content);
-      for (const [i, object] of missing.entries()) {
+      const work = startWork(log, 'keeping the commit', missing.length, 'objects');
+      for (const object of missing) {
         await setImmediate(undefined, { signal });
-        log.progress('keeping the commit', i, missing.length);
         await stageObject(stage, object, content);
+        work.advance(1);
       }
+      work.end();
       stageMetadata(stage, commitLayer);
       const refs = ref === undefined ? [] : [[ref, checksum] as const];
       writer.commit([{ directory, names: stage.names }], refs);

@@ -9,8 +9,9 @@ import { type Compression, compressionKey } from '../blobs/compress.js';
 import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
 import { inContextAsync, must, OstrataError } from '../errors.js';
+import { layerName } from '../layers/layer-name.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
-import type { Context, Logger } from '../log.js';
+import { type Context, type Logger, startWork } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
 import { layerCompression, layerMediaType, ociLayerMediaType } from '../oci/media-types.js';
 import type { Descriptor } from '../oci/types.js';
@@ -42,6 +43,13 @@ export interface PlannedBlob {
   readonly key: string;
   /** The layer of the previous build with the same key. */
   readonly unchanged: PreviousLayer | undefined;
+  /** What the layer holds; undefined for that of an ostree commit. */
+  readonly components?: readonly NamedComponent[] | undefined;
+}
+
+interface NamedComponent {
+  readonly name: string;
+  readonly size: number;
 }
 
 export interface WrittenBlob {
@@ -121,7 +129,8 @@ class BlobCollector {
    */
   async reuse(layer: PlannedBlob, previousLayer: PreviousLayer): Promise<boolean> {
     const descriptor = reusedDescriptor(previousLayer.descriptor);
-    if (this.#damaged.has(descriptor.digest) || !(await this.#mount(descriptor))) {
+    const name = nameOf(layer);
+    if (this.#damaged.has(descriptor.digest) || !(await this.#mount(descriptor, name))) {
       return false;
     }
     this.#blobs.set(layer, { descriptor, diffId: previousLayer.diffId, reused: true });
@@ -136,20 +145,20 @@ class BlobCollector {
       return;
     }
     const descriptor = { mediaType: this.#mediaType, digest, size };
-    await this.#writer.addBlob(path, descriptor);
+    await this.#writer.addBlob(path, descriptor, nameOf(layer));
     // A damaged blob of the previous build has been made anew, with the digest that clients know.
     const reused = digest === previousLayer?.descriptor.digest;
     this.#blobs.set(layer, { descriptor, diffId, reused });
   }
 
   /** Returns whether the writer has taken the blob from the previous build. */
-  async #mount(descriptor: Descriptor): Promise<boolean> {
+  async #mount(descriptor: Descriptor, name: string): Promise<boolean> {
     const image = this.#previous?.image;
     if (image === undefined) {
       return true;
     }
     try {
-      await this.#writer.mountBlob(descriptor, image);
+      await this.#writer.mountBlob(descriptor, image, name);
       return true;
     } catch (error) {
       const isFaulty =
@@ -197,24 +206,31 @@ async function writeMissing(
 ): Promise<void> {
   const { tree, compression, jobs, log, signal } = options;
   const contentSize = blobs.reduce((sum, { layer }) => sum + contentSizeOf(layer.spec), 0);
-  let tarSize = 0;
   const tasks = blobs.map(({ layer, path }) => ({ spec: layer.spec, path }));
 
   await tree.fetch?.(blobs.flatMap(({ layer }) => checksumsOf(layer.spec)));
   // What planning has left would stay while the workers, who have memory of their own, do the work.
   await collectGarbage();
+  const work = startWork(log, 'writing layers', contentSize);
   await writeLayers(tasks, {
     content: tree.content,
     compression,
     jobs,
     signal,
-    onProgress(bytes) {
-      tarSize += bytes;
-      // `tarSize` also counts tar headers, which `contentSize` does not.
-      log.progress('writing layers', Math.min(tarSize, contentSize), contentSize);
+    onStart: (i) => {
+      const { layer } = must(blobs[i], `task ${i}`);
+      return work.startPart(`${i}`, nameOf(layer), contentSizeOf(layer.spec));
     },
     onWritten: (i, blob) => onWritten(must(blobs[i], `task ${i}`), blob),
   });
+  work.end();
+}
+
+/** Returns what people call a layer: its largest component and how many more there are. */
+function nameOf({ components = [] }: PlannedBlob): string {
+  const largestFirst = [...components].sort((a, b) => b.size - a.size);
+  const names = largestFirst.map(({ name }) => name);
+  return layerName(names, 'the ostree commit');
 }
 
 function checksumsOf(spec: LayerSpec): readonly string[] {

@@ -37,8 +37,8 @@ export class IndexWriter {
     mkdirSync(stagingDirectory);
     return {
       stagingDirectory,
-      addBlob: (file, descriptor) => writer.addBlob(file, descriptor),
-      mountBlob: (descriptor, from) => writer.mountBlob(descriptor, from),
+      addBlob: (...blob) => writer.addBlob(...blob),
+      mountBlob: (...blob) => writer.mountBlob(...blob),
       commit: async (image) => {
         this.#images.push({ ...image, platform });
       },

@@ -6,7 +6,7 @@ import { CommanderError } from 'commander';
 import { bounded, type ErrorCode, errnoOf, messageOf, OstrataError, wrapError } from '../errors.js';
 import { watchTemporaryDirectories } from '../system/temporary-directory.js';
 import { writeFully } from '../system/write-fully.js';
-import { stderrColors } from './output/colors.js';
+import { liveRegion } from './output/live-region.js';
 import { print, printMessage } from './output/print.js';
 
 const EXIT_FAILURE = 1;
@@ -82,6 +82,7 @@ export async function runToExit(body: () => Promise<unknown>): Promise<void> {
     // Ends transfers that nobody waits for any more; they would keep the process alive.
     interrupt.abort();
   }
+  liveRegion.close();
   if (ending !== undefined) {
     process.exit();
   }
@@ -195,8 +196,8 @@ function report(failure: Failure): number {
     return exitCode;
   }
   isReported = true;
-  const label = code === 'CANCELLED' ? '' : `${stderrColors.red('error:')} `;
-  printMessage(message, label);
+  liveRegion.close();
+  printMessage(message, 'error', code);
   const isJson = process.argv.includes('--json') || process.argv.includes('--ndjson');
   if (isJson && !isOutputLost && !isErrorInDocument) {
     print(JSON.stringify(errorDocument(failure)));

@@ -7,7 +7,7 @@ import { BlobWriter } from '../blobs/writer.js';
 import { parseJson } from '../bytes/json.js';
 import type { ByteStream } from '../bytes/stream.js';
 import { inContextAsync, must, OstrataError } from '../errors.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
 import type { ImageReader } from '../oci/image.js';
 import { canonicalJson, sha256Digest } from '../oci/json.js';
@@ -67,15 +67,17 @@ export async function applyDelta(
     const { target, layers } = delta;
     const rebuilt: Descriptor[] = [];
     const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-    let done = 0;
+    const work = startWork(options.log, 'rebuilding layers', total);
     for (const layer of layers) {
-      options.log.progress('rebuilding layers', done, total);
-      done += layer.descriptor.size;
-      const descriptor = await inContextAsync(`rebuilding layer ${layer.index}`, () =>
+      const { index } = layer;
+      const part = work.startPart(`${index}`, `layer ${index}`, layer.descriptor.size);
+      const descriptor = await inContextAsync(`rebuilding layer ${index}`, () =>
         rebuilder.layer(layer),
       );
       rebuilt.push(descriptor);
+      part.end();
     }
+    work.end();
     const manifest = manifestOf(target.manifestBytes, layers, rebuilt);
     const { architecture, os } = target.config;
     await writer.commit({ config: target.configBytes, manifest, platform: { architecture, os } });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { inContextAsync, must } from '../errors.js';
 import { describeImage, isPlain } from '../image/encapsulated.js';
 import { MOUNT_POINTS } from '../layers/derived.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { sha256Digest } from '../oci/json.js';
 import type { Descriptor } from '../oci/types.js';
@@ -188,15 +188,18 @@ class DeltaMaker {
       const total = missing.reduce((size, layer) => size + (sizes[layer] ?? 0), 0);
 
       const prepared: PreparedLayer[] = [];
+      const work = startWork(options.log, 'making the delta', total);
       for (const layer of missing) {
-        options.log.progress('making the delta', sum(prepared, 'layerSize'), total);
+        const part = work.startPart(`${layer}`, `layer ${layer}`, sizes[layer]);
         const newLayer = must(newLayers.layers.get(layer), `layer ${layer}`);
         const file = this.#staged(`layer-${layer}`);
         const diff = await inContextAsync(`making the delta of layer ${layer}`, () =>
           writeLayerDiff(file, newLayer, diffOptions),
         );
         prepared.push(await this.#smaller(layer, file, diff));
+        part.end();
       }
+      work.end();
       return prepared;
     } finally {
       await threads.close();

@@ -4,10 +4,11 @@
  */
 import { must, OstrataError } from '../errors.js';
 import { type NewObjectSink, readDerivedLayer } from '../layers/derived.js';
+import { layerName } from '../layers/layer-name.js';
 import { DIRECTORY, type LayerContents, readOstreeLayer } from '../layers/read.js';
 import { SKELETON } from '../layers/repository.js';
 import { tarPath } from '../layers/write.js';
-import type { Logger } from '../log.js';
+import { type Logger, startWork } from '../log.js';
 import * as annotation from '../oci/annotations.js';
 import type { ImageReader } from '../oci/image.js';
 import { parseConfig } from '../oci/types.js';
@@ -77,18 +78,19 @@ export async function verifyImage(image: ImageReader, log: Logger): Promise<Veri
   const layers = classifyLayers(image.manifest, parseConfig(await image.config()));
   const contents: LayerContents[] = [];
   const total = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
-  let done = 0;
+  const work = startWork(log, 'verifying', total);
 
   const config = await validateImage(image, async (number, tar) => {
-    const kind = must(layers[number], `layer ${number}`).kind;
+    const { kind, descriptor, names } = must(layers[number], `layer ${number}`);
+    const part = work.startPart(`${number}`, layerName(names, `layer ${number}`), descriptor.size);
     if (kind === 'derived' || kind === 'plain') {
       await readDerivedLayer(tar, DISCARD);
     } else {
       contents.push(await readOstreeLayer(tar, kind));
     }
-    done += layers[number]?.descriptor.size ?? 0;
-    log.progress('verifying', done, total);
+    part.end();
   });
+  work.end();
 
   const labels = config.config?.Labels ?? {};
   checkAnnotations(labels, image.manifest.annotations ?? {});

@@ -85,14 +85,16 @@ export interface ImageWriter {
    * Adds a blob. The writer takes over `file`, which must match `descriptor`. Like `mountBlob`, it
    * may return while the blob is still being uploaded. A failure is then thrown by one of the next
    * calls, at the latest by `commit`.
+   * @param name what people call the blob while it is uploaded
    */
-  addBlob(file: string, descriptor: Descriptor): Promise<void>;
+  addBlob(file: string, descriptor: Descriptor, name?: string): Promise<void>;
   /**
    * Adds a blob of another image by mounting, linking or copying it. Throws `NOT_FOUND` if the
    * other image lacks the blob, and `CORRUPT` if the blob does not have the size and digest of
    * `descriptor`. After that error the caller can still add the right blob by `addBlob`.
+   * @param name what people call the blob while it is uploaded
    */
-  mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void>;
+  mountBlob(descriptor: Descriptor, from: ImageReader, name?: string): Promise<void>;
   /** Writes config and manifest and thereby makes the image visible. The last step. */
   commit(image: FinishedImage): Promise<void>;
   /**

@@ -5,7 +5,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { must } from '../errors.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import type { FileHeader } from '../ostree/objects/file.js';
 import { CHECKSUM_BYTES } from '../ostree/objects/object-name.js';
 import { encodeXattrs } from '../ostree/objects/xattr-list.js';
@@ -156,7 +156,7 @@ async function readBatches<Item extends { readonly size: number }, Reply, Result
   const totalSize = items.reduce((sum, { size }) => sum + size, 0);
   const results: (readonly Result[])[] = batches.map(() => []);
   const waiting = batches.entries();
-  let readSize = 0;
+  const work = startWork(log, 'reading files', totalSize);
 
   const module = new URL('./file-digests-worker.js', import.meta.url);
   const count = Math.max(1, Math.min(jobs, batches.length));
@@ -169,13 +169,14 @@ async function readBatches<Item extends { readonly size: number }, Reply, Result
         onMessage: (message: Reply) => message,
       });
       results[i] = unpack(reply);
-      readSize += batch.reduce((sum, { size }) => sum + size, 0);
-      log.progress('reading files', readSize, totalSize);
+      const readSize = batch.reduce((sum, { size }) => sum + size, 0);
+      work.advance(readSize);
     }
   };
 
   try {
     await Promise.all(workers.map(runWorker));
+    work.end();
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }

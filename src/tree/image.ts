@@ -5,7 +5,7 @@
 import { pipeline, Readable } from 'node:stream';
 import type { ByteStream, ContentSink } from '../bytes/stream.js';
 import { inContext, inContextAsync, must, OstrataError, wrapError } from '../errors.js';
-import { type Logger, silentLogger } from '../log.js';
+import { type Logger, silentLogger, startWork } from '../log.js';
 import { layerDecompressor } from '../oci/decompress.js';
 import type { ImageReader } from '../oci/image.js';
 import type { Descriptor } from '../oci/types.js';
@@ -113,18 +113,18 @@ async function indexLayers(
   const { layers } = image.manifest;
   const total = layers.reduce((sum, { size }) => sum + size, 0);
   const indexes: (readonly IndexedEntry[])[] = [];
-  let done = 0;
+  const work = startWork(log, 'reading layers', total);
 
   for (const [i, descriptor] of layers.entries()) {
-    const blob = counted(image.blob(descriptor), (length) =>
-      log.progress('reading layers', done + length, total),
-    );
+    const part = work.startPart(`${i}`, `layer ${i}`, descriptor.size);
+    const blob = counted(image.blob(descriptor), (length) => part.moveTo(length));
     await inContextAsync(`reading ${image.name}: layer ${i} (${descriptor.digest})`, async () => {
       const { visited } = await validateBlob(blob, descriptor, (tar) => indexLayer(tar));
       indexes.push(visited);
     });
-    done += descriptor.size;
+    part.end();
   }
+  work.end();
   return indexes;
 }
 

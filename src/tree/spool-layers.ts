@@ -5,7 +5,7 @@
 import { statfsSync, symlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { inContext, inContextAsync, OstrataError } from '../errors.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import { layerCompression } from '../oci/media-types.js';
 import type { StatedBlob } from '../oci/validate.js';
 import { StreamWorker } from '../system/stream-worker.js';
@@ -46,15 +46,11 @@ export async function spoolLayers(
 ): Promise<void> {
   const maxTarSize = checkSpace(source, layers, options);
   const { directory, log, signal } = options;
-  const total = sizeOf(layers);
   const waiting = [...layers].sort((a, b) => sizeOf([b]) - sizeOf([a]));
-  let done = 0;
-  const onProgress = (bytes: number) => {
-    done += bytes;
-    log.progress('reading layers', done, Math.max(done, total));
-  };
+  const isSizeKnown = layers.every(({ blob }) => blob.size !== undefined);
+  const work = startWork(log, 'reading layers', isSizeKnown ? sizeOf(layers) : undefined);
 
-  const readInWorker = (layer: SourceLayer, worker: StreamWorker<SpoolTask, Uint8Array>) => {
+  const readInWorker = async (layer: SourceLayer, worker: StreamWorker<SpoolTask, Uint8Array>) => {
     const { index, blob, diffId } = layer;
     const path = spooledTar(directory, index);
     const existingTar = uncompressedTar(source, layer);
@@ -64,9 +60,13 @@ export async function spoolLayers(
     const tar = existingTar === undefined ? path : undefined;
     const { isRootFileSystem } = source;
     const task = { blob, diffId, isRootFileSystem, tar, maxTarSize };
-    return inContextAsync(`reading ${source.layerName(layer)}`, () =>
+    const part = work.startPart(`${index}`, `layer ${index}`, blob.size);
+    const onProgress = (bytes: number) => part.advance(bytes);
+    const indexed = await inContextAsync(`reading ${source.layerName(layer)}`, () =>
       worker.run(task, source.stream(layer), { signal, onProgress }),
     );
+    part.end();
+    return indexed;
   };
   const run = async (worker: StreamWorker<SpoolTask, Uint8Array>) => {
     for (let layer = waiting.shift(); layer !== undefined; layer = waiting.shift()) {
@@ -77,6 +77,7 @@ export async function spoolLayers(
   const workers = Array.from({ length: count }, startWorker);
   try {
     await Promise.all(workers.map(run));
+    work.end();
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }

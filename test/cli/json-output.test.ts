@@ -19,10 +19,10 @@ const imageOf = (tag: string) => `oci:${join(scratch, 'image')}:${tag}`;
 /** The documented keys of each command; a question mark at the end says that one may be missing. */
 function documentedKeys(): ReadonlyMap<string, readonly string[]> {
   const markdown = readFileSync(join(repoRoot, 'src/JSON.md'), 'utf8');
-  const sections = markdown.split(/^## `ostrata /m).slice(1);
+  const sections = markdown.split(/^## (?:`ostrata )?/m).slice(1);
   const keys = new Map<string, readonly string[]>();
   for (const section of sections) {
-    const [command = ''] = section.split('`', 1);
+    const [command = ''] = section.split(/[`\n]/, 1);
     const own = [...section.matchAll(/^\| `([^`]+)`/gm)].map(([, key = '']) => key);
     const [, linked] = /\[`ostrata ([^`]+)`\]/.exec(section) ?? [];
     const [, similar, missing] = /^As `([^`]+)`, but without `([^`]+)`/m.exec(section) ?? [];
@@ -65,13 +65,17 @@ function standsFor(key: string, real: string): boolean {
 }
 
 function assertDocumented(command: string, args: readonly string[]): void {
-  const keys = documented.get(command) ?? [];
-  assert.notEqual(keys.length, 0, `src/JSON.md documents ${command}`);
-  const names = keys.map((key) => key.replace(/\?$/, ''));
   const { stdout, stderr } = tryOstrata([...command.split(' '), '--json', ...args]);
   const real = keysOf(stdout);
   assert.equal(real.has('error'), false, stderr);
+  assertKeys(command, real);
+}
 
+/** Asserts that a section of the documentation has the keys of what was printed. */
+function assertKeys(command: string, real: ReadonlySet<string>): void {
+  const keys = documented.get(command) ?? [];
+  assert.notEqual(keys.length, 0, `src/JSON.md documents ${command}`);
+  const names = keys.map((key) => key.replace(/\?$/, ''));
   const unknown = [...real].filter((key) => !names.some((name) => standsFor(name, key)));
   assert.deepEqual(unknown, [], `src/JSON.md lacks keys of ${command}`);
   const required = keys.filter((key) => !key.endsWith('?'));
@@ -129,6 +133,17 @@ suite('the documentation of --json has the keys of', () => {
   for (const [command, args] of calls) {
     test(command, () => assertDocumented(command, args()));
   }
+
+  test('progress, also that of a command that fails', () => {
+    const encapsulate = (destination: string) =>
+      tryOstrata(['container-encapsulate', '--progress=json', ...build, destination]);
+    const { stderr } = encapsulate(`oci:${join(scratch, 'other')}`);
+    const failed = encapsulate(`oci:${SAMPLE}/new`);
+    assert.equal(failed.status, 1);
+    assertKeys('Progress', keysOf(stderr + failed.stderr));
+    const last = /\n\{"event":"error","code":"UNSUPPORTED","message":"preparing .*"\}\n$/;
+    assert.match(failed.stderr, last);
+  });
 
   test('rpmdb verify-signatures', needs('gpg'), () => {
     const gpg = ['--homedir', scratchDirectory(), '--batch', '--quiet'];

@@ -10,7 +10,7 @@ import { previewImport } from '../../src/client/session.js';
 import { unencapsulate } from '../../src/client/unencapsulate.js';
 import { createDeltas } from '../../src/delta/create.js';
 import { DELTA_LEVELS } from '../../src/delta/levels.js';
-import { type Logger, silentLogger } from '../../src/log.js';
+import { type Logger, type ProgressEvent, silentLogger } from '../../src/log.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { blobPath } from '../../src/oci/image-layout.js';
 import { sha256Digest } from '../../src/oci/json.js';
@@ -274,14 +274,15 @@ suite('the pull of an update by a delta', () => {
   ];
   for (const [which, jobs, tarDiffs] of failing) {
     test(`counts its progress to the end if the tar-diffs of ${which} fail`, async () => {
-      const steps: { readonly done: number; readonly total: number }[] = [];
-      const progress = (_what: string, done: number, total: number) =>
-        void steps.push({ done, total });
+      const steps: ProgressEvent[] = [];
+      const progress = (event: ProgressEvent) => void steps.push(event);
       const log: Logger = { ...silentLogger, progress };
       const options = optionsFor(repoWithOld(), await deltaOf(...tarDiffs(good())), log);
       const { bytesFetched } = await pullImage({ ...options, jobs });
-      assert.deepEqual(steps.at(-1), { done: bytesFetched, total: bytesFetched });
-      assert.ok(steps.every(({ done, total }) => done <= total));
+      const last = steps.at(-1);
+      const counts = [last?.event, last?.done, last?.total];
+      assert.deepEqual(counts, ['end', bytesFetched, bytesFetched]);
+      assert.ok(steps.every((step) => step.done <= (step.total ?? 0)));
     });
   }
 

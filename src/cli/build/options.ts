@@ -9,7 +9,7 @@ import { MTIME_RULES, type MtimeRule } from '../../builder/mtimes.js';
 import type { PlainImageOptions } from '../../builder/plain-config.js';
 import { inContext, inContextAsync, must, OstrataError } from '../../errors.js';
 import { LEFT_OUT_XATTRS } from '../../layers/plain-spec.js';
-import type { Context } from '../../log.js';
+import { type Context, duringWork } from '../../log.js';
 import { type BaseConfig, parseBaseConfig } from '../../oci/base-config.js';
 import { goArchitecture } from '../../oci/platform.js';
 import { openRepo } from '../../ostree/repo.js';
@@ -244,19 +244,21 @@ export async function openBuildTree(
       indexes: cache && layerIndexStore(cache),
     });
   }
-  if (repo !== undefined && ref !== undefined) {
-    const opened = openRepo(repo);
-    return deployedTree(await openLargeCommitTree(opened, opened.resolve(ref), log), isPruned);
-  }
-  return openDirectoryTree(must(rootfs, '--rootfs'), {
-    log,
-    signal,
-    jobs,
-    isPruned,
-    oneFileSystem,
-    skipSpecialFiles,
-    ignoredXattrs: labels === undefined ? LEFT_OUT_XATTRS : [],
-    labels,
+  return duringWork(log, 'reading the tree', async () => {
+    if (repo !== undefined && ref !== undefined) {
+      const opened = openRepo(repo);
+      return deployedTree(await openLargeCommitTree(opened, opened.resolve(ref), log), isPruned);
+    }
+    return openDirectoryTree(must(rootfs, '--rootfs'), {
+      log,
+      signal,
+      jobs,
+      isPruned,
+      oneFileSystem,
+      skipSpecialFiles,
+      ignoredXattrs: labels === undefined ? LEFT_OUT_XATTRS : [],
+      labels,
+    });
   });
 }
 

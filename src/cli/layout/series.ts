@@ -12,7 +12,7 @@ import { describeImage, holdsFiles, type ReadLayer } from '../../image/encapsula
 import type { PublishedLayer } from '../../layout/published.js';
 import { readBuild, readSeries } from '../../layout/series.js';
 import type { SeriesBuild } from '../../layout/simulate.js';
-import type { Logger } from '../../log.js';
+import { type Logger, startWork } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { ContentSource, Tree } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
@@ -89,11 +89,12 @@ async function buildsOfImages(
   context: ImageContext,
 ): Promise<readonly SeriesBuild[]> {
   const builds: SeriesBuild[] = [];
-  for (const [i, imgref] of imgrefs.entries()) {
-    context.log.progress('reading images', i, imgrefs.length);
+  const work = startWork(context.log, 'reading images', imgrefs.length, 'images');
+  for (const imgref of imgrefs) {
     builds.push(await publishedBuild(imgref, context));
+    work.advance(1);
   }
-  context.log.progress('reading images', imgrefs.length, imgrefs.length);
+  work.end();
   return builds;
 }
 

@@ -1,13 +1,19 @@
 /** Options of every command, and the parsing of option values. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { PROGRESS_MODES } from '../output/terminal.js';
 import { COMMAND_OPTIONS } from './groups.js';
 
-/** `--quiet` and `--verbose`; see `LogOptions` in output/terminal.ts. */
+/** `--quiet`, `--verbose` and `--progress`; see `LogOptions` in output/terminal.ts. */
 export function logOptions(command: Command): Command {
   return command
     .optionsGroup(COMMAND_OPTIONS)
     .option('-q, --quiet', 'print results and errors only, no warnings and no progress')
-    .option('-v, --verbose', 'print more detail');
+    .option('-v, --verbose', 'print more detail')
+    .addOption(
+      new Option('--progress <how>', 'show progress on stderr: live on a terminal, or as lines')
+        .choices(PROGRESS_MODES)
+        .default('auto'),
+    );
 }
 
 /** Parses a whole number of at least `minimum` and, where given, at most `maximum`. */

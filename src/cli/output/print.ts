@@ -4,7 +4,9 @@
  * to the terminal, change the order of the text or hide a part of it is shown as an escape instead.
  */
 import type { Writable } from 'node:stream';
-import { bounded } from '../../errors.js';
+import { bounded, type ErrorCode } from '../../errors.js';
+import { stderrColors } from './colors.js';
+import { liveRegion } from './live-region.js';
 
 /**
  * Control characters, line and paragraph separators, halves of surrogate pairs, and format
@@ -36,7 +38,7 @@ export function printableLines(text: string): string {
 /** Prints a report or JSON, and the end of its last line, by default to standard output. */
 export function print(text: string, stream: Writable = process.stdout): void {
   const report = printableReport(text);
-  stream.write(`${report}\n`);
+  liveRegion.above(() => stream.write(`${report}\n`));
 }
 
 /**
@@ -48,18 +50,49 @@ export function printBytes(bytes: Buffer): boolean {
   if (!stdout.isTTY) {
     return stdout.write(bytes);
   }
-  const text = bytes.toString();
-  return stdout.write(printableReport(text));
+  const text = printableReport(bytes.toString());
+  return liveRegion.above(() => stdout.write(text));
+}
+
+export type MessageKind = 'error' | 'warning' | 'info' | 'note';
+
+let areMessagesJson = false;
+
+/** From now on, messages are lines of JSON, like the progress: see `--progress=json`. */
+export function printMessagesAsJson(): void {
+  areMessagesJson = true;
 }
 
 /**
- * Prints one line of at most 1 kB to standard error.
- * @param label comes before the message, and may be colored
- * @param style colors the message
+ * Prints one line with at most 1 kB of message to standard error.
+ * @param code of an error
  */
-export function printMessage(message: string, label = '', style = (text: string) => text): void {
+export function printMessage(message: string, kind: MessageKind = 'note', code?: ErrorCode): void {
+  if (areMessagesJson) {
+    printEvent({ event: kind, code, message: bounded(message) });
+    return;
+  }
   const line = bounded(printable(message));
-  process.stderr.write(`${label}${style(line)}\n`);
+  const text = labeled(line, kind, code);
+  liveRegion.above(() => process.stderr.write(`${text}\n`));
+}
+
+/** Prints a line of JSON to standard error. */
+export function printEvent(event: object): void {
+  print(JSON.stringify(event), process.stderr);
+}
+
+function labeled(line: string, kind: MessageKind, code: ErrorCode | undefined): string {
+  switch (kind) {
+    case 'error':
+      return code === 'CANCELLED' ? line : `${stderrColors.red('error:')} ${line}`;
+    case 'warning':
+      return `${stderrColors.yellow('warning:')} ${line}`;
+    case 'info':
+      return stderrColors.dim(line);
+    case 'note':
+      return line;
+  }
 }
 
 function printableReport(text: string): string {

@@ -1,157 +1,150 @@
 /**
- * The logger of the command line. It writes to standard error: progress to a terminal many times a
- * second, to a log as a line now and then.
+ * The logger of the command line. It writes to standard error: progress to a terminal as lines that
+ * are drawn again and again, to a log as a line now and then, to a program as lines of JSON.
  */
-import type { Logger } from '../../log.js';
-import { stderrColors } from './colors.js';
-import { formatBytes, formatDuration, formatPercent } from './format.js';
-import { printable, printMessage } from './print.js';
-import { lineWidth, type OutputStream } from './width.js';
+import type { Logger, ProgressEvent } from '../../log.js';
+import { LiveRegion, liveRegion, type ProgressOutput } from './live-region.js';
+import { printEvent, printMessage, printMessagesAsJson } from './print.js';
+import { headingOf, progressLines, type Room } from './progress-lines.js';
+import { ProgressState } from './progress-state.js';
+import { lineWidth } from './width.js';
 
-/** Values of `--quiet` and `--verbose`. */
+/** Values of `--progress`. */
+export const PROGRESS_MODES = ['auto', 'plain', 'json', 'none'] as const;
+export type ProgressMode = (typeof PROGRESS_MODES)[number];
+
+/** Values of `--quiet`, `--verbose` and `--progress`. */
 export interface LogOptions {
   readonly quiet?: boolean | undefined;
   readonly verbose?: boolean | undefined;
+  readonly progress?: ProgressMode | undefined;
 }
 
 /** Redrawing more often than the eye follows costs time. */
 const REDRAW_MS = 100;
 /** How often a log, which is no terminal, gets a line. */
 const LOG_LINE_MS = 30_000;
-/** A transfer rate that was measured over less time than this means nothing. */
-const RATE_MS = 1000;
-const CLEAR_LINE = '\r\x1b[K';
+/** How often a program is told of a layer that goes on. */
+const JSON_MS = 200;
+/** The rows of a terminal whose height is not known. */
+const DEFAULT_ROWS = 24;
 
-/** Where progress goes: standard error, or what a test reads. */
-export interface ProgressOutput extends OutputStream {
-  write(text: string): unknown;
-}
+/** Takes events of progress. */
+type ProgressView = (event: ProgressEvent) => void;
 
-/** @param now returns milliseconds */
+/**
+ * @param output a stream for tests in place of standard error
+ * @param now returns milliseconds
+ */
 export function terminalLogger(
   options: LogOptions,
   output: ProgressOutput = process.stderr,
   now = () => performance.now(),
 ): Logger {
-  return new TerminalLogger(options, output, now);
+  const { quiet = false, verbose = false, progress = 'auto' } = options;
+  const isJson = progress === 'json' && !quiet;
+  if (isJson) {
+    printMessagesAsJson();
+  }
+  return {
+    warn: (message) => {
+      if (!quiet) {
+        printMessage(message, 'warning');
+      }
+    },
+    info: (message) => {
+      if (verbose && !quiet) {
+        printMessage(message, 'info');
+      }
+    },
+    progress: quiet ? () => {} : viewOf(progress, output, now),
+  };
 }
 
 /** Returns a logger that reports to `log`, and the warnings that it was given so far. */
 export function keepWarnings(log: Logger): { readonly log: Logger; readonly warnings: string[] } {
   const warnings: string[] = [];
   const keeping: Logger = {
+    ...log,
     warn: (message) => {
       warnings.push(message);
       log.warn(message);
     },
-    info: (message) => log.info(message),
-    progress: (what, done, total) => log.progress(what, done, total),
   };
   return { log: keeping, warnings };
 }
 
-class TerminalLogger implements Logger {
-  readonly #isQuiet: boolean;
-  readonly #isVerbose: boolean;
-  readonly #output: ProgressOutput;
-  readonly #now: () => number;
-  /** Whether the last line of the terminal shows progress; the next message replaces it. */
-  #isDrawn = false;
-  #drawnAt = 0;
-  /** The work that the last progress was about, and when that work began. */
-  #work = '';
-  #workStart = 0;
-
-  constructor(
-    { quiet = false, verbose = false }: LogOptions,
-    output: ProgressOutput,
-    now: () => number,
-  ) {
-    this.#isQuiet = quiet;
-    this.#isVerbose = verbose && !quiet;
-    this.#output = output;
-    this.#now = now;
-  }
-
-  warn(message: string): void {
-    if (!this.#isQuiet) {
-      this.#clear();
-      printMessage(message, `${stderrColors.yellow('warning:')} `);
+function viewOf(mode: ProgressMode, output: ProgressOutput, now: () => number): ProgressView {
+  switch (mode) {
+    case 'none':
+      return () => {};
+    case 'json':
+      return jsonView(now);
+    case 'plain':
+      return plainView(output, now);
+    case 'auto': {
+      const isLive = output.isTTY && process.env.TERM !== 'dumb';
+      return isLive ? liveView(output, now) : plainView(output, now);
     }
   }
+}
 
-  info(message: string): void {
-    if (this.#isVerbose) {
-      this.#clear();
-      printMessage(message, '', stderrColors.dim);
+/** Draws all work in the last lines of a terminal. */
+function liveView(output: ProgressOutput, now: () => number): ProgressView {
+  const region = output === process.stderr ? liveRegion : new LiveRegion(output);
+  const state = new ProgressState();
+  let drawnMs = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    const nowMs = now();
+    state.apply(event, nowMs);
+    const { works } = state;
+    const isNew = event.event === 'start' && event.part === undefined;
+    const isUrgent = isNew || works.length === 0;
+    if (isUrgent || nowMs - drawnMs >= REDRAW_MS) {
+      region.draw(progressLines(works, nowMs, roomOf(output)));
+      drawnMs = nowMs;
     }
-  }
+  };
+}
 
-  progress(what: string, done: number, total: number): void {
-    if (this.#isQuiet) {
+/** A line that fills the last column would go on in the next line of some terminals. */
+function roomOf(output: ProgressOutput): Room {
+  const { rows = DEFAULT_ROWS } = output;
+  const columns = Math.max(1, lineWidth(output) - 1);
+  return { columns, rows: Math.max(1, rows - 1) };
+}
+
+/** Writes a line about long work every 30 seconds. */
+function plainView(output: ProgressOutput, now: () => number): ProgressView {
+  const state = new ProgressState();
+  let writtenMs = Number.NEGATIVE_INFINITY;
+  return (event) => {
+    const nowMs = now();
+    const work = state.apply(event, nowMs);
+    const waitedMs = nowMs - Math.max(writtenMs, work.startMs);
+    if (event.event === 'advance' && waitedMs >= LOG_LINE_MS) {
+      output.write(`${headingOf(work, nowMs, lineWidth(output) - 1)}\n`);
+      writtenMs = nowMs;
+    }
+  };
+}
+
+/** Prints each event, but only some of those that say that a layer goes on. */
+function jsonView(now: () => number): ProgressView {
+  const printedMs = new Map<string, number>();
+  return (event) => {
+    const { work, part } = event;
+    const key = JSON.stringify([work, part?.id]);
+    const nowMs = now();
+    const waitedMs = nowMs - (printedMs.get(key) ?? nowMs);
+    if (event.event === 'advance' && waitedMs < JSON_MS) {
       return;
     }
-    const now = this.#now();
-    if (what !== this.#work) {
-      this.#work = what;
-      this.#workStart = now;
-    }
-    if (this.#output.isTTY) {
-      this.#redraw(done, total, now);
+    printEvent(event);
+    if (event.event === 'end') {
+      printedMs.delete(key);
     } else {
-      this.#logLine(done, total, now);
+      printedMs.set(key, nowMs);
     }
-  }
-
-  #redraw(done: number, total: number, now: number): void {
-    const isFinished = done >= total;
-    if (!isFinished && now - this.#drawnAt < REDRAW_MS) {
-      return;
-    }
-    const text = isFinished ? '' : this.#text(done, total, now);
-    this.#output.write(`${CLEAR_LINE}${text}`);
-    this.#drawnAt = now;
-    this.#isDrawn = !isFinished;
-  }
-
-  #logLine(done: number, total: number, now: number): void {
-    const waited = now - Math.max(this.#drawnAt, this.#workStart);
-    if (done < total && waited >= LOG_LINE_MS) {
-      this.#output.write(`${this.#text(done, total, now)}\n`);
-      this.#drawnAt = now;
-    }
-  }
-
-  /** Returns as much about the work as fits into a line; what matters less comes later. */
-  #text(done: number, total: number, now: number): string {
-    const share = formatPercent(done, total).padStart(7);
-    const amount = `${formatBytes(done)} of ${formatBytes(total)}`;
-    const parts = [amount, ...this.#rate(done, total, now)];
-    // A line of the full width would go on in the next line of some terminals.
-    const width = lineWidth(this.#output) - 1;
-    let text = `${printable(this.#work)} ${share}`.slice(0, width);
-    for (const part of parts) {
-      const longer = `${text}  ${part}`;
-      text = longer.length <= width ? longer : text;
-    }
-    return text;
-  }
-
-  /** The bytes in a second and the time that is left, once they can be told. */
-  #rate(done: number, total: number, now: number): readonly string[] {
-    const elapsedMs = now - this.#workStart;
-    if (elapsedMs < RATE_MS || done === 0) {
-      return [];
-    }
-    const rate = (done * 1000) / elapsedMs;
-    const left = formatDuration((total - done) / rate);
-    return [`${formatBytes(Math.round(rate))}/s`, `${left} left`];
-  }
-
-  #clear(): void {
-    if (this.#isDrawn) {
-      this.#output.write(CLEAR_LINE);
-    }
-    this.#isDrawn = false;
-  }
+  };
 }

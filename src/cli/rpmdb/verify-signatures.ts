@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { type RpmPackage, signedHeader } from '../../../plugins/rpm/rpmdb/index.js';
 import { inContext, must, OstrataError } from '../../errors.js';
+import { startWork } from '../../log.js';
 import { type GpgVerdict, type VerifySignatures, withGpgKeys } from '../../system/gpg.js';
 import { repeated } from '../options/values.js';
 import { counted } from '../output/format.js';
@@ -108,16 +109,16 @@ async function resultsOf(
 ): Promise<readonly SignatureResult[]> {
   const results: (SignatureResult | undefined)[] = [];
   const waiting = packages.entries();
-  let done = 0;
+  const work = startWork(log, 'verifying', packages.length, 'packages');
   const verifyInTurn = async () => {
     for (const [i, pkg] of waiting) {
       const [signed] = sound.map([pkg], ({ header }) => ({ header: signedHeader(header) }));
       results[i] = signed && { nevra: pkg.nevra, ...(await verdictOf(signed.header, verify)) };
-      done++;
-      log.progress('verifying', done, packages.length);
+      work.advance(1);
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, verifyInTurn));
+  work.end();
   return results.filter((result) => result !== undefined);
 }
 

@@ -5,7 +5,8 @@
 import { rmSync } from 'node:fs';
 import { TAR_DIFF } from '../../delta/artifact.js';
 import { inContextAsync, messageOf, must } from '../../errors.js';
-import type { Context } from '../../log.js';
+import { layerName } from '../../layers/layer-name.js';
+import { type Context, startWork, type Work } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
 import {
@@ -77,8 +78,8 @@ export class LayerFetcher {
   #deltaImage: ImageReader | undefined;
   /** Layers that no thread has begun to fetch. */
   #waiting: Set<LayerToImport> = new Set();
-  /** Bytes of all that was and will be fetched: what progress counts up to. */
-  #totalBytes = 0;
+  /** Reports how much of all that was and will be fetched; undefined if nothing is left. */
+  #work: Work | undefined;
   #fetchedBytes = 0;
   #rebuilt = 0;
   #isClosed = false;
@@ -97,8 +98,10 @@ export class LayerFetcher {
   follow({ delta, layers, counts }: ImportPlan): void {
     this.#deltaImage = delta?.image;
     this.#delta = delta;
-    this.#totalBytes = counts.bytesFetched;
     this.#waiting = new Set(layersToFetch(layers));
+    if (this.#waiting.size > 0) {
+      this.#work = startWork(this.#options.log, 'fetching layers', counts.bytesFetched);
+    }
   }
 
   /** Fetches one layer and returns what `visit` returned for it. */
@@ -153,6 +156,10 @@ export class LayerFetcher {
     if (errors.length > 0) {
       throw errors[0];
     }
+    if (this.#waiting.size === 0) {
+      this.#work?.end();
+      this.#work = undefined;
+    }
 
     return results.sort((a, b) => a.index - b.index).map(({ result }) => result);
   }
@@ -176,7 +183,7 @@ export class LayerFetcher {
         return fetched;
       } catch (error) {
         this.#giveUpDelta(error, layer);
-        this.#totalBytes += layer.descriptor.size;
+        this.#work?.expect(layer.descriptor.size);
       }
     }
     return this.#read(layer, place, kind);
@@ -191,7 +198,7 @@ export class LayerFetcher {
     // Several layers may fail at the same time.
     if (this.#delta !== undefined) {
       for (const layer of this.#waiting) {
-        this.#totalBytes += layer.descriptor.size - blobToFetch(layer, this.#delta).size;
+        this.#work?.expect(layer.descriptor.size - blobToFetch(layer, this.#delta).size);
       }
       this.#delta = undefined;
       log.warn(
@@ -207,7 +214,7 @@ export class LayerFetcher {
     delta?: PlannedDelta,
   ): Promise<FetchedLayer> {
     const { diffId, index } = layer;
-    const { log, signal, onEvent } = this.#options;
+    const { signal, onEvent } = this.#options;
     const descriptor = blobToFetch(layer, delta);
     const { digest } = layer.descriptor;
     onEvent?.({ event: 'fetching', layer: index, digest, size: descriptor.size });
@@ -217,18 +224,18 @@ export class LayerFetcher {
     const oldCommit = descriptor.mediaType === TAR_DIFF ? delta?.source : undefined;
     const task: LayerImport = { descriptor, diffId, kind, oldCommit, target, directory };
     const blob = (delta?.image ?? this.#image).blob(descriptor);
-    let fetched = 0;
+    const part = this.#work?.startPart(digest, nameOf(layer), descriptor.size);
     const onProgress = (bytes: number) => {
-      fetched += bytes;
       this.#fetchedBytes += bytes;
-      log.progress('fetching layers', this.#fetchedBytes, this.#totalBytes);
+      part?.advance(bytes);
     };
     try {
       const staged = await this.#workerAt(place).run(task, blob, { signal, onProgress });
+      part?.end();
       return { staged, directory };
     } catch (error) {
       this.#workers.delete(place); // the thread has ended
-      this.#totalBytes -= descriptor.size - fetched; // what is left is not fetched
+      part?.abandon();
       rmSync(directory, { recursive: true, force: true });
       throw error;
     }
@@ -240,6 +247,11 @@ export class LayerFetcher {
     this.#workers.set(place, worker);
     return worker;
   }
+}
+
+/** Returns what people call a layer: what it holds or what made it. */
+function nameOf({ names, createdBy, index }: LayerToImport): string {
+  return layerName(names, createdBy || `layer ${index}`);
 }
 
 /**

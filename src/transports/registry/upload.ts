@@ -4,6 +4,7 @@
  */
 import type { ByteStream } from '../../bytes/stream.js';
 import { OstrataError } from '../../errors.js';
+import type { WorkPart } from '../../log.js';
 import type { Descriptor } from '../../oci/types.js';
 import type { Traffic } from '../transport.js';
 import type { RegistryClient } from './client.js';
@@ -28,7 +29,7 @@ const SESSION_LOST = new Set([404, 410, 416]);
 const CANCEL_TIMEOUT_MS = 5000;
 const BINARY = { 'content-type': 'application/octet-stream' };
 
-type BlobDescriptor = Pick<Descriptor, 'digest' | 'size'>;
+export type BlobDescriptor = Pick<Descriptor, 'digest' | 'size'>;
 
 /** A blob to upload. */
 export interface BlobSource {
@@ -114,6 +115,8 @@ export interface UploadOptions {
   /** An upload session to use; by default a new one is started. */
   readonly session?: URL | undefined;
   readonly traffic?: Traffic | undefined;
+  /** Counts the bytes that were sent. */
+  readonly part?: WorkPart | undefined;
 }
 
 /** Uploads one blob. After a failure the upload is resumed if the registry supports that. */
@@ -121,6 +124,7 @@ export class Upload {
   readonly #client: RegistryClient;
   readonly #source: BlobSource;
   readonly #traffic: Traffic | undefined;
+  readonly #part: WorkPart | undefined;
   #session: URL | undefined;
   /** The number of bytes that the registry has confirmed. */
   #offset = 0;
@@ -128,11 +132,13 @@ export class Upload {
   /** Set once the registry is known to have the whole blob. */
   #isStored = false;
 
-  constructor(client: RegistryClient, source: BlobSource, { session, traffic }: UploadOptions) {
+  constructor(client: RegistryClient, source: BlobSource, options: UploadOptions) {
+    const { session, traffic, part } = options;
     this.#client = client;
     this.#source = source;
     this.#session = session;
     this.#traffic = traffic;
+    this.#part = part;
   }
 
   /** Resolves when the registry has the blob. */
@@ -142,6 +148,7 @@ export class Upload {
       () => this.#attempt(),
       (counter) => this.#recover(counter),
     );
+    this.#part?.end();
   }
 
   async #attempt(): Promise<void> {
@@ -218,19 +225,20 @@ export class Upload {
     const length = end - start;
     return {
       length,
-      stream: () => this.#counted(this.#source.stream(start), length),
+      stream: () => this.#counted(start, length),
     };
   }
 
-  async *#counted(stream: ByteStream, length: number): AsyncGenerator<Uint8Array> {
+  async *#counted(start: number, length: number): AsyncGenerator<Uint8Array> {
     let left = length;
-    for await (const chunk of stream) {
-      const part = chunk.subarray(0, left);
-      left -= part.length;
-      yield part;
+    for await (const chunk of this.#source.stream(start)) {
+      const bytes = chunk.subarray(0, left);
+      left -= bytes.length;
+      yield bytes;
       if (this.#traffic) {
-        this.#traffic.blobBytesSent += part.length;
+        this.#traffic.blobBytesSent += bytes.length;
       }
+      this.#part?.moveTo(start + length - left);
       if (left === 0) {
         return;
       }

@@ -5,7 +5,7 @@
 import { rm } from 'node:fs/promises';
 import type { ByteStream } from '../../bytes/stream.js';
 import { inContextAsync, must, OstrataError } from '../../errors.js';
-import { type Logger, silentLogger } from '../../log.js';
+import { type Logger, silentLogger, startWork, type Work } from '../../log.js';
 import { sha256Digest } from '../../oci/json.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, type Manifest, parseAnyManifest } from '../../oci/types.js';
@@ -31,6 +31,7 @@ import type { ImageReference } from './reference.js';
 import { referrersTag, withReferrer } from './referrers.js';
 import { type HttpResponse, MAX_MESSAGE_SIZE, readAll } from './response.js';
 import {
+  type BlobDescriptor,
   type BlobSource,
   cancelUpload,
   hasBlob,
@@ -104,6 +105,12 @@ interface RegistryWriterSettings {
   readonly traffic: Traffic | undefined;
 }
 
+/** What people call a blob, and the other image that may have it. */
+interface BlobOrigin {
+  readonly name: string;
+  readonly from?: ImageReader | undefined;
+}
+
 class RegistryWriter implements Required<ImageWriter> {
   readonly stagingDirectory: string;
   readonly #settings: RegistryWriterSettings;
@@ -112,6 +119,8 @@ class RegistryWriter implements Required<ImageWriter> {
   /** Blobs by digest. The error of a promise that rejects is reported by whoever awaits it. */
   readonly #blobs = new Map<string, Promise<void>>();
   #unusedSession: URL | undefined;
+  /** Reports how many bytes of blobs are uploaded; undefined before the first one. */
+  #work: Work | undefined;
 
   constructor(settings: RegistryWriterSettings) {
     this.#settings = settings;
@@ -121,14 +130,14 @@ class RegistryWriter implements Required<ImageWriter> {
   }
 
   /** Returns while the blob is still being uploaded. The file is removed afterwards. */
-  async addBlob(file: string, descriptor: Descriptor): Promise<void> {
+  async addBlob(file: string, descriptor: Descriptor, name = descriptor.digest): Promise<void> {
     if (this.#blobs.has(descriptor.digest)) {
       await rm(file, { force: true }); // An image for another platform has the same layer.
       return;
     }
     const stream = (start: number) => readChunks(file, { offset: start, followSymlink: true });
-    this.#start(descriptor.digest, async () => {
-      await this.#provide({ descriptor, stream });
+    this.#start(descriptor, async () => {
+      await this.#provide({ descriptor, stream }, { name });
       await rm(file, { force: true });
     });
   }
@@ -138,16 +147,20 @@ class RegistryWriter implements Required<ImageWriter> {
    * whose source does not check it is read first: the registry would refuse a damaged one only
    * after this method has returned.
    */
-  async mountBlob(descriptor: Descriptor, from: ImageReader): Promise<void> {
+  async mountBlob(
+    descriptor: Descriptor,
+    from: ImageReader,
+    name = descriptor.digest,
+  ): Promise<void> {
     if (!from.isVerifying) {
       await inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
         verifyBlob(from.blob(descriptor), descriptor),
       );
     }
     const stream = (start: number) => skipBytes(from.blob(descriptor), start);
-    this.#start(descriptor.digest, () =>
+    this.#start(descriptor, () =>
       inContextAsync(`taking over blob ${descriptor.digest} of ${from.name}`, () =>
-        this.#provide({ descriptor, stream }, from),
+        this.#provide({ descriptor, stream }, { name, from }),
       ),
     );
   }
@@ -175,6 +188,7 @@ class RegistryWriter implements Required<ImageWriter> {
         this.#startConfig(config);
       }
       await Promise.all(this.#blobs.values());
+      this.#work?.end();
       await putManifests();
     });
     await this.discard();
@@ -194,7 +208,7 @@ class RegistryWriter implements Required<ImageWriter> {
   #startConfig(config: Uint8Array): void {
     const descriptor = { digest: sha256Digest(config), size: config.length };
     const stream = (start: number) => [config.subarray(start)];
-    this.#start(descriptor.digest, () => this.#provide({ descriptor, stream }));
+    this.#start(descriptor, () => this.#provide({ descriptor, stream }, { name: 'config' }));
   }
 
   /** @param tag undefined if the image is only known by its digest */
@@ -241,12 +255,14 @@ class RegistryWriter implements Required<ImageWriter> {
   }
 
   /** Starts to upload a blob unless that has been done. Throws if another blob has failed. */
-  #start(digest: string, upload: () => Promise<void>): void {
-    const { signal, failure } = this.#settings;
+  #start({ digest, size }: BlobDescriptor, upload: () => Promise<void>): void {
+    const { signal, failure, log } = this.#settings;
     signal.throwIfAborted();
     if (this.#blobs.has(digest)) {
       return;
     }
+    this.#work ??= startWork(log, 'uploading', 0);
+    this.#work.expect(size);
     const blob = this.#uploads.run(async () => {
       signal.throwIfAborted();
       await upload();
@@ -255,12 +271,13 @@ class RegistryWriter implements Required<ImageWriter> {
     this.#blobs.set(digest, blob);
   }
 
-  /** Resolves when the repository has the blob. `from` is another image that may have it. */
-  async #provide(source: BlobSource, from?: ImageReader): Promise<void> {
+  /** Resolves when the repository has the blob. */
+  async #provide(source: BlobSource, { name, from }: BlobOrigin): Promise<void> {
     const { log, traffic } = this.#settings;
     const { digest, size } = source.descriptor;
     if (await hasBlob(this.#client, source.descriptor)) {
       log.info(`${digest} is already in the repository`);
+      this.#work?.expect(-size);
       return;
     }
 
@@ -274,11 +291,13 @@ class RegistryWriter implements Required<ImageWriter> {
       session = await mountBlob(this.#client, digest, repository);
       if (session === undefined) {
         log.info(`${digest} is mounted from ${repository}`);
+        this.#work?.expect(-size);
         return;
       }
     }
 
-    await new Upload(this.#client, source, { session, traffic }).run();
+    const part = this.#work?.startPart(digest, name, size);
+    await new Upload(this.#client, source, { session, traffic, part }).run();
     log.info(`${digest} is uploaded, ${size} bytes`);
   }
 

@@ -45,7 +45,7 @@ test('a report keeps its lines and colors, and no other order to the terminal', 
 test('a message is one line of at most a kilobyte, whatever it contains', (t) => {
   for (const character of ['\n', '\x1b', 'a', 'é', '\u202e', '🙂']) {
     const message = `start ${character.repeat(100_000)} end`;
-    const line = written(t, process.stderr, () => printMessage(message, 'error: '));
+    const line = written(t, process.stderr, () => printMessage(message, 'error'));
     assert.ok(Buffer.byteLength(line) <= 1024, `${Buffer.byteLength(line)} bytes`);
     assert.match(line, /^error: start [^\p{Cc}\p{Cf}\ufffd]+\.\.\.[^\p{Cc}\p{Cf}\ufffd]+ end\n$/u);
   }

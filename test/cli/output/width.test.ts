@@ -1,4 +1,4 @@
-/** Tables and progress follow the width of the terminal. */
+/** Tables follow the width of the terminal. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -8,8 +8,7 @@ import {
   right,
   someNames,
 } from '../../../src/cli/output/format.js';
-import { terminalLogger } from '../../../src/cli/output/terminal.js';
-import { lineWidth } from '../../../src/cli/output/width.js';
+import { fitted, lineWidth, textWidth } from '../../../src/cli/output/width.js';
 
 // A line is as wide as the tests say, whatever the environment of the tests says.
 delete process.env.COLUMNS;
@@ -52,36 +51,6 @@ test('rows of a table are no wider than the terminal', () => {
   assert.match(formatTable(columns, rows, 200), /bash, .*, zlib$/m);
 });
 
-/** What a logger writes about 100 MB of work: one MB a second, reported each second. */
-function progressOf(output: { isTTY: boolean; columns?: number }, options = {}): readonly string[] {
-  const written: string[] = [];
-  let now = 5000;
-  const write = (text: string) => written.push(text);
-  const log = terminalLogger(options, { ...output, write }, () => now);
-  for (let done = 0; done <= 100; done++) {
-    log.progress('fetching layers', done * 1e6, 100e6);
-    now += 1000;
-  }
-  return written;
-}
-
-test('progress tells the time that is left, within the width of the terminal', () => {
-  const wide = progressOf({ isTTY: true, columns: 100 });
-  assert.match(wide[40] ?? '', / 40\.0 % {2}40\.0 MB of 100 MB {2}1\.0 MB\/s {2}1 min left$/);
-  assert.equal(wide.at(-1), '\r\x1b[K');
-
-  const narrow = progressOf({ isTTY: true, columns: 45 });
-  const lengths = narrow.map((text) => text.length - '\r\x1b[K'.length);
-  assert.ok(Math.max(...lengths) < 45, `${Math.max(...lengths)}`);
-});
-
-test('a log gets a line every 30 seconds, and nothing with --quiet', () => {
-  const lines = progressOf({ isTTY: false });
-  assert.equal(lines.length, 3);
-  assert.match(lines[0] ?? '', /^fetching layers {2}30\.0 % {2}30\.0 MB of 100 MB .* left\n$/);
-  assert.deepEqual(progressOf({ isTTY: false }, { quiet: true }), []);
-});
-
 test('durations are told in the unit that fits', () => {
   assert.deepEqual([0.2, 59, 60, 200, 3600, 11_100].map(formatDuration), [
     '1 s',
@@ -91,4 +60,17 @@ test('durations are told in the unit that fits', () => {
     '1 h 0 min',
     '3 h 5 min',
   ]);
+});
+
+test('wide characters fill two columns, marks none', () => {
+  const widths = ['abc', 'é', 'e\u0301', '漢字', '한글', 'カナ', '！', '🙂', ''].map(textWidth);
+  assert.deepEqual(widths, [3, 1, 1, 4, 4, 4, 2, 2, 0]);
+});
+
+test('text is cut or padded to columns, and no wide character is cut in two', () => {
+  assert.equal(fitted('glibc', 8), 'glibc   ');
+  assert.equal(fitted('glibc-common', 8), 'glibc-c~');
+  assert.equal(fitted('漢字漢字漢字', 8), '漢字漢~ ');
+  assert.equal(fitted('漢字漢字', 8), '漢字漢字');
+  assert.equal(fitted('漢字', 1), '~');
 });
