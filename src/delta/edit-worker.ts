@@ -18,7 +18,8 @@ async function compare({ old, content, effort }: EditRequest): Promise<Edits> {
 
 receiveRequests(async (request: EditRequest) => {
   try {
-    parentPort?.postMessage(await compare(request));
+    const edits = await compare(request);
+    parentPort?.postMessage(edits, [edits.operations.buffer]); // moved, not copied
   } catch (error) {
     parentPort?.postMessage(failedReply('comparing files', error));
   }

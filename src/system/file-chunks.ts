@@ -39,8 +39,10 @@ export function readRange(path: string, offset: number, length: number, limit: n
   if (length > limit) {
     throw new OstrataError('LIMIT', `${path}: ${length} bytes, at most ${limit}`);
   }
-  const chunks = readChunks(path, { offset, length, followSymlink: true });
-  return Buffer.concat(Array.from(chunks, (chunk) => Buffer.from(chunk)));
+  const buffers = () => Buffer.allocUnsafeSlow(Math.min(length, CHUNK_SIZE));
+  const chunks = [...readChunks(path, { offset, length, buffers, followSymlink: true })];
+  const [first] = chunks;
+  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks);
 }
 
 /** Returns `sha256:HEX` of all bytes of a file. A symlink at `path` is followed. */

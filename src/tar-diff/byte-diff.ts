@@ -9,6 +9,7 @@
  * bytes by a hash of eight of them.
  */
 import { type SearchEffort, SeedIndex } from './seed-index.js';
+import { equalBytes, equalRun, wordsOf } from './words.js';
 
 /** Bytes of the new file that correspond to as many bytes of the old one, most of them equal. */
 export interface Stretch {
@@ -44,23 +45,23 @@ interface Place {
 }
 
 class StretchFinder {
-  readonly #old: Uint8Array;
-  readonly #new: Uint8Array;
+  readonly #old: DataView;
+  readonly #new: DataView;
   readonly #index: SeedIndex;
 
   constructor(oldBytes: Uint8Array, newBytes: Uint8Array, effort: SearchEffort) {
-    this.#old = oldBytes;
-    this.#new = newBytes;
-    this.#index = new SeedIndex(oldBytes, effort);
+    this.#old = wordsOf(oldBytes);
+    this.#new = wordsOf(newBytes);
+    this.#index = new SeedIndex(this.#old, effort);
   }
 
   find(): readonly Stretch[] {
     const stretches: Stretch[] = [];
     let begin: Place = { newAt: 0, oldAt: 0 };
     let searched = 0;
-    while (begin.newAt < this.#new.length) {
+    while (begin.newAt < this.#new.byteLength) {
       const next = this.#nextPlace(searched, begin.oldAt - begin.newAt);
-      const limit = next?.newAt ?? this.#new.length;
+      const limit = next?.newAt ?? this.#new.byteLength;
       const size = this.#sizeForward(begin, limit);
       if (next === undefined) {
         stretches.push({ newStart: begin.newAt, oldStart: begin.oldAt, size });
@@ -79,7 +80,7 @@ class StretchFinder {
 
   /** Returns the first place where another stretch is better than the one at this distance. */
   #nextPlace(newAt: number, distance: number): Place | undefined {
-    const end = this.#new.length;
+    const end = this.#new.byteLength;
     for (let at = newAt; at < end; ) {
       const run = this.#runAt(at, at + distance);
       const kept = run >= LONG_RUN ? run : this.#keptBytes(at, at + distance);
@@ -102,20 +103,16 @@ class StretchFinder {
     if (oldAt < 0) {
       return 0;
     }
-    const limit = Math.min(this.#new.length - newAt, this.#old.length - oldAt);
-    let run = 0;
-    while (run < limit && this.#new[newAt + run] === this.#old[oldAt + run]) {
-      run++;
-    }
-    return run;
+    const limit = Math.min(this.#new.byteLength - newAt, this.#old.byteLength - oldAt);
+    return equalRun(this.#new, newAt, this.#old, oldAt, limit);
   }
 
   /** Returns the size of the window if most bytes in it are equal, or 0. */
   #keptBytes(newAt: number, oldAt: number): number {
     const hasWindow =
       oldAt >= 0 &&
-      oldAt + WINDOW_SIZE <= this.#old.length &&
-      newAt + WINDOW_SIZE <= this.#new.length;
+      oldAt + WINDOW_SIZE <= this.#old.byteLength &&
+      newAt + WINDOW_SIZE <= this.#new.byteLength;
     if (!hasWindow) {
       return 0;
     }
@@ -126,28 +123,28 @@ class StretchFinder {
   /** Returns how many bytes are equal to those of the old file at some distance. */
   #equalBytes(newAt: number, distance: number, size: number): number {
     const start = Math.max(newAt, -distance);
-    const end = Math.min(newAt + size, this.#old.length - distance);
-    let equal = 0;
-    for (let at = start; at < end; at++) {
-      if (this.#new[at] === this.#old[at + distance]) {
-        equal++;
-      }
-    }
-    return equal;
+    const end = Math.min(newAt + size, this.#old.byteLength - distance);
+    return equalBytes(this.#new, start, this.#old, start + distance, end - start);
   }
 
   /** Returns how far the stretch goes: to where twice the equal bytes exceed all by the most. */
   #sizeForward({ newAt, oldAt }: Place, newEnd: number): number {
-    const limit = Math.min(newEnd - newAt, this.#old.length - oldAt);
+    const limit = Math.min(newEnd - newAt, this.#old.byteLength - oldAt);
     let size = 0;
     let score = 0;
     let best = 0;
-    for (let at = 0; at < limit; at++) {
-      score += this.#new[newAt + at] === this.#old[oldAt + at] ? 1 : -1;
+    const newWords = this.#new;
+    const oldWords = this.#old;
+    for (let at = 0; at < limit; ) {
+      const run = equalRun(newWords, newAt + at, oldWords, oldAt + at, limit - at);
+      at += run;
+      score += run;
       if (score > best) {
         best = score;
-        size = at + 1;
+        size = at;
       }
+      at++;
+      score--;
     }
     return size;
   }
@@ -159,7 +156,8 @@ class StretchFinder {
     let score = 0;
     let best = 0;
     for (let at = 1; at <= limit; at++) {
-      score += this.#new[newAt - at] === this.#old[oldAt - at] ? 1 : -1;
+      const isEqual = this.#new.getUint8(newAt - at) === this.#old.getUint8(oldAt - at);
+      score += isEqual ? 1 : -1;
       if (score > best) {
         best = score;
         size = at;
@@ -178,9 +176,9 @@ class StretchFinder {
     let score = 0;
     let best = 0;
     for (let at = first; at < end; at++) {
-      const byte = this.#new[at];
-      score += byte === this.#old[at + oldDistance] ? 1 : 0;
-      score -= byte === this.#old[at + newDistance] ? 1 : 0;
+      const byte = this.#new.getUint8(at);
+      score += byte === this.#old.getUint8(at + oldDistance) ? 1 : 0;
+      score -= byte === this.#old.getUint8(at + newDistance) ? 1 : 0;
       if (score > best) {
         best = score;
         start = at + 1;

@@ -2,10 +2,12 @@
 import { findStretches, type Stretch } from './byte-diff.js';
 import { encodeAddData, encodeCopy, encodeData, encodeSeek } from './operations.js';
 import type { SearchEffort } from './seed-index.js';
+import { equalRun, wordsOf } from './words.js';
 
 /** Operations on an open file whose position is 0. */
 export interface Edits {
-  readonly operations: Uint8Array;
+  /** In a buffer without anything else. */
+  readonly operations: Uint8Array<ArrayBuffer>;
   /** Number of bytes that are like nothing in the old file. */
   readonly added: number;
 }
@@ -27,7 +29,8 @@ export function encodeEdits(
 }
 
 class EditsEncoder {
-  readonly #old: Uint8Array;
+  readonly #oldWords: DataView;
+  readonly #newWords: DataView;
   readonly #new: Uint8Array;
   readonly #parts: Uint8Array[] = [];
   /** The position in the new file and that in the old one. */
@@ -36,7 +39,8 @@ class EditsEncoder {
   #added = 0;
 
   constructor(oldBytes: Uint8Array, newBytes: Uint8Array) {
-    this.#old = oldBytes;
+    this.#oldWords = wordsOf(oldBytes);
+    this.#newWords = wordsOf(newBytes);
     this.#new = newBytes;
   }
 
@@ -45,15 +49,14 @@ class EditsEncoder {
     if (this.#oldAt !== oldStart) {
       this.#parts.push(encodeSeek(oldStart));
     }
-    const differences = this.#differences(newStart, oldStart, size);
-    this.#addDifferences(differences);
+    this.#addChanges(newStart, oldStart, size);
     this.#newAt = newStart + size;
     this.#oldAt = oldStart + size;
   }
 
   end(): Edits {
     this.#addData(this.#new.length);
-    return { operations: Buffer.concat(this.#parts), added: this.#added };
+    return { operations: joined(this.#parts), added: this.#added };
   }
 
   /** Adds what lies before a stretch. */
@@ -65,41 +68,48 @@ class EditsEncoder {
     }
   }
 
-  #differences(newStart: number, oldStart: number, size: number): Uint8Array {
+  /** Adds the bytes of a stretch: long runs of equal ones, and the differences of the others. */
+  #addChanges(newStart: number, oldStart: number, size: number): void {
+    const newWords = this.#newWords;
+    const oldWords = this.#oldWords;
+    let start = 0;
+    for (let at = 0; at < size; ) {
+      const run = equalRun(newWords, newStart + at, oldWords, oldStart + at, size - at);
+      if (run >= MIN_COPY_SIZE) {
+        this.#addDifferences(newStart + start, oldStart + start, at - start);
+        this.#parts.push(encodeCopy(run));
+        start = at + run;
+      }
+      at += Math.max(run, 1);
+    }
+    this.#addDifferences(newStart + start, oldStart + start, size - start);
+  }
+
+  #addDifferences(newStart: number, oldStart: number, size: number): void {
+    if (size === 0) {
+      return;
+    }
+    const newWords = this.#newWords;
+    const oldWords = this.#oldWords;
     const differences = new Uint8Array(size);
     for (let at = 0; at < size; at++) {
-      const oldByte = this.#old[oldStart + at] ?? 0;
-      const newByte = this.#new[newStart + at] ?? 0;
-      differences[at] = newByte - oldByte; // modulo 256
-    }
-    return differences;
-  }
-
-  #addDifferences(differences: Uint8Array): void {
-    let start = 0;
-    for (let at = 0; at < differences.length; ) {
-      const zeros = countZeros(differences, at);
-      if (zeros >= MIN_COPY_SIZE) {
-        this.#addChanges(differences.subarray(start, at));
-        this.#parts.push(encodeCopy(zeros));
-        start = at + zeros;
+      at += equalRun(newWords, newStart + at, oldWords, oldStart + at, size - at);
+      if (at < size) {
+        // Modulo 256.
+        differences[at] = newWords.getUint8(newStart + at) - oldWords.getUint8(oldStart + at);
       }
-      at += Math.max(zeros, 1);
     }
-    this.#addChanges(differences.subarray(start));
-  }
-
-  #addChanges(differences: Uint8Array): void {
-    if (differences.length > 0) {
-      this.#parts.push(encodeAddData(differences.length), differences);
-    }
+    this.#parts.push(encodeAddData(size), differences);
   }
 }
 
-function countZeros(bytes: Uint8Array, start: number): number {
-  let end = start;
-  while (bytes[end] === 0) {
-    end++;
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const size = parts.reduce((total, { length }) => total + length, 0);
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
-  return end - start;
+  return bytes;
 }

@@ -1,4 +1,5 @@
 /** Finds places of a file by eight bytes that are there. */
+import { equalRun } from './words.js';
 
 const SEED_SIZE = 8;
 /** Limit for the places that are kept; of a larger file, fewer can be found. */
@@ -22,7 +23,7 @@ const NO_MATCH: SeedMatch = { position: 0, length: 0 };
 
 /** Memory is at most 64 MiB beside the file. */
 export class SeedIndex {
-  readonly #bytes: Uint8Array;
+  readonly #words: DataView;
   readonly #candidates: number;
   readonly #distance: number;
   /** How far a hash is shifted to give the number of a bucket. */
@@ -32,27 +33,40 @@ export class SeedIndex {
   /** For each place the next one in its bucket. */
   readonly #next: Int32Array;
 
-  constructor(bytes: Uint8Array, { seedDistance, candidates }: SearchEffort) {
-    this.#bytes = bytes;
+  constructor(words: DataView, { seedDistance, candidates }: SearchEffort) {
+    const { byteLength } = words;
+    this.#words = words;
     this.#candidates = candidates;
-    this.#distance = Math.max(seedDistance, Math.ceil(bytes.length / MAX_PLACES));
-    const seeds = Math.max(bytes.length - SEED_SIZE + 1, 0);
+    this.#distance = Math.max(seedDistance, Math.ceil(byteLength / MAX_PLACES));
+    const seeds = Math.max(byteLength - SEED_SIZE + 1, 0);
     const count = Math.ceil(seeds / this.#distance);
     const bucketsLog = Math.max(Math.ceil(Math.log2(count + 1)), MIN_BUCKETS_LOG);
     this.#shift = 32 - bucketsLog;
     this.#first = new Int32Array(2 ** bucketsLog);
     this.#next = new Int32Array(count + 1);
+    this.#fill(count);
+  }
+
+  /** Variables instead of members make this twice as fast, and it is a third of all work. */
+  #fill(count: number): void {
+    const words = this.#words;
+    const distance = this.#distance;
+    const shift = this.#shift;
+    const first = this.#first;
+    const next = this.#next;
     // Backwards, so that the first places of the file are the first of their buckets.
     for (let place = count; place > 0; place--) {
-      const bucket = hashAt(bytes, (place - 1) * this.#distance) >>> this.#shift;
-      this.#next[place] = this.#first[bucket] ?? 0;
-      this.#first[bucket] = place;
+      const bucket = hashAt(words, (place - 1) * distance) >>> shift;
+      next[place] = first[bucket] ?? 0;
+      first[bucket] = place;
     }
   }
 
   /** Returns the longest of some stretches that are equal to the bytes of `other` at `at`. */
-  longestMatch(other: Uint8Array, at: number): SeedMatch {
-    if (at + SEED_SIZE > other.length) {
+  longestMatch(other: DataView, at: number): SeedMatch {
+    const words = this.#words;
+    const rest = other.byteLength - at;
+    if (rest < SEED_SIZE) {
       return NO_MATCH;
     }
     let position = 0;
@@ -60,7 +74,8 @@ export class SeedIndex {
     let place = this.#first[hashAt(other, at) >>> this.#shift] ?? 0;
     for (let left = this.#candidates; place > 0 && left > 0; left--) {
       const start = (place - 1) * this.#distance;
-      const equal = this.#equalLength(start, other, at);
+      const limit = Math.min(words.byteLength - start, rest);
+      const equal = equalRun(words, start, other, at, limit);
       if (equal > length) {
         position = start;
         length = equal;
@@ -69,31 +84,12 @@ export class SeedIndex {
     }
     return { position, length };
   }
-
-  #equalLength(start: number, other: Uint8Array, at: number): number {
-    const bytes = this.#bytes;
-    const limit = Math.min(bytes.length - start, other.length - at);
-    let length = 0;
-    while (length < limit && bytes[start + length] === other[at + length]) {
-      length++;
-    }
-    return length;
-  }
 }
 
 /** Returns a hash of eight bytes, 32 bits. */
-function hashAt(bytes: Uint8Array, at: number): number {
-  const low = wordAt(bytes, at);
-  const high = wordAt(bytes, at + 4);
+function hashAt(words: DataView, at: number): number {
+  const low = words.getInt32(at, true);
+  const high = words.getInt32(at + 4, true);
   const mixed = Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca77);
   return Math.imul(mixed ^ (mixed >>> 15), 0x27d4eb2f);
-}
-
-/** Returns four bytes as a number; there must be as many. */
-function wordAt(bytes: Uint8Array, at: number): number {
-  const a = bytes[at] ?? 0;
-  const b = bytes[at + 1] ?? 0;
-  const c = bytes[at + 2] ?? 0;
-  const d = bytes[at + 3] ?? 0;
-  return a | (b << 8) | (c << 16) | (d << 24);
 }
