@@ -25,11 +25,19 @@ import {
   TAR_DIFF,
 } from './artifact.js';
 import { EditThreads } from './edit-threads.js';
-import { type ContentSizes, type LayerDiff, writeLayerDiff } from './layer-diff.js';
+import {
+  type ContentSizes,
+  type LayerDiff,
+  type LayerDiffOptions,
+  writeLayerDiff,
+} from './layer-diff.js';
 import type { DeltaLevel } from './levels.js';
 import { OldFileIndex } from './match.js';
 import { type NewLayers, openNewLayers } from './new-layers.js';
 import { addSignature } from './signatures.js';
+
+/** The stream of one layer is written by one thread; others compare files of a second layer. */
+const LAYERS_AT_ONCE = 2;
 
 export interface CreateDeltaOptions extends Context {
   readonly level: DeltaLevel;
@@ -174,8 +182,8 @@ class DeltaMaker {
   }
 
   async #prepareLayers(options: CreateDeltaOptions): Promise<readonly PreparedLayer[]> {
-    const { image, missing } = this.#parts.source;
-    const { zstd, newLayers, targetDocuments } = this.#parts;
+    const { source, zstd } = this.#parts;
+    const { image } = source;
     const isUsable = await pathsOfClients(image, options);
     const layers = await imageLayers(image);
     const tree = await openSpooledImage(layers, { ...options, skipSpecialFiles: true });
@@ -183,28 +191,58 @@ class DeltaMaker {
     try {
       const index = new OldFileIndex(tree, isUsable);
       const jobs = new Semaphore(options.jobs);
-      const diffOptions = { ...options, zstd, tree, index, threads, jobs };
-      const sizes = targetDocuments.manifest.layers.map(({ size }) => size);
-      const total = missing.reduce((size, layer) => size + (sizes[layer] ?? 0), 0);
-
-      const prepared: PreparedLayer[] = [];
-      const work = startWork(options.log, 'making the delta', total);
-      for (const layer of missing) {
-        const part = work.startPart(`${layer}`, `layer ${layer}`, sizes[layer]);
-        const newLayer = must(newLayers.layers.get(layer), `layer ${layer}`);
-        const file = this.#staged(`layer-${layer}`);
-        const diff = await inContextAsync(`making the delta of layer ${layer}`, () =>
-          writeLayerDiff(file, newLayer, diffOptions),
-        );
-        prepared.push(await this.#smaller(layer, file, diff));
-        part.end();
-      }
-      work.end();
-      return prepared;
+      const large = new Semaphore(1);
+      const layersAtOnce = Math.min(options.jobs, LAYERS_AT_ONCE);
+      const diffOptions = { ...options, zstd, tree, index, threads, jobs, large };
+      return await this.#prepareAll(layersAtOnce, diffOptions);
     } finally {
       await threads.close();
       tree.close?.();
     }
+  }
+
+  async #prepareAll(
+    layersAtOnce: number,
+    options: LayerDiffOptions & Context,
+  ): Promise<readonly PreparedLayer[]> {
+    const { source, targetDocuments } = this.#parts;
+    const { layers } = targetDocuments.manifest;
+    const sizeOf = (index: number) => must(layers[index], `layer ${index}`).size;
+    const waiting = source.missing.toSorted((a, b) => sizeOf(b) - sizeOf(a));
+    const total = waiting.reduce((size, layer) => size + sizeOf(layer), 0);
+
+    const failure = new AbortController();
+    const signal = AbortSignal.any([options.signal, failure.signal]);
+    const work = startWork(options.log, 'making the delta', total);
+    const prepared: PreparedLayer[] = [];
+    const errors: unknown[] = [];
+    const run = async () => {
+      for (let layer = waiting.shift(); layer !== undefined; layer = waiting.shift()) {
+        const part = work.startPart(`${layer}`, `layer ${layer}`, sizeOf(layer));
+        prepared.push(await this.#prepareLayer(layer, { ...options, signal }));
+        part.end();
+      }
+    };
+    const stopOthers = (error: unknown) => {
+      errors.push(error);
+      failure.abort();
+    };
+    const runs = Array.from({ length: layersAtOnce }, () => run().catch(stopOthers));
+    await Promise.all(runs);
+    if (errors.length > 0) {
+      throw errors[0];
+    }
+    work.end();
+    return prepared.toSorted((a, b) => a.index - b.index);
+  }
+
+  async #prepareLayer(index: number, options: LayerDiffOptions): Promise<PreparedLayer> {
+    const newLayer = must(this.#parts.newLayers.layers.get(index), `layer ${index}`);
+    const file = this.#staged(`layer-${index}`);
+    const diff = await inContextAsync(`making the delta of layer ${index}`, () =>
+      writeLayerDiff(file, newLayer, options),
+    );
+    return this.#smaller(index, file, diff);
   }
 
   /** Returns the tar-diff of a layer, or the layer as it is if that is smaller. */

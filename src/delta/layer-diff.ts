@@ -33,6 +33,8 @@ export interface LayerDiffOptions {
   readonly threads: EditThreads;
   /** Most files that are compressed at the same time. */
   readonly jobs: Semaphore;
+  /** Lets one file at a time through that takes much memory. */
+  readonly large: Semaphore;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -58,13 +60,26 @@ const MIN_COPY_SIZE = 48;
 const MIN_PATCH_SIZE = 256;
 /** For the estimate of what a file takes as data. */
 const ESTIMATE = { level: 3, windowLog: 23 };
+/** For comparisons whose result is clear nearly always. */
+const QUICK_ESTIMATE = { level: 1, windowLog: 20 };
+/**
+ * If at most one in so many bytes of a file is saved by compression, the file is compressed itself.
+ * Then little in it is like the old file, but the search for that would take the longest of all,
+ * and a frame finds as much.
+ */
+const MIN_SIZE_PER_SAVED = 16;
+/** Files that compress better than this are compared with their edits. */
+const MIN_SPARSE_RATIO = 8;
 /**
  * If at most one in so many bytes of a file is like nothing in the old one, edits are smaller than
- * anything else nearly always, so that nothing else is tried. That saves most of the time.
+ * a frame nearly always, so that none is tried. That saves most of the time.
  */
 const MIN_SIZE_PER_ADDED = 16;
-/** Bytes of old and new files that are held in memory; a larger pair is held alone. */
-const MAX_HELD = 128 << 20;
+/**
+ * Bytes of old and new files that are held in memory for one layer. A larger pair is held alone,
+ * and one at a time for all layers.
+ */
+const MAX_HELD = 64 << 20;
 /** Most parts that are prepared, or wait until they are written. */
 const MAX_AHEAD = 64;
 
@@ -195,9 +210,11 @@ async function preparePiece(
   options: LayerDiffOptions,
 ): Promise<ReadyPiece> {
   const { match } = piece;
-  return match === undefined || match.isSame
-    ? piece
-    : options.jobs.run(() => patchPiece(piece, match, tar, options));
+  if (match === undefined || match.isSame) {
+    return piece;
+  }
+  const patch = () => options.jobs.run(() => patchPiece(piece, match, tar, options));
+  return heldBytes(piece) > MAX_HELD ? options.large.run(patch) : patch();
 }
 
 async function patchPiece(
@@ -206,6 +223,7 @@ async function patchPiece(
   tar: string,
   options: LayerDiffOptions,
 ): Promise<ReadyPiece> {
+  options.signal?.throwIfAborted();
   const patch = await smallestPatch({ ...piece, tar }, match, options);
   return patch === undefined ? { ...piece, match: undefined } : { ...piece, patch };
 }
@@ -218,14 +236,21 @@ async function smallestPatch(
 ): Promise<Patch | undefined> {
   const { zstd, level, tree, threads, signal } = options;
   const { offset, size, tar } = part;
-  const canEdit = size <= MAX_EDITED_SIZE && old.size <= MAX_EDITED_SIZE;
+  const content = readRange(tar, offset, size, MAX_PREFIX_SIZE);
+  const { length: quick } = await zstd.compress(content, QUICK_ESTIMATE);
+  const isCompressed = (size - quick) * MIN_SIZE_PER_SAVED <= size;
+  const canEdit = !isCompressed && size <= MAX_EDITED_SIZE && old.size <= MAX_EDITED_SIZE;
   const effort = level.edits;
   const edits = canEdit ? await threads.edits(old, part, { effort, signal }) : undefined;
   if (edits !== undefined && edits.added * MIN_SIZE_PER_ADDED <= size) {
-    return { kind: 'edits', bytes: edits.operations };
+    const { operations } = edits;
+    // A file of zeros takes less than what was in their place takes as differences.
+    const isSparse = quick * MIN_SPARSE_RATIO <= size;
+    if (!isSparse || (await zstd.compress(operations, QUICK_ESTIMATE)).length < quick) {
+      return { kind: 'edits', bytes: operations };
+    }
   }
 
-  const content = readRange(tar, offset, size, MAX_PREFIX_SIZE);
   const prefix = await tree.bytes(old.path);
   const frame = await compressWithPrefix(zstd, content, prefix, level.frames);
   const alone = await zstd.compress(content, ESTIMATE);
