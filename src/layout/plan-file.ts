@@ -73,7 +73,8 @@ function followPlan(
   }
 
   if (unplaced.size > 0) {
-    log.warn(`components that are not in the plan share a layer: ${[...unplaced].join(', ')}`);
+    const names = [...unplaced].join(', ');
+    log.warn(`components that are not in the plan share a layer: ${names}`);
     const lastLayer = layers.length < maxLayers ? undefined : layers.pop();
     layers.push([...(lastLayer ?? []), ...unplaced]);
   }

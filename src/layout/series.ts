@@ -1,13 +1,17 @@
 /**
  * Builds as JSON, for experiments without trees. One object is one build:
  *
- *   {"build"?: string, "date"?: ISO 8601, "components": [component, ...]}
+ *   {"build"?: string, "date"?: ISO 8601, "id"?: string, "published"?: [layer, ...],
+ *     "components": [component, ...]}
  *   component: {"name", "version", "size": bytes, "changesPerYear": number | null (in every build),
  *     "id"? (else the name), "source"? (else the name), "exclusive"?: true,
  *     "directories"?: {path: {"size": bytes, "version"}, ...}}
+ *   layer: {"diffId", "storedBytes": compressed bytes}
  *
- * `directories` divide the component into what can become its parts. Their sizes add up to that of
- * the component, and the version of the component changes whenever one of theirs does.
+ * `id` tells builds apart, whatever they are called: it is the digest of an image, the checksum of
+ * a commit, or a digest of the components. `published` are the layers of an image. `directories`
+ * divide the component into what can become its parts. Their sizes add up to that of the component,
+ * and the version of the component changes whenever one of theirs does.
  *
  * A series is a file of such lines in age order, plain or gzipped.
  */
@@ -28,6 +32,7 @@ const MAX_SERIES_BYTES = 1 << 29;
  * have to change fifty times as often as the rest to be split.
  */
 const MIN_DIRECTORIES_SHARE = 0.001;
+const DATE = /^\d{4}-\d{2}-\d{2}/;
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
 const amountSchema = v.pipe(v.number(), v.finite(), v.minValue(0));
@@ -42,22 +47,34 @@ const componentSchema = v.object({
   exclusive: v.optional(v.boolean()),
   directories: v.optional(v.record(v.string(), directorySchema)),
 });
+export const dateSchema = v.pipe(v.string(), v.check(isDate, 'expected an ISO 8601 date'));
+const layerSchema = v.object({
+  diffId: v.string(),
+  storedBytes: amountSchema,
+});
 const buildSchema = v.object({
   build: v.optional(v.string()),
-  date: v.optional(v.pipe(v.string(), v.check(isDate, 'expected an ISO 8601 date'))),
+  date: v.optional(dateSchema),
+  id: v.optional(v.string()),
+  published: v.optional(v.pipe(v.array(layerSchema), v.readonly())),
   components: v.array(componentSchema),
 });
 
+/** A build as plain data, which JSON and messages between threads can hold. */
+export const plainBuildSchema = v.required(buildSchema, ['build']);
+export type PlainBuild = v.InferOutput<typeof plainBuildSchema>;
+
 /** Whether the text begins like an ISO 8601 date and names a time that exists. */
 export function isDate(text: string): boolean {
-  return /^\d{4}-\d{2}-\d{2}/.test(text) && !Number.isNaN(Date.parse(text));
+  const time = Date.parse(text);
+  return DATE.test(text) && !Number.isNaN(time);
 }
 
 /** Reads a series. Throws `CORRUPT`, naming line and member, or `LIMIT` if it is too large. */
 export async function readSeries(path: string): Promise<readonly SeriesBuild[]> {
   return inContextAsync(`series ${path}`, async () => {
     const builds: SeriesBuild[] = [];
-    const lines = (await readText(path)).split('\n');
+    const lines = (await readSeriesText(path)).split('\n');
     for (const [i, line] of lines.entries()) {
       if (line.trim() !== '') {
         builds.push(parseBuild(line, `line ${i + 1}`, String(i + 1)));
@@ -70,24 +87,42 @@ export async function readSeries(path: string): Promise<readonly SeriesBuild[]> 
 /** Reads a file with one build. @param name what the build is called if the file does not say */
 export async function readBuild(path: string, name: string): Promise<SeriesBuild> {
   return inContextAsync(`build ${path}`, async () =>
-    parseBuild(await readText(path), 'document', name),
+    parseBuild(await readSeriesText(path), 'document', name),
   );
 }
 
 /** Returns the text of a build, which {@link readBuild} reads. */
-export function formatBuild({ build, date, components }: SeriesBuild): string {
-  const minSize = MIN_DIRECTORIES_SHARE * components.reduce((sum, { size }) => sum + size, 0);
-  const written = components.map((component) => ({
+export function formatBuild(build: SeriesBuild): string {
+  const size = build.components.reduce((sum, component) => sum + component.size, 0);
+  const minSize = MIN_DIRECTORIES_SHARE * size;
+  return JSON.stringify(plainBuild(build, minSize));
+}
+
+/**
+ * Returns a build as plain data.
+ * @param minSize of smaller components, the directories are left out; bytes
+ */
+export function plainBuild(
+  { build, date, id, published, components }: SeriesBuild,
+  minSize = 0,
+): PlainBuild {
+  const plain = components.map((component) => ({
     id: component.id,
     name: component.name,
     source: component.source,
     version: component.version,
     size: component.size,
-    changesPerYear: component.changesPerYear, // JSON has no Infinity: it becomes null.
+    changesPerYear: component.changesPerYear < Infinity ? component.changesPerYear : null,
     exclusive: component.exclusive,
     directories: component.size >= minSize ? directoriesOf(component) : undefined,
   }));
-  return JSON.stringify({ build, date, components: written });
+  return { build, date, id, published, components: plain };
+}
+
+/** Returns the build that {@link plainBuild} was given. */
+export function buildOfPlain({ components, ...rest }: PlainBuild): SeriesBuild {
+  const built = components.map(toComponent);
+  return { ...rest, components: built };
 }
 
 /** Returns the states of directories as they are written; undefined without any. */
@@ -104,7 +139,8 @@ function directoriesOf({ divisible }: LayoutComponent) {
   return Object.fromEntries(written.sort(([a], [b]) => compareUtf8(a, b)));
 }
 
-async function readText(path: string): Promise<string> {
+/** Reads a file as text, plain or gzipped. Throws `CORRUPT` or, if it is too large, `LIMIT`. */
+export async function readSeriesText(path: string): Promise<string> {
   const bytes = await readFile(path);
   if (bytes.length > MAX_SERIES_BYTES) {
     throw tooLarge();
@@ -140,7 +176,8 @@ export function parseBuild(text: string, where: string, name: string): SeriesBui
     }
     ids.add(id);
   }
-  return { build: parsed.build ?? name, date: parsed.date, components };
+  const { build = name, date, id, published } = parsed;
+  return { build, date, id, published, components };
 }
 
 function toComponent(parsed: v.InferOutput<typeof componentSchema>): LayoutComponent {
@@ -175,7 +212,10 @@ class DivisibleDirectories implements Divisible<LayoutComponent> {
   }
 
   part(id: string, pieces: readonly number[]): LayoutComponent {
-    const directories = pieces.map((i) => must(this.#directories[i], `directory ${i}`));
+    const directories = pieces.map((i) => {
+      const directory = this.#directories[i];
+      return must(directory, `directory ${i}`);
+    });
     const sizes = directories.map(([, { size }]) => size);
     const states = directories.map(([path, { version }]) => [path, version]);
     return {

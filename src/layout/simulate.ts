@@ -15,10 +15,12 @@ import { decodeRecord, encodeRecord, recordOf } from './record.js';
 export interface SeriesBuild extends PublishedBuild {
   /** ISO 8601. */
   readonly date?: string | undefined;
+  /** The same only for the same build, whatever it is called; see series.ts. */
+  readonly id?: string | undefined;
   readonly components: readonly LayoutComponent[];
 }
 
-interface SimulationLimits {
+export interface SimulationLimits {
   /** Number of layers for components, without the commit layer. */
   readonly maxLayers: number;
   /** Bytes of content. */
@@ -26,7 +28,7 @@ interface SimulationLimits {
 }
 
 /** A build with its layers. */
-interface SimulatedBuild extends SeriesBuild {
+export interface SimulatedBuild extends SeriesBuild {
   readonly layers: readonly SimulatedLayer[];
 }
 export interface SimulatedLayer extends LayoutLayer {
@@ -60,11 +62,13 @@ const ONE_PER_PART: LayoutStrategy = {
 /**
  * Plans the layout of every build. Each follows the record of the previous build, which is written
  * as the label of an image and read back, so that it loses what a label loses.
+ * @param onPlanned called after each build
  */
 export function simulateChain(
   builds: readonly SeriesBuild[],
   strategy: LayoutStrategy,
   limits: SimulationLimits,
+  onPlanned = () => {},
 ): readonly SimulatedBuild[] {
   let previous: LayoutRecord | undefined;
   return builds.map((build) => {
@@ -72,6 +76,7 @@ export function simulateChain(
     const label = encodeRecord(recordOf(plan), silentLogger);
     previous = label === undefined ? undefined : decodeRecord(label, silentLogger);
     const layers = simulatedLayers(plan.layers, plan.components);
+    onPlanned();
     return { ...build, layers };
   });
 }
@@ -221,6 +226,6 @@ export function summarize(updates: readonly SimulatedUpdate[]): SimulationSummar
  * Returns the smallest value that at least `share` of the values do not exceed; 0 for an empty
  * list.
  */
-function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
 }

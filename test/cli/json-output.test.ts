@@ -13,6 +13,7 @@ import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
 const SAMPLE = join(repoRoot, 'rpmdb-fixtures/sample');
+const FIRMWARE = join(repoRoot, 'rpmdb-fixtures/series/firmware.jsonl.gz');
 const scratch = scratchDirectory();
 const imageOf = (tag: string) => `oci:${join(scratch, 'image')}:${tag}`;
 
@@ -91,6 +92,14 @@ suite('the documentation of --json has the keys of', () => {
   const previous = `--previous-build=${first}`;
   const delta = imageOf('delta');
 
+  /** A file with the only shard of a simulation. */
+  function shard(): string {
+    const path = join(scratch, 'shard.json');
+    const args = ['layout', 'simulate', first, second, '--max-layers=6,9', '--shard=1/1'];
+    writeFileSync(path, ostrata(args));
+    return path;
+  }
+
   before(() => {
     ostrata(['container-encapsulate', `--repo=${SAMPLE}/old`, 'sample/os', first]);
     ostrata(['container-encapsulate', `--repo=${SAMPLE}/new`, previous, 'sample/os', second]);
@@ -122,6 +131,8 @@ suite('the documentation of --json has the keys of', () => {
     ['doctor', () => [second]],
     ['layout plan', () => commit],
     ['layout simulate', () => [first, second]],
+    ['layout simulate', () => [FIRMWARE, '--max-layers=12,24']],
+    ['layout report', () => [shard()]],
     ['rpmdb list', () => commit],
     ['rpmdb info', () => [...commit, 'bash', 'libc6']],
     ['rpmdb files', () => [...commit, 'bash']],

@@ -16,7 +16,11 @@ export class LayoutCosts {
   readonly #stabilities: ReadonlyMap<string, Stability>;
 
   constructor({ layout }: SourceLayout) {
-    this.#components = new Map(layout.components.map((component) => [component.id, component]));
+    const byId = layout.components.map((component) => {
+      const { id } = component;
+      return [id, component] as const;
+    });
+    this.#components = new Map(byId);
     this.#stabilities = stabilities(layout.components, {
       maxLayers: layout.layers.length,
       history: layout.history,
@@ -24,7 +28,10 @@ export class LayoutCosts {
   }
 
   membersOf(layer: RecordedLayer): readonly Component[] {
-    return layer.components.map((id) => must(this.#components.get(id), `component ${id}`));
+    return layer.components.map((id) => {
+      const component = this.#components.get(id);
+      return must(component, `component ${id}`);
+    });
   }
 
   /** Returns the probability that the next update changes the source package or the part. */
@@ -40,7 +47,13 @@ export class LayoutCosts {
 
   #stabilityOf(members: readonly Component[]): Stability {
     const keys = new Set(members.map(unitKey));
-    const found = [...keys].flatMap((key) => this.#stabilities.get(key) ?? []);
+    const found: Stability[] = [];
+    for (const key of keys) {
+      const stability = this.#stabilities.get(key);
+      if (stability !== undefined) {
+        found.push(stability);
+      }
+    }
     return jointOf(found);
   }
 
@@ -49,8 +62,9 @@ export class LayoutCosts {
     const members = this.membersOf(from);
     const others = members.filter(({ id }) => id !== component.id);
     const target = this.membersOf(to);
+    const larger = [...target, component];
     const saved = this.expectedBytes(members) - this.expectedBytes(others);
-    const added = this.expectedBytes([...target, component]) - this.expectedBytes(target);
+    const added = this.expectedBytes(larger) - this.expectedBytes(target);
     return added - saved;
   }
 }

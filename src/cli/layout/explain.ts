@@ -69,7 +69,10 @@ async function explain(source: string | undefined, options: ExplainOptions): Pro
 
 /** Several components can have the same name: a package for two architectures, or its parts. */
 function findComponents(wanted: string, { build, layout }: SourceLayout): readonly Component[] {
-  const isWanted = ({ id, name, partOf }: Component) => [id, name, partOf].includes(wanted);
+  const isWanted = ({ id, name, partOf }: Component) => {
+    const names = [id, name, partOf];
+    return names.includes(wanted);
+  };
   const found = layout.components.filter(isWanted);
   if (found.length === 0) {
     const shown = JSON.stringify(wanted);
@@ -168,7 +171,8 @@ function elsewhereLines(
       moves.push({ other, number: i + 1, cost });
     }
   }
-  const [best] = moves.sort((a, b) => a.cost - b.cost);
+  moves.sort((a, b) => a.cost - b.cost);
+  const [best] = moves;
   if (best === undefined) {
     return [];
   }

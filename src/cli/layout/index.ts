@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { BUILD_COMMANDS } from '../help.js';
 import { addLayoutExplainCommand } from './explain.js';
 import { addLayoutPlanCommand } from './plan.js';
+import { addLayoutReportCommand } from './report.js';
 import { addLayoutSimulateCommand } from './simulate.js';
 
 export function addLayoutCommand(program: Command): void {
@@ -19,4 +20,5 @@ export function addLayoutCommand(program: Command): void {
   addLayoutPlanCommand(layout);
   addLayoutExplainCommand(layout);
   addLayoutSimulateCommand(layout);
+  addLayoutReportCommand(layout);
 }

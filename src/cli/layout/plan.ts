@@ -82,11 +82,11 @@ function tableReport(planned: SourceLayout): string {
       layer.components,
     ];
   });
-  const table = formatTable(
-    [right('LAYER'), right('CONTENT'), right('CHANGES'), left('COMPONENTS')],
-    rows,
-  );
-  const count = `${counted(layers.length, 'layer')} for ${counted(components.length, 'component')}`;
+  const columns = [right('LAYER'), right('CONTENT'), right('CHANGES'), left('COMPONENTS')];
+  const table = formatTable(columns, rows);
+  const layerCount = counted(layers.length, 'layer');
+  const componentCount = counted(components.length, 'component');
   const size = formatBytes(bytesOf(components));
-  return `${table}\n\n${count}, ${size}; the image has one more, for the commit`;
+  const summary = `${layerCount} for ${componentCount}, ${size}`;
+  return `${table}\n\n${summary}; the image has one more, for the commit`;
 }

@@ -1,22 +1,12 @@
 /** `ostrata layout simulate`: what the updates of a series of builds cost with a layout. */
-import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { layoutNames } from '../../../plugins/index.js';
 import type { DamageOptions } from '../../../plugins/rpm/index.js';
-import { inContextAsync, OstrataError } from '../../errors.js';
-import { DEFAULT_MAX_LAYERS, layersForComponents, MIN_LAYERS } from '../../layout/max-layers.js';
+import { OstrataError } from '../../errors.js';
+import { DEFAULT_MAX_LAYERS, MIN_LAYERS } from '../../layout/max-layers.js';
 import { isDate } from '../../layout/series.js';
-import {
-  hasPartBound,
-  partsOfBuilds,
-  type SimulationResult,
-  type SimulationRun,
-  simulateChain,
-  simulateUpdates,
-  summarize,
-} from '../../layout/simulate.js';
 import type { Logger } from '../../log.js';
-import type { LayoutStrategy } from '../../plugin.js';
 import { isImgref } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { MAX_LAYER_SIZE_HELP, MAX_LAYERS_HELP } from '../options/layers.js';
@@ -26,40 +16,44 @@ import {
   loadSources,
   NO_SPLIT_HELP,
   SKIP_DAMAGED_HELP,
-  withOptions,
 } from '../options/plugins.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
 import { integer, logOptions, repeated } from '../options/values.js';
-import { formatBytes, formatTable, left, right } from '../output/format.js';
 import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
 import { interruptSignal } from '../run.js';
-import { htmlReport } from './html/report.js';
-import { updateCosts, updateTable } from './published.js';
+import {
+  type Experiment,
+  type ExperimentOptions,
+  runsOf,
+  runUnits,
+  unitsOf,
+} from './experiment.js';
+import { type ReportOptions, reportOptions, reportRuns } from './results.js';
 import { openSeries, SERIES_HELP, type Series } from './series.js';
+import { formatShard, isOfShard, type ShardNumber, shardNumber } from './shard.js';
 
 /** Far more than any container runtime takes. */
 const MAX_LAYERS = 10_000;
 const DAY_MS = 86_400_000;
 
-interface SimulateOptions extends LogOptions, RegistryOptions, DamageOptions {
-  readonly strategy: readonly string[];
-  readonly maxLayers: readonly number[];
-  readonly maxLayerSize?: number | undefined;
-  readonly lag: readonly number[];
+interface SimulateOptions
+  extends ExperimentOptions,
+    ReportOptions,
+    LogOptions,
+    RegistryOptions,
+    DamageOptions {
   readonly from?: string | undefined;
   readonly to?: string | undefined;
-  readonly plugin?: readonly string[] | undefined;
-  readonly split: boolean;
-  readonly clientCadence?: readonly number[] | undefined;
-  readonly json?: boolean | undefined;
-  readonly html?: string | undefined;
+  readonly jobs: number;
+  readonly shard?: ShardNumber | undefined;
 }
 
 const EXAMPLES = `
 Examples:
   ostrata layout simulate history.jsonl.gz --strategy=expected-download,rpm-ostree --lag=1,4
   ostrata layout simulate rpmdbs/ --max-layers=32,64,128 --html=report.html
+  ostrata layout simulate history.jsonl.gz --max-layers=64,96 --shard=1/2 > shard-1.json
   ostrata layout simulate oci:os:1 oci:os:2 oci:os:3`;
 
 export function addLayoutSimulateCommand(layout: Command): void {
@@ -73,7 +67,8 @@ export function addLayoutSimulateCommand(layout: Command): void {
         'layer for each component would cost: only a layout that splits components can do ' +
         'better. If something is known about their directories, PARTS compares with one layer ' +
         'for each part. For images, a second table shows what each update really cost. Only ' +
-        'manifests, configs and package databases of images are read if that is enough.',
+        'manifests, configs and package databases of images are read if that is enough. Several ' +
+        'layouts are compared update by update with the one that costs least.',
     )
     .argument('<series...>', SERIES_HELP)
     .addOption(
@@ -98,40 +93,66 @@ export function addLayoutSimulateCommand(layout: Command): void {
     .addOption(clientCadenceOption())
     .option('--plugin <module>', 'load more layouts from this file or package', repeated)
     .option('--skip-damaged-packages', SKIP_DAMAGED_HELP)
-    .option('--json', 'print the results as JSON')
-    .option('--html <file>', 'write charts to a self-contained HTML file')
+    .addOption(
+      new Option('--jobs <n>', 'layouts that are simulated at the same time')
+        .argParser(integer(1, 1024))
+        .default(availableParallelism(), 'one per processor'),
+    )
+    .option(
+      '--shard <i/n>',
+      'do the share i of n of the work, counted from 1, and print its results as JSON, of which ' +
+        '`layout report` makes the report',
+      shardNumber,
+    )
     .addHelpText('after', EXAMPLES)
     .action(simulate);
-  useOptions(command, [registryOptions, logOptions]);
+  useOptions(command, [reportOptions, registryOptions, logOptions]);
 }
 
 async function simulate(args: readonly string[], options: SimulateOptions): Promise<void> {
+  const { shard, html, jobs } = options;
+  if (shard !== undefined && html !== undefined) {
+    throw new OstrataError('USAGE', 'option --shard: `layout report --html` draws all shards');
+  }
   const log = terminalLogger(options);
+  const experiment = await openExperiment(args, options, log);
+  const units = unitsOf(experiment);
+  const own = shard === undefined ? units : units.filter((_, i) => isOfShard(i, shard));
+  const outcomes = await runUnits(experiment, own, { jobs, log, signal: interruptSignal });
+
+  if (shard !== undefined) {
+    print(formatShard(experiment, shard, outcomes));
+  } else {
+    await reportRuns(experiment.series, runsOf(experiment, outcomes), options);
+  }
+}
+
+async function openExperiment(
+  args: readonly string[],
+  options: SimulateOptions,
+  log: Logger,
+): Promise<Experiment> {
   const { plugin: modules = [], skipDamagedPackages } = options;
-  const loaded = await loadLayouts(modules, options.strategy);
-  const strategies = loaded.map((each) => withOptions(each, options));
+  // Before anything is read: a name may be mistyped.
+  await loadLayouts(modules, options.strategy);
   const sources = await loadSources(modules, { skipDamagedPackages });
   const open = imageOpener(options, args.filter(isImgref), log);
   const opened = await openSeries(args, { sources, log, open, skipDamagedPackages });
   const series = opened.map((each) => buildsBetween(each, options));
+  return { series, options: experimentOptions(options) };
+}
 
-  const runs = await runAll(series, strategies, options, log);
-
-  const { html } = options;
-  if (html !== undefined) {
-    await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
-  }
-  const results = runs.map(({ result }) => result);
-  const costs = updateCosts(series, runs);
-  if (options.json) {
-    print(JSON.stringify({ results, updates: costs }));
-    return;
-  }
-  print(tableReport(results));
-  if (costs.length > 0) {
-    print('');
-    print(updateTable(costs));
-  }
+/** Returns the options alone that have to do with an experiment. */
+function experimentOptions(options: ExperimentOptions): ExperimentOptions {
+  return {
+    strategy: options.strategy,
+    maxLayers: options.maxLayers,
+    lag: options.lag,
+    maxLayerSize: options.maxLayerSize,
+    split: options.split,
+    clientCadence: options.clientCadence,
+    plugin: options.plugin,
+  };
 }
 
 /** Leaves out what `--from` and `--to` exclude; `USAGE` for a build without a date. */
@@ -160,76 +181,17 @@ function endOf(text: string): number {
   return Date.parse(text) + (isDay ? DAY_MS - 1 : 0);
 }
 
-async function runAll(
-  series: readonly Series[],
-  strategies: readonly LayoutStrategy[],
-  options: SimulateOptions,
-  log: Logger,
-): Promise<readonly SimulationRun[]> {
-  const runs: SimulationRun[] = [];
-  for (const each of series) {
-    const parts = partsOfBuilds(each.builds);
-    for (const strategy of strategies) {
-      for (const maxLayers of options.maxLayers) {
-        interruptSignal.throwIfAborted();
-        runs.push(...runsOf({ ...each, parts }, strategy, maxLayers, options));
-        log.info(`simulated ${each.name}: ${strategy.name}, ${maxLayers} layers`);
-        // Planning is synchronous: Ctrl-C is noticed between two plans only.
-        await new Promise(setImmediate);
-      }
-    }
-  }
-  return runs;
-}
-
-/** A series, and the components of its builds with large ones split. */
-interface DividedSeries extends Series {
-  readonly parts: ReturnType<typeof partsOfBuilds>;
-}
-
-/** Returns one run for each lag. */
-function runsOf(
-  { name, builds, parts }: DividedSeries,
-  strategy: LayoutStrategy,
-  maxLayers: number,
-  options: SimulateOptions,
-): readonly SimulationRun[] {
-  const chain = simulateChain(builds, strategy, {
-    maxLayers: layersForComponents(maxLayers),
-    maxLayerSize: options.maxLayerSize,
-  });
-  return options.lag.map((lag) => {
-    const updates = simulateUpdates(chain, parts, lag);
-    const summary = summarize(updates);
-    const result = { series: name, strategy: strategy.name, maxLayers, lag, ...summary };
-    return { result, chain, updates };
-  });
-}
-
-function tableReport(results: readonly SimulationResult[]): string {
-  const hasParts = results.some(hasPartBound);
-  const ratios = hasParts ? ['RATIO', 'PARTS'] : ['RATIO'];
-  const titles = ['LAYERS', 'LAG', 'UPDATES', ...ratios, 'MEAN', 'MEDIAN', 'P90', 'TOTAL'];
-  const rows = results.map((result) => {
-    const { mean, median, p90, bytes } = result;
-    const sizes = [mean, median, p90, bytes].map((each) => formatBytes(Math.round(each)));
-    return [
-      result.series,
-      result.strategy,
-      String(result.maxLayers),
-      String(result.lag),
-      String(result.updates),
-      result.ratio.toFixed(3),
-      ...(hasParts ? [result.partRatio.toFixed(3)] : []),
-      ...sizes,
-    ];
-  });
-  return formatTable([left('SERIES'), left('STRATEGY'), ...titles.map(right)], rows);
-}
-
 /** Parses values that commas separate; each counts once. */
 function list<T>(parse: (text: string) => T): (text: string) => readonly T[] {
-  return (text) => [...new Set(text.split(','))].map((each) => parse(each.trim()));
+  return (text) => {
+    const distinct = new Set(text.split(','));
+    const values: T[] = [];
+    for (const each of distinct) {
+      const value = parse(each.trim());
+      values.push(value);
+    }
+    return values;
+  };
 }
 
 function date(text: string): string {
