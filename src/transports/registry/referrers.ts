@@ -6,7 +6,7 @@
  */
 import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
-import { inContext } from '../../errors.js';
+import { inContext, OstrataError } from '../../errors.js';
 import { canonicalJson } from '../../oci/json.js';
 import { OCI_INDEX } from '../../oci/media-types.js';
 import { referrerDescriptor } from '../../oci/referrer.js';
@@ -20,7 +20,12 @@ import {
 import type { RegistryClient } from './client.js';
 import { fetchTagged } from './manifest.js';
 import { RequestError } from './request-error.js';
-import { readAll } from './response.js';
+import { type HttpResponse, readAll } from './response.js';
+
+/** Limit for the pages of a list. */
+const MAX_PAGES = 100;
+/** A link to the next page (RFC 8288). */
+const NEXT_LINK = /<([^<>]*)>\s*;\s*rel="?next"?/i;
 
 /** A list as it is extended: members that this version does not know are kept. */
 const referrersSchema = v.looseObject({
@@ -70,8 +75,8 @@ export function withoutReferrers(
 }
 
 /**
- * Returns the artifacts of a type that refer to the manifest `digest`; of a list in several pages,
- * those of the first. Throws `CORRUPT` for a list that is malformed.
+ * Returns the artifacts of a type that refer to the manifest `digest`. Throws `CORRUPT` for a list
+ * that is malformed, and `LIMIT` for one that is too long.
  */
 export async function listReferrers(
   client: RegistryClient,
@@ -79,29 +84,49 @@ export async function listReferrers(
   artifactType: string,
 ): Promise<readonly Descriptor[]> {
   const kept = await fetchReferrers(client, digest, artifactType);
-  const list = kept ?? (await fetchTagged(client, referrersTag(digest)));
-  if (list === undefined) {
-    return [];
-  }
-  const { manifests } = parseIndex(list);
+  const manifests = kept ?? (await taggedReferrers(client, digest));
   return manifests.filter((each) => each.artifactType === artifactType);
 }
 
-/** Returns the list that the registry keeps itself; undefined if it keeps none. */
+async function taggedReferrers(
+  client: RegistryClient,
+  digest: string,
+): Promise<readonly Descriptor[]> {
+  const list = await fetchTagged(client, referrersTag(digest));
+  return list === undefined ? [] : parseIndex(list).manifests;
+}
+
+/** Returns what the list has that the registry keeps itself; undefined if it keeps none. */
 async function fetchReferrers(
   client: RegistryClient,
   digest: string,
   artifactType: string,
-): Promise<Uint8Array | undefined> {
+): Promise<readonly Descriptor[] | undefined> {
   const type = encodeURIComponent(artifactType);
+  const first = await firstPage(client, `referrers/${digest}?artifactType=${type}`);
+  const manifests: Descriptor[] = [];
+  let pages = 0;
+  for (let page = first; page !== undefined; ) {
+    pages++;
+    const list = await readAll(page, MAX_JSON_SIZE);
+    manifests.push(...parseIndex(list).manifests);
+    if (pages > MAX_PAGES || manifests.length > MAX_MANIFESTS) {
+      const rule = `at most ${MAX_MANIFESTS} artifacts on ${MAX_PAGES} pages are listed`;
+      throw new OstrataError('LIMIT', `list of referrers: ${rule}`);
+    }
+    const next = nextPage(page);
+    page = next === undefined ? undefined : await requestPage(client, next);
+  }
+  return first === undefined ? undefined : manifests;
+}
+
+/** Returns undefined if the registry keeps no list. */
+async function firstPage(
+  client: RegistryClient,
+  target: string,
+): Promise<HttpResponse | undefined> {
   try {
-    const response = await client.request({
-      method: 'GET',
-      target: `referrers/${digest}?artifactType=${type}`,
-      headers: { accept: OCI_INDEX },
-      expected: [200],
-    });
-    return await readAll(response, MAX_JSON_SIZE);
+    return await requestPage(client, target);
   } catch (error) {
     // Registries and proxies that know no such request refuse it in several ways.
     const status = error instanceof RequestError ? (error.status ?? 0) : 0;
@@ -110,4 +135,25 @@ async function fetchReferrers(
     }
     throw error;
   }
+}
+
+function requestPage(client: RegistryClient, target: string | URL): Promise<HttpResponse> {
+  return client.request({
+    method: 'GET',
+    target,
+    headers: { accept: OCI_INDEX },
+    expected: [200],
+  });
+}
+
+/** Returns the page that the header `Link` names; undefined if there is no other one. */
+function nextPage({ headers, url }: HttpResponse): URL | undefined {
+  const [, target] = NEXT_LINK.exec(String(headers.link)) ?? [];
+  if (target === undefined) {
+    return undefined;
+  }
+  if (!URL.canParse(target, url.href)) {
+    throw new OstrataError('CORRUPT', `list of referrers: the header Link has no URL: ${target}`);
+  }
+  return new URL(target, url);
 }

@@ -26,6 +26,8 @@ const kept = listOf(entry('delta', TYPE), entry('signature', 'application/vnd.ex
 interface Answer {
   readonly status?: number;
   readonly body?: Uint8Array;
+  /** The header `Link`. */
+  readonly link?: string;
 }
 
 interface Answers {
@@ -33,23 +35,26 @@ interface Answers {
   readonly referrers: Answer;
   /** What it has with the tag of the list. */
   readonly tagged?: Answer;
+  /** More that it has, by the path below the repository. */
+  readonly others?: Readonly<Record<string, Answer>>;
 }
 
 /** Returns what a registry with these answers lists, and the requests that it saw. */
-async function list({ referrers, tagged = { status: 404 } }: Answers) {
+async function list({ referrers, tagged = { status: 404 }, others = {} }: Answers) {
   const seen: string[] = [];
   const answers = new Map<string, Answer>([
     ['manifests/x', { body: manifest }],
     [`referrers/${digest}?artifactType=${encodeURIComponent(TYPE)}`, referrers],
     [`manifests/${tag}`, tagged],
+    ...Object.entries(others),
   ]);
   let names: readonly unknown[] = [];
   await withServer(
     ({ url = '' }, response) => {
       const request = url.replace('/v2/os/x/', '');
       seen.push(request);
-      const { status = 200, body = '' } = answers.get(request) ?? { status: 404 };
-      response.writeHead(status).end(body);
+      const { status = 200, body = '', link = '' } = answers.get(request) ?? { status: 404 };
+      response.writeHead(status, { link }).end(body);
     },
     async (url) => {
       const options = { tlsVerify: false, retries: 0 };
@@ -70,6 +75,31 @@ suite('artifacts that refer to an image', () => {
     const referrers = { body: kept };
     assert.deepEqual(await list({ referrers }), { names: ['delta'], asksForTag: false });
   });
+
+  const page = (at: number) => `referrers/${digest}?page=${at}`;
+  const linkTo = (at: number) => `</v2/os/x/${page(at)}>; rel="next"`;
+
+  test('are those of all pages of the list', async () => {
+    const referrers = { body: kept, link: linkTo(2) };
+    const others = {
+      [page(2)]: { body: listOf(), link: `<?page=3>; rel="next"` },
+      [page(3)]: { body: listOf(entry('other', TYPE)) },
+    };
+    const found = await list({ referrers, others });
+    assert.deepEqual(found, { names: ['delta', 'other'], asksForTag: false });
+  });
+
+  const badPages: readonly [string, Answer, string, RegExp][] = [
+    ['is missing', { status: 404 }, 'NOT_FOUND', /HTTP status 404/],
+    ['leads back to itself', { body: listOf(), link: linkTo(2) }, 'LIMIT', /on 100 pages/],
+    ['has a bad link', { body: listOf(), link: '<//>; rel=next' }, 'CORRUPT', /Link has no URL/],
+  ];
+  for (const [what, answer, code, message] of badPages) {
+    test(`are an error if a page of the list ${what}`, async () => {
+      const referrers = { body: kept, link: linkTo(2) };
+      await assert.rejects(list({ referrers, others: { [page(2)]: answer } }), { code, message });
+    });
+  }
 
   for (const status of [400, 403, 404, 405]) {
     test(`are in the list with a tag if the registry responds with ${status}`, async () => {
