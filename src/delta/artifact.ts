@@ -211,9 +211,20 @@ function digestOf(annotations: Annotations, name: string): string {
   return parsed.output;
 }
 
-/** Returns the config of the source image, as the descriptor of a delta in a list states it. */
-export function listedSourceConfig(descriptor: Descriptor): string | undefined {
-  return annotationsOf(descriptor).get(SOURCE_CONFIG);
+/** Limit for the deltas that are compared: a registry may list thousands. */
+const MAX_LISTED = 8;
+
+/**
+ * Returns the newest deltas that are listed beside `image` and, as the list states, lead from an
+ * image of whose config `isSource` accepts the digest.
+ */
+export async function listDeltas(
+  image: ImageReader,
+  isSource: (configDigest: string) => boolean,
+): Promise<readonly Descriptor[]> {
+  const listed = (await image.referrers?.(DELTA_TYPE)) ?? [];
+  const fitting = listed.filter((each) => isSource(annotationsOf(each).get(SOURCE_CONFIG) ?? ''));
+  return fitting.slice(-MAX_LISTED);
 }
 
 /** Returns the manifest of the source image, as the descriptor of a delta in a list states it. */

@@ -1,5 +1,5 @@
 /** Looks for the delta that leads from one image to another, beside the other one. */
-import { DELTA_TYPE, type Delta, listedSourceConfig, readDelta } from '../../delta/artifact.js';
+import { type Delta, listDeltas, readDelta } from '../../delta/artifact.js';
 import { heldLayers } from '../../delta/contents.js';
 import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
@@ -31,10 +31,8 @@ export async function findDelta(
 ): Promise<FoundDelta | undefined> {
   try {
     const deltas: FoundDelta[] = [];
-    for (const descriptor of await listDeltas(opener)) {
-      if (listedSourceConfig(descriptor) === sourceConfig) {
-        deltas.push(await readFound(descriptor, opener));
-      }
+    for (const descriptor of await listFitting(sourceConfig, opener)) {
+      deltas.push(await readFound(descriptor, opener));
     }
     return deltas.toSorted((a, b) => a.size - b.size)[0];
   } catch (error) {
@@ -43,10 +41,13 @@ export async function findDelta(
   }
 }
 
-async function listDeltas({ openTarget }: DeltaOpener): Promise<readonly Descriptor[]> {
+async function listFitting(
+  sourceConfig: string,
+  { openTarget }: DeltaOpener,
+): Promise<readonly Descriptor[]> {
   const image = await openTarget();
   try {
-    return (await image.referrers?.(DELTA_TYPE)) ?? [];
+    return await listDeltas(image, (config) => config === sourceConfig);
   } finally {
     await image.close?.();
   }

@@ -3,12 +3,7 @@
  * repository has, where that is fewer bytes than the layers are. Whatever is wrong with a delta
  * that was found costs a warning only: the layers can be fetched as they are.
  */
-import {
-  DELTA_TYPE,
-  type ImageDocuments,
-  listedSourceConfig,
-  readDelta,
-} from '../../delta/artifact.js';
+import { DELTA_TYPE, type ImageDocuments, listDeltas, readDelta } from '../../delta/artifact.js';
 import { inContextAsync, messageOf, OstrataError } from '../../errors.js';
 import type { Context } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
@@ -19,9 +14,6 @@ import { openImage } from '../../transports/image-reference.js';
 import type { TransportOptions } from '../../transports/transport.js';
 import { allImages } from '../stored.js';
 import { type ImportPlan, type PlannedDelta, withDelta } from './plan.js';
-
-/** Limit for the deltas that are compared: a registry may list thousands. */
-const MAX_DELTAS = 8;
 
 /** A delta at a place that the caller names. */
 export interface DeltaPlace {
@@ -105,11 +97,8 @@ class DeltaSearch {
     if (this.#sources.size === 0) {
       return [];
     }
-    const listed = await this.#orWarning(async () => image.referrers?.(DELTA_TYPE));
-    const fitting = listed?.filter((descriptor) =>
-      this.#sources.has(listedSourceConfig(descriptor) ?? ''),
-    );
-    return fitting?.slice(-MAX_DELTAS) ?? [];
+    const isSource = (config: string) => this.#sources.has(config);
+    return (await this.#orWarning(() => listDeltas(image, isSource))) ?? [];
   }
 
   async #open(manifest: Descriptor): Promise<ImportPlan> {
