@@ -85,18 +85,26 @@ export class Work {
   readonly #name: string;
   readonly #unit: string;
   #done = 0;
-  #total: number | undefined;
+  #total: number;
+  #isTotalKnown: boolean;
 
   constructor(log: Logger, name: string, total: number | undefined, unit: string) {
     this.#log = log;
     this.#name = name;
     this.#unit = unit;
-    this.#total = total;
+    this.#total = total ?? 0;
+    this.#isTotalKnown = total !== undefined;
   }
 
-  /** Changes how much there is to do by `change`; the next report tells. */
+  /** Changes how much there is to do by `change`; the next report tells, if the total is known. */
   expect(change: number): void {
-    this.#total = (this.#total ?? 0) + change;
+    this.#total += change;
+  }
+
+  /** Makes what was expected so far the total, which was not known. */
+  settleTotal(): void {
+    this.#isTotalKnown = true;
+    this.report('advance');
   }
 
   /** Reports that a part begins. Its `total` is a share of the whole. */
@@ -122,7 +130,7 @@ export class Work {
   }
 
   report(event: ProgressEvent['event'], part?: ProgressPart): void {
-    const total = this.#total;
+    const total = this.#isTotalKnown ? this.#total : undefined;
     const done = Math.min(this.#done, total ?? Infinity);
     this.#log.progress({ event, work: this.#name, unit: this.#unit, done, total, part });
   }

@@ -9,7 +9,7 @@ import { type Compression, compressionKey } from '../blobs/compress.js';
 import { writeLayers } from '../blobs/pool.js';
 import type { BlobResult } from '../blobs/writer.js';
 import { inContextAsync, must, OstrataError } from '../errors.js';
-import { layerName } from '../layers/layer-name.js';
+import { COMMIT_LAYER_NAME, layerName } from '../layers/layer-name.js';
 import type { LayerSpec } from '../layers/layer-spec.js';
 import { type Context, type Logger, startWork } from '../log.js';
 import { ZSTD_CHUNKED_PREFIXES } from '../oci/annotations.js';
@@ -230,7 +230,7 @@ async function writeMissing(
 function nameOf({ components = [] }: PlannedBlob): string {
   const largestFirst = [...components].sort((a, b) => b.size - a.size);
   const names = largestFirst.map(({ name }) => name);
-  return layerName(names, 'the ostree commit');
+  return layerName(names, COMMIT_LAYER_NAME);
 }
 
 function checksumsOf(spec: LayerSpec): readonly string[] {

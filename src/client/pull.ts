@@ -4,6 +4,7 @@
  * of the image. A plain image has layers of files only.
  */
 import { classifyLayers, isPlain } from '../image/encapsulated.js';
+import { duringWork } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import { encodeCommit } from '../ostree/objects/commit.js';
 import { sha256Hex } from '../ostree/objects/object-name.js';
@@ -55,6 +56,7 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
   const imgref = canonicalImgref(options.source.imgref);
   const ref = imageRef(imgref);
   checkRefName(ref);
+  const { log } = options;
 
   return withImportSession(options, async (session) => {
     const { image, writer } = session;
@@ -66,9 +68,11 @@ export async function pullImage(options: ImportOptions): Promise<PullResult> {
     const plan = await planSession(session);
     const commit = isPlain(plan.layers) ? undefined : await importCommit(session, plan);
     const derivedTrees = await importDerived(session, plan, commit);
-    const mergeCommit = writeMergeCommit(writer, plan, commit, derivedTrees, ref);
+    const mergeCommit = await duringWork(log, 'writing the merge commit', () =>
+      writeMergeCommit(writer, plan, commit, derivedTrees, ref),
+    );
     const pruned = pruneLayers(writer);
-    options.log.info(
+    log.info(
       pruned === undefined
         ? 'no layers pruned: another process uses the repository'
         : `${pruned} layers pruned`,

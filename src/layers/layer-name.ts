@@ -1,5 +1,8 @@
 /** What people call a layer that is in work: by its first component and how many more it has. */
 
+/** The name of the layer that holds the commit and its metadata objects. */
+export const COMMIT_LAYER_NAME = 'the ostree commit';
+
 /**
  * Returns for example `linux-firmware and 3 more`.
  * @param components names; the first one stands for the layer

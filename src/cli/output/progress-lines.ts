@@ -64,34 +64,29 @@ export function headingOf(work: WorkState, nowMs: number, columns: number): stri
   const { unit, done, total } = last;
   const name = printable(last.work);
   const amount = amountOf(done, total, unit);
-  if (total === undefined || total === 0) {
-    return done > 0 ? firstFitting([[name, amount], [name]], columns) : name;
+  if (done === 0 && !total) {
+    return name;
+  }
+
+  const perSecond = rate.perSecond(done, nowMs);
+  const hasRate = perSecond !== undefined && done !== total;
+  const speed = hasRate ? `${quantity(Math.round(perSecond), unit)}/s` : '';
+  if (total === undefined) {
+    return firstFitting([[name, amount, speed], [name, amount], [name]], columns);
   }
 
   const percent = formatPercent(done, total).padStart(7);
   const title = `${name} ${percent}`;
-  const perSecond = rate.perSecond(done, nowMs);
-  if (perSecond === undefined) {
-    return firstFitting([[title, amount], [title]], columns);
-  }
-
-  const speed = quantity(Math.round(perSecond), unit);
-  const seconds = (total - done) / perSecond;
-  const left = `${formatDuration(seconds)} left`;
-  const choices = [
-    [title, amount, `${speed}/s`, left],
-    [title, amount, left],
-    [title, left],
-    [title],
-  ];
+  const left = hasRate ? `${formatDuration((total - done) / perSecond)} left` : '';
+  const choices = [[title, amount, speed, left], [title, amount, left], [title, left], [title]];
   return firstFitting(choices, columns);
 }
 
-/** Returns the first choice that fits, or else the last one. */
+/** Returns the first choice that fits, or else the last one. Empty texts are left out. */
 function firstFitting(choices: readonly (readonly string[])[], columns: number): string {
   let line = '';
   for (const parts of choices) {
-    line = parts.join(GAP);
+    line = parts.filter(Boolean).join(GAP);
     if (textWidth(line) <= columns) {
       break;
     }

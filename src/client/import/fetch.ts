@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import { TAR_DIFF } from '../../delta/artifact.js';
 import { inContextAsync, messageOf, must } from '../../errors.js';
-import { layerName } from '../../layers/layer-name.js';
+import { COMMIT_LAYER_NAME, layerName } from '../../layers/layer-name.js';
 import { type Context, startWork, type Work } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { RepoWriter } from '../../ostree/write/writer.js';
@@ -250,8 +250,9 @@ export class LayerFetcher {
 }
 
 /** Returns what people call a layer: what it holds or what made it. */
-function nameOf({ names, createdBy, index }: LayerToImport): string {
-  return layerName(names, createdBy || `layer ${index}`);
+function nameOf({ kind, names, createdBy, index }: LayerToImport): string {
+  const otherName = kind === 'commit' ? COMMIT_LAYER_NAME : createdBy;
+  return layerName(names, otherName || `layer ${index}`);
 }
 
 /**

@@ -187,6 +187,7 @@ class RegistryWriter implements Required<ImageWriter> {
       for (const { config } of images) {
         this.#startConfig(config);
       }
+      this.#work?.settleTotal();
       await Promise.all(this.#blobs.values());
       this.#work?.end();
       await putManifests();
@@ -261,7 +262,7 @@ class RegistryWriter implements Required<ImageWriter> {
     if (this.#blobs.has(digest)) {
       return;
     }
-    this.#work ??= startWork(log, 'uploading', 0);
+    this.#work ??= startWork(log, 'uploading');
     this.#work.expect(size);
     const blob = this.#uploads.run(async () => {
       signal.throwIfAborted();
