@@ -123,7 +123,7 @@ function writtenBy(
 
 suite('a logger', () => {
   test('draws at most ten times a second, and leaves nothing behind', () => {
-    const terminal = new SmallTerminal(80);
+    const terminal = new SmallTerminal();
     const written = writtenBy({ isTTY: true, columns: 80 }, {}, 1);
     assert.ok(written.length > 900 && written.length < 1010, `${written.length}`);
     for (const text of written) {
@@ -155,7 +155,7 @@ suite('a logger', () => {
 
 suite('the region of a terminal', () => {
   test('has messages above it, also if it grows and shrinks', () => {
-    const terminal = new SmallTerminal(80);
+    const terminal = new SmallTerminal();
     const region = new LiveRegion(terminal);
     terminal.write('$ build\n');
     region.draw(['one', 'two']);
