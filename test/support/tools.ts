@@ -6,6 +6,7 @@ import { repoRoot } from './root.js';
 /** The name of a tool in `.ci/tools.json`, or `root` for a test that must run as root. */
 export type Need =
   | 'root'
+  | 'apt'
   | 'attr'
   | 'buildah'
   | 'cap'
