@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { Command } from 'commander';
 import { addBuildCommand } from '../src/cli/build/build.js';
+import { addCacheCommand } from '../src/cli/cache/index.js';
 import { addContainerEncapsulateCommand } from '../src/cli/container/encapsulate.js';
 import { addContainerCommand } from '../src/cli/container/index.js';
 import { addInspectCommand } from '../src/cli/container/inspect.js';
@@ -112,6 +113,7 @@ test('src/JSON.md documents every command that has --json', () => {
     addVerifyCommand,
     addLayoutCommand,
     addDeltaCommand,
+    addCacheCommand,
     addDiffCommand,
     addDoctorCommand,
     addRpmdbCommand,

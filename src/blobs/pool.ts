@@ -11,8 +11,8 @@ import type { BlobResult } from './writer.js';
 
 export interface LayerTask {
   readonly spec: LayerSpec;
-  /** The file to create. */
-  readonly path: string;
+  /** The file to create; undefined if digests and sizes are all that is wanted. */
+  readonly path: string | undefined;
 }
 
 /** What every worker is started with. */
@@ -30,7 +30,7 @@ export type WorkerRequest = WriteRequest | { readonly type: 'compress-for-others
 export interface WriteRequest {
   readonly type: 'write';
   readonly spec: LayerColumns;
-  readonly path: string;
+  readonly path: string | undefined;
 }
 
 export type WorkerReply =

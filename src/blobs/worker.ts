@@ -55,6 +55,7 @@ receiveRequests(async (request: WorkerRequest) => {
   try {
     reply({ type: 'written', blob: await writeBlob(request) });
   } catch (error) {
-    reply(failedReply(`writing ${request.path}`, error));
+    const { path } = request;
+    reply(failedReply(path === undefined ? 'reading a layer' : `writing ${path}`, error));
   }
 });

@@ -22,7 +22,8 @@ export interface BlobResult {
 
 /** Collects bytes into blocks; each block is hashed, compressed and written once. */
 export class BlobWriter {
-  readonly #fd: number;
+  /** Undefined if the blob is only hashed. */
+  readonly #fd: number | undefined;
   readonly #compressor: Compressor;
   readonly #blocks: BlockCompressor;
   readonly #frame: Frame;
@@ -36,13 +37,16 @@ export class BlobWriter {
   #size = 0;
   #tarSize = 0;
 
-  /** Creates the file at `path`; throws `EEXIST` if there is one. */
+  /**
+   * Creates the file at `path`; throws `EEXIST` if there is one.
+   * @param path undefined if the blob is only hashed
+   */
   constructor(
-    path: string,
+    path: string | undefined,
     compressor: Compressor,
     blocks: BlockCompressor = new InlineBlockCompressor(compressor),
   ) {
-    this.#fd = openSync(path, 'wx', 0o644);
+    this.#fd = path === undefined ? undefined : openSync(path, 'wx', 0o644);
     this.#compressor = compressor;
     this.#blocks = blocks;
     this.#frame = compressor.frame();
@@ -97,7 +101,9 @@ export class BlobWriter {
   /** Closes the file without finishing it; not to be called again, nor after {@link finish}. */
   close(): void {
     release(this.#block);
-    closeSync(this.#fd);
+    if (this.#fd !== undefined) {
+      closeSync(this.#fd);
+    }
   }
 
   #flush(): void {
@@ -126,6 +132,8 @@ export class BlobWriter {
   #append(bytes: Uint8Array): void {
     this.#digest.update(bytes);
     this.#size += bytes.length;
-    writeFully(this.#fd, bytes);
+    if (this.#fd !== undefined) {
+      writeFully(this.#fd, bytes);
+    }
   }
 }

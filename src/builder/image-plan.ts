@@ -24,8 +24,8 @@ import type { Claims, ContentSource, LayoutStrategy } from '../plugin.js';
 import type { LocatedTree } from '../tree/content-location.js';
 import type { KeptBase } from '../tree/kept-base.js';
 import type { ContentEntry } from '../tree/tree.js';
+import type { PlannedBlob } from './blob-collector.js';
 import type { PreviousBuild } from './previous.js';
-import type { PlannedBlob } from './write-blobs.js';
 
 /** What every build decides about the layers of its image. */
 export interface LayoutPlanOptions extends Context {

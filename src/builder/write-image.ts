@@ -8,6 +8,7 @@ import { encodeRecord } from '../layout/record.js';
 import type { Context } from '../log.js';
 import { chainId } from '../oci/chain-id.js';
 import type { ImageWriter } from '../transports/transport.js';
+import type { WrittenBlob } from './blob-collector.js';
 import {
   type AssembledImage,
   assembleImage,
@@ -15,7 +16,7 @@ import {
   type ImageLayer,
 } from './image-config.js';
 import type { ImagePlan, PlannedChunk } from './image-plan.js';
-import { type BlobOptions, type WrittenBlob, writeBlobs } from './write-blobs.js';
+import { type BlobOptions, writeBlobs } from './write-blobs.js';
 
 export interface WrittenImage extends AssembledImage {
   /** In image order: those of the base image or the commit layer come first. */
@@ -70,7 +71,7 @@ async function writeAndCommit(
   options: BlobOptions & Context,
   { description, describeLayer }: ImageDescriptions,
 ): Promise<WrittenImage> {
-  const { compression, jobs, cache, log, signal } = options;
+  const { compression, jobs, cache, sharedCache, log, signal } = options;
   const { base, commitLayer, chunks, previous } = plan;
   const ofBase = layersOfBase(plan);
   for (const { descriptor } of ofBase) {
@@ -84,6 +85,7 @@ async function writeAndCommit(
     compression,
     jobs,
     cache,
+    sharedCache,
     log,
     signal,
   });
@@ -113,6 +115,7 @@ export function layersOfBase({ base, previous }: ImagePlan): readonly WrittenLay
     chunk: undefined,
     contentSize: contentSizes[i] ?? 0,
     reused: previous?.byDiffId.get(diffId)?.descriptor.digest === descriptor.digest,
+    origin: 'base',
   }));
 }
 

@@ -60,6 +60,7 @@ const COMMANDS = new Map<string, LoadCommand>([
   ['compose', async () => (await import('./compose.js')).addComposeCommand],
   ['layout', async () => (await import('./layout/index.js')).addLayoutCommand],
   ['delta', async () => (await import('./delta/index.js')).addDeltaCommand],
+  ['cache', async () => (await import('./cache/index.js')).addCacheCommand],
   ['diff', async () => (await import('./diff/diff.js')).addDiffCommand],
   ['inspect', async () => (await import('./container/inspect.js')).addInspectCommand],
   ['verify', async () => (await import('./container/verify.js')).addVerifyCommand],

@@ -9,8 +9,9 @@ import * as v from 'valibot';
 import { parseJson } from '../bytes/json.js';
 import { type ByteStream, collect } from '../bytes/stream.js';
 import { inContext, inContextAsync, must, OstrataError } from '../errors.js';
+import { EMPTY_CONFIG } from '../oci/empty-config.js';
 import type { ImageReader } from '../oci/image.js';
-import { canonicalJson, sha256Digest } from '../oci/json.js';
+import { canonicalJson } from '../oci/json.js';
 import { OCI_MANIFEST } from '../oci/media-types.js';
 import {
   type Descriptor,
@@ -25,7 +26,6 @@ import { verified } from '../transports/verified.js';
 
 export const DELTA_TYPE = 'application/vnd.io.github.containers.oci-delta.v1';
 export const TAR_DIFF = 'application/vnd.tar-diff';
-const EMPTY_CONFIG = 'application/vnd.oci.empty.v1+json';
 
 const PREFIX = 'io.github.containers.delta.';
 const TARGET = `${PREFIX}target`;
@@ -42,9 +42,6 @@ const CONFIG_CONTENT = 'image-config';
 const LAYER_CONTENT = 'image-layer';
 const SIGNATURE_CONTENT = 'cosign-signature';
 const SIGNATURE_BLOB_CONTENT = 'cosign-signature-content';
-
-/** The config of the artifact. */
-export const EMPTY_OBJECT = Buffer.from('{}');
 
 /** An image as its documents describe it. */
 export interface ImageDocuments {
@@ -125,11 +122,7 @@ export function encodeDelta(
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     artifactType: DELTA_TYPE,
-    config: {
-      mediaType: EMPTY_CONFIG,
-      digest: sha256Digest(EMPTY_OBJECT),
-      size: EMPTY_OBJECT.length,
-    },
+    config: EMPTY_CONFIG,
     layers: [
       withContent(targetManifest, { [CONTENT]: MANIFEST_CONTENT }),
       withContent(config, { [CONTENT]: CONFIG_CONTENT }),

@@ -2,12 +2,14 @@
  * Makes deltas: artifacts from which clients that have a source image rebuild the layers of the
  * target image.
  */
+
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inContextAsync, must } from '../errors.js';
 import { describeImage, isPlain } from '../image/encapsulated.js';
 import { MOUNT_POINTS } from '../layers/derived.js';
 import { type Context, startWork } from '../log.js';
+import { EMPTY_OBJECT } from '../oci/empty-config.js';
 import type { ImageReader } from '../oci/image.js';
 import { sha256Digest } from '../oci/json.js';
 import type { Descriptor } from '../oci/types.js';
@@ -17,13 +19,7 @@ import type { ImageWriter } from '../transports/transport.js';
 import { imageLayers } from '../tree/layer-source.js';
 import { type LayerIndexStore, openSpooledImage } from '../tree/spooled-image.js';
 import type { TreePath } from '../tree/tree.js';
-import {
-  EMPTY_OBJECT,
-  encodeDelta,
-  type ImageDocuments,
-  readDocuments,
-  TAR_DIFF,
-} from './artifact.js';
+import { encodeDelta, type ImageDocuments, readDocuments, TAR_DIFF } from './artifact.js';
 import { EditThreads } from './edit-threads.js';
 import {
   type ContentSizes,

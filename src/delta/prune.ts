@@ -33,7 +33,7 @@ const MAX_IMAGES = 100_000;
 
 /** Returns the images that deltas lead to, the newest first. */
 export async function planPruning(
-  repository: ArtifactRepository,
+  repository: Pick<ArtifactRepository, 'images' | 'referrers'>,
   { keep, createdOf }: PruneOptions,
 ): Promise<readonly DeltaTarget[]> {
   const found: (Omit<DeltaTarget, 'isKept'> & { readonly isThere: boolean })[] = [];

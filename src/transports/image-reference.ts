@@ -8,6 +8,7 @@ import { dockerTransport, registryTransport } from './registry/registry-transpor
 import { skopeoTransports } from './skopeo/skopeo-transport.js';
 import type {
   ArtifactRepository,
+  ArtifactRights,
   ImageReader,
   ImageWriter,
   Transport,
@@ -83,14 +84,25 @@ export function checkHoldsArtifacts(imgref: string): void {
 /** Opens all artifacts of the repository of an image. Throws `UNSUPPORTED` if it has none. */
 export async function openArtifactRepository(
   imgref: string,
-  options: TransportOptions = {},
+  options: TransportOptions,
+  rights: ArtifactRights,
 ): Promise<ArtifactRepository> {
   const { transport, location } = parseImgref(imgref);
   const open = transport.artifacts?.open;
   if (open === undefined) {
     throw new OstrataError('UNSUPPORTED', `image reference ${imgref}: expected one of a registry`);
   }
-  return open(location, options);
+  return open(location, options, rights);
+}
+
+/** Throws `USAGE` unless `imgref` names a repository of a registry, without a tag or a digest. */
+export function checkIsRepository(imgref: string): void {
+  const { transport, location } = parseImgref(imgref);
+  const name = location.slice(location.lastIndexOf('/') + 1);
+  if (transport.artifacts?.open === undefined || /[:@]/.test(name)) {
+    const rule = `expected a repository of a registry, ${registryTransport.name}:HOST[:PORT]/PATH`;
+    throw new OstrataError('USAGE', `image reference ${imgref}: ${rule}, without a tag`);
+  }
 }
 
 /** Prepares to write an artifact that refers to the image at `imgref` and has no name. */

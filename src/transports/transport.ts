@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import type { Logger } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { PlatformChoice } from '../oci/platform.js';
-import type { Descriptor, ImageIndex } from '../oci/types.js';
+import type { Descriptor, ImageIndex, Manifest } from '../oci/types.js';
 import type { ImageReference } from './registry/reference.js';
 
 export type { ImageReader } from '../oci/image.js';
@@ -54,11 +54,47 @@ export interface ArtifactTransport {
   /** Prepares to write an artifact beside the image at `location`. */
   write(location: string, options: TransportOptions): Promise<ImageWriter>;
   /** Opens all artifacts of the repository of an image. Only registries have this. */
-  open?(location: string, options: TransportOptions): Promise<ArtifactRepository>;
+  open?(
+    location: string,
+    options: TransportOptions,
+    rights: ArtifactRights,
+  ): Promise<ArtifactRepository>;
+}
+
+/** What has blobs that a registry may mount into another repository. */
+export type BlobHolder = Pick<ImageReader, 'mountableFrom'>;
+
+/** What a user of an {@link ArtifactRepository} may have to be allowed to do. */
+export type ArtifactRights = 'pull' | 'pull,push' | 'pull,push,delete';
+
+/** An artifact that has a tag. */
+export interface TaggedArtifact {
+  readonly tag: string;
+  /** Digest of its manifest. */
+  readonly digest: string;
+  readonly manifest: Manifest;
 }
 
 /** Artifacts in a repository. */
-export interface ArtifactRepository {
+export interface ArtifactRepository extends Required<BlobHolder> {
+  /**
+   * Opens the artifact with a tag; undefined if there is none. Its blobs are verified. Throws
+   * `CORRUPT` or `UNSUPPORTED` for what is no artifact of that type.
+   */
+  find(tag: string, artifactType: string): Promise<ImageReader | undefined>;
+  /**
+   * Adds an artifact of one blob and gives it a tag last. Only what the repository lacks is sent,
+   * so any number of processes may add the same artifact at the same time.
+   * @param file the blob
+   */
+  add(tag: string, artifact: ArtifactDocuments, file: string): Promise<void>;
+  /** Lists the artifacts of a type that have a tag which begins with `prefix`. */
+  tagged(prefix: string, artifactType: string): Promise<readonly TaggedArtifact[]>;
+  /**
+   * Deletes manifests with all their tags, unless they are gone. Throws `UNSUPPORTED` if the
+   * registry deletes nothing.
+   */
+  removeManifests(digests: readonly string[]): Promise<void>;
   /**
    * Returns the digests of all images that have a tag, of those in an index with a tag, and of
    * those whose list of artifacts has one.
@@ -95,6 +131,12 @@ export interface ImageWriter {
    * @param name what people call the blob while it is uploaded
    */
   mountBlob(descriptor: Descriptor, from: ImageReader, name?: string): Promise<void>;
+  /**
+   * Adds a blob that passes through no other machine than the registry's: it is in the repository
+   * already, or the registry mounts it from another one. Returns false if that is impossible. Only
+   * writers to registries have this.
+   */
+  adoptBlob?(descriptor: Descriptor, from: BlobHolder): Promise<boolean>;
   /** Writes config and manifest and thereby makes the image visible. The last step. */
   commit(image: FinishedImage): Promise<void>;
   /**
@@ -104,6 +146,14 @@ export interface ImageWriter {
   commitIndex?(finished: FinishedIndex): Promise<void>;
   /** Removes everything that was not committed. May be called at any time, any number of times. */
   discard(): Promise<void>;
+}
+
+/** The documents of an artifact with one blob. */
+export interface ArtifactDocuments {
+  readonly config: Uint8Array;
+  readonly manifest: Uint8Array;
+  /** The only layer. */
+  readonly blob: Descriptor;
 }
 
 /** The documents that complete an image whose blobs have been added. */

@@ -10,7 +10,10 @@ const digestOf = (name: string) => sha256Digest(Buffer.from(name));
 const SOURCE = 'io.github.containers.delta.source';
 
 /** A repository in which deltas lead from each image to the next one; one image has a tag. */
-function repositoryOf(names: readonly string[], tagged: string): ArtifactRepository {
+function repositoryOf(
+  names: readonly string[],
+  tagged: string,
+): Pick<ArtifactRepository, 'images' | 'referrers'> {
   return {
     images: async () => [digestOf(tagged)],
     referrers: async (digest) => {
@@ -23,8 +26,6 @@ function repositoryOf(names: readonly string[], tagged: string): ArtifactReposit
       const annotations = { [SOURCE]: digestOf(source) };
       return [{ mediaType: OCI_MANIFEST, digest: digestOf(name), size: 1, annotations }];
     },
-    remove: async () => {},
-    close: () => {},
   };
 }
 

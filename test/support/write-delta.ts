@@ -1,10 +1,12 @@
 /** Deltas that are made by hand: their tar-diffs may be any bytes. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { collect } from '../../src/bytes/stream.js';
-import { EMPTY_OBJECT, encodeDelta, readDocuments, TAR_DIFF } from '../../src/delta/artifact.js';
+import { encodeDelta, readDocuments, TAR_DIFF } from '../../src/delta/artifact.js';
 import { must } from '../../src/errors.js';
+import { EMPTY_OBJECT } from '../../src/oci/empty-config.js';
 import type { ImageReader } from '../../src/oci/image.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';

@@ -20,7 +20,12 @@ import {
 } from '../../transports/image-reference.js';
 import type { ImageReader, ImageWriter, TransportOptions } from '../../transports/transport.js';
 import { tarLocation } from '../../tree/tar-source.js';
-import { type CacheOptions, openCache } from '../options/cache.js';
+import {
+  type CacheOptions,
+  cacheRepositories,
+  openCache,
+  openSharedCache,
+} from '../options/cache.js';
 import { type CompressionOptions, compressionOf } from '../options/compression.js';
 import type { DeltaOptions } from '../options/deltas.js';
 import type { LayerLimits } from '../options/layers.js';
@@ -104,13 +109,14 @@ export async function readBuildSetup(
   const { sources, strategy } = await loadPlugins(options);
   const { plan, jobs } = options;
   const opened: ImageReader[] = [];
+  const sharedCache = openSharedCache(options, optionsFor, context);
   return {
     ...context,
     imgref,
     warnings,
     sources,
     strategy: plan === undefined ? strategy : await strategyOfPlan(plan, log),
-    blobOptions: { compression, jobs, cache: openCache(options, log), ...context },
+    blobOptions: { compression, jobs, cache: openCache(options, log), sharedCache, ...context },
     open: async (reference, own) => {
       const image = await openImage(reference, { ...optionsFor(reference), ...own });
       opened.push(image);
@@ -123,6 +129,7 @@ export async function readBuildSetup(
       for (const image of opened.splice(0)) {
         await image.close?.();
       }
+      await sharedCache?.close();
     },
   };
 }
@@ -176,7 +183,8 @@ function transportOptionsOf(
   log: Logger,
 ): (imgref: string) => TransportOptions {
   const { previousBuild = [], compareWithBuild, from, base, deltaFrom = [] } = options;
-  const named = [imgref, from, base, ...previousBuild, compareWithBuild, ...deltaFrom];
+  const images = [imgref, from, base, ...previousBuild, compareWithBuild, ...deltaFrom];
+  const named = [...images, ...cacheRepositories(options)];
   const imgrefs = named
     .filter((each) => each !== undefined)
     .filter((each) => each !== AUTO && tarLocation(each) === undefined);

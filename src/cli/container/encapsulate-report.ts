@@ -1,7 +1,8 @@
 /** What `container-encapsulate` prints: the layers, and what an update downloads. */
+
+import type { PlannedBlob } from '../../builder/blob-collector.js';
 import type { ImagePlan, PlannedChunk } from '../../builder/image-plan.js';
 import type { PreviousBuild } from '../../builder/previous.js';
-import type { PlannedBlob } from '../../builder/write-blobs.js';
 import { layersOfBase, type WrittenImage } from '../../builder/write-image.js';
 import { type ComponentChange, componentChanges, hasLayerOf } from '../../layout/changes.js';
 import type { LayoutRecord } from '../../layout/previous-layout.js';
@@ -33,6 +34,8 @@ interface ReportedLayer {
   readonly reused: boolean;
   /** Undefined while the layer is not written. */
   readonly blob: ReportedBlob | undefined;
+  /** See `WrittenBlob`; undefined while the layer is not written. */
+  readonly origin: string | undefined;
 }
 
 interface ReportedBlob {
@@ -42,11 +45,12 @@ interface ReportedBlob {
 }
 
 export function writtenLayers({ layers }: Pick<WrittenImage, 'layers'>): readonly ReportedLayer[] {
-  return layers.map(({ isOfBase, chunk, contentSize, descriptor, diffId, reused }) => ({
+  return layers.map(({ isOfBase, chunk, contentSize, descriptor, diffId, reused, origin }) => ({
     isOfBase,
     chunk,
     contentSize,
     reused,
+    origin,
     blob: { digest: descriptor.digest, diffId, size: descriptor.size },
   }));
 }
@@ -67,7 +71,8 @@ function plannedLayer({ unchanged }: PlannedBlob, chunk: PlannedChunk | undefine
     diffId: unchanged.diffId,
     size: unchanged.descriptor.size,
   };
-  return { isOfBase: false, chunk, contentSize: chunk?.contentSize ?? 0, reused, blob };
+  const origin = reused ? 'previous-build' : undefined;
+  return { isOfBase: false, chunk, contentSize: chunk?.contentSize ?? 0, reused, blob, origin };
 }
 
 /** What a report says about a command. */
@@ -111,6 +116,7 @@ export function jsonReport(
       components: componentIds(layer),
       reused: layer.reused,
       base: layer.isOfBase,
+      origin: layer.origin,
     })),
   };
 }
@@ -158,6 +164,27 @@ export function tableReport(
       : `${stdoutColors.bold(image.imgref)}: ${summary}, ${size} for ${contentSize} of content\n` +
         `manifest ${image.manifestDigest}`;
   return `${printable(plan.tree.name)}\n\n${table}\n\n${end}`;
+}
+
+const ORIGINS = new Map([
+  ['base', 'of the base'],
+  ['previous-build', 'of the previous build'],
+  ['cache', 'from the cache'],
+  ['new', 'new'],
+]);
+
+/** Returns how many layers come from where. */
+export function originReport(layers: readonly ReportedLayer[]): string {
+  const counts = new Map<string, number>();
+  for (const { origin } of layers) {
+    if (origin !== undefined) {
+      counts.set(origin, (counts.get(origin) ?? 0) + 1);
+    }
+  }
+  const parts = [...counts].map(
+    ([origin, count]) => `${count} ${ORIGINS.get(origin) ?? `from ${printable(origin)}`}`,
+  );
+  return `layers: ${parts.join(', ')}`;
 }
 
 /** Returns the checksum of the commit in the image; undefined for a plain image. */

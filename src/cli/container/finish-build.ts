@@ -13,6 +13,7 @@ import { contentMeta } from './content-meta.js';
 import {
   comparisonReport,
   jsonReport,
+  originReport,
   plannedLayers,
   type ReportedCommand,
   tableReport,
@@ -66,6 +67,9 @@ function reportOf(
   }
 
   const parts = [tableReport(plan, layers, image && { imgref, ...image })];
+  if (inputs.blobOptions.sharedCache !== undefined && image !== undefined) {
+    parts.push(originReport(layers));
+  }
   if (previousName !== undefined) {
     parts.push(updateReport(plan, layers, previousName));
   }

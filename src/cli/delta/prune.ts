@@ -52,7 +52,7 @@ async function prune(reference: string, options: PruneCommandOptions): Promise<v
   const log = terminalLogger(options);
   const imgref = withoutVerification(reference);
   const transport = transportOptions(options, [imgref], log)(imgref);
-  const repository = await openArtifactRepository(imgref, transport);
+  const repository = await openArtifactRepository(imgref, transport, 'pull,push,delete');
   try {
     const createdOf = (digest: string) => readCreated(imgref, digest, transport);
     const targets = await planPruning(repository, { keep, createdOf });

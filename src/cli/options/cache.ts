@@ -1,13 +1,22 @@
-/** Options of commands that write layers: the cache of layer blobs. */
+/** Options of commands that write layers: the caches of layer blobs, on the disk and shared. */
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { BlobCache } from '../../blobs/cache.js';
-import { messageOf } from '../../errors.js';
-import type { Logger } from '../../log.js';
+import { type CacheRepository, SharedCache } from '../../blobs/shared-cache.js';
+import { inContext, messageOf, OstrataError } from '../../errors.js';
+import type { Context, Logger } from '../../log.js';
+import { checkIsRepository, openArtifactRepository } from '../../transports/image-reference.js';
+import type { ArtifactRights, TransportOptions } from '../../transports/transport.js';
+import { repeated } from './values.js';
 
 /** Room for several builds of several large systems: 1 GB each, and what later builds change. */
 const DEFAULT_SIZE = '10G';
+/** A build can do without a shared cache: it does not wait for one as for its destination. */
+const PATIENCE = { retries: 1, stallTimeoutMs: 20_000 };
+const MIN_SECRET_SIZE = 16;
+const MAX_SECRET_SIZE = 4096;
 const UNITS = new Map([
   ['', 1],
   ['k', 1e3],
@@ -21,9 +30,14 @@ export interface CacheOptions {
   readonly cache?: string | false | undefined;
   /** Bytes. */
   readonly cacheSize: number;
+  /** References of repositories. */
+  readonly cacheFrom?: readonly string[] | undefined;
+  readonly cacheTo?: string | undefined;
+  /** Path of a file. */
+  readonly cacheSecret?: string | undefined;
 }
 
-/** `--cache`, `--no-cache` and `--cache-size`. */
+/** `--cache`, `--no-cache`, `--cache-size`, `--cache-from`, `--cache-to` and `--cache-secret`. */
 export function cacheOptions(command: Command): Command {
   return command
     .optionsGroup('Cache:')
@@ -44,7 +58,76 @@ export function cacheOptions(command: Command): Command {
       )
         .argParser(byteCount)
         .default(byteCount(DEFAULT_SIZE), DEFAULT_SIZE),
+    )
+    .option(
+      '--cache-from <imgref>',
+      'also look for layers in this repository of a registry, registry:HOST/PATH, where other ' +
+        'machines have put them; each is checked against the files that it stands for (repeatable)',
+      repeated,
+    )
+    .option(
+      '--cache-to <imgref>',
+      'put new layers, and those of the cache on this disk, into this repository of a registry',
+    )
+    .option(
+      '--cache-secret <file>',
+      'what this file holds authenticates the layers of --cache-to; layers of --cache-from that ' +
+        'it authenticates are used without a check, and without a download where the registry ' +
+        'can mount them into the repository of the image',
     );
+}
+
+/** Returns the repositories that the options name. Throws `USAGE` for what is no repository. */
+export function cacheRepositories({
+  cacheFrom = [],
+  cacheTo,
+}: Pick<CacheOptions, 'cacheFrom' | 'cacheTo'>): readonly string[] {
+  const repositories = cacheTo === undefined ? cacheFrom : [...cacheFrom, cacheTo];
+  for (const imgref of repositories) {
+    checkIsRepository(imgref);
+  }
+  return repositories;
+}
+
+/**
+ * Returns the shared cache that the options name, which connects to registries when it is used;
+ * undefined without.
+ */
+export function openSharedCache(
+  { cacheFrom = [], cacheTo, cacheSecret }: CacheOptions,
+  optionsFor: (imgref: string) => TransportOptions,
+  context: Context,
+): SharedCache | undefined {
+  const secret = cacheSecret === undefined ? undefined : readSecret(cacheSecret);
+  if (cacheFrom.length === 0 && cacheTo === undefined) {
+    return undefined;
+  }
+  const place = (imgref: string, rights: ArtifactRights): CacheRepository => ({
+    name: imgref,
+    open: () => openArtifactRepository(imgref, { ...optionsFor(imgref), ...PATIENCE }, rights),
+  });
+  return new SharedCache({
+    from: cacheFrom.map((imgref) => place(imgref, 'pull')),
+    to: cacheTo === undefined ? undefined : place(cacheTo, 'pull,push'),
+    secret,
+    ...context,
+  });
+}
+
+/** White space at the end is left out: an editor or `echo` adds it. */
+function readSecret(path: string): Uint8Array {
+  return inContext(`option --cache-secret: ${path}`, () => {
+    const text = readFileSync(path, 'latin1');
+    const secret = text.trimEnd();
+    if (secret.length < MIN_SECRET_SIZE || secret.length > MAX_SECRET_SIZE) {
+      const rule = `expected ${MIN_SECRET_SIZE} to ${MAX_SECRET_SIZE} bytes`;
+      throw new OstrataError(
+        'USAGE',
+        `${rule}, got ${text.length}; openssl rand -hex 32 makes some`,
+      );
+    }
+    return Buffer.from(secret, 'latin1');
+  });
 }
 
 function byteCount(text: string): number {

@@ -37,7 +37,7 @@ import { type EntryName, withEntry } from './layout-index.js';
 const STAGING_PREFIX = '.ostrata-';
 
 /** A layout can hold an index. */
-export type LayoutWriter = Required<ImageWriter>;
+export type LayoutWriter = Omit<Required<ImageWriter>, 'adoptBlob'>;
 
 /**
  * Prepares to write an image into the layout at `directory`, which is created if it does not exist.

@@ -95,6 +95,20 @@ function indexOf({ mediaType, bytes }: Document): ImageIndex | undefined {
   return isIndex ? parseIndex(bytes) : undefined;
 }
 
+/** Fetches the artifact with a tag of the repository; undefined if it has none. */
+export async function fetchArtifact(
+  client: RegistryClient,
+  tag: string,
+  artifactType: string,
+): Promise<FetchedManifest | undefined> {
+  const bytes = await fetchTagged(client, tag);
+  if (bytes === undefined) {
+    return undefined;
+  }
+  const manifest = parseArtifact(bytes, artifactType);
+  return { bytes, digest: sha256Digest(bytes), manifest };
+}
+
 /** Fetches the document with a tag of the repository; undefined if it has none. */
 export async function fetchTagged(
   client: RegistryClient,

@@ -44,7 +44,7 @@ export async function readRegistryIndex(
 }
 
 /** An image in a registry. Blobs are streamed and verified on the way. */
-class RegistryReader implements ImageReader {
+export class RegistryReader implements ImageReader {
   readonly name: string;
   readonly isVerifying = true;
   readonly manifestDigest: string;

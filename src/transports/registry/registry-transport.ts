@@ -50,9 +50,9 @@ function createTransport(
         const { createRegistryArtifact } = await import('./writer.js');
         return createRegistryArtifact(parse(location), `${name}:${location}`, options);
       },
-      open: async (location, options) => {
+      open: async (location, options, rights) => {
         const { openRegistryRepository } = await import('./repository.js');
-        return openRegistryRepository(parse(location), `${name}:${location}`, options);
+        return openRegistryRepository(parse(location), `${name}:${location}`, options, rights);
       },
     },
   };

@@ -1,26 +1,42 @@
 /**
- * Lists and deletes artifacts in a repository of a registry:
+ * Adds, lists and deletes artifacts in a repository of a registry:
  * https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#content-management
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import { sha256Digest } from '../../oci/json.js';
-import { OCI_INDEX } from '../../oci/media-types.js';
+import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
 import { type Descriptor, MAX_JSON_SIZE } from '../../oci/types.js';
+import { readChunks } from '../../system/file-chunks.js';
 import { Semaphore } from '../semaphore.js';
-import type { ArtifactRepository, TransportOptions } from '../transport.js';
+import type {
+  ArtifactDocuments,
+  ArtifactRepository,
+  ArtifactRights,
+  ImageReader,
+  TaggedArtifact,
+  Traffic,
+  TransportOptions,
+} from '../transport.js';
 import { RegistryClient } from './client.js';
-import { fetchTagged, imagesOfTag } from './manifest.js';
+import { fetchArtifact, fetchTagged, imagesOfTag } from './manifest.js';
+import { putDocument } from './put-document.js';
+import { RegistryReader } from './reader.js';
 import { type ImageReference, isTag } from './reference.js';
 import { listReferrers, referrersTag, withoutReferrers } from './referrers.js';
 import { RequestError } from './request-error.js';
 import { MAX_MESSAGE_SIZE, readAll } from './response.js';
+import { type BlobSource, uploadMissing } from './upload.js';
 
 const TAGS_PER_PAGE = 1000;
 /** Limit for the pages of the list of tags. */
 const MAX_PAGES = 100;
 const MAX_REQUESTS = 6;
+/** How often a manifest is put whose blobs the registry does not know yet, and the wait between. */
+const MAX_PUTS = 5;
+const PUT_DELAY_MS = 200;
 const tagList = v.object({ tags: v.nullish(v.array(v.string())) });
 
 /** The tag of the list of what refers to an image, and those of its signatures by cosign. */
@@ -30,20 +46,78 @@ export async function openRegistryRepository(
   reference: ImageReference,
   name: string,
   options: TransportOptions,
+  rights: ArtifactRights,
 ): Promise<ArtifactRepository> {
   return inContextAsync(`reading ${name}`, async () => {
-    const client = await RegistryClient.open(reference, 'pull,push,delete', options);
-    return new RegistryRepository(name, client);
+    const client = await RegistryClient.open(reference, rights, options);
+    return new RegistryRepository(name, client, options.traffic);
   });
 }
 
 class RegistryRepository implements ArtifactRepository {
   readonly #name: string;
   readonly #client: RegistryClient;
+  readonly #traffic: Traffic | undefined;
+  /** Configs that are uploaded, or on their way, by digest. */
+  readonly #configs = new Map<string, Promise<void>>();
 
-  constructor(name: string, client: RegistryClient) {
+  constructor(name: string, client: RegistryClient, traffic: Traffic | undefined) {
     this.#name = name;
     this.#client = client;
+    this.#traffic = traffic;
+  }
+
+  async find(tag: string, artifactType: string): Promise<ImageReader | undefined> {
+    return inContextAsync(`reading ${this.#name}:${tag}`, async () => {
+      const fetched = await fetchArtifact(this.#client, tag, artifactType);
+      const name = `${this.#name}:${tag}`;
+      return fetched && new RegistryReader(name, this.#client, fetched, this.#traffic);
+    });
+  }
+
+  async add(
+    tag: string,
+    { config, manifest, blob }: ArtifactDocuments,
+    file: string,
+  ): Promise<void> {
+    await inContextAsync(`writing ${this.#name}:${tag}`, async () => {
+      const stream = (offset: number) => readChunks(file, { offset, followSymlink: true });
+      const source = { descriptor: blob, stream };
+      for (let attempt = 1; ; attempt++) {
+        await this.#upload(source);
+        await this.#uploadConfig(config);
+        const isPut = await this.#putUnlessThere(tag, manifest, attempt < MAX_PUTS);
+        if (isPut) {
+          return;
+        }
+        const delayMs = PUT_DELAY_MS * (0.5 + Math.random());
+        await sleep(delayMs, undefined, { signal: this.#client.retryPolicy.signal });
+      }
+    });
+  }
+
+  mountableFrom(host: string): string | undefined {
+    const { reference } = this.#client;
+    return reference.host === host ? reference.repository : undefined;
+  }
+
+  async tagged(prefix: string, artifactType: string): Promise<readonly TaggedArtifact[]> {
+    return inContextAsync(`reading ${this.#name}`, async () => {
+      const tags = (await this.#tags()).filter((tag) => tag.startsWith(prefix));
+      const parallel = new Semaphore(MAX_REQUESTS);
+      const found = await Promise.all(
+        tags.map((tag) => parallel.run(() => this.#artifactOf(tag, artifactType))),
+      );
+      return found.filter((each) => each !== undefined);
+    });
+  }
+
+  async removeManifests(digests: readonly string[]): Promise<void> {
+    await inContextAsync(`deleting artifacts of ${this.#name}`, async () => {
+      for (const digest of digests) {
+        await this.#delete(digest);
+      }
+    });
   }
 
   async images(): Promise<readonly string[]> {
@@ -76,7 +150,7 @@ class RegistryRepository implements ArtifactRepository {
       if (shorter === undefined) {
         await this.#delete(sha256Digest(list));
       } else {
-        await this.#putList(tag, shorter);
+        await putDocument(this.#client, shorter, OCI_INDEX, tag);
       }
     });
   }
@@ -91,6 +165,58 @@ class RegistryRepository implements ArtifactRepository {
       return imagesOfTag(this.#client, tag);
     }
     return suffix === undefined ? [`sha256:${subject}`] : [];
+  }
+
+  async #upload(source: BlobSource): Promise<void> {
+    await uploadMissing(this.#client, source, this.#traffic);
+  }
+
+  /** Artifacts that are added at the same time may have the same config. */
+  async #uploadConfig(config: Uint8Array): Promise<void> {
+    const digest = sha256Digest(config);
+    const stream = (offset: number) => [config.subarray(offset)];
+    const descriptor = { digest, size: config.length };
+    const upload = this.#configs.get(digest) ?? this.#upload({ descriptor, stream });
+    this.#configs.set(digest, upload);
+    await upload;
+  }
+
+  /**
+   * Gives a manifest its tag, unless it has that. While others upload the same blobs,
+   * docker-registry may say that it does not know them.
+   * @param isRepeated whether false is returned then, instead of an error
+   */
+  async #putUnlessThere(tag: string, manifest: Uint8Array, isRepeated: boolean): Promise<boolean> {
+    const present = await fetchTagged(this.#client, tag);
+    if (present !== undefined && Buffer.from(manifest).equals(present)) {
+      return true;
+    }
+    try {
+      await putDocument(this.#client, manifest, OCI_MANIFEST, tag);
+      return true;
+    } catch (error) {
+      const isBlobUnknown =
+        error instanceof RequestError && error.message.includes('MANIFEST_BLOB_UNKNOWN');
+      if (isBlobUnknown && isRepeated) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
+  /** Returns the artifact with a tag; undefined if it is gone or is something else. */
+  async #artifactOf(tag: string, artifactType: string): Promise<TaggedArtifact | undefined> {
+    try {
+      const fetched = await fetchArtifact(this.#client, tag, artifactType);
+      return fetched && { tag, digest: fetched.digest, manifest: fetched.manifest };
+    } catch (error) {
+      const isOther =
+        error instanceof OstrataError && (error.code === 'UNSUPPORTED' || error.code === 'CORRUPT');
+      if (isOther) {
+        return undefined;
+      }
+      throw error;
+    }
   }
 
   /** Returns all tags; a page begins after the last tag of the one before. */
@@ -133,16 +259,5 @@ class RegistryRepository implements ArtifactRepository {
       }
       throw error;
     }
-  }
-
-  async #putList(tag: string, list: Uint8Array): Promise<void> {
-    const response = await this.#client.request({
-      method: 'PUT',
-      target: `manifests/${tag}`,
-      headers: { 'content-type': OCI_INDEX },
-      body: { length: list.length, stream: () => [list] },
-      expected: [201],
-    });
-    await readAll(response, MAX_MESSAGE_SIZE);
   }
 }

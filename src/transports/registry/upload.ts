@@ -119,6 +119,17 @@ export interface UploadOptions {
   readonly part?: WorkPart | undefined;
 }
 
+/** Uploads a blob unless the repository has it. */
+export async function uploadMissing(
+  client: RegistryClient,
+  source: BlobSource,
+  traffic: Traffic | undefined,
+): Promise<void> {
+  if (!(await hasBlob(client, source.descriptor))) {
+    await new Upload(client, source, { traffic }).run();
+  }
+}
+
 /** Uploads one blob. After a failure the upload is resumed if the registry supports that. */
 export class Upload {
   readonly #client: RegistryClient;

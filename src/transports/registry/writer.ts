@@ -4,7 +4,7 @@
  */
 import { rm } from 'node:fs/promises';
 import type { ByteStream } from '../../bytes/stream.js';
-import { inContextAsync, must, OstrataError } from '../../errors.js';
+import { inContextAsync, messageOf, must, OstrataError } from '../../errors.js';
 import { type Logger, silentLogger, startWork, type Work } from '../../log.js';
 import { sha256Digest } from '../../oci/json.js';
 import { OCI_INDEX, OCI_MANIFEST } from '../../oci/media-types.js';
@@ -17,6 +17,7 @@ import {
 } from '../../system/temporary-directory.js';
 import { Semaphore } from '../semaphore.js';
 import type {
+  BlobHolder,
   FinishedImage,
   FinishedIndex,
   ImageReader,
@@ -27,9 +28,9 @@ import type {
 import { verifyBlob } from '../verified.js';
 import { RegistryClient } from './client.js';
 import { fetchTagged } from './manifest.js';
+import { putDocument } from './put-document.js';
 import type { ImageReference } from './reference.js';
 import { referrersTag, withReferrer } from './referrers.js';
-import { type HttpResponse, MAX_MESSAGE_SIZE, readAll } from './response.js';
 import {
   type BlobDescriptor,
   type BlobSource,
@@ -165,6 +166,21 @@ class RegistryWriter implements Required<ImageWriter> {
     );
   }
 
+  async adoptBlob(descriptor: Descriptor, from: BlobHolder): Promise<boolean> {
+    const { digest } = descriptor;
+    if (this.#blobs.has(digest)) {
+      return true;
+    }
+    const repository = this.#mountableFrom(from);
+    const isThere =
+      (await hasBlob(this.#client, descriptor)) ||
+      (repository !== undefined && (await this.#mount(digest, repository)));
+    if (isThere) {
+      this.#blobs.set(digest, Promise.resolve());
+    }
+    return isThere;
+  }
+
   async commit(image: FinishedImage): Promise<void> {
     await this.#commit([image], () => this.#putImage(image, this.#settings.tag));
   }
@@ -174,7 +190,8 @@ class RegistryWriter implements Required<ImageWriter> {
       for (const image of images) {
         await this.#putImage(image, undefined);
       }
-      await this.#putDocument(index, OCI_INDEX, must(this.#settings.tag, 'the tag'));
+      const tag = must(this.#settings.tag, 'the tag');
+      await putDocument(this.#client, index, OCI_INDEX, tag);
     });
   }
 
@@ -217,7 +234,7 @@ class RegistryWriter implements Required<ImageWriter> {
     const parsed = parseAnyManifest(manifest);
     const { mediaType = OCI_MANIFEST, subject } = parsed;
     const name = tag ?? sha256Digest(manifest);
-    const headers = await this.#putDocument(manifest, mediaType, name);
+    const headers = await putDocument(this.#client, manifest, mediaType, name);
     // A registry that keeps the list of referrers itself says so.
     if (subject !== undefined && headers['oci-subject'] === undefined) {
       await this.#listReferrer(subject, parsed, manifest);
@@ -227,32 +244,8 @@ class RegistryWriter implements Required<ImageWriter> {
   async #listReferrer(subject: Descriptor, parsed: Manifest, manifest: Uint8Array): Promise<void> {
     const tag = referrersTag(subject.digest);
     const list = await fetchTagged(this.#client, tag);
-    await this.#putDocument(withReferrer(list, parsed, manifest), OCI_INDEX, tag);
-  }
-
-  async #putDocument(
-    document: Uint8Array,
-    mediaType: string,
-    name: string,
-  ): Promise<HttpResponse['headers']> {
-    const response = await this.#client.request({
-      method: 'PUT',
-      target: `manifests/${name}`,
-      headers: { 'content-type': mediaType },
-      body: { length: document.length, stream: () => [document] },
-      expected: [201],
-    });
-    await readAll(response, MAX_MESSAGE_SIZE);
-
-    const stored = response.headers['docker-content-digest'];
-    const digest = sha256Digest(document);
-    if (stored !== undefined && stored !== digest) {
-      throw new OstrataError(
-        'CORRUPT',
-        `the registry has stored the manifest ${digest} as ${stored}`,
-      );
-    }
-    return response.headers;
+    const longer = withReferrer(list, parsed, manifest);
+    await putDocument(this.#client, longer, OCI_INDEX, tag);
   }
 
   /** Starts to upload a blob unless that has been done. Throws if another blob has failed. */
@@ -302,8 +295,26 @@ class RegistryWriter implements Required<ImageWriter> {
     log.info(`${digest} is uploaded, ${size} bytes`);
   }
 
+  /** Whether the registry has mounted a blob of another repository. */
+  async #mount(digest: string, repository: string): Promise<boolean> {
+    const { log, signal } = this.#settings;
+    this.#client.addScope(repository, 'pull');
+    try {
+      const session = await mountBlob(this.#client, digest, repository);
+      if (session === undefined) {
+        log.info(`${digest} is mounted from ${repository}`);
+        return true;
+      }
+      await cancelUpload(this.#client, session);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.info(`${digest} is not mounted: ${messageOf(error)}`);
+    }
+    return false;
+  }
+
   /** Returns another repository of the same registry that has the blobs of `from`. */
-  #mountableFrom(from: ImageReader | undefined): string | undefined {
+  #mountableFrom(from: BlobHolder | undefined): string | undefined {
     const { host, repository } = this.#client.reference;
     const other = from?.mountableFrom?.(host);
     return other === repository ? undefined : other;

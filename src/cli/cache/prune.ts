@@ -1,0 +1,107 @@
+/** `ostrata cache prune`: deletes old layers from a shared cache. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { type CachedLayer, planCachePruning } from '../../blobs/prune-shared.js';
+import { CACHED_LAYER_TYPE, TAG_PREFIX } from '../../blobs/shared-entry.js';
+import { checkIsRepository, openArtifactRepository } from '../../transports/image-reference.js';
+import { useOptions } from '../options/groups.js';
+import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
+import { logOptions } from '../options/values.js';
+import { counted, formatBytes } from '../output/format.js';
+import { print } from '../output/print.js';
+import { type LogOptions, terminalLogger } from '../output/terminal.js';
+
+const HOUR_MS = 3600 * 1000;
+const UNITS_MS = new Map([
+  ['h', HOUR_MS],
+  ['d', 24 * HOUR_MS],
+  ['w', 7 * 24 * HOUR_MS],
+]);
+
+interface PruneCommandOptions extends RegistryOptions, LogOptions {
+  /** Milliseconds. */
+  readonly olderThan: number;
+  readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+export function addPruneCommand(cache: Command): void {
+  const command = cache
+    .command('prune')
+    .summary('delete the layers in a registry that were put there long ago')
+    .description(
+      'Delete layers that builds have put into a repository of a registry by --cache-to. A ' +
+        'layer that is still needed is made again by the next build, and is young then. Images ' +
+        'and everything else in the repository stay as they are. The registry frees the space ' +
+        'when it collects its garbage.',
+    )
+    .argument('<imgref>', 'the repository: registry:HOST/PATH')
+    .requiredOption(
+      '--older-than <age>',
+      'delete what is older: a number of hours, days or weeks, such as 36h, 30d or 8w; the time ' +
+        'of a layer is the day on which it was put there',
+      duration,
+    )
+    .option('--dry-run', 'print what would be deleted, and delete nothing')
+    .option('--json', 'print the result as JSON')
+    .addHelpText(
+      'after',
+      `
+Example:
+  ostrata cache prune --older-than=30d --dry-run registry:quay.io/me/layer-cache`,
+    )
+    .action(prune);
+  useOptions(command, [registryOptions, logOptions]);
+}
+
+/** Parses an age, in milliseconds. */
+function duration(text: string): number {
+  const [, digits, suffix = ''] = /^(\d{1,5})([hdw])$/.exec(text) ?? [];
+  const unit = UNITS_MS.get(suffix);
+  if (digits === undefined || unit === undefined) {
+    throw new InvalidArgumentError('expected a number of hours, days or weeks: 36h, 30d or 8w.');
+  }
+  return Number(digits) * unit;
+}
+
+async function prune(imgref: string, options: PruneCommandOptions): Promise<void> {
+  const { olderThan, dryRun, json } = options;
+  checkIsRepository(imgref);
+  const log = terminalLogger(options);
+  const transport = transportOptions(options, [imgref], log)(imgref);
+  const rights = dryRun ? 'pull' : 'pull,push,delete';
+  const repository = await openArtifactRepository(imgref, transport, rights);
+  try {
+    const artifacts = await repository.tagged(TAG_PREFIX, CACHED_LAYER_TYPE);
+    const layers = planCachePruning(artifacts, olderThan, Date.now());
+    if (!dryRun) {
+      const old = layers.filter(({ isKept }) => !isKept);
+      await repository.removeManifests(old.map(({ digest }) => digest));
+    }
+    print(json ? jsonReport(imgref, layers) : textReport(layers, options));
+  } finally {
+    repository.close();
+  }
+}
+
+function jsonReport(reference: string, layers: readonly CachedLayer[]): string {
+  const listed = layers.map(({ created, ...layer }) => ({
+    ...layer,
+    created: created === undefined ? undefined : Math.floor(created / 1000),
+  }));
+  return JSON.stringify({ reference, layers: listed });
+}
+
+function textReport(
+  layers: readonly CachedLayer[],
+  { dryRun }: Pick<PruneCommandOptions, 'dryRun'>,
+): string {
+  const kept = layers.filter(({ isKept }) => isKept);
+  const others = layers.filter(({ isKept }) => !isKept);
+  const verb = dryRun ? 'would be deleted' : 'deleted';
+  return `${sizeOf(others)} ${verb}, ${sizeOf(kept)} kept`;
+}
+
+function sizeOf(layers: readonly CachedLayer[]): string {
+  const size = layers.reduce((sum, layer) => sum + layer.size, 0);
+  return `${counted(layers.length, 'layer')} (${formatBytes(size)})`;
+}
