@@ -128,11 +128,13 @@ function setVersion(version) {
   });
 }
 
-/** Makes the programs, what belongs to them, and one archive of the manual pages. */
+/** Makes the programs, what belongs to them, packages, and one archive of the manual pages. */
 function packageClone(version, time) {
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(time) };
   run(clone, process.execPath, ['.ci/prepare.mjs', '--package']);
-  run(clone, process.execPath, ['.ci/package/index.mjs', `--output=${output}`], env);
+  for (const packager of ['.ci/package/index.mjs', '.ci/linux-packages/index.mjs']) {
+    run(clone, process.execPath, [packager, `--output=${output}`], env);
+  }
   const archive = `ostrata-${version}-man.tar.gz`;
   const options = [
     `--file=${archive}`,

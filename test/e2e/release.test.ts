@@ -48,6 +48,15 @@ mkdirSync(output + '/man');
 writeFileSync(output + '/man/ostrata.1', 'a page');
 `;
 
+/** Does what .ci/linux-packages/index.mjs does. */
+const LINUX_PACKAGER = `
+import { readFileSync, writeFileSync } from 'node:fs';
+const output = process.argv[2].replace('--output=', '');
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+readFileSync(output + '/ostrata-' + version + '-linux-x64');
+writeFileSync(output + '/ostrata-' + version + '-1.x86_64.rpm', 'a package');
+`;
+
 const fileSchema = v.object({ name: v.string(), digest: v.record(v.string(), v.string()) });
 const statementSchema = v.object({
   _type: v.literal('https://in-toto.io/Statement/v1'),
@@ -143,6 +152,7 @@ async function makeCheckout(changelog = CHANGELOG): Promise<Checkout> {
   checkout.write('CHANGELOG.md', changelog);
   checkout.write('.ci/prepare.mjs', '');
   checkout.write('.ci/package/index.mjs', PACKAGER);
+  checkout.write('.ci/linux-packages/index.mjs', LINUX_PACKAGER);
   checkout.git('init', '--quiet', '--initial-branch=main');
   checkout.git('config', 'user.name', 'A Person');
   checkout.git('config', 'user.email', 'person@example.com');
@@ -173,6 +183,7 @@ suite('a dry run of a release', needs('git', 'tar'), () => {
     assert.equal(
       checked,
       [
+        'ostrata-0.1.0-1.x86_64.rpm: OK',
         'ostrata-0.1.0-licenses.txt: OK',
         'ostrata-0.1.0-linux-arm64: OK',
         'ostrata-0.1.0-linux-x64: OK',
@@ -208,7 +219,7 @@ suite('a dry run of a release', needs('git', 'tar'), () => {
   test('prints the commands that publish the release, with files that exist', () => {
     assert.match(printed, /^ {2}git push --atomic origin HEAD v0\.1\.0$/m);
     const files = [...printed.matchAll(/^ {4}(?:--notes-file=)?(dist\/release\/\S+)/gm)];
-    assert.equal(files.length, 7);
+    assert.equal(files.length, 8);
     for (const [, name = ''] of files) {
       assert.ok(existsSync(checkout.path(name)), name);
     }
