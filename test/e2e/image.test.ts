@@ -269,14 +269,10 @@ suite('the container image', { skip: await makeOrSkip() }, () => {
     const context = join(scratch, 'context');
     const tree = join(scratch, 'tree');
     mkdirSync(context);
-    mkdirSync(join(tree, 'usr/share/doc'), { recursive: true });
-    // Without a previous build, each is in a layer of its own.
-    for (const name of ['share/other', 'share/doc/file']) {
-      writeFileSync(join(tree, 'usr', name), name);
-    }
+    mkdirSync(tree);
+    writeFileSync(join(tree, 'file'), 'content');
     storage.makeImage('localhost/os:raw', tree, ['ENV A=1']);
-    const previous = ['--layout=single', `oci:${context}/previous`];
-    ostrata(['build', `--rootfs=${tree}`, ...previous]);
+    ostrata(['build', `--rootfs=${tree}`, `oci:${context}/previous`]);
     const recipe = join(repoRoot, '.github/recipes/splitter.Containerfile');
     copyFileSync(recipe, join(context, 'splitter.Containerfile'));
     const options = [
@@ -292,12 +288,17 @@ suite('the container image', { skip: await makeOrSkip() }, () => {
       '--tag=localhost/os:split',
       `--file=${context}/splitter.Containerfile`,
     ];
-    run('buildah', ['build', ...options, context], { cwd: context, env: storage.env });
+    const { status, stderr } = tryRun('buildah', ['build', ...options, context], {
+      cwd: context,
+      env: storage.env,
+    });
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /^A client of oci:\/run\/src\/previous downloads /m);
     const { layers } = parseJson(
       ostrata(['inspect', '--json', `oci:${context}/out`]),
       inspectSchema,
     );
-    assert.equal(layers.length, 1);
+    assert.ok(layers.length > 0);
     assert.match(storage.podman('inspect', 'localhost/os:split'), /"A=1"/);
   });
 
