@@ -95,6 +95,13 @@ suite('a build with --delta-from', { skip }, () => {
     assert.equal(compared.delta.manifestDigest, delta?.manifestDigest);
     assert.ok(compared.delta.size < (delta?.size ?? 0));
 
+    const differed = parseJson(
+      ostrata(['diff', '--json', old, imgref]),
+      v.object({ update: v.object({ delta: inspected }) }),
+    );
+    assert.deepEqual(differed.update.delta, compared.delta);
+    assert.match(ostrata(['diff', old, imgref]), /^delta +[\d.]+ k?B instead of the layers/m);
+
     const copy = `oci:${join(scratchDirectory(), 'copy')}`;
     ostrata(['delta', 'create', old, imgref, copy]);
     const table = ostrata(['delta', 'inspect', copy]);

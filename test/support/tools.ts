@@ -10,6 +10,7 @@ export type Need =
   | 'attr'
   | 'buildah'
   | 'cap'
+  | 'chromium'
   | 'docker-registry'
   | 'dpkg'
   | 'fish'

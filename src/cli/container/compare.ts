@@ -1,14 +1,10 @@
 /** `ostrata container compare`: what an update downloads, and which components cause it. */
 import { type Command, Option } from 'commander';
-import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
-import { DELTA_TYPE } from '../../delta/artifact.js';
 import { type ComparedImages, compareImages } from '../../image/compare.js';
 import type { ReadLayer } from '../../image/encapsulated.js';
-import type { Descriptor } from '../../oci/types.js';
-import { openImage } from '../../transports/image-reference.js';
 import type { FoundDelta } from '../delta/find.js';
 import { useOptions } from '../options/groups.js';
-import { imageOpener, registryOptions, transportOptions } from '../options/registry.js';
+import { imageOpener, registryOptions } from '../options/registry.js';
 import { logOptions } from '../options/values.js';
 import {
   counted,
@@ -76,16 +72,8 @@ async function compare(
   const oldImage = await readImageInfo(oldReference, open, log);
   const newImage = await readImageInfo(newReference, open, log);
 
-  const beside = withoutVerification(newReference);
-  const optionsFor = transportOptions(options, references, log);
-  const opener = {
-    openTarget: () => open(newReference),
-    openArtifact: (manifest: Descriptor) => {
-      const artifact = { manifest, artifactType: DELTA_TYPE };
-      return openImage(beside, { ...optionsFor(beside), ...artifact });
-    },
-  };
-  const { findDelta } = await import('../delta/find.js');
+  const { deltaOpener, findDelta } = await import('../delta/find.js');
+  const opener = deltaOpener(newReference, references, options, log);
   const delta = await findDelta(oldImage.configDigest, opener, log);
 
   const report = reportFor(options);

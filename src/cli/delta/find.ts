@@ -1,10 +1,13 @@
 /** Looks for the delta that leads from one image to another, beside the other one. */
-import { type Delta, listDeltas, readDelta } from '../../delta/artifact.js';
+import { withoutVerification } from '../../client/verify/ostree-image-reference.js';
+import { DELTA_TYPE, type Delta, listDeltas, readDelta } from '../../delta/artifact.js';
 import { heldLayers } from '../../delta/contents.js';
 import { messageOf } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { ImageReader } from '../../oci/image.js';
 import type { Descriptor } from '../../oci/types.js';
+import { openImage } from '../../transports/image-reference.js';
+import { imageOpener, type RegistryOptions, transportOptions } from '../options/registry.js';
 
 /** What a client downloads with a delta. */
 export interface FoundDelta {
@@ -18,6 +21,28 @@ export interface DeltaOpener {
   openTarget(): Promise<ImageReader>;
   /** Opens an artifact beside that image. */
   openArtifact(manifest: Descriptor): Promise<ImageReader>;
+}
+
+/**
+ * Returns the opener for an image and what lies beside it.
+ * @param imgrefs all images that the command names
+ */
+export function deltaOpener(
+  imgref: string,
+  imgrefs: readonly string[],
+  options: RegistryOptions,
+  log: Logger,
+): DeltaOpener {
+  const beside = withoutVerification(imgref);
+  const open = imageOpener(options, imgrefs, log);
+  const optionsFor = transportOptions(options, imgrefs, log);
+  return {
+    openTarget: () => open(imgref),
+    openArtifact: (manifest) => {
+      const artifact = { manifest, artifactType: DELTA_TYPE };
+      return openImage(beside, { ...optionsFor(beside), ...artifact });
+    },
+  };
 }
 
 /**

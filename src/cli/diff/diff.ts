@@ -1,10 +1,12 @@
 /** `ostrata diff`: how large an update is, and why. */
-
+import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { loadContentSources } from '../../../plugins/index.js';
-import { OstrataError } from '../../errors.js';
+import { inContextAsync, OstrataError } from '../../errors.js';
+import type { Logger } from '../../log.js';
 import { isImgref } from '../../transports/image-reference.js';
 import type { LayerIndexStore } from '../../tree/spooled-image.js';
+import type { FoundDelta } from '../delta/find.js';
 import { IMAGE_COMMANDS } from '../help.js';
 import { useOptions } from '../options/groups.js';
 import { imageOpener, type RegistryOptions, registryOptions } from '../options/registry.js';
@@ -24,6 +26,7 @@ interface DiffOptions extends RegistryOptions, LogOptions {
   readonly changelog?: boolean | undefined;
   readonly json?: boolean | undefined;
   readonly markdown?: boolean | undefined;
+  readonly html?: string | undefined;
 }
 
 const ARGUMENT_HELP =
@@ -38,6 +41,7 @@ Examples:
   ostrata diff registry:quay.io/os/base:40 registry:quay.io/os/base:41
   ostrata diff --files oci:image:old oci:image:new
   ostrata diff --changelog --markdown oci:image:old oci:image:new >> "$GITHUB_STEP_SUMMARY"
+  ostrata diff --changelog --html update.html oci:image:old oci:image:new
   ostrata diff /ostree/repo:os/stable /ostree/repo:os/testing
   ostrata diff /mnt/old /mnt/new`;
 
@@ -65,6 +69,7 @@ export function addDiffCommand(program: Command): void {
         'print the result as Markdown, for release notes and summaries of pipelines',
       ).conflicts('json'),
     )
+    .option('--html <file>', 'also write the result to this file, as a page with drawings')
     .addHelpText('after', HELP)
     .action(diff);
   useOptions(command, [registryOptions, logOptions]);
@@ -96,7 +101,9 @@ async function diff(oldText: string, newText: string, options: DiffOptions): Pro
       sources: await loadContentSources({ skipDamagedPackages: true }),
       hasChangelogs: options.changelog ?? false,
       comparesFiles,
+      delta: await deltaBetween(old, next, options, log),
     });
+    await writePage(report, options);
     const sound = opened.flatMap(({ list }) => list?.sound ?? []);
     await printReport(report, options, sound);
   } finally {
@@ -113,6 +120,28 @@ function wantsFiles(locations: readonly Location[], { files = false }: DiffOptio
     throw new OstrataError('USAGE', '--files: a package database has no files to compare');
   }
   return files || kinds.every((kind) => kind === 'directory' || kind === 'commit');
+}
+
+/** Two images can have a delta beside the new one. */
+async function deltaBetween(
+  { image: old, name }: Input,
+  { image: next, name: target }: Input,
+  options: DiffOptions,
+  log: Logger,
+): Promise<FoundDelta | undefined> {
+  if (old === undefined || next === undefined || old.manifestDigest === next.manifestDigest) {
+    return undefined;
+  }
+  const { deltaOpener, findDelta } = await import('../delta/find.js');
+  const opener = deltaOpener(target, [name, target], options, log);
+  return findDelta(old.manifest.config.digest, opener, log);
+}
+
+async function writePage(report: DiffReport, { html }: DiffOptions): Promise<void> {
+  if (html !== undefined) {
+    const { htmlReport } = await import('./html/report.js');
+    await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(report)));
+  }
 }
 
 function storeIn(indexes: Map<string, Uint8Array>): LayerIndexStore {

@@ -5,10 +5,8 @@ import {
   type PackageChanges,
   type PackageUpdate,
 } from '../../components/package-changes.js';
-import { compareImages } from '../../image/compare.js';
 import { type ConfigChange, configChanges } from '../../image/config-changes.js';
 import { compareTrees, type FileChange } from '../../image/file-changes.js';
-import { diffLayers, type LayerDiff } from '../../image/layer-files.js';
 import {
   type ComponentDiff,
   changesByComponent,
@@ -16,15 +14,23 @@ import {
   fileOwners,
   ownerOf,
 } from '../../image/owned-files.js';
-import type { ComponentChange } from '../../layout/changes.js';
 import type { Context } from '../../log.js';
 import type { ContentSource } from '../../plugin.js';
 import { sizeOf } from '../container/image-info.js';
-import { bySize, reasonOf } from '../container/reasons.js';
+import type { FoundDelta } from '../delta/find.js';
 import { type ChangelogEntry, changelogBetween } from '../rpmdb/changelog.js';
+import { type ContentReport, imageContents } from './contents.js';
 import { type Input, treeOf } from './input.js';
+import {
+  compareLayers,
+  type LayerReport,
+  layerReports,
+  layersByFile,
+  type UpdateReport,
+  updateReport,
+} from './layers.js';
 import { compareListed, type ListedPackage, type PackageList } from './packages.js';
-import { componentCause, layerCauses } from './words.js';
+import { componentCause } from './words.js';
 
 export interface DiffReport {
   readonly old: SideReport;
@@ -35,6 +41,8 @@ export interface DiffReport {
   readonly packages?: PackageReport | undefined;
   /** The layers that clients download, the largest first; for two images. */
   readonly layers?: readonly LayerReport[] | undefined;
+  /** All layers of the new image, in its order; for two images. */
+  readonly contents?: readonly ContentReport[] | undefined;
   /** Settings, labels and annotations that differ; for two images. */
   readonly settings?: readonly ConfigChange[] | undefined;
   /** What differs in files, by component; undefined unless files are compared. */
@@ -54,13 +62,6 @@ export interface SideReport {
   readonly size?: number | undefined;
 }
 
-export interface UpdateReport {
-  readonly layers: number;
-  /** Compressed bytes. */
-  readonly size: number;
-  readonly removedLayers: number;
-}
-
 export interface ReportedPackage extends InstalledVersion {
   /** Installed size in bytes. */
   readonly size: number;
@@ -75,26 +76,6 @@ export interface PackageReport extends PackageChanges<ReportedPackage> {
   readonly upgraded: readonly ReportedUpdate[];
   readonly downgraded: readonly ReportedUpdate[];
   readonly renamed: readonly ReportedUpdate[];
-}
-
-export interface LayerReport {
-  /** Position in the new image. */
-  readonly index: number;
-  readonly digest: string;
-  readonly diffId: string;
-  /** Compressed bytes. */
-  readonly size: number;
-  /** In words, the most important cause first. */
-  readonly because: readonly string[];
-  /** Components that are the reason, as far as the images record them. */
-  readonly changes: readonly ComponentChange[];
-  /** Files in the layer, and how many of them changed; undefined unless files are compared. */
-  readonly files?: number | undefined;
-  readonly changedFiles?: number | undefined;
-  /** Bytes of new content in the layer, not compressed. */
-  readonly newSize?: number | undefined;
-  /** Files that did not change, but come from other layers. */
-  readonly movedFiles?: number | undefined;
 }
 
 export interface ComponentReport {
@@ -113,12 +94,16 @@ export interface ComponentReport {
 export interface FileReport extends FileChange {
   /** Id of the component that owns the file; undefined for a directory. */
   readonly component?: string | undefined;
+  /** Position of the new layer that it is a cause of; for two images. */
+  readonly layer?: number | undefined;
 }
 
 export interface ReportOptions extends Context {
   readonly sources: readonly ContentSource[];
   readonly hasChangelogs: boolean;
   readonly comparesFiles: boolean;
+  /** The delta between two images, if there is one. */
+  readonly delta?: FoundDelta | undefined;
 }
 
 /** Compares two inputs. */
@@ -128,13 +113,19 @@ export async function diffInputs(
   options: ReportOptions,
 ): Promise<DiffReport> {
   const files = options.comparesFiles ? await diffFiles(old, next, options) : undefined;
+  const packages = packageReport(old, next, options.hasChangelogs);
+  const layers = compareLayers(old, next, files);
+  const layerOf = layers && layersByFile(layers);
   return {
     old: sideOf(old),
     new: sideOf(next),
-    ...layerReport(old, next, files),
-    packages: packageReport(old, next, options.hasChangelogs),
+    update: layers && updateReport(layers, options.delta),
+    layers: layers && layerReports(layers),
+    contents: layers && imageContents(next, layers, packages, files?.new.components),
+    settings: old.image && next.image && configChanges(old.image, next.image),
+    packages,
     components: files?.components.map(componentReport),
-    files: files?.changes,
+    files: files?.changes.map((change) => ({ ...change, layer: layerOf?.get(change.path) })),
   };
 }
 
@@ -219,58 +210,6 @@ function entriesBetween(
   }
   const [entries] = sound.map([to.rpm], (newer) => changelogBetween(rpm, newer));
   return entries;
-}
-
-function layerReport(
-  { image: old, tree: oldTree }: Input,
-  { image: next, tree: newTree }: Input,
-  files: FilesDiff | undefined,
-): Pick<DiffReport, 'update' | 'layers' | 'settings'> {
-  if (old === undefined || next === undefined) {
-    return {};
-  }
-  const { added, removed } = compareImages(old, next);
-  const diffs = layerDiffs(added.map(({ index }) => index));
-  return {
-    update: { layers: added.length, size: sizeOf(added), removedLayers: removed.length },
-    layers: bySize(added).map((layer) => {
-      const { index, descriptor, diffId } = layer;
-      const diff = layer.kind === 'commit' ? undefined : diffs?.get(index);
-      const reason = [reasonOf(layer)].flat().filter(Boolean);
-      return {
-        index,
-        digest: descriptor.digest,
-        diffId,
-        size: descriptor.size,
-        because: diff === undefined ? reason : layerCauses(diff),
-        changes: layer.changes,
-        ...countsOf(diff),
-      };
-    }),
-    settings: configChanges(old, next),
-  };
-
-  function layerDiffs(indexes: readonly number[]): ReadonlyMap<number, LayerDiff> | undefined {
-    if (files === undefined || !oldTree?.layers || !newTree?.layers) {
-      return undefined;
-    }
-    const before = { tree: oldTree, layers: oldTree.layers, owners: files.old };
-    const after = { tree: newTree, layers: newTree.layers, owners: files.new };
-    return diffLayers(before, after, files.changes, indexes);
-  }
-}
-
-function countsOf(diff: LayerDiff | undefined): Partial<LayerReport> {
-  if (diff === undefined) {
-    return {};
-  }
-  const { components, files, moved } = diff;
-  return {
-    files,
-    changedFiles: components.reduce((sum, { changes }) => sum + changes.length, 0),
-    newSize: components.reduce((sum, { newSize }) => sum + newSize, 0),
-    movedFiles: moved,
-  };
 }
 
 function componentReport(component: ComponentDiff): ComponentReport {

@@ -19,6 +19,11 @@ export function factsOf(report: DiffReport): readonly Fact[] {
   if (report.update !== undefined) {
     facts.push(['download', updateText(report)]);
   }
+  if (report.update?.delta !== undefined) {
+    const { size, delta } = report.update;
+    const share = formatPercent(delta.size, size);
+    facts.push(['delta', `${formatBytes(delta.size)} instead of the layers (${share})`]);
+  }
   facts.push(['packages', packages ? countsText(packages) : missingPackages(report)]);
   if (files !== undefined && components !== undefined) {
     facts.push(['files', filesText(files)]);

@@ -150,7 +150,7 @@ function hasPackage({ id }: ComponentDiff): boolean {
 }
 
 /** Returns what a component is called: the package, or a path that no package owns. */
-function shownName({ id, name }: Pick<ComponentDiff, 'id' | 'name'>): string {
+export function shownName({ id, name }: Pick<ComponentDiff, 'id' | 'name'>): string {
   const [, path] = PATH_ID.exec(id) ?? [];
   return path === undefined ? name : `${path} (no package)`;
 }

@@ -2,11 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { inContextAsync } from '../../errors.js';
-import { type Comparison, comparisonsOf, type PairedDifference } from '../../layout/paired.js';
+import { type Comparison, comparisonsOf } from '../../layout/paired.js';
 import { hasPartBound, type SimulationResult, type SimulationRun } from '../../layout/simulate.js';
 import { formatBytes, formatTable, left, right } from '../output/format.js';
 import { print } from '../output/print.js';
-import { htmlReport } from './html/report.js';
+import { differenceText } from './differences.js';
 import { updateCosts, updateTable } from './published.js';
 import type { Series } from './series.js';
 
@@ -31,6 +31,7 @@ export async function reportRuns(
   { json, html }: ReportOptions,
 ): Promise<void> {
   if (html !== undefined) {
+    const { htmlReport } = await import('./html/report.js');
     await inContextAsync(`writing ${html}`, () => writeFile(html, htmlReport(runs)));
   }
   const results = runs.map(({ result }) => result);
@@ -130,29 +131,4 @@ function comparisonTable(comparisons: readonly Comparison[]): string {
 interface ComparisonColumn {
   readonly title: string;
   readonly key: 'sameLayers' | 'all';
-}
-
-function differenceText(
-  { strategy, maxLayers }: Comparison,
-  { best, percent, interval }: PairedDifference,
-): string {
-  if (best.strategy === strategy && best.maxLayers === maxLayers) {
-    return 'best';
-  }
-  const difference = `${signed(percent)} %`;
-  if (interval === undefined) {
-    return difference;
-  }
-  const low = signed(interval.low);
-  const high = signed(interval.high);
-  return `${difference} (${low} to ${high})`;
-}
-
-/** Returns `+1.2`. */
-function signed(percent: number): string {
-  const text = percent.toFixed(1);
-  if (text === '-0.0') {
-    return '+0.0';
-  }
-  return percent < 0 ? text : `+${text}`;
 }

@@ -1,6 +1,6 @@
 /** What `ostrata diff` reads, and how it prints the result. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { compareListed, type ListedPackage } from '../../../src/cli/diff/packages.js';
@@ -44,6 +44,24 @@ function removeOtherBlobs(layout: string, kept: readonly string[]): void {
       rmSync(join(blobs, name));
     }
   }
+}
+
+interface Content {
+  readonly isNew: boolean;
+  readonly components: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly change?: string;
+  }[];
+}
+
+/** Returns what is said of the packages `a` and `b`. */
+function contentsOf(contents: readonly Content[]): readonly object[] {
+  return contents.flatMap(({ isNew, components }) =>
+    components
+      .filter(({ name }) => ['a', 'b'].includes(name))
+      .map(({ id, name, change }) => ({ id, name, isNew, change })),
+  );
 }
 
 interface Inspected {
@@ -90,12 +108,16 @@ suite('of an image, diff reads only', () => {
         assert.match(ostrata(['rpmdb', 'list', '--image', image]), /^a-/m);
         return image;
       });
-      const { packages: changes, layers } = diff(...images);
+      const { packages: changes, layers, contents } = diff(...images);
       assert.deepEqual(changes.upgraded.map(({ from, to }: never) => [from, to]).length, 1);
       assert.equal(changes.unchanged, 1);
       assert.ok(
         layers.some(({ because }: { because: string[] }) => because.includes('a.x86_64 changed')),
       );
+      assert.deepEqual(contentsOf(contents), [
+        { ...{ id: 'a.x86_64', name: 'a', isNew: true, change: 'changed' } },
+        { ...{ id: 'b.x86_64', name: 'b', isNew: false, change: undefined } },
+      ]);
       const withFiles = tryOstrata(['diff', '--files', ...images]);
       assert.equal(withFiles.status, 1, 'reading all layers fails');
     });
@@ -128,6 +150,30 @@ suite('of an image, diff reads only', () => {
       /^packages +not compared: no package database in/m,
     );
   });
+});
+
+test('diff --files names the layer of each file, and --html lists it there', () => {
+  const images = ['1', '2'].map((version) =>
+    forgePlain([
+      [entry('usr/bin/same', 'same')],
+      [entry('usr/bin/tool', version), entry(`etc/only-${version}`, version)],
+    ]),
+  );
+  const page = join(scratchDirectory(), 'page.html');
+  const { files, layers } = diff('--files', `--html=${page}`, ...images.map((each) => each.imgref));
+  assert.deepEqual(
+    files
+      .filter(({ isDirectory }: { isDirectory: boolean }) => !isDirectory)
+      .map(({ path, layer }: { path: string; layer: number }) => `${path} ${layer}`)
+      .sort(),
+    ['/etc/only-1 1', '/etc/only-2 1', '/usr/bin/tool 1'],
+  );
+  assert.deepEqual(
+    layers.map(({ index }: { index: number }) => index),
+    [1],
+  );
+  const html = readFileSync(page, 'utf8');
+  assert.match(html, /<summary>3 files<.*\/usr\/bin\/tool: content, 1 B<.*\/etc\/only-1 removed</);
 });
 
 suite('diff compares', () => {

@@ -1,155 +1,96 @@
 /** The layers of the last build by size, darker the more often their components changed. */
 import type { SimulatedLayer, SimulationRun } from '../../../layout/simulate.js';
-import { formatBytes } from '../../output/format.js';
-import { componentNames, fit, round, svg, WIDTH } from './chart.js';
-import { type Element, element } from './element.js';
-import { type Box, squarify } from './squarify.js';
-
-const HEIGHT = 420;
-/** From a layer that never changes to one that every update changes; readable in gray, too. */
-const SHADES = [
-  '#f7fbff',
-  '#deebf7',
-  '#c6dbef',
-  '#9ecae1',
-  '#6baed6',
-  '#4292c6',
-  '#2171b5',
-  '#08519c',
-  '#08306b',
-];
-/** From this shade on, dark text cannot be read. */
-const DARK_SHADE = 5;
-const SHADE_WIDTH = 24;
-const BORDER = '#444';
-const DARK_TEXT = '#1a1a1a';
-const LIGHT_TEXT = '#fff';
-/** A smaller box gets no label. */
-const MIN_LABEL_WIDTH = 60;
-const LINE_HEIGHT = 16;
+import type { Element } from '../../html/element.js';
+import {
+  colorLegend,
+  type TreemapGroup,
+  type TreemapItem,
+  treemapDrawing,
+} from '../../html/treemap.js';
+import { formatBytes, formatPercent } from '../../output/format.js';
 
 type Chain = SimulationRun['chain'];
+type Build = Chain[number];
 
-export function treemapDrawing({ chain }: SimulationRun): Element {
+/** Shades of the style, from what seldom changes to what always does. */
+const SHADES = 5;
+
+/** Returns the drawing and what its colors mean. */
+export function lastBuildDrawing({ chain }: SimulationRun): readonly Element[] {
   const last = chain.at(-1);
   if (last === undefined) {
-    return svg(8, 'no builds', []);
-  }
-  const shares = changeShares(chain);
-  const layers = last.layers.filter(({ size }) => size > 0).sort((a, b) => b.size - a.size);
-  const sizes = layers.map(({ size }) => size);
-  const boxes = squarify(sizes, WIDTH, HEIGHT);
-
-  const children: Element[] = [];
-  for (const [i, box] of boxes.entries()) {
-    const layer = layers[i];
-    if (layer !== undefined) {
-      const drawn = layerBox(layer, box, shares);
-      children.push(drawn);
-    }
-  }
-  const legend = shadesLegend(HEIGHT + 8);
-  children.push(...legend);
-  return svg(HEIGHT + 28, 'layers of the last build', children);
-}
-
-function layerBox(layer: SimulatedLayer, box: Box, shares: ReadonlyMap<string, number>): Element {
-  const { components } = layer;
-  const size = formatBytes(layer.size);
-  const names = componentNames(components);
-  const title = `${size}, ${components.length} components: ${names}`;
-
-  const shade = shadeOf(layer, shares);
-  const area = element('rect', {
-    x: round(box.x),
-    y: round(box.y),
-    width: round(box.width),
-    height: round(box.height),
-    fill: SHADES[shade] ?? '',
-    stroke: BORDER,
-  });
-  const textColor = shade >= DARK_SHADE ? LIGHT_TEXT : DARK_TEXT;
-  return element('g', {}, [element('title', {}, [title]), area, ...labels(layer, box, textColor)]);
-}
-
-/** Returns an index of {@link SHADES}, by the component that changed most often. */
-function shadeOf(layer: SimulatedLayer, shares: ReadonlyMap<string, number>): number {
-  const sharesOfLayer = layer.components.map((id) => shares.get(id) ?? 0);
-  const share = Math.max(...sharesOfLayer);
-  const shade = Math.floor(share * SHADES.length);
-  const darkest = SHADES.length - 1;
-  return Math.min(darkest, shade);
-}
-
-/** Returns the names and the size of a layer, as far as they fit into its box. */
-function labels(layer: SimulatedLayer, box: Box, color: string): Element[] {
-  if (box.width <= MIN_LABEL_WIDTH) {
     return [];
   }
-  const names = componentNames(layer.components);
-  const lines: string[] = [];
-  if (names !== '' && box.height > 18) {
-    lines.push(names);
-  }
-  if (box.height > 34) {
-    const size = formatBytes(layer.size);
-    lines.push(size);
-  }
-  return lines.map((line, i) => {
-    const text = fit(line, box.width);
-    const top = box.y + i * LINE_HEIGHT;
-    const position = {
-      x: round(box.x + 5),
-      y: round(top + 15),
-      fill: color,
-    };
-    return element('text', position, [text]);
-  });
+  const shares = changeShares(chain);
+  const sizes = new Map(last.components.map(({ id, size }) => [id, size]));
+  const groups = last.layers.map((layer, i) => groupOf(layer, i, sizes, shares));
+  const legend = Array.from({ length: SHADES }, (_, i) => shadeMeaning(i));
+  const total = formatBytes(last.layers.reduce((sum, { size }) => sum + size, 0));
+  const label = `The ${last.layers.length} layers of the last build by size, ${total} in all`;
+  return [colorLegend(legend), treemapDrawing(label, groups)];
 }
 
-function shadesLegend(y: number): Element[] {
-  const boxes = SHADES.map((fill, i) =>
-    element('rect', {
-      x: i * SHADE_WIDTH + 1,
-      y,
-      width: SHADE_WIDTH,
-      height: 16,
-      fill,
-      stroke: BORDER,
-    }),
-  );
-  const position = {
-    x: SHADES.length * SHADE_WIDTH + 10,
-    y: y + 13,
+function shadeMeaning(i: number): readonly [tone: string, text: string] {
+  const step = 100 / SHADES;
+  const shares = `${i * step} to ${(i + 1) * step} %`;
+  return [`shade-${i + 1}`, i === 0 ? `changed in ${shares} of the updates` : shares];
+}
+
+function groupOf(
+  layer: SimulatedLayer,
+  index: number,
+  sizes: ReadonlyMap<string, number>,
+  shares: ReadonlyMap<string, number>,
+): TreemapGroup {
+  const { components, size } = layer;
+  const name = `layer ${index + 1}, ${formatBytes(size)}`;
+  const known = components.flatMap((id) => sizes.get(id) ?? []);
+  // Parts of components have no known sizes: they share what is left.
+  const left = size - known.reduce((sum, each) => sum + each, 0);
+  const rest = Math.max(0, left) / Math.max(1, components.length - known.length);
+  const items = components.map((id): TreemapItem => {
+    const bytes = sizes.get(id) ?? rest;
+    const share = shares.get(id) ?? 0;
+    const text = formatBytes(Math.round(bytes));
+    return {
+      name: `${id}\n${text}`,
+      size: bytes,
+      title: `${id}, ${text}; changed in ${formatPercent(share, 1)} of the updates; in ${name}`,
+      tone: `shade-${Math.min(SHADES, Math.floor(share * SHADES) + 1)}`,
+    };
+  });
+  return {
+    name,
+    size,
+    items,
   };
-  const text = element('text', position, ['changes in 0 to 100 % of the updates']);
-  return [...boxes, text];
 }
 
 /** Returns in which share of the updates each component changed. */
 function changeShares(chain: Chain): ReadonlyMap<string, number> {
-  const updates = Math.max(1, chain.length - 1);
-  const shares = new Map<string, number>();
-  for (const [id, count] of changeCounts(chain)) {
-    shares.set(id, count / updates);
+  const counts = new Map<string, number>();
+  for (const [i, build] of chain.entries()) {
+    const previous = chain[i - 1];
+    for (const id of previous === undefined ? [] : changedIds(previous, build)) {
+      const count = counts.get(id) ?? 0;
+      counts.set(id, count + 1);
+    }
   }
-  return shares;
+  const updates = Math.max(1, chain.length - 1);
+  return new Map(Array.from(counts, ([id, count]) => [id, count / updates]));
 }
 
-function changeCounts(chain: Chain): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  let previous = new Map<string, string>();
-  for (const { components } of chain) {
-    const versions = new Map<string, string>();
-    for (const { id, version } of components) {
-      const before = previous.get(id);
-      const count = counts.get(id) ?? 0;
-      if (before !== undefined && before !== version) {
-        counts.set(id, count + 1);
-      }
-      versions.set(id, version);
-    }
-    previous = versions;
-  }
-  return counts;
+/** Parts of components have no versions here: they count as changed if their layer did. */
+function changedIds(previous: Build, build: Build): readonly string[] {
+  const before = new Map(previous.components.map(({ id, version }) => [id, version]));
+  const changed = build.components.filter(({ id, version }) => {
+    const known = before.get(id);
+    return known !== undefined && known !== version;
+  });
+
+  const wholes = new Set(build.components.map(({ id }) => id));
+  const present = new Set(previous.layers.map(({ key }) => key));
+  const fetched = build.layers.filter(({ key }) => !present.has(key));
+  const parts = fetched.flatMap(({ components }) => components.filter((id) => !wholes.has(id)));
+  return [...changed.map(({ id }) => id), ...parts];
 }
