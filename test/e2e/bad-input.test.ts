@@ -47,23 +47,31 @@ suite('bad input ends in one clear error and leaves nothing', needs(...worldNeed
     run('ostree', [`--repo=${archive}`, 'pull-local', given.repo, 'os/old']);
   });
 
+  /** Asserts that a call fails with `message` and leaves nothing at or beside its destination. */
+  function leavesNothing(
+    transport: 'oci' | 'oci-archive',
+    args: readonly string[],
+    message: RegExp,
+    status = 1,
+  ): void {
+    const destination = join(scratch, 'destination');
+    const before = readdirSync(scratch);
+    fails(['container-encapsulate', ...args, `${transport}:${destination}:x`], message, status);
+    assertNothingLeft(destination);
+    assert.deepEqual(readdirSync(scratch), before, 'no file beside the destination');
+  }
+
   /**
    * Asserts that encapsulating fails with `message` and leaves neither kind of destination behind.
    */
-  function encapsulateFails(
-    repo: string,
-    ref: string,
-    message: RegExp,
-    args: readonly string[] = [],
-    status = 1,
-  ): void {
-    const directory = join(scratch, 'destination');
-    for (const target of [`oci:${directory}:x`, `oci-archive:${directory}:x`]) {
-      const before = readdirSync(scratch);
-      fails(['container-encapsulate', `--repo=${repo}`, ...args, ref, target], message, status);
-      assertNothingLeft(directory);
-      assert.deepEqual(readdirSync(scratch), before, 'no file beside the destination');
-    }
+  function encapsulateFails(repo: string, ref: string, message: RegExp): void {
+    leavesNothing('oci', [`--repo=${repo}`, ref], message);
+    leavesNothing('oci-archive', [`--repo=${repo}`, ref], message);
+  }
+
+  /** Asserts that encapsulating fails before the kind of the destination matters. */
+  function argumentsFail(message: RegExp, args: readonly string[], status = 1): void {
+    leavesNothing('oci', [`--repo=${given.repo}`, ...args, 'os/old'], message, status);
   }
 
   /** Copies the archive repository; returns the copy and one of its content objects to damage. */
@@ -302,14 +310,14 @@ suite('bad input ends in one clear error and leaves nothing', needs(...worldNeed
 
   test('invalid options end with exit code 2', () => {
     for (const value of ['1', '0', '-1', 'many', '2.5']) {
-      encapsulateFails(given.repo, 'os/old', /max-layers/, [`--max-layers=${value}`], 2);
+      argumentsFail(/max-layers/, [`--max-layers=${value}`], 2);
     }
-    encapsulateFails(given.repo, 'os/old', /format-version/, ['--format-version=3'], 2);
-    encapsulateFails(given.repo, 'os/old', /jobs/, ['--jobs=0'], 2);
-    encapsulateFails(given.repo, 'os/old', /nosuch.*expected-download/, ['--layout=nosuch'], 2);
-    encapsulateFails(given.repo, 'os/old', /label/, ['--label=no-equals-sign'], 2);
-    encapsulateFails(given.repo, 'os/old', /compression/, ['--compression=lzma'], 2);
-    encapsulateFails(given.repo, 'os/old', /nosuch/, ['--nosuch-option'], 2);
+    argumentsFail(/format-version/, ['--format-version=3'], 2);
+    argumentsFail(/jobs/, ['--jobs=0'], 2);
+    argumentsFail(/nosuch.*expected-download/, ['--layout=nosuch'], 2);
+    argumentsFail(/label/, ['--label=no-equals-sign'], 2);
+    argumentsFail(/compression/, ['--compression=lzma'], 2);
+    argumentsFail(/nosuch/, ['--nosuch-option'], 2);
     fails(['container-encapsulate', `--repo=${given.repo}`, 'os/old', 'nosuch:x'], /nosuch/, 2);
   });
 
@@ -320,23 +328,17 @@ suite('bad input ends in one clear error and leaves nothing', needs(...worldNeed
       return `--plugin=${file}`;
     };
     const future = plugin('future', "export default { name: 'future', apiVersion: '^99.0' };");
-    encapsulateFails(given.repo, 'os/old', /future.*\^99\.0/, [future]);
-    encapsulateFails(given.repo, 'os/old', /no-plugin/, [
-      plugin('no-plugin', 'export const x = 1;'),
-    ]);
-    encapsulateFails(given.repo, 'os/old', /throws.*oops/, [
-      plugin('throws', "throw new Error('oops');"),
-    ]);
-    encapsulateFails(given.repo, 'os/old', /absent/, [`--plugin=${join(scratch, 'absent.mjs')}`]);
+    argumentsFail(/future.*\^99\.0/, [future]);
+    argumentsFail(/no-plugin/, [plugin('no-plugin', 'export const x = 1;')]);
+    argumentsFail(/throws.*oops/, [plugin('throws', "throw new Error('oops');")]);
+    argumentsFail(/absent/, [`--plugin=${join(scratch, 'absent.mjs')}`]);
   });
 
   test('a previous build that does not exist or is not an image', () => {
-    encapsulateFails(given.repo, 'os/old', /nosuch-image/, [
-      '--previous-build=oci:/nosuch-image:x',
-    ]);
+    argumentsFail(/nosuch-image/, ['--previous-build=oci:/nosuch-image:x']);
     const file = join(scratch, 'manifest.json');
     writeFileSync(file, '{"layers": 1}');
-    encapsulateFails(given.repo, 'os/old', /manifest\.json/, [`--previous-build-manifest=${file}`]);
+    argumentsFail(/manifest\.json/, [`--previous-build-manifest=${file}`]);
   });
 
   test('a layout of several images without a tag', () => {
@@ -351,17 +353,19 @@ suite('bad input ends in one clear error and leaves nothing', needs(...worldNeed
   });
 
   test('verify names the blob that is damaged', () => {
+    const sound = join(scratch, 'verify-sound');
+    const { image } = encapsulate(given.repo, 'os/old', sound, ['--max-layers=4'], { tag: 'x' });
+    const layer = image.manifest.layers[2];
+    assert.ok(layer);
     const damage = (
       name: string,
       change: (directory: string, digest: string) => void,
       message: RegExp,
     ) => {
       const directory = join(scratch, `verify-${name}`);
-      const { image } = encapsulate(given.repo, 'os/old', directory, ['--max-layers=4']);
-      const layer = image.manifest.layers[2];
-      assert.ok(layer);
+      cpSync(sound, directory, { recursive: true });
       change(directory, layer.digest);
-      fails(['verify', image.reference], message);
+      fails(['verify', `oci:${directory}:x`], message);
     };
     const edit = (file: string, change: (data: Buffer) => Buffer) =>
       writeFileSync(file, change(readFileSync(file)));

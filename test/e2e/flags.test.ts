@@ -169,7 +169,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
     assert.ok(plain.result.layers.every(({ reused }) => !reused));
   });
 
-  for (const maxLayers of [2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 500]) {
+  for (const maxLayers of [2, 3, 4, 6, 12, 24, 500]) {
     test(`--max-layers=${maxLayers} gives no more layers and loses nothing`, () => {
       const { result, image } = build(`--max-layers=${maxLayers}`);
       assert.ok(
