@@ -30,9 +30,12 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${unit}`;
 }
 
+/** Where commas stand in a count. `toLocaleString` would first load the data of all languages. */
+const THOUSANDS = /\B(?=(\d{3})+$)/g;
+
 /** Returns `1,234,567`. */
 export function formatCount(count: number): string {
-  return count.toLocaleString('en-US');
+  return String(count).replace(THOUSANDS, ',');
 }
 
 /** Returns `12.3 %`; 0 % where `whole` is 0. */
