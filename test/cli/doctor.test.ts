@@ -1,6 +1,6 @@
 // `ostrata doctor`: what is said of a machine where things work, and where they do not.
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as v from 'valibot';
@@ -63,6 +63,28 @@ test('programs that are not installed limit what works', () => {
     assert.equal(status, 'limited');
     assert.match(finding, new RegExp(`needs the program ${name}, which is not installed`));
     assert.match(nextStep ?? '', /^install the package /);
+  }
+});
+
+test('programs that fail or do not end limit what works', () => {
+  const bin = join(scratch, 'bin');
+  mkdirSync(bin);
+  const script = (name: string, line: string) =>
+    writeFileSync(join(bin, name), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+  script('skopeo', 'echo skopeo version 1.2; exit 3');
+  script('gpg', 'kill -SEGV $$');
+  script('ostree', 'exec /bin/sleep 1000');
+
+  const { found } = diagnose([], { PATH: bin });
+  const expected = [
+    ['skopeo', '`skopeo --version` ended with exit code 3'],
+    ['gpg', '`gpg --version` was ended by a signal'],
+    ['ostree', '`ostree --version` did not end within 5 s'],
+  ] as const;
+  for (const [name, text] of expected) {
+    const { status, finding, nextStep } = found(name);
+    assert.deepEqual([status, finding], ['limited', text]);
+    assert.match(nextStep ?? '', new RegExp(`^run \`${name} --version\` to see why`));
   }
 });
 

@@ -68,12 +68,24 @@ function checkZstd(): Check {
     : ok('zstd', 'deltas and zstd layers by the native library');
 }
 
+/** How long a program may take to print its version, in milliseconds. */
+const PATIENCE_MS = 5000;
+
 async function checkProgram({ name, purpose, packages }: NeededProgram): Promise<Check> {
+  const command = `\`${name} --version\``;
+  const repair = `run ${command} to see why, or install the package ${packages} again`;
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   try {
-    const { stdout } = await runProgram(name, ['--version'], { purpose });
+    const { code, stdout } = await runProgram(name, ['--version'], { purpose, signal });
+    if (code !== 0) {
+      const end = code === null ? 'was ended by a signal' : `ended with exit code ${code}`;
+      return limited(name, `${command} ${end}`, repair);
+    }
     const version = /\d+(\.\d+)+/.exec(stdout)?.[0] ?? 'unknown version';
     return ok(name, `${version}, for ${purpose}`);
   } catch (error) {
-    return limited(name, messageOf(error), `install the package ${packages}`);
+    return signal.aborted
+      ? limited(name, `${command} did not end within ${PATIENCE_MS / 1000} s`, repair)
+      : limited(name, messageOf(error), `install the package ${packages}`);
   }
 }
