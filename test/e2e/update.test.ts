@@ -95,6 +95,12 @@ for (const maxLayers of [5, 64]) {
       }
       const added = kept.result.layers.filter(({ digest }) => !before.has(digest));
       assert.equal(kept.result.update?.layers, added.length, 'what clients download');
+
+      const dryRun = ['container-encapsulate', '--dry-run', `--repo=${given.repo}`, limit];
+      const follow = `--previous-build-manifest=${manifest}`;
+      const report = ostrata([...dryRun, follow, 'os/new', 'oci:not-written']);
+      assert.match(report, /\nWhat a client of .* downloads is known once its layers are written/);
+      assert.doesNotMatch(report, /downloads \d/);
     });
 
     test('a previous layer is kept whatever compressor made it', () => {

@@ -59,10 +59,13 @@ function reportOf(
   inputs: BuildInputs,
   options: BuildOptions,
 ): BuildReport {
-  const { imgref, previousName, comparedBuild } = inputs;
+  const { imgref, comparedBuild } = inputs;
   const layers = image === undefined ? plannedLayers(plan) : writtenLayers(image);
+  // A manifest has no layer keys: which layers stay the same is known once they are written.
+  const isUpdateKnown = image !== undefined || plan.previous?.image !== undefined;
+  const previousName = isUpdateKnown ? inputs.previousName : undefined;
   if (options.json) {
-    const json = jsonReport(plan, layers, image, inputs);
+    const json = jsonReport(plan, layers, image, { ...inputs, previousName });
     return { json: { ...json, deltas: deltasInJson(deltas) } };
   }
 
@@ -72,6 +75,9 @@ function reportOf(
   }
   if (previousName !== undefined) {
     parts.push(updateReport(plan, layers, previousName));
+  } else if (inputs.previousName !== undefined) {
+    const rule = 'is known once its layers are written: a manifest has no layer keys';
+    parts.push(`\nWhat a client of ${inputs.previousName} downloads ${rule}`);
   }
   if (comparedBuild !== undefined) {
     parts.push(comparisonReport(plan, layers, comparedBuild));
