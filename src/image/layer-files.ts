@@ -17,8 +17,6 @@ export interface LayeredImage {
 export interface LayerDiff {
   /** Files and symlinks in the layer. */
   readonly files: number;
-  /** Bytes of content. */
-  readonly size: number;
   /** Files that differ; those that were removed, too. */
   readonly components: readonly ComponentDiff[];
   /** The directories that the layer has entries for, if they differ. */
@@ -27,12 +25,10 @@ export interface LayerDiff {
   readonly moved: number;
   /** Their bytes of content. */
   readonly movedSize: number;
-  /** Files that are the same as before, but were in the layer `from` and are in another one now. */
+  /** Files that are the same as before, but left the layer that most of this one comes from. */
   readonly movedAway: number;
   /** Their bytes of content. */
   readonly movedAwaySize: number;
-  /** The layer of the old image that most of its files come from; undefined if all are new. */
-  readonly from?: number | undefined;
 }
 
 /**
@@ -72,14 +68,12 @@ export function diffLayers(
     const fileChanges = [...changesIn(paths), ...(removed.get(index) ?? [])];
     diffs.set(index, {
       files: paths.length,
-      size: sizeOf(paths),
       components: changesByComponent(fileChanges, old.owners, next.owners),
       directories: changesIn(directories),
       moved: moved.length,
       movedSize: sizeOf(moved),
       movedAway: movedAway.length,
       movedAwaySize: sizeOf(movedAway),
-      from,
     });
   }
   return diffs;

@@ -6,7 +6,7 @@ import type { Context } from '../log.js';
 import type { ContentSource } from '../plugin.js';
 import { deployedPath } from '../tree/path.js';
 import type { Tree } from '../tree/tree.js';
-import type { Aspect, FileChange } from './file-changes.js';
+import type { FileChange } from './file-changes.js';
 
 /** The files and symlinks of one component. */
 export interface ComponentFiles {
@@ -51,8 +51,6 @@ export interface ComponentDiff extends ComponentFiles {
   readonly changes: readonly FileChange[];
   /** Bytes of content that are new: of files that were added, or whose content changed. */
   readonly newSize: number;
-  /** What differs in the files that both trees have. */
-  readonly aspects: readonly Aspect[];
 }
 
 /**
@@ -76,8 +74,7 @@ export function changesByComponent(
   const diffs = Array.from(byId, ([id, list]): ComponentDiff => {
     const { name, files, size } = totals(id, old, next);
     const newSize = list.reduce((sum, change) => sum + newBytes(change), 0);
-    const aspects = [...new Set(list.flatMap((change) => change.aspects))].sort();
-    return { id, name, files, size, changes: list, newSize, aspects };
+    return { id, name, files, size, changes: list, newSize };
   });
   return diffs.sort((a, b) => b.newSize - a.newSize || compareUtf8(a.id, b.id));
 }

@@ -309,8 +309,8 @@ suite('ostrata diff names as cause', needs('rpm'), () => {
       rewrite(join(root, 'usr/lib/modules/6.2/initramfs.img'), noise('other', 31 * KB));
     });
     assert.deepEqual(causesOf(report), [
-      '1 of 1 file of initramfs changed (1 added, 1 removed): 31.0 of 31.0 kB',
-      '1 of 1 file of kernel changed (1 added, 1 removed): 9.0 of 9.0 kB',
+      '1 of 1 file of initramfs added, 1 removed: 31.0 of 31.0 kB',
+      '1 of 1 file of kernel added, 1 removed: 9.0 of 9.0 kB',
     ]);
   });
 

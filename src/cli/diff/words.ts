@@ -102,14 +102,14 @@ export function componentCause(component: ComponentDiff): string {
   if (removed === changes.length) {
     return `${counted(removed, 'file')} of ${name} removed`;
   }
-  if (added === changes.length) {
-    const size = partOf(component.newSize, component.size);
-    return `${formatCount(added)} of ${filesOf(component, name)} added: ${size}`;
+  const size = partOf(component.newSize, component.size);
+  if (added + removed === changes.length) {
+    const others = removed > 0 ? `, ${formatCount(removed)} removed` : '';
+    return `${formatCount(added)} of ${filesOf(component, name)} added${others}: ${size}`;
   }
   const counts = [countText(added, 'added'), countText(removed, 'removed')].filter(Boolean);
   const details = counts.length > 0 ? ` (${counts.join(', ')})` : '';
   const count = formatCount(changes.length - removed);
-  const size = partOf(component.newSize, component.size);
   return `${count} of ${filesOf(component, name)} changed${details}: ${size}`;
 }
 
