@@ -9,7 +9,7 @@ import type { BlobCache } from '../blobs/cache.js';
 import { type Compression, compressionKey } from '../blobs/compress.js';
 import type { SharedCache } from '../blobs/shared-cache.js';
 import { inContextAsync } from '../errors.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import { layerMediaType } from '../oci/media-types.js';
 import type { ImageWriter } from '../transports/transport.js';
 import type { LocatedTree } from '../tree/content-location.js';
@@ -79,13 +79,15 @@ async function takeKnown(
   collector: BlobCollector,
   options: WriteBlobsOptions,
 ): Promise<readonly StagedBlob[]> {
-  const { cache, compression, signal } = options;
+  const { cache, compression, log, signal } = options;
+  const work = startWork(log, 'looking for known layers', layers.length, 'layers');
   const mediaType = layerMediaType(compression.name);
   const unknown: StagedBlob[] = [];
   for (const [i, layer] of layers.entries()) {
     // The cache hashes a blob in one task: without this, signals would wait for all of them.
     await inContextAsync('writing layers', () => setImmediate(undefined, { signal }));
     if (layer.unchanged !== undefined && (await collector.reuse(layer, layer.unchanged))) {
+      work.advance(1);
       continue;
     }
     // The blob key: determines the bytes of the layer's blob.
@@ -98,6 +100,8 @@ async function takeKnown(
     } else {
       await collector.add(staged, cached, 'cache');
     }
+    work.advance(1);
   }
+  work.end();
   return unknown;
 }

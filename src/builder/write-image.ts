@@ -3,9 +3,9 @@
  * and manifest -> transport.
  */
 import { setImmediate } from 'node:timers/promises';
-import { inContextAsync, must, OstrataError } from '../errors.js';
+import { inContextAsync, OstrataError } from '../errors.js';
 import { encodeRecord } from '../layout/record.js';
-import type { Context } from '../log.js';
+import { type Context, startWork } from '../log.js';
 import { chainId } from '../oci/chain-id.js';
 import type { ImageWriter } from '../transports/transport.js';
 import type { WrittenBlob } from './blob-collector.js';
@@ -74,9 +74,14 @@ async function writeAndCommit(
   const { compression, jobs, cache, sharedCache, log, signal } = options;
   const { base, commitLayer, chunks, previous } = plan;
   const ofBase = layersOfBase(plan);
-  for (const { descriptor } of ofBase) {
-    await inContextAsync('writing layers', () => setImmediate(undefined, { signal }));
-    await writer.mountBlob(descriptor, must(base, 'the base').image);
+  if (base !== undefined) {
+    const work = startWork(log, 'taking over the base', ofBase.length, 'layers');
+    for (const { descriptor } of ofBase) {
+      await inContextAsync('writing layers', () => setImmediate(undefined, { signal }));
+      await writer.mountBlob(descriptor, base.image);
+      work.advance(1);
+    }
+    work.end();
   }
   const planned = commitLayer === undefined ? chunks : [commitLayer, ...chunks];
   const blobs = await writeBlobs(planned, writer, {

@@ -5,6 +5,7 @@
  */
 import { resolve } from 'node:path';
 import { inContext, OstrataError } from '../../errors.js';
+import { silentLogger } from '../../log.js';
 import type { Transport } from '../transport.js';
 import { splitTag } from './location.js';
 import { type LayoutFiles, openLayout, readLayoutIndex } from './reader.js';
@@ -25,16 +26,16 @@ export const ociArchiveTransport: Transport = {
     const { tag } = splitTag(location);
     return readLayoutIndex(await layoutAt(location), nameOf(location), tag);
   },
-  write: async (location, { stdout }) => {
+  write: async (location, { stdout, log = silentLogger }) => {
     const { path, tag } = splitTag(location);
     const { createArchiveWriter, createStreamWriter } = await import('./archive.js');
     if (path !== '-') {
-      return createArchiveWriter(resolve(path), tag);
+      return createArchiveWriter(resolve(path), tag, log);
     }
     if (stdout === undefined) {
       throw new OstrataError('USAGE', `${ARCHIVE_ON_STDOUT} is understood by \`build\` only`);
     }
-    return createStreamWriter(tag, stdout);
+    return createStreamWriter(tag, stdout, log);
   },
 };
 

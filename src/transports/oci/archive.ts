@@ -6,6 +6,7 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import tar from 'tar-stream';
 import { inContext, inContextAsync, OstrataError, wrapError } from '../../errors.js';
+import { duringWork, type Logger } from '../../log.js';
 import { MAX_JSON_SIZE } from '../../oci/types.js';
 import { readRange } from '../../system/file-chunks.js';
 import {
@@ -100,10 +101,14 @@ function checkSize(fd: number, needed: number): void {
   }
 }
 
+/** What progress says while an archive is packed. */
+const PACKING = 'writing the archive';
+
 /** Writes an image layout into a temporary directory beside the archive and packs it in the end. */
 export async function createArchiveWriter(
   path: string,
   tag: string | undefined,
+  log: Logger,
 ): Promise<ImageWriter> {
   if (existsSync(path) && !statSync(path).isFile()) {
     throw new OstrataError('UNSUPPORTED', `${path} is not a regular file`);
@@ -114,7 +119,7 @@ export async function createArchiveWriter(
   return createWriter(staging, tag, path, async (directory) => {
     const archive = join(staging.path, 'archive');
     const file = await open(archive, 'wx', 0o644);
-    await packDirectory(directory, file.createWriteStream());
+    await duringWork(log, PACKING, () => packDirectory(directory, file.createWriteStream()));
     await rename(archive, path);
   });
 }
@@ -123,10 +128,11 @@ export async function createArchiveWriter(
 export function createStreamWriter(
   tag: string | undefined,
   stdout: Writable,
+  log: Logger,
 ): Promise<ImageWriter> {
   const staging = makeTemporaryDirectory('ostrata-');
   return createWriter(staging, tag, 'the archive to standard output', (directory) =>
-    packDirectory(directory, stdout, { end: false }),
+    duringWork(log, PACKING, () => packDirectory(directory, stdout, { end: false })),
   );
 }
 

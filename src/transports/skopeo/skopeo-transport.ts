@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inContextAsync, OstrataError } from '../../errors.js';
+import { duringWork, silentLogger } from '../../log.js';
 import {
   largeFilesParent,
   makeTemporaryDirectory,
@@ -195,10 +196,12 @@ async function copy(
   args: readonly string[],
   from: string,
   to: string,
-  { signal, spool = largeFilesParent() }: TransportOptions,
+  { log = silentLogger, signal, spool = largeFilesParent() }: TransportOptions,
 ): Promise<void> {
   const globalOptions = ['--insecure-policy', `--tmpdir=${spool}`];
-  await runSkopeo([...globalOptions, ...args, '--quiet', from, to], signal);
+  await duringWork(log, 'copying by skopeo', () =>
+    runSkopeo([...globalOptions, ...args, '--quiet', from, to], signal),
+  );
 }
 
 function platformOptions({ platform }: TransportOptions): readonly string[] {
