@@ -24,6 +24,10 @@ const clone = join(output, 'checkout');
 const CHECKSUMS = '.github/actions/ostrata/checksums.txt';
 /** The folders that have their own lock file. */
 const LOCKED = ['.', '.ci/package'];
+const LOCK_FILES = [
+  ...LOCKED.map((folder) => join(folder, 'package-lock.json')),
+  '.ci/image/packages.sha256',
+];
 const STEPS = ['major', 'minor', 'patch'];
 /** Signatures hold the time at which they are made, and hooks could change the commit. */
 const PLAIN_GIT = ['commit.gpgSign=false', 'tag.gpgSign=false', 'core.hooksPath=/dev/null'].flatMap(
@@ -128,13 +132,15 @@ function setVersion(version) {
   });
 }
 
-/** Makes the programs, what belongs to them, packages, and one archive of the manual pages. */
+/** Makes the programs, what belongs to them, packages, the image, and an archive of manual pages. */
 function packageClone(version, time) {
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(time) };
   run(clone, process.execPath, ['.ci/prepare.mjs', '--package']);
   for (const packager of ['.ci/package/index.mjs', '.ci/linux-packages/index.mjs']) {
     run(clone, process.execPath, [packager, `--output=${output}`], env);
   }
+  const debs = `--debs=${join(root, 'dist/debian')}`;
+  run(clone, process.execPath, ['.ci/image/index.mjs', `--output=${output}`, debs], env);
   const archive = `ostrata-${version}-man.tar.gz`;
   const options = [
     `--file=${archive}`,
@@ -185,12 +191,18 @@ function commitAndTag(version, env) {
   return git(clone, 'rev-parse', 'HEAD');
 }
 
+/** Returns `sha256:` and 64 hexadecimal digits. */
+function imageDigest(version) {
+  return readFileSync(join(output, `ostrata-${version}-image.digest`), 'utf8').trimEnd();
+}
+
 function writeProvenance(version, commit, files) {
-  const lockFiles = LOCKED.map((folder) => {
-    const name = join(folder, 'package-lock.json');
+  const lockFiles = LOCK_FILES.map((name) => {
     return { name, sha256: sha256(join(clone, name)) };
   });
-  const statement = provenanceOf({ tag: `v${version}`, commit, files, lockFiles });
+  // Those who verify an image know its digest, not that of an archive.
+  const products = [...files, { name: 'ostrata-image', sha256: imageDigest(version).slice(7) }];
+  const statement = provenanceOf({ tag: `v${version}`, commit, files: products, lockFiles });
   const text = JSON.stringify(statement, undefined, 2);
   writeFileSync(join(output, `ostrata-${version}-provenance.json`), `${text}\n`);
 }
@@ -226,6 +238,10 @@ function printCommands(version) {
   ];
   console.log(`\n  git push --atomic origin HEAD v${version}`);
   console.log(`  gh release create v${version} \\\n    ${options.join(' \\\n    ')}`);
+  const archive = `oci-archive:${folder}/ostrata-${version}-image.ociarchive`;
+  const image = `docker://ghcr.io/OWNER/ostrata:${version}`;
+  console.log(`  skopeo copy --all --preserve-digests ${archive} ${image}`);
+  console.log(`\nThe digest of the image is ${imageDigest(version)}`);
 }
 
 /** Makes the commit and the tag in the clone, and the files for users. */
@@ -239,7 +255,7 @@ function makeRelease({ version, time, changelog, notes, env, key }) {
   const closed = closeUnreleased(changelog, version, date);
   writeFileSync(join(clone, 'CHANGELOG.md'), closed);
 
-  say('makes the programs');
+  say('makes the programs, the packages and the image');
   packageClone(version, time);
   const files = digestFiles();
 

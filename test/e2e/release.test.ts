@@ -19,6 +19,7 @@ const COPIED = [
   '.ci/release',
   '.ci/package/package-lock.json',
   '.ci/package/spdx.mjs',
+  '.ci/image/packages.sha256',
   '.gitignore',
   CHECKSUMS,
 ];
@@ -55,6 +56,16 @@ const output = process.argv[2].replace('--output=', '');
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
 readFileSync(output + '/ostrata-' + version + '-linux-x64');
 writeFileSync(output + '/ostrata-' + version + '-1.x86_64.rpm', 'a package');
+`;
+
+/** Does what .ci/image/index.mjs does. */
+const IMAGE_MAKER = `
+import { readFileSync, writeFileSync } from 'node:fs';
+const output = process.argv[2].replace('--output=', '');
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const name = output + '/ostrata-' + version + '-image';
+writeFileSync(name + '.ociarchive', 'an image');
+writeFileSync(name + '.digest', 'sha256:${'ab'.repeat(32)}\\n');
 `;
 
 const fileSchema = v.object({ name: v.string(), digest: v.record(v.string(), v.string()) });
@@ -153,6 +164,7 @@ async function makeCheckout(changelog = CHANGELOG): Promise<Checkout> {
   checkout.write('.ci/prepare.mjs', '');
   checkout.write('.ci/package/index.mjs', PACKAGER);
   checkout.write('.ci/linux-packages/index.mjs', LINUX_PACKAGER);
+  checkout.write('.ci/image/index.mjs', IMAGE_MAKER);
   checkout.git('init', '--quiet', '--initial-branch=main');
   checkout.git('config', 'user.name', 'A Person');
   checkout.git('config', 'user.email', 'person@example.com');
@@ -184,6 +196,8 @@ suite('a dry run of a release', needs('git', 'tar'), () => {
       checked,
       [
         'ostrata-0.1.0-1.x86_64.rpm: OK',
+        'ostrata-0.1.0-image.digest: OK',
+        'ostrata-0.1.0-image.ociarchive: OK',
         'ostrata-0.1.0-licenses.txt: OK',
         'ostrata-0.1.0-linux-arm64: OK',
         'ostrata-0.1.0-linux-x64: OK',
@@ -198,13 +212,14 @@ suite('a dry run of a release', needs('git', 'tar'), () => {
     const { subject, predicate } = checkout.provenance();
     const lines = subject.map(({ name, digest }) => `${digest.sha256}  ${name}\n`);
     const sums = checkout.read('dist/release/SHA256SUMS').replace(/.*provenance.*\n/, '');
-    assert.equal(lines.join(''), sums);
+    const image = `${'ab'.repeat(32)}  ostrata-image\n`;
+    assert.equal(lines.join(''), `${sums}${image}`);
 
     const { externalParameters, resolvedDependencies } = predicate.buildDefinition;
     assert.deepEqual(externalParameters, { ref: 'refs/tags/v0.1.0' });
     assert.deepEqual(
       resolvedDependencies.map(({ name }) => name),
-      ['source', 'package-lock.json', '.ci/package/package-lock.json'],
+      ['source', 'package-lock.json', '.ci/package/package-lock.json', '.ci/image/packages.sha256'],
     );
     const [source] = resolvedDependencies;
     assert.ok(printed.includes(`the commit is ${source?.digest.gitCommit}`));
@@ -218,8 +233,12 @@ suite('a dry run of a release', needs('git', 'tar'), () => {
 
   test('prints the commands that publish the release, with files that exist', () => {
     assert.match(printed, /^ {2}git push --atomic origin HEAD v0\.1\.0$/m);
+    assert.match(
+      printed,
+      /^ {2}skopeo copy --all .* docker:\/\/ghcr\.io\/OWNER\/ostrata:0\.1\.0$/m,
+    );
     const files = [...printed.matchAll(/^ {4}(?:--notes-file=)?(dist\/release\/\S+)/gm)];
-    assert.equal(files.length, 8);
+    assert.equal(files.length, 10);
     for (const [, name = ''] of files) {
       assert.ok(existsSync(checkout.path(name)), name);
     }
