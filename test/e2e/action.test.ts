@@ -174,7 +174,7 @@ suite('a runner', needs('jq'), () => {
   }
 
   suite('with a release of the version', () => {
-    test('runs the program of the release', () => {
+    test('runs the program of the release, for which it does not wait forever', () => {
       const runner = makeReleased(sha256Digest(Buffer.from(RELEASED)).slice('sha256:'.length));
       const { outcome } = tryAction(runner, { source: 'oci:a', output: 'oci:b' });
       assert.match(outcome.log, /^released$/m);
@@ -183,6 +183,8 @@ suite('a runner', needs('jq'), () => {
         url,
         `https://github.com/owner/ostrata/releases/download/v${version}/${releaseName}`,
       );
+      const options = readFileSync(join(runner.programs, 'curl-arguments'), 'utf8');
+      assert.match(options, /--connect-timeout \d+ --speed-time \d+ --speed-limit \d+ /);
     });
 
     test('does not run a program with another checksum', () => {

@@ -46,7 +46,7 @@ export function writeRenamed(file: string, program: readonly string[], names: Na
 /**
  * Makes a runner with a copy of the action and what it uses of its checkout: sources that are
  * compiled already. `sudo` writes its arguments to the file `as-root` and runs them. `curl` writes
- * its URL to the file `url` and answers with the file `released`.
+ * its URL to the file `url`, all arguments to `curl-arguments`, and answers with the file `released`.
  */
 export function makePipeline(names: Names = []): Pipeline {
   const checkout = scratchDirectory();
@@ -63,6 +63,7 @@ export function makePipeline(names: Names = []): Pipeline {
   symlinkSync(process.execPath, join(programs, 'node'));
   writeProgram(join(programs, 'sudo'), [`echo "$@" > ${programs}/as-root`, 'exec "$@"']);
   writeProgram(join(programs, 'curl'), [
+    `echo "$*" > ${programs}/curl-arguments`,
     'while [ $# -gt 1 ]; do [ "$1" = --output ] && file=$2; shift; done',
     `echo "$1" > ${programs}/url`,
     `cp ${programs}/released "$file"`,

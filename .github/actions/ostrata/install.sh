@@ -22,8 +22,9 @@ download() {
   local version=$1 name=$2 checksum=$3 file=$4
   local repository=${ACTION_REPOSITORY:-$GITHUB_REPOSITORY}
   local url="${GITHUB_SERVER_URL:-https://github.com}/$repository/releases/download/v$version/$name"
-  curl --fail --silent --show-error --location --retry 3 --output "$file" "$url" ||
-    fail "cannot download $url"
+  # Gives up on a server that does not answer, and on a transfer that stalls for a minute.
+  curl --fail --silent --show-error --location --connect-timeout 30 --speed-time 60 \
+    --speed-limit 1000 --retry 3 --output "$file" "$url" || fail "cannot download $url"
   if ! printf '%s  %s\n' "$checksum" "$file" | sha256sum --check --status; then
     rm -f "$file"
     fail "$url does not have the SHA-256 $checksum of checksums.txt"
