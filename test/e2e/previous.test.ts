@@ -110,28 +110,28 @@ suite('a previous build of another tool', () => {
     };
   }
 
-  /**
-   * Encapsulates the new build after `previous`; returns warnings and the packages by chunk layer.
-   */
-  function follow(previous: string, maxLayers: number) {
+  /** Follows `previous` in a dry run; returns warnings and the packages by chunk layer. */
+  function planAfter(previous: string, maxLayers: number) {
+    return follow(['--dry-run', previous], maxLayers);
+  }
+
+  /** Encapsulates the new build after `previous`; returns what {@link planAfter} returns. */
+  function buildAfter(previous: string, maxLayers: number) {
+    const followed = follow([previous], maxLayers);
+    ostrata(['verify', '--quiet', followed.target]);
+    return followed;
+  }
+
+  function follow(options: readonly string[], maxLayers: number) {
     const target = `oci:${join(scratch, 'followed')}:${maxLayers}`;
     const limit = `--max-layers=${maxLayers}`;
-    const args = [
-      'container-encapsulate',
-      repo('new'),
-      limit,
-      previous,
-      '--json',
-      'sample/os',
-      target,
-    ];
-    const { status, stdout, stderr } = tryOstrata(args);
+    const args = [repo('new'), limit, ...options, '--json', 'sample/os', target];
+    const { status, stdout, stderr } = tryOstrata(['container-encapsulate', ...args]);
     assert.equal(status, 0, stderr);
-    ostrata(['verify', '--quiet', target]);
     const { layers } = JSON.parse(stdout) as Build['result'];
     assert.ok(layers.length <= maxLayers);
     assert.ok(layers.every(({ reused }) => !reused));
-    return { stderr, layers: layers.slice(1).map(({ components }) => components) };
+    return { target, stderr, layers: layers.slice(1).map(({ components }) => components) };
   }
 
   /** Asserts that packages stay together, except those that are gone or that no name describes. */
@@ -180,10 +180,16 @@ suite('a previous build of another tool', () => {
     const warning = new RegExp(
       `warning: previous layout: ${gone} names fit no component of this tree and are ignored\n`,
     );
-    for (const maxLayers of [MAX_LAYERS + 4, 2]) {
-      assert.match(follow(`--previous-build=${reference}`, maxLayers).stderr, warning);
+    for (const followed of [
+      buildAfter(`--previous-build=${reference}`, MAX_LAYERS + 4),
+      planAfter(`--previous-build=${reference}`, 2),
+    ]) {
+      assert.match(followed.stderr, warning);
     }
-    const { stderr, layers } = follow(`--previous-build-manifest=${manifestPath}`, MAX_LAYERS + 4);
+    const { stderr, layers } = planAfter(
+      `--previous-build-manifest=${manifestPath}`,
+      MAX_LAYERS + 4,
+    );
     assert.match(stderr, warning);
     assertFollowed(layers);
   });
@@ -206,8 +212,10 @@ suite('a previous build of another tool', () => {
       told.map(({ layer, history }) => ({ layer, history })),
     );
     for (const { reference } of [whole, bare]) {
-      for (const maxLayers of [MAX_LAYERS + 4, 2]) {
-        const { stderr } = follow(`--previous-build=${reference}`, maxLayers);
+      for (const { stderr } of [
+        buildAfter(`--previous-build=${reference}`, MAX_LAYERS + 4),
+        planAfter(`--previous-build=${reference}`, 2),
+      ]) {
         assert.match(
           stderr,
           /warning: oci:\S+ was made by another tool: its layout is followed by component names/,
@@ -216,7 +224,7 @@ suite('a previous build of another tool', () => {
       }
     }
     assertFollowed(
-      follow(`--previous-build-manifest=${whole.manifestPath}`, MAX_LAYERS + 4).layers,
+      planAfter(`--previous-build-manifest=${whole.manifestPath}`, MAX_LAYERS + 4).layers,
     );
     const twice = [`--previous-build=${whole.reference}`, `--previous-build=${bare.reference}`];
     ostrata([
@@ -305,8 +313,8 @@ suite('a previous build of another tool', () => {
       ];
       const all = { ...labels, ...changedLabels };
       const { reference, manifestPath } = retell(`damaged-${i}`, all, change(told));
-      assert.match(follow(`--previous-build=${reference}`, MAX_LAYERS).stderr, warning);
-      follow(`--previous-build-manifest=${manifestPath}`, 2);
+      assert.match(buildAfter(`--previous-build=${reference}`, MAX_LAYERS).stderr, warning);
+      planAfter(`--previous-build-manifest=${manifestPath}`, 2);
     });
   }
 });
