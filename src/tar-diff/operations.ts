@@ -41,10 +41,12 @@ const MAX_PATH_SIZE = 4096;
 /** Limit for the data of an `add-data`, in bytes: that of the first implementation. */
 const MAX_ADD_DATA_SIZE = 100 << 20;
 /**
- * Limit for operations. A few bytes hold any number of those that do nothing, each of which takes
- * microseconds.
+ * Limits for operations: so many, and one more for so many bytes that they emit. A few bytes hold
+ * any number of operations that do nothing, each of which takes microseconds. Deltas of systems
+ * have one for 280 bytes at most.
  */
-const MAX_OPERATIONS = 2 ** 26;
+const MAX_OPERATIONS = 2 ** 20;
+const MIN_EMITTED_PER_OPERATION = 64;
 /** A file of the old image is never below this folder, which holds its ostree objects. */
 const OBJECTS_FOLDER = 'sysroot/ostree/';
 
@@ -138,13 +140,17 @@ export async function* readOperations(
   maxOperations = MAX_OPERATIONS,
 ): AsyncGenerator<Operation> {
   const input = new StreamCursor(stream);
+  let emitted = 0;
   try {
     for (let count = 0; !(await input.isAtEnd()); count++) {
       const offset = input.offset;
-      if (count === maxOperations) {
-        throw input.error('LIMIT', `more than ${maxOperations} operations`, offset);
+      if (count >= maxOperations + emitted / MIN_EMITTED_PER_OPERATION) {
+        const rule = `more than ${count} operations for ${emitted} bytes`;
+        throw input.error('LIMIT', rule, offset);
       }
-      yield { ...(await readOperation(version, input)), offset };
+      const operation = await readOperation(version, input);
+      emitted += 'size' in operation ? operation.size : 0;
+      yield { ...operation, offset };
       if (input.pending > 0) {
         throw new Error(`bug: the data of the operation at ${offset} was not read`);
       }

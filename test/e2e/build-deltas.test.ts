@@ -139,7 +139,11 @@ suite('a build with --delta-from', { skip }, () => {
   });
 
   const refused: readonly [string, readonly string[], RegExp][] = [
-    ['an old image that is missing', ['--delta-from=oci:missing', 'oci:out:new'], /oci:missing/],
+    [
+      'an old image that is missing',
+      ['--delta-from=oci:missing', 'oci:out:new'],
+      /^error: --delta-from: oci:missing: the folder missing does not exist/,
+    ],
     ['an archive', [`--delta-from=${old}`, 'oci-archive:out'], /holds no artifacts/],
     ['an image without a tag', [`--delta-from=${old}`, 'oci:out'], /needs a tag, oci:DIR:TAG/],
   ];

@@ -204,8 +204,8 @@ test('the sizes of the files that are read are bounded', async () => {
 });
 
 test('the number of operations is bounded', async () => {
-  const operations = [encodeOpen('usr/text'), encodeSeek(0), encodeSeek(0)];
-  const read = async (maxOperations: number) => {
+  const seeks = [encodeOpen('usr/text'), encodeSeek(0), encodeSeek(0)];
+  const read = async (maxOperations: number, operations = seeks) => {
     const stream = Readable.from([Buffer.concat(operations)], { objectMode: false });
     let count = 0;
     for await (const _ of readOperations(2, stream, maxOperations)) {
@@ -216,8 +216,12 @@ test('the number of operations is bounded', async () => {
   assert.equal(await read(3), 3);
   await assert.rejects(read(2), {
     code: 'LIMIT',
-    message: 'more than 2 operations (offset 12 of the operations)',
+    message: 'more than 2 operations for 0 bytes (offset 12 of the operations)',
   });
+  // Each 64 bytes that are emitted allow one more.
+  const copies = [encodeOpen('usr/text'), encodeCopy(128), encodeSeek(0), encodeSeek(0)];
+  assert.equal(await read(2, copies), 4);
+  await assert.rejects(read(2, [...copies, encodeSeek(0)]), { code: 'LIMIT' });
 });
 
 const rest = randomBytes(100_000);

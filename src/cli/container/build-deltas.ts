@@ -39,8 +39,9 @@ export async function openDeltaSources(
 ): Promise<readonly ImageReader[]> {
   const images: ImageReader[] = [];
   for (const imgref of deltaFrom) {
-    const opened = imgref === AUTO ? openReplaced(destination, open, log) : open(imgref);
-    const image = await opened;
+    const image = await inContextAsync('--delta-from', () =>
+      imgref === AUTO ? openReplaced(destination, open, log) : open(imgref),
+    );
     if (image !== undefined) {
       await readDocuments(image);
       images.push(image);
