@@ -77,6 +77,8 @@ export interface TaggedArtifact {
 
 /** Artifacts in a repository. */
 export interface ArtifactRepository extends Required<BlobHolder> {
+  /** Returns all tags, in the order of the registry. */
+  tags(): Promise<readonly string[]>;
   /**
    * Opens the artifact with a tag; undefined if there is none. Its blobs are verified. Throws
    * `CORRUPT` or `UNSUPPORTED` for what is no artifact of that type.

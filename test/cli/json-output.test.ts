@@ -132,6 +132,7 @@ suite('the documentation of --json has the keys of', () => {
     ['layout plan', () => commit],
     ['layout simulate', () => [first, second]],
     ['layout simulate', () => [FIRMWARE, '--max-layers=12,24']],
+    ['layout record', () => [first, second, `--append=${join(scratch, 'series.jsonl')}`]],
     ['layout report', () => [shard()]],
     ['rpmdb list', () => commit],
     ['rpmdb info', () => [...commit, 'bash', 'libc6']],

@@ -67,8 +67,11 @@ export async function runUnits(
   units: readonly Unit[],
   { jobs, log, signal }: RunUnitsOptions,
 ): Promise<readonly Outcome[]> {
-  const plans = units.map((unit) => series[unit.series]?.builds.length ?? 0);
-  const total = plans.reduce((sum, builds) => sum + builds, 0);
+  let total = 0;
+  for (const unit of units) {
+    const builds = series[unit.series]?.builds ?? [];
+    total += builds.length;
+  }
   const work = startWork(log, 'simulating', total, 'builds');
   const onMessage = (reply: SimulateReply) => {
     if (reply.type === 'simulated') {
@@ -107,7 +110,12 @@ export async function runUnits(
 
 function startWorkers(count: number, workerData: SimulateWorkerData): readonly Worker[] {
   const module = new URL('./simulate-worker.js', import.meta.url);
-  return Array.from({ length: count }, () => new Worker(module, { workerData }));
+  const workers: Worker[] = [];
+  while (workers.length < count) {
+    const worker = new Worker(module, { workerData });
+    workers.push(worker);
+  }
+  return workers;
 }
 
 /** Returns the results of an experiment: one run for each unit and lag. */

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { BUILD_COMMANDS } from '../help.js';
 import { addLayoutExplainCommand } from './explain.js';
 import { addLayoutPlanCommand } from './plan.js';
+import { addLayoutRecordCommand } from './record.js';
 import { addLayoutReportCommand } from './report.js';
 import { addLayoutSimulateCommand } from './simulate.js';
 
@@ -19,6 +20,7 @@ export function addLayoutCommand(program: Command): void {
     );
   addLayoutPlanCommand(layout);
   addLayoutExplainCommand(layout);
+  addLayoutRecordCommand(layout);
   addLayoutSimulateCommand(layout);
   addLayoutReportCommand(layout);
 }

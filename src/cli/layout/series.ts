@@ -2,7 +2,12 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type DamageOptions, packageComponents } from '../../../plugins/rpm/index.js';
-import { findRpmdb, openRpmdbAt, openTreeRpmdb } from '../../../plugins/rpm/rpmdb/index.js';
+import {
+  findRpmdb,
+  openRpmdbAt,
+  openTreeRpmdb,
+  type Rpmdb,
+} from '../../../plugins/rpm/rpmdb/index.js';
 import { compareUtf8 } from '../../bytes/text.js';
 import { assignComponents } from '../../components/assign.js';
 import { componentsOfFacts } from '../../components/facts.js';
@@ -73,7 +78,9 @@ async function buildsOfFolder(
   path: string,
   context: DatabaseContext,
 ): Promise<readonly SeriesBuild[]> {
-  const names = (await readdir(path)).filter((name) => !name.startsWith('.')).sort(compareUtf8);
+  const all = await readdir(path);
+  const visible = all.filter((name) => !name.startsWith('.'));
+  const names = visible.sort(compareUtf8);
   const builds: SeriesBuild[] = [];
   for (const name of names) {
     builds.push(await buildOfPath(join(path, name), name, context));
@@ -91,22 +98,36 @@ async function buildsOfImages(
   const builds: SeriesBuild[] = [];
   const work = startWork(context.log, 'reading images', imgrefs.length, 'images');
   for (const imgref of imgrefs) {
-    builds.push(await publishedBuild(imgref, context));
+    const build = await publishedBuild(imgref, context, hasFiles);
+    builds.push(build);
     work.advance(1);
   }
   work.end();
   return builds;
 }
 
-/** Reads a build and the layers that its image really has. */
-async function publishedBuild(imgref: string, context: ImageContext): Promise<SeriesBuild> {
+function hasFiles(layers: readonly ReadLayer[]): boolean {
+  return layers.some(holdsFiles);
+}
+
+/**
+ * Reads a build and the layers that its image really has.
+ * @param isReadWhole whether more is read than the RPM database, if there is one
+ */
+export async function publishedBuild(
+  imgref: string,
+  context: ImageContext,
+  isReadWhole: (layers: readonly ReadLayer[]) => boolean,
+): Promise<SeriesBuild> {
   const image = await context.open(imgref);
   try {
     const { layers } = await describeImage(image, context.log);
     const published = layers.map(
       ({ diffId, descriptor }): PublishedLayer => ({ diffId, storedBytes: descriptor.size }),
     );
-    const build = await buildOfDatabase(image, layers, context);
+    const build = isReadWhole(layers)
+      ? await buildOfImageReader(image, context)
+      : await buildOfDatabase(image, layers, context);
     return { ...build, published };
   } finally {
     await image.close?.();
@@ -115,16 +136,13 @@ async function publishedBuild(imgref: string, context: ImageContext): Promise<Se
 
 /**
  * Reads the RPM database of an image, and of its layers only those that are needed to find it. An
- * image without one, or with layers of files, is read as a whole.
+ * image without one is read as a whole.
  */
 async function buildOfDatabase(
   image: ImageReader,
   layers: readonly ReadLayer[],
   context: ImageContext,
 ): Promise<SeriesBuild> {
-  if (layers.some(holdsFiles)) {
-    return buildOfImageReader(image, context);
-  }
   const { log, skipDamagedPackages } = context;
   const options = { log, signal: interruptSignal };
   const tree = await openDatabaseLayers(image, layers, [rpmdbKind()], options);
@@ -151,7 +169,23 @@ export async function buildOfPath(
   }
   const database = await openRpmdbAt(path);
   const facts = packageComponents(database, log, { skipDamagedPackages });
-  return { build: name, components: componentsOfFacts(facts) };
+  const date = newestInstallation(database);
+  return { build: name, date, components: componentsOfFacts(facts) };
+}
+
+/** Returns when the newest package of a database was installed; undefined if it does not say. */
+export function newestInstallation(database: Rpmdb): string | undefined {
+  let newest = 0;
+  for (const { installTime = 0 } of database.packages({ onError: () => {} })) {
+    newest = Math.max(newest, installTime);
+  }
+  return newest === 0 ? undefined : isoDate(newest);
+}
+
+/** Returns seconds since 1970 as an ISO 8601 date. */
+export function isoDate(seconds: number): string {
+  const text = new Date(seconds * 1000).toISOString();
+  return text.replace('.000Z', 'Z');
 }
 
 export async function buildOfImage(imgref: string, context: ImageContext): Promise<SeriesBuild> {

@@ -103,7 +103,7 @@ class RegistryRepository implements ArtifactRepository {
 
   async tagged(prefix: string, artifactType: string): Promise<readonly TaggedArtifact[]> {
     return inContextAsync(`reading ${this.#name}`, async () => {
-      const tags = (await this.#tags()).filter((tag) => tag.startsWith(prefix));
+      const tags = (await this.#listTags()).filter((tag) => tag.startsWith(prefix));
       const parallel = new Semaphore(MAX_REQUESTS);
       const found = await Promise.all(
         tags.map((tag) => parallel.run(() => this.#artifactOf(tag, artifactType))),
@@ -120,9 +120,13 @@ class RegistryRepository implements ArtifactRepository {
     });
   }
 
+  async tags(): Promise<readonly string[]> {
+    return inContextAsync(`reading ${this.#name}`, () => this.#listTags());
+  }
+
   async images(): Promise<readonly string[]> {
     return inContextAsync(`reading ${this.#name}`, async () => {
-      const tags = await this.#tags();
+      const tags = await this.#listTags();
       const parallel = new Semaphore(MAX_REQUESTS);
       const found = await Promise.all(tags.map((tag) => parallel.run(() => this.#imagesOf(tag))));
       return [...new Set(found.flat())];
@@ -220,7 +224,7 @@ class RegistryRepository implements ArtifactRepository {
   }
 
   /** Returns all tags; a page begins after the last tag of the one before. */
-  async #tags(): Promise<readonly string[]> {
+  async #listTags(): Promise<readonly string[]> {
     const all: string[] = [];
     let last = '';
     for (let page = 0; page < MAX_PAGES; page++) {

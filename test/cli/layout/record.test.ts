@@ -1,0 +1,106 @@
+/** `ostrata layout record` of what is on this machine, and the file that it adds builds to. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import * as v from 'valibot';
+import { parseJson } from '../../../src/bytes/json.js';
+import { dir, RepoBuilder } from '../../support/build-repo.js';
+import { repoRoot } from '../../support/root.js';
+import { ostrata, tryOstrata } from '../../support/run.js';
+import { scratchDirectory } from '../../support/scratch.js';
+
+const RPMDBS = join(repoRoot, 'rpmdb-fixtures/series/rpmdb');
+const database = (build: number) => join(RPMDBS, `${build}.sqlite`);
+
+const scratch = scratchDirectory();
+const pathOf = (name: string) => join(scratch, name);
+const record = (file: string, ...args: readonly string[]) =>
+  ostrata(['layout', 'record', `--append=${file}`, ...args]);
+
+const lineSchema = v.looseObject({ build: v.string(), id: v.optional(v.string()) });
+function buildsOf(path: string) {
+  const lines = readFileSync(path, 'utf8').trim().split('\n');
+  return lines.map((line) => parseJson(line, lineSchema));
+}
+const namesOf = (path: string) => buildsOf(path).map(({ build }) => build);
+
+suite('layout record', () => {
+  test('adds the RPM databases of a folder, each once, for the same simulation', () => {
+    const file = pathOf('rpmdb.jsonl');
+    record(file, RPMDBS);
+    const bytes = readFileSync(file);
+    assert.match(record(file, RPMDBS, database(2)), /\n\n0 builds added to .*, which has 5 now\n$/);
+    assert.deepEqual(readFileSync(file), bytes);
+    const simulate = (series: string) => ostrata(['layout', 'simulate', series, '--max-layers=5']);
+    assert.equal(simulate(file), simulate(RPMDBS));
+  });
+
+  test('adds what can be read if a source fails, and what failed later in its place', () => {
+    const file = pathOf('failed.jsonl');
+    const sources = [database(3), pathOf('missing.sqlite'), database(1)];
+    const args = ['layout', 'record', '--json', `--append=${file}`, ...sources];
+    const { status, stdout, stderr } = tryOstrata(args);
+    assert.equal(status, 1);
+    assert.match(stderr, /^error: .*missing\.sqlite: no such file or folder/);
+    const schema = v.object({ builds: v.array(v.looseObject({ result: v.string() })) });
+    const results = parseJson(stdout, schema).builds.map(({ result }) => result);
+    assert.deepEqual(results, ['failed', 'added', 'added']);
+    assert.deepEqual(namesOf(file), ['1.sqlite', '3.sqlite']);
+    record(file, database(2));
+    assert.deepEqual(namesOf(file), ['1.sqlite', '2.sqlite', '3.sqlite']);
+  });
+
+  test('adds a commit and its parents, as far as the repository has them', () => {
+    const built = new RepoBuilder('archive', '', scratchDirectory());
+    let commit = '0'.repeat(64);
+    const commits: string[] = [];
+    for (const [i, text] of ['one', 'two', 'three'].entries()) {
+      const tree = built.tree(dir({ usr: dir({ file: text }) }));
+      commit = built.commit(tree, { parent: commit, timestamp: 1000 + i });
+      commits.push(commit);
+    }
+    const file = pathOf('commits.jsonl');
+    const source = `${built.path}:${commit}`;
+    record(file, source, '--limit=2');
+    assert.deepEqual(
+      buildsOf(file).map(({ id }) => id),
+      commits.slice(1),
+    );
+    record(file, commit, `--repo=${built.path}`);
+    assert.deepEqual(
+      buildsOf(file).map(({ id }) => id),
+      commits,
+    );
+  });
+
+  test('keeps the lines of the file, and leaves nothing else beside it', () => {
+    const folder = scratchDirectory();
+    const file = join(folder, 'own.jsonl');
+    const own = '{"build": "own",   "mine": 1, "components": []}';
+    writeFileSync(file, own);
+    record(file, database(1));
+    assert.equal(readFileSync(file, 'utf8').split('\n')[0], own);
+    assert.deepEqual(namesOf(file), ['own', '1.sqlite']);
+    assert.deepEqual(readdirSync(folder), ['own.jsonl']);
+  });
+
+  test('refuses a file that is no series, naming the line, and leaves it as it is', () => {
+    const file = pathOf('damaged.jsonl');
+    const text = '{"components":[]}\n{"date":"soon","components":[]}\n';
+    writeFileSync(file, text);
+    const { status, stderr } = tryOstrata(['layout', 'record', `--append=${file}`, database(1)]);
+    assert.equal(status, 1);
+    assert.match(stderr, /damaged\.jsonl: line 2: date: expected an ISO 8601 date\n$/);
+    assert.equal(readFileSync(file, 'utf8'), text);
+  });
+
+  test('writes nothing with --dry-run', () => {
+    const file = pathOf('dry.jsonl');
+    assert.match(
+      record(file, RPMDBS, '--dry-run'),
+      /5 builds would be added to .*, which has 0\n$/,
+    );
+    assert.equal(existsSync(file), false);
+  });
+});

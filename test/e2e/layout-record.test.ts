@@ -1,0 +1,168 @@
+/**
+ * `ostrata layout record`: what it reads of registries, repositories and folders; and the example
+ * of src/layout/README.md, from three tags to a number of layers.
+ */
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import * as v from 'valibot';
+import { parseJson } from '../../src/bytes/json.js';
+import { openImage } from '../../src/transports/image-reference.js';
+import { type Registry, startRegistry } from '../support/docker-registry.js';
+import { repoRoot } from '../support/root.js';
+import { ostrata, ostrataProgram, run, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
+import { needs } from '../support/tools.js';
+
+const RPMDBS = join(repoRoot, 'rpmdb-fixtures/series/rpmdb');
+const README = join(repoRoot, 'src/layout/README.md');
+const TAGS = ['stable-1', 'stable-2', 'stable-3'];
+/** When the first image was made, in seconds since 1970; each next one is a week younger. */
+const START = 1_696_118_400;
+const WEEK = 7 * 24 * 3600;
+
+const scratch = scratchDirectory();
+const pathOf = (name: string) => join(scratch, name);
+
+const lineSchema = v.looseObject({
+  build: v.string(),
+  date: v.string(),
+  id: v.string(),
+  published: v.optional(v.array(v.unknown())),
+  components: v.array(v.looseObject({ id: v.string(), directories: v.optional(v.unknown()) })),
+});
+
+/** The builds in a gzipped series, as zcat reads it. */
+function buildsOf(path: string) {
+  const lines = run('zcat', [path]).trim().split('\n');
+  return lines.map((line) => parseJson(line, lineSchema));
+}
+
+/** Makes a small tree with the database of a build. */
+function makeTree(build: number): string {
+  const root = pathOf(`tree-${build}`);
+  const database = join(root, 'usr/lib/sysimage/rpm');
+  mkdirSync(database, { recursive: true });
+  cpSync(join(RPMDBS, `${build}.sqlite`), join(database, 'rpmdb.sqlite'));
+  mkdirSync(join(root, 'usr/bin'));
+  writeFileSync(join(root, 'usr/bin/bash'), `bash ${build}`);
+  writeFileSync(join(root, 'usr/bin/unowned'), 'unowned');
+  return root;
+}
+
+const record = (...args: readonly string[]) => ostrata(['layout', 'record', ...args]);
+
+suite('layout record of a registry', needs('docker-registry'), () => {
+  let registry: Registry;
+  let repository: string;
+  const blobFile = (digest: string) => {
+    const hex = digest.slice('sha256:'.length);
+    const blobs = pathOf('registry/data/docker/registry/v2/blobs/sha256');
+    return join(blobs, hex.slice(0, 2), hex, 'data');
+  };
+  /** Records all stable tags, with some options, in a new file. */
+  const recordTags = (name: string, ...options: readonly string[]) => {
+    const path = pathOf(name);
+    const text = record(repository, '--tags=stable-*', `--append=${path}`, ...options);
+    return { path, text };
+  };
+
+  before(async () => {
+    registry = await startRegistry(pathOf('registry'));
+    repository = `docker://${registry.host}/me/os`;
+    for (const [i, tag] of TAGS.entries()) {
+      const previous = i === 0 ? [] : [`--previous-build=${repository}:${TAGS[i - 1]}`];
+      const args = ['build', `--rootfs=${makeTree(i + 1)}`, ...previous, `${repository}:${tag}`];
+      ostrata(args, { env: { SOURCE_DATE_EPOCH: String(START + i * WEEK) } });
+    }
+    ostrata(['build', `--from=${repository}:stable-3`, '--max-layers=2', `${repository}:testing`]);
+  });
+  after(() => registry.stop());
+
+  test('does what the example says, from three tags to a number of layers', () => {
+    const markdown = readFileSync(README, 'utf8');
+    const blocks = [...markdown.matchAll(/^```console\n(.*?)^```$/gms)].map(
+      ([, text = '']) => text,
+    );
+    const commands = blocks.join('').split(/^\$ /m).slice(1);
+    assert.ok(commands.length >= 3, `${commands.length} commands`);
+    const cwd = pathOf('example');
+    mkdirSync(cwd);
+    const example = 'docker://quay.io/me/os';
+    for (const each of commands) {
+      const [, command = '', expected = ''] = /^(.*?[^\\])\n(.*)$/s.exec(each) ?? [];
+      const script = command.replaceAll(example, repository);
+      const setup = `ostrata() { ${process.execPath} ${ostrataProgram} "$@"; }`;
+      const output = run('sh', ['-c', `${setup}\n${script}`], { cwd });
+      assert.equal(output.replaceAll(repository, example).trim(), expected.trim(), command);
+    }
+  });
+
+  test('adds each image once, in the order of their dates, with what tells them apart', async () => {
+    const { path } = recordTags('once.jsonl.gz', '--limit=1');
+    recordTags('once.jsonl.gz', '--quiet');
+    const { text } = recordTags('once.jsonl.gz');
+    assert.match(text, /0 builds added to .*, which has 3 now\n$/);
+    const builds = buildsOf(path);
+    assert.deepEqual(
+      builds.map(({ build }) => build),
+      TAGS,
+    );
+    for (const [i, { id, date, published }] of builds.entries()) {
+      const { manifest, manifestDigest } = await openImage(`${repository}:${TAGS[i]}`);
+      assert.equal(id, manifestDigest);
+      assert.equal(Date.parse(date), (START + i * WEEK) * 1000);
+      assert.equal(published?.length, manifest.layers.length);
+    }
+  });
+
+  test('makes the same bytes in one run or in several', () => {
+    const { path } = recordTags('several.jsonl.gz', '--limit=2');
+    recordTags('several.jsonl.gz');
+    const once = recordTags('one-run.jsonl.gz');
+    assert.deepEqual(readFileSync(path), readFileSync(once.path));
+  });
+
+  test('counts an age from the newest image', () => {
+    const ages = ['13d', '2w', '2023-10-02'].map((age, i) => {
+      const { path } = recordTags(`age-${i}.jsonl.gz`, `--since=${age}`);
+      return buildsOf(path).length;
+    });
+    assert.deepEqual(ages, [2, 3, 2]);
+  });
+
+  test('writes nothing with --dry-run', () => {
+    const { path, text } = recordTags('dry.jsonl.gz', '--dry-run');
+    assert.match(text, /3 builds would be added to .*, which has 0\n$/);
+    assert.equal(run('sh', ['-c', `ls ${path}* 2>/dev/null || true`]), '');
+  });
+
+  test('reads no layer but the one of the database, unless --files asks for all', async () => {
+    const expected = readFileSync(recordTags('all.jsonl.gz').path);
+    const whole = buildsOf(recordTags('files.jsonl.gz', '--files').path);
+    const has = (id: string) =>
+      whole.every(({ components }) => components.some((c) => c.id === id));
+    assert.ok(has('rpmdb') && has('dir:/usr/bin'));
+
+    let removed = 0;
+    for (const tag of TAGS) {
+      const { manifest } = await openImage(`${repository}:${tag}`);
+      for (const { digest, annotations } of manifest.layers) {
+        if (!annotations?.['ostree.components']?.includes('rpmdb')) {
+          rmSync(blobFile(digest), { force: true });
+          removed++;
+        }
+      }
+    }
+    assert.ok(removed > 0);
+    assert.deepEqual(readFileSync(recordTags('some.jsonl.gz').path), expected);
+  });
+
+  test('fails for tags that nothing has, and names the repository', () => {
+    const args = ['layout', 'record', repository, '--tags=none-*', `--append=${pathOf('none')}`];
+    const { status, stderr } = tryOstrata(args);
+    assert.equal(status, 1);
+    assert.match(stderr, /^error: docker:.*me\/os: none of its 4 tags is none-\*\n$/);
+  });
+});
