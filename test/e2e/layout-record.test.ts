@@ -1,19 +1,23 @@
 /**
  * `ostrata layout record`: what it reads of registries, repositories and folders; and the example
- * of src/layout/README.md, from three tags to a number of layers.
+ * of src/layout/README.md, from three tags to a number of layers; and recipes that sweep layouts.
  */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import * as v from 'valibot';
+import { parseAllDocuments } from 'yaml';
 import { parseJson } from '../../src/bytes/json.js';
 import { openImage } from '../../src/transports/image-reference.js';
 import { type Registry, startRegistry } from '../support/docker-registry.js';
+import { makePipeline, writeRenamed } from '../support/pipeline.js';
 import { repoRoot } from '../support/root.js';
-import { ostrata, ostrataProgram, run, tryOstrata } from '../support/run.js';
+import { ostrata, ostrataProgram, run, tryOstrata, tryRun } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
+import { readYaml } from '../support/workflow.js';
 
 const RPMDBS = join(repoRoot, 'rpmdb-fixtures/series/rpmdb');
 const README = join(repoRoot, 'src/layout/README.md');
@@ -21,6 +25,33 @@ const TAGS = ['stable-1', 'stable-2', 'stable-3'];
 /** When the first image was made, in seconds since 1970; each next one is a week younger. */
 const START = 1_696_118_400;
 const WEEK = 7 * 24 * 3600;
+
+const RECIPES = join(repoRoot, '.github/recipes');
+/** The commit of an action, for steps that use none. */
+const PINNED = `@${'0'.repeat(40)}`;
+const texts = v.record(v.string(), v.string());
+const workflowSchema = v.looseObject({
+  env: texts,
+  jobs: v.record(
+    v.string(),
+    v.looseObject({
+      env: v.optional(texts),
+      strategy: v.optional(v.object({ matrix: v.object({ shard: v.array(v.number()) }) })),
+      steps: v.array(v.looseObject({ run: v.optional(v.string()), uses: v.optional(v.string()) })),
+    }),
+  ),
+});
+const containerSchema = v.looseObject({
+  env: v.optional(v.array(v.object({ name: v.string(), value: v.string() }))),
+  command: v.array(v.string()),
+});
+const jobSchema = v.looseObject({
+  kind: v.literal('Job'),
+  spec: v.looseObject({
+    completions: v.optional(v.number()),
+    template: v.object({ spec: v.looseObject({ containers: v.tuple([containerSchema]) }) }),
+  }),
+});
 
 const scratch = scratchDirectory();
 const pathOf = (name: string) => join(scratch, name);
@@ -99,11 +130,12 @@ suite('layout record of a registry', needs('docker-registry'), () => {
     }
   });
 
-  test('adds each image once, in the order of their dates, with what tells them apart', async () => {
+  test('adds each image once, by date, and makes the same bytes in one run or in several', async () => {
     const { path } = recordTags('once.jsonl.gz', '--limit=1');
     recordTags('once.jsonl.gz', '--quiet');
     const { text } = recordTags('once.jsonl.gz');
     assert.match(text, /0 builds added to .*, which has 3 now\n$/);
+    assert.deepEqual(readFileSync(path), readFileSync(recordTags('one-run.jsonl.gz').path));
     const builds = buildsOf(path);
     assert.deepEqual(
       builds.map(({ build }) => build),
@@ -115,13 +147,6 @@ suite('layout record of a registry', needs('docker-registry'), () => {
       assert.equal(Date.parse(date), (START + i * WEEK) * 1000);
       assert.equal(published?.length, manifest.layers.length);
     }
-  });
-
-  test('makes the same bytes in one run or in several', () => {
-    const { path } = recordTags('several.jsonl.gz', '--limit=2');
-    recordTags('several.jsonl.gz');
-    const once = recordTags('one-run.jsonl.gz');
-    assert.deepEqual(readFileSync(path), readFileSync(once.path));
   });
 
   test('counts an age from the newest image', () => {
@@ -157,6 +182,86 @@ suite('layout record of a registry', needs('docker-registry'), () => {
     }
     assert.ok(removed > 0);
     assert.deepEqual(readFileSync(recordTags('some.jsonl.gz').path), expected);
+  });
+
+  suite('recipes that sweep layouts', () => {
+    const cwd = pathOf('sweep');
+    const report = (layouts: string) => {
+      const args = ['layout', 'simulate', join(cwd, 'history.jsonl.gz'), ...layouts.split(' ')];
+      return ostrata(args);
+    };
+
+    test('layout-sweep.yml reports in its summary what one process prints', () => {
+      const pipeline = makePipeline();
+      mkdirSync(cwd);
+      const program = join(pipeline.programs, 'released');
+      const names = [['docker://ghcr.io/owner/my-image', repository]] as const;
+      writeRenamed(program, [process.execPath, ostrataProgram], names);
+      const { env, jobs } = readYaml(join(RECIPES, 'layout-sweep.yml'), workflowSchema);
+      const values = new Map([
+        ['vars.OSTRATA_URL', 'https://example.com/ostrata'],
+        ['vars.OSTRATA_SHA256', createHash('sha256').update(readFileSync(program)).digest('hex')],
+      ]);
+      const summary = pathOf('summary');
+      for (const { strategy, steps, env: own = {} } of Object.values(jobs)) {
+        const shards = strategy?.matrix.shard ?? [0];
+        for (const shard of shards) {
+          values.set('matrix.shard', String(shard));
+          values.set('strategy.job-total', String(shards.length));
+          const variables = Object.entries({ ...env, ...own }).map(([name, text]) => {
+            const value = text.replace(
+              /\$\{\{ (\S+) \}\}/g,
+              (_, key) => values.get(key) ?? assert.fail(key),
+            );
+            return [name, value];
+          });
+          for (const { run: script = '', uses = PINNED } of steps) {
+            assert.match(uses, /@[0-9a-f]{40}$/);
+            run('bash', ['-eo', 'pipefail', '-c', script], {
+              cwd,
+              env: {
+                ...pipeline.env,
+                ...Object.fromEntries(variables),
+                GITHUB_STEP_SUMMARY: summary,
+              },
+            });
+          }
+        }
+      }
+      const expected = report(env.LAYOUTS ?? '');
+      assert.equal(readFileSync(summary, 'utf8'), `\`\`\`\n${expected}\`\`\`\n`);
+      assert.ok(existsSync(join(cwd, 'report.html')));
+    });
+
+    test('layout-sweep-job.yml reports it, too, once all shards are done', () => {
+      const text = readFileSync(join(RECIPES, 'layout-sweep-job.yml'), 'utf8');
+      const [sweep, merge] = parseAllDocuments(text).map((each) => v.parse(jobSchema, each.toJS()));
+      assert.ok(sweep && merge);
+      const { programs } = makePipeline();
+      writeRenamed(join(programs, 'ostrata'), [process.execPath, ostrataProgram], []);
+      const folder = pathOf('cluster');
+      mkdirSync(folder);
+      cpSync(join(cwd, 'history.jsonl.gz'), join(folder, 'history.jsonl.gz'));
+      const runPod = ({ spec }: v.InferOutput<typeof jobSchema>, index: number) => {
+        const [container] = spec.template.spec.containers;
+        const { command: [program = '', ...args] = [], env = [] } = container ?? assert.fail();
+        const variables = env.map(({ name, value }) => [name, value]);
+        const pod = { ...Object.fromEntries(variables), JOB_COMPLETION_INDEX: String(index) };
+        const path = `${programs}:${process.env.PATH}`;
+        return tryRun(program, args, { cwd: folder, env: { ...pod, PATH: path } });
+      };
+
+      const count = sweep.spec.completions ?? 0;
+      const variables = sweep.spec.template.spec.containers[0]?.env ?? [];
+      assert.equal(variables.find(({ name }) => name === 'SHARDS')?.value, String(count));
+      for (let index = 0; index < count; index++) {
+        assert.equal(runPod(sweep, index).status, 0);
+        const { status, stderr } = runPod(merge, 0);
+        assert.equal(status, index === count - 1 ? 0 : 2, stderr);
+      }
+      const layouts = variables.find(({ name }) => name === 'LAYOUTS')?.value ?? '';
+      assert.equal(readFileSync(join(folder, 'report.txt'), 'utf8'), report(layouts));
+    });
   });
 
   test('fails for tags that nothing has, and names the repository', () => {
