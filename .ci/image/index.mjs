@@ -16,6 +16,7 @@
 // Exit codes: 0 made, 1 not, 2 wrong arguments.
 import { execFileSync } from 'node:child_process';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -104,17 +105,23 @@ function configFor(architecture) {
   return JSON.stringify({ architecture, os: 'linux', config });
 }
 
-function programFor(options, processor) {
-  return join(options.programs, `ostrata-${version}-linux-${processor}`);
+/** Returns the path of what `npm run package` makes. */
+function packaged({ programs }, end) {
+  const file = join(programs, `ostrata-${version}-${end}`);
+  if (!existsSync(file)) {
+    throw new Error(`${file} is missing: \`npm run package\` makes it`);
+  }
+  return file;
 }
 
 /** Adds the image for one processor to the layout; returns the list of what is inside. */
 function addImage(options, processor, packages, { scratch, layout, time }) {
   const architecture = ARCHITECTURES.get(processor);
-  const program = programFor(options, processor);
+  const program = packaged(options, `linux-${processor}`);
   const own = packages.filter((each) => each.architecture === architecture);
-  const sbom = imageSbom(readFileSync(`${program}.spdx.json`, 'utf8'), own, architecture, time);
-  const licenses = readFileSync(join(options.programs, `ostrata-${version}-licenses.txt`));
+  const programSbom = readFileSync(packaged(options, `linux-${processor}.spdx.json`), 'utf8');
+  const sbom = imageSbom(programSbom, own, architecture, time);
+  const licenses = readFileSync(packaged(options, 'licenses.txt'));
   const folder = join(scratch, architecture);
   mkdirSync(folder);
   makeRoot(folder, own, { program, sbom, licenses, entrypoint: join(here, 'entrypoint') });
@@ -138,7 +145,8 @@ function addImage(options, processor, packages, { scratch, layout, time }) {
     `oci:${layout}:${architecture}`,
   ];
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(time) };
-  const printed = execFileSync(programFor(options, process.arch), args, { env, encoding: 'utf8' });
+  const builder = packaged(options, `linux-${process.arch}`);
+  const printed = execFileSync(builder, args, { env, encoding: 'utf8' });
   console.log(printed.trimEnd());
   return sbom;
 }

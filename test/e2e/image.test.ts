@@ -9,6 +9,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   writeFileSync,
 } from 'node:fs';
@@ -83,7 +84,7 @@ test('a list of packages that cannot be read is an error, and nothing is written
     stderr,
     /^image: .*list: expected CHECKSUM {2}NAME_VERSION_ARCHITECTURE\.deb: libc6/,
   );
-  assert.deepEqual(run('ls', ['-A', output]), '');
+  assert.deepEqual(readdirSync(output), []);
 });
 
 test('the list has the same packages for both processors', () => {
@@ -165,6 +166,14 @@ suite('the container image', { skip: await makeOrSkip() }, () => {
     const { status, stderr } = await make(again, '--sources=/nonexistent');
     assert.equal(status, 0, stderr);
     run('diff', ['-r', output, again]);
+  });
+
+  test('is not made without the programs, and nothing is written', async () => {
+    const nowhere = join(scratch, 'nowhere');
+    const { status, stderr } = await make(nowhere, `--programs=${join(scratch, 'none')}`);
+    assert.equal(status, 1);
+    assert.match(stderr, /^image: .*-linux-\w+ is missing: `npm run package` makes it$/m);
+    assert.deepEqual(readdirSync(nowhere), []);
   });
 
   test('is small, with a layer for the program and one for each package', () => {
