@@ -5,6 +5,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import * as v from 'valibot';
+import { parseAllDocuments } from 'yaml';
+import { parseJson } from '../../src/bytes/json.js';
 import { sha256Digest } from '../../src/oci/json.js';
 import { parseConfig } from '../../src/oci/types.js';
 import { openImage } from '../../src/transports/image-reference.js';
@@ -22,7 +24,7 @@ import { repoRoot } from '../support/root.js';
 import { ostrata, ostrataProgram, run } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
-import { readYaml, runWorkflow } from '../support/workflow.js';
+import { readYaml, runWorkflow, workflowSchema } from '../support/workflow.js';
 
 const RECIPES = join(repoRoot, '.github/recipes');
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
@@ -46,7 +48,9 @@ test('every recipe is on the page and in this test', () => {
   // image.test.ts runs the splitter.
   const others = [
     'coreos.Containerfile',
+    'fleet.yml',
     'gitlab.yml',
+    'kubernetes.yml',
     'splitter.Containerfile',
     'tekton.yml',
     // Their test is layout-record.test.ts.
@@ -131,6 +135,74 @@ suite('recipes', needs('docker-registry', 'jq', 'skopeo'), () => {
       assert.doesNotMatch(log, /^cosign/m);
     });
   }
+
+  /** Pushes images of which each has a file of its own and one that all have. */
+  function pushFleet(images: readonly string[]): void {
+    for (const [i, image] of images.entries()) {
+      ostrata(['build', `--from=${imageOf(`own ${i}`)}`, at(`${image}:raw`)]);
+    }
+  }
+
+  /** Empties the shared cache, and returns how many layers were in it. */
+  function emptyCache(): number {
+    const args = ['cache', 'prune', '--older-than=0h', '--json', at('layer-cache')];
+    const schema = v.object({ layers: v.array(v.unknown()) });
+    return parseJson(ostrata(args), schema).layers.length;
+  }
+
+  test('fleet.yml pushes images that share layers', async () => {
+    const { strategy } = readYaml(join(RECIPES, 'fleet.yml'), workflowSchema).jobs.build;
+    const images = strategy?.matrix.image ?? [];
+    pushFleet(images);
+    for (const image of images) {
+      const event = new Map([...values, ['matrix.image', image]]);
+      const { log, outputs } = runWorkflow(pipeline, join(RECIPES, 'fleet.yml'), event);
+      const digest = outputs.get('steps.rechunk.outputs.digest') ?? '';
+      assert.match(digest, DIGEST);
+      assert.match(log, new RegExp(`^cosign sign .* ghcr\\.io/owner/${image}@${digest}$`, 'm'));
+      assert.equal((await openImage(at(`${image}:latest`))).manifestDigest, digest);
+    }
+    assert.equal(emptyCache(), images.length + 1);
+  });
+
+  test('kubernetes.yml splits one image of the list in each pod', async () => {
+    const text = readFileSync(join(RECIPES, 'kubernetes.yml'), 'utf8');
+    const [list, job] = parseAllDocuments(text).map((each): unknown => each.toJS());
+    const { images } = v.parse(v.object({ data: v.object({ images: v.string() }) }), list).data;
+    const names = images.trim().split('\n');
+    pushFleet(names.map((name) => name.slice(name.lastIndexOf('/') + 1)));
+
+    const container = v.object({
+      command: v.array(v.string()),
+      env: v.array(v.object({ name: v.string(), value: v.string() })),
+    });
+    const pod = v.object({ spec: v.object({ containers: v.tuple([container]) }) });
+    const spec = v.object({
+      completionMode: v.literal('Indexed'),
+      completions: v.literal(names.length),
+      template: pod,
+    });
+    const parsed = v.parse(v.object({ kind: v.literal('Job'), spec }), job).spec;
+    const [{ command, env }] = parsed.template.spec.containers;
+    const volumes = scratchDirectory();
+    writeFileSync(join(volumes, 'images'), images);
+    writeFileSync(join(volumes, 'secret'), 'a secret that the pods share');
+    writeFileSync(join(volumes, 'login'), '{}');
+    const mounted = new Map([
+      ['/fleet', volumes],
+      ['/cache/secret', join(volumes, 'secret')],
+      ['/login/.dockerconfigjson', join(volumes, 'login')],
+    ]);
+    const variables = env.map(({ name, value }) => [name, mounted.get(value) ?? value] as const);
+    const [shell = '', ...args] = command;
+    for (const [index, name] of names.entries()) {
+      const own = { JOB_COMPLETION_INDEX: `${index}`, ...Object.fromEntries(variables) };
+      run(shell, args, { env: { ...pipeline.env, ...own } });
+      const image = name.slice(name.lastIndexOf('/') + 1);
+      assert.equal((await openImage(at(`${image}:latest`))).manifest.layers.length, 2);
+    }
+    assert.equal(emptyCache(), names.length + 1);
+  });
 
   const stepSchema = v.object({
     name: v.string(),

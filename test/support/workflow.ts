@@ -43,6 +43,12 @@ export const workflowSchema = v.strictObject({
   jobs: v.strictObject({
     build: v.strictObject({
       'runs-on': v.string(),
+      strategy: v.optional(
+        v.strictObject({
+          'fail-fast': v.boolean(),
+          matrix: v.record(v.string(), v.array(v.string())),
+        }),
+      ),
       permissions: v.unknown(),
       steps: v.array(stepSchema),
     }),
@@ -100,7 +106,7 @@ export function tryAction(
   return failure === undefined ? { outcome } : { outcome, failure };
 }
 
-/** Runs all steps of a workflow; `values` has the contexts that its expressions name. */
+/** Runs all steps of a workflow, once; `values` has the contexts that its expressions name. */
 export function runWorkflow(runner: Runner, file: string, values: Values): Outcome {
   const { steps } = readYaml(file, workflowSchema).jobs.build;
   const known = new Map(values);
