@@ -3,13 +3,16 @@
  * is: in as many lines, and without any character that a terminal obeys.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import type { ImageReader } from '../../src/oci/image.js';
 import { buildImage } from '../support/build-image.js';
 import { dir } from '../support/build-repo.js';
 import { changeManifest, type ForgedImage, forge } from '../support/forge-image.js';
 import { newRepo } from '../support/import-image.js';
-import { tryOstrata } from '../support/run.js';
+import { ostrata, tryOstrata } from '../support/run.js';
+import { scratchDirectory } from '../support/scratch.js';
 
 /** Clears the screen, forges a line, sets the title, and reverses what follows. */
 const HOSTILE = '\x1b[2J\nerror: forged\r\x1b]0;title\x07\x9b8m\u202eevil\u2066\u200f|<b>&';
@@ -57,6 +60,7 @@ const commands = (first: string, second: string, repo: string): readonly string[
   ['inspect', '--all', second],
   ['container', 'info', second],
   ['container', 'compare', first, second],
+  ['diff', first, second],
   ['container', 'compare', '--markdown', first, second],
   ['verify', second],
   ['container', 'image', 'pull', '--dry-run', repo, `ostree-unverified-image:${second}`],
@@ -78,5 +82,21 @@ suite('texts of an image that try to take over the terminal', () => {
     for (const [i, lines] of hostile.entries()) {
       assert.equal(lines.length, harmless[i]?.length, lines.join('\n'));
     }
+  });
+
+  test('are text in the page of diff: it has as many elements, and no character that is obeyed', async () => {
+    const pages: string[] = [];
+    for (const text of [HARMLESS, HOSTILE]) {
+      const first = await imageOf(text, 'first');
+      const second = await imageOf(text, 'second');
+      const path = join(scratchDirectory(), 'page.html');
+      ostrata(['diff', '--files', `--html=${path}`, first.imgref, second.imgref]);
+      pages.push(readFileSync(path, 'utf8'));
+    }
+    const [harmless = '', hostile = ''] = pages;
+    const tagsOf = (html: string) => html.match(/<\/?\w+/g) ?? [];
+    assert.deepEqual(tagsOf(hostile), tagsOf(harmless));
+    assert.doesNotMatch(hostile.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+    assert.match(hostile, /evil/);
   });
 });

@@ -8,6 +8,8 @@ import { type Element, element } from './element.js';
 
 export interface TreemapItem {
   readonly name: string;
+  /** A second line below the name, where there is room. */
+  readonly detail?: string | undefined;
   /** Bytes; any unit, if `weight` is given for the group. */
   readonly size: number;
   /** What is known about it, for who points at it. */
@@ -129,7 +131,8 @@ function boxOf(node: Node): Element | undefined {
   const { item, group } = node.data;
   const style = positionOf(node);
   if (item !== undefined) {
-    const labels = item.name.split('\n').map((line) => element('span', {}, [line]));
+    const lines = item.detail === undefined ? [item.name] : [item.name, item.detail];
+    const labels = lines.map((line) => element('span', {}, [line]));
     return element('div', { class: `box ${item.tone}`, style, title: item.title }, labels);
   }
   if (group === undefined || !isLabeled(node)) {

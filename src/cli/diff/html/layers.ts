@@ -129,8 +129,9 @@ function groupOf(layer: ContentReport): TreemapGroup {
     const shown = shownName(component);
     const installed = component.size === undefined ? '' : `, ${formatBytes(component.size)}`;
     return {
+      name: shown,
       // Compressed sizes of packages are not known: only a package alone in a layer has one.
-      name: components.length === 1 ? `${shown}\n${formatBytes(size)}` : shown,
+      detail: components.length === 1 ? formatBytes(size) : undefined,
       size: component.size ?? mean,
       title: `${shown}${installed}; ${stateOf(component, layer)}; in ${name}`,
       tone: toneOf(component, layer),
@@ -148,7 +149,8 @@ function wholeLayer(layer: ContentReport): TreemapItem {
   const { size, isNew } = layer;
   const name = layer.createdBy || layerName(layer);
   return {
-    name: `${name}\n${formatBytes(size)}`,
+    name,
+    detail: formatBytes(size),
     size,
     title: `${name}, ${formatBytes(size)}; in ${layerName(layer)}`,
     tone: isNew ? 'new' : 'kept',

@@ -53,7 +53,8 @@ function groupOf(
     const share = shares.get(id) ?? 0;
     const text = formatBytes(Math.round(bytes));
     return {
-      name: `${id}\n${text}`,
+      name: id,
+      detail: text,
       size: bytes,
       title: `${id}, ${text}; changed in ${formatPercent(share, 1)} of the updates; in ${name}`,
       tone: `shade-${Math.min(SHADES, Math.floor(share * SHADES) + 1)}`,
