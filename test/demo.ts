@@ -73,6 +73,10 @@ ostrata(
 console.log('\n# verify recomputes every digest, size and label:');
 ostrata('verify', `oci:${DEMO_DIR}:new`);
 
+console.log('\n# diff says how large the update is, and why; the page is for release notes:');
+const page = '--html=dist/update.html';
+ostrata('diff', page, `oci:${DEMO_DIR}:old`, `oci:${DEMO_DIR}:new`);
+
 const old = new Set(layersOf('old').map(({ digest }) => digest));
 const layers = layersOf('new');
 const fetched = layers.filter(({ digest }) => !old.has(digest));

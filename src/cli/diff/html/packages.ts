@@ -9,7 +9,9 @@ import type { DiffReport } from '../report.js';
 import { packageRows } from '../tables.js';
 
 /** Entries of a changelog that the page holds; more of them are in the JSON. */
-const MAX_ENTRIES = 50;
+const MAX_ENTRIES = 20;
+/** Characters of an entry: whole release notes would hide the next package. */
+const MAX_TEXT = 2000;
 
 export function packagesSection({ packages }: DiffReport): readonly Element[] {
   if (packages === undefined) {
@@ -65,7 +67,7 @@ function changelogCell(entries: readonly ChangelogEntry[] = []): readonly Conten
   const items: Element[] = [];
   for (const { time, name, text } of entries.slice(0, MAX_ENTRIES)) {
     items.push(element('div', {}, [`${dateText(time)} ${name}`]));
-    items.push(element('pre', {}, [text]));
+    items.push(element('pre', {}, [shortened(text)]));
   }
   const left = entries.length - MAX_ENTRIES;
   if (left > 0) {
@@ -73,4 +75,8 @@ function changelogCell(entries: readonly ChangelogEntry[] = []): readonly Conten
   }
   const noun = entries.length === 1 ? 'changelog entry' : 'changelog entries';
   return [disclosure(`${formatCount(entries.length)} ${noun}`, items)];
+}
+
+function shortened(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
 }
