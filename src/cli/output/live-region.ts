@@ -50,7 +50,8 @@ export class LiveRegion {
 
   /** Moves to the first row, also if the terminal has become narrower and broken the lines. */
   #toStart(): string {
-    const { columns = Infinity } = this.#output;
+    // A terminal without a window says that it has 0 columns.
+    const columns = this.#output.columns || Infinity;
     let rows = 0;
     for (const line of this.#lines) {
       rows += Math.max(1, Math.ceil(textWidth(line) / columns));

@@ -26,8 +26,9 @@ const REDRAW_MS = 100;
 const LOG_LINE_MS = 30_000;
 /** How often a program is told of a layer that goes on. */
 const JSON_MS = 200;
-/** The rows of a terminal whose height is not known. */
+/** The size of a terminal that says 0, or nothing: one without a window, as in a container. */
 const DEFAULT_ROWS = 24;
+const DEFAULT_COLUMNS = 80;
 
 /** Takes events of progress. */
 type ProgressView = (event: ProgressEvent) => void;
@@ -109,9 +110,10 @@ function liveView(output: ProgressOutput, now: () => number): ProgressView {
 
 /** A line that fills the last column would go on in the next line of some terminals. */
 function roomOf(output: ProgressOutput): Room {
-  const { rows = DEFAULT_ROWS } = output;
-  const columns = Math.max(1, lineWidth(output) - 1);
-  return { columns, rows: Math.max(1, rows - 1) };
+  const rows = output.rows || DEFAULT_ROWS;
+  const width = lineWidth(output);
+  const columns = Number.isFinite(width) ? width : DEFAULT_COLUMNS;
+  return { columns: Math.max(1, columns - 1), rows: Math.max(1, rows - 1) };
 }
 
 /** Writes a line about long work every 30 seconds. */

@@ -5,7 +5,7 @@ import { LiveRegion } from '../../../src/cli/output/live-region.js';
 import { progressLines } from '../../../src/cli/output/progress-lines.js';
 import { ProgressState, Rate } from '../../../src/cli/output/progress-state.js';
 import { type LogOptions, terminalLogger } from '../../../src/cli/output/terminal.js';
-import { textWidth } from '../../../src/cli/output/width.js';
+import { type OutputStream, textWidth } from '../../../src/cli/output/width.js';
 import { type Logger, silentLogger, startWork } from '../../../src/log.js';
 import { SmallTerminal } from '../../support/small-terminal.js';
 
@@ -104,7 +104,7 @@ suite('progress on a terminal', () => {
 
 /** What a logger writes about 100 MB of work: one MB a second, reported each `stepMs`. */
 function writtenBy(
-  output: { readonly isTTY: boolean; readonly columns?: number },
+  output: OutputStream,
   options: LogOptions = {},
   stepMs = 1000,
 ): readonly string[] {
@@ -131,6 +131,12 @@ suite('a logger', () => {
       assert.ok(terminal.isAtNewLine);
     }
     assert.deepEqual(terminal.lines, ['']);
+  });
+
+  test('takes a terminal without a window for one of 80 columns and 24 rows', () => {
+    const window = writtenBy({ isTTY: true, columns: 80, rows: 24 });
+    assert.deepEqual(writtenBy({ isTTY: true, columns: 0, rows: 0 }), window);
+    assert.deepEqual(writtenBy({ isTTY: true }), window);
   });
 
   test('writes a line every 30 seconds if there is no terminal', () => {
