@@ -22,6 +22,7 @@ import type { ByteStream } from '../bytes/stream.js';
 import { messageOf, OstrataError } from '../errors.js';
 import type { Context } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
+import type { LayerTar } from '../oci/layer-tar.js';
 import { validateBlob } from '../oci/validate.js';
 import { writeFully } from '../system/write-fully.js';
 import type { ArtifactRepository, BlobHolder } from '../transports/transport.js';
@@ -97,7 +98,9 @@ export class SharedCache {
     const isDone = await source.attempt(tag, async () => {
       try {
         const stream = saved(image.blob(descriptor), path);
-        const { diffId } = await validateBlob(stream, descriptor, drain);
+        const { diffId } = await validateBlob(stream, descriptor, (tar) =>
+          drain(tar, blob.tarSize),
+        );
         if (diffId !== blob.diffId) {
           const rule = `blob ${descriptor.digest} holds ${diffId}, not ${blob.diffId}`;
           throw new OstrataError('CORRUPT', rule);
@@ -224,7 +227,14 @@ async function* saved(stream: ByteStream, path: string): AsyncGenerator<Uint8Arr
   }
 }
 
-async function drain(tar: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const _ of tar) {
+/** Reads a tar whose size is known: a bomb ends there, and a file of zeros is none. */
+async function drain(tar: LayerTar, tarSize: number): Promise<void> {
+  let size = 0;
+  tar.allowContent(tarSize);
+  for await (const chunk of tar) {
+    size += chunk.length;
+    if (size > tarSize) {
+      throw new OstrataError('CORRUPT', `its tar has more than ${tarSize} bytes`);
+    }
   }
 }

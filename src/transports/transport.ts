@@ -81,7 +81,7 @@ export interface ArtifactRepository extends Required<BlobHolder> {
   tags(): Promise<readonly string[]>;
   /**
    * Opens the artifact with a tag; undefined if there is none. Its blobs are verified. Throws
-   * `CORRUPT` or `UNSUPPORTED` for what is no artifact of that type.
+   * `CORRUPT`, `LIMIT` or `UNSUPPORTED` for what is no artifact of that type.
    */
   find(tag: string, artifactType: string): Promise<ImageReader | undefined>;
   /**

@@ -23,7 +23,7 @@ import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.js';
 import { scratchDirectory } from '../support/scratch.js';
 import { needs } from '../support/tools.js';
 
-const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k'];
 const tree = dir(
   Object.fromEntries(NAMES.map((name) => [name, dir({ x: `content of ${name}`.repeat(500) })])),
 );
@@ -88,6 +88,11 @@ const withLayer = (own: Manifest, change: Partial<Descriptor>): Manifest => ({
   layers: own.layers.map((layer) => ({ ...layer, ...change })),
 });
 
+/** Returns JSON that is deeper than what is read. */
+function deep(levels = 70): unknown {
+  return levels === 0 ? 0 : [deep(levels - 1)];
+}
+
 /** One for each directory. */
 const LIES: readonly Lie[] = [
   { blob: () => gzipSync('other content'), warning: /blob sha256:\w+ holds sha256:\w+, not/ },
@@ -116,6 +121,18 @@ const LIES: readonly Lie[] = [
   {
     change: (own) => ({ ...own, artifactType: 'application/vnd.example' }),
     warning: /it is of the type application\/vnd.example/,
+  },
+  {
+    blob: () => gzipSync(Buffer.alloc(40e6)),
+    warning: /is not used: its tar has more than \d+ by/,
+  },
+  {
+    change: (own) => ({ ...own, annotations: { ...own.annotations, x: 'x'.repeat(1e5) } }),
+    warning: /manifest of \d+ bytes, at most 65536/,
+  },
+  {
+    change: (own) => Object.assign({ deep: deep() }, own),
+    warning: /JSON with more than 64 levels/,
   },
 ];
 
@@ -213,6 +230,8 @@ suite('builds on several machines', needs('docker-registry'), () => {
       const next = must(honest[(i + 1) % honest.length], 'the next entry');
       await replace(name, entry, next, must(LIES[i], `lie ${i}`));
     }
+    // What is no entry must not keep the others from being listed, and so from being deleted.
+    assert.equal((await repository.tagged(TAG_PREFIX, CACHED_LAYER_TYPE)).length, LAYERS - 3);
     repository.close();
   }
 

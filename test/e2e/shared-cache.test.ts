@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import * as v from 'valibot';
@@ -75,6 +75,27 @@ suite('machines that share a cache', needs('docker-registry', 'skopeo'), () => {
       ...['--max-layers=2', `--cache-from=${cache}`],
     ]);
     assert.match(text, /\nlayers: 2 new\n/);
+  });
+
+  test('share a layer that holds a large file of zeros', () => {
+    const root = scratchDirectory();
+    writeFileSync(join(root, 'zeros'), '');
+    truncateSync(join(root, 'zeros'), 140e6);
+    const image = `oci:${join(scratchDirectory(), 'image')}`;
+    const words = [
+      'build',
+      `--rootfs=${root}`,
+      '--no-cache',
+      '--compression=zstd',
+      '--json',
+      image,
+    ];
+    ostrata([...words, `--cache-to=${cache}-zeros`]);
+    const next = parseJson(ostrata([...words, `--cache-from=${cache}-zeros`]), built);
+    assert.deepEqual(
+      next.layers.map(({ origin }) => origin),
+      [`${cache}-zeros`],
+    );
   });
 
   const prune = (...options: readonly string[]) =>

@@ -44,6 +44,8 @@ const ACCEPT = [...MANIFEST_MEDIA_TYPES, ...INDEX_MEDIA_TYPES].join(', ');
 const MAX_TAGS = 1000;
 const MAX_LISTED_TAGS = 5;
 const TAGS_TIMEOUT_MS = 5000;
+/** Thousands of artifacts may be in memory at the same time; one of ours has less than a kB. */
+const MAX_ARTIFACT_SIZE = 64 << 10;
 const tagList = v.object({ tags: v.nullish(v.array(v.string())) });
 
 type ManifestChoice = Pick<TransportOptions, 'manifest' | 'platform' | 'artifactType'>;
@@ -95,7 +97,10 @@ function indexOf({ mediaType, bytes }: Document): ImageIndex | undefined {
   return isIndex ? parseIndex(bytes) : undefined;
 }
 
-/** Fetches the artifact with a tag of the repository; undefined if it has none. */
+/**
+ * Fetches the artifact with a tag of the repository; undefined if it has none. Throws `LIMIT` if
+ * its manifest has more than 64 kB.
+ */
 export async function fetchArtifact(
   client: RegistryClient,
   tag: string,
@@ -104,6 +109,10 @@ export async function fetchArtifact(
   const bytes = await fetchTagged(client, tag);
   if (bytes === undefined) {
     return undefined;
+  }
+  if (bytes.length > MAX_ARTIFACT_SIZE) {
+    const rule = `manifest of ${bytes.length} bytes, at most ${MAX_ARTIFACT_SIZE}`;
+    throw new OstrataError('LIMIT', rule);
   }
   const manifest = parseArtifact(bytes, artifactType);
   return { bytes, digest: sha256Digest(bytes), manifest };

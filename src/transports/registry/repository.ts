@@ -191,8 +191,7 @@ class RegistryRepository implements ArtifactRepository {
    * @param isRepeated whether false is returned then, instead of an error
    */
   async #putUnlessThere(tag: string, manifest: Uint8Array, isRepeated: boolean): Promise<boolean> {
-    const present = await fetchTagged(this.#client, tag);
-    if (present !== undefined && Buffer.from(manifest).equals(present)) {
+    if (await this.#isThere(tag, manifest)) {
       return true;
     }
     try {
@@ -208,15 +207,26 @@ class RegistryRepository implements ArtifactRepository {
     }
   }
 
+  /** A document that cannot be read is replaced as any other is: anybody may have put it there. */
+  async #isThere(tag: string, manifest: Uint8Array): Promise<boolean> {
+    try {
+      const present = await fetchTagged(this.#client, tag);
+      return present !== undefined && Buffer.from(manifest).equals(present);
+    } catch (error) {
+      if (isFaulty(error)) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
   /** Returns the artifact with a tag; undefined if it is gone or is something else. */
   async #artifactOf(tag: string, artifactType: string): Promise<TaggedArtifact | undefined> {
     try {
       const fetched = await fetchArtifact(this.#client, tag, artifactType);
       return fetched && { tag, digest: fetched.digest, manifest: fetched.manifest };
     } catch (error) {
-      const isOther =
-        error instanceof OstrataError && (error.code === 'UNSUPPORTED' || error.code === 'CORRUPT');
-      if (isOther) {
+      if (isFaulty(error)) {
         return undefined;
       }
       throw error;
@@ -264,4 +274,10 @@ class RegistryRepository implements ArtifactRepository {
       throw error;
     }
   }
+}
+
+/** Whether an error is about what a document says, and not about the way to the registry. */
+function isFaulty(error: unknown): boolean {
+  const codes: readonly string[] = ['CORRUPT', 'LIMIT', 'UNSUPPORTED'];
+  return error instanceof OstrataError && codes.includes(error.code);
 }
