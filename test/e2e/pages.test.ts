@@ -10,7 +10,7 @@ import type { ContentReport } from '../../src/cli/diff/contents.js';
 import { htmlReport } from '../../src/cli/diff/html/report.js';
 import type { LayerReport } from '../../src/cli/diff/layers.js';
 import type { DiffReport, FileReport, ReportedPackage } from '../../src/cli/diff/report.js';
-import { consoleOf, type ShownPage, showPages } from '../support/browser.js';
+import { consoleOf, printPage, type ShownPage, showPages } from '../support/browser.js';
 import { repoRoot } from '../support/root.js';
 import { ostrata } from '../support/run.js';
 import { scratchDirectory } from '../support/scratch.js';
@@ -170,6 +170,15 @@ suite('the pages', needs('chromium'), () => {
       const path = join(scratchDirectory(), `${name}.html`);
       writeFileSync(path, html);
       assert.deepEqual(consoleOf(path), [], name);
+    }
+  });
+
+  test('print: the PDF is not one of blank sheets', () => {
+    for (const [name, html] of pages) {
+      const path = join(scratchDirectory(), `${name}.html`);
+      writeFileSync(path, html);
+      const { length } = printPage(path);
+      assert.ok(length > 10_000, `${name}: ${length} bytes`);
     }
   });
 

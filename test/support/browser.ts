@@ -135,6 +135,14 @@ export function consoleOf(page: string): readonly string[] {
   return stderr.match(CONSOLE) ?? [];
 }
 
+/** Prints a page. Returns the PDF. */
+export function printPage(page: string): Uint8Array {
+  const pdf = join(scratchDirectory(), 'page.pdf');
+  const args = [`--print-to-pdf=${pdf}`, pathToFileURL(page).href];
+  run('chromium', [...OPTIONS, ...profile(), ...args]);
+  return readFileSync(pdf);
+}
+
 /** Everything that chromium keeps goes into a temporary folder. */
 function profile(): readonly string[] {
   return [`--user-data-dir=${scratchDirectory()}`];

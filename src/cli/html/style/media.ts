@@ -83,8 +83,17 @@ const NARROW = `
 }
 `;
 
+/** Chromium prints blank sheets if many boxes are containers: labels end where their box does. */
 const PRINT = `
 @media print {
+  .box,
+  .layer {
+    container-type: normal;
+  }
+  .box span,
+  .layer span {
+    display: block;
+  }
   body {
     font-size: 10pt;
   }
