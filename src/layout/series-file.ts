@@ -2,7 +2,14 @@
  * The file that a series of builds is kept in: builds are added to it, each once, and it stays in
  * the order of their dates.
  */
-import { existsSync, realpathSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  realpathSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as v from 'valibot';
@@ -25,17 +32,21 @@ const lineSchema = v.looseObject({
   build: v.optional(v.string()),
   id: v.optional(v.string()),
   date: v.optional(dateSchema),
+  // Other JSON is not mistaken for a series, such as a shard of a simulation.
+  components: v.array(v.unknown()),
 });
 
 /**
  * Reads the lines of a series; none if there is no such file. Throws `CORRUPT`, naming the line, if
- * it is no series.
+ * it is no series, and fails if lines cannot be added, because the folder is missing or read-only.
  */
 export async function readSeriesLines(path: string): Promise<readonly SeriesLine[]> {
-  if (!existsSync(path)) {
-    return [];
-  }
   return inContextAsync(`series ${path}`, async () => {
+    const target = targetOf(path);
+    accessSync(dirname(target), constants.W_OK);
+    if (!existsSync(target)) {
+      return [];
+    }
     const content = await readSeriesText(path);
     const lines: SeriesLine[] = [];
     for (const [i, text] of content.split('\n').entries()) {
@@ -90,7 +101,7 @@ function inOrder(lines: readonly SeriesLine[]): readonly SeriesLine[] {
 }
 
 function replaceFile(path: string, bytes: Uint8Array): void {
-  const target = existsSync(path) ? realpathSync(path) : resolve(path);
+  const target = targetOf(path);
   const directory = makeTemporaryDirectory('.ostrata-series-', dirname(target));
   try {
     const file = join(directory.path, 'series');
@@ -99,4 +110,9 @@ function replaceFile(path: string, bytes: Uint8Array): void {
   } finally {
     directory.remove();
   }
+}
+
+/** Returns the path of the file itself, where `path` is a symlink. */
+function targetOf(path: string): string {
+  return existsSync(path) ? realpathSync(path) : resolve(path);
 }

@@ -11,7 +11,7 @@ import { findRpmdb, openTreeRpmdb } from '../../../plugins/rpm/rpmdb/index.js';
 import { globPattern } from '../../bytes/glob.js';
 import { compareUtf8 } from '../../bytes/text.js';
 import { inContextAsync, isNotFound, must, OstrataError } from '../../errors.js';
-import { formatBuild } from '../../layout/series.js';
+import { formatBuild, isDate } from '../../layout/series.js';
 import type { SeriesBuild } from '../../layout/simulate.js';
 import { startWork } from '../../log.js';
 import { parseConfig } from '../../oci/types.js';
@@ -90,7 +90,9 @@ export async function findBuilds(
 async function findImage(imgref: string, build: string, options: FindOptions): Promise<FoundBuild> {
   const image = await options.open(imgref);
   try {
-    const { created } = parseConfig(await image.config());
+    const { created = '' } = parseConfig(await image.config());
+    // A file with any other text as the date of a build could not be read again.
+    const date = isDate(created) ? created : undefined;
     const id = image.manifestDigest;
     const isRemote = registryHost(imgref) !== undefined;
     // A tag may have moved when the image is read.
@@ -98,9 +100,9 @@ async function findImage(imgref: string, build: string, options: FindOptions): P
     const readsFiles = options.files || !isRemote;
     const read = async () => {
       const recorded = await publishedBuild(exact, options, () => readsFiles);
-      return { ...recorded, build, id, date: created };
+      return { ...recorded, build, id, date };
     };
-    return { build, source: imgref, id, date: created, read };
+    return { build, source: imgref, id, date, read };
   } finally {
     await image.close?.();
   }

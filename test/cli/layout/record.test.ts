@@ -6,6 +6,7 @@ import { suite, test } from 'node:test';
 import * as v from 'valibot';
 import { parseJson } from '../../../src/bytes/json.js';
 import { dir, RepoBuilder } from '../../support/build-repo.js';
+import { forgePlain } from '../../support/forge-image.js';
 import { repoRoot } from '../../support/root.js';
 import { ostrata, tryOstrata } from '../../support/run.js';
 import { scratchDirectory } from '../../support/scratch.js';
@@ -93,6 +94,34 @@ suite('layout record', () => {
     assert.equal(status, 1);
     assert.match(stderr, /damaged\.jsonl: line 2: date: expected an ISO 8601 date\n$/);
     assert.equal(readFileSync(file, 'utf8'), text);
+  });
+
+  test('refuses JSON that is no series, such as a shard of a simulation', () => {
+    const file = pathOf('shard.json');
+    const text = '{"simulation":1,"series":[],"outcomes":[]}\n';
+    writeFileSync(file, text);
+    const { status, stderr } = tryOstrata(['layout', 'record', `--append=${file}`, database(1)]);
+    assert.equal(status, 1);
+    assert.match(stderr, /shard\.json: line 1: components: /);
+    assert.equal(readFileSync(file, 'utf8'), text);
+  });
+
+  test('fails before it reads any build if the folder of the file is missing', () => {
+    const file = join(scratch, 'missing', 'history.jsonl');
+    const sources = [pathOf('missing.sqlite'), database(1)];
+    const { status, stderr } = tryOstrata(['layout', 'record', `--append=${file}`, ...sources]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^error: series .*history\.jsonl: ENOENT/);
+  });
+
+  test('leaves out a date of an image that is none, so that the file can be read again', () => {
+    const file = pathOf('dates.jsonl');
+    const content = readFileSync(database(1));
+    const name = 'usr/lib/sysimage/rpm/rpmdb.sqlite';
+    const { imgref } = forgePlain([[{ name, type: 'file', content }]], { created: 'yesterday' });
+    record(file, imgref);
+    assert.match(record(file, imgref), /^present/m);
+    assert.equal(buildsOf(file)[0]?.['date'], undefined);
   });
 
   test('writes nothing with --dry-run', () => {
