@@ -275,7 +275,11 @@ suite('the pull of an update by a delta', () => {
   for (const [which, jobs, tarDiffs] of failing) {
     test(`counts its progress to the end if the tar-diffs of ${which} fail`, async () => {
       const steps: ProgressEvent[] = [];
-      const progress = (event: ProgressEvent) => void steps.push(event);
+      const progress = (event: ProgressEvent) => {
+        if (event.work === 'fetching layers') {
+          steps.push(event);
+        }
+      };
       const log: Logger = { ...silentLogger, progress };
       const options = optionsFor(repoWithOld(), await deltaOf(...tarDiffs(good())), log);
       const { bytesFetched } = await pullImage({ ...options, jobs });

@@ -162,6 +162,7 @@ suite('options of container-encapsulate', needs(...worldNeeds, 'tar'), () => {
         'contentSize',
         'diffId',
         'digest',
+        'origin',
         'reused',
         'size',
       ]);
