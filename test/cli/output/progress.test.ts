@@ -6,6 +6,7 @@ import { progressLines } from '../../../src/cli/output/progress-lines.js';
 import { ProgressState, Rate } from '../../../src/cli/output/progress-state.js';
 import { type LogOptions, terminalLogger } from '../../../src/cli/output/terminal.js';
 import { type OutputStream, textWidth } from '../../../src/cli/output/width.js';
+import { layerName } from '../../../src/layers/layer-name.js';
 import { type Logger, silentLogger, startWork } from '../../../src/log.js';
 import { SmallTerminal } from '../../support/small-terminal.js';
 
@@ -186,6 +187,15 @@ suite('the region of a terminal', () => {
     const [order = ''] = written.at(-1)?.split('\r', 1) ?? [];
     assert.equal(order, '\x1b[4A');
   });
+});
+
+test('the name of a layer has at most 1,000 bytes, whatever an image says', () => {
+  const long = '漢'.repeat(1e6);
+  const names = [layerName([], long), layerName([long, 'bash'], 'layer 1')];
+  for (const name of names) {
+    assert.ok(Buffer.byteLength(name) <= 1000);
+  }
+  assert.match(names[1] ?? '', /^漢+\.\.\.漢+ and 1 more$/);
 });
 
 test('a rate is that of the last ten seconds, once it can be told', () => {
