@@ -20,7 +20,7 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import type { ByteStream } from '../bytes/stream.js';
 import { messageOf, OstrataError } from '../errors.js';
-import type { Context } from '../log.js';
+import type { Context, WorkPart } from '../log.js';
 import type { ImageReader } from '../oci/image.js';
 import type { LayerTar } from '../oci/layer-tar.js';
 import { validateBlob } from '../oci/validate.js';
@@ -92,12 +92,13 @@ export class SharedCache {
   /**
    * Downloads the blob of an entry to `path`. Returns false unless it is, byte for byte, what the
    * entry says.
+   * @param part counts the bytes
    */
-  async download(entry: FoundEntry, path: string): Promise<boolean> {
+  async download(entry: FoundEntry, path: string, part: WorkPart): Promise<boolean> {
     const { source, image, descriptor, blob, tag } = entry;
     const isDone = await source.attempt(tag, async () => {
       try {
-        const stream = saved(image.blob(descriptor), path);
+        const stream = saved(image.blob(descriptor), path, part);
         const { diffId } = await validateBlob(stream, descriptor, (tar) =>
           drain(tar, blob.tarSize),
         );
@@ -215,11 +216,16 @@ function isOfOneEntry(error: unknown): boolean {
 }
 
 /** Passes on a stream that is written to a new file at `path`. */
-async function* saved(stream: ByteStream, path: string): AsyncGenerator<Uint8Array> {
+async function* saved(
+  stream: ByteStream,
+  path: string,
+  part: WorkPart,
+): AsyncGenerator<Uint8Array> {
   const fd = openSync(path, 'wx', 0o644);
   try {
     for await (const chunk of stream) {
       writeFully(fd, chunk);
+      part.advance(chunk.length);
       yield chunk;
     }
   } finally {

@@ -10,8 +10,9 @@ import type { BlobCache } from '../blobs/cache.js';
 import type { FoundEntry, SharedCache } from '../blobs/shared-cache.js';
 import type { BlobResult } from '../blobs/writer.js';
 import { must } from '../errors.js';
+import { type Logger, startWork, type Work } from '../log.js';
 import { Background } from './background.js';
-import type { BlobCollector, StagedBlob } from './blob-collector.js';
+import { type BlobCollector, nameOf, type StagedBlob } from './blob-collector.js';
 import { type StagedTask, type WriteOptions, writeStaged } from './write-staged.js';
 
 /** Requests, or downloads, at the same time. */
@@ -21,7 +22,7 @@ const MAX_GROWTH = 0.02;
 const MIN_GROWTH = 64 << 10;
 
 const CHECK: StagedTask = {
-  what: 'checking layers of the shared cache',
+  what: 'checking shared layers',
   compression: { name: 'none', level: 1 },
   isKept: false,
 };
@@ -37,57 +38,81 @@ export async function takeShared(
   collector: BlobCollector,
   options: SharedBlobOptions,
 ): Promise<readonly StagedBlob[]> {
-  const { sharedCache, cache, log } = options;
+  const { sharedCache, log } = options;
   if (sharedCache === undefined || layers.length === 0) {
     return layers;
   }
-  const entries = await findEntries(layers, sharedCache);
+  const entries = await findEntries(layers, sharedCache, log);
   const entryOf = (staged: StagedBlob) => must(entries.get(staged), staged.wanted.key);
   const found = layers.filter((staged) => entries.has(staged));
   const doubtful = found.filter((staged) => !entryOf(staged).isAuthentic);
   log.info(`${found.length} layers are in the shared cache, ${doubtful.length} are to be checked`);
 
   const taken = new Set<StagedBlob>();
-  const take = async (staged: StagedBlob) => {
-    const entry = entryOf(staged);
-    const { blob, image, isAuthentic, origin } = entry;
-    const isAdopted = isAuthentic && (await collector.adopt(staged, blob, origin, image));
-    if (!isAdopted) {
-      if (!(await sharedCache.download(entry, staged.path))) {
-        return;
-      }
-      cache?.add(staged.wanted.key, staged.path, blob);
-      await collector.take(staged, blob, origin, image);
-    }
-    taken.add(staged);
-  };
-
   const downloads = new Background(MAX_REQUESTS);
-  await downloads.finish(async () => {
-    for (const staged of found.filter((each) => entryOf(each).isAuthentic)) {
-      downloads.start(() => take(staged));
-    }
-    if (doubtful.length === 0) {
-      return;
-    }
-    await writeStaged(doubtful, CHECK, options, async (staged, tar) => {
-      const fault = faultOf(entryOf(staged).blob, tar);
-      if (fault === undefined) {
-        downloads.start(() => take(staged));
-      } else {
-        sharedCache.refuse(entryOf(staged), fault);
+  const work = startWork(log, 'downloading shared layers');
+  const start = (staged: StagedBlob) => {
+    const entry = entryOf(staged);
+    work.expect(entry.blob.size);
+    downloads.start(async () => {
+      if (await take(staged, entry, collector, work, { ...options, sharedCache })) {
+        taken.add(staged);
       }
     });
+  };
+
+  await downloads.finish(async () => {
+    for (const staged of found.filter((each) => entryOf(each).isAuthentic)) {
+      start(staged);
+    }
+    if (doubtful.length > 0) {
+      await writeStaged(doubtful, CHECK, options, async (staged, tar) => {
+        const fault = faultOf(entryOf(staged).blob, tar);
+        if (fault === undefined) {
+          start(staged);
+        } else {
+          sharedCache.refuse(entryOf(staged), fault);
+        }
+      });
+    }
+    work.settleTotal();
   });
+  work.end();
   return layers.filter((staged) => !taken.has(staged));
+}
+
+/** Takes the blob of an entry. Returns false, after a warning, if it cannot be had. */
+async function take(
+  staged: StagedBlob,
+  entry: FoundEntry,
+  collector: BlobCollector,
+  work: Work,
+  { sharedCache, cache }: SharedBlobOptions & { readonly sharedCache: SharedCache },
+): Promise<boolean> {
+  const { blob, image, isAuthentic, origin } = entry;
+  if (isAuthentic && (await collector.adopt(staged, blob, origin, image))) {
+    work.expect(-blob.size);
+    return true;
+  }
+  const part = work.startPart(blob.digest, nameOf(staged.layer), blob.size);
+  if (!(await sharedCache.download(entry, staged.path, part))) {
+    part.abandon();
+    return false;
+  }
+  part.end();
+  cache?.add(staged.wanted.key, staged.path, blob);
+  await collector.take(staged, blob, origin, image);
+  return true;
 }
 
 async function findEntries(
   layers: readonly StagedBlob[],
   cache: SharedCache,
+  log: Logger,
 ): Promise<ReadonlyMap<StagedBlob, FoundEntry>> {
   const entries = new Map<StagedBlob, FoundEntry>();
   const lookups = new Background(MAX_REQUESTS);
+  const work = startWork(log, 'looking for shared layers', layers.length, 'layers');
   await lookups.finish(async () => {
     for (const staged of layers) {
       lookups.start(async () => {
@@ -95,9 +120,11 @@ async function findEntries(
         if (entry !== undefined) {
           entries.set(staged, entry);
         }
+        work.advance(1);
       });
     }
   });
+  work.end();
   return entries;
 }
 

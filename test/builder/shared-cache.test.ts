@@ -9,7 +9,7 @@ import { BlobCache } from '../../src/blobs/cache.js';
 import { SharedCache } from '../../src/blobs/shared-cache.js';
 import { CACHED_LAYER_TYPE, TAG_PREFIX } from '../../src/blobs/shared-entry.js';
 import { must } from '../../src/errors.js';
-import { silentLogger } from '../../src/log.js';
+import { type ProgressEvent, silentLogger } from '../../src/log.js';
 import { EMPTY_OBJECT } from '../../src/oci/empty-config.js';
 import { canonicalJson, sha256Digest } from '../../src/oci/json.js';
 import { OCI_LAYER_ZSTD } from '../../src/oci/media-types.js';
@@ -40,17 +40,18 @@ interface CacheUse {
   readonly secret?: Uint8Array | undefined;
   readonly imgref?: string | undefined;
   readonly cache?: BlobCache;
+  readonly onProgress?: (event: ProgressEvent) => void;
 }
 
 /** Builds the image of the tree, as another machine would. */
-async function build({ from = [], to, secret, imgref, cache }: CacheUse) {
+async function build({ from = [], to, secret, imgref, cache, onProgress }: CacheUse) {
   const warnings: string[] = [];
   const warn = (message: string) => {
     if (!message.includes('has no readable package database')) {
       warnings.push(message);
     }
   };
-  const log = { ...silentLogger, warn };
+  const log = { ...silentLogger, warn, progress: onProgress ?? silentLogger.progress };
   const place = (name: string, rights: ArtifactRights) => ({
     name,
     open: () => openArtifactRepository(name, FAST, rights),
@@ -190,6 +191,30 @@ suite('builds on several machines', needs('docker-registry'), () => {
     assert.equal(requests.get('GET'), undefined);
     assert.equal(requests.get('mount'), LAYERS);
     assert.equal((await blobRequests(use)).get('GET'), LAYERS, 'another place needs the bytes');
+  });
+
+  test('report the bytes that they download, also those that they do not use', async () => {
+    const poisoned = newRepository();
+    await build({ to: poisoned });
+    await poison(poisoned);
+    const use = { from: [full], secret: SECRET };
+    for (const [each, partCount] of [
+      [use, LAYERS],
+      [{ from: [full] }, LAYERS],
+      [{ ...use, imgref: newImage() }, 0],
+      [{ from: [poisoned] }, LAYERS - LIES.filter(({ blob }) => blob === undefined).length],
+    ] as const) {
+      const events: ProgressEvent[] = [];
+      await build({ ...each, onProgress: (event) => events.push(event) });
+      const downloads = events.filter(({ work }) => work === 'downloading shared layers');
+      const parts = downloads.filter(({ part }) => part !== undefined);
+      const started = parts.filter(({ event }) => event === 'start');
+      const ended = parts.filter(({ event }) => event === 'end');
+      assert.deepEqual([started.length, ended.length], [partCount, partCount]);
+      const last = downloads.at(-1) ?? assert.fail();
+      assert.deepEqual([last.event, last.part, last.done], ['end', undefined, last.total]);
+      assert.equal(last.done > 0, partCount > 0);
+    }
   });
 
   test('check what another secret has authenticated', async () => {
