@@ -19,7 +19,11 @@ const pathOf = (name: string) => join(scratch, name);
 const record = (file: string, ...args: readonly string[]) =>
   ostrata(['layout', 'record', `--append=${file}`, ...args]);
 
-const lineSchema = v.looseObject({ build: v.string(), id: v.optional(v.string()) });
+const lineSchema = v.looseObject({
+  build: v.string(),
+  id: v.optional(v.string()),
+  date: v.optional(v.string()),
+});
 function buildsOf(path: string) {
   const lines = readFileSync(path, 'utf8').trim().split('\n');
   return lines.map((line) => parseJson(line, lineSchema));
@@ -121,7 +125,7 @@ suite('layout record', () => {
     const { imgref } = forgePlain([[{ name, type: 'file', content }]], { created: 'yesterday' });
     record(file, imgref);
     assert.match(record(file, imgref), /^present/m);
-    assert.equal(buildsOf(file)[0]?.['date'], undefined);
+    assert.equal(buildsOf(file)[0]?.date, undefined);
   });
 
   test('writes nothing with --dry-run', () => {

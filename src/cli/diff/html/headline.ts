@@ -17,11 +17,15 @@ export function headlineOf(report: DiffReport): string {
   if (update !== undefined) {
     return downloadHeadline(report);
   }
-  if (packages !== undefined) {
-    return packagesHeadline(packages);
+  const changed = (files ?? []).filter(({ isDirectory }) => !isDirectory).length;
+  const verb = changed === 1 ? 'differs' : 'differ';
+  const filesText = changed > 0 ? `${counted(changed, 'file')} ${verb}` : 'No file differs';
+  if (packages === undefined) {
+    return filesText;
   }
-  const changed = (files ?? []).filter(({ isDirectory }) => !isDirectory);
-  return changed.length > 0 ? `${counted(changed.length, 'file')} differ` : 'No file differs';
+  const isInFilesAlone = changed > 0 && countOfChanges(packages) === 0;
+  const packagesText = packagesHeadline(packages);
+  return isInFilesAlone ? `${packagesText}, but ${filesText}` : packagesText;
 }
 
 function downloadHeadline({ update, new: side, contents = [] }: DiffReport): string {
@@ -36,7 +40,7 @@ function downloadHeadline({ update, new: side, contents = [] }: DiffReport): str
     return download;
   }
   const bytes = causes.reduce((sum, cause) => sum + cause.size, 0);
-  const part = bytes > size / 2 ? 'most of it' : 'the largest part';
+  const part = bytes > size / 2 ? 'most of it' : 'part of it';
   const names = causes.map((cause) => `${cause.name} (${formatBytes(cause.size)})`);
   return `${download}, ${part} for ${sentenceList(names)}`;
 }
@@ -74,13 +78,13 @@ function namesOf(components: readonly ContentComponent[]): string {
 }
 
 function packagesHeadline(packages: PackageReport): string {
-  const { unchanged, added, ...others } = packages;
+  const { unchanged } = packages;
   const changed = countOfChanges(packages);
   if (changed === 0) {
     return `All ${formatCount(unchanged)} packages are the same`;
   }
-  const { upgraded, downgraded, renamed } = others;
-  const total = unchanged + added.length + upgraded.length + downgraded.length + renamed.length;
+  // Of both sides: removed packages are among those that differ.
+  const total = unchanged + changed;
   const verb = changed === 1 ? 'differs' : 'differ';
   const share = `${formatCount(changed)} of ${counted(total, 'package')}`;
   return `${share} ${verb}: ${changesText(packages)}`;
