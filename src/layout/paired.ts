@@ -46,9 +46,13 @@ export interface PairedDifference {
   readonly interval?: { readonly low: number; readonly high: number } | undefined;
 }
 
-/** Compares the runs of each series and lag, if there are several, in the order of the runs. */
+/**
+ * Compares the runs of each series and lag, if there are several, in the order of the runs. Without
+ * any update, there is nothing to compare.
+ */
 export function comparisonsOf(runs: readonly SimulationRun[]): readonly Comparison[] {
-  const groups = groupedBy(runs, ({ series, lag }) => [series, lag]);
+  const withUpdates = runs.filter(({ updates }) => updates.length > 0);
+  const groups = groupedBy(withUpdates, ({ series, lag }) => [series, lag]);
   return groups.filter(({ length }) => length > 1).flatMap(compareGroup);
 }
 

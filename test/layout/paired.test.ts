@@ -81,8 +81,9 @@ suite('simulated layouts', () => {
     assert.deepEqual(intervals(24, 4), [true, true]);
   });
 
-  test('are alone without a comparison', () => {
+  test('are without a comparison if they are alone, or without updates', () => {
     assert.deepEqual(comparisonsOf([runOf('a', 64, sizes), runOf('a', 64, sizes, 4)]), []);
     assert.deepEqual(comparisonsOf([]), []);
+    assert.deepEqual(comparisonsOf([runOf('a', 64, []), runOf('b', 64, [])]), []);
   });
 });

@@ -51,27 +51,46 @@ export const SERIES_HELP =
   'a folder of RPM databases or component JSON files in the order of their names, or image ' +
   'references';
 
-/** Opens series. Each file and folder is a series; all image references together are one. */
+const SERIES_OF_IMAGES = 'images';
+
+/**
+ * Opens series. Each file and folder is a series; all image references together are one. No two
+ * have the same name, because results are compared by it.
+ */
 export async function openSeries(
   args: readonly string[],
   context: ImageContext,
 ): Promise<readonly Series[]> {
   const series: Series[] = [];
-  for (const path of args.filter((arg) => !isImgref(arg))) {
-    series.push(await seriesOfPath(path, context));
-  }
   const images = args.filter(isImgref);
+  const paths = new Set(args.filter((arg) => !isImgref(arg)));
+  const names = Array.from(paths, shortName);
   if (images.length > 0) {
-    series.push({ name: 'images', builds: await buildsOfImages(images, context) });
+    names.push(SERIES_OF_IMAGES);
+  }
+  for (const path of paths) {
+    const name = shortName(path);
+    const isUnique = names.indexOf(name) === names.lastIndexOf(name);
+    const builds = await buildsOfSeries(path, context);
+    series.push({ name: isUnique ? name : path, builds });
+  }
+  if (images.length > 0) {
+    const builds = await buildsOfImages(images, context);
+    series.push({ name: SERIES_OF_IMAGES, builds });
   }
   return series;
 }
 
-async function seriesOfPath(path: string, context: DatabaseContext): Promise<Series> {
-  const name = basename(path).replace(/\.jsonl?(\.gz)?$/, '');
+function shortName(path: string): string {
+  return basename(path).replace(/\.jsonl?(\.gz)?$/, '');
+}
+
+async function buildsOfSeries(
+  path: string,
+  context: DatabaseContext,
+): Promise<readonly SeriesBuild[]> {
   const stats = await inContextAsync(`series ${path}`, () => stat(path));
-  const builds = stats.isDirectory() ? await buildsOfFolder(path, context) : await readSeries(path);
-  return { name, builds };
+  return stats.isDirectory() ? buildsOfFolder(path, context) : readSeries(path);
 }
 
 async function buildsOfFolder(

@@ -110,6 +110,12 @@ suite('the headline', () => {
     assert.match(headlineOf([runOf(chain)]), /^Updates cost 23 B on average, 1\.000 times/);
   });
 
+  test('says that no update can be simulated, rather than that all cost nothing', () => {
+    const short = chain.slice(0, 1);
+    const text = headlineOf([runOf(short), runOf(short, 'b')]);
+    assert.equal(text, 'The series series has too few builds for an update');
+  });
+
   test('does not compare what was measured on other series or with another lag', () => {
     assert.match(headlineOf([runOf(chain), runOf(chain, 'b', 2)]), /^In series, updates cost 23 B/);
   });

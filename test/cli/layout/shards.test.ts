@@ -1,6 +1,6 @@
 /** Layouts are simulated by several threads or machines, and the report is that of one process. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -24,6 +24,11 @@ const FIRMWARE = join(repoRoot, 'rpmdb-fixtures/series/firmware.jsonl.gz');
 const RPMDBS = join(repoRoot, 'rpmdb-fixtures/series/rpmdb');
 const OPTIONS = ['--strategy=expected-download,single', '--max-layers=33', '--lag=1,4'];
 const COUNT = 3;
+
+const namesSchema = v.object({
+  results: v.array(v.object({ series: v.string() })),
+  comparisons: v.array(v.unknown()),
+});
 
 const scratch = scratchDirectory();
 const pathOf = (name: string) => join(scratch, name);
@@ -148,4 +153,24 @@ suite('a simulation', () => {
       assert.match(stderr, /expected I\/N/);
     }
   });
+});
+
+test('series with the same name are told apart by their paths, and not compared', () => {
+  const names = ['stable', 'testing'].map((folder, i) => {
+    mkdirSync(pathOf(folder));
+    const path = pathOf(`${folder}/history.jsonl`);
+    const versions = [1, 1 + i];
+    const builds = versions.map((version) => ({
+      components: [{ name: 'a', version: `${version}`, size: 10, changesPerYear: 1 }],
+    }));
+    writeFileSync(path, builds.map((build) => JSON.stringify(build)).join('\n'));
+    return path;
+  });
+  const text = ostrata(['layout', 'simulate', '--json', ...names, ...names]);
+  const { results, comparisons } = parseJson(text, namesSchema);
+  assert.deepEqual(
+    results.map(({ series }) => series),
+    names,
+  );
+  assert.deepEqual(comparisons, []);
 });

@@ -11,7 +11,10 @@ export function headlineOf(runs: readonly SimulationRun[]): string {
   if (first === undefined) {
     return 'No layout was simulated';
   }
-  const { series, lag } = first.result;
+  const { series, lag, updates } = first.result;
+  if (updates === 0) {
+    return `The series ${series} has too few builds for an update`;
+  }
   const comparable = runs.filter(({ result }) => result.series === series && result.lag === lag);
   const [best = first] = comparable.toSorted((a, b) => a.result.bytes - b.result.bytes);
   const start = runs.length > comparable.length ? `In ${series}, updates` : 'Updates';
