@@ -4,7 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import * as v from 'valibot';
@@ -155,6 +163,25 @@ suite('layout record of a registry', needs('docker-registry'), () => {
       return buildsOf(path).length;
     });
     assert.deepEqual(ages, [2, 3, 2]);
+  });
+
+  test('adds the images of other tags if one cannot be read', async () => {
+    const { manifest } = await openImage(`${repository}:stable-2`);
+    const config = blobFile(manifest.config.digest);
+    const path = pathOf('broken.jsonl.gz');
+    renameSync(config, `${config}.away`);
+    try {
+      const args = ['layout', 'record', repository, '--tags=stable-*', `--append=${path}`];
+      const { status, stderr } = tryOstrata(args);
+      assert.equal(status, 1);
+      assert.match(stderr, /^error: reading docker:.*:stable-2: .*BLOB_UNKNOWN.*\n$/);
+    } finally {
+      renameSync(`${config}.away`, config);
+    }
+    assert.deepEqual(
+      buildsOf(path).map(({ build }) => build),
+      ['stable-1', 'stable-3'],
+    );
   });
 
   test('writes nothing with --dry-run', () => {

@@ -152,7 +152,10 @@ async function listTags(imgref: string, options: FindOptions): Promise<readonly 
   }
 }
 
-/** Returns undefined, after a warning, for what is no image. */
+/**
+ * Returns undefined, after a warning, for what is no image. An image that cannot be read does not
+ * hide those of other tags: it is a build that fails when it is read.
+ */
 async function findTag(
   imgref: string,
   tag: string,
@@ -165,7 +168,7 @@ async function findTag(
       options.log.warn(`${error.message}; the tag is left out`);
       return undefined;
     }
-    throw error;
+    return { build: tag, source: imgref, read: () => Promise.reject(error) };
   }
 }
 
