@@ -149,6 +149,7 @@ suite('machines that share a cache', needs('docker-registry', 'skopeo'), () => {
       [[...image, '--cache-from=oci:layout'], /expected a repository of a registry/],
       [[...image, `--cache-secret=${secret}`], /secret: expected 16 to 4096 bytes, got 6/],
       [['cache', 'prune', '--older-than=1y', cache], /expected a number of hours, days or weeks/],
+      [['delta', 'create', `--cache-to=${cache}`, 'oci:old', 'oci:new'], /unknown option/],
     ] as const;
     for (const [args, message] of cases) {
       const { status, stderr } = tryOstrata(args);

@@ -21,10 +21,10 @@ import {
 import type { ImageReader, ImageWriter, TransportOptions } from '../../transports/transport.js';
 import { tarLocation } from '../../tree/tar-source.js';
 import {
-  type CacheOptions,
   cacheRepositories,
   openCache,
   openSharedCache,
+  type SharedCacheOptions,
 } from '../options/cache.js';
 import { type CompressionOptions, compressionOf } from '../options/compression.js';
 import type { DeltaOptions } from '../options/deltas.js';
@@ -44,7 +44,7 @@ export interface BuildOptions
     OutputOptions,
     PluginOptions,
     CompressionOptions,
-    CacheOptions,
+    SharedCacheOptions,
     DeltaOptions,
     RegistryOptions,
     LogOptions {

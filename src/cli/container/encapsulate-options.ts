@@ -8,7 +8,7 @@ import { parseJson } from '../../bytes/json.js';
 import { inContextAsync, OstrataError } from '../../errors.js';
 import type { FormatVersion } from '../../layers/spec.js';
 import { goArchitecture } from '../../oci/platform.js';
-import { cacheOptions } from '../options/cache.js';
+import { sharedCacheOptions } from '../options/cache.js';
 import { compressionOptions } from '../options/compression.js';
 import { deltaOptions } from '../options/deltas.js';
 import type { OptionGroup } from '../options/groups.js';
@@ -191,7 +191,7 @@ export const WRITING_OPTIONS: readonly OptionGroup[] = [
   outputOptions,
   pluginOptions,
   compressionOptions,
-  cacheOptions,
+  sharedCacheOptions,
   deltaOptions,
   registryOptions,
   logOptions,

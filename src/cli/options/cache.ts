@@ -30,6 +30,9 @@ export interface CacheOptions {
   readonly cache?: string | false | undefined;
   /** Bytes. */
   readonly cacheSize: number;
+}
+
+export interface SharedCacheOptions extends CacheOptions {
   /** References of repositories. */
   readonly cacheFrom?: readonly string[] | undefined;
   readonly cacheTo?: string | undefined;
@@ -37,7 +40,7 @@ export interface CacheOptions {
   readonly cacheSecret?: string | undefined;
 }
 
-/** `--cache`, `--no-cache`, `--cache-size`, `--cache-from`, `--cache-to` and `--cache-secret`. */
+/** `--cache`, `--no-cache` and `--cache-size`: the cache on the disk. */
 export function cacheOptions(command: Command): Command {
   return command
     .optionsGroup('Cache:')
@@ -58,7 +61,12 @@ export function cacheOptions(command: Command): Command {
       )
         .argParser(byteCount)
         .default(byteCount(DEFAULT_SIZE), DEFAULT_SIZE),
-    )
+    );
+}
+
+/** Those of {@link cacheOptions}, and `--cache-from`, `--cache-to` and `--cache-secret`. */
+export function sharedCacheOptions(command: Command): Command {
+  return cacheOptions(command)
     .option(
       '--cache-from <imgref>',
       'also look for layers in this repository of a registry, registry:HOST/PATH, where other ' +
@@ -71,9 +79,9 @@ export function cacheOptions(command: Command): Command {
     )
     .option(
       '--cache-secret <file>',
-      'what this file holds authenticates the layers of --cache-to; layers of --cache-from that ' +
-        'it authenticates are used without a check, and without a download where the registry ' +
-        'can mount them into the repository of the image',
+      'the secret in this file authenticates the layers of --cache-to; layers of --cache-from ' +
+        'that it authenticates are used without a check, and without a download where the ' +
+        'registry can mount them into the repository of the image',
     );
 }
 
@@ -81,7 +89,7 @@ export function cacheOptions(command: Command): Command {
 export function cacheRepositories({
   cacheFrom = [],
   cacheTo,
-}: Pick<CacheOptions, 'cacheFrom' | 'cacheTo'>): readonly string[] {
+}: Pick<SharedCacheOptions, 'cacheFrom' | 'cacheTo'>): readonly string[] {
   const repositories = cacheTo === undefined ? cacheFrom : [...cacheFrom, cacheTo];
   for (const imgref of repositories) {
     checkIsRepository(imgref);
@@ -94,7 +102,7 @@ export function cacheRepositories({
  * undefined without.
  */
 export function openSharedCache(
-  { cacheFrom = [], cacheTo, cacheSecret }: CacheOptions,
+  { cacheFrom = [], cacheTo, cacheSecret }: SharedCacheOptions,
   optionsFor: (imgref: string) => TransportOptions,
   context: Context,
 ): SharedCache | undefined {
@@ -123,7 +131,7 @@ function readSecret(path: string): Uint8Array {
       const rule = `expected ${MIN_SECRET_SIZE} to ${MAX_SECRET_SIZE} bytes`;
       throw new OstrataError(
         'USAGE',
-        `${rule}, got ${text.length}; openssl rand -hex 32 makes some`,
+        `${rule}, got ${text.length}; \`openssl rand -hex 32\` prints a secret`,
       );
     }
     return Buffer.from(secret, 'latin1');

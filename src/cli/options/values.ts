@@ -10,7 +10,11 @@ export function logOptions(command: Command): Command {
     .option('-q, --quiet', 'print results and errors only, no warnings and no progress')
     .option('-v, --verbose', 'print more detail')
     .addOption(
-      new Option('--progress <how>', 'show progress on stderr: live on a terminal, or as lines')
+      new Option(
+        '--progress <how>',
+        'show progress on stderr: live on a terminal and else as plain (auto), a line now and ' +
+          'then (plain), one JSON object per line for programs (json), or not at all (none)',
+      )
         .choices(PROGRESS_MODES)
         .default('auto'),
     );
