@@ -1,5 +1,5 @@
 // The packages of Debian that are in the image. apt-get downloads them and checks the signatures of
-// the archive; a list with the checksum of each, in the form of sha256sum, makes the same come again.
+// the archive; a list of their checksums, in the form of sha256sum, makes later runs use the same.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -110,7 +110,7 @@ function isComplete(folder, { file, sha256 }) {
   return createHash('sha256').update(readFileSync(path)).digest('hex') === sha256;
 }
 
-/** apt-get with settings of its own: it needs no root, and does not see what is installed. */
+/** apt-get with private settings: it needs no root, and does not see what is installed. */
 class Apt {
   folder;
   #options;

@@ -1,5 +1,5 @@
 // The root file system of the image, as any user can make it: packages of Debian without running
-// their scripts, the program, and what tells others of both.
+// their scripts, the program, and the licenses and lists that describe both.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -17,8 +17,8 @@ import { dirname, join } from 'node:path';
 const MAX_PACKAGE_SIZE = 1 << 28;
 
 /**
- * What nothing in the image uses: documentation but licenses and changelogs, scripts of debuggers, and of the C
- * library conversions between encodings and vectors of numbers, which are most of it.
+ * What nothing in the image uses: documentation other than licenses and changelogs, scripts of
+ * debuggers, and most of the C library: conversions between encodings, and vector math.
  */
 const LEFT_OUT = [
   /^\.\/usr\/share\/doc\/[^/]+\/(?!copyright$|changelog)./,
@@ -27,7 +27,7 @@ const LEFT_OUT = [
 ];
 
 const DATABASE = 'var/lib/dpkg';
-/** The names of files say the architecture of packages that can be there for several. */
+/** In this format, files of packages that may be installed for several architectures name theirs. */
 const INFO_FORMAT = '1\n';
 
 const PASSWD = `root:x:0:0:root:/root:/bin/sh

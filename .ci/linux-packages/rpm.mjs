@@ -9,7 +9,7 @@ function build({ root, staged, scratch, architecture, version, time }) {
     _topdir: scratch,
     _rpmdir: scratch,
     _rpmfilename: 'made.rpm',
-    // What a machine would give of its own.
+    // Otherwise rpmbuild records the name of this machine and the time.
     _buildhost: 'localhost',
     use_source_date_epoch_as_buildtime: '1',
     // RHEL 8 reads it, and higher levels gain nothing but take longer.
@@ -23,7 +23,7 @@ function build({ root, staged, scratch, architecture, version, time }) {
   const args = ['-bb', '--quiet', `--target=${architecture}-linux`, ...defines, spec];
   const env = {
     ...process.env,
-    // No macros of the user.
+    // rpmbuild reads the macros of the user from the home folder.
     HOME: scratch,
     LC_ALL: 'C.UTF-8',
     SOURCE_DATE_EPOCH: String(time),

@@ -233,7 +233,10 @@ async function* saved(
   }
 }
 
-/** Reads a tar whose size is known: a bomb ends there, and a file of zeros is none. */
+/**
+ * Reads a tar to its end. Its size is known, so a decompression bomb is stopped there, and files of
+ * zeros, which compress as well as a bomb, are let through.
+ */
 async function drain(tar: LayerTar, tarSize: number): Promise<void> {
   let size = 0;
   tar.allowContent(tarSize);

@@ -33,7 +33,7 @@ export interface LayerDiffOptions {
   readonly threads: EditThreads;
   /** Most files that are compressed at the same time. */
   readonly jobs: Semaphore;
-  /** Lets one file at a time through that takes much memory. */
+  /** Lets through one at a time of the files that take much memory. */
   readonly large: Semaphore;
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,12 +60,12 @@ const MIN_COPY_SIZE = 48;
 const MIN_PATCH_SIZE = 256;
 /** For the estimate of what a file takes as data. */
 const ESTIMATE = { level: 3, windowLog: 23 };
-/** For comparisons whose result is clear nearly always. */
+/** For a comparison in which a rough estimate is nearly always enough. */
 const QUICK_ESTIMATE = { level: 1, windowLog: 20 };
 /**
- * If at most one in so many bytes of a file is saved by compression, the file is compressed itself.
- * Then little in it is like the old file, but the search for that would take the longest of all,
- * and a frame finds as much.
+ * If compression saves at most one in so many bytes of a file, the file is a compressed one. Little
+ * in it is like the old file, the search for that would take longer than for any other file, and
+ * zstd with the old file as its dictionary finds as much.
  */
 const MIN_SIZE_PER_SAVED = 16;
 /** Files that compress better than this are compared with their edits. */

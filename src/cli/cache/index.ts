@@ -9,8 +9,8 @@ export function addCacheCommand(program: Command): void {
     .helpGroup(BUILD_COMMANDS)
     .summary('delete old layers from a cache in a registry')
     .description(
-      'Builds with --cache-from and --cache-to share compressed layers by a repository of a ' +
-        'registry. The cache on the disk needs no care: --cache-size limits it.',
+      'Builds with --cache-from and --cache-to share compressed layers through a repository of ' +
+        'a registry. The cache on the disk needs no such command: --cache-size limits it.',
     );
   addPruneCommand(cache);
 }

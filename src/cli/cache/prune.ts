@@ -29,8 +29,8 @@ export function addPruneCommand(cache: Command): void {
     .command('prune')
     .summary('delete the layers in a registry that were put there long ago')
     .description(
-      'Delete layers that builds have put into a repository of a registry by --cache-to. A ' +
-        'layer that is still needed is made again by the next build, and is young then. Images ' +
+      'Delete old layers that builds have put into a repository of a registry by --cache-to. A ' +
+        'build that needs a deleted layer makes it again and puts it there again. Images ' +
         'and everything else in the repository stay as they are. The registry frees the space ' +
         'when it collects its garbage.',
     )
@@ -41,7 +41,7 @@ export function addPruneCommand(cache: Command): void {
         'of a layer is the day on which it was put there',
       duration,
     )
-    .option('--dry-run', 'print what would be deleted, and delete nothing')
+    .option('--dry-run', 'print how much would be deleted, and delete nothing')
     .option('--json', 'print the result as JSON')
     .addHelpText(
       'after',

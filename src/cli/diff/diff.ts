@@ -69,7 +69,7 @@ export function addDiffCommand(program: Command): void {
         'print the result as Markdown, for release notes and summaries of pipelines',
       ).conflicts('json'),
     )
-    .option('--html <file>', 'also write the result to this file, as a page with drawings')
+    .option('--html <file>', 'also write the result to this file, as a web page with drawings')
     .addHelpText('after', HELP)
     .action(diff);
   useOptions(command, [registryOptions, logOptions]);

@@ -73,8 +73,8 @@ export function addLayoutRecordCommand(layout: Command): void {
         'If a build cannot be read, the others are added all the same, and the exit code is 1.',
     )
     .argument('<source...>', SOURCE_HELP)
-    .requiredOption('--append <file>', 'the file; gzipped if its name ends in .gz')
-    .option('--tags <pattern>', 'add the images with such tags (repeatable)', repeated)
+    .requiredOption('--append <file>', 'add to this file; gzipped if its name ends in .gz')
+    .option('--tags <pattern>', 'add the images whose tags match (repeatable)', repeated)
     .option(
       '--since <age>',
       'leave out builds that are older than the newest of their source by more than e.g. 90d, ' +
@@ -84,7 +84,7 @@ export function addLayoutRecordCommand(layout: Command): void {
     .option('--limit <n>', 'add at most the newest n builds of each source', integer(1))
     .option('--repo <path>', 'sources are refs or commits of this ostree repository')
     .option('--files', 'read images in registries as a whole, too')
-    .option('--plugin <module>', 'load more content sources from here', repeated)
+    .option('--plugin <module>', 'load content sources from this file or package', repeated)
     .option('--skip-damaged-packages', SKIP_DAMAGED_HELP)
     .option('--dry-run', 'print which builds would be added, and write nothing')
     .option('--json', 'print the result as JSON')

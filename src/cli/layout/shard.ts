@@ -120,7 +120,7 @@ export function parseShard(text: string): Shard {
     const hasLags = updates.length === shard.options.lag.length;
     const isKnown = (layer: number) => layer < layers.length;
     if (!isWhole || !hasLags || !builds.flat().every(isKnown)) {
-      throw new OstrataError('CORRUPT', `outcomes.${i}: it is not about this series`);
+      throw new OstrataError('CORRUPT', `outcomes.${i}: it belongs to another series`);
     }
   }
   return shard;
@@ -135,7 +135,7 @@ function experimentOf({ series, options }: Shard): Experiment {
 }
 
 /**
- * Puts the shards of an experiment together. Throws `USAGE` if one is missing or there twice, or if
+ * Puts the shards of an experiment together. Throws `USAGE` if one is missing or given twice, or if
  * they are of several experiments.
  */
 export function mergeShards(files: readonly ShardFile[]): {
@@ -176,7 +176,7 @@ function shardsByIndex(files: readonly ShardFile[]): ReadonlyMap<number, ShardFi
     if (other !== undefined) {
       const where = `in ${other.path} and in ${file.path}`;
       const name = `shard ${index}/${count}`;
-      throw new OstrataError('USAGE', `${name} is there twice: ${where}`);
+      throw new OstrataError('USAGE', `${name} is given twice: ${where}`);
     }
     shards.set(index, file);
   }
@@ -186,7 +186,7 @@ function shardsByIndex(files: readonly ShardFile[]): ReadonlyMap<number, ShardFi
 function checkSameExperiment(first: ShardFile, file: ShardFile): void {
   const difference = differenceBetween(first.shard, file.shard);
   if (difference !== undefined) {
-    const where = `${file.path} is of another experiment than ${first.path}`;
+    const where = `${file.path} belongs to another experiment than ${first.path}`;
     throw new OstrataError('USAGE', `${where}: ${difference}`);
   }
 }

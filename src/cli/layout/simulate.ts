@@ -100,8 +100,8 @@ export function addLayoutSimulateCommand(layout: Command): void {
     )
     .option(
       '--shard <i/n>',
-      'do the share i of n of the work, counted from 1, and print its results as JSON, of which ' +
-        '`layout report` makes the report',
+      'simulate only part i of n of the layouts, counted from 1, and print the results as JSON; ' +
+        '`layout report` puts the parts together',
       shardNumber,
     )
     .addHelpText('after', EXAMPLES)

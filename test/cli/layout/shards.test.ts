@@ -106,24 +106,24 @@ suite('a simulation', () => {
     assert.match(refusal(shards[1] ?? ''), /shards are missing: 1\/3, 3\/3\n/);
   });
 
-  test('is refused if a shard is there twice, which is named with both files', () => {
+  test('is refused if a shard is given twice, which is named with both files', () => {
     const copy = pathOf('copy.json');
     writeFileSync(copy, readFileSync(shards[1] ?? ''));
     const message = refusal(...shards, copy);
     assert.ok(
-      message.includes(`shard 2/3 is there twice: in ${shards[1]} and in ${copy}\n`),
+      message.includes(`shard 2/3 is given twice: in ${shards[1]} and in ${copy}\n`),
       message,
     );
   });
 
-  test('is refused if a shard is of another experiment, and what differs is named', () => {
+  test('is refused if a shard belongs to another experiment, and what differs is named', () => {
     const [first = '', second = ''] = shards;
     const otherLag = writeShard('lag.json', 3, '--lag=2');
-    assert.match(refusal(first, second, otherLag), /lag\.json is of another .*option --lag\n/);
+    assert.match(refusal(first, second, otherLag), /lag\.json belongs to another .*option --lag\n/);
     const fewerBuilds = pathOf('fewer.json');
     const args = ['layout', 'simulate', FIRMWARE, ...OPTIONS, '--shard=3/3'];
     writeFileSync(fewerBuilds, ostrata(args));
-    assert.match(refusal(first, second, fewerBuilds), /of another experiment .*: other builds\n/);
+    assert.match(refusal(first, second, fewerBuilds), /to another experiment .*: other builds\n/);
   });
 
   test('is refused if a shard is damaged, in one line', () => {
