@@ -1,8 +1,9 @@
 /** A storage of podman and buildah for one test, and the program in containers. */
+import assert from 'node:assert/strict';
 import { existsSync, lstatSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { repoRoot } from './root.js';
-import { run } from './run.js';
+import { run, tryRun } from './run.js';
 
 /** Options of podman that containers without systemd need. */
 const PODMAN = ['--runtime=runc', '--cgroup-manager=cgroupfs', '--events-backend=file'];
@@ -48,7 +49,11 @@ export function containerStorage(directory: string): ContainerStorage {
     buildah('build', '--isolation=chroot', `--tag=${name}`, directory);
   };
   const reset = () => {
-    podman('system', 'reset', '--force');
+    const args = [...podmanOptions, 'system', 'reset', '--force'];
+    // What cleans up after a container that has ended may still write while all is deleted.
+    for (let attempt = 1; tryRun('podman', args, { cwd: directory, env }).status !== 0; attempt++) {
+      assert.ok(attempt < 5, 'the storage of podman cannot be reset');
+    }
   };
   return { env, podmanOptions, buildah, podman, makeImage, reset };
 }
