@@ -136,10 +136,14 @@ export class Work {
   }
 }
 
-/** A part of long work that has begun. What it has done counts for the work. */
+/**
+ * A part of long work that has begun. What it has done counts for the work. After its end it
+ * reports nothing: a stream may still pass on a chunk when its reader has failed.
+ */
 export class WorkPart {
   readonly #work: Work;
   #state: ProgressPart;
+  #hasEnded = false;
 
   constructor(work: Work, state: ProgressPart) {
     this.#work = work;
@@ -157,6 +161,9 @@ export class WorkPart {
 
   /** Reports how much is done now. */
   moveTo(done: number): void {
+    if (this.#hasEnded) {
+      return;
+    }
     this.#setDone(done);
     this.#work.report('advance', this.#state);
   }
@@ -165,13 +172,18 @@ export class WorkPart {
   end(): void {
     const { done, total = done } = this.#state;
     this.#setDone(total);
-    this.#work.report('end', this.#state);
+    this.#end();
   }
 
   /** Reports that the rest of the part is left undone, and no longer a share of the whole. */
   abandon(): void {
     const { done, total = done } = this.#state;
     this.#work.expect(done - total);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
     this.#work.report('end', this.#state);
   }
 
