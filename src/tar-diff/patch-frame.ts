@@ -23,6 +23,8 @@ import type { NativeZstd } from '../system/native-zstd.js';
 export const MAX_FRAME_WINDOW_LOG = 29;
 /** Limit for a prefix, in bytes. */
 export const MAX_PREFIX_SIZE = 2 ** MAX_FRAME_WINDOW_LOG;
+/** A larger window, as a power of two, holds more than the match tables of zstd keep of it. */
+const MAX_TABLE_LOG = 22;
 /** The smallest window that a frame header can state, as a power of two. */
 const MIN_WINDOW_LOG = 10;
 /** The largest window of a frame with its prefix before it, and of what may follow the frame. */
@@ -50,7 +52,8 @@ export function compressWithPrefix(
   level: number,
 ): Promise<Uint8Array> {
   const windowLog = windowLogFor(content.length, prefix.length);
-  return zstd.compress(content, { level, windowLog, prefix });
+  const isLongDistance = windowLog > MAX_TABLE_LOG;
+  return zstd.compress(content, { level, windowLog, isLongDistance, prefix });
 }
 
 /** The file that precedes the content of a frame. */

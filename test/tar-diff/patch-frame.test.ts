@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -56,6 +56,14 @@ test('a frame holds only what its prefix lacks, and is read back', native, async
     assert.ok(frame.length < 6000, `level ${level}: ${frame.length} bytes`);
     assert.ok((await decompress(frame, old)).equals(changed));
   }
+});
+
+test('a frame finds bytes at the beginning of a large prefix', native, async () => {
+  const start = noise(1 << 20, 'start');
+  const prefix = Buffer.concat([start, randomBytes(8 << 20)]);
+  const frame = await compressWithPrefix(loadNativeZstd('testing'), start, prefix, 3);
+  assert.ok(frame.length < 6000, `${frame.length} bytes`);
+  assert.ok((await decompress(frame, prefix)).equals(start));
 });
 
 test('frames are read back whatever the sizes of content and prefix', native, async () => {
