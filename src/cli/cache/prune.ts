@@ -5,17 +5,10 @@ import { CACHED_LAYER_TYPE, TAG_PREFIX } from '../../blobs/shared-entry.js';
 import { checkIsRepository, openArtifactRepository } from '../../transports/image-reference.js';
 import { useOptions } from '../options/groups.js';
 import { type RegistryOptions, registryOptions, transportOptions } from '../options/registry.js';
-import { logOptions } from '../options/values.js';
+import { logOptions, parseAge } from '../options/values.js';
 import { counted, formatBytes } from '../output/format.js';
 import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
-
-const HOUR_MS = 3600 * 1000;
-const UNITS_MS = new Map([
-  ['h', HOUR_MS],
-  ['d', 24 * HOUR_MS],
-  ['w', 7 * 24 * HOUR_MS],
-]);
 
 interface PruneCommandOptions extends RegistryOptions, LogOptions {
   /** Milliseconds. */
@@ -37,9 +30,9 @@ export function addPruneCommand(cache: Command): void {
     .argument('<imgref>', 'the repository: registry:HOST/PATH')
     .requiredOption(
       '--older-than <age>',
-      'delete what is older: a number of hours, days or weeks, such as 36h, 30d or 8w; the time ' +
-        'of a layer is the day on which it was put there',
-      duration,
+      'delete what is older: hours, days, weeks or years, such as 36h, 30d, 8w or 1y; the time of ' +
+        'a layer is the day on which it was put there',
+      olderThan,
     )
     .option('--dry-run', 'print how much would be deleted, and delete nothing')
     .option('--json', 'print the result as JSON')
@@ -53,18 +46,16 @@ Example:
   useOptions(command, [registryOptions, logOptions]);
 }
 
-/** Parses an age, in milliseconds. */
-function duration(text: string): number {
-  const [, digits, suffix = ''] = /^(\d{1,5})([hdw])$/.exec(text) ?? [];
-  const unit = UNITS_MS.get(suffix);
-  if (digits === undefined || unit === undefined) {
-    throw new InvalidArgumentError('expected a number of hours, days or weeks: 36h, 30d or 8w.');
+function olderThan(text: string): number {
+  const age = parseAge(text);
+  if (age === undefined) {
+    throw new InvalidArgumentError('expected an age such as 36h, 30d, 8w or 1y.');
   }
-  return Number(digits) * unit;
+  return age;
 }
 
 async function prune(imgref: string, options: PruneCommandOptions): Promise<void> {
-  const { olderThan, dryRun, json } = options;
+  const { olderThan: age, dryRun, json } = options;
   checkIsRepository(imgref);
   const log = terminalLogger(options);
   const transport = transportOptions(options, [imgref], log)(imgref);
@@ -72,7 +63,7 @@ async function prune(imgref: string, options: PruneCommandOptions): Promise<void
   const repository = await openArtifactRepository(imgref, transport, rights);
   try {
     const artifacts = await repository.tagged(TAG_PREFIX, CACHED_LAYER_TYPE);
-    const layers = planCachePruning(artifacts, olderThan, Date.now());
+    const layers = planCachePruning(artifacts, age, Date.now());
     if (!dryRun) {
       const old = layers.filter(({ isKept }) => !isKept);
       await repository.removeManifests(old.map(({ digest }) => digest));

@@ -13,7 +13,7 @@ import {
   registryOptions,
   transportOptions,
 } from '../options/registry.js';
-import { integer, logOptions, repeated } from '../options/values.js';
+import { integer, logOptions, parseAge, repeated } from '../options/values.js';
 import { counted, formatTable, left } from '../output/format.js';
 import { print } from '../output/print.js';
 import { type LogOptions, terminalLogger } from '../output/terminal.js';
@@ -35,14 +35,6 @@ interface RecordOptions extends RegistryOptions, LogOptions {
 
 /** The oldest time, or how much older than the newest build a build may be; milliseconds. */
 type Since = { readonly time: number } | { readonly age: number };
-
-const DAY_MS = 86_400_000;
-const AGE = /^(\d{1,5})([dwy])$/;
-const UNIT_DAYS = new Map([
-  ['d', 1],
-  ['w', 7],
-  ['y', 365],
-]);
 
 const SOURCE_HELP =
   'with --tags, a repository: registry:HOST/PATH; ' +
@@ -337,10 +329,9 @@ function failureOf(entries: readonly Entry[]): OstrataError | undefined {
 }
 
 function since(text: string): Since {
-  const [, digits, unit = ''] = AGE.exec(text) ?? [];
-  const days = UNIT_DAYS.get(unit);
-  if (digits !== undefined && days !== undefined) {
-    return { age: Number(digits) * days * DAY_MS };
+  const age = parseAge(text);
+  if (age !== undefined) {
+    return { age };
   }
   if (!isDate(text)) {
     throw new InvalidArgumentError('expected an age such as 90d, or a date such as 2023-10-31.');

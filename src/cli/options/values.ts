@@ -38,6 +38,22 @@ export function integer(
   };
 }
 
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const AGE_UNITS_MS = new Map([
+  ['h', HOUR_MS],
+  ['d', DAY_MS],
+  ['w', 7 * DAY_MS],
+  ['y', 365 * DAY_MS],
+]);
+
+/** Returns an age such as 36h, 30d, 8w or 1y in milliseconds; undefined if `text` is none. */
+export function parseAge(text: string): number | undefined {
+  const [, digits, suffix = ''] = /^(\d{1,5})([a-z])$/.exec(text) ?? [];
+  const unit = AGE_UNITS_MS.get(suffix);
+  return digits === undefined || unit === undefined ? undefined : Number(digits) * unit;
+}
+
 /** Collects the values of an option that may be repeated. */
 export function repeated(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, text];
