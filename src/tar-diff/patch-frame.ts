@@ -23,7 +23,10 @@ import type { NativeZstd } from '../system/native-zstd.js';
 export const MAX_FRAME_WINDOW_LOG = 29;
 /** Limit for a prefix, in bytes. */
 export const MAX_PREFIX_SIZE = 2 ** MAX_FRAME_WINDOW_LOG;
-/** A larger window, as a power of two, holds more than the match tables of zstd keep of it. */
+/**
+ * The largest window, as a power of two, in which the usual search of zstd is enough. In a larger
+ * one it forgets what lies far back, so that long matches are looked for everywhere, too.
+ */
 const MAX_TABLE_LOG = 22;
 /** The smallest window that a frame header can state, as a power of two. */
 const MIN_WINDOW_LOG = 10;

@@ -15,6 +15,11 @@ export type Content = Element | string;
 /** Attributes that are undefined are left out. */
 export type Attributes = Readonly<Record<string, string | number | undefined>>;
 
+/** Returns a share of 1 as a length in CSS. Two digits after the point are finer than a pixel. */
+export function percent(share: number): string {
+  return `${Number((share * 100).toFixed(2))}%`;
+}
+
 /** Elements of HTML that have no content, hence no end tag. */
 const VOID = new Set(['meta', 'br', 'col']);
 

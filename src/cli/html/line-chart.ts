@@ -5,7 +5,7 @@
 import { type ScaleLinear, scaleLinear, scaleUtc } from 'd3-scale';
 import { area, curveStepAfter, line } from 'd3-shape';
 import { formatBytes } from '../output/format.js';
-import { type Element, element } from './element.js';
+import { type Element, element, percent } from './element.js';
 import { LINE_STYLES } from './style/charts.js';
 
 /** A position, and bytes. */
@@ -134,10 +134,6 @@ function placeOf(share: number): string {
     return 'first';
   }
   return share > 0.95 ? 'last' : 'middle';
-}
-
-function percent(share: number): string {
-  return `${Number((share * 100).toFixed(2))}%`;
 }
 
 function legend(lines: readonly Line[], areas: readonly Line[]): Element {

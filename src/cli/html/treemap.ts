@@ -4,7 +4,7 @@
  */
 import { type HierarchyRectangularNode, hierarchy, treemap, treemapSquarify } from 'd3-hierarchy';
 import { formatBytes, formatCount } from '../output/format.js';
-import { type Element, element } from './element.js';
+import { type Element, element, percent } from './element.js';
 
 export interface TreemapItem {
   readonly name: string;
@@ -152,11 +152,6 @@ function positionOf({ x0, x1, y0, y1 }: Node): string {
   return Object.entries(lengths)
     .map(([name, share]) => `${name}:${percent(share)}`)
     .join(';');
-}
-
-/** Two digits after the point are finer than a pixel. */
-function percent(share: number): string {
-  return `${Number((share * 100).toFixed(2))}%`;
 }
 
 /** @param entries pairs of a class of the style and what it means */

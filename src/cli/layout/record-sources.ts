@@ -3,7 +3,7 @@
  * their packages.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
@@ -239,9 +239,8 @@ async function findInFolder(path: string, options: FindOptions): Promise<readonl
   const visible = names.filter((name) => !name.startsWith('.'));
   return visible.sort(compareUtf8).map((name) => {
     const file = join(path, name);
-    const isTree = statSync(file).isDirectory() && isRoot(file);
     const read = () => buildOfPath(file, name, options);
-    return isTree ? findTree(file, options) : unknownBuild(file, read);
+    return isRoot(file) ? findTree(file, options) : unknownBuild(file, read);
   });
 }
 

@@ -152,12 +152,12 @@ function selected(
     .filter((time) => !Number.isNaN(time));
   const newest = Math.max(...times);
   const oldest = oldestTime(from, newest);
-  // Without a date nothing is known of the age.
   const timeOf = ({ date }: FoundBuild) => {
     return date === undefined ? newest : Date.parse(date);
   };
   const inOrder = found.toSorted((a, b) => timeOf(a) - timeOf(b));
-  const young = inOrder.filter((each) => !(timeOf(each) < oldest));
+  // Without a date nothing is known of the age.
+  const young = inOrder.filter((each) => each.date === undefined || timeOf(each) >= oldest);
   return limit < young.length ? young.slice(-limit) : young;
 }
 

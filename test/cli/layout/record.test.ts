@@ -1,6 +1,13 @@
 /** `ostrata layout record` of what is on this machine, and the file that it adds builds to. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import * as v from 'valibot';
@@ -54,6 +61,18 @@ suite('layout record', () => {
     assert.deepEqual(namesOf(file), ['1.sqlite', '3.sqlite']);
     record(file, database(2));
     assert.deepEqual(namesOf(file), ['1.sqlite', '2.sqlite', '3.sqlite']);
+  });
+
+  test('adds builds without a date whatever --since says, and all but a dangling link', () => {
+    const folder = scratchDirectory();
+    copyFileSync(database(1), join(folder, '1.sqlite'));
+    symlinkSync('nowhere', join(folder, '2.sqlite'));
+    const file = pathOf('since.jsonl');
+    const args = ['layout', 'record', `--append=${file}`, '--since=2100-01-01', folder];
+    const { status, stderr } = tryOstrata(args);
+    assert.equal(status, 1);
+    assert.match(stderr, /2\.sqlite/);
+    assert.deepEqual(namesOf(file), ['1.sqlite']);
   });
 
   test('adds a commit and its parents, as far as the repository has them', () => {
