@@ -1,4 +1,5 @@
 /** Hands the blobs of layers to a transport, and remembers which blob each layer got. */
+import { rmSync } from 'node:fs';
 import type { SharedCache } from '../blobs/shared-cache.js';
 import type { WantedBlob } from '../blobs/shared-entry.js';
 import type { BlobResult } from '../blobs/writer.js';
@@ -121,10 +122,11 @@ export class BlobCollector {
     origin: string,
     holder?: BlobHolder,
   ): Promise<void> {
+    const { layer, wanted, path } = staged;
     if (await this.adopt(staged, blob, origin, holder)) {
+      rmSync(path, { force: true });
       return;
     }
-    const { layer, wanted, path } = staged;
     const { digest, size } = blob;
     const descriptor = { mediaType: wanted.mediaType, digest, size };
     await this.#writer.addBlob(path, descriptor, nameOf(layer));

@@ -130,8 +130,11 @@ async function findEntries(
 
 /** Returns why an entry is not that of a layer with this tar; undefined if it can be. */
 function faultOf(stated: BlobResult, tar: BlobResult): string | undefined {
-  if (stated.diffId !== tar.diffId || stated.tarSize !== tar.tarSize) {
+  if (stated.diffId !== tar.diffId) {
     return `it is for the tar ${stated.diffId}, but the layer is ${tar.diffId}`;
+  }
+  if (stated.tarSize !== tar.tarSize) {
+    return `it states a tar of ${stated.tarSize} bytes, but the layer has ${tar.tarSize}`;
   }
   // Another size would fill the disk before the digest is known to be wrong.
   const limit = tar.tarSize * (1 + MAX_GROWTH) + MIN_GROWTH;

@@ -39,6 +39,7 @@ export class IndexWriter {
       stagingDirectory,
       addBlob: (...blob) => writer.addBlob(...blob),
       mountBlob: (...blob) => writer.mountBlob(...blob),
+      adoptBlob: async (...blob) => (await writer.adoptBlob?.(...blob)) === true,
       commit: async (image) => {
         this.#images.push({ ...image, platform });
       },

@@ -63,9 +63,9 @@ const ESTIMATE = { level: 3, windowLog: 23 };
 /** For a comparison in which a rough estimate is nearly always enough. */
 const QUICK_ESTIMATE = { level: 1, windowLog: 20 };
 /**
- * If compression saves at most one in so many bytes of a file, the file is a compressed one. Nothing
- * in it is nearly like the old file. What is the same, such as a part that is not compressed, a
- * zstd frame with the old file as its prefix finds in less time than the search for edits.
+ * If compression saves at most one in so many bytes of a file, the file is a compressed one. Hardly
+ * anything in it is nearly like the old file. What is the same, such as a part that is not
+ * compressed, a zstd frame finds in less time than the search for edits takes.
  */
 const MIN_SIZE_PER_SAVED = 16;
 /** Files that compress better than this are compared with their edits. */
