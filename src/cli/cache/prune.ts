@@ -30,8 +30,8 @@ export function addPruneCommand(cache: Command): void {
     .argument('<imgref>', 'the repository: registry:HOST/PATH')
     .requiredOption(
       '--older-than <age>',
-      'delete what is older: hours, days, weeks or years, such as 36h, 30d, 8w or 1y; the time of ' +
-        'a layer is the day on which it was put there',
+      'delete what is older: hours, days, weeks or years, such as 36h, 30d, 8w or 1y; the time ' +
+        'of a layer is the day on which it was put there',
       olderThan,
     )
     .option('--dry-run', 'print how much would be deleted, and delete nothing')
